@@ -43,7 +43,17 @@ class Naive:
         base = self.model.base_model
         self.blocks = base.h if kind == "gpt2" else base.layers
         self.norm = base.ln_f if kind == "gpt2" else base.norm
+        weight = self.norm.weight.detach()
+        self.gain = 1 + weight if kind == "gemma3_text" else weight
         self.cap = getattr(self.model.config, "final_logit_softcapping", None)
+
+    def read_by(self, word):
+        """What of a stream the unembedding reads for a word: its row behind the final norm's
+        weight, which LayerNorm takes the mean off; of length 1."""
+        token = self.tokenizer.encode(word).ids[0]
+        row = self.model.get_output_embeddings().weight[token].detach() * self.gain
+        row = row - row.mean() if isinstance(self.norm, torch.nn.LayerNorm) else row
+        return row / row.norm()
 
     def ids(self, text):
         return self.opening + self.tokenizer.encode(text).ids

@@ -35,12 +35,11 @@ def models(tmp_path_factory):
 def steering(naive, position):
     """Adding a token's unembedding before block 1: as an intervention, and as what it does to
     [1, s, d] of a prompt."""
-    row = naive.model.get_output_embeddings().weight[naive.tokenizer.encode("a").ids[0]].detach()
-    vector = 3 * row / row.norm()
+    vector = 3 * naive.read_by("a")
 
     def change(x):
-        if position == "all":
-            x += vector
+        if position == "all":  # tokens of the text: a BOS is left as it is
+            x[:, len(naive.opening) :] += vector
         else:
             x[:, change.prompt - 1] += vector
         return x
@@ -224,8 +223,7 @@ def test_a_projection_is_on_the_direction_as_it_was_learned(naive, done):
     means = [naive.run(naive.ids(row.text))[1][1, -1] for row in learned.rows]
     vector = means[0] - means[1]
     vector /= np.linalg.norm(vector)
-    unembedding = naive.model.get_output_embeddings().weight[naive.tokenizer.encode("a").ids[0]]
-    unembedding = (unembedding / unembedding.norm()).detach().numpy()
+    unembedding = naive.read_by("a").numpy()
     for p, text in enumerate(SHOWN):
         _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))
         own = stream[1, len(naive.opening) :]

@@ -20,30 +20,60 @@ class Control:
     """What it would explain, if it did as well."""
 
 
-RANDOM = Control("random", "any direction as long does it")
+RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
+FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
+TOKENS = Control("tokens", "that of random tokens, as long, does it")
 SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
-LAYER = Control("layer", "the same direction learned a third of the model away does it")
-HEADS = Control("heads", "as many random heads of the same layers do it")
+LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
+HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
 ELSEWHERE = Control("layer", "the same change a third of the model away does it")
+TOKEN = Control("token", "the same change at another token does it")
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 
 
 def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
-    """The near controls of an intervention: all that its kind has, or those that it names. Raises:
-    DataError for a name that is none of them."""
-    way = interventions.way_of(table)
-    if way in ("add", "project_out"):
-        direction = directions.find(tables, table.add or table.project_out)
-        how = directions.way_of(direction)
-        known = (RANDOM, *((SHUFFLED,) if how in ("difference", "probe") else ()))
-        known += (LAYER,) if how in directions.LEARNED else ()
-    elif way == "clamp":
-        known = (RANDOM,)
-    elif way == "patch":
-        known = (UNRELATED, ELSEWHERE) if table.patch == "corrupted" else (ELSEWHERE,)
-    else:
-        known = (HEADS,) if table.heads else (ELSEWHERE,)
+    """The near controls of an intervention: all that its kind has, or those that it names; of one
+    that sweeps its kind those that every point has. Raises: DataError for a name that is none of
+    them."""
+    each = [
+        _of_point(interventions.swept(table, point), tables)
+        for point in interventions.points(table)
+    ]
+    known = [c for c in each[0] if all(c in other for other in each)]
     return chosen(table.name, known, table.controls)
+
+
+def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
+    way = interventions.way_of(table)
+    if direction := interventions.direction_of(table, tables):
+        how = directions.way_of(direction)
+        if how == "feature":
+            return (FEATURE,)
+        if how not in directions.LEARNED:
+            return (RANDOM, TOKENS)
+        known: tuple[Control, ...] = (RANDOM,)
+        known += (SHUFFLED,) if how in ("difference", "probe") else ()
+        return (*known, LAYER) if _in_a_block(direction.site) else known
+    if way == "clamp":
+        return (FEATURE,)
+    sites = (table.site,) if isinstance(table.site, str) else table.site
+    place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    if table.heads:
+        place = (HEADS,)
+    elif table.position != "all" and all(map(_is_stream, sites)):
+        place = (TOKEN,)
+    return (UNRELATED, *place) if table.patch == "corrupted" else place
+
+
+def _is_stream(site: str) -> bool:
+    """Whether a site is the residual stream itself, which hands on what it has to the next block,
+    so that the same site of another block is no other place."""
+    return ".hook_resid_" in site or site == "hook_embed"
+
+
+def _in_a_block(site: str) -> bool:
+    """Whether there may be the same site in another block."""
+    return site.startswith("blocks.")
 
 
 def chosen(
@@ -55,7 +85,8 @@ def chosen(
     by_name = {c.name: c for c in known}
     for other in wanted:
         if other not in by_name:
-            raise DataError(f"{name!r} has no control {other!r}; {nearest(other, by_name)}")
+            hint = nearest(other, by_name) if by_name else "it has none"
+            raise DataError(f"{name!r} has no control {other!r}; {hint}")
     return tuple(by_name[other] for other in wanted)
 
 

@@ -3,22 +3,32 @@ its place in controls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.tables import Direction, Plain
+from assay.ask import dictionaries
+from assay.ask.prompts import SLOT, PromptSet
+from assay.ask.seen import prompt
+from assay.ask.tables import Direction, Place, Plain
 from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import effects
+from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 WAYS = ("difference", "probe", "component", "feature", "unembedding", "embedding")
 LEARNED = ("difference", "probe", "component")
 """Those that are learned from prompts."""
+SAME = 1e-5
+"""A difference this small a share of what it is between is what rounding leaves of nothing."""
+ENOUGH = 6
+"""So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 
 
 def way_of(table: Direction) -> str:
@@ -34,8 +44,38 @@ def find(tables: Sequence[Direction], name: str) -> Direction:
     """The direction of this name. Raises: DataError."""
     names = [t.name for t in tables]
     if name not in names:
-        raise DataError(f"there is no direction {name!r}; {nearest(name, names)}")
+        hint = nearest(name, names) if names else "write [[direction]] with this name"
+        raise DataError(f"there is no direction {name!r}; {hint}")
     return tables[names.index(name)]
+
+
+def check(table: Direction) -> None:
+    """Refuse a direction that no model and no prompts could have. Raises: DataError, ModelError."""
+    way = way_of(table)
+    if table.site and not SLOT.search(table.site):
+        _check_site(table.name, Site.parse(table.site))
+    if way in LEARNED and not table.site:
+        raise DataError(
+            f"the direction {table.name!r} is learned somewhere: say site, such as "
+            '"blocks.9.hook_resid_pre"'
+        )
+    if table.position == "all":
+        raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
+    pair = table.difference or table.probe
+    if pair and _label(pair[0]) == _label(pair[1]):
+        raise DataError(f"{table.name!r}: {way} takes two labels, got {_label(pair[0])!r} twice")
+    for name in ("unembedding", "embedding"):
+        texts = getattr(table, name)
+        if isinstance(texts, tuple) and texts[0] == texts[1]:
+            raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} less itself is 0")
+
+
+def _check_site(name: str, site: Site) -> None:
+    if len(site.dims.split()) != 3:
+        raise DataError(
+            f"the direction {name!r}: {site} has no one vector for each token; a direction lies at "
+            f"a site such as blocks.{site.layer or 0}.hook_resid_pre"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,133 +84,330 @@ class Examples:
 
     acts: Float[torch.Tensor, "row d"]
     labels: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+    """Which rows of the prompts they are of."""
 
 
-def learn(
-    table: Direction, model: Pretrained, examples: Examples | None, site: Site
-) -> Float[torch.Tensor, "d"]:
-    """Get a direction: a difference of means with its length, every other of length 1. Raises:
-    DataError where the examples lack a label or it has no length."""
-    way = way_of(table)
-    if way in ("unembedding", "embedding"):
-        direction = _token(table, model, way)
-    elif way in LEARNED:
-        assert examples is not None
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """Gets directions of a model: each seed learns from prompts of its own."""
+
+    model: Pretrained
+    measured: PromptSet
+    """The prompts that are measured: what learns from them sees the other half."""
+    sources: Mapping[str, PromptSet]
+    """All prompts, by name."""
+    activations: Callable[[PromptSet, Site, Place], Float[torch.Tensor, "row d"]]
+    """Of all rows at a site and a position."""
+    dictionary: Callable[[str], Dictionary]
+
+    def site(self, table: Direction, otherwise: Site | None = None) -> Site:
+        """The site of a direction: its own, its dictionary's, or that at which it is used. Raises:
+        DataError where there is none, or it has no one vector for each token."""
+        if table.site:
+            site = Site.parse(table.site)
+        elif table.feature:
+            site = site_of(table.feature[0], self.dictionary(table.feature[0]))
+        elif otherwise is not None:
+            site = otherwise
+        else:
+            raise DataError(f"say the site of the direction {table.name!r}")
+        self.model.folder.check(site)
+        _check_site(table.name, site)
+        return site
+
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+        """Get a direction: a difference of means with its length, every other of length 1. Raises:
+        DataError where the examples lack a label, or it has no length."""
+        way = way_of(table)
+        if way in LEARNED:
+            return self._learned(table, self.examples(table, site, seed), site)
+        if way == "feature":
+            assert table.feature is not None
+            direction = self._row(*table.feature)
+        else:
+            direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
+        return _unit(table, direction, site)
+
+    def _learned(
+        self, table: Direction, examples: Examples, site: Site
+    ) -> Float[torch.Tensor, "d"]:
+        way = way_of(table)
         direction = _LEARN[way](table, examples)
-    else:
-        raise DataError(f"the direction {table.name!r} cannot be got by {way}")
-    length = float(direction.norm())
-    if not 0 < length < float("inf"):
-        raise DataError(f"the direction {table.name!r} has length {length:g} at {site}")
-    return direction if way == "difference" else direction / length
+        if way == "component":  # which has no sign of its own: that of all rows, in every seed
+            whole = _component(table, self._all_examples(table, site))
+            direction = direction * (-1 if float(direction @ whole) < 0 else 1)
+        spread = float(examples.acts.norm(dim=1).mean())
+        if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
+            prompts, rows = self._prompts(table)[0], examples.rows
+            hint = differing(prompts, rows, self.model.folder)
+            raise DataError(
+                f"the direction {table.name!r} has length 0: the prompts that it is learned from "
+                f"look alike to {site} at position {table.position}; {hint}"
+            )
+        return direction if way == "difference" else _unit(table, direction, site)
+
+    def _row(self, name: str, latent: int) -> Float[torch.Tensor, "d"]:
+        dictionary = self.dictionary(name)
+        dictionaries.latent(dictionary, name, latent)
+        return effects.directions(dictionary.to(self.model.device), [latent])[0].float()
+
+    def _prompts(self, table: Direction) -> tuple[PromptSet, list[int]]:
+        """The prompts of a direction, and the rows that may be learned from."""
+        if table.prompts and table.prompts not in self.sources:
+            hint = nearest(table.prompts, self.sources)
+            raise DataError(f"direction {table.name!r}: no prompts {table.prompts!r}; {hint}")
+        prompts = self.sources.get(table.prompts, self.measured)
+        here = prompts.table.name == self.measured.table.name
+        rows = prompts.halves()[0] if here else [*range(len(prompts.rows))]
+        if labels := table.difference or table.probe:
+            names = {_label(label) for label in labels}
+            column = prompts.column(table.label, rows)
+            for name in sorted(names - {*column}):
+                every = prompts.column(table.label)
+                raise DataError(
+                    f"direction {table.name!r}: "
+                    + (
+                        f"none of the {len(rows)} prompts that may be learned from has "
+                        f"{table.label} = {name!r}, the {every.count(name)} that have it are "
+                        "measured; write more of them"
+                        if name in every
+                        else f"no prompt has {table.label} = {name!r}; "
+                        f"{nearest(name, sorted(set(every)))}"
+                    )
+                )
+            rows = [i for i, x in zip(rows, column, strict=True) if x in names]
+        return prompts, rows
+
+    def examples(self, table: Direction, site: Site, seed: int) -> Examples:
+        """The activations that a seed learns a direction from. Raises: DataError."""
+        prompts, rows = self._prompts(table)
+        labelled = bool(table.difference or table.probe)
+        chosen = prompts.sample(rows, seed, labelled=labelled, label=table.label)
+        if labelled:  # whole groups are drawn, which need not have each label
+            lacking = {*prompts.column(table.label, rows)} - {*prompts.column(table.label, chosen)}
+            chosen += [
+                i
+                for i, x in zip(rows, prompts.column(table.label, rows), strict=True)
+                if x in lacking
+            ]
+        return self._of(table, site, prompts, chosen)
+
+    def _all_examples(self, table: Direction, site: Site) -> Examples:
+        return self._of(table, site, *self._prompts(table))
+
+    def spread(self, table: Direction, site: Site) -> Float[torch.Tensor, "row d"] | None:
+        """How the activations spread among which a direction is learned, each less the mean of its
+        label, so that what the labels tell has no share in it; None where nothing is learned."""
+        if way_of(table) not in LEARNED:
+            return None
+        examples = self._all_examples(table, site)
+        acts = examples.acts.clone()
+        for name in {*examples.labels}:
+            rows = [i for i, label in enumerate(examples.labels) if label == name]
+            acts[rows] -= acts[rows].mean(0)
+        return acts
+
+    def _of(
+        self, table: Direction, site: Site, prompts: PromptSet, rows: Sequence[int]
+    ) -> Examples:
+        labels = prompts.column(table.label, rows) if table.difference or table.probe else []
+        acts = self.activations(prompts, site, table.position)[[*rows]]
+        return Examples(acts, tuple(labels), tuple(rows))
+
+    # what stands in its place ---------------------------------------------------------------------
+
+    def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+        """Learn a direction from labels that tell nothing: half of the rows of each label have the
+        other one.
+
+        So whatever tells the labels apart cancels: the direction has no share of the true one, of
+        either sign, but by noise. What is left has a sign that means nothing, so seeds come in
+        pairs, 2n and 2n + 1, of which the second has the opposite of the first. Raises: DataError
+        where a label has fewer than two rows."""
+        pair = table.difference or table.probe
+        assert pair is not None
+        examples = self.examples(table, site, seed - seed % 2)
+        swapped = list(examples.labels)
+        halves: list[torch.Tensor] = []
+        for k, label in enumerate(pair):
+            name = _label(label)
+            rows = [i for i, other in enumerate(examples.labels) if other == name]
+            if len(rows) < 2:
+                raise DataError(
+                    f"direction {table.name!r}: the control `shuffled` swaps half of each label, "
+                    f"and {name!r} has {len(rows)} of the rows that a seed learns from; give "
+                    f"each label {ENOUGH} or more, or name other controls"
+                )
+            order = rng.permutation(np.array([seed - seed % 2]), "ask.shuffled", k, len(rows))[0]
+            chosen = [rows[i] for i in order]
+            some, others = chosen[: len(rows) // 2], chosen[len(rows) // 2 :]
+            halves.append((examples.acts[some].mean(0) - examples.acts[others].mean(0)) / 2)
+            for i in some:
+                swapped[i] = _label(pair[1 - k])
+        if table.difference is not None:  # exact also where a label has an odd number of rows
+            direction = halves[0] + halves[1]
+        else:
+            direction = _probe(table, Examples(examples.acts, tuple(swapped)))
+        return sign_of(seed) * direction
+
+    def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, "d"]:
+        """The (un)embedding of random tokens in the place of those that a direction names."""
+        way = way_of(table)
+        weight = _embeddings(self.model, way).weight
+        named = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
+        both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
+        drawn = rng.integers(
+            np.array([seed - seed % 2 if both else seed]), "ask.tokens", 0, (64,), len(weight)
+        )[0]
+        others = [int(t) for t in dict.fromkeys(drawn.tolist()) if t not in named]
+        rows = [row for t in others if float((row := _of_token(self.model, way, t)).norm()) > 0]
+        return sign_of(seed) * (rows[0] - rows[1]) if both else rows[0]
+
+    def feature(self, table: Direction, live: Sequence[int], seed: int) -> Float[torch.Tensor, "d"]:
+        """The decoder row of another feature that is on in these prompts."""
+        assert table.feature is not None
+        name, latent = table.feature
+        return self._row(name, another(self.dictionary(name), latent, live, seed))
 
 
-def _of_label(table: Direction, examples: Examples, label: Plain) -> torch.Tensor:
-    name = str(label) if not isinstance(label, bool) else str(label).lower()
-    rows = [i for i, other in enumerate(examples.labels) if other == name]
-    if not rows:
-        hint = nearest(name, sorted(set(examples.labels)))
-        raise DataError(f"direction {table.name!r}: no row has {table.label} = {name!r}; {hint}")
-    return examples.acts[rows]
+def sign_of(seed: int) -> int:
+    """The sign of a direction that has none of its own: 1 for even seeds, else −1."""
+    return -1 if seed % 2 else 1
+
+
+def _label(label: Plain) -> str:
+    """A label as the prompts have it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _of_label(examples: Examples, label: Plain) -> torch.Tensor:
+    name = _label(label)
+    return examples.acts[[i for i, other in enumerate(examples.labels) if other == name]]
 
 
 def _difference(table: Direction, examples: Examples) -> torch.Tensor:
     assert table.difference is not None
-    first, second = (_of_label(table, examples, label) for label in table.difference)
+    first, second = (_of_label(examples, label) for label in table.difference)
     return first.mean(0) - second.mean(0)
 
 
 def _probe(table: Direction, examples: Examples) -> torch.Tensor:
     """Ridge weights between two labels, with a penalty of a tenth of the mean variance."""
     assert table.probe is not None
-    first, second = (_of_label(table, examples, label) for label in table.probe)
+    first, second = (_of_label(examples, label) for label in table.probe)
     x = torch.cat([first, second]).double()
     y = torch.cat([x.new_ones(len(first)), -x.new_ones(len(second))])
+    scale = float(x.norm(dim=1).mean())
     x = x - x.mean(0)
+    if float(x.norm(dim=1).max()) <= SAME * scale:
+        return torch.zeros_like(examples.acts[0])
     gram = x @ x.T
     ridge = 0.1 * gram.diagonal().mean()
-    weights: torch.Tensor = x.T @ torch.linalg.solve(
-        gram + ridge * torch.eye(len(x)), (y - y.mean())
-    )
-    return weights.float()
+    eye = torch.eye(len(x), dtype=x.dtype, device=x.device)
+    weights: torch.Tensor = x.T @ torch.linalg.solve(gram + ridge * eye, y - y.mean())
+    # as the class means are apart along it, so that its length can be compared with theirs
+    unit = weights / weights.norm().clamp_min(1e-300)
+    apart = (first.double().mean(0) - second.double().mean(0)) @ unit
+    return (unit * apart.abs()).float()
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:
+    """A principal component, as long as the examples spread along it."""
     assert table.component is not None
     x = examples.acts - examples.acts.mean(0)
-    if table.component > min(x.shape):
+    if table.component > min(len(x) - 1, x.shape[1]):
         raise DataError(
             f"direction {table.name!r}: {len(x)} prompts have no component {table.component}"
         )
-    direction: torch.Tensor = torch.linalg.svd(x, full_matrices=False).Vh[table.component - 1]
+    _, lengths, rows = torch.linalg.svd(x, full_matrices=False)
+    direction: torch.Tensor = rows[table.component - 1]
     # a component has no sign of its own: its largest entry is taken to be positive
-    return direction * direction[direction.abs().argmax()].sign()
+    direction = direction * direction[direction.abs().argmax()].sign()
+    return direction * lengths[table.component - 1] / len(x) ** 0.5
 
 
 _LEARN = {"difference": _difference, "probe": _probe, "component": _component}
 
 
-def _token(table: Direction, model: Pretrained, way: str) -> torch.Tensor:
-    texts = getattr(table, way)
-    module = (
-        model.model.get_output_embeddings()
-        if way == "unembedding"
-        else model.model.get_input_embeddings()
+def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:
+    length = float(direction.norm())
+    if not 0 < length < float("inf"):
+        raise DataError(f"the direction {table.name!r} has length {length:g} at {site}")
+    return direction / length
+
+
+def _pair(texts: str | tuple[str, str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else texts
+
+
+def _embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Linear:
+    of = model.model
+    module: torch.nn.Embedding | torch.nn.Linear = (
+        of.get_output_embeddings() if way == "unembedding" else of.get_input_embeddings()
     )
+    return module
+
+
+def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, "d"]:
+    """A token's embedding, or its unembedding with the final norm's weight folded in."""
+    row: torch.Tensor = _embeddings(model, way).weight[token].detach().float()
+    if way == "embedding":
+        return row
+    row = row * model.gain
+    return row - row.mean() if isinstance(model.final_norm, torch.nn.LayerNorm) else row
+
+
+def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torch.Tensor:
     rows = []
-    for text in (texts,) if isinstance(texts, str) else texts:
+    for text in texts:
         ids = model.encode(text)
         if len(ids) != 1:
             raise DataError(
-                f"direction {table.name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
+                f"direction {name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
             )
-        rows.append(module.weight[ids[0]].detach().float())
+        rows.append(_of_token(model, way, ids[0]))
     return rows[0] - rows[1] if len(rows) > 1 else rows[0]
 
 
-def random_like(direction: Float[torch.Tensor, "d"], seed: int) -> Float[torch.Tensor, "d"]:
-    """Draw a direction of the same length."""
-    drawn = torch.from_numpy(
-        rng.normal(np.array([seed]), "ask.random", 0, tuple(direction.shape))[0]
-    )
-    return drawn.to(direction) * (direction.norm() / drawn.norm())
-
-
-def shuffled(
-    table: Direction, examples: Examples, site: Site, seed: int
+def random_like(
+    direction: Float[torch.Tensor, "d"], around: Float[torch.Tensor, "n d"], seed: int
 ) -> Float[torch.Tensor, "d"]:
-    """Learn a direction from labels that tell nothing: half of the rows of each label have the
-    other one.
+    """Draw a direction of the same length, at right angles to it, from the dimensions that
+    activations fill: with their covariance, each taken at length 1, so that a few huge ones do not
+    decide.
 
-    So whatever tells the labels apart cancels: the direction has no share of the true one, of
-    either sign, but by noise. Raises: DataError where a label has fewer than two rows."""
-    pair = table.difference or table.probe
-    assert pair is not None
-    swapped = list(examples.labels)
-    halves: list[torch.Tensor] = []
-    for k, label in enumerate(pair):
-        name = str(label)
-        rows = [i for i, other in enumerate(examples.labels) if other == name]
-        if len(rows) < 2:
-            raise DataError(
-                f"direction {table.name!r}: labels are shuffled within each label, and "
-                f"{name!r} has {len(rows)} of the rows that are learned from; give 2 or more"
-            )
-        order = rng.permutation(np.array([seed]), "ask.shuffled", k, len(rows))[0]
-        chosen = [rows[i] for i in order]
-        some, others = chosen[: len(rows) // 2], chosen[len(rows) // 2 :]
-        halves.append((examples.acts[some].mean(0) - examples.acts[others].mean(0)) / 2)
-        for i in some:
-            swapped[i] = str(pair[1 - k])
-    if table.difference is not None:  # exact also where a label has an odd number of rows
-        return halves[0] + halves[1]
-    return _probe(table, Examples(examples.acts, tuple(swapped)))
+    Most dimensions of a residual stream mean little to the model, so that a direction that is
+    drawn from all of them alike is beaten by nearly anything. Seeds come in pairs: 2n + 1 has the
+    opposite of 2n.
+
+    Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
+    """
+    x = around - around.mean(0) if len(around) else around
+    x = x[x.norm(dim=1) > SAME * float(x.norm(dim=1).mean())] if len(x) else x
+    x = x / x.norm(dim=1, keepdim=True)
+    if len(x) < 2:  # nothing spreads there
+        x = torch.eye(len(direction), dtype=direction.dtype, device=direction.device)
+    weights = rng.normal(np.array([seed - seed % 2]), "ask.random", 0, (len(x),))[0]
+    drawn = torch.from_numpy(weights).to(direction) @ x.to(direction)
+    return sign_of(seed) * as_long_as(aside(drawn, direction), direction)
+
+
+def aside(
+    direction: Float[torch.Tensor, "d"], other: Float[torch.Tensor, "d"]
+) -> Float[torch.Tensor, "d"]:
+    """What a direction has at right angles to another. Raises: DataError where it has nothing."""
+    unit = other / other.norm()
+    rest = direction - (direction @ unit) * unit
+    if float(rest.norm()) <= SAME * float(direction.norm()):
+        raise DataError("a control's direction is that of the intervention; name other controls")
+    return rest
 
 
 def as_long_as(
     direction: Float[torch.Tensor, "d"], other: Float[torch.Tensor, "d"]
 ) -> Float[torch.Tensor, "d"]:
-    """Scale a direction to the length of another."""
+    """Scale a direction to the length of another. Raises: DataError where it has none."""
     length = direction.norm()
     if not float(length) > 0:
         raise DataError("a control's direction has length 0; give it more examples")
@@ -178,11 +415,51 @@ def as_long_as(
 
 
 def far_layer(site: Site, layers: int) -> Site:
-    """The same site a third of the model away: earlier, where that is not the first block, else
-    later. Raises: DataError for a model of one block."""
-    assert site.layer is not None
+    """Go to this site a third of the model away: earlier, where that is not the first block, else
+    later. Raises: DataError where there is no other block."""
+    if site.layer is None or layers < 2:
+        raise DataError(f"{site} is in no other block of this model; name other controls")
     away = max(1, layers // 3)
     others = [n for n in (site.layer - away, site.layer + away) if 0 <= n < layers]
-    if not others:
-        raise DataError("a model of one block has no other layer; name other controls")
     return Site(site.kind, next((n for n in others if n > 0), others[0]))
+
+
+def site_of(name: str, dictionary: Dictionary) -> Site:
+    """Where a dictionary reads and writes. Raises: DataError where its file does not say it, or it
+    writes elsewhere."""
+    if len(dictionary.sites) > 1 or dictionary.sites_out not in ((), dictionary.sites):
+        raise DataError(
+            f"{name} does not read and write at one site, so that one of its features is no change "
+            "of one"
+        )
+    if not dictionary.sites:
+        raise DataError(
+            f'{name} does not say where it belongs; say site, such as "blocks.9.hook_resid_post"'
+        )
+    return Site.parse(dictionary.sites[0])
+
+
+def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int) -> int:
+    """Draw another latent, among those that are on if any is, that has a decoder row. Raises:
+    DataError where there is none."""
+    lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
+    others = [k for k in live or range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    if not others:
+        others = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    if not others:
+        raise DataError("the dictionary has no other feature; name other controls")
+    return others[int(rng.integers(np.array([seed]), "ask.feature", 0, (1,), len(others))[0, 0])]
+
+
+def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:
+    """Say where these prompts do differ: at a slot, or at the last position at which not all have
+    the same token."""
+    some = [prompt(folder, prompts.rows[i]) for i in rows]
+    values = {f"{{{s}}}": {p.tokens[p.at(f"{{{s}}}")] for p in some} for s in some[0].row.spans}
+    slot = max(values, key=lambda name: len(values[name]), default="")
+    if slot and len(values[slot]) > 1:
+        return f'they differ in {slot}: write position = "{slot}", or a later site'
+    for back in range(1, min(len(p.tokens) for p in some) + 1):
+        if len({p.tokens[-back] for p in some}) > 1:
+            return f"they differ at position -{back}: write position = -{back}, or a later site"
+    return "they are the same text; write prompts that differ"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.ask import directions, interventions, measuring
+from assay.ask import directions, editing, interventions
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
@@ -54,24 +54,23 @@ def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolde
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
         table = interventions.swept(task.intervention, point)
-        direction = interventions.swept(task.direction, point) if task.direction else None
-        places = interventions.where(table, direction)
-        for site, heads in places:
-            _site(site, heads, folder)
-        if task.control == "layer":
-            for site, _ in places:
-                directions.far_layer(site, folder.layers)
-        if direction is not None:
-            _direction(direction, places[0][0], task, folder)
+        direction = interventions.direction_of(table, task.directions)
+        direction = interventions.filled(direction, point) if direction else None
+        if not (table.clamp or (direction and direction.feature and not table.site)):
+            places = interventions.where(table, direction)  # a dictionary's site is known when read
+            for site, heads in places:
+                _site(site, heads, folder)
+            if direction is not None:
+                _direction(direction, places[0][0], task, folder)
         for p in prompts:
-            p.positions(table.position)
-        if table.patch == "corrupted":
+            interventions.positions_of(table, p)
+        if table.patch == "corrupted" and table.position == "all":
             for p in prompts:
-                other = measuring.corrupted(task.prompts, p)
+                other = editing.corrupted(task.prompts, p)
                 if len(other.tokens) != len(p.tokens):
                     raise DataError(
                         f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair "
-                        f"{len(other.tokens)}; what is patched must have as many"
+                        f"{len(other.tokens)}; what is patched at all of them must have as many"
                     )
 
 
@@ -104,9 +103,8 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
     learned_from = task.sources.get(table.prompts, task.prompts)
     rows = learning_rows(learned_from, task.prompts)
     for i in rows:
-        prompt(folder, learned_from.rows[i]).positions(
-            "all" if table.position == "mean" else table.position
-        )
+        if table.position not in ("all", "mean"):
+            prompt(folder, learned_from.rows[i]).at(table.position)
     for label in table.difference or table.probe or ():
         labels = learned_from.column(table.label, rows)
         count = labels.count(str(label))

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from jaxtyping import Float
 
+from assay.ask import directions
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
 from assay.ask.tables import Direction, Intervention, Plain, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
-from assay.subjects.edits import Edits
+from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
 
 WAYS = ("add", "project_out", "ablate", "patch", "clamp")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
+FIXED = ("name", "sweep", "prompts", "controls")
+"""Fields that no sweep changes."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
@@ -40,6 +42,66 @@ def way_of(table: Intervention) -> str:
     return way
 
 
+def check(table: Intervention, tables: Sequence[Direction]) -> None:
+    """Refuse an intervention that no model and no prompts could have. Raises: DataError,
+    ModelError."""
+    _check_sweep(table, tables)
+    for point in points(table):
+        at = swept(table, point)
+        way = way_of(at)
+        direction = direction_of(at, tables)
+        for word, of in (("strength", "add"), ("value", "clamp")):
+            if way != of and getattr(table, word) != getattr(Intervention(name=""), word):
+                raise DataError(f"{table.name!r}: {word} belongs to {of}, and it has {way}")
+        if at.heads and way not in ("ablate", "patch"):
+            raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
+        if at.clamp and at.clamp[1] < 0:
+            raise DataError(f"{table.name!r}: latents are numbered from 0, got {at.clamp[1]}")
+        if way == "clamp" or (direction and (direction.feature or direction.sweep)):
+            continue  # its site may be the dictionary's, or wait for a level
+        where(at, filled(direction, point) if direction else None)
+
+
+def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
+    fields = [f for f in table.__struct_fields__ if f not in FIXED]
+    names = {table.add, table.project_out}
+    names |= {str(n) for way in ("add", "project_out") for n in table.sweep.get(way, ())}
+    about = [table, *(t for t in tables if t.name in names)]
+    texts = [str(getattr(t, field)) for t in about for field in t.__struct_fields__]
+    slots = {name for text in texts for name in SLOT.findall(text)}
+    for name, levels in table.sweep.items():
+        if name in FIXED or not (name in fields or name in slots):
+            hint = nearest(name, [*fields, *slots])
+            raise DataError(f"{table.name!r} sweeps {name!r}, no field or slot of it; {hint}")
+        if not levels or len({repr(v) for v in levels}) < len(levels):
+            raise DataError(f"{table.name!r} sweeps {name} over {list(levels)}; each level once")
+        if name == "heads" and any(not isinstance(v, str) for v in levels):
+            raise DataError(f'{table.name!r}: heads are texts, such as "9.10", not numbers')
+
+
+def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
+    """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
+    for one that would change the intervention itself."""
+    levels: dict[str, tuple[Plain, ...]] = {}
+    for point in points(table):
+        direction = direction_of(swept(table, point), tables)
+        for name, options in (direction.sweep if direction else {}).items():
+            if name in table.__struct_fields__:
+                raise DataError(
+                    f"the direction {table.add or table.project_out!r} sweeps {name}, which "
+                    f"{table.name!r} has too; sweep a slot, such as blocks.{{layer}}.hook_resid_pre"
+                )
+            levels[name] = options
+    return msgspec.structs.replace(table, sweep={**levels, **table.sweep})
+
+
+def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
+    """The direction that an intervention adds or takes out. Raises: DataError where there is no
+    such one."""
+    name = table.add or table.project_out
+    return directions.find(tables, name) if name else None
+
+
 def points(table: T) -> list[dict[str, Plain]]:
     """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
     values = (v for v in table.sweep.values())
@@ -52,22 +114,30 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
     fields: dict[str, Any] = {}
     for name in table.__struct_fields__:
         value: Any = getattr(table, name)
-        if name in point and name not in ("name", "sweep"):
+        if name in point and name not in FIXED:
             level = point[name]
-            if isinstance(value, tuple):  # a dictionary's latent, or one head or text
+            if isinstance(value, tuple | list):  # a dictionary's latent, or one head or text
                 latent = isinstance(value[-1], int) if value else False
                 value = (*value[:-1], level) if latent else (str(level),)
             else:
                 value = level
         elif isinstance(value, str):
             value = _filled(value, point)
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | list):
             value = tuple(_filled(v, point) if isinstance(v, str) else v for v in value)
         fields[name] = value
     try:
         return msgspec.convert(fields, type(table))
     except msgspec.ValidationError as e:
         raise DataError(f"{table.name!r} cannot have {dict(point)}: {e}") from None
+
+
+def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
+    """Set a direction to one point of the intervention that uses it: its own sweep sets fields, the
+    intervention's fills slots alone."""
+    own = {name: level for name, level in point.items() if name in table.sweep}
+    slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in own}
+    return swept(table, slots)
 
 
 def _filled(text: str, point: Mapping[str, Plain]) -> str:
@@ -81,7 +151,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
         raise DataError(f"{table.name!r}: say a site or heads, not both")
     if table.heads:
         by_layer: dict[int, list[int]] = {}
-        for head in table.heads:
+        for head in dict.fromkeys(table.heads):
             layer, number = head_of(head)
             by_layer.setdefault(layer, []).append(number)
         return [(Site("z", layer), numbers) for layer, numbers in sorted(by_layer.items())]
@@ -103,43 +173,86 @@ def head_of(text: str) -> tuple[int, int]:
     return int(layer), int(number)
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What another text, or all prompts together, had at the sites: what is put there."""
-
-    acts: Mapping[Site, Float[torch.Tensor, "s ..."]]
-    means: Mapping[Site, Float[torch.Tensor, "..."]]
+Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
+"""What is at the changed tokens → what goes on there."""
 
 
 def edits_of(
     table: Intervention,
     prompt: Prompt,
     places: Sequence[tuple[Site, list[int] | None]],
-    vector: Float[torch.Tensor, "d"] | None,
-    source: Source | None,
+    *,
+    vector: Float[torch.Tensor, "d"] | None = None,
+    rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
+    feature: Put | None = None,
+    shift: int = 0,
 ) -> Edits:
-    """The edits of one prompt."""
-    way, positions = way_of(table), prompt.positions(table.position)
-    made: Edits = {}
+    """The edits of one prompt.
+
+    Args:
+        table: at one point of its sweep.
+        prompt: whose tokens are changed.
+        places: sites, each with the heads that are changed there.
+        vector: what is added or taken out.
+        rows: what is put at each token, as many as the prompt has.
+        feature: what sets a feature.
+        shift: by how many tokens a single position is moved.
+    """
+    way = way_of(table)
+    positions = positions_of(table, prompt, shift)
+    combined: Edits = {}
     for site, heads in places:
         if way == "add":
             assert vector is not None
-            made |= edits.add(site, table.strength * vector, positions=positions)
+            combined |= edits.add(site, table.strength * vector, positions=positions)
         elif way == "project_out":
             assert vector is not None
-            made |= edits.project_out(site, vector, positions=positions)
+            combined |= edits.project_out(site, vector, positions=positions)
+        elif way == "clamp":
+            assert feature is not None
+            combined |= {site: Change(site, feature, positions)}
         elif table.ablate == "zero":
-            made |= edits.zero(site, positions=positions, heads=heads)
-        elif table.ablate == "mean":
-            assert source is not None
-            mean = source.means[site]
-            value = mean if heads is None else mean[heads]
-            made |= edits.replace(site, value, positions=positions, heads=heads)
-        else:  # resample and patch
-            assert source is not None
-            other = {site: source.acts[site][None]}
-            made |= edits.patch(site, other, positions=positions, heads=heads)
-    return made
+            combined |= edits.zero(site, positions=positions, heads=heads)
+        else:
+            assert rows is not None
+            combined |= _put(site, rows[site], positions, heads, bool(table.ablate))
+    return combined
+
+
+def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
+    """The positions that are changed; None for all, with those that a model writes on behind."""
+    if table.position != "all":
+        return [prompt.at(table.position) + shift]
+    # dictionaries are not made for a first token, whose activations are many times larger
+    first = max(1, prompt.opening) if table.clamp else prompt.opening
+    return slice(first, None) if first else None
+
+
+def _put(
+    site: Site,
+    rows: Float[torch.Tensor, "s ..."],
+    positions: slice | list[int] | None,
+    heads: list[int] | None,
+    goes_on: bool,
+) -> Edits:
+    """Put a row of its own at each token of the prompt; the last one at those that are read or
+    written on behind it, if it goes on."""
+    by_pair = "q" in site.dims.split()  # of a pattern, all that a token pays to the prompt's
+    chosen = rows.transpose(0, 1) if by_pair else rows
+    chosen = chosen if positions is None else chosen[positions]
+    chosen = chosen if heads is None else chosen[:, heads]
+
+    def put(x: torch.Tensor) -> torch.Tensor:
+        new = x.clone()
+        if by_pair:
+            new[:, :, : len(chosen), : rows.shape[-1]] = chosen.transpose(0, 1).to(x)
+            return new
+        new[:, : len(chosen)] = chosen[-x.shape[1] :].to(x)
+        if goes_on:
+            new[:, len(chosen) :] = chosen[-1].to(x)
+        return new
+
+    return {site: Change(site, put, positions, heads, goes_on and not by_pair)}
 
 
 def in_words(table: Intervention) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,13 +22,12 @@ from assay.ask import (
     reads,
     untouched,
 )
-from assay.ask.directions import Examples
-from assay.ask.interventions import Source
+from assay.ask.directions import Learner
+from assay.ask.editing import Editing
 from assay.ask.logits import Rows
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Context, Prompt, Ready, Seen, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
-from assay.core import rng
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -43,6 +42,8 @@ from assay.subjects.subject import Trace
 Tick = Callable[[int, int], None]
 Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
 """A read as it was written, a level of its sweep, and the read at this level."""
+DRAWN = ("random", "shuffled", "tokens", "heads", "unrelated")
+"""Controls in which something is drawn by the seed."""
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
 WRITING = 32
@@ -110,7 +111,8 @@ class Task:
         """The directions that decide its numbers."""
         table = self.intervention
         names = {r.projection for r in self.reads}
-        names |= {table.add, table.project_out} if table else set()
+        at = [interventions.swept(table, p) for p in interventions.points(table)] if table else []
+        names |= {name for t in at for name in (t.add, t.project_out)}
         return [d for d in self.directions if d.name in names]
 
     @property
@@ -135,13 +137,6 @@ class Task:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
         return reads.natural(read) if read else (None, None)
-
-    @property
-    def direction(self) -> Direction | None:
-        """The direction that the intervention has."""
-        table = self.intervention
-        name = (table.add or table.project_out) if table else ""
-        return directions.find(self.directions, name) if name else None
 
     @property
     def learns_here(self) -> bool:
@@ -169,16 +164,19 @@ class Task:
     @property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
-        if self.new_each_seed or self.control in ("random", "shuffled", "heads", "unrelated"):
+        if self.new_each_seed or self.control in DRAWN:
             return True
         if any(r.projection and self._learned(r.projection) for r in self.reads):
             return True
-        table = self.intervention
-        if table is None:
+        if self.intervention is None:
             return False
-        if table.ablate == "resample" or table.patch == "other":
+        at = [
+            interventions.swept(self.intervention, p)
+            for p in interventions.points(self.intervention)
+        ]
+        if any(t.ablate == "resample" or t.patch == "other" for t in at):
             return True
-        return self.direction is not None and self._learned(self.direction.name)
+        return any(name and self._learned(name) for t in at for name in (t.add, t.project_out))
 
     @property
     def new_each_seed(self) -> bool:
@@ -362,7 +360,8 @@ class _Pass:
         key: str,
         dictionary: Callable[[str], Dictionary],
     ) -> None:
-        self.task, self.model, self.seeds, self.rows, self.key = task, model, seeds, rows, key
+        self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
+        self.key, self.dictionary = f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
         shown = dict(enumerate(task.prompts.rows))
@@ -535,160 +534,37 @@ class _Pass:
 
     def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
-        at = Site.parse(table.site) if table.site else site
+        at = self.learner.site(table, site)
         key = (repr(table), at, seed)
         if key not in self._vectors:
-            examples = self._examples(table, at, seed)
-            self._vectors[key] = directions.learn(table, self.model, examples, at)
+            self._vectors[key] = self.learner.vector(table, at, seed)
         return self._vectors[key]
-
-    # edits ----------------------------------------------------------------------------------------
 
     def _edits(self) -> list[list[Edits]]:
         """The edits of every prompt, one for each seed and point of the sweep."""
         table = self.task.intervention
         if table is None:
             return [[{}] * len(self.variants) for _ in self.prompts]
-        per_variant = []
-        for seed, point in self.variants:
-            at = interventions.swept(table, point)
-            direction = self.task.direction
-            direction = interventions.swept(direction, point) if direction else None
-            places = interventions.where(at, direction)
-            places = self._places(places, seed)
-            vector = self._vector(direction, places[0][0], seed) if direction else None
-            sources = self._sources(at, [site for site, _ in places], seed)
-            per_variant.append((at, places, vector, sources))
-        return [
-            [
-                interventions.edits_of(at, p, places, vector, sources[i] if sources else None)
-                for at, places, vector, sources in per_variant
-            ]
-            for i, p in enumerate(self.prompts)
-        ]
-
-    def _places(
-        self, places: list[tuple[Site, list[int] | None]], seed: int
-    ) -> list[tuple[Site, list[int] | None]]:
-        """Where the control acts: at random heads of the layers, or a third of the model away."""
-        if self.task.control == "heads":
-            drawn: list[tuple[Site, list[int] | None]] = []
-            for site, heads in places:
-                assert heads is not None
-                others = [h for h in range(self.model.folder.shape(site)[0]) if h not in heads]
-                if len(others) < len(heads):
-                    raise DataError(
-                        f"layer {site.layer} has only {len(others)} other heads, so there are no "
-                        f"{len(heads)} random ones; name fewer heads, or other controls"
-                    )
-                order = rng.permutation(
-                    np.array([seed]), "ask.heads", site.layer or 0, len(others)
-                )[0]
-                drawn.append((site, sorted(others[i] for i in order[: len(heads)])))
-            return drawn
-        if self.task.control == "layer" and self.task.direction is None:
-            return [
-                (directions.far_layer(site, self.model.layers), heads) for site, heads in places
-            ]
-        return places
-
-    def _vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
-        """The direction of a seed, or what stands in its place in a control, as long."""
-        at = Site.parse(table.site) if table.site else site
-        true = directions.learn(table, self.model, self._examples(table, at, seed), at)
-        control = self.task.control
-        if control == "random":
-            return directions.random_like(true, seed)
-        if control == "shuffled":
-            examples = self._examples(table, at, seed)
-            assert examples is not None
-            return directions.as_long_as(directions.shuffled(table, examples, at, seed), true)
-        if control == "layer":
-            far = directions.far_layer(at, self.model.layers)
-            other = directions.learn(table, self.model, self._examples(table, far, seed), far)
-            return directions.as_long_as(other, true)
-        return true
-
-    def _examples(self, table: Direction, site: Site, seed: int) -> Examples | None:
-        """The activations that a seed learns a direction from."""
-        if directions.way_of(table) not in directions.LEARNED:
-            return None
-        prompts = self.task.sources.get(table.prompts, self.task.prompts)
-        rows = (
-            prompts.halves()[0]
-            if prompts.table.name == self.task.prompts.table.name
-            else [*range(len(prompts.rows))]
+        editing = Editing(
+            self.model,
+            self.prompts,
+            table,
+            self.task.control,
+            self.task.directions,
+            self.learner,
         )
-        labelled = table.difference or table.probe
-        if labelled:
-            names = {str(label) for label in labelled}
-            rows = [
-                i
-                for i, x in zip(rows, prompts.column(table.label, rows), strict=True)
-                if x in names
-            ]
-        chosen = prompts.sample(rows, seed, labelled=labelled is not None)
-        acts = activations(self.model, self.key, prompts, site, table.position)
-        labels = prompts.column(table.label, chosen) if labelled else []
-        return Examples(acts[chosen], tuple(labels))
+        return editing.edits(self.variants)
 
-    def _sources(
-        self, table: Intervention, sites: Sequence[Site], seed: int
-    ) -> list[Source] | None:
-        """What other texts had at the sites, one for each prompt; None where nothing is put
-        there."""
-        way = interventions.way_of(table)
-        if way not in ("ablate", "patch") or table.ablate == "zero":
-            return None
-        if table.ablate == "mean":
-            traces = _traces(self.model, self.prompts, sites)
-            means = {
-                site: torch.cat(
-                    [t[site][p.opening :] for t, p in zip(traces, self.prompts, strict=True)]
-                ).mean(0)
-                for site in sites
-            }
-            return [Source({}, means)] * len(self.prompts)
-        if table.patch == "corrupted" and self.task.control != "unrelated":
-            others = [corrupted(self.task.prompts, p) for p in self.prompts]
-        elif table.patch == "corrupted":
-            corrupt = [corrupted(self.task.prompts, p) for p in self.prompts]
-            others = [corrupt[i] for i in _partners(corrupt, self.prompts, seed)]
-        else:
-            others = [self.prompts[i] for i in _partners(self.prompts, self.prompts, seed)]
-        for p, other in zip(self.prompts, others, strict=True):
-            if len(p.tokens) != len(other.tokens):
-                raise DataError(
-                    f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair "
-                    f"{len(other.tokens)}; what is put in its place must have as many"
-                )
-        return [Source(acts, {}) for acts in _traces(self.model, others, sites)]
-
-
-def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
-    """The other text of a pair, as tokens. Raises: DataError where the row has none."""
-    text = prompts.table.corrupted or "{corrupted}"
-    return prompt(p.folder, type(p.row)(p.row.fill(text), p.row.columns, p.row.place, {}))
-
-
-def _partners(others: Sequence[Prompt], prompts: Sequence[Prompt], seed: int) -> list[int]:
-    """Draw for each prompt another one of as many tokens. Raises: DataError where there is
-    none."""
-    chosen = []
-    for i, p in enumerate(prompts):
-        same = [
-            k
-            for k, other in enumerate(others)
-            if k != i and len(other.tokens) == len(p.tokens) and other.tokens != others[i].tokens
-        ]
-        if not same:
-            raise DataError(
-                f"{p.row.place}: no other prompt has {len(p.tokens)} tokens, so nothing can be "
-                "taken from an unrelated one; write prompts of equal length"
-            )
-        draw = rng.integers(np.array([seed]), "ask.partner", i, (1,), len(same))[0, 0]
-        chosen.append(same[int(draw)])
-    return chosen
+    @cached_property
+    def learner(self) -> Learner:
+        """What gets directions of this model."""
+        return Learner(
+            self.model,
+            self.task.prompts,
+            self.task.sources,
+            partial(activations, self.model, self.key),
+            self.dictionary,
+        )
 
 
 def _ready(

@@ -162,7 +162,7 @@ def load(table: Prompts, folder: Path) -> PromptSet:
         for template in templates or ("{text}",):
             told = {"template": template} if len(templates) > 1 else {}
             row = Row("", {**told, **columns}, place, {})
-            text, spans = _filled(row, template)
+            text, spans = filled(row, template)
             if not text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
             rows.append(Row(text, row.columns, place, spans))
@@ -181,7 +181,7 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
+def filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
     """A template filled from a row, and where in it each slot's value ends."""
     text, spans, last = "", {}, 0
     for match in SLOT.finditer(template):

@@ -100,10 +100,6 @@ class Prompt:
         begun = [i for i, (start, _) in enumerate(encoded.offsets) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
-    def positions(self, place: Place) -> list[int] | None:
-        """The positions of an intervention; None for all."""
-        return None if place == "all" else [self.at(place)]
-
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:
     """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it

@@ -136,10 +136,12 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     feature: tuple[str, int] | None = None
     """A dictionary's file or stored run and a latent: its decoder row."""
     unembedding: str | tuple[str, str] = ""
-    """A token's unembedding, or that of the first less that of the second."""
+    """A token's unembedding with the final norm's weight, or that of the first less that of the
+    second."""
     embedding: str | tuple[str, str] = ""
     """A token's embedding, likewise."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
+    """Values of slots, each a level of a dimension of what uses it: { layer = [4, 8] }."""
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,18 +154,23 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     project_out: str = ""
     """The name of a direction that is taken out."""
     ablate: str = ""
-    """zero, mean (over the prompts) or resample (what another prompt has there)."""
+    """zero; mean (over all tokens of the prompts, or over the prompts at `position`), or resample
+    (what another prompt has there, its tokens counted from the first)."""
     patch: str = ""
-    """What is put there: corrupted, what the pair's other text has; or other, another prompt's."""
+    """What is put there: corrupted, what the pair's other text has; or other, another prompt's. At
+    one `position` each text has its own; at all both have as many tokens."""
     clamp: tuple[str, int] | None = None
-    """A dictionary's file or stored run and a latent, whose activation is set to `value`."""
+    """A dictionary's file or stored run and a latent, whose activation is set to `value`; what the
+    dictionary does not explain stays."""
     value: float = 0.0
+    """In units of the dictionary."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
     heads: tuple[str, ...] = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
     position: Place = "all"
-    """At which token."""
+    """At which token; all: every one of the text, a BOS before it left as it is. No feature is set
+    at the first token that a model reads."""
     prompts: str = ""
     """The prompts that are measured under it; left out: the first."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}

@@ -19,6 +19,7 @@ import numpy as np
 from assay.ask import (
     controls,
     dictionaries,
+    directions,
     dry,
     interventions,
     measuring,
@@ -170,6 +171,9 @@ class Asked:
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
             )
+        for i, direction in enumerate(study.direction):
+            with text.located("direction", i):
+                directions.check(direction)
         for i, read in enumerate(study.read):
             with text.located("read", i):
                 reads.check(read, study.direction)
@@ -309,7 +313,8 @@ class Asked:
             self._add_control(main, control, task)
         for i, table in enumerate(study.intervene):
             with text.located("intervene", i):
-                interventions.way_of(table)
+                interventions.check(table, study.direction)
+                table = interventions.expanded(table, study.direction)
                 name = f"{prefix}{table.name}"
                 task = self._task(model, table)
                 self.parts.append(Part(name, task))
@@ -577,7 +582,7 @@ class Asked:
                 opened = cache(partial(dictionaries.opened, folder=self.folder, root=ROOT.get()))
                 remarks += measuring.remarks(task, read, rows, opened)
         if task.intervention is not None:
-            i = study.intervene.index(task.intervention)
+            i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
             with self._located(who, "intervene", i, where):
                 dry.check_intervention(task, rows, folder)
@@ -604,12 +609,30 @@ class Asked:
                 with self.text.located("read", i):
                     of = dictionaries.source(name, self.folder, ROOT.get())
                 digests[f"dictionary {name}"] = of.sha256
+        read_by = {d["feature"][0] for d in told.get("directions", ()) if "feature" in d}
+        if clamp := (told.get("intervention") or {}).get("clamp"):
+            read_by.add(clamp[0])
+        digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
         if table := told.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
                 read = probes.dictionaries([probe], self.folder)
             digests |= {f"dictionary {n}": source.sha256 for n, source in read.items()}
         return digests
+
+    @cached_property
+    def _dictionaries(self) -> Mapping[str, str]:
+        """The contents of the dictionaries whose features are directions or clamped, by name."""
+        contents: dict[str, str] = {}
+        for table, i, of in (
+            *(("direction", i, d.feature) for i, d in enumerate(self.text.study.direction)),
+            *(("intervene", i, t.clamp) for i, t in enumerate(self.text.study.intervene)),
+        ):
+            if of is not None:
+                with self.text.located(table, i):
+                    source = dictionaries.source(of[0], self.folder, ROOT.get())
+                contents[of[0]] = source.sha256
+        return contents
 
     def _hash(self, name: str) -> str:
         """What identifies a model; one that is not here is told with its place."""

@@ -1,0 +1,472 @@
+"""Editing: the edits of every prompt under an intervention or one of its near controls, for each
+seed and each point of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.ask import dictionaries, directions, interventions
+from assay.ask.directions import Learner
+from assay.ask.interventions import Put
+from assay.ask.prompts import PromptSet, Row, filled
+from assay.ask.seen import Prompt, prompt
+from assay.ask.tables import Direction, Intervention, Place, Plain
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.features import effects
+from assay.subjects.batches import run_many
+from assay.subjects.edits import Edits
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+Places: TypeAlias = list[tuple[Site, list[int] | None]]
+Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
+MOST = 2**29
+"""Bytes of activations, at most, that are kept of all points of a sweep together."""
+SIZED = 24
+"""On so many prompts it is seen how much a change changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Editing:
+    """What an intervention, or a control in its place, does to every prompt."""
+
+    model: Pretrained
+    prompts: Sequence[Prompt]
+    """Those that are measured."""
+    table: Intervention
+    control: str
+    """The near control that this is, by name; empty: the intervention itself."""
+    tables: Sequence[Direction]
+    """All directions of the study."""
+    learner: Learner
+    _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
+    """What sites have on texts with nothing done."""
+
+    def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
+        """The edits of every prompt, one for each seed and point of the sweep. Raises: DataError,
+        ModelError."""
+        self._see_all(variants)
+        edited = [self._of(seed, point) for seed, point in variants]
+        return [[of[p] for of in edited] for p in range(len(self.prompts))]
+
+    def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
+        at = interventions.swept(self.table, point)
+        way = interventions.way_of(at)
+        for p in self.prompts:
+            interventions.positions_of(at, p)  # what no prompt has is refused before any pass
+        direction = interventions.direction_of(at, self.tables)
+        if direction is not None:
+            direction = interventions.filled(direction, point)
+            places = self._places_of_direction(at, direction)
+            vector = self._vector(direction, places[0][0], seed)
+            for site, _ in places:
+                if (width := self.model.folder.shape(site)) != tuple(vector.shape):
+                    raise DataError(
+                        f"{at.name!r}: the direction {direction.name!r} has {len(vector)} numbers, "
+                        f"{site} has {' × '.join(map(str, width))} for each token"
+                    )
+            return [interventions.edits_of(at, p, places, vector=vector) for p in self.prompts]
+        if way == "clamp":
+            site = self._site_of_feature(at)
+            put = self._feature(at, site, seed)
+            places = [(site, None)]
+            return [interventions.edits_of(at, p, places, feature=put) for p in self.prompts]
+        places = self._places(at, seed)
+        sites = [site for site, _ in places]
+        shift = self._shift(at, sites[0], seed) if self.control == "token" else 0
+        if at.ablate == "zero":
+            return [interventions.edits_of(at, p, places, shift=shift) for p in self.prompts]
+        put_there = self._put(at, sites, seed, shift=shift)
+        return [
+            interventions.edits_of(at, p, places, rows=rows, shift=shift)
+            for p, rows in zip(self.prompts, put_there, strict=True)
+        ]
+
+    def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
+        """Read the sites of all points in one pass, where what they have is not too much."""
+        tables = [
+            interventions.swept(self.table, p) for p in {repr(p): p for _, p in variants}.values()
+        ]
+        if any(t.ablate == "zero" or not (t.ablate or t.patch) for t in tables) or self.control:
+            return
+        sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
+        texts = list(self.prompts)
+        if any(t.patch == "corrupted" for t in tables):
+            texts += [corrupted(self.learner.measured, p) for p in self.prompts]
+        numbers = sum(len(p.tokens) for p in texts)
+        shapes = [self.model.folder.width(s) for s in sites if "q" not in s.dims.split()]
+        if len(sites) > 1 and len(shapes) == len(sites) and 4 * numbers * sum(shapes) < MOST:
+            self._seen(texts, list(sites))
+
+    # directions -----------------------------------------------------------------------------------
+
+    def _places_of_direction(self, table: Intervention, direction: Direction) -> Places:
+        if table.site or direction.site:
+            return interventions.where(table, direction)
+        if direction.feature:
+            return [(self.learner.site(direction), None)]
+        return interventions.where(table, direction)
+
+    def _vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+        """The direction of a seed, or what stands in its place in a control, as long."""
+        learner = self.learner
+        at = learner.site(table, site)
+        true = learner.vector(table, at, seed)
+        if self.control == "random" and table.feature:
+            live = self._live(table.feature[0], at)
+            return directions.as_long_as(learner.feature(table, live, seed), true)
+        if self.control == "random":
+            around = learner.spread(table, at)
+            around = self._around(site) if around is None else around
+            return directions.random_like(true, around, seed)
+        if self.control == "shuffled":
+            return directions.as_long_as(learner.shuffled(table, at, seed), true)
+        if self.control == "tokens":
+            return directions.as_long_as(learner.tokens(table, seed), true)
+        if self.control == "layer":
+            far = directions.far_layer(at, self.model.layers)
+            # with its share of the true one it would be the same explanation, as a stream hands on
+            # its directions from block to block
+            other = directions.aside(learner.vector(table, far, seed), true)
+            return directions.as_long_as(other, true)
+        return true
+
+    def _around(self, site: Site) -> Float[torch.Tensor, "n d"]:
+        """What a site has at the tokens of the prompts, but for the first that the model reads,
+        where activations are often many times larger than at any other."""
+        acts = self._seen(self.prompts, [site])
+        later = [a[site][1:] for a in acts]
+        rows = torch.cat(later if any(map(len, later)) else [a[site] for a in acts])
+        return rows.float()
+
+    # features -------------------------------------------------------------------------------------
+
+    def _site_of_feature(self, table: Intervention) -> Site:
+        assert table.clamp is not None
+        dictionary = self.learner.dictionary(table.clamp[0])
+        if table.site:
+            ((site, _),) = interventions.where(table, None)
+        else:
+            site = directions.site_of(table.clamp[0], dictionary)
+        if (width := self.model.folder.width(site)) != dictionary.W_enc.shape[1]:
+            raise DataError(
+                f"{table.name!r}: {table.clamp[0]} reads {dictionary.W_enc.shape[1]} numbers for "
+                f"each token, {site} has {width}"
+            )
+        return site
+
+    def _feature(self, table: Intervention, site: Site, seed: int) -> Put:
+        """What sets a latent; in the control, what adds as much along another one's row."""
+        assert table.clamp is not None
+        (name, latent), value = table.clamp, table.value
+        dictionary = self.learner.dictionary(name).to(self.model.device)
+        alone, k = dictionaries.latent(dictionary, name, latent)
+        along, factor = latent, 1.0
+        if self.control == "random":
+            along = directions.another(dictionary, latent, self._live(name, site), seed)
+            own, other = effects.directions(dictionary, [latent, along]).norm(dim=1).tolist()
+            factor = own / other
+
+        def put(x: torch.Tensor) -> torch.Tensor:
+            flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
+            change = factor * (value - alone.encode(flat)[0][:, k])
+            added = effects.added(dictionary, [along], change[:, None], flat)
+            return x + added.reshape(x.shape).to(x)
+
+        return put
+
+    def _live(self, name: str, site: Site) -> list[int]:
+        """The latents that are on anywhere in the prompts, but for the first token."""
+        dictionary = self.learner.dictionary(name).to(self.model.device)
+        around = self._around(site).reshape(-1, dictionary.W_enc.shape[1])
+        on = torch.zeros(dictionary.width, dtype=torch.bool, device=self.model.device)
+        for some in around.split(1024):
+            on |= (dictionary.encode(some)[0] != 0).any(0)
+        return [int(k) for k in on.nonzero()[:, 0]]
+
+    # places ---------------------------------------------------------------------------------------
+
+    def _places(self, table: Intervention, seed: int) -> Places:
+        """Where an ablation or a patch acts: at its own place, or where the control has it."""
+        places = interventions.where(table, None)
+        for site, heads in places:
+            self.model.folder.check(site)
+            count = self.model.folder.shape(site)[0] if heads else 0
+            for head in heads or ():
+                if head >= count:
+                    raise DataError(
+                        f"{table.name!r}: block {site.layer} has heads 0 to {count - 1}, got "
+                        f"{site.layer}.{head}"
+                    )
+        if self.control == "heads":
+            return self._other_heads(table, places, seed)
+        if self.control == "layer":
+            return [
+                (self._elsewhere(table, site, [s for s, _ in places], seed), heads)
+                for site, heads in places
+            ]
+        return places
+
+    def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
+        """Draw for the heads of each block as many others of the block: among those half in which
+        the same change changes most what the head writes, so that heads that write nothing are no
+        excuse. Where a block has too few, the next blocks' follow."""
+        named = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
+        drawn: set[tuple[int, int]] = set()
+        for site, heads in places:
+            assert site.layer is not None and heads is not None
+            near = sorted(range(self.model.layers), key=partial(_apart, site.layer))
+            wanted = len(heads)
+            while wanted and near:
+                layer = near.pop(0)
+                written = Site("result", layer)  # what heads add to the stream; else what they read
+                if "result" not in self.model.folder.architecture.sites:
+                    written = Site("z", layer)
+                sizes = self._sizes(table, written, seed)
+                others = [
+                    head
+                    for head in sizes.argsort(descending=True).tolist()
+                    if (layer, head) not in named | drawn
+                ]
+                pool = [(layer, head) for head in others[: max(wanted, -(-len(others) // 2))]]
+                order = rng.permutation(np.array([seed]), "ask.heads", layer, len(pool))[0]
+                chosen = [pool[i] for i in order[:wanted]] if pool else []
+                drawn |= {*chosen}
+                wanted -= len(chosen)
+            if wanted:
+                raise DataError(
+                    f"{table.name!r}: the model has not as many other heads as there are named "
+                    "ones; name fewer heads, or other controls"
+                )
+        by_layer: dict[int, list[int]] = {}
+        for layer, head in sorted(drawn):
+            by_layer.setdefault(layer, []).append(head)
+        return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
+
+    def _elsewhere(self, table: Intervention, site: Site, named: Sequence[Site], seed: int) -> Site:
+        """Go to this site a third of the model away, earlier or later: where the change is larger
+        beside the stream, so that a dead place is no excuse. Raises: DataError where there is
+        none."""
+        layers = self.model.layers
+        if site.layer is None:
+            raise DataError(f"{site} is in no other block; name other controls")
+        away, own = max(1, layers // 3), site.layer
+        taken = {s.layer for s in named if s.kind == site.kind}
+        free = [n for n in range(layers) if n not in taken]
+        sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
+        near = [min(side, key=lambda n: abs(_apart(own, n) - away)) for side in sides if side]
+        if not near:
+            raise DataError(f"{site} is in no other block that is free; name other controls")
+        sizes = {}
+        for layer in near:
+            stream = self._seen(self.prompts[:SIZED], [Site("resid_pre", layer)])
+            every = torch.cat([x for acts in stream for x in acts.values()])
+            stream_size = every.norm(dim=-1).median()
+            size = self._sizes(table, Site(site.kind, layer), seed, by_head=False)
+            sizes[layer] = float(size / stream_size)
+        return Site(site.kind, max(near, key=sizes.__getitem__))
+
+    def _shift(self, table: Intervention, site: Site, seed: int) -> int:
+        """By how many tokens the change is moved: to where it changes most of what is there, so
+        that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
+        has room."""
+        some = self.prompts[:SIZED]
+        here = [p.at(table.position) for p in self.prompts]
+        least = max(max(1, p.opening) - t for p, t in zip(self.prompts, here, strict=True))
+        most = min(len(p.tokens) - 1 - t for p, t in zip(self.prompts, here, strict=True))
+        sizes: dict[int, float] = {}
+        for shift in sorted((n for n in range(least, most + 1) if n), key=lambda n: (abs(n), n)):
+            new = self._put(table, [site], seed, some, shift) if table.ablate != "zero" else None
+            shares = []
+            for i, (t, acts) in enumerate(zip(here, self._seen(some, [site]), strict=False)):
+                old = acts[site][t + shift].float()
+                there = 0 * old if new is None else new[i][site][t + shift].float()
+                shares.append(float((there - old).norm() / old.norm().clamp_min(1e-30)))
+            sizes[shift] = round(sum(shares), 4)
+        if not sizes:
+            raise DataError(
+                f"{table.name!r}: the control `token` moves the change to another token, and there "
+                f"is none that all prompts have around {table.position}; name other controls"
+            )
+        return max(sizes, key=sizes.__getitem__)
+
+    def _sizes(
+        self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
+    ) -> torch.Tensor:
+        """How long the change of a site is on the average over tokens that are changed, but for the
+        first; of each head, where it has them."""
+        some = self.prompts[:SIZED]
+        old = [acts[site] for acts in self._seen(some, [site])]
+        new = self._put(table, [site], seed, some) if table.ablate != "zero" else None
+        sizes = []
+        for i, (p, x) in enumerate(zip(some, old, strict=True)):
+            change = x if new is None else new[i][site] - x
+            where = interventions.positions_of(table, p)
+            if "q" not in site.dims.split():
+                where = slice(max(1, p.opening), None) if isinstance(where, slice | None) else where
+                change = change[where]
+            axes = change.shape[:2] if by_head else change.shape[:1]
+            sizes.append(change.float().reshape(*axes, -1).norm(dim=-1))
+        return torch.cat(sizes).mean(0)
+
+    # what is put there ----------------------------------------------------------------------------
+
+    def _put(
+        self,
+        table: Intervention,
+        sites: Sequence[Site],
+        seed: int,
+        prompts: Sequence[Prompt] | None = None,
+        shift: int = 0,
+    ) -> list[dict[Site, Rows]]:
+        """What goes to the sites of each prompt, a row for each of its tokens."""
+        some = self.prompts if prompts is None else prompts
+        if table.ablate == "mean":
+            return self._means(table, sites, some, shift)
+        place: Place = table.position
+        if table.patch == "corrupted" and self.control != "unrelated":
+            others = [corrupted(self.learner.measured, p) for p in some]
+            for p, other in zip(some, others, strict=True):
+                _check_pair(p, other, place)
+        else:
+            others = self._partners(some, place, seed)
+        acts = self._seen(others, sites)
+        return [
+            {site: _aligned(site, of[site], p, other, place, shift) for site in sites}
+            for p, other, of in zip(some, others, acts, strict=True)
+        ]
+
+    def _means(
+        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int
+    ) -> list[dict[Site, Rows]]:
+        """Means over the prompts: at one position that of this position; at all that of all tokens,
+        where the first that the model reads, often many times larger, has a mean of its own."""
+        for site in sites:
+            self.model.folder.shape(site)  # refuses sites that have no row for each token
+        acts = self._seen(self.prompts, sites)
+        means: list[dict[Site, Rows]] = [{} for _ in some]
+        for site in sites:
+            of = [x[site] for x in acts]
+            if table.position != "all":
+                here = [p.at(table.position) + shift for p in self.prompts]
+                rows = [x[t] for t, x in zip(here, of, strict=True)]
+                mean = torch.stack(rows).mean(0)
+                first = mean
+            else:
+                first = torch.stack([x[0] for x in of]).mean(0)
+                later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, of, strict=True)]
+                mean = torch.cat(later).mean(0) if any(map(len, later)) else first
+            for row, p in zip(means, some, strict=True):
+                rest = mean.expand(len(p.tokens) - 1, *mean.shape)
+                row[site] = torch.cat([first[None], rest])
+        return means
+
+    def _partners(self, prompts: Sequence[Prompt], place: Place, seed: int) -> list[Prompt]:
+        """Draw for each prompt another one: of as many tokens where all are changed and there is
+        one, else of more, else of fewer. Raises: DataError where there is none."""
+        distinct = {q.tokens: q for q in self.prompts}
+        by_length: dict[int, list[Prompt]] = {}
+        for q in distinct.values():
+            by_length.setdefault(len(q.tokens), []).append(q)
+        chosen = []
+        for p in prompts:
+            own = {p.tokens}
+            if self.table.patch == "corrupted":  # another row may be the pair's other text
+                own.add(corrupted(self.learner.measured, p).tokens)
+
+            def others(pool: Iterable[Prompt], own: set[tuple[int, ...]] = own) -> list[Prompt]:
+                return [q for q in pool if q.tokens not in own]
+
+            length = len(p.tokens)
+            pool = others(by_length[length]) if place == "all" else []
+            if not pool and place == "all":
+                pool = others(q for n, of in by_length.items() if n > length for q in of)
+            pool = pool or others(distinct.values())
+            if not pool:
+                raise DataError(
+                    f"{p.row.place}: no other prompt has other tokens, so nothing can be taken "
+                    "from one; write more prompts"
+                )
+            i = self._number[p.tokens]
+            draw = rng.integers(np.array([seed]), "ask.partner", i, (1,), len(pool))[0, 0]
+            chosen.append(pool[int(draw)])
+        return chosen
+
+    @cached_property
+    def _number(self) -> Mapping[tuple[int, ...], int]:
+        return {p.tokens: i for i, p in enumerate(self.prompts)}
+
+    def _seen(self, prompts: Sequence[Prompt], sites: Sequence[Site]) -> list[dict[Site, Rows]]:
+        """What sites have on texts with nothing done; each is read once."""
+        lacking = {
+            p.tokens: None for p in prompts if any((p.tokens, s) not in self._acts for s in sites)
+        }
+        if lacking:
+            capture = list(dict.fromkeys(sites))
+            traces = run_many(self.model, list(lacking), capture=capture, logits=False)
+            for tokens, of in zip(lacking, traces, strict=True):
+                self._acts.update({(tokens, s): x[0].clone() for s, x in of[0].acts.items()})
+        return [{s: self._acts[p.tokens, s] for s in sites} for p in prompts]
+
+
+def _apart(first: int, second: int) -> int:
+    return abs(first - second)
+
+
+def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
+    """The other text of a pair, as tokens. Raises: DataError where the row has none."""
+    text = prompts.table.corrupted
+    if not text and "corrupted" not in p.row.columns:
+        raise DataError(
+            f"{p.row.place} has no other text to patch from: write corrupted = "
+            '"… {slot} …" in [[prompts]], or a column `corrupted`'
+        )
+    whole, spans = filled(p.row, text) if text else (p.row.columns["corrupted"], {})
+    return prompt(p.folder, Row(whole, p.row.columns, p.row.place, spans))
+
+
+def _check_pair(p: Prompt, other: Prompt, place: Place) -> None:
+    """Refuse a pair that cannot be patched. Raises: DataError."""
+    if p.tokens == other.tokens:
+        raise DataError(f"{p.row.place}: both texts of the pair are the same, so nothing changes")
+    if place == "all" and len(p.tokens) != len(other.tokens):
+        raise DataError(
+            f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair {len(other.tokens)}; "
+            "where all are patched both have as many; or say position = -1, say"
+        )
+
+
+def _aligned(
+    site: Site, rows: Rows, p: Prompt, other: Prompt, place: Place, shift: int = 0
+) -> Rows:
+    """What another text has, a row for each token of the prompt: at one position its own, else
+    token by token from the first, the last of a shorter one standing for all that it lacks. Raises:
+    DataError where it has no such position, or a site has no row for each token."""
+    n, m = len(p.tokens), len(other.tokens)
+    if "q" in site.dims.split():
+        if n != m:
+            raise DataError(
+                f"{p.row.place} has {n} tokens, what is put there {m}; {site} has a number for "
+                "each pair of them, so that both must have as many"
+            )
+        return rows
+    index = [min(t, m - 1) for t in range(n)]
+    if place != "all":
+        named = isinstance(place, str) and place.strip("{}") not in other.row.spans
+        if named and n != m:
+            raise DataError(
+                f"{p.row.place}: its pair has another number of tokens and no slot {place}; write "
+                f'corrupted = "… {place} …" in [[prompts]], or position = -1'
+            )
+        there = p.at(place) if named else other.at(place)
+        # a pair's other text may end sooner
+        index[p.at(place) + shift] = min(max(0, there + shift), m - 1)
+    return rows[index]

@@ -1,0 +1,386 @@
+"""Near controls: which there are, what they keep alike, and that with them a planted effect holds
+where a placebo does not."""
+
+import string
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from naive_asking import Naive, direction, intervention, make, measured, rows_of
+from safetensors.torch import load_file, save_file
+
+import assay
+from assay.ask import controls, dictionaries, measuring, models
+from assay.ask.directions import Learner
+from assay.ask.editing import Editing
+from assay.ask.seen import prompt
+from assay.core.errors import DataError
+from assay.dictionaries.formats.writing import write
+from assay.features import effects
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.subjects.site import Site
+
+STREAM, MLP = "blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out"
+GOOD = string.ascii_uppercase[0:26:2]
+
+
+def planted(folder):
+    """A llama of which the truth is known: number 0 of the stream is +3 at good letters, −3 at bad
+    ones, and says how much more likely " a" is than " b". Number 2 does so for " x" and " y": head
+    1.2 alone writes to it, as much at every token; head 1.0 writes nothing at all."""
+    path = make(folder, "llama") / "model.safetensors"
+    w = load_file(path)
+    tokenizer = Naive(folder).tokenizer
+    embedding = w["model.embed_tokens.weight"]
+    embedding *= 3
+    embedding[:, :3] = torch.tensor([0.0, 3.0, 0.0])
+    for letter in string.ascii_uppercase:
+        embedding[tokenizer.encode(letter)[0], 0] = 3 if letter in GOOD else -3
+    for name, weight in w.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            weight[:3] = 0
+        if "norm" in name:
+            weight[:] = 1
+    block = "model.layers.1.self_attn."
+    w[block + "v_proj.weight"][6:] = 0  # what heads 2 and 3 read: number 1, the same everywhere
+    w[block + "v_proj.weight"][6:, 1] = 1
+    w[block + "o_proj.weight"][2, 12:18] = 1
+    w[block + "o_proj.weight"][:, :6] = 0
+    for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
+        first, second = (tokenizer.encode(text)[0] for text in texts)
+        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+    save_file(w, path, {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return planted(tmp_path_factory.mktemp("asked") / "planted")
+
+
+def coin(letter, n):
+    """A label that tells nothing."""
+    order = np.random.default_rng(n).permutation(26)
+    return "heads" if order[ord(letter) - ord("A")] < 13 else "tails"
+
+
+HEAD = """
+question = "Is it so?"
+[[model]]
+name = "{model}"
+[[prompts]]
+text = "sum of {{letter}} and {{letter}} ="
+rows = [{rows}]
+[[read]]
+name = "r"
+log_prob = [" a", " b"]
+[[read]]
+name = "h"
+log_prob = [" x", " y"]
+"""
+ROWS = ", ".join(
+    f'{{letter = "{x}", tone = "{"good" if x in GOOD else "bad"}", '
+    + ", ".join(f'coin{n} = "{coin(x, n)}"' for n in range(8))
+    + "}"
+    for x in string.ascii_uppercase
+)
+
+
+def verdict(folder, tmp_path, text):
+    """The judging of the one claim of a study."""
+    path = tmp_path / "asks.toml"
+    path.write_text(HEAD.format(model=folder, rows=ROWS) + text)
+    (judged,) = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path))).judged
+    return judged
+
+
+STEERED = """
+[[direction]]
+name = "d"
+site = "blocks.1.hook_resid_pre"
+position = "{{letter}}"
+label = "{label}"
+{way} = ["{first}", "{second}"]
+[[intervene]]
+name = "steered"
+add = "d"
+strength = {strength}
+[[claim]]
+text = "Adding it makes a likelier than b"
+holds = "steered.r - main.r > 1"
+threshold = "plan: a nat"
+"""
+
+
+@pytest.mark.parametrize(("way", "strength"), [("difference", 1), ("probe", 9)])
+def test_a_planted_direction_holds_against_all_of_its_controls(folder, tmp_path, way, strength):
+    text = STEERED.format(way=way, label="tone", first="good", second="bad", strength=strength)
+    judged = verdict(folder, tmp_path, text)
+    assert judged.outcome == "holds", judged.verdict
+    assert {*judged.controls} == {"steered/random", "steered/shuffled", "steered/layer"}
+    assert {c.outcome for c in judged.controls.values()} == {"fails"}
+
+
+@pytest.mark.parametrize("n", range(2))
+def test_a_direction_of_a_label_that_tells_nothing_does_not_hold(folder, tmp_path, n):
+    text = STEERED.format(
+        way="difference", label=f"coin{n}", first="heads", second="tails", strength=3
+    )
+    assert verdict(folder, tmp_path, text).outcome != "holds"
+
+
+ABLATED = """
+[[intervene]]
+name = "without"
+ablate = "{how}"
+heads = ["{head}"]
+[[claim]]
+text = "Without it x is less likely beside y"
+holds = "without.h - main.h < -1"
+threshold = "plan: a nat"
+"""
+
+
+def test_the_planted_head_holds_against_other_heads_and_another_head_does_not(folder, tmp_path):
+    judged = verdict(folder, tmp_path, ABLATED.format(how="zero", head="1.2"))
+    assert judged.outcome == "holds", (judged.verdict, judged.controls)
+    assert judged.controls["without/heads"].outcome == "fails"
+    assert verdict(folder, tmp_path, ABLATED.format(how="zero", head="1.3")).outcome == "fails"
+
+
+CLAMPED = """
+[[intervene]]
+name = "set"
+clamp = ["it.safetensors", {latent}]
+value = 9
+[[claim]]
+text = "Setting it makes a likelier than b"
+holds = "set.r - main.r > 1"
+threshold = "plan: a nat"
+"""
+
+
+def test_the_planted_feature_holds_against_other_features_and_another_does_not(folder, tmp_path):
+    """A dictionary beside the study, of which latent 3 alone writes to number 0."""
+    draw = torch.Generator().manual_seed(0)
+    w_dec = torch.randn(1, 12, 24, generator=draw)
+    w_dec[:, :, 0] = 0
+    w_dec[0, 3] = 3 * torch.eye(24)[0]
+    of = assay.Dictionary(
+        0.1 * torch.randn(1, 24, 12, generator=draw),
+        torch.full((1, 12), 2.0),
+        w_dec,
+        torch.zeros(1, 24),
+        assay.dictionaries.ReLU(),
+        sites=(STREAM,),
+    )
+    write(of, tmp_path / "it.safetensors", "assay")
+    judged = verdict(folder, tmp_path, CLAMPED.format(latent=3))
+    assert judged.outcome == "holds" and judged.controls["set/random"].outcome == "fails"
+    assert verdict(folder, tmp_path, CLAMPED.format(latent=4)).outcome != "holds"
+
+
+# which there are ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        ({"add": "difference"}, ["random", "shuffled", "layer"]),
+        ({"project_out": "probe"}, ["random", "shuffled", "layer"]),
+        ({"add": "component"}, ["random", "layer"]),
+        ({"add": "embedded"}, ["random", "shuffled"]),
+        ({"add": "feature"}, ["random"]),
+        ({"add": "token"}, ["random", "tokens"]),
+        ({"clamp": ("it", 1)}, ["random"]),
+        ({"patch": "corrupted", "site": STREAM}, ["unrelated", "layer"]),
+        ({"patch": "corrupted", "site": STREAM, "position": -1}, ["unrelated", "token"]),
+        ({"patch": "corrupted", "site": MLP, "position": -1}, ["unrelated", "layer"]),
+        ({"patch": "other", "heads": ["1.0"]}, ["heads"]),
+        ({"ablate": "mean", "heads": ["1.0"], "position": -1}, ["heads"]),
+        ({"ablate": "zero", "site": MLP}, ["layer"]),
+        ({"ablate": "zero", "site": "ln_final.hook_normalized"}, []),
+        ({"add": "token", "sweep": {"add": ("token", "difference")}}, ["random"]),
+        ({"add": "difference", "controls": ["shuffled"]}, ["shuffled"]),
+        ({"add": "difference", "controls": []}, []),
+    ],
+    ids=str,
+)
+def test_every_kind_has_its_near_controls(table, names):
+    tables = [
+        direction("difference", difference=("a", "b")),
+        direction("probe", probe=("a", "b")),
+        direction("component", component=1),
+        direction("embedded", site="hook_embed", difference=("a", "b")),
+        direction("feature", feature=("it", 1)),
+        direction("token", unembedding=" a"),
+    ]
+    got = controls.of_intervention(intervention(**table), tables)
+    assert [c.name for c in got] == names and all(c.why for c in got)
+
+
+def test_a_control_that_a_kind_has_not_is_refused():
+    table = intervention(ablate="zero", site=MLP, controls=("randm",))
+    with pytest.raises(DataError, match="has no control 'randm'"):
+        controls.of_intervention(table, [])
+
+
+# what they keep alike -----------------------------------------------------------------------------
+
+LETTERS = rows_of(
+    *({"letter": x, "pair": string.ascii_uppercase[i - 1]} for i, x in enumerate("ABCDEFGH")),
+    text="sum of {letter} =",
+    corrupted="sum of {pair} =",
+)
+
+
+def editing(folder, table, control, *tables, store=None):
+    """What a control does, before it is put into edits."""
+    model = models.opened(str(folder), "cpu", "")
+    learner = Learner(
+        model,
+        LETTERS,
+        {"prompts": LETTERS},
+        partial(measuring.activations, model, model.fingerprint),
+        partial(dictionaries.opened, folder=Path(), root=store or Path("none")),
+    )
+    prompts = [prompt(model.folder, row) for row in LETTERS.rows]
+    return Editing(model, prompts, table, control, tables, learner)
+
+
+def places(of, table, seed):
+    return of._places(table, seed)
+
+
+@pytest.mark.parametrize("table", [{"ablate": "zero"}, {"ablate": "mean"}, {"patch": "corrupted"}])
+def test_random_heads_are_others_as_many_and_none_that_writes_nothing(folder, table):
+    table = intervention(heads=["1.2"], **table)
+    of = editing(folder, table, "heads")
+    drawn = [places(of, table, seed) for seed in range(20)]
+    # of the three others one writes nothing, and the two that change most are drawn from
+    assert {(str(s), *h) for d in drawn for s, h in d} <= {
+        ("blocks.1.attn.hook_z", 1),
+        ("blocks.1.attn.hook_z", 3),
+    }
+    assert table.ablate != "zero" or len({str(d) for d in drawn}) == 2
+    table = intervention(ablate="zero", heads=["1.1", "1.2", "1.3"])
+    ((site, heads), *more) = places(editing(folder, table, "heads"), table, 0)
+    count = len(heads) + sum(len(h) for _, h in more)
+    assert count == 3 and not {(1, 1), (1, 2), (1, 3)} & {
+        (s.layer, h) for s, hs in [(site, heads), *more] for h in hs
+    }
+    table = intervention(ablate="zero", heads=[f"{n}.{h}" for n in range(3) for h in range(3)])
+    with pytest.raises(DataError, match="not as many other heads"):
+        places(editing(folder, table, "heads"), table, 0)
+
+
+def test_another_layer_is_not_a_dead_one(tmp_path):
+    """The MLP of the first block writes nothing, so the later one stands in."""
+    for dead, far in ((0, 2), (2, 0)):
+        model = make(tmp_path / f"dead{dead}", "llama")
+        w = load_file(model / "model.safetensors")
+        w[f"model.layers.{dead}.mlp.down_proj.weight"][:] = 0
+        save_file(w, model / "model.safetensors", {"format": "pt"})
+        for how in ("zero", "mean", "resample"):
+            table = intervention(ablate=how, site=MLP)
+            ((site, heads),) = places(editing(model, table, "layer"), table, 0)
+            assert site == Site("mlp_out", far) and heads is None
+
+
+def test_another_token_is_one_at_which_a_patch_changes_something(folder):
+    """Before the letter both texts of a pair are alike; behind it they differ."""
+    table = intervention(patch="corrupted", site=STREAM, position="{letter}")
+    of = editing(folder, table, "token")
+    assert of._shift(table, Site.parse(STREAM), 0) == 1
+    got, _ = measured(folder, LETTERS, table, control="token")
+    naive = Naive(folder)
+    for i, row in enumerate(LETTERS.rows):
+        source = naive.acts(LETTERS.table.corrupted.replace("{pair}", row.columns["pair"]), STREAM)
+        place = len(naive.tokens(f"sum of {row.columns['letter']}"))
+
+        def put(x, place=place, source=source):
+            x = x.clone()
+            x[0, place] = source[place]
+            return x
+
+        np.testing.assert_allclose(
+            got["one"][0, i], naive.reads(row.text, {STREAM: put})[0], atol=2e-4
+        )
+
+
+def test_an_unrelated_prompt_is_neither_of_the_pair(folder):
+    table = intervention(patch="corrupted", site=STREAM)
+    of = editing(folder, table, "unrelated")
+    for seed in range(10):
+        others = of._partners(of.prompts, "all", seed)
+        for p, other in zip(of.prompts, others, strict=True):
+            letters = {p.row.columns["letter"], p.row.columns["pair"]}
+            assert other.row.columns["letter"] not in letters
+            assert len(other.tokens) == len(p.tokens)
+
+
+@pytest.fixture
+def dictionary(tmp_path):
+    """Ten latents over the stream, of which 5 to 9 are never on."""
+    draw = torch.Generator().manual_seed(0)
+    w_enc, w_dec = (torch.randn(1, *s, generator=draw) for s in ((24, 10), (10, 24)))
+    b_enc = torch.where(torch.arange(10) < 5, 3.0, -1e6)[None]
+    of = assay.Dictionary(
+        w_enc, b_enc, w_dec, torch.zeros(1, 24), assay.dictionaries.ReLU(), sites=(STREAM,)
+    )
+    write(of, tmp_path / "it.safetensors", "assay")
+    return str(tmp_path / "it.safetensors"), of
+
+
+def test_another_feature_is_on_and_changes_as_much(folder, dictionary):
+    name, of = dictionary
+    table = intervention(clamp=(name, 2), value=4.0)
+    x = torch.randn(1, 6, 24, generator=torch.Generator().manual_seed(1))
+    site = Site.parse(STREAM)
+    own = editing(folder, table, "")._feature(table, site, 0)(x) - x
+    rows = effects.directions(of, range(10))
+    seen = set()
+    for seed in range(12):
+        other = editing(folder, table, "random")._feature(table, site, seed)(x) - x
+        torch.testing.assert_close(other.norm(dim=-1), own.norm(dim=-1))
+        along = (other[0] @ rows.T).abs() / rows.norm(dim=1)
+        seen |= {int(k) for k in (along / other[0].norm(dim=1, keepdim=True)).argmax(1)}
+    assert seen == {0, 1, 3, 4}
+    d = direction(site="", feature=(name, 2))
+    of_direction = editing(folder, intervention(add="d"), "random", d)
+    vectors = torch.stack([of_direction._vector(d, site, seed) for seed in range(12)])
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
+    assert {int(k) for k in (vectors @ rows.T / rows.norm(dim=1)).argmax(1)} == {0, 1, 3, 4}
+
+
+@pytest.mark.parametrize("control", ["random", "shuffled", "layer"])
+def test_a_directions_stand_in_is_as_long_and_another(folder, control):
+    d = direction(difference=("A", "B"), label="letter", position="{letter}", prompts="learnt")
+    rows = rows_of(
+        *({"letter": "AB"[i % 2], "n": str(i)} for i in range(12)),
+        name="learnt",
+        text="sum of {n} and {letter} =",
+    )
+    model = models.opened(str(folder), "cpu", "")
+    learner = Learner(
+        model,
+        LETTERS,
+        {"learnt": rows},
+        partial(measuring.activations, model, model.fingerprint),
+        None,
+    )
+    prompts = [prompt(model.folder, row) for row in LETTERS.rows]
+    site = Site.parse(STREAM)
+    for seed in (0, 1):
+        true, other = (
+            Editing(model, prompts, intervention(add="d"), c, (d,), learner)._vector(d, site, seed)
+            for c in ("", control)
+        )
+        assert float(other.norm()) == pytest.approx(float(true.norm()), rel=1e-5)
+        assert abs(float(other @ true / true.norm() ** 2)) < (
+            0.5 if control == "shuffled" else 1e-4
+        )
