@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
-from assay.verbs.destination import writable
+from assay.verbs.options import writable
+from assay.verbs.words import Line, Part, megabytes
 
 if TYPE_CHECKING:
     from assay.features.index.reader import Index
@@ -92,6 +93,13 @@ def export_features(
         written=tuple(written),
         bytes=sum(path.stat().st_size for path in written),
     )
+
+
+def exported(shown: Shown) -> Iterator[Part]:
+    """Tell which features were written, and where."""
+    size = megabytes(shown.bytes)
+    yield f"{len(shown.features)} features of {shown.address}, {shown.chosen}; {size}"
+    yield from map(Line, map(str, shown.written))
 
 
 def choose(index: Index, which: Which) -> tuple[list[int], str]:

@@ -11,14 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from assay.core.errors import AssayError
 from assay.lab.records.provenance import cores
-from assay.lab.store import health, migration
+from assay.lab.store import health as store_health
+from assay.lab.store import migration
 from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
+from assay.verbs.audit import Audit, audit, doubts_in_words
+from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.verb import Answer, verb
+from assay.verbs.words import Line
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -45,7 +52,61 @@ class Health:
     checks: tuple[Check, ...]
 
 
-def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
+@verb("what is installed or missing, and how a store is; what claims leave open", version=2)
+def doctor(
+    *names: Annotated[
+        str,
+        Parameter(
+            help=(
+                "With --claims: experiments or files whose claims are asked; the catalogue "
+                "without any."
+            )
+        ),
+    ],
+    claims: Flag = False,
+    clean: Flag = False,
+    migrate: Flag = False,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Health | Audit]:
+    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
+    health.
+
+    Parameters
+    ----------
+    claims
+        Ask claims instead, as recorded or stored: which average what they do not name, have
+        controls that decide nothing, or may hold where nothing was learned.
+    clean
+        Delete damaged runs, and what kills and broken downloads left behind.
+    migrate
+        Bring a store of an older version to how this one stores; whole or not at all, and nothing
+        is lost.
+
+    Examples
+    --------
+    assay doctor
+    assay doctor --claims superposition
+    assay doctor --migrate
+    """
+    if claims:
+        if clean or migrate:
+            raise AssayError("--claims asks claims; give --clean and --migrate by themselves")
+        doubts = audit(place.root, names)
+        return Answer(doubts, doubts_in_words(doubts))
+    if names:
+        raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
+    health = examine(place.root, clean, migrate)
+    lines = [*health.done, *map(in_words, health.checks)]
+    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
+
+
+def in_words(check: Check) -> str:
+    """Write one check as a line: its sign, what was found, and how to mend it."""
+    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
+    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")
+
+
+def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
     """Look at what Assay stands on and at a store; with `clean` remove from it first what is
     damaged or left behind.
 
@@ -220,7 +281,7 @@ def store(root: Path) -> Iterator[Check]:
             f"{group.experiment}, {', '.join(group.arms)}: {state}",
             "`assay run` goes on from there",
         )
-    for harm in health.harms(run_store):
+    for harm in store_health.harms(run_store):
         mend = "keeps the other lines" if harm.what == "looks" else "removes it"
         yield Check(
             f"damaged {harm.what}",
@@ -250,7 +311,7 @@ def cleaned(root: Path) -> list[str]:
         [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     )
     run_store = Store(root)
-    for harm in list(health.harms(run_store)):
+    for harm in list(store_health.harms(run_store)):
         harm.mend()
         lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
     lines += [f"removed {folder}, a download that broke off" for folder in hub.remove_unfinished()]

@@ -6,10 +6,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
+from assay.verbs.options import Flag
+from assay.verbs.verb import Answer, verb
+from assay.verbs.words import Line
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,31 @@ class New:
     """The file of a new experiment or study."""
 
     path: Path
+
+
+@verb("the file of a new experiment or study")
+def new(
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")],
+    /,
+    *,
+    study: Flag = False,
+) -> Answer[New]:
+    """Write a commented one-file experiment, or a study, that runs as it is.
+
+    Parameters
+    ----------
+    study
+        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
+        claims of your own, as data.
+
+    Examples
+    --------
+    assay new my-claim
+    assay run my_claim.py --preset smoke
+    assay new my-question --study
+    """
+    file = (write_study if study else write_experiment)(name, Path())
+    return Answer(file, [Line(f"{file.path} is written. Next: assay run {file.path}")])
 
 
 def write_experiment(name: str, folder: Path) -> New:

@@ -6,14 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from assay.core.errors import ExperimentError, StoreError
+from cyclopts import Parameter
+
+from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import recording, records
 from assay.lab.records.recording import Difference
+from assay.report.bundle.checking import CheckedBundle
+from assay.verbs.bundle import check_bundle, compared, is_bundle
+from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag
+from assay.verbs.verb import Answer, verb
+from assay.verbs.words import Line, Table
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,54 @@ class Written:
     path: Path
 
 
+@verb(
+    "where a result departs from its record, or a bundle from what it states; or the record "
+    "written",
+    version=2,
+)
+def command(
+    name: Annotated[
+        str,
+        Parameter(
+            help="An experiment's name, or the path of its file; or a bundle, a zip or its folder."
+        ),
+    ],
+    /,
+    *,
+    record: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Checked | Written | CheckedBundle]:
+    """Compare what is stored with the committed record, or what a bundle states with what this
+    Assay judges; exit 1 on a difference.
+
+    Parameters
+    ----------
+    record
+        Write the record instead: commit, keys, small measures, verdicts, seconds.
+
+    Examples
+    --------
+    assay check superposition
+    assay export superposition --format bundle --out superposition.zip
+    assay check superposition.zip
+    """
+    if is_bundle(name):
+        if record or choice != DEFAULT:
+            raise AssayError("--record, --preset and --set are of a stored result, not of a bundle")
+        bundle = check_bundle(Path(name))
+        return Answer(bundle, compared(bundle), int(not bundle.same))
+    lab, (experiment, preset) = place.lab(), choice.of(name)
+    if record:
+        written = write(lab, experiment, preset)
+        return Answer(written, [Line(str(written.path))])
+    comparison = check(lab, experiment, preset)
+    rows = [(d.what, d.recorded, d.now) for d in comparison.differences]
+    if not rows:
+        return Answer(comparison, [Line(f"{comparison.experiment}: as recorded")])
+    return Answer(comparison, [Table(("what", "recorded", "now"), rows)], 1)
+
+
 def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
     """Compare what is stored with the committed record. Raises: StoreError where runs are missing;
     ExperimentError without a record."""
@@ -38,7 +93,7 @@ def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
     return Checked(experiment.name, tuple(lab.check(result, recorded(experiment, preset))))
 
 
-def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
+def write(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     """Write what is stored as the record: commit, keys, small measures, verdicts, seconds.
 
     Raises: StoreError where runs are missing.

@@ -4,12 +4,16 @@ numbers, and as a page."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.lab.store import atomic
-from assay.verbs.destination import writable_file
+from assay.verbs.options import writable_file
+from assay.verbs.words import Part, Table
+
+LOOKS = ("itself", "first", "before", "same token", "after the same")
+"""Where a head may look."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,54 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
         picture.left_out,
         page,
     )
+
+
+def words(model: Model) -> Iterator[Part]:
+    """Tell what each part of a model is worth, and where its heads look."""
+    yield (
+        f"{model.name}: {model.model}; {model.numbers:,} numbers. {100 * model.right:.1f} % "
+        "of its answers are right."
+    )
+    where = f"position{'s' if ' ' in model.asked else ''} {model.asked}"
+    yield (
+        f"The task is {model.task}: inputs of {model.length} tokens, an answer is asked for "
+        f"at {where}, counted from 0."
+    )
+    classes = ", ".join(f"{i} is {name}" for i, name in enumerate(model.called))
+    more = " …" if model.classes > len(model.called) else ""
+    yield f"It has {model.classes:,} classes: {classes}{more}."
+    yield ""
+    numbers = ("adds", "alone", "jointly", *LOOKS)
+    rows = [
+        (
+            p.part,
+            f"{p.direct:.2f}",
+            share(p.alone),
+            share(p.joint),
+            *(share(p.looks[kind]) if p.looks else "" for kind in LOOKS),
+            ""
+            if p.share is None
+            else f"{p.asks or 'biases'} × {p.finds or 'biases'} {share(p.share)}",
+        )
+        for p in model.parts
+    ]
+    yield Table(("part", *numbers, "asks × finds"), rows, right=numbers)
+    yield ""
+    yield (
+        "Adds: to the right answer's logit, less the mean of the others, by itself. Alone, "
+        "jointly: what its absence costs, as a share of what the absence of all costs; jointly, "
+        "once the one other part is gone that makes it matter most. Then where a head looks, as "
+        "shares of its attention, and whose writing it compares."
+    )
+    for why in model.left_out:
+        yield f"Not told: {why}"
+    page = f"The page is {model.page}." if model.page else ""
+    yield page or "With --page NAME.html there is a page of it."
+
+
+def share(value: float | None) -> str:
+    """Write a share; a dash where there is none."""
+    return "—" if value is None else f"{value:.2f}"
 
 
 def writable_page(page: Path | None) -> None:

@@ -7,15 +7,28 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from assay.core.bench import Unkept
 from assay.core.errors import AssayError
 from assay.core.heavy import torch
-from assay.verbs.destination import writable
+from assay.verbs.options import (
+    AS_WRITTEN,
+    HERE,
+    Flag,
+    Flat,
+    Place,
+    Trust,
+    device_here,
+    writable,
+)
+from assay.verbs.verb import Answer, Door, verb
+from assay.verbs.words import Part, Table
 
 if TYPE_CHECKING:
     from assay.core.fit import Trained
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
     from assay.lab.store.store import Store
     from assay.subjects.decoder import Params, Shape
 
+TrainedOn = Annotated[str, Parameter(help="Where they train: cpu, cuda, cuda:1.")]
 ASKED = "training.json"
 """What was asked for, and, once it is done, what came out."""
 WINDOWS = 256
@@ -125,6 +139,85 @@ class TrainedLms:
 AS_USUAL, ONCE = Design(), Training()
 
 
+@verb("small language models that were trained")
+def command(
+    *,
+    out: Path,
+    design: Annotated[Design, Flat] = AS_USUAL,
+    training: Annotated[Training, Flat] = ONCE,
+    ratio: float = 4.0,
+    checkpoints: Flag = False,
+    device: TrainedOn = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[TrainedLms]:
+    """Train small language models on a text, several at once, each an ordinary Hugging Face folder
+    that every other verb reads.
+
+    Parameters
+    ----------
+    out
+        The folder to write: a model folder in it for each run. The same command goes on there, or
+        finds what is done.
+    ratio
+        Evaluated on held-out text whenever compute has grown so many times, and at the end.
+    checkpoints
+        Keep each model at each evaluation as well.
+
+    Examples
+    --------
+    assay train-lm --out my-lms --layers 2 --steps 300 --seed 0 --seed 1
+    """
+    with trust.raised(), door.bar("train-lm", "steps") as bar:
+        trained = train_lm(
+            out,
+            design,
+            training,
+            ratio=ratio,
+            checkpoints=checkpoints,
+            root=place.root,
+            device=device_here(device),
+            progress=bar,
+        )
+    return Answer(trained, words(trained))
+
+
+def words(trained: TrainedLms) -> Iterator[Part]:
+    """Tell the losses of each run and where it lies; what differs between runs has a column."""
+    differ = differing(trained.runs)
+    numbers = ("seed", *differ, "parameters", "training loss", "held-out loss")
+    rows = [
+        (
+            run.folder,
+            str(run.seed),
+            *(f"{getattr(run, name):g}" for name in differ),
+            f"{run.parameters:,}",
+            nats(run.loss),
+            nats(run.held_out),
+        )
+        for run in trained.runs
+    ]
+    yield Table(("folder", *numbers), rows, right=numbers)
+    yield ""
+    if trained.windows:
+        curve = trained.runs[0].curve
+        points = [(r["step"], r["held_out"]) for r in curve if r["held_out"] is not None]
+        steps = ", ".join(f"{step:,}: {loss:.2f}" for step, loss in points)
+        yield (
+            f"Losses in nats a token of {trained.vocab:,}; held out: {trained.windows:,} windows "
+            "of the validation part."
+        ) + (f" The first run's by step: {steps}." if points else "")
+    yield from trained.notes
+    if trained.found:
+        yield "trained before: nothing was run"
+
+
+def nats(loss: float | None) -> str:
+    """Write a loss; a dash where there is none."""
+    return "–" if loss is None else f"{loss:.3f}"
+
+
 def train_lm(
     out: Path,
     design: Design = AS_USUAL,
@@ -204,8 +297,13 @@ def make_specs(design: Design, training: Training) -> tuple[LmSpec, ...]:
 
 def name_of(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
     """The name of a run's folder: its seed, and what else differs between the runs."""
-    differ = [name for name in VARIED[1:] if len({getattr(s, name) for s in specs}) > 1]
-    return "-".join([f"seed-{spec.seed}", *(f"{name}-{getattr(spec, name):g}" for name in differ)])
+    differ = [f"{name}-{getattr(spec, name):g}" for name in differing(specs)]
+    return "-".join([f"seed-{spec.seed}", *differ])
+
+
+def differing(runs: Sequence[Any]) -> list[str]:
+    """Name what differs between runs, seeds apart."""
+    return [name for name in VARIED[1:] if len({getattr(run, name) for run in runs}) > 1]
 
 
 def _begun(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:

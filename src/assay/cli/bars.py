@@ -1,4 +1,4 @@
-"""A progress bar on standard error with the time that is left: redrawn in place on a terminal, one
+"""Progress bars on standard error with the time that is left: redrawn in place on a terminal, one
 plain line now and then elsewhere."""
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from assay.cli.progress import BAR, QUIET, duration
+from assay.cli.progress import BAR, QUIET
 from assay.core.plain import plain
+from assay.evaluation.remaining import PHASES, Remaining
+from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.report.evaluations import so_far
+from assay.verbs.words import duration
 
 INSTANT = 0.02
 """Seconds; what is done faster was found and not made, and says nothing about the rest."""
@@ -110,3 +114,81 @@ class Bar:
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
+
+
+class Measuring(Bar):
+    """The bar of an evaluation: warnings stand above it, what is known so far of each dictionary
+    below it."""
+
+    def __init__(self) -> None:
+        super().__init__("evaluate", "tokens")
+        self.numbers: dict[str, str] = {}
+
+    def __call__(self, completed: int, total: int) -> None:
+        """Take how many tokens of how many are done; before the first of them the model is loaded
+        and the means are worked out."""
+        if (
+            not completed and self.console.is_terminal
+        ):  # elsewhere a refusal after it is to stay one line
+            self.say(
+                "evaluate: loading the model, then the mean and lengths at each site, then "
+                f"{total:,} tokens"
+            )
+        super().__call__(completed, total)
+
+    def watch(self, event: Warned | SoFar | Begun) -> None:
+        """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed
+        at once where nothing is redrawn."""
+        if isinstance(event, Begun):
+            return self.say(f"evaluate: {event.text}")
+        if isinstance(event, Warned):
+            return self.say(f"warning: {event.dictionary}: {event.text}")
+        line = so_far(event)
+        if event.dictionary not in self.numbers and not self.redrawn:
+            self.say(line)
+            self.told.append(line)
+        self.numbers[event.dictionary] = line
+        self.below = list(self.numbers.values())
+        return None
+
+
+class Stages:
+    """A bar for each stage of the work, all with the time that is left in all; a context manager
+    that is called with (what, done, total)."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.what = name, ""
+        self.bar: Bar | None = None
+        self.remaining = Remaining()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(kind, error, trace)
+
+    def __call__(self, what: str, completed: int, total: int) -> None:
+        """Takes how many of how many of something are done."""
+        self.remaining(what, completed, total)
+        first = not completed and what == next(iter(PHASES))
+        if not (completed or first):  # what will be done later
+            return
+        if what != self.what or first:
+            self.__exit__(None, None, None)
+            phase = PHASES[what]
+            self.what, self.bar = (
+                what,
+                Bar(
+                    f"{self.name}: {phase.words}", phase.unit, left=lambda: self.remaining.seconds
+                ).__enter__(),
+            )
+        assert self.bar is not None
+        if first and self.bar.console.is_terminal:
+            self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")
+        self.bar(completed, total)
