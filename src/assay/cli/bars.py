@@ -3,17 +3,14 @@ plain line now and then elsewhere."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
-from assay.cli.progress import BAR, QUIET
+from assay.cli.progress import QUIET, Shown, blocks
 from assay.core.plain import plain
 from assay.evaluation.remaining import PHASES, Remaining
 from assay.evaluation.watching import Begun, SoFar, Warned
@@ -24,7 +21,7 @@ INSTANT = 0.02
 """Seconds; what is done faster was found and not made, and says nothing about the rest."""
 
 
-class Bar:
+class Bar(Shown):
     """Shows how much of something countable is done; a context manager that is called with (done,
     total)."""
 
@@ -37,29 +34,19 @@ class Bar:
     ) -> None:
         """`left` tells the seconds that are left, where somebody knows of more than is counted
         here."""
-        self.name, self.unit, self.left = name, unit, left
-        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.unit, self.left = unit, left
         self.below: list[str] = []
         """Lines under the bar, which whoever works on it may change."""
         self.told: list[str] = []
         self.done = self.total = 0
         self.worked, self.made = 0.0, 0
-        self.began = self.last = self.spoken = time.monotonic()
-        self.live = Live(
-            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
-        )
+        self.last = self.spoken = time.monotonic()
+        self.name = name
+        super().__init__(name, console)
 
     def __enter__(self) -> Self:
-        self.began = self.last = self.spoken = time.monotonic()
+        self.last = self.spoken = time.monotonic()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
 
     def __call__(self, completed: int, total: int) -> None:
         """Takes how many of how many are done."""
@@ -80,16 +67,6 @@ class Bar:
             self.say(self.line(), *(line for line in self.below if line not in self.told))
             self.told = list(self.below)
 
-    @property
-    def redrawn(self) -> bool:
-        """Whether it is redrawn in place."""
-        return self.console.is_terminal and not self.console.is_dumb_terminal
-
-    def say(self, *lines: str) -> None:
-        """Print lines that stay; above the bar, where there is one."""
-        for line in lines:
-            self.console.print(plain(line), markup=False, soft_wrap=True)
-
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
         estimate = (self.total - self.done) * self.worked / self.made if self.made else None
@@ -101,19 +78,10 @@ class Bar:
         )
         return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{remaining}"
 
-    def draw(self) -> RenderableType:
+    def lines(self) -> Sequence[Text]:
         """The line with a bar before it, and what stands below."""
-        full = round(BAR * self.done / self.total) if self.total else 0
-        bar = (
-            Text()
-            .append("━" * full, "#0b63ce")
-            .append("─" * (BAR - full), "dim")
-            .append(f"  {self.line()}")
-        )
-        lines = [bar, *(Text(plain(line), "dim") for line in self.below)]
-        for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(*lines)
+        bar = blocks(self.done / self.total if self.total else 0).append(f"  {self.line()}")
+        return [bar, *(Text(plain(line), "dim") for line in self.below)]
 
 
 class Measuring(Bar):
@@ -164,14 +132,9 @@ class Stages:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.bar is not None:
-            self.bar.__exit__(kind, error, trace)
+            self.bar.__exit__(*error)
 
     def __call__(self, what: str, completed: int, total: int) -> None:
         """Takes how many of how many of something are done."""
@@ -180,14 +143,11 @@ class Stages:
         if not (completed or first):  # what will be done later
             return
         if what != self.what or first:
-            self.__exit__(None, None, None)
+            self.__exit__()
             phase = PHASES[what]
-            self.what, self.bar = (
-                what,
-                Bar(
-                    f"{self.name}: {phase.words}", phase.unit, left=lambda: self.remaining.seconds
-                ).__enter__(),
-            )
+            name = f"{self.name}: {phase.words}"
+            self.bar = Bar(name, phase.unit, left=lambda: self.remaining.seconds).__enter__()
+            self.what = what
         assert self.bar is not None
         if first and self.bar.console.is_terminal:
             self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")

@@ -94,10 +94,7 @@ def to_agents() -> Any:
 
 @verb("where the explorer answers, or programs are; a new token", results=served)
 def serve(
-    dictionary: Annotated[
-        str | None,
-        Parameter(help="A dictionary to open at; where it is not indexed, that is done meanwhile."),
-    ] = None,
+    dictionary: str | None = None,
     /,
     *,
     model: str = "smollm2",
@@ -120,6 +117,8 @@ def serve(
 
     Parameters
     ----------
+    dictionary
+        A dictionary to open at; where it is not indexed, that is done meanwhile.
     model
         Of a dictionary that is not indexed yet: smollm2, gemma3-270m, a model's folder, or a hub's
         OWNER/NAME (assay fetch).

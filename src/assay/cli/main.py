@@ -27,9 +27,8 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay import verbs
-from assay.cli.printing import tell
+from assay.cli.printing import meant, placed, runnable, tell
 from assay.cli.terminal import answer
-from assay.cli.typed import meant, placed, runnable
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
@@ -158,7 +157,8 @@ def lacking(error: MissingArgumentError) -> str:
         return f"--set needs field=value; which fields there are: assay {verb} NAME --set fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
-    what = (argument.parameter.help or "").rstrip(".")
+    documented = app[verb].assemble_argument_collection(parse_docstring=True)
+    what = (documented[argument.name].parameter.help or "").rstrip(".")
     name = (
         f"{argument.name} {argument.name[2:].upper()}"
         if argument.name.startswith("--")

@@ -1,14 +1,19 @@
 """What verbs answer, set for a terminal: sentences and tables of at most 100 columns, or one JSON
-object."""
+object; commands that hints name are written as they work in the shell that called."""
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import shlex
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from assay.cli.typed import runnable
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
@@ -17,6 +22,9 @@ from assay.verbs.words import Aside, Cell, Line, Part, Shaded, Table
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+COMMAND = re.compile(r"(?<![\w./\\-])(?<!-m )assay (?=[a-z]+\b)")
+MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
 ORANGE = (255, 140, 0)
 """The colour of what is on most strongly, as in pages."""
@@ -124,3 +132,57 @@ def shaded(text: Shaded) -> Text:
 def colour(share: float) -> str:
     """The colour of a share from 0, white, to 1, orange."""
     return "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
+
+
+@functools.cache
+def program() -> str:
+    """Say how to call this very program: `assay` where PATH leads to it, else as it was called."""
+    on_path = (Path(folder, "assay") for folder in os.get_exec_path())
+    executable = next((file for file in on_path if os.access(file, os.X_OK)), None)
+    if (
+        executable is not None
+        and executable.resolve().parent == Path(sys.executable).parent.resolve()
+    ):
+        return "assay"
+    if Path(sys.argv[0]).stem == "assay":
+        return shlex.quote(sys.argv[0])
+    called = sys.orig_argv  # python -m assay, python -X utf8 -m assay
+    return shlex.join(
+        called[: called.index("-m") + 2] if "-m" in called else [sys.executable, "-m", "assay"]
+    )
+
+
+def runnable(text: str) -> str:
+    """Have each command of a text call this very program."""
+    return COMMAND.sub(lambda _: f"{program()} ", text) if program() != "assay" else text
+
+
+def meant(text: str, words: Sequence[str]) -> str:
+    """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
+    were typed."""
+    match = MEANT.search(text)
+    wrong = next(
+        (
+            word
+            for word in words
+            if any(quoted in text for quoted in (f"'{word}'", f'"{word}"', f"option: {word}."))
+        ),
+        None,
+    )
+    if match is None or wrong is None:
+        return text
+    right = [match["right"] if word == wrong else word for word in words]
+    return f"{text[: match.end()]} Type: {program()} {shlex.join(right)}"
+
+
+def placed(text: str, words: Sequence[str]) -> str:
+    """Have the command at the end of an error name the file and the store that were typed."""
+    for path in (word for word in words if Path(word).name != word and not word.startswith("-")):
+        pattern = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
+        text = pattern.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
+    root = next((after for word, after in pairwise(words) if word == "--root"), "")
+    return (
+        f"{text} --root {shlex.quote(root)}"
+        if root and re.search(r"assay run [^;`,]*$", text)
+        else text
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
+from collections.abc import Sequence
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -40,15 +40,56 @@ BAR = 24  # characters
 WORSE = 1.25  # by which factor a forecast has to grow until it is told again
 
 
-class Display:
+class Shown:
+    """Lines on standard error while something goes on: on a terminal `lines` is redrawn in place,
+    above it stands what was said; a context manager. They are drawn as soon as it is made, so that
+    what they tell is set before."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self.name = name
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.started = time.monotonic()
+        # transient: what remains on the screen is the answer, not a frozen bar
+        self.live = Live(
+            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        if self.redrawn:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether it is redrawn in place."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def say(self, *lines: str) -> None:
+        """Print lines that stay, but for empty ones."""
+        for line in filter(None, lines):
+            self.console.print(plain(line), markup=False, soft_wrap=True)
+
+    def lines(self) -> Sequence[Text]:
+        """The lines that are redrawn."""
+        return ()
+
+    def draw(self) -> RenderableType:
+        """The lines, each cut where the terminal ends."""
+        lines = self.lines()
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
+
+
+class Display(Shown):
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
     def __init__(
         self, name: str, console: Console | None = None, within: float | None = None
     ) -> None:
-        self.name = name
-        self.console = console or Console(file=sys.stderr, highlight=False)
-        self.started = self.spoken = time.monotonic()
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
@@ -57,23 +98,8 @@ class Display:
         """Seconds in which it was to be done; once it will not be, that is told, and again when it
         gets worse."""
         self.told = 0.0
-        # transient: what remains on the screen is the verdict table, not a frozen bar
-        self.live = Live(
-            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
-        )
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
+        super().__init__(name, console)
+        self.spoken = self.started
 
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
@@ -81,10 +107,9 @@ class Display:
         if line and (
             not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)
         ):
-            self.console.print(plain(line), markup=False, soft_wrap=True)
+            self.say(line)
             self.spoken = time.monotonic()
-        if late := self.late():
-            self.console.print(plain(late), markup=False, soft_wrap=True)
+        self.say(self.late())
 
     def late(self) -> str:
         """The line that says that it will take longer than it was to, empty where none is due: told
@@ -159,22 +184,13 @@ class Display:
             "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
         )
 
-    def draw(self) -> RenderableType:
+    def lines(self) -> Sequence[Text]:
         """The lines shown on a terminal now."""
         spent = duration(time.monotonic() - self.started)
-        lines = [
-            Text(
-                f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so "
-                f"far{self.left()}"
-            )
-        ]
-        for event in self.stages.values():
-            lines.append(bar(event, stage(event)))
-        if self.claim:
-            lines.append(Text("  " + self.claim))
-        for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(*lines)
+        state = f"{self.stored} of {self.total} runs stored, {spent} so far{self.left()}"
+        claim = [Text("  " + self.claim)] if self.claim else []
+        stages = (bar(event, stage(event)) for event in self.stages.values())
+        return [Text(f"{self.name}  {state}"), *stages, *claim]
 
 
 def beyond(spent: float, remaining: float, within: float) -> str:
@@ -211,15 +227,14 @@ def stage(event: Started | Progress) -> str:
 
 def bar(event: Started | Progress, words: str) -> Text:
     """The words behind a bar that shows how much of the stage is done."""
-    full = (
-        round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
-    )
-    return (
-        Text("  ")
-        .append("━" * full, "#0b63ce")
-        .append("─" * (BAR - full), "dim")
-        .append(f"  {words}", "")
-    )
+    known = isinstance(event, Progress) and event.total
+    return Text("  ").append(blocks(event.done / event.total if known else 0)).append(f"  {words}")
+
+
+def blocks(share: float) -> Text:
+    """A bar that is filled to a share of its length."""
+    full = round(BAR * share)
+    return Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
 
 
 def leading(event: Partial) -> str:
@@ -233,38 +248,19 @@ def leading(event: Partial) -> str:
     return f"{SIGNS[claim.outcome]} {value} {interval} after {event.seeds} seeds: {claim.text}"
 
 
-class SeriesDisplay:
+class SeriesDisplay(Shown):
     """Shows a series while it runs: one line for each experiment as it ends; on a terminal also
     what is at work, in place."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
-        self.name = name
-        self.console = console or Console(file=sys.stderr, highlight=False)
-        self.started = time.monotonic()
         self.at: dict[str, tuple[str, Started | Progress]] = {}
         self.done = self.total = 0
         self.eta: Range | None = None
-        self.live = Live(
-            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
-        )
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
+        super().__init__(name, console)
 
     def __call__(self, name: str, event: Any) -> None:
         """Take one event of the lab, about the experiment of this name."""
-        if line := self.note(name, event):
-            self.console.print(plain(line), markup=False, soft_wrap=True)
+        self.say(self.note(name, event))
 
     def note(self, name: str, event: Any) -> str:
         """Write the line that stays for an event, empty where there is none."""
@@ -295,19 +291,14 @@ class SeriesDisplay:
         """Say the time left, as the end of a line; empty while it cannot be told."""
         return "" if self.eta is None or self.done == self.total else f"; {lasting(self.eta)} left"
 
-    def draw(self) -> RenderableType:
-        """Draw the lines shown on a terminal now."""
+    def lines(self) -> Sequence[Text]:
+        """The lines shown on a terminal now."""
         spent = duration(time.monotonic() - self.started)
-        state = (
-            f"{self.done} of {self.total} experiments"
-            if self.total
-            else "looking at what is stored"
-        )
-        lines = [Text(f"{self.name}  {state}, {spent} so far{self.left()}")]
-        lines += [bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values())]
-        for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(*lines)
+        state = f"{self.done} of {self.total} experiments"
+        if not self.total:
+            state = "looking at what is stored"
+        stages = (bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values()))
+        return [Text(f"{self.name}  {state}, {spent} so far{self.left()}"), *stages]
 
 
 def surveyed(name: str, event: Surveyed) -> str:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
@@ -69,16 +67,9 @@ class Answered:
 
 @verb("a planted circuit given out without its answer; an explanation of it scored")
 def challenge(
-    what: Annotated[
-        Literal["new", "score"],
-        Parameter(help="new: plant a circuit and write it; score: hold an answer to it."),
-    ],
-    folder: Annotated[
-        Path, Parameter(help="The challenge: a new folder, or one that was made so.")
-    ],
-    answer: Annotated[
-        Path | None, Parameter(help="With score: your explanation, a TOML file.")
-    ] = None,
+    what: Literal["new", "score"],
+    folder: Path,
+    answer: Path | None = None,
     /,
     *,
     seed: int | None = None,
@@ -91,6 +82,12 @@ def challenge(
 
     Parameters
     ----------
+    what
+        new: plant a circuit and write it; score: hold an answer to it.
+    folder
+        The challenge: a new folder, or one that was made so.
+    answer
+        With score: your explanation, a TOML file.
     seed
         With new: plants the same again; without it the operating system draws one. With score:
         draws the inputs, else 1000.

@@ -38,9 +38,7 @@ class Conformance:
 
 @verb("which vectors with a right answer came out")
 def conformance(
-    *ids: Annotated[
-        str, Parameter(help="Vectors to run and explain, such as C01; all without any.")
-    ],
+    *ids: str,
     against: Annotated[str | None, Parameter(show_default=False)] = None,
     python: Annotated[Path | None, Parameter(show_default=False)] = None,
     record: Flag = False,
@@ -50,6 +48,8 @@ def conformance(
 
     Parameters
     ----------
+    ids
+        Vectors to run and explain, such as C01; all without any.
     against
         A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an
         adapter of your own.

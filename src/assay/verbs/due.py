@@ -9,9 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
@@ -72,15 +69,7 @@ class DueTable:
 
 @verb("which evaluations of a table are due")
 def due(
-    events: Annotated[
-        Path,
-        Parameter(
-            help=(
-                "A CSV file: a column date or months, and a column compute, or flop with or "
-                "without efficiency."
-            )
-        ),
-    ],
+    events: Path,
     /,
     *,
     ratio: float = 4.0,
@@ -92,6 +81,9 @@ def due(
 
     Parameters
     ----------
+    events
+        A CSV file: a column date or months, and a column compute, or flop with or without
+        efficiency.
     ratio
         Due when effective compute is this many times that of the last evaluation; inf leaves it
         out.

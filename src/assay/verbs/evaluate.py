@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from assay.core.plain import as_json
 from assay.core.schema import OPTIONAL, to_json
 from assay.evaluation import evaluating
@@ -105,15 +103,7 @@ class Evaluated:
 
 @verb("every measure of dictionaries on a text")
 def evaluate(
-    *dictionaries: Annotated[
-        str,
-        Parameter(
-            help=(
-                "Files or folders of any known format, stored runs such as gated-sae/showcase, or "
-                "names that `assay fetch` takes."
-            )
-        ),
-    ],
+    *dictionaries: str,
     on: Annotated[Where, Flat] = ON,
     how: Annotated[How, Flat] = AS_FILED,
     device: Device = "cpu",
@@ -129,6 +119,9 @@ def evaluate(
 
     Parameters
     ----------
+    dictionaries
+        Files or folders of any known format, stored runs such as gated-sae/showcase, or names that
+        `assay fetch` takes.
     batch
         Tokens in one pass of the model: memory, not numbers.
     out

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
@@ -107,14 +105,7 @@ class Exchanged:
 
 @verb("a dictionary of another library, tried and rewritten")
 def import_(
-    path: Annotated[
-        Path,
-        Parameter(
-            help=(
-                "A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope."
-            )
-        ),
-    ],
+    path: Path,
     /,
     *,
     out: Path,
@@ -127,6 +118,8 @@ def import_(
 
     Parameters
     ----------
+    path
+        A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.
     out
         The safetensors file to write.
 
@@ -165,15 +158,7 @@ def import_dictionary(
 
 @verb("files for other libraries; features as dashboards; the bundle of a result")
 def export(
-    name: Annotated[
-        str,
-        Parameter(
-            help=(
-                "A dictionary: any file that `assay import` reads, or a stored run. For a bundle, "
-                "an experiment."
-            )
-        ),
-    ],
+    name: str,
     /,
     *,
     out: Path | None = None,
@@ -194,6 +179,9 @@ def export(
 
     Parameters
     ----------
+    name
+        A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an
+        experiment.
     out
         The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where
         none is named.

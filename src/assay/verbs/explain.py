@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.core.errors import AssayError, SpecError
 from assay.verbs import small_model
 from assay.verbs.options import HERE, Flag, Flat, Place
-from assay.verbs.small_model import known_or_none, writable_page, write
+from assay.verbs.small_model import known_or_none, of_file, subject, writable_page, write
 from assay.verbs.verb import Answer, verb
 from assay.verbs.words import Line as Text
 from assay.verbs.words import Part, Table
@@ -148,24 +146,8 @@ class Ours:
 
 @verb("an explanation of a small model held to it; ours; the model taken apart")
 def explain(
-    what: Annotated[
-        Literal["check", "show", "look"],
-        Parameter(
-            help=(
-                "check: hold it to the model that it names, beside four controls; show: print "
-                "ours of a model; look: take a model apart."
-            )
-        ),
-    ],
-    file: Annotated[
-        str,
-        Parameter(
-            help=(
-                "check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show "
-                "and look: a model; look: a challenge, too."
-            )
-        ),
-    ],
+    what: Literal["check", "show", "look"],
+    file: str,
     /,
     *,
     rival: Flag = False,
@@ -178,6 +160,12 @@ def explain(
 
     Parameters
     ----------
+    what
+        check: hold it to the model that it names, beside four controls; show: print ours of a
+        model; look: take a model apart.
+    file
+        check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show and look: a
+        model; look: a challenge, too.
     rival
         With show: the plausible but wrong one in place of ours.
     page
@@ -306,7 +294,6 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     """
     from assay.circuits.files import load
     from assay.circuits.verify.score import table
-    from assay.verbs.explained import of_file
 
     explanation = load(file)
     model_subject = of_file(file, explanation, root)
@@ -343,7 +330,6 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
     shipped, or where TOML does not hold it."""
     from assay.circuits import known
     from assay.circuits.files import written
-    from assay.verbs.explained import subject
 
     if model_name in known.names():
         return Ours(model_name, rival, known.text(model_name, rival=rival))

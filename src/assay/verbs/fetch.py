@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -35,15 +34,7 @@ def terms(model: str) -> str:
 
 @verb("where what was downloaded lies")
 def fetch(
-    model: Annotated[
-        str,
-        Parameter(
-            help=(
-                "smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main; "
-                "of a dictionary OWNER/NAME:PATH, or saelens:RELEASE:ID."
-            )
-        ),
-    ] = "smollm2",
+    model: str = "smollm2",
     /,
     *,
     accept_terms: Flag = False,
@@ -54,6 +45,9 @@ def fetch(
 
     Parameters
     ----------
+    model
+        smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main; of a
+        dictionary OWNER/NAME:PATH, or saelens:RELEASE:ID.
     accept_terms
         Accept the model's terms of use, where it has some, without being asked.
 

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from assay.core.errors import AssayError
 from assay.lab.records.provenance import cores
@@ -54,15 +52,7 @@ class Health:
 
 @verb("what is installed or missing, and how a store is; what claims leave open", version=2)
 def doctor(
-    *names: Annotated[
-        str,
-        Parameter(
-            help=(
-                "With --claims: experiments or files whose claims are asked; the catalogue "
-                "without any."
-            )
-        ),
-    ],
+    *names: str,
     claims: Flag = False,
     clean: Flag = False,
     migrate: Flag = False,
@@ -73,6 +63,8 @@ def doctor(
 
     Parameters
     ----------
+    names
+        With --claims: experiments or files whose claims are asked; the catalogue without any.
     claims
         Ask claims instead, as recorded or stored: which average what they do not name, have
         controls that decide nothing, or may hold where nothing was learned.

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.options import (
     AS_WRITTEN,
@@ -106,12 +104,7 @@ class Indexed:
 
 @verb("a dictionary's features on a text")
 def index(
-    dictionary: Annotated[
-        str,
-        Parameter(
-            help="A file or folder of any known format, or a stored run such as gated-sae/showcase."
-        ),
-    ],
+    dictionary: str,
     /,
     *,
     model: Model = "smollm2",
@@ -129,6 +122,8 @@ def index(
 
     Parameters
     ----------
+    dictionary
+        A file or folder of any known format, or a stored run such as gated-sae/showcase.
     also
         A dictionary of another seed, in which the features are looked for. Repeatable; of a stored
         run its arm's other seeds without it.

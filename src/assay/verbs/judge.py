@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from assay.core import table as table_of
 from assay.core.errors import ClaimError
 from assay.core.reasons import explain_reason
@@ -20,31 +18,13 @@ from assay.verbs.words import Aside
 
 @verb("the verdict on a table of your own numbers, or an estimate from it", version=4)
 def judge(
-    table: Annotated[Path, Parameter(help="The CSV file.")],
+    table: Path,
     /,
     *,
-    claim: Annotated[
-        str, Parameter(help="The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.")
-    ] = "",
-    unit: Annotated[
-        tuple[str, ...],
-        Bare,
-        Parameter(
-            help=(
-                "A column whose levels are independent units; e.g. --unit seed. A second one is "
-                "crossed with it."
-            )
-        ),
-    ],
-    control: Annotated[
-        tuple[str, ...],
-        Bare,
-        Parameter(help="An arm where the claim has to be false; e.g. --control shuffled."),
-    ] = (),
-    estimate: Annotated[
-        str,
-        Parameter(help="In place of a claim, a number without a threshold; e.g. --estimate fvu."),
-    ] = "",
+    claim: str = "",
+    unit: Several,
+    control: Several = (),
+    estimate: str = "",
     over: str = "",
     crosses: float | Literal["half"] | None = None,
     must_hold: Several = (),
@@ -64,6 +44,17 @@ def judge(
 
     Parameters
     ----------
+    table
+        The CSV file.
+    claim
+        The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
+    unit
+        A column whose levels are independent units; e.g. --unit seed. A second one is crossed with
+        it.
+    control
+        An arm where the claim has to be false; e.g. --control shuffled.
+    estimate
+        In place of a claim, a number without a threshold; e.g. --estimate fvu.
     over
         Of an estimate: a column that was swept; a curve over its levels.
     crosses

@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from assay.core.schema import to_json
 from assay.evaluation import looking
@@ -74,7 +72,7 @@ class Looked:
 
 @verb("one text through one dictionary")
 def look(
-    text: Annotated[str, Parameter(help="The text, in quotes.")],
+    text: str,
     /,
     *,
     dictionary: str | None = None,
@@ -98,6 +96,8 @@ def look(
 
     Parameters
     ----------
+    text
+        The text, in quotes.
     dictionary
         A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
     features

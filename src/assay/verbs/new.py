@@ -6,9 +6,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
@@ -27,7 +24,7 @@ class New:
 
 @verb("the file of a new experiment or study")
 def new(
-    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")],
+    name: str,
     /,
     *,
     study: Flag = False,
@@ -36,6 +33,8 @@ def new(
 
     Parameters
     ----------
+    name
+        What to call it: my-claim writes my_claim.py.
     study
         Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
         claims of your own, as data.

@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from assay.core.errors import DataError, StoreError
 from assay.core.experiment import Experiment
@@ -42,10 +40,7 @@ class Pages:
 
 @verb("where the pages are")
 def report(
-    name: Annotated[
-        str | None,
-        Parameter(help="An experiment; without one, every experiment with a stored result."),
-    ] = None,
+    name: str | None = None,
     /,
     *,
     out: Path = Path("report"),
@@ -59,6 +54,8 @@ def report(
 
     Parameters
     ----------
+    name
+        An experiment; without one, every experiment with a stored result.
     out
         Folder of the pages.
     export

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from assay.core import extras
 from assay.core.compute import Range
@@ -29,14 +26,7 @@ from assay.verbs.words import Line, Part, Table, lasting, megabytes
     version=6,
 )
 def command(
-    name: Annotated[
-        str,
-        Parameter(
-            help=(
-                "An experiment's name, or the path of an experiment file; `catalogue`: all of them."
-            )
-        ),
-    ],
+    name: str,
     /,
     *,
     budget: str | None = None,
@@ -49,6 +39,8 @@ def command(
 
     Parameters
     ----------
+    name
+        An experiment's name, or the path of an experiment file; `catalogue`: all of them.
     budget
         A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
         expected to decide.

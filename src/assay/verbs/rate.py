@@ -78,14 +78,7 @@ class Rated:
 
 @verb("what raters said of features")
 def rate(
-    dictionary: Annotated[
-        str,
-        Parameter(
-            help=(
-                "A file or folder of any known format, a stored run, or an address in the explorer."
-            )
-        ),
-    ],
+    dictionary: str,
     /,
     *,
     rater: str = "me",
@@ -108,6 +101,8 @@ def rate(
 
     Parameters
     ----------
+    dictionary
+        A file or folder of any known format, a stored run, or an address in the explorer.
     rater
         Who rates; several may rate the same folder, one after the other.
     folder

@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
@@ -44,12 +42,7 @@ class Written:
     version=2,
 )
 def command(
-    name: Annotated[
-        str,
-        Parameter(
-            help="An experiment's name, or the path of its file; or a bundle, a zip or its folder."
-        ),
-    ],
+    name: str,
     /,
     *,
     record: Flag = False,
@@ -61,6 +54,8 @@ def command(
 
     Parameters
     ----------
+    name
+        An experiment's name, or the path of its file; or a bundle, a zip or its folder.
     record
         Write the record instead: commit, keys, small measures, verdicts, seconds.
 

@@ -64,9 +64,7 @@ CAME = {
 @verb("verdicts of what is stored", version=5)
 def command(
     name: Name,
-    claim: Annotated[
-        str | None, Parameter(help="One claim: its number, or words of its text.")
-    ] = None,
+    claim: str | None = None,
     /,
     *,
     arm: Arm = "main",
@@ -79,6 +77,8 @@ def command(
 
     Parameters
     ----------
+    claim
+        One claim: its number, or words of its text.
     estimates
         List the estimates as well: numbers with their intervals, and no verdict.
 
