@@ -15,7 +15,7 @@ from assay.core.plain import plain
 from assay.evaluation.remaining import PHASES, Remaining
 from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report.evaluations import so_far
-from assay.verbs.words import duration
+from assay.verbs.verb import duration
 
 INSTANT = 0.02
 """Seconds; what is done faster was found and not made, and says nothing about the rest."""
@@ -40,9 +40,8 @@ class Bar(Shown):
         self.told: list[str] = []
         self.done = self.total = 0
         self.worked, self.made = 0.0, 0
-        self.last = self.spoken = time.monotonic()
-        self.name = name
         super().__init__(name, console)
+        self.last = self.spoken = self.started
 
     def __enter__(self) -> Self:
         self.last = self.spoken = time.monotonic()

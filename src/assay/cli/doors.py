@@ -13,8 +13,7 @@ from cyclopts import Parameter
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.verbs.options import HERE, Flag, Flat, Place
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Aside, Line
+from assay.verbs.verb import Answer, Aside, Door, Line, Part, verb
 
 
 @Parameter(name="*")
@@ -206,7 +205,7 @@ def token(name: str, file: Path | None) -> Answer[Any]:
     from assay.http.tokens import new
 
     created = new(name)
-    words = [
+    words: list[Part] = [
         f"The token of {name}, shown only once: {created.token}",
         f"Add this to {file or 'the file that --token-file names'}:",
         "",

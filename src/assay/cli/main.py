@@ -76,7 +76,11 @@ def alone(function: Callable[..., Any]) -> Callable[..., Call]:
     @wraps(function)
     def answered(*args: Any, **kwargs: Any) -> Answer[Any]:
         result = function(*args, **kwargs)
-        fields = asdict(result).items() if is_dataclass(result) else [("", result)]  # type: ignore[call-overload]
+        fields = (
+            asdict(result).items()
+            if is_dataclass(result) and not isinstance(result, type)
+            else [("", result)]
+        )
         return Answer(
             result, [f"{name}: {value}" if name else str(value) for name, value in fields]
         )

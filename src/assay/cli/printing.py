@@ -18,7 +18,7 @@ from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.words import Aside, Cell, Line, Part, Shaded, Table
+from assay.verbs.verb import Aside, Cell, Line, Part, Shaded, Table
 
 if TYPE_CHECKING:
     from rich.text import Text

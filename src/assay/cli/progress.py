@@ -33,7 +33,7 @@ from assay.lab.work.events import (
 )
 from assay.report import tables
 from assay.report.tables import SIGNS, estimate_of
-from assay.verbs.words import batch, duration, lasting
+from assay.verbs.verb import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
@@ -227,8 +227,8 @@ def stage(event: Started | Progress) -> str:
 
 def bar(event: Started | Progress, words: str) -> Text:
     """The words behind a bar that shows how much of the stage is done."""
-    known = isinstance(event, Progress) and event.total
-    return Text("  ").append(blocks(event.done / event.total if known else 0)).append(f"  {words}")
+    share = event.done / event.total if isinstance(event, Progress) and event.total else 0.0
+    return Text("  ").append(blocks(share)).append(f"  {words}")
 
 
 def blocks(share: float) -> Text:

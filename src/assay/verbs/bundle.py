@@ -34,7 +34,7 @@ from assay.report.bundle.files import Whole
 from assay.studies.text import read
 from assay.verbs.options import writable_file
 from assay.verbs.pages import slug
-from assay.verbs.words import Line, Part, megabytes
+from assay.verbs.verb import Line, Part, megabytes
 
 
 @dataclass(frozen=True)

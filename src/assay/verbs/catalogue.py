@@ -21,8 +21,7 @@ from assay.lab.store.urls import url_of
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
 from assay.verbs.options import ANYWHERE, Anywhere, Flag
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, Part, Table
+from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 
 @dataclass(frozen=True)

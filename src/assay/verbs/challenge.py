@@ -16,9 +16,8 @@ from assay.lab.store import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
 from assay.verbs.explain import words as explained_in_words
 from assay.verbs.options import HERE, Flat, Place
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line as Text
-from assay.verbs.words import Part
+from assay.verbs.verb import Answer, Part, verb
+from assay.verbs.verb import Line as Text
 
 Kind = Literal[
     "brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"

@@ -18,8 +18,7 @@ from assay.core.errors import AssayError
 from assay.core.schema import BESIDE
 from assay.report.conformance import SIGNS, to_text, wrong_cases
 from assay.verbs.options import Flag
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line, Part, Table
+from assay.verbs.verb import Answer, Line, Part, Table, verb
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.verbs.options import writable
-from assay.verbs.words import Line, Part, megabytes
+from assay.verbs.verb import Line, Part, megabytes
 
 if TYPE_CHECKING:
     from assay.features.index.reader import Index

@@ -16,8 +16,7 @@ from assay.core.evaluations import MONTH, check_limits, effective_compute, in_mo
 from assay.core.evaluations import due as due_events_of
 from assay.core.schema import BESIDE
 from assay.verbs.options import AS_WRITTEN, Trust
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Part, Table
+from assay.verbs.verb import Answer, Part, Table, verb
 
 COLUMNS = ("date", "months", "compute", "flop", "efficiency")
 LARGEST = 16 * 2**20

@@ -24,8 +24,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Cell, Line, Part, Table
+from assay.verbs.verb import Answer, Cell, Door, Line, Part, Table, verb
 
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""

@@ -22,8 +22,7 @@ from assay.lab.store.store import Store
 from assay.verbs.bundle import Bundled, bundled, export_bundle
 from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
 from assay.verbs.options import AS_WRITTEN, DEFAULT, HERE, Choice, Flat, Place, Trust, writable
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line, Part
+from assay.verbs.verb import Answer, Line, Part, verb
 
 CONTEXT, TOKENS = 128, 8192
 OUTLIER = 6.0

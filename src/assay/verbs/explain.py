@@ -12,9 +12,8 @@ from assay.core.errors import AssayError, SpecError
 from assay.verbs import small_model
 from assay.verbs.options import HERE, Flag, Flat, Place
 from assay.verbs.small_model import known_or_none, of_file, subject, writable_page, write
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line as Text
-from assay.verbs.words import Part, Table
+from assay.verbs.verb import Answer, Part, Table, verb
+from assay.verbs.verb import Line as Text
 
 SEEN = 0.005
 """What is less is 0.00 as it is printed."""
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
     from assay.circuits.verify.implementing import Worst
-    from assay.circuits.verify.score import Effort, Row, Score, Table
+    from assay.circuits.verify.score import Effort, Row, Score
+    from assay.circuits.verify.score import Table as ScoreTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,7 +358,7 @@ def against(
 
 
 def to_explained(
-    file: Path, explanation: Explanation, problem: Problem, score_table: Table
+    file: Path, explanation: Explanation, problem: Problem, score_table: ScoreTable
 ) -> Explained:
     """Turn what an explanation and its controls reach into plain values."""
     own_score, r = score_table.own, score_table.rivals

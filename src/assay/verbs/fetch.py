@@ -13,8 +13,7 @@ from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
 from assay.verbs.options import Flag
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line
+from assay.verbs.verb import Answer, Door, Line, verb
 
 
 @dataclass(frozen=True)

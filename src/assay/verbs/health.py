@@ -22,8 +22,7 @@ from assay.lab.work import groups
 from assay.subjects import fetch, hub
 from assay.verbs.audit import Audit, audit, doubts_in_words
 from assay.verbs.options import ANYWHERE, Anywhere, Flag
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line
+from assay.verbs.verb import Answer, Line, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")

@@ -20,8 +20,7 @@ from assay.verbs.options import (
     Trust,
     device_here,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, Part
+from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 if TYPE_CHECKING:
     from assay.features.index.reader import Index

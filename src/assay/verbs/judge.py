@@ -12,8 +12,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge.verdicts import otherwise
 from assay.verbs.options import AS_WRITTEN, Bare, Expected, Several, Trust
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Aside
+from assay.verbs.verb import Answer, Aside, Part, verb
 
 
 @verb("the verdict on a table of your own numbers, or an estimate from it", version=4)
@@ -99,7 +98,7 @@ def judge(
         },
         {"--over": over, "--crosses": crosses},
     )
-    numbers = {"unit": unit, "scope": scope, "arm_column": arm_column}
+    numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
     with trust.raised():
         if estimate:
             number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
@@ -119,7 +118,7 @@ def judge(
         )
     other = otherwise([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
-    words = [
+    words: list[Part] = [
         ResultData(verdicts=(verdict,)),
         f"verdict: {verdict.outcome}{why}",
         *known(verdict),

@@ -24,8 +24,7 @@ from assay.verbs.options import (
     device_here,
     writable_file,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Cell, Part, Shaded, Table
+from assay.verbs.verb import Answer, Cell, Door, Part, Shaded, Table, verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +149,10 @@ def look(
         ).data
     if html is not None:
         html.write_text(looks.page(data), encoding="utf-8")
-    looked = Looked(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    )
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+    }
+    looked = Looked(**fields)
     return Answer(looked, words(looked, by_feature))
 
 

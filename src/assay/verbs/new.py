@@ -11,8 +11,7 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
 from assay.verbs.options import Flag
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line
+from assay.verbs.verb import Answer, Line, verb
 
 
 @dataclass(frozen=True)

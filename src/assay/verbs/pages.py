@@ -23,8 +23,7 @@ from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line
+from assay.verbs.verb import Answer, Door, Line, verb
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,55 @@
 """Plan: what a run, or a run of the whole catalogue, would take and bring, told in words; and what
-a study does not say."""
+a study does not say, what is taken in its place, and what that costs."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from assay.core import extras
 from assay.core.compute import Range
-from assay.core.experiment import ALL
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL, Experiment
 from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
+from assay.core.schema import BESIDE
 from assay.lab.catalogue import entry
+from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Prospect
+from assay.lab.plan.preset import override
 from assay.lab.store.origin import STUDIES
-from assay.verbs.assumptions import Asked, find_unsaid
+from assay.studies import missing
+from assay.studies.composing import composed
+from assay.studies.text import Text, read
 from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
 from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line, Part, Table, lasting, megabytes
+from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """Something that a study does not say."""
+
+    where: str
+    """The field, such as `claim 1: control`."""
+    text: str
+    """What to write."""
+    default: str | None
+    """What is taken in its place; null where nothing can be, so that it has to be said."""
+    cost: str
+    """What that costs, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a study does not say."""
+
+    study: str
+    unsaid: tuple[Unsaid, ...]
+    exit_code: int = field(metadata=BESIDE)
+    """2 where something has to be said before it can run."""
 
 
 @verb(
@@ -257,3 +288,31 @@ def counted(r: Range | None) -> str:
 def number(x: float | None) -> str:
     """Write an amount in three digits; a dash where there is none."""
     return "–" if x is None else "below 1e-6" if x < 1e-6 else f"{x:.3g}"
+
+
+def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
+    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+    its experiment, where it was composed already. Raises: ExperimentError."""
+    text = read(path)
+    lacks = missing.essential(text)
+    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
+    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
+    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
+    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+
+
+def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
+    """What a seed costs, with all arms, whatever is claimed."""
+    try:
+        experiment = replace(known or composed(text.bare), name="study")
+        seeds = missing.seeds(text)
+        plan = lab.plan(experiment, override(experiment))
+    except AssayError as e:
+        return f"unknown: {e}"
+    if plan.cpu_seconds is None:
+        return "unknown: no record tells what these runs take"
+    return (
+        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
+        "in all"
+    )

@@ -25,8 +25,7 @@ from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, Name
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line, Part
+from assay.verbs.verb import Answer, Line, Part, verb
 
 
 @dataclass(frozen=True)

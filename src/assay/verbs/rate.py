@@ -32,8 +32,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, Part, Table
+from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 MARGIN = 0.2
 """The difference of mean scores that the printed claim asks for."""

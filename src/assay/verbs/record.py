@@ -17,8 +17,7 @@ from assay.lab.records.recording import Difference
 from assay.report.bundle.checking import CheckedBundle
 from assay.verbs.bundle import check_bundle, compared, is_bundle
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Line, Table
+from assay.verbs.verb import Answer, Line, Table, verb
 
 
 @dataclass(frozen=True)

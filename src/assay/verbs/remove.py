@@ -10,8 +10,7 @@ from assay.lab import catalogue
 from assay.lab.store import ownership
 from assay.studies.related import subjects
 from assay.verbs.options import HERE, Flag, Name, Place
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, megabytes
+from assay.verbs.verb import Answer, Door, Line, megabytes, verb
 
 
 @dataclass(frozen=True)

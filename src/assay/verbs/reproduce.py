@@ -19,8 +19,7 @@ from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.verbs.options import CPU, Choice, Machine, Name
 from assay.verbs.record import recorded
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Part, Table, duration
+from assay.verbs.verb import Answer, Door, Part, Table, duration, verb
 
 SHOWN = {
     "cpu": "processor",

@@ -26,8 +26,7 @@ from assay.verbs.options import (
     NameOrAll,
     Within,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, lasting
+from assay.verbs.verb import Answer, Door, Line, lasting, verb
 
 if TYPE_CHECKING:
     from assay.lab.away.fleets import Fleet

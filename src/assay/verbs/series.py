@@ -23,8 +23,8 @@ from assay.lab.work.events import Part
 from assay.report import pages, statements, tables
 from assay.verbs.options import writable, writable_file
 from assay.verbs.pages import slug
-from assay.verbs.words import Aside, Line, Table
-from assay.verbs.words import Part as Words
+from assay.verbs.verb import Aside, Line, Table
+from assay.verbs.verb import Part as Words
 
 PAGES = Path("report")
 """Where `assay report` writes its pages as well."""

@@ -19,7 +19,7 @@ from assay.lab import catalogue
 from assay.lab.store import atomic
 from assay.lab.store.store import Job, Store
 from assay.verbs.options import writable_file
-from assay.verbs.words import Part, Table
+from assay.verbs.verb import Part, Table
 
 FAMILY = "monthly-"
 _MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")

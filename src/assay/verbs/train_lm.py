@@ -27,8 +27,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Part, Table
+from assay.verbs.verb import Answer, Door, Part, Table, verb
 
 if TYPE_CHECKING:
     from assay.core.fit import Trained

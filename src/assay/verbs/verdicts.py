@@ -37,8 +37,7 @@ from assay.verbs.options import (
     Name,
     Place,
 )
-from assay.verbs.verb import Answer, verb
-from assay.verbs.words import Aside, Line, Part, Table, duration
+from assay.verbs.verb import Answer, Aside, Line, Part, Table, duration, verb
 
 MUST = {
     "near": "near control, must fail",

@@ -14,8 +14,7 @@ from assay.lab.away.worker_loop import Did, Joined
 from assay.lab.records.provenance import THREADS
 from assay.lab.work.events import Started
 from assay.verbs.options import ANYWHERE, Anywhere, Several, device_here
-from assay.verbs.verb import Answer, Door, verb
-from assay.verbs.words import Line, batch, duration
+from assay.verbs.verb import Answer, Door, Line, batch, duration, verb
 
 ENDED = {"done": "stored", "failed": "crashed", "left": "left at its checkpoint"}
 """How a group ended here, in words."""
@@ -79,7 +78,7 @@ def worker(
         door.aside(event if isinstance(event, str) else line(event))
 
     worked = Worked(tuple(Joined(place.root, only, device, tell, threads).run(idle)))
-    counts = Counter(did.status for did in worked.groups)
+    counts = Counter[str](did.status for did in worked.groups)
     ended = [f"{counts[word]} {word}" for word in ENDED if counts[word] or word == "done"]
     return Answer(worked, [Line("left; " + ", ".join(ended))])
 
