@@ -71,13 +71,18 @@ def command(
         return Answer(bundle, compared(bundle), int(not bundle.same))
     lab, (experiment, preset) = place.lab(), choice.of(name)
     if record:
-        written = write(lab, experiment, preset)
-        return Answer(written, [Line(str(written.path))])
+        return as_record(lab, experiment, preset)
     comparison = check(lab, experiment, preset)
     rows = [(d.what, d.recorded, d.now) for d in comparison.differences]
     if not rows:
         return Answer(comparison, [Line(f"{comparison.experiment}: as recorded")])
     return Answer(comparison, [Table(("what", "recorded", "now"), rows)], 1)
+
+
+def as_record(lab: Lab, experiment: Experiment, preset: Preset) -> Answer[Written]:
+    """Write the record, and tell where it is."""
+    written = record(lab, experiment, preset)
+    return Answer(written, [Line(str(written.path))])
 
 
 def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
@@ -87,7 +92,7 @@ def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
     return Checked(experiment.name, tuple(lab.check(result, recorded(experiment, preset))))
 
 
-def write(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
+def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     """Write what is stored as the record: commit, keys, small measures, verdicts, seconds.
 
     Raises: StoreError where runs are missing.
