@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from assay.circuits.files import load
+from assay.circuits.verify import features
+from assay.circuits.verify.score import score
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
@@ -187,9 +190,6 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     Raises: DataError for a folder that was changed, or whose key is not in this store; and what
     `explain.check` raises."""
     from assay.circuits.challenge import folder as files
-    from assay.circuits.files import load
-    from assay.circuits.verify import features
-    from assay.circuits.verify.score import score
 
     if file.suffix != ".toml":
         raise DataError(

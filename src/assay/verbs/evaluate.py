@@ -12,7 +12,7 @@ from assay.core.plain import as_json
 from assay.core.schema import OPTIONAL, to_json
 from assay.evaluation import evaluating
 from assay.evaluation.result import Evaluation
-from assay.report import evaluations, export
+from assay.report import draw, evaluations, export
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.options import (
     AS_WRITTEN,
@@ -214,7 +214,6 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
 def write(evaluation: Evaluation, out: Path) -> list[Path]:
     """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with
     its data."""
-    from assay.report import draw
 
     out.mkdir(parents=True, exist_ok=True)
     files = {"evaluation.html": evaluations.page(evaluation.to_json(), evaluation.figures)}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
+from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
 from assay.dictionaries.formats.trial import Trial, self_test
@@ -18,7 +19,11 @@ from assay.dictionaries.formats.writing import write
 from assay.dictionaries.kinds import to_json
 from assay.evaluation.acts import fingerprint, open_file
 from assay.evaluation.sources import find
+from assay.evaluation.text import most_tokens
 from assay.lab.store.store import Store
+from assay.subjects.folder import find as find_model
+from assay.subjects.pretrained import load as load_model
+from assay.subjects.site import Site
 from assay.verbs.bundle import Bundled, bundled, export_bundle
 from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
 from assay.verbs.options import AS_WRITTEN, DEFAULT, HERE, Choice, Flat, Place, Trust, writable
@@ -318,12 +323,6 @@ def _of_model(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Compute a model's activations where the dictionary reads and writes, on windows of a text;
     the first position is left out."""
-
-    from assay.data import corpus
-    from assay.evaluation.text import most_tokens
-    from assay.subjects.folder import find as find_model
-    from assay.subjects.pretrained import load as load_model
-    from assay.subjects.site import Site
 
     folder = find_model(model)
     if len(dictionary.sites) != 1:

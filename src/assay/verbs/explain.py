@@ -6,9 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from assay.circuits import known
+from assay.circuits.explanation import Explanation
+from assay.circuits.files import load, written
+from assay.circuits.picture.contents import take
+from assay.circuits.problem import Problem
+from assay.circuits.verify.implementing import Worst
+from assay.circuits.verify.score import Effort, Row, Score, table
+from assay.circuits.verify.score import Table as ScoreTable
 from assay.core.errors import AssayError, SpecError
+from assay.explorer import circuit
 from assay.verbs import small_model
 from assay.verbs.options import HERE, Flag, Flat, Place
 from assay.verbs.small_model import known_or_none, of_file, subject, writable_page, write
@@ -19,13 +28,6 @@ SEEN = 0.005
 """What is less is 0.00 as it is printed."""
 LARGE = 0.05
 """A share of the logits' squared error that is worth mending."""
-
-if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.circuits.verify.implementing import Worst
-    from assay.circuits.verify.score import Effort, Row, Score
-    from assay.circuits.verify.score import Table as ScoreTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,8 +294,6 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that
     names the place; AssayError where the page cannot be written.
     """
-    from assay.circuits.files import load
-    from assay.circuits.verify.score import table
 
     explanation = load(file)
     model_subject = of_file(file, explanation, root)
@@ -304,8 +304,6 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     explained = to_explained(file, explanation, model_subject.problem, score_table)
     if page is None:
         return explained
-    from assay.circuits.picture.contents import take
-    from assay.explorer import circuit
 
     tried = (
         f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} "
@@ -328,8 +326,6 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
 
     Raises: ModelError where there is no such model; SpecError where no explanation of it is
     shipped, or where TOML does not hold it."""
-    from assay.circuits import known
-    from assay.circuits.files import written
 
     if model_name in known.names():
         return Ours(model_name, rival, known.text(model_name, rival=rival))
@@ -350,7 +346,6 @@ def against(
 ) -> Explained:
     """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds
     as good. Raises: as `check`."""
-    from assay.circuits.verify.score import table
 
     return to_explained(
         file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard))
@@ -401,7 +396,6 @@ def to_explained(
 
 def effort(trials: Trials) -> Effort:
     """Turn what was asked for into what is done. Raises: SpecError for too little."""
-    from assay.circuits.verify.score import Effort
 
     if min(trials.inputs, trials.resamples, trials.candidates) < 100:
         raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")

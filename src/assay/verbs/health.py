@@ -118,32 +118,21 @@ def python() -> Check:
 def packages() -> Iterator[Check]:
     """Look at each package that Assay stands on, then at those that only an extra needs; one that
     lacks is missing, not broken."""
-    lines = [
-        re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s)
-        for s in metadata.requires("interp-assay") or ()
-    ]
-    requirements = [
-        (name, least, extra or "")
-        for name, least, extra in (line.groups() for line in lines if line)
-        if (extra or "") in EXTRAS
-    ]
-    requirement_by_name: dict[str, tuple[str, str]] = {}
-    for name, least, extra in sorted(
-        requirements, key=lambda line: EXTRAS.index(line[2])
-    ):  # a larger extra lists what a smaller one has
-        requirement_by_name.setdefault(name, (least, extra))
-    for name, (least, extra) in requirement_by_name.items():
+    pattern = r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?"
+    matches = [re.fullmatch(pattern, line) for line in metadata.requires("interp-assay") or ()]
+    listed = [(m[1], m[2], m[3] or "") for m in matches if m and (m[3] or "") in EXTRAS]
+    needs: dict[str, tuple[str, str]] = {}
+    for name, least, extra in sorted(listed, key=lambda line: EXTRAS.index(line[2])):
+        needs.setdefault(name, (least, extra))  # a larger extra lists what a smaller one has
+    for name, (least, extra) in needs.items():
         install = f"python -m pip install '{name}>={least}'"
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             if extra:
-                yield Check(
-                    name,
-                    "missing",
-                    f"not installed; only [{extra}] needs it",
-                    f"python -m pip install 'interp-assay[{extra}]'",
-                )
+                install = f"python -m pip install 'interp-assay[{extra}]'"
+                found = f"not installed; only [{extra}] needs it"
+                yield Check(name, "missing", found, install)
             else:
                 yield Check(name, "broken", "not installed", install)
             continue
@@ -160,35 +149,20 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def hardware() -> Iterator[Check]:
     """Count free cores and say what torch finds to compute on."""
-    omp_threads = os.environ.get("OMP_NUM_THREADS")
-    yield Check(
-        "threads",
-        "well",
-        f"{cores()} cores; one worker each"
-        + (f", OMP_NUM_THREADS={omp_threads}" if omp_threads else ""),
-    )
+    limit = os.environ.get("OMP_NUM_THREADS")
+    words = f"{cores()} cores; one worker each"
+    yield Check("threads", "well", words + (f", OMP_NUM_THREADS={limit}" if limit else ""))
     if util.find_spec("torch") is None:
         return
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Check(
-            "devices",
-            "broken",
-            f"torch does not load: {str(error).splitlines()[0]}",
-            "install torch again",
-        )
+        why = f"torch does not load: {str(error).splitlines()[0]}"
+        yield Check("devices", "broken", why, "install torch again")
         return
-    gpus = (
-        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        if torch.cuda.is_available()
-        else []
-    )
-    yield Check(
-        "devices",
-        "well",
-        ", ".join(["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))]),
-    )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(count)]
+    yield Check("devices", "well", ", ".join(["cpu", *gpus]))
 
 
 def models() -> Iterator[Check]:

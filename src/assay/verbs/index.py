@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from assay.features.index.reader import Index
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.options import (
     AS_WRITTEN,
@@ -21,9 +22,6 @@ from assay.verbs.options import (
     device_here,
 )
 from assay.verbs.verb import Answer, Door, Line, Part, verb
-
-if TYPE_CHECKING:
-    from assay.features.index.reader import Index
 
 
 @dataclass(frozen=True, kw_only=True)

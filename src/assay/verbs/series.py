@@ -21,6 +21,7 @@ from assay.lab.plan.preset import everywhere
 from assay.lab.records import series as lab_series
 from assay.lab.work.events import Part
 from assay.report import pages, statements, tables
+from assay.report.series import describe_training
 from assay.verbs.options import writable, writable_file
 from assay.verbs.pages import slug
 from assay.verbs.verb import Aside, Line, Table
@@ -124,7 +125,6 @@ def series(
 def words(outcome: Series) -> Iterator[Words]:
     """Tell of each experiment how its claims came out and what it took, how many errors to expect,
     and where the pages are."""
-    from assay.report.series import describe_training
 
     rows: list[tuple[str, ...]] = []
     claims: list[Judged] = []

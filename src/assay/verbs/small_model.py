@@ -12,6 +12,8 @@ from typing import Any
 
 from assay.circuits import known
 from assay.circuits.explanation import Explanation
+from assay.circuits.files import load
+from assay.circuits.picture.contents import take
 from assay.circuits.problem import Problem
 from assay.circuits.solving.solver import Monthly
 from assay.core.errors import Command, DataError, ModelError, nearest
@@ -83,8 +85,6 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
     Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the
     page cannot be written."""
     from assay.circuits.challenge import folder
-    from assay.circuits.files import load
-    from assay.circuits.picture.contents import take
 
     writable_page(page)
     explanation, spoiler = None, False
