@@ -70,7 +70,7 @@ class Answer(Generic[Result]):
     code."""
 
     result: Result | None
-    """None where it was answered before, or nothing was done."""
+    """What is printed as JSON; None where it was answered before, or nothing was done."""
     words: Iterable[Part] = ()
     code: int = 0
 
