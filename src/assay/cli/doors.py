@@ -233,5 +233,6 @@ def mcp(
         workspace=agents.workspace and agents.workspace.resolve(), code=agents.allow_code
     )
     http_door = serving.Door(port=agents.http, host=agents.host, tokens=agents.token_file)
-    serving.serve(place.root, http_door, bounds, agents.jobs, opened(door))
+    with door.speaking():
+        serving.serve(place.root, http_door, bounds, agents.jobs, opened(door))
     return Answer(None)

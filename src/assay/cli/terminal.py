@@ -78,6 +78,10 @@ class Terminal:
         with contextlib.redirect_stdout(self.out):
             return input(question).strip().lower() in {"y", "yes"}
 
+    def speaking(self) -> contextlib.AbstractContextManager[Any]:
+        """Leave standard output to a protocol that is spoken on it."""
+        return contextlib.redirect_stdout(self.out)
+
     def open(self, address: str) -> None:
         """Show a page in the browser."""
         webbrowser.open(address)

@@ -111,6 +111,9 @@ class Door(Protocol):
     def answer(self, answer: Answer[Any]) -> None:
         """Print an answer before the verb ends."""
 
+    def speaking(self) -> AbstractContextManager[Any]:
+        """Leave standard output to a protocol that is spoken on it."""
+
     def open(self, address: str) -> None:
         """Show a page in the browser."""
 
