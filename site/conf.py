@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from assay.cli.main import app as commands
 from assay.cli.main import example
-from assay.verbs.schemas import VERBS
+from assay.cli.schemas import VERBS, described
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -170,18 +170,16 @@ def _exemplified(section: re.Match[str]) -> str:
 
 
 def results() -> str:
-    """What each verb answers, its functions, and the file of its schema."""
+    """What each verb answers, its function, and the file of its schema."""
     lines = [
-        "| verb | what it answers | functions | schema | version |",
+        "| verb | what it answers | function | schema | version |",
         "|---|---|---|---|---|",
     ]
-    for verb, one in VERBS.items():
-        functions = ", ".join(
-            f"`{name if name.startswith('assay.') else f'assay.verbs.{name}'}`"
-            for name in one.functions
-        )
+    for verb in VERBS:
+        one = described(verb)
+        function = f"{one.function.__module__}.{one.function.__name__}"
         lines.append(
-            f"| `{verb}` | {one.answers} | {functions} | [{verb}.json](schemas/{verb}.json) | "
+            f"| `{verb}` | {one.answers} | `{function}` | [{verb}.json](schemas/{verb}.json) | "
             f"{one.version} |"
         )
     return "\n".join(lines) + "\n"

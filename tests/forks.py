@@ -119,7 +119,13 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
         sys.stderr.flush()
 
 
-SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.judge.result")
+SHARED = (
+    "assay.cli.main",
+    "assay.core.judging",
+    "assay.lab.judge.result",
+    "assay.verbs.planning",
+    "assay.verbs.verdicts",
+)
 """What takes time to import."""
 HEAVY = (
     "torch",

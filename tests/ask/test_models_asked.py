@@ -15,7 +15,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
-from assay.verbs.assumptions import find_unsaid
+from assay.verbs.planning import find_unsaid
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """

@@ -29,7 +29,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.verbs import serve
-from assay.verbs.explained import subject
+from assay.verbs.small_model import subject
 from assay.worlds.algorithms.solved import right
 
 FIRST = monthly_first_unique.FirstUnique(

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from assay.cli.main import main
-from assay.cli.series import Display
+from assay.cli.progress import SeriesDisplay
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue
@@ -206,7 +206,7 @@ def test_an_interrupted_catalogue_goes_on_where_it_was(
 def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
     plans = tuple(SimpleNamespace(rows=[0] * n, missing=[0] * n) for n in (10, 20))
     out = StringIO()
-    display = Display(
+    display = SeriesDisplay(
         "catalogue", Console(file=out, width=100, force_terminal=True, color_system=None)
     )
     verdicts = {"verdicts": [{"outcome": "holds"}], "seconds": 61.0, "cpu_seconds": 100.0}

@@ -356,12 +356,12 @@ def test_a_bar_tells_the_time_left(monkeypatch):
 
     from rich.console import Console
 
-    from assay.cli import bar
+    from assay.cli import bars
 
     clock = iter([0.0, 0.0, 10.0, 10.001, 20.001])
-    monkeypatch.setattr(bar.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(bars.time, "monotonic", lambda: next(clock))
     out = StringIO()
-    with bar.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
+    with bars.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
         for done in (100, 300, 400):  # after loading; found, not made; made in ten seconds
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
@@ -406,9 +406,13 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
 
 
 def test_shading_is_white_to_orange():
-    from assay.cli.look import shaded
+    from types import SimpleNamespace
 
-    text = shaded(["a", "b\n", "c"], {"activations": [0.0, 4.0, 2.0], "maximum": 4.0})
+    from assay.cli.printing import shaded
+    from assay.verbs.look import feature_cell
+
+    feature = {"activations": [0.0, 4.0, 2.0], "maximum": 4.0, "strongest": (), "promoted": ()}
+    text = shaded(feature_cell(SimpleNamespace(tokens=["a", "b\n", "c"]), feature)[0])
     assert text.plain == "ab⏎c"
     assert [(s.start, s.end, s.style.bgcolor.name) for s in text.spans if s.style] == [
         (1, 3, "#ff8c00"),

@@ -193,9 +193,10 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
 ) -> None:
     import sys
 
-    from assay.cli.options import Place
-    from assay.cli.verdicts import show
+    from assay.cli.printing import show
     from assay.lab.plan.preset import override
+    from assay.verbs.options import Place
+    from assay.verbs.verdicts import answer
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
     import sample
@@ -203,7 +204,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     data = sample.result()
     experiment = catalogue.find("gated-sae")
     asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
-    show(data, *asked)
+    show(answer(data, *asked).words)
     told = capsys.readouterr().out
     assert (
         "The mean alone" not in told
@@ -221,9 +222,9 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
         "● 7",
     ] and max(map(len, last[:8])) <= 100
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
-    show(data, *asked, findings=True)
+    show(answer(data, *asked, findings=True).words)
     assert "The mean alone" in (listed := capsys.readouterr().out) and "--estimates" not in listed
-    show(structs.replace(data, verdicts=data.verdicts[:1]), *asked)
+    show(answer(structs.replace(data, verdicts=data.verdicts[:1]), *asked).words)
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
 
 
@@ -234,10 +235,11 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
 
     import xarray as xr
 
-    from assay.cli.verdicts import show_arm
+    from assay.cli.printing import show
     from assay.core.claims import Claim
     from assay.core.reading import LEARNED
     from assay.lab.judge.result import judge_statements
+    from assay.verbs.verdicts import arm_in_words
 
     def arm(base: float) -> xr.Dataset:
         return xr.Dataset(
@@ -268,20 +270,16 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin=""
     )
     asked = judge_statements(claims, arms, "bare")
-    show_arm(
-        SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
-        experiment,
-    )
+    one = SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped)
+    show(arm_in_words(one, experiment))
     lines = {
         words[1]: words
         for line in capsys.readouterr().out.splitlines()
         if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()
     }
     assert lines["1"][0] == "✓" and "does" in lines["1"]
-    show_arm(
-        SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
-        experiment,
-    )
+    one = SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped)
+    show(arm_in_words(one, experiment))
     told = " ".join(capsys.readouterr().out.split())
     assert "3 main is below 4 2.04 1.04 does, and may" in told, (
         "no sign of a control; main's number stands beside it"
@@ -294,9 +292,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
     assert "Claim 5 is about bare itself (holds): bare is below 3" in told
     idle = {**arms, "bare": arms["bare"].assign_attrs({LEARNED: ()})}
     asked = judge_statements(claims, idle, "bare")
-    show_arm(
-        SimpleNamespace(arm="bare", arms=idle, judged=asked.judged, skipped=asked.skipped),
-        experiment,
-    )
+    one = SimpleNamespace(arm="bare", arms=idle, judged=asked.judged, skipped=asked.skipped)
+    show(arm_in_words(one, experiment))
     told = " ".join(capsys.readouterr().out.split())
     assert "! 2 main is no giant 2.04 1.04 DOES, and" in told

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from assay.cli.progress import Display, duration, lasting
+from assay.cli.progress import Display
 from assay.core.compute import Range
 from assay.core.results import Judged
 from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
+from assay.verbs.verb import duration, lasting
 
 VERDICT = {
     "outcome": "undecided",

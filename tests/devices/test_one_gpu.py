@@ -4,9 +4,9 @@ machine without one says."""
 import pytest
 import torch
 
-from assay.cli import options
 from assay.cli.main import main
 from assay.lab.records import provenance
+from assay.verbs import options
 
 
 def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from assay.verbs.schemas import VERBS, document, moved
+from assay.cli.schemas import VERBS, document, moved
 
 FILES = Path(__file__).parents[2] / "docs/schemas"
 
@@ -29,8 +29,8 @@ def main() -> None:
     """Write what changed. Raises: SystemExit where a schema changed and its version did not."""
     if left := unsaid():
         sys.exit(
-            f"the schema of {', '.join(left)} changed: raise its version in "
-            "src/assay/verbs/schemas.py, then write it again"
+            f"the schema of {', '.join(left)} changed: raise its version where it is declared, "
+            "then write it again"
         )
     FILES.mkdir(exist_ok=True)
     for old in FILES.glob("*.json"):

@@ -11,6 +11,7 @@ import schemas_page
 from jsonschema import Draft202012Validator, ValidationError
 
 from assay.cli.main import app
+from assay.cli.schemas import VERBS, document, moved
 from assay.core.schema import to_json
 from assay.core.table import judge
 from assay.lab import catalogue
@@ -18,10 +19,9 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
-from assay.verbs import assumptions, new, plan, verdicts
 from assay.verbs import catalogue as listing
-from assay.verbs.health import doctor
-from assay.verbs.schemas import VERBS, document, moved
+from assay.verbs import new, plan, planning, verdicts
+from assay.verbs.health import examine
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_the_committed_files_are_current(verb: str) -> None:
     made, there = document(verb), json.loads((schemas_page.FILES / f"{verb}.json").read_text())
     Draft202012Validator.check_schema(made)
     assert not moved(there, made), (
-        f"the schema of {verb} changed: raise its version in src/assay/verbs/schemas.py"
+        f"the schema of {verb} changed: raise its version where it is declared"
     )
     assert there == made, "write the files again: python tests/docs/schemas_page.py"
 
@@ -89,7 +89,7 @@ def test_what_verbs_give_is_what_the_files_say(
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke, "5m"))
-    valid("plan", assumptions.find_unsaid(study.path, lab))
+    valid("plan", planning.find_unsaid(study.path, lab))
     ran = verdicts.run(lab, experiment, smoke)
     valid("run", ran)
     valid("run", verdicts.run(lab, experiment, smoke))  # as it is stored
@@ -109,7 +109,7 @@ def test_what_verbs_give_is_what_the_files_say(
     )
     assert found.verdict.outcome == "holds"
     valid("judge", found)
-    valid("doctor", doctor(tmp_path / "s"))
+    valid("doctor", examine(tmp_path / "s"))
     ran = to_json(ran)
     with pytest.raises(ValidationError):
         valid("run", {**ran, "verdicts": [{**ran["verdicts"][0], "outcome": "true"}]})

@@ -19,9 +19,10 @@ from assay.cli import main
 from assay.core import integrity
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
+from assay.evaluation.rating import begin
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
-from assay.verbs.rate import Choice, rate, results
+from assay.verbs.rate import Choice, tallied
 
 SMALL = {"tokens": 1200, "context": 24, "ablate": 0}
 
@@ -52,6 +53,10 @@ def at(tmp_path_factory, model, texts):
 
 def begun(at, folder, rater="ann"):
     return rate(rater=rater, folder=folder, **at)
+
+
+def rate(choice, **given):
+    return begin(**given, **vars(choice))
 
 
 def arm_of(at, folder):
@@ -111,7 +116,7 @@ def test_the_table_goes_straight_into_judge(at, tmp_path):
                 item.hash, 0.5 if rater == "bob" and n == 0 else right, "=1+1" if n == 1 else ""
             )
         assert not session.left and session.others_go_on == (rater == "none")
-    found = results(tmp_path / "r", at["root"])
+    found = tallied(tmp_path / "r", at["root"])
     assert found.raters == ("ann", "bob") and found.items == 24 and not found.left_out
     scores = {a["arm"]: a["mean"] for a in found.arms}
     assert list(scores) == ["trained", "random", "random-again", "other"]
@@ -141,7 +146,7 @@ def test_a_rating_that_was_not_blinded_is_never_shown_as_one(at, tmp_path):
     path = tmp_path / "r/ann.jsonl"
     path.write_text(path.read_text().replace('"score":0.0', '"score":1.0', 1))
     with pytest.raises(DataError, match=r"no blinded rating \(ann.jsonl: line 2 was changed"):
-        results(tmp_path / "r", at["root"])
+        tallied(tmp_path / "r", at["root"])
     assert not (tmp_path / "r/ratings.csv").exists()
     with pytest.raises(DataError, match=r"line 2 was changed.*Name another"):
         begun(at, tmp_path / "r")
@@ -155,7 +160,7 @@ def test_answers_that_were_not_blinded_are_left_out_of_the_others(at, tmp_path):
     other = begun(at, tmp_path / "r", "bob")
     (tmp_path / "r/cid.jsonl").write_text('{"item": "x", "score": 1.0}\n')  # brought from elsewhere
     other.answers.add(other.items[0].hash, 1.0)
-    found = results(tmp_path / "r", at["root"])
+    found = tallied(tmp_path / "r", at["root"])
     assert (
         found.raters == ("bob",)
         and set(found.left_out) == {"ann.jsonl", "cid.jsonl"}
@@ -182,7 +187,7 @@ def test_a_changed_plan_is_refused(at, tmp_path):
         )
     path.write_text("{}")
     with pytest.raises(DataError, match="damaged"):
-        results(tmp_path / "r", at["root"])
+        tallied(tmp_path / "r", at["root"])
 
 
 @pytest.mark.parametrize("against", ["frozen", "Frozen=x", "random=x", "frozen="])

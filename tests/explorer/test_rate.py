@@ -15,7 +15,7 @@ import rate_world
 from rate_world import ARMS, World
 from starlette.testclient import TestClient
 
-from assay.cli import rating as terminal
+from assay.cli import terminal
 from assay.core.errors import AssayError
 from assay.explorer.app import application, rating_application
 from assay.explorer.library import Library

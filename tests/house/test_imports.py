@@ -73,7 +73,6 @@ LOADERS = {
     "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
     "assay/core/renamed.py": "modules by their old names",
     "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
-    "assay/verbs/schemas.py": "the types of verbs' results, some of them above verbs",
     "assay/circuits/known.py": "built circuits, by their file's name",
 }
 """What may load a module by its name beside loaders of a folder's own files, and which."""
@@ -126,7 +125,7 @@ def test_finding_the_catalogue_and_showing_a_stored_result_take_numpy_alone() ->
     """Whoever lists, plans, judges or draws an experiment never waits for torch; `assay show` and a
     cached `assay run` find the experiment and print its verdicts."""
     find = """
-import assay.cli.verdicts, assay.lab.lab
+import assay.cli.main, assay.verbs.run, assay.verbs.verdicts, assay.lab.lab
 from assay.lab import catalogue
 for entry in catalogue.entries():
     catalogue.find(entry.name)

@@ -2,47 +2,30 @@
 decides and writes nothing."""
 
 import dataclasses
-import importlib
-import inspect
 import re
 from pathlib import Path
-from types import ModuleType
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
 from assay import verbs
-from assay.core.schema import schema
+from assay.cli.schemas import VERBS, described
+from assay.core.schema import Written, schema
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(
-    path.stem
-    for path in (ROOT / "src/assay/verbs").glob("*.py")
-    if path.stem not in {"__init__", "template", "destination", "explained"}
-)
 
 
-def defined(module: ModuleType, kind: type) -> list:
-    return [
-        thing
-        for name, thing in vars(module).items()
-        if name[0] != "_" and isinstance(thing, kind) and thing.__module__ == module.__name__
-    ]
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_a_verb_gives_a_frozen_dataclass_whose_schema_can_be_told(file: str) -> None:
-    module = importlib.import_module(f"assay.verbs.{file}")
-    for result in defined(module, type):
-        assert dataclasses.is_dataclass(result) and result.__dataclass_params__.frozen, (
-            f"{file}.{result.__name__}"
-        )
-        assert schema(result)["properties"].keys() <= {f.name for f in dataclasses.fields(result)}
-    given = [
-        inspect.signature(function).return_annotation for function in defined(module, type(defined))
-    ]
-    names = {result.__name__ for result in defined(module, type)} | {"Reproduction", "ResultData"}
-    assert names & set(given), f"no function of {file} gives a result: {given}"
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_gives_a_frozen_value_whose_schema_can_be_told(verb: str) -> None:
+    description = described(verb)
+    given = description.results() if description.results else None
+    given = given or get_args(get_type_hints(description.function)["return"])[0]
+    for result in get_args(given) or (given,):
+        if not issubclass(result, Written):
+            assert dataclasses.is_dataclass(result) and result.__dataclass_params__.frozen, result
+            names = {f.name for f in dataclasses.fields(result)}
+            assert schema(result)["properties"].keys() <= names
+    assert description.answers and description.function.__doc__
 
 
 def test_verbs_that_are_a_file_alone_give_such_a_result() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from asking import LONG, kinds, one, served, study, until
 
-from assay.cli.elsewhere import site
 from assay.core.errors import AssayError
 from assay.jobs.runner import Runner
 from assay.jobs.submission import Asked
@@ -24,6 +23,7 @@ from assay.lab.away.worker_loop import Did, Joined
 from assay.lab.executors import Site
 from assay.testing.executor_contract import measured
 from assay.verbs import jobs
+from assay.verbs.run import site
 from fake_slurm import FakeSlurm
 
 JOINED = Site(executor="none")

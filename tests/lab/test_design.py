@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from assay.cli.progress import Display
-from assay.cli.within import lines
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, SpecError
@@ -22,6 +21,7 @@ from assay.lab.plan.design import design
 from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import override
 from assay.lab.work.events import Saved
+from assay.verbs.run import lines
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

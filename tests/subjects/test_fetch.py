@@ -11,10 +11,10 @@ from importlib import metadata
 import pytest
 
 import tiny_models
-from assay.cli.printing import accepted
+from assay.cli.terminal import Terminal
 from assay.core.errors import ModelError
 from assay.subjects import fetch
-from assay.verbs.fetch import terms
+from assay.verbs.fetch import accepted, terms
 
 
 @pytest.fixture
@@ -217,10 +217,12 @@ def test_terms_are_asked_for_only_where_someone_can_answer(cache, monkeypatch):
     assert where == fetch.GEMMA3_270M.terms and terms("smollm2") == ""
     monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or "y")
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    assert not accepted(where) and not questions
+    assert not accepted(where, Terminal(False)) and not questions
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    assert accepted(where) and not accepted("") and where in questions[0]
+    here = Terminal(False)
+    assert accepted(where, here) and not accepted("", here) and where in questions[0]
+    assert not accepted(where, Terminal(True))
     monkeypatch.setattr("builtins.input", lambda text: "")
-    assert not accepted(where)
+    assert not accepted(where, here)
     fetch.GEMMA3_270M._converted(cache).mkdir(parents=True)
     assert terms("gemma3-270m") == ""

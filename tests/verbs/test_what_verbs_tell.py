@@ -105,7 +105,7 @@ def test_a_range_of_seeds_is_its_two_bounds() -> None:
 
 
 def test_what_taking_out_a_feature_does_says_sum_and_direction():
-    from assay.cli.look import worth
+    from assay.verbs.look import worth
 
     assert worth({"feature": 3917, "delta": -2.77}).endswith(
         "it lowers the sum over this text by 2.770 nats, so the feature hurts here"

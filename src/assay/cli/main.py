@@ -1,9 +1,8 @@
-"""The `assay` command: runs the words that were typed, and turns what went wrong into one line and
-an exit code.
+"""The `assay` command: reads the words that were typed, has the verb answer, and turns what went
+wrong into one line and an exit code.
 
-Its verbs are functions of experiments.py, measuring.py and upkeep.py; each reads its options, asks
-`assay.verbs` or the lab, and prints. Nothing is decided there. A verb whose result needs no table
-of its own is a file of `assay.verbs` alone, and is found there.
+A verb is a file of `assay.verbs`, loaded when it is typed or its help is asked for; `assay --help`
+reads their files as text. Nothing is decided here.
 
 Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an
 evaluation overdue (`due`); 2 wrong usage, one line on standard error; 3 a run crashed; 130
@@ -16,21 +15,24 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
+from functools import wraps
+from importlib import metadata
+from typing import Any
 
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError, Group
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+from cyclopts.help import DefaultFormatter, PanelSpec
+from rich.box import Box
 
 from assay import verbs
-
-# — importing them adds their verbs
-from assay.cli import experiments, explaining, measuring, printing, upkeep  # noqa: F401
-from assay.cli.app import app
-from assay.cli.known_verbs import command
-from assay.cli.typed import meant, placed, runnable
+from assay.cli.printing import meant, placed, runnable, tell
+from assay.cli.terminal import answer
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
+from assay.verbs.verb import Answer, Call, verb
 
 START = (
     "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's "
@@ -47,8 +49,47 @@ BRINGS = {
 """Verb → the extra that brings all that it needs, where one package that is found missing would not
 tell it."""
 
-for word, verb in verbs.known().items():
-    app.command(command(verb), name=word, sort_key=30)
+OPTIONS = Group("Options", sort_key=len(verbs.HEADINGS))
+app = App(
+    name="assay",
+    version=lambda: metadata.version("interp-assay"),
+    version_flags=("--version", "-V"),
+    help="Put an interpretability claim in; get a measured verdict out.",
+    help_formatter=DefaultFormatter.with_newline_metadata(
+        panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))
+    ),
+    suppress_keyboard_interrupt=False,
+)
+app.register_install_completion_command()
+for flag in ("--help", "--version", "--install-completion"):
+    app[flag].group = (OPTIONS,)
+for i, (heading, places) in enumerate(verbs.HEADINGS.items()):
+    group = Group(heading, sort_key=i)
+    for j, (word, place) in enumerate(places.items()):
+        app.command(place, name=word, help=verbs.purpose(place), group=group, sort_key=j)
+
+
+def alone(function: Callable[..., Any]) -> Callable[..., Call]:
+    """Make a command of a verb that somebody added as a file alone: it prints the fields of its
+    result."""
+
+    @wraps(function)
+    def answered(*args: Any, **kwargs: Any) -> Answer[Any]:
+        result = function(*args, **kwargs)
+        fields = (
+            asdict(result).items()
+            if is_dataclass(result) and not isinstance(result, type)
+            else [("", result)]
+        )
+        return Answer(
+            result, [f"{name}: {value}" if name else str(value) for name, value in fields]
+        )
+
+    return verb("")(answered)
+
+
+for word, added in verbs.known().items():
+    app.command(alone(added), name=word, sort_key=len(verbs.HEADINGS["Upkeep"]))
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -60,17 +101,18 @@ def main(words: Sequence[str] | None = None) -> int:
             f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
         )
     try:
-        code = app(
+        call = app(
             words,
             exit_on_error=False,
             print_error=False,
             verbose=False,
             result_action="return_value",
         )
+        code = answer(call) if isinstance(call, Call) else 0
         if not words or {"--help", "-h"} & set(words):
-            printing.tell(example(words[0]) if words and words[0] in app else START)
+            tell(example(words[0]) if words and words[0] in app else START)
         sys.stdout.flush()
-        return code or 0
+        return code
     except UnusedCliTokensError as error:
         return refuse(surplus((error.unused_tokens or ["?"])[0], words))
     except MissingArgumentError as error:
@@ -119,7 +161,8 @@ def lacking(error: MissingArgumentError) -> str:
         return f"--set needs field=value; which fields there are: assay {verb} NAME --set fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
-    what = (argument.parameter.help or "").rstrip(".")
+    documented = app[verb].assemble_argument_collection(parse_docstring=True)
+    what = (documented[argument.name].parameter.help or "").rstrip(".")
     name = (
         f"{argument.name} {argument.name[2:].upper()}"
         if argument.name.startswith("--")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +17,9 @@ from rich.text import Text
 
 from assay.core.compute import Range
 from assay.core.plain import plain
+from assay.core.results import ResultData
 from assay.lab.work.events import (
+    Ended,
     Event,
     Failed,
     Looked,
@@ -27,56 +29,67 @@ from assay.lab.work.events import (
     Said,
     Saved,
     Started,
+    Surveyed,
 )
+from assay.report import tables
 from assay.report.tables import SIGNS, estimate_of
+from assay.verbs.verb import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
 WORSE = 1.25  # by which factor a forecast has to grow until it is told again
 
 
-def duration(seconds: float) -> str:
-    """A time as read aloud: `8 s`, `3 min 5 s`, `2 h 10 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+class Shown:
+    """Lines on standard error while something goes on: on a terminal `lines` is redrawn in place,
+    above it stands what was said; a context manager. They are drawn as soon as it is made, so that
+    what they tell is set before."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self.name = name
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.started = time.monotonic()
+        # transient: what remains on the screen is the answer, not a frozen bar
+        self.live = Live(
+            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        if self.redrawn:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether it is redrawn in place."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def say(self, *lines: str) -> None:
+        """Print lines that stay, but for empty ones."""
+        for line in filter(None, lines):
+            self.console.print(plain(line), markup=False, soft_wrap=True)
+
+    def lines(self) -> Sequence[Text]:
+        """The lines that are redrawn."""
+        return ()
+
+    def draw(self) -> RenderableType:
+        """The lines, each cut where the terminal ends."""
+        lines = self.lines()
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
 
 
-def lasting(seconds: Range) -> str:
-    """A range of times as people say it: `2 to 5 min`, `40 s to 1 min 10 s`, `about 3 min`."""
-    low, high = (duration(_round(x)) for x in (seconds.low, seconds.high))
-    if low == high:
-        return f"about {low}"
-    (a, unit), (b, other) = low.split(" ", 1), high.split(" ", 1)
-    return (
-        f"{a} to {b} {unit}" if unit == other and unit in ("s", "min", "h") else f"{low} to {high}"
-    )
-
-
-def _round(seconds: float) -> float:
-    """Seconds to the digits that an estimate has: minutes in tens of seconds, and from ten minutes
-    on whole ones."""
-    return (
-        round(seconds)
-        if seconds < 60
-        else round(seconds / 10) * 10
-        if seconds < 600
-        else round(seconds / 60) * 60
-    )
-
-
-class Display:
+class Display(Shown):
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
     def __init__(
         self, name: str, console: Console | None = None, within: float | None = None
     ) -> None:
-        self.name = name
-        self.console = console or Console(file=sys.stderr, highlight=False)
-        self.started = self.spoken = time.monotonic()
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
@@ -85,23 +98,8 @@ class Display:
         """Seconds in which it was to be done; once it will not be, that is told, and again when it
         gets worse."""
         self.told = 0.0
-        # transient: what remains on the screen is the verdict table, not a frozen bar
-        self.live = Live(
-            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
-        )
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
+        super().__init__(name, console)
+        self.spoken = self.started
 
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
@@ -109,10 +107,9 @@ class Display:
         if line and (
             not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)
         ):
-            self.console.print(plain(line), markup=False, soft_wrap=True)
+            self.say(line)
             self.spoken = time.monotonic()
-        if late := self.late():
-            self.console.print(plain(late), markup=False, soft_wrap=True)
+        self.say(self.late())
 
     def late(self) -> str:
         """The line that says that it will take longer than it was to, empty where none is due: told
@@ -143,9 +140,8 @@ class Display:
                 )
             case Started():
                 self.stages[event.group] = event
-                return (
-                    f"{batch(event)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
-                )
+                runs = f"{event.runs} {'run' if event.runs == 1 else 'runs'}"
+                return f"{batch(event.arms, event.seeds)}: {runs} started"
             case Progress():
                 self.stages[event.group] = event
                 self.eta = event.eta
@@ -188,22 +184,13 @@ class Display:
             "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
         )
 
-    def draw(self) -> RenderableType:
+    def lines(self) -> Sequence[Text]:
         """The lines shown on a terminal now."""
         spent = duration(time.monotonic() - self.started)
-        lines = [
-            Text(
-                f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so "
-                f"far{self.left()}"
-            )
-        ]
-        for event in self.stages.values():
-            lines.append(bar(event, stage(event)))
-        if self.claim:
-            lines.append(Text("  " + self.claim))
-        for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(*lines)
+        state = f"{self.stored} of {self.total} runs stored, {spent} so far{self.left()}"
+        claim = [Text("  " + self.claim)] if self.claim else []
+        stages = (bar(event, stage(event)) for event in self.stages.values())
+        return [Text(f"{self.name}  {state}"), *stages, *claim]
 
 
 def beyond(spent: float, remaining: float, within: float) -> str:
@@ -227,37 +214,27 @@ def stage(event: Started | Progress) -> str:
     """One stage's line: its batch, steps done, and its numbers where it is of one arm; of several
     they mean nothing together."""
     if isinstance(event, Started):
-        return f"{batch(event)}: starting"
+        return f"{batch(event.arms, event.seeds)}: starting"
     numbers = (
         "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
         if len(event.arms) == 1
         else ""
     )
-    return f"{batch(event)}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
-
-
-def batch(event: Started | Progress) -> str:
-    """Name what trains together so that two batches can be told apart: "main, relu and 3 more (seed
-    1001)"."""
-    arms = (
-        ", ".join(event.arms)
-        if len(event.arms) <= 3
-        else f"{', '.join(event.arms[:2])} and {len(event.arms) - 2} more"
+    return (
+        f"{batch(event.arms, event.seeds)}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
     )
-    return f"{arms} ({event.seeds})" if event.seeds else arms
 
 
 def bar(event: Started | Progress, words: str) -> Text:
     """The words behind a bar that shows how much of the stage is done."""
-    full = (
-        round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
-    )
-    return (
-        Text("  ")
-        .append("━" * full, "#0b63ce")
-        .append("─" * (BAR - full), "dim")
-        .append(f"  {words}", "")
-    )
+    share = event.done / event.total if isinstance(event, Progress) and event.total else 0.0
+    return Text("  ").append(blocks(share)).append(f"  {words}")
+
+
+def blocks(share: float) -> Text:
+    """A bar that is filled to a share of its length."""
+    full = round(BAR * share)
+    return Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
 
 
 def leading(event: Partial) -> str:
@@ -269,3 +246,81 @@ def leading(event: Partial) -> str:
     value, interval = estimate_of(claim)
     # numbers first: a narrow terminal cuts the end of the line
     return f"{SIGNS[claim.outcome]} {value} {interval} after {event.seeds} seeds: {claim.text}"
+
+
+class SeriesDisplay(Shown):
+    """Shows a series while it runs: one line for each experiment as it ends; on a terminal also
+    what is at work, in place."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self.at: dict[str, tuple[str, Started | Progress]] = {}
+        self.done = self.total = 0
+        self.eta: Range | None = None
+        super().__init__(name, console)
+
+    def __call__(self, name: str, event: Any) -> None:
+        """Take one event of the lab, about the experiment of this name."""
+        self.say(self.note(name, event))
+
+    def note(self, name: str, event: Any) -> str:
+        """Write the line that stays for an event, empty where there is none."""
+        match event:
+            case Surveyed():
+                self.total = event.experiments
+                return surveyed(self.name, event)
+            case Started():
+                self.at[event.group] = (name, event)
+            case Progress():
+                self.at[event.group] = (name, event)
+                self.eta = event.eta
+            case Saved():
+                self.eta = event.eta
+                self.at.pop(event.group, None)
+            case Failed():
+                self.at.pop(event.group, None)
+                return f"{name}, {', '.join(event.arms)}: crashed, {event.text}"
+            case Said():
+                return event.text
+            case Ended():
+                self.done, self.total = event.done, event.total
+                self.at = {g: (n, e) for g, (n, e) in self.at.items() if n != name}
+                return f"{event.done} of {event.total}  {ended(event)}{self.left()}"
+        return ""
+
+    def left(self) -> str:
+        """Say the time left, as the end of a line; empty while it cannot be told."""
+        return "" if self.eta is None or self.done == self.total else f"; {lasting(self.eta)} left"
+
+    def lines(self) -> Sequence[Text]:
+        """The lines shown on a terminal now."""
+        spent = duration(time.monotonic() - self.started)
+        state = f"{self.done} of {self.total} experiments"
+        if not self.total:
+            state = "looking at what is stored"
+        stages = (bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values()))
+        return [Text(f"{self.name}  {state}, {spent} so far{self.left()}"), *stages]
+
+
+def surveyed(name: str, event: Surveyed) -> str:
+    """Say what there is to do, in a line: experiments, runs, and how long it takes."""
+    runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
+    head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
+    if not missing:
+        return head
+    time = "an unknown time" if event.seconds is None else lasting(event.seconds)
+    return (
+        f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
+    )
+
+
+def ended(event: Ended) -> str:
+    """Say how one experiment ended, in a line."""
+    part = event.part
+    if part.data is None:
+        return f"{part.name}: no result, {' '.join(str(part.error).split())}"
+    data = ResultData.from_json(part.data)
+    signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
+    cost = (
+        f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds" if part.trained else "stored"
+    )
+    return f"{part.name}: {signs}, {cost}"

@@ -24,6 +24,7 @@ RENAMED = {
     "assay.circuits.picture.taken": "assay.circuits.picture.contents",
     "assay.circuits.places": "assay.circuits.explanation",
     "assay.circuits.solving.figures": "assay.circuits.solving.entry",
+    "assay.cli.options": "assay.verbs.options",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",
     "assay.evaluation.index_text": "assay.evaluation.text",
@@ -46,6 +47,7 @@ RENAMED = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
+    "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
     "plan": "design forecast preset schedule time_left",

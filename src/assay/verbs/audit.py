@@ -3,7 +3,7 @@ recorded or stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -82,6 +82,19 @@ def audit(root: Path, names: Sequence[str] = ()) -> Audit:
         doubts=tuple(doubts),
         counts=counts,
         unasked=unasked,
+    )
+
+
+def doubts_in_words(audit: Audit) -> Iterator[str]:
+    """Tell what claims leave open, a line for each."""
+    for doubt in audit.doubts:
+        yield f"{doubt.experiment} {doubt.claim}: {doubt.what}"
+    for name, why in audit.unasked.items():
+        yield f"{name}: not asked: {why}"
+    average, control, also = (audit.counts[kind] for kind in ("average", "control", "also"))
+    yield (
+        f"of {audit.claims} claims {average} average what they do not name, {control} have a "
+        f"control that decides nothing, {also} may hold where less was learned"
     )
 
 

@@ -4,7 +4,7 @@ NumPy alone."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,8 +32,9 @@ from assay.report.bundle.checking import CheckedBundle
 from assay.report.bundle.contents import ONCE, Look, carry_all, worded
 from assay.report.bundle.files import Whole
 from assay.studies.text import read
-from assay.verbs.destination import writable_file
+from assay.verbs.options import writable_file
 from assay.verbs.pages import slug
+from assay.verbs.verb import Line, Part, megabytes
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,19 @@ def export_bundle(
     )
 
 
+def bundled(bundle: Bundled) -> Iterator[Part]:
+    """Tell which bundle was written, its hash, and which claims it cannot judge."""
+    claims = len(bundle.judged) + len(bundle.not_judged)
+    yield (
+        f"{len(bundle.judged)} of {claims} claims can be judged again by `python judge.py` in "
+        f"it; measures: {bundle.origin}"
+    )
+    for text, why in bundle.not_judged:
+        yield f"not judged there: {text} ({why})"
+    yield f"{megabytes(bundle.bytes)}, SHA-256 {bundle.sha256}"
+    yield Line(str(bundle.written))
+
+
 def is_bundle(name: str) -> bool:
     """Whether this names a bundle: a zip, or the folder of one that was unpacked."""
     return name.endswith(".zip") or (Path(name) / "SHA256SUMS").is_file()
@@ -98,6 +112,46 @@ def check_bundle(path: Path) -> CheckedBundle:
         return checking.check(path, path)
     with TemporaryDirectory() as folder:
         return checking.check(path, checking.unpack(path, Path(folder)))
+
+
+JUDGE = {
+    "released": "is the released one",
+    "earlier": "is that of an earlier version",
+    "missing": "is missing",
+    "unknown": (
+        "is none that this version knows: it was changed, or is of a later Assay; do not believe "
+        "what it prints"
+    ),
+}
+"""What the `judge.py` of a bundle is, in words."""
+
+
+def compared(bundle: CheckedBundle) -> Iterator[Part]:
+    """Tell what in a bundle is not as it states, what its judge.py is, and what was read again."""
+    every = (*bundle.claims, *bundle.exact)
+    for statement in every:
+        for line in statement.differs:
+            yield f"DIFFERS  {statement.text}: {line}"
+        if not statement.judged and not statement.differs:
+            yield f"not judged: {statement.text} ({statement.why_not})"
+    for name in bundle.changed:
+        yield f"CHANGED  {name} is not as SHA256SUMS says"
+    judged = sum(statement.judged for statement in bundle.claims)
+    off = sum(bool(statement.differs) for statement in every)
+    yield (
+        f"{judged} of {len(bundle.claims)} claims judged again by this Assay's own judge.py; "
+        f"{f'{off} not as stated' if off else 'all as stated'}"
+    )
+    changed = len(bundle.changed)
+    listed = f"{changed} files are not" if changed else f"all {bundle.files} files are"
+    yield f"{listed} as SHA256SUMS says"
+    digest = f" (SHA-256 {bundle.judge_sha256})" if bundle.judge_sha256 else ""
+    yield f"the judge.py in it {JUDGE[bundle.judge]}{digest}"
+    files = ", ".join(bundle.read[:3]) + " …" * (len(bundle.read) > 3)
+    yield (
+        f"read again: numbers that the bundle carries, in {len(bundle.read)} files ({files}); "
+        "nothing was trained or measured, and pages, pictures and source were not looked at"
+    )
 
 
 def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> bool:

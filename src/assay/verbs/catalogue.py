@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from assay.lab.records import records
 from assay.lab.store.origin import code
 from assay.lab.store.urls import url_of
 from assay.report import tables
+from assay.report.questions import by_group, heading, of_group
+from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,94 @@ class Described(Listed):
     fields: Mapping[str, str]
     """What may be set, and between which bounds."""
     claims: tuple[str, ...]
+
+
+@verb("every experiment, its recorded verdicts, and what is stored")
+def command(
+    group: str = "", /, *, long: Flag = False, place: Anywhere = ANYWHERE, door: Door
+) -> Answer[Catalogue]:
+    """The catalogue by group; of a group what each experiment asks, its recorded verdicts, and what
+    is stored here.
+
+    Parameters
+    ----------
+    group
+        A group of the catalogue, as `toys`; `catalogue`: all of them.
+    long
+        Claims and costs as well.
+
+    Examples
+    --------
+    assay list dictionaries
+    """
+    listing = listed(place.root)
+    if group:
+        listing = Catalogue(tuple(of_group(listing.experiments, group)))
+    return Answer(listing, words(listing.experiments, long, bool(group), door.width))
+
+
+def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
+    """Tell the names of every group; of one group, or all of them at length, a line for each
+    experiment."""
+    members = by_group(rows)
+    if long:
+        yield claims(rows)
+    elif full:
+        for group, entries in members.items():
+            yield Line(heading(group))
+            yield questions(entries)
+        yield Line(tables.legend())
+    else:
+        for group, entries in members.items():
+            yield Line(heading(group))
+            names = ", ".join(f"{e.name}*" if e.local.results else e.name for e in entries)
+            lines = textwrap.wrap(names, width - 2, break_on_hyphens=False)
+            yield from (Line(f"  {line}") for line in lines)
+        here = "* has results here. " * any(e.local.results for e in rows)
+        yield ""
+        yield f"{here}assay list GROUP says what each asks and how its claims came out."
+    yield ""
+    yield "assay plan NAME says what a run would do; assay run NAME does it."
+
+
+def questions(entries: Sequence[Listed]) -> Table:
+    """Tell what each experiment asks, and how its claims came out: as recorded, and as stored
+    here."""
+    rows = []
+    for e in entries:
+        recorded = tables.signs(e.recorded, "") or e.board or "–"
+        rows.append((e.name, e.title, recorded, stored_in_words(e.local)))
+        for preset, outcomes in e.elsewhere.items():
+            stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
+            again = "the same claims elsewhere"
+            rows.append((f"  --preset {preset}", again, tables.signs(outcomes, ""), stored))
+    return Table(("name", "question", "recorded", "here"), rows)
+
+
+def claims(entries: Sequence[Listed]) -> Table:
+    """Tell each experiment's claim and cost, what is recorded, and what is stored here."""
+    rows = [
+        (
+            e.name,
+            e.claim,
+            e.cost,
+            tables.signs(e.recorded) or e.board or "–",
+            stored_in_words(e.local),
+        )
+        for e in entries
+    ]
+    return Table(
+        ("name", "claim", "cost", "recorded", "here"), rows, wide={"claim": 1}, narrow={"cost": 24}
+    )
+
+
+def stored_in_words(local_state: Here) -> str:
+    """Say what is stored of an experiment, in a few words."""
+    if not local_state.runs:
+        return "–"
+    other = " (by another text of its file)" if "default" in local_state.other_text else ""
+    signs = tables.signs(local_state.results.get("default", {}))
+    return (signs or f"{local_state.runs} runs") + other
 
 
 def described(root: Path, name: str) -> Described:

@@ -6,18 +6,27 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from assay.core.errors import DataError
+from assay.circuits.files import load
+from assay.circuits.verify import features
+from assay.circuits.verify.score import score
+from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
+from assay.verbs.explain import words as explained_in_words
+from assay.verbs.options import HERE, Flat, Place
+from assay.verbs.verb import Answer, Part, verb
+from assay.verbs.verb import Line as Text
 
 Kind = Literal[
     "brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"
 ]
 """What can be planted."""
+TRIED = Trials()
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,86 @@ class Answered:
     """How many answers had been scored: after the first, what was planted had been shown."""
     found: Explained
     planted: Revealed
+
+
+@verb("a planted circuit given out without its answer; an explanation of it scored")
+def challenge(
+    what: Literal["new", "score"],
+    folder: Path,
+    answer: Path | None = None,
+    /,
+    *,
+    seed: int | None = None,
+    kind: Kind | None = None,
+    trials: Annotated[Trials, Flat] = TRIED,
+    place: Place = HERE,
+) -> Answer[Given | Answered]:
+    """Practise: a circuit that nobody has seen, planted in a small model, and your explanation of
+    it scored blind.
+
+    Parameters
+    ----------
+    what
+        new: plant a circuit and write it; score: hold an answer to it.
+    folder
+        The challenge: a new folder, or one that was made so.
+    answer
+        With score: your explanation, a TOML file.
+    seed
+        With new: plants the same again; without it the operating system draws one. With score:
+        draws the inputs, else 1000.
+    kind
+        With new: what is planted; without it the seed decides.
+
+    Examples
+    --------
+    assay challenge new puzzle
+    assay challenge score puzzle puzzle/my_explanation.toml
+    """
+    if what == "new":
+        if answer is not None:
+            raise AssayError(
+                f"a new challenge has no answer yet, got {answer}; scoring one is assay "
+                f"challenge score {folder} {answer}"
+            )
+        given = plant_challenge(folder, place.root, seed, kind)
+        return Answer(given, invitation(given))
+    if answer is None:
+        raise AssayError(
+            f"which answer? assay challenge score {folder} {folder / 'my_explanation.toml'}"
+        )
+    if kind is not None:
+        raise AssayError(
+            "--kind says what a new challenge is to be; the key of this one knows what it is"
+        )
+    scored = answered(folder, answer, place.root, trials, 1000 if seed is None else seed)
+    return Answer(scored, words(scored))
+
+
+def invitation(given: Given) -> Iterator[Part]:
+    """Tell where a challenge is, and what to do next."""
+    yield f"Challenge {given.name} is in {given.folder}; begin with its README.md."
+    yield f"What was planted is sealed: {given.key}. Do not look."
+    yield "Write your answer into its my_explanation.toml, then:"
+    yield Text(f"assay challenge score {given.folder} {given.folder}/my_explanation.toml")
+
+
+def words(outcome: Answered) -> Iterator[Part]:
+    """Tell what an answer reaches, and then what was planted."""
+    yield from explained_in_words(outcome.found)
+    yield ""
+    times = (
+        f"{outcome.before} answer{'s'[: outcome.before != 1]} had been scored before, and what was "
+        "planted shown: this one is not blind."
+    )
+    first = "the first answer, scored blind."
+    yield f"Challenge {outcome.challenge}: {times if outcome.before else first}"
+    yield (
+        f"Planted was {outcome.planted.kind}, from seed {outcome.planted.seed}; its explanation "
+        f"reaches {outcome.planted.quality.estimate:.3f}:"
+    )
+    yield ""
+    yield Text(outcome.planted.explanation)
 
 
 def plant_challenge(
@@ -101,9 +190,6 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     Raises: DataError for a folder that was changed, or whose key is not in this store; and what
     `explain.check` raises."""
     from assay.circuits.challenge import folder as files
-    from assay.circuits.files import load
-    from assay.circuits.verify import features
-    from assay.circuits.verify.score import score
 
     if file.suffix != ".toml":
         raise DataError(

@@ -3,15 +3,21 @@ worked out by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from assay.conformance import runner
-from assay.conformance.outcomes import Outcome
+from assay.conformance.outcomes import KINDS, SIGNS, Outcome, to_text, wrong_cases
 from assay.conformance.vectors import Vector, select
 from assay.core.errors import AssayError
 from assay.core.schema import BESIDE
+from assay.verbs.options import Flag
+from assay.verbs.verb import Answer, Line, Part, Table, verb
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,80 @@ class Conformance:
     recorded: Path | None = None
     """The file in conformance/results that now holds them."""
     vectors: tuple[Vector, ...] = field(default=(), metadata=BESIDE)
+
+
+@verb("which vectors with a right answer came out")
+def conformance(
+    *ids: str,
+    against: Annotated[str | None, Parameter(show_default=False)] = None,
+    python: Annotated[Path | None, Parameter(show_default=False)] = None,
+    record: Flag = False,
+) -> Answer[Conformance]:
+    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where
+    Assay fails one.
+
+    Parameters
+    ----------
+    ids
+        Vectors to run and explain, such as C01; all without any.
+    against
+        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an
+        adapter of your own.
+    python
+        Interpreter of an environment in which the peer is installed.
+    record
+        Keep the peer's outcomes as data in a checkout's conformance/results.
+
+    Examples
+    --------
+    assay conformance C01
+    """
+    report = conform(ids, against, python, record)
+    return Answer(report, words(report, explained=bool(ids)), 1 if report.failed else 0)
+
+
+def words(conformance: Conformance, explained: bool) -> Iterator[Part]:
+    """Tell every outcome, and how many there are of each kind; with `explained` each vector's
+    definition and derivation first, and right answers too."""
+    for vector in conformance.vectors if explained else ():
+        yield f"{vector.id}: {vector.title}"
+        yield f"  defined: {vector.definition}"
+        yield f"  derived: {vector.derivation}"
+        yield f"  source: {vector.source}"
+        for other in vector.alternatives:
+            yield (
+                f"  also in use: {other.definition} ({other.source}): "
+                f"{to_text(dict(other.expected))}"
+            )
+        yield ""
+    pairs = zip(conformance.vectors, conformance.outcomes, strict=True)
+    yield Table(
+        ("", "vector", "what", "got", "expected"),
+        [(SIGNS[o.outcome], vector.id, vector.title, *sides(o, explained)) for vector, o in pairs],
+        wide={"what": 4, "got": 3, "expected": 3},
+    )
+    counts = Counter(outcome.outcome for outcome in conformance.outcomes)
+    totals = ", ".join(f"{SIGNS[kind]} {counts[kind]} {kind}" for kind in KINDS)
+    yield ""
+    yield Line(f"{conformance.peer} {conformance.version}: {totals}")
+    if conformance.recorded is not None:
+        yield Line(
+            f"recorded as {conformance.recorded}; the tables: python docs/marks docs/conformance.md"
+        )
+
+
+def sides(outcome: Outcome, explained: bool) -> tuple[str, str]:
+    """Write what came out and what is right: of a right answer only where it is explained."""
+    if outcome.outcome == "not offered":
+        return f"({outcome.why})", ""
+    if outcome.outcome != "right":
+        return wrong_cases(outcome.got, outcome.expected)
+    if not explained:
+        return "", ""
+    got, right = (
+        "; ".join(dict.fromkeys(map(to_text, x))) for x in (outcome.got, outcome.expected)
+    )
+    return got, right
 
 
 def conform(

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from assay.core.errors import AssayError, DataError
+from assay.evaluation import indexing
+from assay.explorer import offline
+from assay.features.dashboards import neuronpedia, saedashboard
+from assay.features.index import matching
+from assay.features.index.reader import Index
+from assay.lab.records import provenance
 from assay.lab.store import atomic
-from assay.verbs.destination import writable
-
-if TYPE_CHECKING:
-    from assay.features.index.reader import Index
+from assay.lab.store.store import Store
+from assay.verbs.options import writable
+from assay.verbs.verb import Line, Part, megabytes
 
 NOBODY = "assay"
 """Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
@@ -66,8 +71,6 @@ def export_features(
 
     Raises: DataError for a dictionary without an index, and features that are not there; AssayError
     where nothing can be written."""
-    from assay.evaluation import indexing
-    from assay.lab.store.store import Store
 
     store = Store(root)
     index = indexing.known(dictionary, store)
@@ -92,6 +95,13 @@ def export_features(
         written=tuple(written),
         bytes=sum(path.stat().st_size for path in written),
     )
+
+
+def exported(shown: Shown) -> Iterator[Part]:
+    """Tell which features were written, and where."""
+    size = megabytes(shown.bytes)
+    yield f"{len(shown.features)} features of {shown.address}, {shown.chosen}; {size}"
+    yield from map(Line, map(str, shown.written))
 
 
 def choose(index: Index, which: Which) -> tuple[list[int], str]:
@@ -126,7 +136,6 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
 
 
 def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[Path]:
-    from assay.explorer import offline
 
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
@@ -136,10 +145,6 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
 def _files(
     index: Index, numbers: Sequence[int], out: Path, format: str, creator: str, store: Any
 ) -> list[Path]:
-    from assay.evaluation import indexing
-    from assay.features.dashboards import neuronpedia, saedashboard
-    from assay.features.index import matching
-    from assay.lab.records import provenance
 
     firings, about = indexing.firings_of(index, store), index.about
     name = about.address.split("/")[1]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
-from assay.core.evaluations import MONTH, check_limits, due, effective_compute, in_months, moment
+from assay.core.evaluations import MONTH, check_limits, effective_compute, in_months, moment
+from assay.core.evaluations import due as due_events_of
 from assay.core.schema import BESIDE
+from assay.verbs.options import AS_WRITTEN, Trust
+from assay.verbs.verb import Answer, Part, Table, verb
 
 COLUMNS = ("date", "months", "compute", "flop", "efficiency")
 LARGEST = 16 * 2**20
@@ -63,12 +66,92 @@ class DueTable:
         return any(row.overdue > 0 for row in self.due)
 
 
+@verb("which evaluations of a table are due")
+def due(
+    events: Path,
+    /,
+    *,
+    ratio: float = 4.0,
+    months: float = 3.0,
+    trust: Trust = AS_WRITTEN,
+) -> Answer[DueTable]:
+    """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if
+    time had run out before one of them.
+
+    Parameters
+    ----------
+    events
+        A CSV file: a column date or months, and a column compute, or flop with or without
+        efficiency.
+    ratio
+        Due when effective compute is this many times that of the last evaluation; inf leaves it
+        out.
+    months
+        Due after so many months of 30.4375 days; inf leaves it out.
+
+    Examples
+    --------
+    printf '%s\\n' months,flop 0,1e18 2,5e18 4,3e19 > events.csv
+    assay due events.csv
+    """
+    with trust.raised():
+        table = due_table(events, ratio, months)
+    return Answer(table, words(table), 1 if table.overdue else 0)
+
+
+def words(due_table: DueTable) -> Iterator[Part]:
+    """Tell which events are due, how many there were, and when the next evaluation is due at the
+    latest."""
+    yield Table(
+        ("row", "at", "compute", "grown", "months since", "due by", "overdue"),
+        [cells(row, due_table) for row in due_table.due],
+        right=("row", "compute", "grown", "months since"),
+    )
+    yield ""
+    following, limits = due_table.next, []
+    if following.compute is not None:
+        limits.append(f"when compute reaches {following.compute:.4g}")
+    if following.at is not None:
+        limits.append(f"{'at' if due_table.dated else 'at month'} {following.at}")
+    sooner = ", whichever comes sooner" if len(limits) == 2 else ""
+    yield (
+        f"An evaluation is due at {len(due_table.due)} of {due_table.events} events. "
+        f"The next one: {' or '.join(limits) or 'never'}{sooner}."
+    )
+
+
+def cells(row: Row, due_table: DueTable) -> tuple[str, ...]:
+    """Write one event as a row of the table."""
+    grown = since = overdue = ""
+    if row.reasons != ("initial",):
+        grown = f"{rounded(row.growth, due_table.ratio, 'compute' in row.reasons)}×"
+        since = rounded(row.since, due_table.months, "time" in row.reasons)
+    if row.overdue:
+        months = f"{row.overdue:.2g}"
+        overdue = f"{months} month{'' if months == '1' else 's'}"
+    return (
+        str(row.row),
+        row.at,
+        f"{row.compute:.4g}",
+        grown,
+        since,
+        ", ".join(row.reasons),
+        overdue,
+    )
+
+
+def rounded(value: float, limit: float, reached: bool) -> str:
+    """Write a number in as few digits, three at least, as put it on its side of a limit."""
+    texts = (f"{value:.{digits}g}" for digits in range(3, 17))
+    return next((text for text in texts if (float(text) >= limit) == reached), str(value))
+
+
 def due_table(path: Path, ratio: float, months: float) -> DueTable:
     """Find at which events of a table an evaluation is due. Raises: DataError naming the row,
     SpecError for limits."""
     check_limits(ratio, months)
     labels, events, dated = read(path)
-    due_events = due(events, ratio, months)
+    due_events = due_events_of(events, ratio, months)
     last = due_events[-1]
     compute = ratio * last.compute
     following = Following(

@@ -3,18 +3,32 @@ has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 from assay.core.plain import as_json
-from assay.core.schema import OPTIONAL
-from assay.evaluation.watching import Watch, warn
-from assay.verbs.destination import writable
+from assay.core.schema import OPTIONAL, to_json
+from assay.evaluation import evaluating
+from assay.evaluation.result import Evaluation
+from assay.report import draw, evaluations, export
+from assay.verbs.fetch import OFFLINE, Network
+from assay.verbs.options import (
+    AS_WRITTEN,
+    HERE,
+    Device,
+    Flat,
+    Place,
+    Trust,
+    device_here,
+    writable,
+)
+from assay.verbs.verb import Answer, Cell, Door, Line, Part, Table, verb
 
-if TYPE_CHECKING:
-    from assay.evaluation.result import Evaluation
+LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
+"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +73,7 @@ class How:
     """What the model computes in."""
 
 
-AS_FILED = How()
+ON, AS_FILED = Where(), How()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,48 +100,120 @@ class Evaluated:
     written: tuple[Path, ...]
 
 
+@verb("every measure of dictionaries on a text")
 def evaluate(
-    dictionaries: Sequence[str],
-    on: Where,
-    how: How = AS_FILED,
-    root: Path = Path("assay-store"),
-    device: str = "cpu",
+    *dictionaries: str,
+    on: Annotated[Where, Flat] = ON,
+    how: Annotated[How, Flat] = AS_FILED,
+    device: Device = "cpu",
     batch: int | None = None,
     out: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    watch: Watch = warn,
-) -> Evaluated:
-    """Measure each dictionary, and write the report, the plots and every number into `out`; `watch`
-    hears of it before it is done.
+    network: Network = OFFLINE,
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Evaluated]:
+    """Every core measure of your dictionaries, with intervals, on your model and text; several at
+    once give one table and one plot.
 
-    Raises: AssayError where `out` cannot be written, before anything is measured, and for files
-    that do not fit together."""
-    from assay.evaluation.evaluating import evaluate as measured
+    Parameters
+    ----------
+    dictionaries
+        Files or folders of any known format, stored runs such as gated-sae/showcase, or names that
+        `assay fetch` takes.
+    batch
+        Tokens in one pass of the model: memory, not numbers.
+    out
+        Folder for the report, the plots, and every number as CSV and JSON.
 
-    if out is not None:
-        writable(out, "--out")
-    evaluation = measured(
-        *dictionaries,
-        **vars(on),
-        **vars(how),
-        root=root,
-        device=device,
-        batch=batch,
-        progress=progress,
-        watch=watch,
-    )
-    written = write(evaluation, out) if out is not None else []
+    Examples
+    --------
+    assay evaluate gated-sae/showcase --model smollm2 --text stdlib --tokens 6000
+    """
+    network.bring(door, on.model, *dictionaries)
+    with trust.raised(), door.measuring() as bar:
+        if out is not None:
+            writable(out, "--out")
+        evaluation = evaluating.evaluate(
+            *dictionaries,
+            **vars(on),
+            **vars(how),
+            root=place.root,
+            device=device_here(device),
+            batch=batch,
+            progress=bar,
+            watch=bar.watch,
+        )
+        written = write(evaluation, out) if out is not None else []
     fields = evaluation.to_json()
-    return Evaluated(
+    evaluated = Evaluated(
         **fields | {"dictionaries": tuple(fields["dictionaries"]), "notes": tuple(fields["notes"])},
         written=tuple(written),
     )
+    return Answer(evaluated, words(evaluated))
+
+
+def words(evaluation: Evaluated) -> Iterator[Part]:
+    """Tell what was measured: one dictionary measure by measure, several side by side; then what to
+    know of it."""
+    plain, entries = to_json(evaluation), evaluation.dictionaries
+    yield from evaluations.setting(plain)
+    yield ""
+    yield from (
+        single(entries[0]) if len(entries) == 1 else (few if len(entries) <= 3 else many)(entries)
+    )
+    yield ""
+    yield from (*evaluation.notes, *evaluations.luck(plain))
+    if all(e["cached"] for e in entries):
+        yield "stored before: nothing was run"
+    yield from map(Line, map(str, evaluation.written))
+    if not evaluation.written:
+        yield "With --out DIR: the report, a Pareto plot, every number as CSV and JSON."
+
+
+def single(entry: Mapping[str, Any]) -> Iterator[Part]:
+    """Tell every measure of one dictionary, a row for each."""
+    rows = [
+        (r.label, r.estimate, r.interval, f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}")
+        for r in evaluations.rows(entry)
+    ]
+    yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
+
+
+def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Tell every measure of two or three dictionaries, a column for each."""
+    names = dict.fromkeys(name for e in entries for name in e["measures"])
+    rows = [(evaluations.labels()[name], *(cell(e, name, " ") for e in entries)) for name in names]
+    yield Table(("", *(e["name"] for e in entries)), rows)
+
+
+def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Tell the leading measures of many dictionaries, a row for each under its number."""
+    names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
+    order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
+    numbered = [
+        (str(i), e) for i, e in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1)
+    ]
+    yield Table(
+        ("", "dictionary", "site"), [(i, e["name"], e["site"]) for i, e in numbered], right=("",)
+    )
+    yield ""
+    heads = [SHORT.get(name, evaluations.labels()[name]) for name in names]
+    rows = [(i, *(cell(e, name, "\n") for name in names)) for i, e in numbered]
+    yield Table(("", *heads), rows, right=("",))
+
+
+def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
+    """Write one measure of a dictionary, and its interval after it."""
+    if name not in entry["measures"]:
+        return ""
+    row = evaluations.row(name, entry["measures"][name])
+    return row.estimate, f"{between}{row.interval}"
 
 
 def write(evaluation: Evaluation, out: Path) -> list[Path]:
     """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with
     its data."""
-    from assay.report import draw, evaluations, export
 
     out.mkdir(parents=True, exist_ok=True)
     files = {"evaluation.html": evaluations.page(evaluation.to_json(), evaluation.figures)}

@@ -3,19 +3,31 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
-from assay.verbs.destination import writable
-
-if TYPE_CHECKING:
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.formats.trial import Trial
+from assay.data import corpus
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats.opening import load
+from assay.dictionaries.formats.trial import Trial, self_test
+from assay.dictionaries.formats.writing import write
+from assay.dictionaries.kinds import to_json
+from assay.evaluation.acts import fingerprint, open_file
+from assay.evaluation.sources import find
+from assay.evaluation.text import most_tokens
+from assay.lab.store.store import Store
+from assay.subjects.folder import find as find_model
+from assay.subjects.pretrained import load as load_model
+from assay.subjects.site import Site
+from assay.verbs.bundle import Bundled, bundled, export_bundle
+from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
+from assay.verbs.options import AS_WRITTEN, DEFAULT, HERE, Choice, Flat, Place, Trust, writable
+from assay.verbs.verb import Answer, Line, Part, verb
 
 CONTEXT, TOKENS = 128, 8192
 OUTLIER = 6.0
@@ -95,6 +107,36 @@ class Exchanged:
     written: tuple[Path, ...]
 
 
+@verb("a dictionary of another library, tried and rewritten")
+def import_(
+    path: Path,
+    /,
+    *,
+    out: Path,
+    hints: Annotated[Hints, Flat] = AS_IT_SAYS,
+    real: Annotated[Real, Flat] = UNTRIED,
+    trust: Trust = AS_WRITTEN,
+) -> Answer[Exchanged]:
+    """Read another library's dictionary and keep it as one of ours; with activations, only if it
+    reconstructs them.
+
+    Parameters
+    ----------
+    path
+        A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.
+    out
+        The safetensors file to write.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out for-saelens
+    assay import for-saelens --out mine.safetensors
+    """
+    with trust.raised():
+        exchange = import_dictionary(path, out, hints, real)
+    return Answer(exchange, words(exchange))
+
+
 def import_dictionary(
     path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Real = UNTRIED
 ) -> Exchanged:
@@ -102,9 +144,6 @@ def import_dictionary(
 
     Raises: DataError for a file that cannot be read, and for a dictionary that does not
     reconstruct; nothing is written then."""
-    from assay.dictionaries.formats.opening import load
-    from assay.dictionaries.formats.writing import write
-
     if out.exists():
         raise DataError(f"{out} exists already; remove it, or name another --out")
     writable(out.parent, "--out")
@@ -121,31 +160,119 @@ def import_dictionary(
     return _described(dictionary, trials, [out])
 
 
-def export_dictionary(
-    dictionary: Dictionary, out: Path, format: str, run: int | None = None, model: str | None = None
-) -> Exchanged:
-    """Write a dictionary, or one run of it, into `out` for another library. Raises: DataError for
-    what the format cannot carry."""
-    from assay.dictionaries.formats.writing import write
+@verb("files for other libraries; features as dashboards; the bundle of a result")
+def export(
+    name: str,
+    /,
+    *,
+    out: Path | None = None,
+    format: Literal[
+        "saelens", "assay", "html", "saedashboard", "neuronpedia", "bundle"
+    ] = "saelens",
+    run: int | None = None,
+    model: str | None = None,
+    which: Annotated[Which, Flat] = FIRST,
+    creator: str = NOBODY,
+    choice: Choice = DEFAULT,
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> Answer[Exchanged | Shown | Bundled]:
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of
+    its features, once it has an index; or the bundle of a result, which anybody judges again with
+    NumPy alone.
 
+    Parameters
+    ----------
+    name
+        A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an
+        experiment.
+    out
+        The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where
+        none is named.
+    format
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html:
+        pages of features in one file that opens offline; saedashboard, neuronpedia: the files of
+        those; bundle: claims, measures, verdicts and code that judges.
+    run
+        Which run, from 0; without it, all.
+    model
+        The language model's name, for the other library's settings.
+    creator
+        Id of your account at Neuronpedia.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out sae
+    assay export superposition --format bundle
+    """
+    refuse_mixture(format, run, model, which, creator, choice)
+    if format == "bundle":
+        bundle = export_bundle(place.lab(), *choice.of(name), out)
+        return Answer(bundle, bundled(bundle))
+    if out is None:
+        raise AssayError(f"--out is missing: where format {format} is to be written")
+    with trust.raised():
+        if format in ("html", "saedashboard", "neuronpedia"):
+            shown = export_features(name, out, format, which, root=place.root, creator=creator)
+            return Answer(shown, exported(shown))
+        (source, *_) = find([name], Store(place.root))
+        dictionary = source.read()
     written = write(dictionary, out, format, run=run, model=model)
-    return _described(dictionary if run is None else dictionary[run], [], written)
+    exchange = _described(dictionary if run is None else dictionary[run], [], written)
+    return Answer(exchange, words(exchange))
 
 
-def find_dictionary(name: str, root: Path) -> Dictionary:
-    """Read the dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what
-    is stored."""
-    from assay.evaluation.sources import find
-    from assay.lab.store.store import Store
+def refuse_mixture(
+    format: str, run: int | None, model: str | None, which: Which, creator: str, choice: Choice
+) -> None:
+    """Refuse options that belong to another format. Raises: AssayError."""
+    if format == "bundle":
+        if (run, model, which, creator) != (None, None, FIRST, NOBODY):
+            raise AssayError(
+                "--run, --model, --features, --top, --by and --creator are for dictionaries; a "
+                "bundle is of a whole result"
+            )
+        return
+    if choice != DEFAULT:
+        raise AssayError(
+            f"--preset and --set choose a result for --format bundle; format {format} writes "
+            "a dictionary"
+        )
+    if format in ("saelens", "assay"):
+        if which != FIRST:
+            raise AssayError(
+                f"--features, --top and --by choose features; format {format} writes the whole "
+                "dictionary"
+            )
+    elif run is not None or model is not None:
+        raise AssayError(
+            f"--run and --model are for dictionaries; format {format} writes features of an index"
+        )
 
-    return find([name], Store(root))[0].read()
+
+def words(exchange: Exchanged) -> Iterator[Part]:
+    """Tell what kind of dictionary was read or written, where it comes from, how it did, and the
+    files."""
+    kind, origin = exchange.nonlinearity, exchange.origin
+    active = f" (k {kind['k']})" if "k" in kind else ""
+    shape = f"{exchange.width} features of {exchange.d_in} dimensions"
+    if exchange.d_out != exchange.d_in or exchange.sites_out:
+        shape += f" to {exchange.d_out}"
+    sites = " → ".join(", ".join(s) for s in (exchange.sites, exchange.sites_out) if s)
+    runs = f", {exchange.runs} runs" if exchange.runs > 1 else ""
+    yield Line(f"{kind['name']}{active}: {shape}, {sites or 'no place named'}{runs}")
+    if "file" in origin:  # what Assay trained itself comes from no file
+        sha256 = str(origin.get("sha256", ""))[:12]
+        yield Line(f"from {origin.get('format', 'a file')}: {origin['file']}, sha256 {sha256}…")
+    if origin.get("inferred"):
+        yield Line(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
+    yield from (Line(trial.verdict) for trial in exchange.self_test)
+    yield from (Line(f"wrote {path}") for path in exchange.written)
 
 
 def _described(
     dictionary: Dictionary, trials: Sequence[Trial], written: Sequence[Path]
 ) -> Exchanged:
-    from assay.dictionaries.kinds import to_json
-
     return Exchanged(
         runs=len(dictionary),
         d_in=dictionary.W_enc.shape[1],
@@ -165,8 +292,6 @@ def _described(
 
 
 def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
-    from assay.dictionaries.formats.trial import self_test
-
     if real.acts is not None:
         x, y = _of_file(real.acts)
     elif real.model is not None and real.text is not None:
@@ -186,8 +311,6 @@ def _of_file(path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Read the activations of a file and, where it has them, the targets; a row each."""
     from safetensors import safe_open
 
-    from assay.evaluation.acts import fingerprint, open_file
-
     fingerprint(path)  # refuses what is no file
     file = open_file(foreign.tensors(path, TRIED))
     with safe_open(path, "pt") as opened:
@@ -201,13 +324,7 @@ def _of_model(
     """Compute a model's activations where the dictionary reads and writes, on windows of a text;
     the first position is left out."""
 
-    from assay.data import corpus
-    from assay.evaluation.text import most_tokens
-    from assay.subjects.folder import find
-    from assay.subjects.pretrained import load
-    from assay.subjects.site import Site
-
-    folder = find(model)
+    folder = find_model(model)
     if len(dictionary.sites) != 1:
         raise DataError(
             "the file does not say where its activations come from; say it with --site, such "
@@ -226,7 +343,7 @@ def _of_model(
     windows = corpus.load(text).windows(
         folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True
     )
-    subject = load(model)
+    subject = load_model(model)
     parts: list[list[torch.Tensor]] = [[] for _ in sites]
     for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):
         trace = subject.run(tokens, capture=sites, logits=False)

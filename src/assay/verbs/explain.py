@@ -3,19 +3,31 @@ not do as well."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-from assay.core.errors import SpecError
-from assay.verbs.small_model import known_or_none, writable_page, write
+from assay.circuits import known
+from assay.circuits.explanation import Explanation
+from assay.circuits.files import load, written
+from assay.circuits.picture.contents import take
+from assay.circuits.problem import Problem
+from assay.circuits.verify.implementing import Worst
+from assay.circuits.verify.score import Effort, Row, Score, table
+from assay.circuits.verify.score import Table as ScoreTable
+from assay.core.errors import AssayError, SpecError
+from assay.explorer import circuit
+from assay.verbs import small_model
+from assay.verbs.options import HERE, Flag, Flat, Place
+from assay.verbs.small_model import known_or_none, of_file, subject, writable_page, write
+from assay.verbs.verb import Answer, Part, Table, verb
+from assay.verbs.verb import Line as Text
 
-if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.circuits.verify.implementing import Worst
-    from assay.circuits.verify.score import Effort, Row, Score, Table
+SEEN = 0.005
+"""What is less is 0.00 as it is printed."""
+LARGE = 0.05
+"""A share of the logits' squared error that is worth mending."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +48,9 @@ class Hard(Trials):
 
     seed: int = 1000
     """Draws all inputs and whatever is exchanged."""
+
+
+FULLY = Hard()
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,147 @@ class Ours:
     toml: str
 
 
+@verb("an explanation of a small model held to it; ours; the model taken apart")
+def explain(
+    what: Literal["check", "show", "look"],
+    file: str,
+    /,
+    *,
+    rival: Flag = False,
+    page: Path | None = None,
+    hard: Annotated[Hard, Flat] = FULLY,
+    place: Place = HERE,
+) -> Answer[Explained | Ours | small_model.Model]:
+    """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it
+    says fail, and how short it is.
+
+    Parameters
+    ----------
+    what
+        check: hold it to the model that it names, beside four controls; show: print ours of a
+        model; look: take a model apart.
+    file
+        check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show and look: a
+        model; look: a challenge, too.
+    rival
+        With show: the plausible but wrong one in place of ours.
+    page
+        With check and look: a page as well, of attention, parts, patching, tables, the causal graph
+        and the scores, which opens offline.
+
+    Examples
+    --------
+    assay explain check my_explanation.toml
+    assay explain show induction
+    assay explain show monthly-palindromes/22062 --rival
+    assay explain look induction --page induction.html
+    """
+    if rival and what != "show":
+        raise AssayError("--rival goes with show; what is checked or looked at is what is named")
+    if page is not None and what == "show":
+        raise AssayError("--page goes with check and look; show prints a file")
+    if what == "show":
+        given = ours(file, place.root, rival=rival)
+        return Answer(given, [Text(given.toml.removesuffix("\n"))])
+    if what == "look":
+        model = small_model.look(Path(file), place.root, page)
+        return Answer(model, small_model.words(model))
+    explained = check(Path(file), hard, place.root, page)
+    return Answer(explained, words(explained))
+
+
+def words(outcome: Explained) -> Iterator[Part]:
+    """Tell what an explanation reaches, what its controls do, and what would help it."""
+    kinds = [c.kind for c in outcome.controls]
+    yield (
+        f"{outcome.name}, of {outcome.of}: {outcome.size} names and numbers for a model of "
+        f"{outcome.numbers:,} numbers."
+    )
+    if outcome.code:
+        yield "The file is code, and was run."
+    yield ""
+    controls = [(*c.parts, c.quality) for c in outcome.controls]
+    rows = [
+        (x.name, number(x.estimate), interval(x), *(number(c[i].estimate) for c in controls))
+        for i, x in enumerate((*outcome.parts, outcome.quality))
+    ]
+    yield Table(("", "yours", "interval", *kinds), rows, right=("yours", "interval", *kinds))
+    yield ""
+    if none := [p.name for p in outcome.parts if p.estimate == 0]:
+        yield f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0."
+    if outcome.quality.why:
+        yield f"Quality is 0: {outcome.quality.why}."
+    for x in (*outcome.parts, *(x for x in outcome.details if x.estimate is not None)):
+        if x.why not in ("", outcome.quality.why) or x in outcome.details:
+            yield f"{x.name}: {x.why or f'{number(x.estimate)} {interval(x)}'}"
+    for exchange in outcome.exchanged:
+        yield f"{exchange.variable} exchanged: {foretold(exchange)}"
+    n = outcome.as_good
+    if any(n.values()):
+        sets = f"{n['sets']} of {n['sets tried']} other sets of as many pieces"
+        homes = f"{n['homes']} of {n['homes tried']} other homes"
+        yield (
+            f"As good: {sets if n['sets tried'] else 'no other set was tried'}; "
+            f"{homes if n['homes tried'] else 'no other home was tried'}."
+        )
+    if outcome.worst and outcome.cost is not None:
+        hurts = (
+            f"Called irrelevant, and hurts most: {', '.join(outcome.worst)} ({outcome.cost:.2f} of "
+            "what all cost)."
+        )
+        yield hurts if outcome.cost >= SEEN else "Nothing you left out hurts."
+    yield from logits(outcome)
+    for text in outcome.differ[:3]:
+        yield f"Furthest off: {text}."
+    for c in outcome.controls:
+        if c.refused:
+            yield f"The control {c.kind} does not fit the model: {c.refused}"
+    low = outcome.quality.low or 0.0
+    above = ", ".join(c.kind for c in outcome.controls if (c.quality.high or 0.0) >= low)
+    yield (
+        "It is better than every control."
+        if outcome.ranked
+        else f"It is not better than every control: {above}."
+    )
+    if outcome.page:
+        yield f"The page is {outcome.page}."
+
+
+def foretold(exchange: Exchanged) -> str:
+    """Say how many answers changed as foretold when a variable was exchanged."""
+    if not exchange.pairs:
+        return "no answer was to change"
+    return (
+        f"{number(exchange.right)} of changed answers as foretold ({exchange.pairs} pairs; learned "
+        f"directions {number(exchange.learned)}, for nothing {number(exchange.unfounded)})"
+    )
+
+
+def logits(outcome: Explained) -> Iterator[str]:
+    """Tell where the squared error of its logits comes from, and which factor would mend it."""
+    if not outcome.errors or sum(outcome.errors.values()) < SEEN:
+        return
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in outcome.errors.items())
+    yield f"The logits' squared error, as shares of the variance of the model's: {shares}."
+    factor, mended = outcome.factor, outcome.mended
+    if factor is None or mended is None or factor <= 0 or outcome.errors["scale"] < LARGE:
+        return
+    yield (
+        f"Multiply your logits (or the margin) by about {factor:.2g}, and they have {mended:.2f} "
+        "of that variance."
+    )
+
+
+def number(value: float | None) -> str:
+    """Write a number; a dash where there is none."""
+    return "—" if value is None else f"{value:.3f}"
+
+
+def interval(line: Line) -> str:
+    """Write the two ends of a number's interval."""
+    return "" if line.low is None else f"{number(line.low)} – {number(line.high)}"
+
+
 def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Explained:
     """Hold an explanation to the model it names, which this store may hold, and write that as a
     page where one is asked for.
@@ -138,9 +294,6 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that
     names the place; AssayError where the page cannot be written.
     """
-    from assay.circuits.files import load
-    from assay.circuits.verify.score import table
-    from assay.verbs.explained import of_file
 
     explanation = load(file)
     model_subject = of_file(file, explanation, root)
@@ -151,8 +304,6 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     explained = to_explained(file, explanation, model_subject.problem, score_table)
     if page is None:
         return explained
-    from assay.circuits.picture.contents import take
-    from assay.explorer import circuit
 
     tried = (
         f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} "
@@ -175,9 +326,6 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
 
     Raises: ModelError where there is no such model; SpecError where no explanation of it is
     shipped, or where TOML does not hold it."""
-    from assay.circuits import known
-    from assay.circuits.files import written
-    from assay.verbs.explained import subject
 
     if model_name in known.names():
         return Ours(model_name, rival, known.text(model_name, rival=rival))
@@ -198,7 +346,6 @@ def against(
 ) -> Explained:
     """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds
     as good. Raises: as `check`."""
-    from assay.circuits.verify.score import table
 
     return to_explained(
         file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard))
@@ -206,7 +353,7 @@ def against(
 
 
 def to_explained(
-    file: Path, explanation: Explanation, problem: Problem, score_table: Table
+    file: Path, explanation: Explanation, problem: Problem, score_table: ScoreTable
 ) -> Explained:
     """Turn what an explanation and its controls reach into plain values."""
     own_score, r = score_table.own, score_table.rivals
@@ -249,7 +396,6 @@ def to_explained(
 
 def effort(trials: Trials) -> Effort:
     """Turn what was asked for into what is done. Raises: SpecError for too little."""
-    from assay.circuits.verify.score import Effort
 
     if min(trials.inputs, trials.resamples, trials.candidates) < 100:
         raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from cyclopts import Parameter
 
 from assay.core.errors import ModelError
 from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
+from assay.verbs.options import Flag
+from assay.verbs.verb import Answer, Door, Line, verb
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,65 @@ def terms(model: str) -> str:
     return packaged.terms if packaged and not packaged.present() else ""
 
 
+@verb("where what was downloaded lies")
 def fetch(
     model: str = "smollm2",
-    progress: Callable[[str], None] = lambda line: None,
-    bar: Callable[[int, int], None] = lambda completed, total: None,
-    accept_terms: bool = False,
-) -> Fetched:
+    /,
+    *,
+    accept_terms: Flag = False,
+    door: Door,
+) -> Answer[Fetched]:
+    """Download a model or a dictionary by its hash, once: SmolLM2, or safetensors of a hub
+    (HF_ENDPOINT).
+
+    Parameters
+    ----------
+    model
+        smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main; of a
+        dictionary OWNER/NAME:PATH, or saelens:RELEASE:ID.
+    accept_terms
+        Accept the model's terms of use, where it has some, without being asked.
+
+    Examples
+    --------
+    assay fetch smollm2
+    assay fetch gemma3-270m --accept-terms
+    assay fetch EleutherAI/pythia-160m@step3000
+    assay fetch google/gemma-scope-2b-pt-res:layer_20/width_16k/average_l0_71
+    """
+    fetched = download(model, door, accept_terms)
+    return Answer(fetched, [Line(str(fetched.folder))])
+
+
+def download(name: str, door: Door, accept_terms: bool = False) -> Fetched:
     """Download a model, by its name or a hub's OWNER/NAME[@REVISION], or a published dictionary, if
-    it is not here yet; `progress` hears a line for each stage, `bar` the bytes of a hub's. Raises:
-    ModelError, also where its terms of use are not accepted; DataError for a dictionary that is in
-    no table or repository."""
-    if name := published.parse(model):
-        return Fetched(model, published.fetch(name, progress, bar))
-    if name := hub.parse(model):
-        return Fetched(model, hub.fetch(name, progress=progress, bar=bar))
-    if model not in MODELS:
-        raise ModelError(
-            f"no model {model!r} can be fetched; give {', '.join(MODELS)}, a hub's "
-            "OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, saelens:RELEASE:ID"
-        )
-    return Fetched(model, fetch_model(model, progress=progress, accept_terms=accept_terms))
+    it is not here yet; terms of use are asked for where somebody can answer.
+
+    Raises: ModelError, also where terms are not accepted; DataError for a dictionary that is in no
+    table or repository.
+    """
+    accept_terms = accept_terms or accepted(terms(name), door)
+    with door.bar("fetch", "MB") as bar:
+
+        def in_mb(done: int, total: int) -> None:
+            bar(done // 10**6, total // 10**6)
+
+        if address := published.parse(name):
+            return Fetched(name, published.fetch(address, bar.say, in_mb))
+        if repository := hub.parse(name):
+            return Fetched(name, hub.fetch(repository, progress=bar.say, bar=in_mb))
+        if name not in MODELS:
+            raise ModelError(
+                f"no model {name!r} can be fetched; give {', '.join(MODELS)}, a hub's "
+                "OWNER/NAME[@REVISION], or a dictionary: OWNER/NAME:PATH, saelens:RELEASE:ID"
+            )
+        return Fetched(name, fetch_model(name, progress=bar.say, accept_terms=accept_terms))
+
+
+def accepted(terms: str, door: Door) -> bool:
+    """Ask whether terms of use are accepted, where there are some and someone can answer."""
+    question = f"Terms of use apply: {terms}. Do you accept them? [y/N] "
+    return bool(terms) and door.attended and door.asks(question)
 
 
 def absent(model: str | None, dictionaries: Iterable[str | None] = ()) -> list[str]:
@@ -58,3 +101,20 @@ def absent(model: str | None, dictionaries: Iterable[str | None] = ()) -> list[s
     name, packaged = hub.parse(model), MODELS.get(model)
     here = packaged.present() if packaged else hub.present(name) if name else True
     return lacking if here else [model, *lacking]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Whether anything is downloaded."""
+
+    download: Flag = False
+    """Fetch first what is named and not here, the model and dictionaries, as `assay fetch` does."""
+
+    def bring(self, door: Door, model: str | None, *dictionaries: str | None) -> None:
+        """Download what is absent, if that is wanted."""
+        for name in absent(model, dictionaries) if self.download else ():
+            download(name, door)
+
+
+OFFLINE = Network()

@@ -15,10 +15,13 @@ from typing import Literal
 
 from assay.core.errors import AssayError
 from assay.lab.records.provenance import cores
-from assay.lab.store import health
+from assay.lab.store import health as store_health
 from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
+from assay.verbs.audit import Audit, audit, doubts_in_words
+from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.verb import Answer, Line, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -45,7 +48,55 @@ class Health:
     checks: tuple[Check, ...]
 
 
-def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
+@verb("what is installed or missing, and how a store is; what claims leave open", version=2)
+def doctor(
+    *names: str,
+    claims: Flag = False,
+    clean: Flag = False,
+    migrate: Flag = False,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Health | Audit]:
+    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
+    health.
+
+    Parameters
+    ----------
+    names
+        With --claims: experiments or files whose claims are asked; the catalogue without any.
+    claims
+        Ask claims instead, as recorded or stored: which average what they do not name, have
+        controls that decide nothing, or may hold where nothing was learned.
+    clean
+        Delete damaged runs, and what kills and broken downloads left behind.
+    migrate
+        Bring a store of an older version to how this one stores; whole or not at all, and nothing
+        is lost.
+
+    Examples
+    --------
+    assay doctor
+    assay doctor --claims superposition
+    assay doctor --migrate
+    """
+    if claims:
+        if clean or migrate:
+            raise AssayError("--claims asks claims; give --clean and --migrate by themselves")
+        doubts = audit(place.root, names)
+        return Answer(doubts, doubts_in_words(doubts))
+    if names:
+        raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
+    health = examine(place.root, clean, migrate)
+    lines = [*health.done, *map(in_words, health.checks)]
+    return Answer(health, map(Line, lines), 0 if health.healthy else 1)
+
+
+def in_words(check: Check) -> str:
+    """Write one check as a line: its sign, what was found, and how to mend it."""
+    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
+    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")
+
+
+def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
     """Look at what Assay stands on and at a store; with `clean` remove from it first what is
     damaged or left behind.
 
@@ -66,32 +117,21 @@ def python() -> Check:
 def packages() -> Iterator[Check]:
     """Look at each package that Assay stands on, then at those that only an extra needs; one that
     lacks is missing, not broken."""
-    lines = [
-        re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s)
-        for s in metadata.requires("interp-assay") or ()
-    ]
-    requirements = [
-        (name, least, extra or "")
-        for name, least, extra in (line.groups() for line in lines if line)
-        if (extra or "") in EXTRAS
-    ]
-    requirement_by_name: dict[str, tuple[str, str]] = {}
-    for name, least, extra in sorted(
-        requirements, key=lambda line: EXTRAS.index(line[2])
-    ):  # a larger extra lists what a smaller one has
-        requirement_by_name.setdefault(name, (least, extra))
-    for name, (least, extra) in requirement_by_name.items():
+    pattern = r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?"
+    matches = [re.fullmatch(pattern, line) for line in metadata.requires("interp-assay") or ()]
+    listed = [(m[1], m[2], m[3] or "") for m in matches if m and (m[3] or "") in EXTRAS]
+    needs: dict[str, tuple[str, str]] = {}
+    for name, least, extra in sorted(listed, key=lambda line: EXTRAS.index(line[2])):
+        needs.setdefault(name, (least, extra))  # a larger extra lists what a smaller one has
+    for name, (least, extra) in needs.items():
         install = f"python -m pip install '{name}>={least}'"
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             if extra:
-                yield Check(
-                    name,
-                    "missing",
-                    f"not installed; only [{extra}] needs it",
-                    f"python -m pip install 'interp-assay[{extra}]'",
-                )
+                install = f"python -m pip install 'interp-assay[{extra}]'"
+                found = f"not installed; only [{extra}] needs it"
+                yield Check(name, "missing", found, install)
             else:
                 yield Check(name, "broken", "not installed", install)
             continue
@@ -108,35 +148,20 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def hardware() -> Iterator[Check]:
     """Count free cores and say what torch finds to compute on."""
-    omp_threads = os.environ.get("OMP_NUM_THREADS")
-    yield Check(
-        "threads",
-        "well",
-        f"{cores()} cores; one worker each"
-        + (f", OMP_NUM_THREADS={omp_threads}" if omp_threads else ""),
-    )
+    limit = os.environ.get("OMP_NUM_THREADS")
+    words = f"{cores()} cores; one worker each"
+    yield Check("threads", "well", words + (f", OMP_NUM_THREADS={limit}" if limit else ""))
     if util.find_spec("torch") is None:
         return
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Check(
-            "devices",
-            "broken",
-            f"torch does not load: {str(error).splitlines()[0]}",
-            "install torch again",
-        )
+        why = f"torch does not load: {str(error).splitlines()[0]}"
+        yield Check("devices", "broken", why, "install torch again")
         return
-    gpus = (
-        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        if torch.cuda.is_available()
-        else []
-    )
-    yield Check(
-        "devices",
-        "well",
-        ", ".join(["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))]),
-    )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(count)]
+    yield Check("devices", "well", ", ".join(["cpu", *gpus]))
 
 
 def models() -> Iterator[Check]:
@@ -207,7 +232,7 @@ def store(root: Path) -> Iterator[Check]:
     whole = sum(1 for _ in run_store.list())
     yield Check("store", "well", f"{root}: {whole} runs, {size(run_store.size())}")
     if run_store.older:
-        dated = sum(1 for _ in health.steps(run_store))
+        dated = sum(1 for _ in store_health.steps(run_store))
         lacks = f"{dated} files to bring up to date; until then it is only read"
         yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
     for group in groups.unfinished(run_store):
@@ -220,7 +245,7 @@ def store(root: Path) -> Iterator[Check]:
             f"{group.experiment}, {', '.join(group.arms)}: {state}",
             "`assay run` goes on from there",
         )
-    for harm in health.harms(run_store):
+    for harm in store_health.harms(run_store):
         mend = "keeps the other lines" if harm.what == "looks" else "removes it"
         yield Check(
             f"damaged {harm.what}",
@@ -240,7 +265,7 @@ def store(root: Path) -> Iterator[Check]:
 def migrated(root: Path) -> list[str]:
     """Bring a store of an older version up to date; a line for each file, none where nothing is
     older."""
-    return health.migrate(Store(root))
+    return store_health.migrate(Store(root))
 
 
 def cleaned(root: Path) -> list[str]:
@@ -250,7 +275,7 @@ def cleaned(root: Path) -> list[str]:
         [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     )
     run_store = Store(root)
-    for harm in list(health.harms(run_store)):
+    for harm in list(store_health.harms(run_store)):
         harm.mend()
         lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
     lines += [f"removed {folder}, a download that broke off" for folder in hub.remove_unfinished()]

@@ -3,13 +3,25 @@ Python to read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
-if TYPE_CHECKING:
-    from assay.features.index.reader import Index
+from assay.features.index.reader import Index
+from assay.verbs.fetch import OFFLINE, Network
+from assay.verbs.options import (
+    AS_WRITTEN,
+    HERE,
+    Device,
+    Flat,
+    Model,
+    Place,
+    Several,
+    Text,
+    Trust,
+    device_here,
+)
+from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,7 @@ class Reading:
 
 
 AS_FILED = Reading()
+CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,38 +99,91 @@ class Indexed:
     notes: tuple[str, ...]
 
 
+@verb("a dictionary's features on a text")
 def index(
     dictionary: str,
+    /,
     *,
-    model: str = "smollm2",
-    text: str = "stdlib",
-    also: Sequence[str] = (),
-    reading: Reading = AS_FILED,
-    root: Path = Path("assay-store"),
-    device: str = "cpu",
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Indexed:
-    """Index a dictionary's features on a text; what was read before is not read again.
+    model: Model = "smollm2",
+    text: Text = "stdlib",
+    also: Several = (),
+    reading: Annotated[Reading, Flat] = AS_FILED,
+    device: Device = "cpu",
+    network: Network = OFFLINE,
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Indexed]:
+    """Every feature of a dictionary on a text: where it fires, what it promotes, what it is worth;
+    for the explorer and exports.
 
-    Raises: AssayError for what does not fit together, before anything is run.
+    Parameters
+    ----------
+    dictionary
+        A file or folder of any known format, or a stored run such as gated-sae/showcase.
+    also
+        A dictionary of another seed, in which the features are looked for. Repeatable; of a stored
+        run its arm's other seeds without it.
+
+    Examples
+    --------
+    assay index gated-sae/showcase --tokens 8192
     """
-    from assay.evaluation.indexing import index as made
+    from assay.evaluation.indexing import index
 
-    return _to_indexed(
-        made(
+    network.bring(door, model, dictionary, *also)
+    with trust.raised(), door.stages("index") as bars:
+        feature_index = index(
             dictionary,
             model=model,
             text=text,
             also=also,
-            root=root,
-            device=device,
-            progress=progress,
+            root=place.root,
+            device=device_here(device),
+            progress=bars,
             **asdict(reading),
         )
+    indexed = to_indexed(feature_index)
+    return Answer(indexed, words(indexed))
+
+
+def words(index: Indexed) -> Iterator[Part]:
+    """Tell the sizes, the classes of features and what was taken out; then what to type next."""
+    yield f"{index.name}: {index.width:,} features at {index.site} of {index.model}"
+    yield (
+        f"on {index.tokens:,} tokens of {index.documents:,} documents ({index.text}, part "
+        f"{index.part})"
     )
+    quality = "" if index.fvu is None else f"; FVU {index.fvu:.3f}"
+    loss = "" if index.loss is None else f"; the model's loss here {index.loss:.3f} nats"
+    yield f"{index.l0:.1f} features on per token{quality}{loss}"
+    some = ", ".join(f"{n:,} {name}" for name in CLASSES if (n := index.classes.get(name)))
+    antipodal = f"; {index.antipodal:,} antipodal" if index.antipodal else ""
+    yield f"features by how often they fire: {some}{antipodal}"
+    if index.ablated:
+        agreement = (
+            ""
+            if index.agreement is None
+            else f"; rank correlation with the first-order estimate {index.agreement:.2f}"
+        )
+        yield (
+            f"{index.ablated} features taken out: {index.helpful} lower the loss where they are "
+            f"on, {index.harmful} raise it, of {index.ablated - index.helpful - index.harmful} "
+            f"the 95 % interval holds 0{agreement}"
+        )
+    if index.seeds:
+        yield (
+            f"{index.recurring:,} features recur in all of {len(index.seeds)} other "
+            "dictionaries (cosine at least .7)"
+        )
+    yield from index.notes
+    yield ""
+    yield Line(f"folder   {index.folder}")
+    yield Line(f"address  {index.address}")
 
 
-def _to_indexed(feature_index: Index) -> Indexed:
+def to_indexed(feature_index: Index) -> Indexed:
+    """Describe an index, and count what is in it."""
     about, counts = feature_index.about, feature_index.summary()
     plain: dict[str, Any] = {
         name: counts[name]

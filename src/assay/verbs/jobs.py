@@ -24,9 +24,9 @@ from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
-from assay.verbs.assumptions import Unsaid, find_unsaid
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned
+from assay.verbs.planning import Unsaid, find_unsaid
 from assay.verbs.preregister import Registered
 from assay.verbs.preregister import preregister as register
 

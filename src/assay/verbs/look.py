@@ -3,15 +3,28 @@ loss on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.evaluation.looking import look as looked
-from assay.evaluation.watching import Watch, warn
+from assay.core.schema import to_json
+from assay.evaluation import looking
+from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report import evaluations
-from assay.verbs.destination import writable_file
+from assay.verbs.fetch import OFFLINE, Network
+from assay.verbs.options import (
+    AS_WRITTEN,
+    HERE,
+    Device,
+    Flag,
+    Model,
+    Place,
+    Trust,
+    device_here,
+    writable_file,
+)
+from assay.verbs.verb import Answer, Cell, Door, Part, Shaded, Table, verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,47 +69,190 @@ class Looked:
     the largest change first."""
 
 
+@verb("one text through one dictionary")
 def look(
     text: str,
-    dictionary: str | None = None,
+    /,
     *,
-    model: str = "smollm2",
+    dictionary: str | None = None,
+    model: Model = "smollm2",
     features: int = 10,
     per_token: int = 5,
+    by_feature: Flag = False,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
     outlier: float = 6.0,
-    root: Path = Path("assay-store"),
-    device: str = "cpu",
+    device: Device = "cpu",
     html: Path | None = None,
-    watch: Watch = warn,
-) -> Looked:
-    """Find each token's strongest features and those that matter most on a text, and write a page
-    where `html` names a file.
+    network: Network = OFFLINE,
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Looked]:
+    """The strongest features of each token of a text, and what taking a feature out does to the
+    loss on it.
 
-    Raises: AssayError where that file cannot be written, before anything is run, and for what does
-    not fit together."""
+    Parameters
+    ----------
+    text
+        The text, in quotes.
+    dictionary
+        A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
+    features
+        How many are listed by what taking them out does; eight times as many are tried.
+    per_token
+        How many features each token is shown with.
+    by_feature
+        Print where each of those features is on, what it is worth and what it promotes, in place of
+        the tokens.
+    site
+        Where activations are read; where the dictionary's file says without it.
+    bos
+        Whether the text starts with the model's BOS token; without it as the dictionary's file
+        says, else as the model's family has it.
+    skip_first
+        Positions at the start of the text where features are neither counted nor taken out.
+    outlier
+        Activations longer than this many medians of the text are left out too; 0: none.
+    html
+        A file for the same as a page.
+
+    Examples
+    --------
+    assay look 'def add(a, b): return a + b'
+    """
+    network.bring(door, model, dictionary)
     if html is not None:
         writable_file(html, "--html")
-    look_result = looked(
-        text,
-        dictionary,
-        model=model,
-        features=features,
-        per_token=per_token,
-        site=site,
-        bos=bos,
-        skip_first=skip_first,
-        outlier=outlier,
-        root=root,
-        device=device,
-        watch=watch,
-    )
+
+    def watch(event: Warned | SoFar | Begun) -> None:
+        if isinstance(event, Begun):
+            door.aside(f"look: {event.text}")
+        if isinstance(event, Warned):
+            door.aside(f"warning: {event.dictionary}: {event.text}")
+
+    with trust.raised():
+        data = looking.look(
+            text,
+            dictionary,
+            model=model,
+            features=features,
+            per_token=per_token,
+            site=site,
+            bos=bos,
+            skip_first=skip_first,
+            outlier=outlier,
+            root=place.root,
+            device=device_here(device),
+            watch=watch,
+        ).data
     if html is not None:
-        html.write_text(evaluations.look_page(look_result.data), encoding="utf-8")
+        html.write_text(evaluations.look_page(data), encoding="utf-8")
     fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in look_result.data.items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
     }
-    return Looked(**fields)
+    looked = Looked(**fields)
+    return Answer(looked, words(looked, by_feature))
+
+
+def words(looked: Looked, by_feature: bool = False) -> Iterator[Part]:
+    """Tell the losses, then each token with its strongest features, or each feature that
+    matters."""
+    yield f"{looked.model}, {looked.site}; {looked.dictionary}, {looked.width} features"
+    yield (
+        f"{len(looked.tokens)} tokens; loss {looked.loss:.3f} nats per prediction, "
+        f"{looked.loss_spliced:.3f} with the reconstruction in place; {looked.l0:.1f} features on "
+        f"per token, {looked.on} in all; {looked.tried} tried, {len(looked.features)} shown"
+    )
+    yield from (features_in_words if by_feature else tokens_in_words)(looked)
+    yield from looked.notes
+
+
+def tokens_in_words(looked: Looked) -> Iterator[Part]:
+    """Tell the text downwards, each token with its strongest features; the tokens that are left out
+    below it."""
+    yield ""
+    yield Table(
+        ("token", "loss", "on", "strongest features: #feature activation"),
+        [
+            (
+                evaluations.quoted(t["token"]),
+                evaluations.nats(t),
+                str(t["on"]),
+                evaluations.strongest(t),
+            )
+            for t in looked.by_token
+        ],
+        right=("loss", "on"),
+    )
+    yield ""
+    yield evaluations.left_out(to_json(looked))
+    if looked.sinks:
+        rows = [
+            (
+                evaluations.quoted(t["token"]),
+                f"{t['length']:.1f} medians",
+                str(t["on"]),
+                evaluations.strongest(t),
+            )
+            for t in looked.sinks
+        ]
+        names = ("token", "length", "on", "strongest features there: #feature activation")
+        yield Table(names, rows, right=("length", "on"))
+    yield ""
+    if looked.features:
+        yield f"{worth(looked.features[0])}; --by-feature shows such features."
+
+
+def worth(most: Mapping[str, Any]) -> str:
+    """Say what taking out the feature that matters most does to the loss, and so whether the
+    feature helps the model or hurts it."""
+    rise, part = most["delta"], "helps" if most["delta"] > 0 else "hurts"
+    way = "raises" if rise > 0 else "lowers"
+    return (
+        f"Taking out {most['feature']} changes the loss most: it {way} the sum over this text by "
+        f"{abs(rise):.3f} nats, so the feature {part} here"
+    )
+
+
+def features_in_words(looked: Looked) -> Iterator[Part]:
+    """Tell of each feature its effect, where it is on, and what it promotes."""
+    yield evaluations.left_out(to_json(looked))
+    if not looked.features:
+        yield "no feature is on"
+        return
+    yield ""
+    rows = [
+        (str(f["feature"]), f"{f['delta']:+.3f}", feature_cell(looked, f)) for f in looked.features
+    ]
+    yield Table(("feature", "Δ nats", "where it is on"), rows, right=("feature", "Δ nats"))
+    yield ""
+    yield (
+        "Δ: by how much the loss of this text rises, summed over its predictions, when the "
+        "feature is taken out wherever it is on; "
+        "above 0 it helps. Promoted and suppressed tokens: direct path only."
+    )
+
+
+def feature_cell(looked: Looked, feature: Mapping[str, Any]) -> list[Cell]:
+    """Write where a feature is on: the text shaded by its activation over its maximum, its
+    strongest tokens, and what it adds to logits."""
+    largest = feature["maximum"]
+    shares = [abs(a) / largest if largest else 0.0 for a in feature["activations"]]
+    strongest = ", ".join(
+        f"{evaluations.quoted(s['token'])} {s['activation']:.3g}" for s in feature["strongest"]
+    )
+    cell: list[Cell] = [
+        Shaded([evaluations.plain(t) for t in looked.tokens], shares),
+        f"on {strongest}",
+    ]
+    if feature["promoted"]:
+        promoted, suppressed = logits(feature["promoted"]), logits(feature["suppressed"][:3])
+        cell.append(("", f"promoted {promoted}; suppressed {suppressed}"))
+    return cell
+
+
+def logits(pairs: Sequence[Sequence[Any]]) -> str:
+    """Write tokens with what a feature adds to their logits."""
+    return ", ".join(f"{evaluations.quoted(token)} {value:+.2f}" for token, value in pairs)

@@ -10,6 +10,8 @@ from pathlib import Path
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
+from assay.verbs.options import Flag
+from assay.verbs.verb import Answer, Line, verb
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,33 @@ class New:
     """The file of a new experiment or study."""
 
     path: Path
+
+
+@verb("the file of a new experiment or study")
+def new(
+    name: str,
+    /,
+    *,
+    study: Flag = False,
+) -> Answer[New]:
+    """Write a commented one-file experiment, or a study, that runs as it is.
+
+    Parameters
+    ----------
+    name
+        What to call it: my-claim writes my_claim.py.
+    study
+        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
+        claims of your own, as data.
+
+    Examples
+    --------
+    assay new my-claim
+    assay run my_claim.py --preset smoke
+    assay new my-question --study
+    """
+    file = (write_study if study else write_experiment)(name, Path())
+    return Answer(file, [Line(f"{file.path} is written. Next: assay run {file.path}")])
 
 
 def write_experiment(name: str, folder: Path) -> New:

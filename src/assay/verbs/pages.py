@@ -22,7 +22,8 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
-from assay.verbs.destination import writable
+from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
+from assay.verbs.verb import Answer, Door, Line, verb
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,48 @@ class Pages:
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 
+@verb("where the pages are")
 def report(
+    name: str | None = None,
+    /,
+    *,
+    out: Path = Path("report"),
+    export: Path | None = None,
+    open: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+    door: Door,
+) -> Answer[Pages]:
+    """Write static pages of what is stored, and print where they are.
+
+    Parameters
+    ----------
+    name
+        An experiment; without one, every experiment with a stored result.
+    out
+        Folder of the pages.
+    export
+        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
+        PDF.
+    open
+        Show them in the browser.
+
+    Examples
+    --------
+    assay report gated-sae --open
+    """
+    names = stored(place.root) if name is None else [name]
+    written = write(place.lab(), map(choice.of, names), out, export)
+    if open:
+        page = written.pages[0] if name is not None and written.pages else written.index
+        door.open(page.absolute().as_uri())
+    for why in written.left_out:
+        door.aside(f"left out of the index: {why}")
+    files = (*written.pages, written.index, *written.exported)
+    return Answer(written, [Line(str(file)) for file in files])
+
+
+def write(
     lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
 ) -> Pages:
     """Write a page of each result into `out` with an index over all pages there, and the same for

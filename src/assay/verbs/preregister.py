@@ -4,7 +4,8 @@ taken on the way."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from assay.core import foreign, scopes
 from assay.core.claims import Claim, Estimate
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
-from assay.core.judging import FEWEST_ALONE
+from assay.core.judging import FEWEST_ALONE, percent
 from assay.core.power import FEWEST, decidable
 from assay.core.reading import plural
 from assay.lab.judge import registered
@@ -22,6 +23,8 @@ from assay.lab.store.origin import STUDIES, claim
 from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read
+from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, Name
+from assay.verbs.verb import Answer, Line, Part, verb
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,59 @@ class Registered:
     files: tuple[Path, ...]
     signature: str | None
     """SHA-256 of the signature that was given now."""
+
+
+@verb("what was frozen, its hash, and the looks", version=2)
+def command(
+    name: Name,
+    /,
+    *,
+    looks: str | None = None,
+    sign: Path | None = None,
+    anyway: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Registered]:
+    """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file,
+    which a run then follows.
+
+    Parameters
+    ----------
+    looks
+        After how many seeds verdicts may be looked at, such as 8,16,24: the first 8 of them, then
+        16, then all 24; at most four looks. What a look settles stays, and nothing more is trained
+        once every claim is settled. Without it: once, after all seeds.
+    sign
+        A signature of your own of what was frozen, made with ssh-keygen or gpg: kept by its hash,
+        and never read.
+    anyway
+        Also what no data could decide, such as a claim with five seeds.
+
+    Examples
+    --------
+    assay preregister my_question.toml --looks 8,16
+    """
+    experiment, preset = choice.of(name)
+    registration = preregister(place.lab(), experiment, preset, looks, sign, anyway=anyway)
+    return Answer(registration, words(registration, f"{shlex.quote(name)}{place.options}"))
+
+
+def words(registration: Registered, typed: str) -> Iterator[Part]:
+    """Tell what was frozen, its hash, the looks and the files; then what to type next."""
+    state = "was frozen so already" if registration.already else "is frozen"
+    counts = [(len(registration.claims), "claim"), (len(registration.estimates), "estimate")]
+    kinds = [f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n or what == "claim"]
+    yield f"{registration.experiment} {state}: {', '.join(kinds)}, {registration.time}"
+    yield Line(f"sha256 {registration.hash}")
+    for number, look in enumerate(registration.looks, 1):
+        yield Line(
+            f"look {number} of {len(registration.looks)}: at {look.units} seeds ({look.seeds}), "
+            f"intervals of {percent(look.level)}"
+        )
+    if registration.signature:
+        yield Line(f"signature kept, sha256 {registration.signature}")
+    yield from (Line(str(path)) for path in registration.files)
+    yield Line(f"Next: assay run {typed}")
 
 
 def preregister(

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import ExperimentError, StoreError
+from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import recording, records
 from assay.lab.records.recording import Difference
+from assay.report.bundle.checking import CheckedBundle
+from assay.verbs.bundle import check_bundle, compared, is_bundle
+from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag
+from assay.verbs.verb import Answer, Line, Table, verb
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,56 @@ class Written:
     """The file that a record was written to."""
 
     path: Path
+
+
+@verb(
+    "where a result departs from its record, or a bundle from what it states; or the record "
+    "written",
+    version=2,
+)
+def command(
+    name: str,
+    /,
+    *,
+    record: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Checked | Written | CheckedBundle]:
+    """Compare what is stored with the committed record, or what a bundle states with what this
+    Assay judges; exit 1 on a difference.
+
+    Parameters
+    ----------
+    name
+        An experiment's name, or the path of its file; or a bundle, a zip or its folder.
+    record
+        Write the record instead: commit, keys, small measures, verdicts, seconds.
+
+    Examples
+    --------
+    assay check superposition
+    assay export superposition --format bundle --out superposition.zip
+    assay check superposition.zip
+    """
+    if is_bundle(name):
+        if record or choice != DEFAULT:
+            raise AssayError("--record, --preset and --set are of a stored result, not of a bundle")
+        bundle = check_bundle(Path(name))
+        return Answer(bundle, compared(bundle), int(not bundle.same))
+    lab, (experiment, preset) = place.lab(), choice.of(name)
+    if record:
+        return as_record(lab, experiment, preset)
+    comparison = check(lab, experiment, preset)
+    rows = [(d.what, d.recorded, d.now) for d in comparison.differences]
+    if not rows:
+        return Answer(comparison, [Line(f"{comparison.experiment}: as recorded")])
+    return Answer(comparison, [Table(("what", "recorded", "now"), rows)], 1)
+
+
+def as_record(lab: Lab, experiment: Experiment, preset: Preset) -> Answer[Written]:
+    """Write the record, and tell where it is."""
+    written = record(lab, experiment, preset)
+    return Answer(written, [Line(str(written.path))])
 
 
 def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:

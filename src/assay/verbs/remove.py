@@ -3,27 +3,14 @@ use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from assay.core.schema import BESIDE
+from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.lab import Lab
 from assay.lab.store import origin
 from assay.studies.related import subjects
-
-
-@dataclass(frozen=True)
-class Removable:
-    """What would be deleted: files and folders with their bytes."""
-
-    name: str
-    paths: tuple[tuple[Path, int], ...]
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes that frees."""
-        return sum(count for _, count in self.paths)
+from assay.verbs.options import HERE, Flag, Name, Place
+from assay.verbs.verb import Answer, Door, Line, megabytes, verb
 
 
 @dataclass(frozen=True)
@@ -31,25 +18,36 @@ class Removed:
     """How many bytes are free again."""
 
     bytes: int
-    paths: tuple[Path, ...] = field(default=(), metadata=BESIDE)
-    """What was deleted."""
 
 
-def removable(lab: Lab, name: str) -> Removable:
-    """List what `remove` would delete of the experiment of this name or file. Raises: StoreError
-    where its runs are another file's."""
-    entry = catalogue.entry(name)
-    origin.check(lab.store, entry.name, entry.origin)
-    return Removable(entry.name, tuple(lab.removable(entry.name)))
+@verb("what of an experiment was deleted")
+def remove(name: Name, /, *, yes: Flag = False, place: Place = HERE, door: Door) -> Answer[Removed]:
+    """Delete the stored runs and results of an experiment, and artefacts that no other one is left
+    to use, after saying which.
 
+    Parameters
+    ----------
+    yes
+        Do not ask.
 
-def remove(lab: Lab, removable: Removable) -> Removed:
-    """Delete what is stored of an experiment; looks at its claims stay, since they cannot be made
-    again, and the ledger notes what was there.
+    Examples
+    --------
+    assay remove superposition
     """
-    if not removable.paths:
-        return Removed(0)
-    return Removed(
-        lab.remove(removable.name, about=subjects(lab.store, removable.name)),
-        tuple(path for path, _ in removable.paths),
-    )
+    lab, entry = place.lab(), catalogue.entry(name)
+    origin.check(lab.store, entry.name, entry.origin)
+    paths = tuple(lab.removable(entry.name))
+    if not paths:
+        return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
+    size = megabytes(sum(count for _, count in paths))
+    if not yes and not door.attended:
+        raise AssayError(
+            f"{', '.join(str(path) for path, _ in paths)} ({size}) would be deleted; "
+            f"say so with: assay remove {name} --yes"
+        )
+    for path, count in paths:
+        door.aside(f"{path}  {megabytes(count)}")
+    if not yes and not door.asks(f"Delete these, {size}? [y/N] "):
+        return Answer(None)
+    freed = lab.remove(entry.name, about=subjects(lab.store, entry.name))
+    return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,16 +13,19 @@ from typing import Any
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
-from assay.core.results import ResultData
+from assay.core.results import Judged, ResultData
 from assay.core.schema import BESIDE, to_json
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.records import series as lab_series
 from assay.lab.work.events import Part
-from assay.report import pages, statements
-from assay.verbs.destination import writable, writable_file
+from assay.report import pages, statements, tables
+from assay.report.series import describe_training
+from assay.verbs.options import writable, writable_file
 from assay.verbs.pages import slug
+from assay.verbs.verb import Aside, Line, Table
+from assay.verbs.verb import Part as Words
 
 PAGES = Path("report")
 """Where `assay report` writes its pages as well."""
@@ -119,12 +122,35 @@ def series(
     )
 
 
-def refuse_page(page: Path | None) -> None:
-    """Refuse a page for one experiment: only a series has it. Raises: AssayError."""
-    if page is not None:
-        raise AssayError(
-            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
-        )
+def words(outcome: Series) -> Iterator[Words]:
+    """Tell of each experiment how its claims came out and what it took, how many errors to expect,
+    and where the pages are."""
+
+    rows: list[tuple[str, ...]] = []
+    claims: list[Judged] = []
+    for part in outcome.experiments:
+        if (result := part.result) is None:
+            rows.append((part.name, "no result", "", "", ""))
+            continue
+        claims += result.verdicts
+        signs = tables.signs(tables.outcomes(result.verdicts))
+        made = describe_training(to_json(part))
+        rows.append((part.name, signs, *spent(result.seconds, result.cpu_seconds), made))
+    signs = tables.signs(tables.outcomes(claims))
+    rows.append(("all", signs, *spent(outcome.seconds, outcome.cpu_seconds), ""))
+    yield Table(("experiment", "verdicts", "s", "CPU-s", "made"), rows, right=("s", "CPU-s"))
+    yield ""
+    if outcome.errors:
+        yield outcome.errors
+    yield from (Line(str(path)) for path in outcome.pages)
+    for part in outcome.experiments:
+        if part.error is not None:
+            yield Aside(f"{part.name}: {' '.join(part.error.text.split())}")
+
+
+def spent(seconds: float, cpu_seconds: float) -> tuple[str, str]:
+    """Write what something took."""
+    return f"{seconds:,.0f}", f"{cpu_seconds:,.0f}"
 
 
 def described(lab_outcome: lab_series.Series) -> Series:

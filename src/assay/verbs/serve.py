@@ -25,7 +25,7 @@ from assay.lab.records import records
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
 from assay.report import pages
-from assay.verbs import background, explained
+from assay.verbs import background, small_model
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
@@ -212,17 +212,17 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
     subject_cache: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
 
     def load_problem(name: str) -> tuple[Problem, Explanation | None, Explanation | None]:
-        subject = explained.subject(name, root)
+        subject = small_model.subject(name, root)
         return subject.problem, subject.own() if subject.own else None, subject.rival()
 
     def listed() -> tuple[Subject, ...]:
         state = tuple(
-            (str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{explained.FAMILY}*"))
+            (str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{small_model.FAMILY}*"))
         )
         if (
             state not in subject_cache
         ):  # which fields a model has to have is known to its experiment alone
-            names = explained.stored(root).items()
+            names = small_model.stored(root).items()
             subject_cache.clear()
             subject_cache[state] = tuple(
                 Subject(

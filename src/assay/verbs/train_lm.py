@@ -7,24 +7,41 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from assay.core.bench import Unkept
 from assay.core.errors import AssayError
+from assay.core.evaluations import due_steps
+from assay.core.fit import Trained
 from assay.core.heavy import torch
-from assay.verbs.destination import writable
+from assay.core.runs import Runs
+from assay.data import corpus as corpora
+from assay.data.checkpoint import Alone
+from assay.data.corpus import Corpus
+from assay.data.lm import HELD_OUT, LmSpec, shape_of, train_lms
+from assay.data.lm_text import batches, held_out, tokens_of
+from assay.data.lm_text import words as words_of
+from assay.lab.store.store import Store
+from assay.subjects.decoder import Params, Shape
+from assay.subjects.decoder_files import family, write
+from assay.verbs.options import (
+    AS_WRITTEN,
+    HERE,
+    Flag,
+    Flat,
+    Place,
+    Trust,
+    device_here,
+    writable,
+)
+from assay.verbs.verb import Answer, Door, Part, Table, verb
 
-if TYPE_CHECKING:
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.corpus import Corpus
-    from assay.data.lm import LmSpec
-    from assay.lab.store.store import Store
-    from assay.subjects.decoder import Params, Shape
-
+TrainedOn = Annotated[str, Parameter(help="Where they train: cpu, cuda, cuda:1.")]
 ASKED = "training.json"
 """What was asked for, and, once it is done, what came out."""
 WINDOWS = 256
@@ -125,6 +142,85 @@ class TrainedLms:
 AS_USUAL, ONCE = Design(), Training()
 
 
+@verb("small language models that were trained")
+def command(
+    *,
+    out: Path,
+    design: Annotated[Design, Flat] = AS_USUAL,
+    training: Annotated[Training, Flat] = ONCE,
+    ratio: float = 4.0,
+    checkpoints: Flag = False,
+    device: TrainedOn = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[TrainedLms]:
+    """Train small language models on a text, several at once, each an ordinary Hugging Face folder
+    that every other verb reads.
+
+    Parameters
+    ----------
+    out
+        The folder to write: a model folder in it for each run. The same command goes on there, or
+        finds what is done.
+    ratio
+        Evaluated on held-out text whenever compute has grown so many times, and at the end.
+    checkpoints
+        Keep each model at each evaluation as well.
+
+    Examples
+    --------
+    assay train-lm --out my-lms --layers 2 --steps 300 --seed 0 --seed 1
+    """
+    with trust.raised(), door.bar("train-lm", "steps") as bar:
+        trained = train_lm(
+            out,
+            design,
+            training,
+            ratio=ratio,
+            checkpoints=checkpoints,
+            root=place.root,
+            device=device_here(device),
+            progress=bar,
+        )
+    return Answer(trained, words(trained))
+
+
+def words(trained: TrainedLms) -> Iterator[Part]:
+    """Tell the losses of each run and where it lies; what differs between runs has a column."""
+    differ = differing(trained.runs)
+    numbers = ("seed", *differ, "parameters", "training loss", "held-out loss")
+    rows = [
+        (
+            run.folder,
+            str(run.seed),
+            *(f"{getattr(run, name):g}" for name in differ),
+            f"{run.parameters:,}",
+            nats(run.loss),
+            nats(run.held_out),
+        )
+        for run in trained.runs
+    ]
+    yield Table(("folder", *numbers), rows, right=numbers)
+    yield ""
+    if trained.windows:
+        curve = trained.runs[0].curve
+        points = [(r["step"], r["held_out"]) for r in curve if r["held_out"] is not None]
+        steps = ", ".join(f"{step:,}: {loss:.2f}" for step, loss in points)
+        yield (
+            f"Losses in nats a token of {trained.vocab:,}; held out: {trained.windows:,} windows "
+            "of the validation part."
+        ) + (f" The first run's by step: {steps}." if points else "")
+    yield from trained.notes
+    if trained.found:
+        yield "trained before: nothing was run"
+
+
+def nats(loss: float | None) -> str:
+    """Write a loss; a dash where there is none."""
+    return "–" if loss is None else f"{loss:.3f}"
+
+
 def train_lm(
     out: Path,
     design: Design = AS_USUAL,
@@ -142,13 +238,6 @@ def train_lm(
     Models are evaluated on held-out text whenever compute has grown `ratio` times, and at the end;
     with `checkpoints` each is also kept as a model folder then. Raises: AssayError for what does
     not fit together, before anything is trained."""
-    from assay.core.evaluations import due_steps
-    from assay.core.runs import Runs
-    from assay.data import corpus as corpora
-    from assay.data.lm import shape_of
-    from assay.lab.store.store import Store
-    from assay.subjects.decoder_files import family
-
     specs = make_specs(design, training)
     family(
         shape_of(specs[0], specs[0].vocab)
@@ -177,8 +266,6 @@ def train_lm(
 def make_specs(design: Design, training: Training) -> tuple[LmSpec, ...]:
     """Make a spec for each combination of seeds, rates, decays and starts. Raises: SpecError for
     what cannot be; AssayError for none."""
-    from assay.data.lm import LmSpec
-
     fields = asdict(design) | {
         "steps": training.steps,
         "batch": training.batch,
@@ -204,8 +291,13 @@ def make_specs(design: Design, training: Training) -> tuple[LmSpec, ...]:
 
 def name_of(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
     """The name of a run's folder: its seed, and what else differs between the runs."""
-    differ = [name for name in VARIED[1:] if len({getattr(s, name) for s in specs}) > 1]
-    return "-".join([f"seed-{spec.seed}", *(f"{name}-{getattr(spec, name):g}" for name in differ)])
+    differ = [f"{name}-{getattr(spec, name):g}" for name in differing(specs)]
+    return "-".join([f"seed-{spec.seed}", *differ])
+
+
+def differing(runs: Sequence[Any]) -> list[str]:
+    """Name what differs between runs, seeds apart."""
+    return [name for name in VARIED[1:] if len({getattr(run, name) for run in runs}) > 1]
 
 
 def _begun(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -236,34 +328,28 @@ def _trained(
     checkpoints: bool,
     desk: _Desk,
 ) -> TrainedLms:
-    from assay.data.checkpoint import Alone
-    from assay.data.lm import shape_of, train_lms
-    from assay.data.lm_text import batches, held_out, tokens_of, words
-
     s = runs.shared
-    words_folder = words(text, s.vocab, s.context, desk)
+    words_folder = words_of(text, s.vocab, s.context, desk)
     tokens, vocab = tokens_of(words_folder)
     held_out_windows = held_out(text, s.vocab, s.context, WINDOWS, desk)
-    shape, draw = (
-        shape_of(runs.specs[0], vocab),
-        batches(runs.seeds, tokens, vocab, s.batch, s.repeats),
-    )
+    shape = shape_of(runs.specs[0], vocab)
+    draw = batches(runs.seeds, tokens, vocab, s.batch, s.repeats)
     out.mkdir(parents=True, exist_ok=True)
     (out / ASKED).write_text(json.dumps(request, indent=1))
     checkpoint = Alone(desk, out)
 
+    kind = {"gpt2": "GPT-2", "llama": "Llama"}[family(shape)]
+
+    def write_run(folder: Path, params: Params, run: int, step: int, **about: Any) -> None:
+        spec = runs.specs[run]
+        size = f"{spec.layers}-block {kind} of width {spec.d}"
+        name = f"{size} (Assay, {step:,} steps, seed {spec.seed})"
+        write(folder, params, shape, words_folder / "tokenizer.json", {"name": name, **about}, run)
+
     def keep(step: int, params: Params) -> None:
         for run, spec in enumerate(runs):
-            _write(
-                out / name_of(spec, runs.specs) / "checkpoints" / f"step-{step:06}",
-                params,
-                shape,
-                words_folder,
-                spec,
-                run,
-                step,
-                {},
-            )
+            folder = out / name_of(spec, runs.specs) / "checkpoints" / f"step-{step:06}"
+            write_run(folder, params, run, step)
 
     trained = train_lms(
         runs,
@@ -277,38 +363,18 @@ def _trained(
     results = [
         _result(trained, i, spec, runs, evaluation_steps, shape, out) for i, spec in enumerate(runs)
     ]
-    for run, (spec, run_result) in enumerate(zip(runs, results, strict=True)):
-        if not run_result.diverged:
-            about = {
-                "loss": run_result.loss,
-                "held_out": run_result.held_out,
-                "evaluations": list(run_result.curve),
-            }
-            _write(
-                Path(run_result.folder),
-                trained.tensors,
-                shape,
-                words_folder,
-                spec,
-                run,
-                spec.steps,
-                about,
-            )
-    notes = (
-        []
-        if len(held_out_windows)
-        else [
-            (
-                f"{text.name} is too small to hold any text out: its validation part has no "
-                f"{s.context} tokens in one file"
-            )
-        ]
-    )
-    notes += [
-        f"{run_result.folder} diverged: lower the learning rate"
-        for run_result in results
-        if run_result.diverged
-    ]
+    notes = []
+    if not len(held_out_windows):
+        notes.append(
+            f"{text.name} is too small to hold any text out: its validation part has no "
+            f"{s.context} tokens in one file"
+        )
+    for run, one in enumerate(results):
+        if one.diverged:
+            notes.append(f"{one.folder} diverged: lower the learning rate")
+            continue
+        about = {"loss": one.loss, "held_out": one.held_out, "evaluations": list(one.curve)}
+        write_run(Path(one.folder), trained.tensors, run, s.steps, **about)
     result = TrainedLms(
         runs=tuple(results),
         vocab=vocab,
@@ -331,8 +397,6 @@ def _result(
     shape: Shape,
     out: Path,
 ) -> TrainedLm:
-    from assay.data.lm import HELD_OUT
-
     losses = dict(zip(trained.steps.tolist(), trained.history["loss"][run].tolist(), strict=True))
     held_out_losses = (
         trained.tensors[HELD_OUT][run].tolist()
@@ -366,25 +430,6 @@ def _result(
         diverged=bool(trained.diverged[run]),
         curve=curve,
     )
-
-
-def _write(
-    folder: Path,
-    params: Params,
-    shape: Shape,
-    words: Path,
-    spec: LmSpec,
-    run: int,
-    step: int,
-    about: Mapping[str, Any],
-) -> None:
-    from assay.subjects.decoder_files import family, write
-
-    kind = {"gpt2": "GPT-2", "llama": "Llama"}[family(shape)]
-    called = (
-        f"{spec.layers}-block {kind} of width {spec.d} (Assay, {step:,} steps, seed {spec.seed})"
-    )
-    write(folder, params, shape, words / "tokenizer.json", {"name": called, **about}, run)
 
 
 def _curves(path: Path, runs: Sequence[TrainedLm]) -> None:

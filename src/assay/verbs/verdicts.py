@@ -2,18 +2,175 @@
 
 from __future__ import annotations
 
+import shlex
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
+from msgspec import structs
+
+from assay.core.claims import Claim
+from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.core.results import ResultData
-from assay.lab.judge.result import Result
-from assay.lab.judge.verdicts import choose
+from assay.core.reasons import explain_reason
+from assay.core.results import Judged, ResultData, Verdict
+from assay.lab.judge.result import Result, judge_statements
+from assay.lab.judge.verdicts import choose, deciding, otherwise
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.store.origin import STUDIES
+from assay.lab.store.origin import STUDIES, in_file
 from assay.lab.work.events import OnEvent
+from assay.report import tables
+from assay.report.statements import frozen_lines, heads
 from assay.studies.budget import affordable
+from assay.verbs.options import (
+    ANYWHERE,
+    DEFAULT,
+    Anywhere,
+    Arm,
+    Bare,
+    Choice,
+    Expected,
+    Name,
+    Place,
+)
+from assay.verbs.verb import Answer, Aside, Line, Part, Table, duration, verb
+
+MUST = {
+    "near": "near control, must fail",
+    "control": "must fail",
+    "planted": "must hold",
+    "violation": "planted violation, must fail",
+    "also": "may hold too",
+    "true": "also true of it",
+    "unnamed": "holds too",
+}
+"""What an arm is to a claim, in words."""
+CAME = {
+    "control": "does not: a control, and must not",
+    "other": "does not",
+    "also": "does, and may: its author says so",
+    "true": "does, as another arm may",
+    "unnamed": "DOES, and lacks what is credited",
+    "passing": "DOES: a control, and must not",
+}
+"""Whether another arm satisfies a claim, in words."""
+
+
+@verb("verdicts of what is stored", version=5)
+def command(
+    name: Name,
+    claim: str | None = None,
+    /,
+    *,
+    arm: Arm = "main",
+    estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
+    expect: Expected = None,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> Answer[ResultData]:
+    """Verdicts, controls and intervals of what is stored; trains nothing.
+
+    Parameters
+    ----------
+    claim
+        One claim: its number, or words of its text.
+    estimates
+        List the estimates as well: numbers with their intervals, and no verdict.
+
+    Examples
+    --------
+    assay show gated-sae 1
+    assay show gated-sae --arm no-aux
+    """
+    experiment, preset = choice.of(name)
+    result = load_or_judge(place.lab(), experiment, preset, arm, claim)
+    return answer(result, name, experiment, preset, place, expect, claim, estimates)
+
+
+def answer(
+    result: Result | ResultData,
+    name: str,
+    experiment: Experiment,
+    preset: Preset,
+    place: Place,
+    expected: str | None = None,
+    claim_words: str | None = None,
+    findings: bool = False,
+) -> Answer[ResultData]:
+    """Answer with the verdicts of a result, or of a stored one; what they cost, and what to type
+    next.
+
+    Of one claim that is asked for, or of another arm, more is told than is stored, so that takes a
+    Result. Estimates are counted, unless they are wanted or there is nothing else; the last lines
+    say how each claim came out. The exit code is 2 where a statement could not be computed, else 1
+    where a claim did not come out as expected.
+
+    Raises: ClaimError where no claim is the one that is asked for, or several.
+    """
+    special: Iterator[Part] | None = None
+    if isinstance(result, ResultData):
+        data = result
+    else:
+        every = result.judged
+        result = result if claim_words is None else choose(result, claim_words)
+        data = result.data
+        if result.arm != "main":
+            special = arm_in_words(result, experiment)
+        elif claim_words is not None:
+            from assay.verbs.pages import slug  # which loads templates
+
+            number = every.index(result.judged[0]) + 1
+            page = f"report/{slug(experiment.name, result.preset)}.html#claim-{number}"
+            special = claim_in_words(
+                result.judged[0], number, f"{page}, once the pages are written (below)"
+            )
+    other = otherwise(data.verdicts, expected)
+    code = AssayError.exit_code if data.failed else int(bool(other))
+
+    def words() -> Iterator[Part]:
+        options = f"{preset.options}{place.options}"
+        yield Line(f"{data.experiment} ({', '.join((data.preset, *preset.sets))})")
+        yield ""
+        if special is not None:
+            yield from special
+        else:
+            # Those of a study are what its author asked for.
+            listed = findings or experiment.origin.endswith(STUDIES)
+            count = len(data.findings) if (data.verdicts or data.exact) and not listed else 0
+            yield structs.replace(data, findings=()) if count else data
+            if count:
+                yield ""
+                yield Line(
+                    f"{count} estimate{'s' * (count > 1)}, without a verdict: assay show "
+                    f"{shlex.quote(name)} --estimates{options}"
+                )
+            for skipped in data.skipped:
+                yield f"not asked of {data.arm}: {skipped.text} ({skipped.reason})"
+        if tables.only_exact(data):
+            yield Line(tables.ONLY_EXACT)
+        for change in data.changed:
+            yield f"changed after a look at these seeds: {change}"
+        for note in data.notes:
+            yield f"note: {note}"
+        # of the catalogue's own entries their pages say what was planned
+        if data.registration is not None or in_file(experiment.origin):
+            yield from frozen_lines(data)
+        yield ""
+        yield Line(
+            f"{data.provenance['runs']} runs, {duration(data.seconds)}, "
+            f"{data.cpu_seconds:.0f} CPU-seconds"
+        )
+        yield from map(Line, summary(data) if special is None else ())
+        yield from map(Line, invitations(name, data, experiment, preset, place.options))
+        for lost in data.failed:
+            yield Aside(f"not judged: {lost.text!r} {lost.reason}")
+        yield from map(Aside, other)
+
+    return Answer(data, words(), code)
 
 
 def run(
@@ -58,3 +215,183 @@ def load_or_judge(
     it."""
     known = lab.known(experiment, preset) if arm == "main" and claim is None else None
     return ResultData.from_json(known) if known is not None else lab.judge(experiment, preset, arm)
+
+
+def summary(data: ResultData) -> list[str]:
+    """Say how the claims came out: how many in which way, then each in a line; nothing of one
+    alone, which stands right above."""
+    judged = data.verdicts
+    if len(judged) < 2:
+        return []
+    short = heads([v.text for v in judged])
+    lines = [
+        f"{tables.SIGNS[v.outcome]} {number} {words}"
+        for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)
+    ]
+    return [
+        "",
+        tables.tallied(judged),
+        *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines),
+        "",
+    ]
+
+
+def invitations(
+    name: str, data: ResultData, experiment: Experiment, preset: Preset, place: str
+) -> list[str]:
+    """Say what to type next: what decides a claim, an arm to judge as if it were the method, an
+    ablation before a control, and the pages."""
+    typed, options = shlex.quote(name), f"{preset.options}{place}"
+    lines = [f"Read the pages: assay report {typed}{options}"]
+    if data.arm != "main":
+        return lines
+    judged = data.verdicts
+    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [
+        arm for verdict in judged for arm in verdict.controls
+    ]
+    if rivals and any(verdict.outcome == "holds" for verdict in judged):
+        lines.insert(0, f"Try to fool it: assay show {typed} --arm {rivals[0]}{options}")
+    decide: list[str] = []
+    if preset.name == "smoke" and experiment.default:
+        return [
+            f"smoke checks that everything works; for verdicts: assay run {typed}{place}",
+            *lines,
+        ]
+    for command, numbers in deciding(judged, experiment, preset).items():
+        listed = ", ".join(map(str, numbers))
+        which = (
+            "it"
+            if len(judged) == 1
+            else f"claim {listed}"
+            if len(numbers) == 1
+            else f"claims {listed}"
+        )
+        decide.append(
+            f"To decide {which}: assay "
+            f"{command.replace(f'run {experiment.typed}', f'run {typed}', 1)}{place}"
+        )
+    return decide + lines
+
+
+def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Part]:
+    """Tell all that is known of one claim, a line for each thing; `page` says where its figure
+    is."""
+    claim, row = judged_claim.claim, tables.row(judged_claim)
+    why = row.why.removeprefix(f"{row.outcome}: ")
+    gates = [f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()]
+    lines = [
+        (f"claim {number}", claim.text),
+        ("verdict", f"{row.sign} {row.outcome}, {claim.kind}" + (f"; {why}" if why else "")),
+        ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
+        ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
+        ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),
+        (
+            "units",
+            f"{row.n} of {claim.of}: " + ", ".join(map(tables.number, judged_claim.points)),
+        ),
+        *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
+        ("gates", ", ".join(gates)),
+        ("power", "" if "would be found" in row.why else tables.describe_detectable(judged_claim)),
+        ("published", published(judged_claim)),
+        ("source", claim.source),
+        ("scope", judged_claim.scope),
+        ("figure", page),
+    ]
+    yield Table(("", ""), [(name, words) for name, words in lines if words], headless=True)
+
+
+def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
+    """Write a control: how it came out, its number, its role, and why the author names it."""
+    why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
+    came = control.outcome if control.role in ("near", "control", "planted", "violation") else ""
+    role = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
+    return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
+        f" ({why})" if why else ""
+    )
+
+
+def published(judged_claim: Judged) -> str:
+    """Write what a paper prints of the same quantity, where it stands, and how far it compares."""
+    paper = judged_claim.claim.published
+    if paper is None or isinstance(paper, str):
+        return "new: no paper that we know prints it" if paper else ""
+    note = f"; {paper.note}" if paper.note else ""
+    return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"
+
+
+def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
+    """Tell the arm, and for every claim its number beside those of main and of the arm that the
+    claim is about, and whether it satisfies it."""
+    arm, note = result.arm, experiment.arms[result.arm].note
+    claims = [s for s in experiment.claims if isinstance(s, Claim)]
+    yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
+    yield "Does it satisfy what is claimed? Controls must not, nor what lacks a credited part."
+    yield ""
+    judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
+    other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
+    judgements = judge_statements(other_claims, result.arms, origin=experiment.origin)
+    judged_by_text |= {judged_claim.text: judged_claim for judged_claim in judgements.judged}
+    as_main = judge_statements(
+        [s if s.of == "main" else s.about("main") for s in claims],
+        result.arms,
+        origin=experiment.origin,
+    ).judged
+    main = {judged_claim.text: judged_claim for judged_claim in as_main}
+    lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
+    rows, own_numbers = [], []
+    for i, s in enumerate(claims, 1):
+        judged_claim = judged_by_text.get(s.text)
+        if s.of == arm and arm != "main":
+            own_numbers.append(i)
+        elif judged_claim is not None and judged_claim.outcome != "undecided":
+            sign, came = satisfied(s, judged_claim)
+            answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
+            mine, method = number(judged_claim), number(main.get(s.text))
+            rows.append((sign, f"{i} {s.text}", mine, method, answer))
+    if rows:
+        names = ("", "claim", arm, "main", "satisfies it?")
+        yield Table(names, rows, wide={"claim": 1}, narrow={"satisfies it?": 18})
+    for reason, texts in undecided(judged_by_text).items():
+        yield f"Undecided, {reason}: {'; '.join(texts)}"
+    missing = [s.text for s in claims if s.text in lacking]
+    if missing:
+        yield (
+            f"Not asked, since they compare {arm} itself or need what it lacks: "
+            f"{'; '.join(missing)}"
+        )
+    for i in own_numbers:
+        outcome = [
+            f" ({own_claim.outcome})"
+            for own_claim in judge_statements(
+                [claims[i - 1]], result.arms, origin=experiment.origin
+            ).judged
+        ]
+        yield f"Claim {i} is about {arm} itself{''.join(outcome)}: {claims[i - 1].text}"
+
+
+def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
+    """The sign of an arm that satisfies a claim, or does not, and whether it may."""
+    arm = verdict.arm
+    if verdict.outcome == "fails":
+        return tables.CHECKS[True], CAME["control" if arm in claim.must_fail else "other"]
+    if arm in claim.must_fail:
+        return tables.CHECKS[False], CAME["passing"]
+    if verdict.lacks:
+        return tables.CHECKS[False], CAME["unnamed"]
+    return "", CAME["also" if arm in claim.may_hold or arm in claim.must_hold else "true"]
+
+
+def number(verdict: Verdict | None) -> str:
+    """Write an estimate with its interval; "" of an arm that was not asked."""
+    if verdict is None:
+        return ""
+    return "\n".join(tables.estimate(verdict.estimate, verdict.low, verdict.high))
+
+
+def undecided(judged_by_text: Mapping[str, Judged]) -> dict[str, list[str]]:
+    """Group the texts of undecided claims by the reason in words."""
+    grouped: dict[str, list[str]] = {}
+    for text, judged_claim in judged_by_text.items():
+        if judged_claim.outcome == "undecided":
+            grouped.setdefault(explain_reason(judged_claim.reason), []).append(text)
+    return grouped

@@ -3,8 +3,10 @@ executor."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ Bare = Parameter(
     negative="", show_default=False
 )  # no --no-… and --empty-… twins, no [default: False]
 Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
+Flag = Annotated[bool, Bare]
+Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
 ]
@@ -55,6 +59,11 @@ Within = Annotated[
     ),
 ]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
+Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
+A_MODEL = "smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)"
+A_TEXT = "stdlib, docs (English prose), or a folder of text files"
+Model = Annotated[str, Parameter(help=f"{A_MODEL}.")]
+Text = Annotated[str, Parameter(help=f"{A_TEXT}.")]
 
 
 @Parameter(name="*")
@@ -62,14 +71,14 @@ Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 class Output:
     """How a verb prints."""
 
-    json: Annotated[bool, Bare] = False
+    json: Flag = False
     """Print one JSON object on standard output; progress goes to standard error."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Place(Output):
-    """Where results are kept, and how they are printed."""
+class Place:
+    """Where results are kept."""
 
     root: Annotated[Path, Parameter(env_var="ASSAY_ROOT")] = Path("assay-store")
     """Folder of the store: runs, results, artefacts."""
@@ -109,7 +118,7 @@ def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Anywhere(Place):
-    """Where results are kept, also on object storage, and how they are printed."""
+    """Where results are kept, also on object storage."""
 
     root: Annotated[Path, Parameter(env_var="ASSAY_ROOT", converter=_anywhere)] = Path(
         "assay-store"
@@ -134,67 +143,13 @@ class Trust:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Api:
-    """Whether and how programs submit work over HTTP."""
-
-    api: Annotated[bool, Bare] = False
-    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their
-    jobs (docs/api.md)."""
-    token_file: Path | None = None
-    """With --api: TOML that says who may ask, and how much; beyond this machine it is needed."""
-    new_token: str | None = None
-    """With --api: print a new token for this name, and the lines for the file, and end."""
-    workspace: Path | None = None
-    """With --api: the one folder whose files a submission may name; none without it."""
-    allow_code: Annotated[bool, Bare] = False
-    """With --api: experiment files of the workspace may run; they are programs."""
-    job_seconds: float = 3600.0
-    """With --api: the longest that a job may run, by the clock."""
-    job_memory: float = 16.0
-    """With --api: GiB of address space that each process of a job may have."""
-    jobs: int = 1
-    """With --api: how many jobs run at the same time."""
-    on: str = "workers"
-    """With --api: where jobs train, as for `assay mcp`."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Agents:
-    """Where agents come in, and what they may name."""
-
-    http: int | None = None
-    """Answer at this port instead; 0: any that is free."""
-    host: str = "127.0.0.1"
-    """With --http: the address; beyond this machine tokens are needed."""
-    token_file: Path | None = None
-    """With --http: TOML that says who may ask, and how much, as for `assay serve --api`."""
-    workspace: Path | None = None
-    """The one folder whose files an agent may name; none without it."""
-    allow_code: Annotated[bool, Bare] = False
-    """Experiment files of the workspace may run; they are programs."""
-    job_seconds: float = 3600.0
-    """The longest that a job may run, by the clock; with --on none or an engine, with its wait for
-    workers."""
-    job_memory: float = 16.0
-    """GiB of address space that each process of a job may have."""
-    jobs: int = 1
-    """How many submitted jobs run at the same time."""
-    on: str = "workers"
-    """Where they train: workers, inline or none as after `assay run --executor`, or slurm, ray:… or
-    local:N as after `assay run --on`; in the same text what goes with it, such as "slurm
-    --partition gpu --time 4:00:00"."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
     """smoke: seconds, checks that everything works; default: minutes on two cores; full: as
     published; some experiments have more, such as docs, the same claims on another text."""
-    set: Annotated[tuple[str, ...], Bare] = ()
+    set: Several = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
     (seed=1000:1016). Without a value it says which fields there are, and what each may be.
@@ -265,14 +220,33 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = (
-    Place(),
-    Anywhere(),
-    Output(),
-    Choice(),
-    Machine(),
-    Trust(),
-    Api(),
-    Agents(),
-)
+HERE, ANYWHERE, DEFAULT, CPU, AS_WRITTEN = Place(), Anywhere(), Choice(), Machine(), Trust()
 """What verbs go by where nothing was typed."""
+
+
+def writable(folder: Path, option: str) -> None:
+    """Check, before anything is measured, that files can be written into a folder, which may still
+    have to be made; nothing is left there.
+
+    Raises: AssayError naming the option.
+    """
+    missing_folders = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise AssayError(
+            f"cannot write into the folder {folder}: {e.strerror}; name another one with {option}"
+        ) from e
+    finally:
+        for path in missing_folders:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def writable_file(path: Path, option: str) -> None:
+    """Check the same for a file that is to be written. Raises: AssayError naming the option."""
+    if path.is_dir():
+        raise AssayError(f"{path} is a folder; {option} names a file")
+    writable(path.parent, option)

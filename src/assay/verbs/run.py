@@ -1,4 +1,5 @@
-"""`assay run --on`: workers on other machines, and what is asked of the engine that starts them."""
+"""Run: an experiment, a study or a series trained where runs are missing, here or elsewhere, and
+judged."""
 
 from __future__ import annotations
 
@@ -10,16 +11,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from assay.cli import printing
-from assay.cli.options import Bare, Choice, Machine, Place
 from assay.core import foreign
 from assay.core.errors import AssayError
-from assay.core.experiment import ALL
+from assay.core.experiment import ALL, Experiment
 from assay.core.plain import plain
+from assay.core.results import ResultData
+from assay.verbs.options import (
+    ANYWHERE,
+    DEFAULT,
+    Anywhere,
+    Choice,
+    Expected,
+    Flag,
+    Machine,
+    NameOrAll,
+    Within,
+)
+from assay.verbs.verb import Answer, Door, Line, lasting, verb
 
 if TYPE_CHECKING:
     from assay.lab.executors import Site
-
+    from assay.lab.lab import Lab
+    from assay.lab.plan.design import Design
+    from assay.lab.plan.preset import Preset
 
 OF_SLURM = ("partition", "time", "account", "prolog", "sbatch", "dry_run")
 """Options that only SLURM has."""
@@ -55,7 +69,7 @@ class Elsewhere(Machine):
     cuda`."""
     sbatch: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     """With --on slurm: further options of sbatch in one text, such as "--qos=low -C a100"."""
-    dry_run: Annotated[bool, Bare] = False
+    dry_run: Flag = False
     """With --on slurm: print the batch script; nothing is submitted."""
 
     def site(self) -> Site:
@@ -180,13 +194,143 @@ def site(text: str) -> Site:
     return machine.site()
 
 
-def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
-    """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing
-    would be."""
-    from assay.verbs.dry_run import dry_run as written
+@dataclass(frozen=True)
+class DryRun:
+    """What would be submitted."""
 
-    if name != ALL and "*" not in name:
-        choice.of(name)
-    batch_script = written(machine.lab(place.root))
-    printing.emit(batch_script) if place.json else print(plain(batch_script.script), end="")
-    return 0
+    script: str
+    """A batch script, whole."""
+
+
+def results() -> Any:
+    """Give the types of what a run answers."""
+    from assay.verbs.series import Series
+
+    return ResultData | Series | DryRun
+
+
+@verb(
+    "verdicts, with their controls, after what is missing is trained; a script for other machines",
+    version=6,
+    results=results,
+)
+def run(
+    name: NameOrAll,
+    /,
+    *,
+    choice: Choice = DEFAULT,
+    within: Within = None,
+    expect: Expected = None,
+    page: Path | None = None,
+    machine: Elsewhere = NOT_ELSEWHERE,
+    place: Anywhere = ANYWHERE,
+    door: Door,
+) -> Answer[Any]:
+    """Train and measure what is missing, then judge; what was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    page
+        Of the whole catalogue, or a part: a Markdown file for the summary that is written to
+        report/catalogue.html as well.
+
+    Examples
+    --------
+    assay run superposition --preset smoke
+    assay run superposition --within 10m
+    assay run 'monthly-*'
+    assay run superposition --on slurm --partition main --dry-run
+    """
+    if machine.dry_run:
+        if name != ALL and "*" not in name:
+            choice.of(name)
+        batch = dry_run(machine.lab(place.root))
+        return Answer(batch, [Line(batch.script.removesuffix("\n"))])
+    if name == ALL or "*" in name:
+        return run_series(name, choice, within, page, machine, place, door)
+    if page is not None:
+        raise AssayError(
+            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
+        )
+    from assay.verbs import verdicts
+
+    experiment, preset = choice.of(name)
+    lab = machine.lab(place.root)
+    preset, seconds = fitted(lab, experiment, preset, within, door)
+    result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
+    return verdicts.answer(result, name, experiment, preset, place, expect)
+
+
+def run_series(
+    name: str,
+    choice: Choice,
+    within: str | None,
+    page: Path | None,
+    machine: Machine,
+    place: Anywhere,
+    door: Door,
+) -> Answer[Any]:
+    """Run every experiment of the catalogue, or all whose names fit a pattern. Raises: AssayError
+    for a time to fit, since what fits is chosen for one experiment."""
+    from assay.verbs import series
+
+    if within is not None:
+        raise AssayError(f"--within chooses for one experiment; name it in place of {name}")
+    with door.series(name) as display:
+        lab = machine.lab(place.root)
+        summary = series.series(lab, choice.preset, page, choice.set, display, name)
+    return Answer(summary, series.words(summary), summary.exit_code)
+
+
+def dry_run(lab: Lab) -> DryRun:
+    """Write the batch script with which this lab would have its workers begun. Raises: AssayError
+    where it would have none."""
+    from assay.lab.away.fleets.slurm import Slurm
+    from assay.lab.executors import Away
+
+    if not isinstance(lab.executor, Away) or not isinstance(lab.executor.fleet, Slurm):
+        raise AssayError("a dry run shows the script of workers on SLURM; add --on slurm")
+    return DryRun(lab.executor.fleet.script(lab.executor.command(lab.store.root, lab.device)))
+
+
+def fitted(
+    lab: Lab, experiment: Experiment, preset: Preset, within: str | None, door: Door
+) -> tuple[Preset, float | None]:
+    """Give what runs within a time, and its seconds, once it is told what was given up; without a
+    time what was asked for."""
+    if within is None:
+        return preset, None
+    from assay.lab.plan.design import design
+
+    width = lab.executor_for([experiment]).width
+    choice = design(lab.store, experiment, preset, within, width)
+    for line in lines(choice, within.strip()):
+        door.aside(line)
+    return choice.preset, choice.seconds
+
+
+def lines(choice: Design, within: str) -> list[str]:
+    """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
+    from assay.core.reading import plural
+
+    before = f", as chosen on {choice.since[:16].replace('T', ' ')}" if choice.since else ""
+    part, whole = (
+        f.command[0] if f.command is not None and f.plan.missing else None
+        for f in (choice.chosen, choice.whole)
+    )
+    takes = lasting(part) if part is not None else "nothing, since it is stored"
+    if choice.seeds == choice.of_seeds:
+        return [f"within {within}: all of it fits, {takes}{before}"]
+    rest = f"; all of it takes {lasting(whole)}" if whole is not None else ""
+    known = [
+        f"; claim {i}: ±{b.half_width:.3g}, not ±{a.half_width:.3g}: {b.expected}"
+        for i, (a, b) in enumerate(zip(choice.whole.claims, choice.chosen.claims, strict=True), 1)
+        if a.half_width and b.half_width
+    ]
+    return [
+        f"within {within}: {choice.seeds} of {choice.of_seeds} {plural('seed', choice.of_seeds)}; "
+        f"{len(choice.chosen.plan.rows)} of {len(choice.whole.plan.rows)} runs, "
+        f"{takes}{rest}{before}",
+        f"that costs: intervals over seeds about {choice.wider:.2g} times as "
+        f"wide{''.join(known[:4])}{' …' if known[4:] else ''}",
+    ]

@@ -1,0 +1,152 @@
+"""Judge: a claim about a table of somebody's own numbers judged, or a number of them estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from assay.core import table as table_of
+from assay.core.errors import ClaimError
+from assay.core.reasons import explain_reason
+from assay.core.results import Estimated, Judged, ResultData
+from assay.lab.judge.verdicts import otherwise
+from assay.verbs.options import AS_WRITTEN, Bare, Expected, Several, Trust
+from assay.verbs.verb import Answer, Aside, Part, verb
+
+
+@verb("the verdict on a table of your own numbers, or an estimate from it", version=4)
+def judge(
+    table: Path,
+    /,
+    *,
+    claim: str = "",
+    unit: Several,
+    control: Several = (),
+    estimate: str = "",
+    over: str = "",
+    crosses: float | Literal["half"] | None = None,
+    must_hold: Several = (),
+    also: Several = (),
+    unlearned: Several = (),
+    violation: Several = (),
+    beats: float = 0.0,
+    empty: float | None = None,
+    bounds: Annotated[tuple[float, float] | None, Bare] = None,
+    scope: str = "",
+    arm_column: str = "arm",
+    expect: Expected = None,
+    trust: Trust = AS_WRITTEN,
+) -> Answer[Judged | Estimated]:
+    """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the
+    numbers; or estimate one.
+
+    Parameters
+    ----------
+    table
+        The CSV file.
+    claim
+        The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
+    unit
+        A column whose levels are independent units; e.g. --unit seed. A second one is crossed with
+        it.
+    control
+        An arm where the claim has to be false; e.g. --control shuffled.
+    estimate
+        In place of a claim, a number without a threshold; e.g. --estimate fvu.
+    over
+        Of an estimate: a column that was swept; a curve over its levels.
+    crosses
+        A value of the curve, or half: where it has it is told with an interval.
+    must_hold
+        Arm with a planted effect, for which the claim must hold.
+    also
+        Rival that may satisfy the claim as well.
+    unlearned
+        Arm in which nothing was learned, such as a random one; if it satisfies the claim, that is
+        unspecific.
+    violation
+        Arm with a planted violation of a claim that little or nothing is there.
+    beats
+        By how much the method must beat each control.
+    empty
+        The value where there is nothing: 0.5 for an AUROC, 1 for a relative error.
+    bounds
+        Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a
+        difference of shares; the interval is then exact.
+    scope
+        What the numbers speak about, as a phrase.
+    arm_column
+        The column that says what each row is a run of.
+
+    Examples
+    --------
+    (echo arm,seed,x; for s in 1 2 3 4 5 6; do echo "mine,$s,.1$s"
+       echo "old,$s,.2$((7-s))"; echo "again,$s,.2$s"; done) > my.csv
+    assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
+    assay judge my.csv --estimate 'mine.x - old.x' --unit seed
+    """
+    refuse_mixture(
+        claim,
+        estimate,
+        {
+            "--control": control,
+            "--must-hold": must_hold,
+            "--also": also,
+            "--bounds": bounds,
+            "--expect": expect,
+        },
+        {"--over": over, "--crosses": crosses},
+    )
+    numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
+    with trust.raised():
+        if estimate:
+            number = table_of.estimate(table, value=estimate, over=over, crosses=crosses, **numbers)
+            return Answer(number, [ResultData(findings=(number,)), *known(number)])
+        verdict = table_of.judge(
+            table,
+            claim=claim,
+            control=control,
+            must_hold=must_hold,
+            also=also,
+            unlearned=unlearned,
+            violation=violation,
+            beats=beats,
+            empty=empty,
+            bounds=bounds,
+            **numbers,
+        )
+    other = otherwise([verdict], expect)
+    why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
+    words: list[Part] = [
+        ResultData(verdicts=(verdict,)),
+        f"verdict: {verdict.outcome}{why}",
+        *known(verdict),
+        *map(Aside, other),
+    ]
+    return Answer(verdict, words, int(bool(other)))
+
+
+def known(number: Judged | Estimated) -> tuple[str, ...]:
+    """Say what there is to know of a number: notes, scope, and how its interval was made."""
+    return (*number.notes, f"scope: {number.scope}", f"interval: {number.method}")
+
+
+def refuse_mixture(
+    claim: str, estimate: str, of_claims: Mapping[str, Any], of_estimates: Mapping[str, Any]
+) -> None:
+    """Refuse a claim together with an estimate, neither of them, and what belongs to the other.
+    Raises: ClaimError."""
+    if bool(claim.strip()) == bool(estimate.strip()):
+        raise ClaimError(
+            "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
+            f"without one; got {'both' if claim.strip() else 'neither'}"
+        )
+    if claim and not of_claims["--control"]:
+        raise ClaimError(
+            "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
+            "--control shuffled"
+        )
+    given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
+    if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
+        raise ClaimError(f"{wrong} belongs to --{kind}; leave it out")

@@ -1,0 +1,320 @@
+"""Plan: what a run, or a run of the whole catalogue, would take and bring, told in words; and what
+a study does not say, what is taken in its place, and what that costs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from assay.core import extras
+from assay.core.compute import Range
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL, Experiment
+from assay.core.power import CHANCE, MOST
+from assay.core.reading import plural
+from assay.core.schema import BESIDE
+from assay.lab.catalogue import entry
+from assay.lab.lab import Lab
+from assay.lab.plan.forecast import Prospect
+from assay.lab.plan.preset import override
+from assay.lab.store.origin import STUDIES
+from assay.studies import missing
+from assay.studies.composing import composed
+from assay.studies.text import Text, read
+from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
+from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
+from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """Something that a study does not say."""
+
+    where: str
+    """The field, such as `claim 1: control`."""
+    text: str
+    """What to write."""
+    default: str | None
+    """What is taken in its place; null where nothing can be, so that it has to be said."""
+    cost: str
+    """What that costs, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a study does not say."""
+
+    study: str
+    unsaid: tuple[Unsaid, ...]
+    exit_code: int = field(metadata=BESIDE)
+    """2 where something has to be said before it can run."""
+
+
+@verb(
+    "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
+    version=6,
+)
+def command(
+    name: str,
+    /,
+    *,
+    budget: str | None = None,
+    choice: Choice = DEFAULT,
+    machine: Machine = CPU,
+    place: Anywhere = ANYWHERE,
+) -> Answer[Planned | PlannedCatalogue | Asked]:
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget,
+    what it buys; of a study, what it lacks.
+
+    Parameters
+    ----------
+    name
+        An experiment's name, or the path of an experiment file; `catalogue`: all of them.
+    budget
+        A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
+        expected to decide.
+
+    Examples
+    --------
+    assay plan superposition --budget 5m
+    """
+    lab = machine.lab(place.root)
+    if name == ALL:
+        whole = plan_catalogue(lab, choice.preset, budget, choice.set)
+        return Answer(whole, catalogue(whole, place.options))
+    unsaid = find_unsaid(entry(name).path, lab) if name.endswith(STUDIES) else None
+    if unsaid is not None and unsaid.exit_code:
+        return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
+    planned = plan(lab, *choice.of(name), budget)
+    return Answer(
+        planned, [*words(planned, name, place.options), *(assumed(unsaid) if unsaid else ())]
+    )
+
+
+def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
+    """Tell what would run, arm by arm, what it will take, and what is to be expected of each claim;
+    then commands for this name and store."""
+
+    def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
+        return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
+
+    bought = planned.budget if isinstance(planned.budget, Bought) else None
+    yield arms(planned.arms)
+    yield ""
+    yield from claims(planned)
+    if planned.scope:
+        yield f"Verdicts will speak for: {planned.scope}"
+    frozen = planned.frozen.told if planned.frozen else ""
+    yield (
+        f"{frozen[0].upper()}{frozen[1:]}."
+        if frozen
+        else "Nothing is frozen: its verdicts will be exploratory."
+    )
+    for note in planned.notes:
+        yield f"note: {note}"
+    if bought is not None:
+        seeds = bought.planned_seeds
+        widths = f"; half-widths are those of {seeds:,}" if seeds else ""
+        yield f"{bought.text} buys {counted(bought.seeds)}, stored ones included{widths}."
+    yield ""
+    if bought is not None and bought.missing:
+        clock = timed(bought.command_seconds, bought.command_cpu_seconds, planned)
+        yield f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train, {clock}."
+        yield needed(bought.disk_bytes, planned)
+        yield Line(f"To spend it: assay run {typed(bought.options)}{without_torch()}")
+        return
+    if not planned.missing:
+        yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
+        return
+    if bought is not None:  # no run to train: the plain advice would overspend it
+        within = (
+            f"{bought.planned_seeds:,} seeds are within it, and they are stored"
+            if bought.planned_seeds
+            else "not one seed is within it"
+        )
+        yield f"{bought.text} buys nothing here: {within}. The preset takes more:"
+    clock = timed(planned.command_seconds, planned.command_cpu_seconds, planned)
+    yield f"{planned.missing} runs to train, {clock}."
+    yield needed(planned.disk_bytes, planned)
+    subject = "The preset itself" if bought is not None else "Next"
+    yield Line(f"{subject}: assay run {typed(planned.options)}{without_torch()}")
+
+
+def lacking(gaps: Asked) -> Iterator[Part]:
+    """Tell what a study has to say before it can run, and what would be taken in place of the
+    rest."""
+    yield from (gap.text for gap in gaps.unsaid if gap.default is None)
+    yield from assumed(gaps)
+
+
+def assumed(gaps: Asked) -> Iterator[Part]:
+    """Tell what a study does not say, what is taken in its place, and what that costs."""
+    rows = [(u.where, u.default, u.cost, u.text) for u in gaps.unsaid if u.default is not None]
+    if rows:
+        yield ""
+        yield Table(("not said", "taken in its place", "costs", "or"), rows)
+
+
+def arms(arm_rows: Sequence[Arm]) -> Table:
+    """Tell of each arm its runs, what is stored, and the CPU-seconds of a run."""
+    numbers = ("runs", "stored", "missing", "CPU-s a run")
+    rows = []
+    for arm in arm_rows:
+        cost = (
+            "unknown" if arm.cpu_seconds is None else f"{'≤ ' * arm.at_most}{arm.cpu_seconds:.2f}"
+        )
+        counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
+        rows.append((arm.name, *counts, cost, arm.why))
+    return Table(("arm", *numbers, "why"), rows, right=numbers)
+
+
+def claims(planned: Planned) -> Iterator[Part]:
+    """Tell, for each claim, its units and those of its controls, the half-width to expect, and what
+    decides it; then the estimates in words, and the curves."""
+    for i, c in enumerate(planned.claims, 1):
+        every = ", ".join(
+            f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
+        )
+        yield f"{i}. {c.text}"
+        yield f"  units {every}; {outlined(c)}"
+        if c.reads:
+            yield f"  reads {', '.join(c.reads)}"
+    for e in (e for e in planned.estimates if e.reads or e.over):
+        crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
+        yield f"– {e.text}"
+        curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
+        yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
+    if planned.claims and planned.spread_from:
+        yield (
+            f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
+            "claim is judged; gates apart."
+        )
+
+
+def outlined(c: Prospect) -> str:
+    """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
+    if c.half_width is None and c.fewest is None:
+        return f"half-width unknown: {c.why or 'nothing is measured yet'}"
+    spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
+    need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
+    sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
+    return (
+        f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
+        f"{c.expected}{powered(c.power)}; {need}"
+    ) + (f"; {c.warning}" if c.warning else "")
+
+
+def powered(power: float | None) -> str:
+    """Say in which share of such experiments a claim is decided, and whether that is too seldom; ""
+    where nothing is known."""
+    if power is None:
+        return ""
+    words = f", decided in {power:.0%} of such experiments, controls included"
+    return words if power >= CHANCE else f"{words}: underpowered as planned"
+
+
+def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
+    """Say how long a command takes, and where that is known from."""
+    if clock is None or cpu is None:
+        return f"{planned.stated_cost}, by its header" if planned.stated_cost else "an unknown time"
+    return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {planned.times_from})"
+
+
+def needed(disk: int | None, planned: Planned) -> str:
+    """Say how much memory and disk it takes, in a sentence."""
+    memory = (
+        f"{planned.memory_bytes / 1e9:.1f} GB a process"
+        if planned.memory_bytes
+        else "an unknown amount"
+    )
+    place = "an unknown amount" if disk is None else megabytes(disk)
+    return f"Memory {memory}; {place} of disk, {megabytes(planned.free_bytes)} free."
+
+
+def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
+    """Tell what every experiment would take, and all of them as one command."""
+    numbers = ("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend")
+    rows = []
+    for e in plans.experiments:
+        work = "unknown" if e.work_cpu_seconds is None else spanned(e.work_cpu_seconds)
+        counts = (e.cached + e.missing, e.cached, f"{e.stored_cpu_seconds:.0f}", e.missing)
+        last = (work, e.times_from) if e.missing else ("–", "")
+        rows.append((e.experiment, *map(str, counts), *last))
+    yield Table(("experiment", *numbers, "from"), rows, right=numbers)
+    yield ""
+    for name, why in plans.unknown.items():
+        yield f"{name} is not counted: {why}"
+    untold = [e.experiment for e in plans.experiments if e.work_cpu_seconds is None]
+    if untold:
+        yield f"Nothing tells how long these take: {', '.join(untold)}."
+    clock, cpu = plans.told.command_seconds, plans.told.command_cpu_seconds
+    if clock is not None and cpu is not None:
+        yield (
+            f"{'The others' if untold else 'All of them'} on {plans.workers} workers: "
+            f"{lasting(clock)}, {spanned(cpu)} CPU-seconds; {megabytes(plans.total.disk_bytes)} of "
+            "disk, shared artefacts once."
+        )
+    yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
+    preset = "" if plans.preset == "default" else f" --preset {plans.preset}"
+    yield Line(f"Next: assay run catalogue{preset}{place}{without_torch()}")
+
+
+def without_torch() -> str:
+    """Say, after a command that trains, what it needs and is not installed; "" where torch is."""
+    return f" ({lacks})" if (lacks := extras.missing("torch")) else ""
+
+
+def spanned(r: Range) -> str:
+    """Write a range as "10 to 40", or one number where both ends print the same."""
+    low, high = (
+        f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+        for x in (r.low, r.high)
+    )
+    return low if low == high else f"{low} to {high}"
+
+
+def counted(r: Range | None) -> str:
+    """Write a range of seeds; beyond what anybody needs there are no more figures."""
+    if r is None:
+        return "an unknown number of seeds"
+    if r.low > MOST:
+        return f"more than {MOST:,} seeds, more than anybody needs"
+    high = f"more than {MOST:,}" if r.high > MOST else f"{r.high:,.0f}"
+    return f"{r.low:,.0f} seeds" if r.known else f"{r.low:,.0f} to {high} seeds"
+
+
+def number(x: float | None) -> str:
+    """Write an amount in three digits; a dash where there is none."""
+    return "–" if x is None else "below 1e-6" if x < 1e-6 else f"{x:.3g}"
+
+
+def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
+    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+    its experiment, where it was composed already. Raises: ExperimentError."""
+    text = read(path)
+    lacks = missing.essential(text)
+    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
+    if text.study.model and not lacks:
+        assumed = missing.of_models(text, known or composed(text))
+    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
+    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
+    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+
+
+def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
+    """What a seed costs, with all arms, whatever is claimed."""
+    try:
+        experiment = replace(known or composed(text.bare), name="study")
+        seeds = missing.seeds(text)
+        plan = lab.plan(experiment, override(experiment))
+    except AssayError as e:
+        return f"unknown: {e}"
+    if plan.cpu_seconds is None:
+        return "unknown: no record tells what these runs take"
+    return (
+        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
+        "in all"
+    )
