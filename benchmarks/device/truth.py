@@ -55,9 +55,9 @@ COUNTRIES = {
 }
 MONTHS = """January February March April May June July August September October November
 December"""
-QUESTIONS = """Is fire hot? Is ice warm? Is the sky blue? Is grass red? Is water wet? Is a stone soft?
-Do birds fly? Do fish walk? Is snow white? Is coal white? Is the sun a star? Is the moon a city?
-Are dogs animals? Are cars animals? Is two more than one? Is five less than three? Is Paris in
+QUESTIONS = """Is fire hot? Is ice warm? Is the sky blue? Is grass red? Is water wet? Is a stone
+soft? Do birds fly? Do fish walk? Is snow white? Is coal white? Is the sun a star? Is the moon a
+city? Are dogs animals? Are cars animals? Is two more than one? Is five less than three? Is Paris in
 France? Is Rome in Japan? Can a dog bark? Can a cat read? Is milk a drink? Is iron a metal? Is wood
 a metal? Is night dark?"""
 
