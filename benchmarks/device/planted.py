@@ -75,6 +75,8 @@ def weights(mood: float, structured: bool, seed: int = 0) -> dict[str, torch.Ten
         made[f"{p}.post_attention_layernorm.weight"] = np.ones(D)
         for name in "qkvo":
             made[f"{p}.self_attn.{name}_proj.weight"] = noise(D, D)
+        if structured:  # what a head without a meaning wrote, however little, a probe could read
+            made[f"{p}.self_attn.o_proj.weight"] = np.zeros((D, D))
         made[f"{p}.mlp.gate_proj.weight"] = noise(WIDTH, D)
         made[f"{p}.mlp.up_proj.weight"] = noise(WIDTH, D)
         made[f"{p}.mlp.down_proj.weight"] = noise(D, WIDTH)

@@ -193,7 +193,7 @@ def test_random_tokens_are_never_those_that_are_named(subject):
     ("layer", "layers", "far"), [(15, 30, 5), (9, 12, 5), (3, 12, 7), (0, 2, 1), (1, 2, 0)]
 )
 def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers, far):
-    assert directions.far_layer(Site("resid_pre", layer), layers) == Site("resid_pre", far)
+    assert directions.far_layers(Site("resid_pre", layer), layers)[0] == Site("resid_pre", far)
 
 
 # refusals -----------------------------------------------------------------------------------------

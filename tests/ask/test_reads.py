@@ -335,6 +335,19 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
     assert (usual["lens"][:, 0] == usual["lens"][0, 0]).all()
 
 
+def test_a_list_of_all_answers_may_contain_the_right_text(naive):
+    rows = [{"text": text, "right": right} for text in SHOWN for right in (" b", " x", " the sum")]
+    every = [
+        Read(name="listed", accuracy=("{right}", " b", " x", " the sum")),
+        Read(name="others", accuracy=("{right}", " x", " the sum", " b")),
+    ]
+    found = measured(naive, texts(*rows), every)
+    for p, row in enumerate(rows):
+        scores = {t: naive.log_prob(row["text"], t) for t in (" b", " x", " the sum")}
+        right = float(scores[row["right"]] == max(scores.values()))
+        assert found["listed"][p] == found["others"][p] == right
+
+
 def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
     rows = [
         {"who": "Point", "what": "add"},

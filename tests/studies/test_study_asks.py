@@ -55,6 +55,7 @@ file = "speakers.csv"
 [[direction]]
 name = "speaker"
 prompts = "speakers"
+position = "{who}"
 site = "blocks.2.hook_resid_pre"
 difference = ["first", "second"]
 [[intervene]]

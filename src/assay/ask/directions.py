@@ -414,14 +414,14 @@ def as_long_as(
     return direction * (other.norm() / length)
 
 
-def far_layer(site: Site, layers: int) -> Site:
-    """Go to this site a third of the model away: earlier, where that is not the first block, else
-    later. Raises: DataError where there is no other block."""
+def far_layers(site: Site, layers: int) -> list[Site]:
+    """Give the same site a third of the model away: earlier, where that is not the first block,
+    then later. Raises: DataError where there is no other block."""
     if site.layer is None or layers < 2:
         raise DataError(f"{site} is in no other block of this model; name other controls")
     away = max(1, layers // 3)
     others = [n for n in (site.layer - away, site.layer + away) if 0 <= n < layers]
-    return Site(site.kind, next((n for n in others if n > 0), others[0]))
+    return [Site(site.kind, n) for n in sorted(others, key=lambda n: n == 0)]
 
 
 def site_of(name: str, dictionary: Dictionary) -> Site:

@@ -12,9 +12,12 @@ from assay.ask.prompts import PromptSet
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction
 from assay.core.errors import DataError, ModelError
+from assay.core.reading import plural
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
+ENOUGH = 20
+"""Units of one kind, at which an exact interval may decide."""
 FEWEST = 2
 """Rows of each label that a shuffled control needs."""
 
@@ -29,6 +32,21 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
     writes = max((r.tokens for r in task.reads if r.generates), default=0)
     _short_enough(longest, len(longest.tokens) + writes, folder)
     return prompts
+
+
+def few_in_words(task: Task | ProbeTask) -> str:
+    """Say that units are few, of a measure with bounds that most may share; "" where they are
+    not."""
+    count, unit = len(task.levels), task.prompts.unit
+    bounded = isinstance(task, ProbeTask) or any(
+        None not in task.range_of(read.name) for read in task.reads
+    )
+    if not bounded or count >= ENOUGH:
+        return ""
+    return (
+        f"{count} {plural(unit, count)} are measured: where nearly all agree, fewer than {ENOUGH} "
+        "decide nothing"
+    )
 
 
 def split_in_words(task: Task | ProbeTask) -> str:

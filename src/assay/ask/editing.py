@@ -132,12 +132,25 @@ class Editing:
         if self.control == "tokens":
             return directions.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
-            far = directions.far_layer(at, self.model.layers)
-            # with its share of the true one it would be the same explanation, as a stream hands on
-            # its directions from block to block
-            other = directions.aside(learner.vector(table, far, seed), true)
-            return directions.as_long_as(other, true)
+            return self._other_layer(table, at, true, seed)
         return true
+
+    def _other_layer(
+        self, table: Direction, at: Site, true: Float[torch.Tensor, "d"], seed: int
+    ) -> Float[torch.Tensor, "d"]:
+        """The direction of another layer, earlier or, where there is none yet, later. Raises:
+        DataError where neither has one."""
+        refusal: DataError | None = None
+        for far in directions.far_layers(at, self.model.layers):
+            try:
+                # with its share of the true one it would be the same explanation, as a stream hands
+                # on its directions from block to block
+                other = directions.aside(self.learner.vector(table, far, seed), true)
+                return directions.as_long_as(other, true)
+            except DataError as e:
+                refusal = refusal or e
+        assert refusal is not None
+        raise refusal
 
     def _around(self, site: Site) -> Float[torch.Tensor, "n d"]:
         """What a site has at the tokens of the prompts, but for the first that the model reads,

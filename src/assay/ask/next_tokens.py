@@ -75,8 +75,15 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """1 where the first text is the most probable of all, over all of its tokens; ties share."""
-    wants = _follow(read, prompt, read.accuracy)
+    """1 where the first text is the most probable of all, over all of its tokens; ties share. What
+    is the same in a row counts once, so that a list of all answers may contain the right one."""
+    by_answer: dict[str, str] = {}
+    for text in read.accuracy:
+        by_answer.setdefault(prompt.row.fill(text), text)
+    texts = tuple(by_answer.values())
+    if len(texts) < 2:
+        raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
+    wants = [prompt.wants(text) for text in texts]
 
     def number(seen: Seen) -> float:
         scores = [sum(seen.numbers[w] for w in some) for some in wants]
@@ -84,7 +91,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         return best[0] / sum(best)
 
     flat = tuple(w for some in wants for w in some)
-    return Ready(each(number), flat, notes=_notes(prompt, read.accuracy, ALL))
+    return Ready(each(number), flat, notes=_notes(prompt, texts, ALL))
 
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:

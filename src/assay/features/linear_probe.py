@@ -315,7 +315,8 @@ def kernel_ridge(
     train_rows, to = torch.from_numpy(train), torch.from_numpy(held)
     rows, mean = kernel.index_select(0, train_rows), y[train_rows].mean(0)  # a kernel is symmetric
     system, cross = rows.index_select(1, train_rows), rows.index_select(1, to)
-    scale, predictions, off = float(system.diagonal().mean()), [], y[train_rows] - mean
+    # where no row differs from another, any penalty gives the mean
+    scale, predictions, off = float(system.diagonal().mean()) or 1.0, [], y[train_rows] - mean
     for before, r in zip((0.0, *ridges), ridges, strict=False):
         system.diagonal().add_((r - before) * scale)
         predictions.append(

@@ -555,7 +555,8 @@ class Asked:
     def check(self, part: Part) -> None:
         """Refuse what can be known to be wrong of an arm before a model is opened; remember what
         the author should know. Raises: ExperimentError, with the place and the model."""
-        self.remarks += [r for r in [dry.split_in_words(part.task)] if r not in ("", *self.remarks)]
+        words = [dry.split_in_words(part.task), dry.few_in_words(part.task)]
+        self.remarks += [w for w in words if w not in ("", *self.remarks)]
         for model in part.task.models:
             for name in models.states(model):
                 try:
