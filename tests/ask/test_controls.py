@@ -359,6 +359,7 @@ def test_another_feature_is_on_and_changes_as_much(folder, dictionary):
 
 @pytest.mark.parametrize("control", ["random", "shuffled", "layer"])
 def test_a_directions_stand_in_is_as_long_and_another(folder, control):
+    """But a difference of shuffled labels, which is as long as learning it makes it."""
     d = direction(difference=("A", "B"), label="letter", position="{letter}", prompts="learnt")
     rows = rows_of(
         *({"letter": "AB"[i % 2], "n": str(i)} for i in range(12)),
@@ -380,7 +381,10 @@ def test_a_directions_stand_in_is_as_long_and_another(folder, control):
             Editing(model, prompts, intervention(add="d"), c, (d,), learner)._vector(d, site, seed)
             for c in ("", control)
         )
-        assert float(other.norm()) == pytest.approx(float(true.norm()), rel=1e-5)
+        if control == "shuffled":  # here letters tell prompts apart, and n hardly does
+            assert 0 < float(other.norm()) < float(true.norm()) / 2
+        else:
+            assert float(other.norm()) == pytest.approx(float(true.norm()), rel=1e-5)
         assert abs(float(other @ true / true.norm() ** 2)) < (
             0.5 if control == "shuffled" else 1e-4
         )

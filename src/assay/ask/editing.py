@@ -128,7 +128,10 @@ class Editing:
             around = self._around(site) if around is None else around
             return directions.random_like(true, around, seed)
         if self.control == "shuffled":
-            return directions.as_long_as(learner.shuffled(table, at, seed), true)
+            # of the length that learning it gives, as the true one has: stretched, it would be the
+            # true one's opposite or itself wherever prompts differ in nothing else
+            shuffled = learner.shuffled(table, at, seed)
+            return shuffled if table.difference else directions.as_long_as(shuffled, true)
         if self.control == "tokens":
             return directions.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
