@@ -107,12 +107,12 @@ class Part:
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
-        told: dict[str, Any] = {
+        about: dict[str, Any] = {
             **self.task.words,
             "models": [list(models.states(m)) for m in self.task.models],
             "prompts": [p.table.name for p in self.task.sets],
         }
-        words = json.dumps(told, sort_keys=True, ensure_ascii=False)
+        words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
@@ -190,9 +190,9 @@ class Asked:
             raise text.error(("intervene", 0), what)
         self.first = next(iter(self.prompts.values()))
         with text.located("read", 0):
-            taken = {name: i.name for i in study.intervene for name in i.sweep}
-            taken |= {p.unit: p.table.name for p in self.prompts.values()}
-            reads.check_sweeps(study.read, taken | dict.fromkeys(("run", "seed"), "each run"))
+            taken_names = {name: i.name for i in study.intervene for name in i.sweep}
+            taken_names |= {p.unit: p.table.name for p in self.prompts.values()}
+            reads.check_sweeps(study.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
         for m, model in enumerate(self.models):
             if study.read:
                 self._ask(m, model)
@@ -214,8 +214,8 @@ class Asked:
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
-            mine = dataclasses.replace(task, control=control.name)
-            parts.append(Part(f"{name}/{control.name}", mine, control, name))
+            changed = dataclasses.replace(task, control=control.name)
+            parts.append(Part(f"{name}/{control.name}", changed, control, name))
         if not self.parts:
             plain = msgspec.structs.replace(table, sweep={})
             parts.insert(0, Part("main", ProbeTask(model, plain, source, task.test, MAJORITY)))
@@ -256,8 +256,8 @@ class Asked:
         """The model of which this one is known to be a change: what it was trained from, or the
         first of its states."""
         if model.name in self.trains:
-            of = self.trains[model.name].of
-            return next(m for m in self.models if of in (m.name, m.label))
+            origin = self.trains[model.name].of
+            return next(m for m in self.models if origin in (m.name, m.label))
         return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
 
     def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
@@ -426,15 +426,15 @@ class Asked:
     def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
         """The near controls of an arm, for a claim that reads these measures: those that could come
         out otherwise."""
-        asked = [r for r in self.text.study.read if r.name in measured]
+        reads_named = [r for r in self.text.study.read if r.name in measured]
         return tuple(
             p
             for p in self.parts
             if p.of == arm
             and (
                 p.task.stands_in != "unrelated"
-                or not asked
-                or any(untouched.varies(r, p.task.prompts) for r in asked)
+                or not reads_named
+                or any(untouched.varies(r, p.task.prompts) for r in reads_named)
             )
         )
 
@@ -505,7 +505,7 @@ class Asked:
                 _save(path, measured, coords)
 
             names = [models.states(m) for m in part.task.models]
-            hashes = [[self._hash(n) for n in own] for own in names]
+            hashes = [[self._hash(n) for n in group] for group in names]
             read = self.inputs(runs.specs[0])
             files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
             path = bench.artefact(part.readings(runs, hashes, files), build)
@@ -599,21 +599,21 @@ class Asked:
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
-        told = json.loads(spec.asked)
-        names = list(dict.fromkeys(itertools.chain.from_iterable(told["models"])))
+        about = json.loads(spec.asked)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
-        digests |= {f"prompts {n}": self.prompts[n].digest for n in told["prompts"]}
-        for read in told.get("reads", ()):
+        digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
+        for read in about.get("reads", ()):
             if name := (read.get("feature") or [""])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
-                    of = dictionaries.source(name, self.folder, ROOT.get())
-                digests[f"dictionary {name}"] = of.sha256
-        read_by = {d["feature"][0] for d in told.get("directions", ()) if "feature" in d}
-        if clamp := (told.get("intervention") or {}).get("clamp"):
+                    stored = dictionaries.source(name, self.folder, ROOT.get())
+                digests[f"dictionary {name}"] = stored.sha256
+        read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
+        if clamp := (about.get("intervention") or {}).get("clamp"):
             read_by.add(clamp[0])
         digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
-        if table := told.get("probe"):
+        if table := about.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
                 read = probes.dictionaries([probe], self.folder)
@@ -624,14 +624,14 @@ class Asked:
     def _dictionaries(self) -> Mapping[str, str]:
         """The contents of the dictionaries whose features are directions or clamped, by name."""
         contents: dict[str, str] = {}
-        for table, i, of in (
+        for table, i, feature in (
             *(("direction", i, d.feature) for i, d in enumerate(self.text.study.direction)),
             *(("intervene", i, t.clamp) for i, t in enumerate(self.text.study.intervene)),
         ):
-            if of is not None:
+            if feature is not None:
                 with self.text.located(table, i):
-                    source = dictionaries.source(of[0], self.folder, ROOT.get())
-                contents[of[0]] = source.sha256
+                    source = dictionaries.source(feature[0], self.folder, ROOT.get())
+                contents[feature[0]] = source.sha256
         return contents
 
     def _hash(self, name: str) -> str:
@@ -656,7 +656,7 @@ class Asked:
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
         where the model is not here."""
-        task, each = part.task, 0.0
+        task, total = part.task, 0.0
         for model in task.models:
             states = models.states(model)
             try:
@@ -668,34 +668,34 @@ class Asked:
             reading = _engine(task).seconds(task, size, runs)
             if not part.of and (table := self.trains.get(states[0])):
                 reading += 3 * measuring.PASS * table.steps * table.batch * table.context * whole
-            each += len(states) * (LOADING / 4 + drawing + reading) / runs
-        return each
+            total += len(states) * (LOADING / 4 + drawing + reading) / runs
+        return total
 
     def cost(self, runs: Runs[Any]) -> Cost:
         """What runs need beside their measures: room for the models that the study trains."""
-        names = {n for own in json.loads(runs.specs[0].asked)["models"] for n in own}
-        here = [self._folder(n) for n in names if n in self.trains]
-        return Cost(bytes=sum(p.stat().st_size for name in here for p in find(name).weights))
+        names = {n for states in json.loads(runs.specs[0].asked)["models"] for n in states}
+        folders = [self._folder(n) for n in names if n in self.trains]
+        return Cost(bytes=sum(p.stat().st_size for name in folders for p in find(name).weights))
 
     def scope(self, arms: Sequence[str]) -> str:
         """For which models, prompts and sites verdicts speak that read these arms."""
-        own = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
-        tables = dict.fromkeys(m for p in own for m in reversed(p.task.models))
+        parts = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
+        tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
         phrases = [" and ".join(_called(m) for m in tables)]
-        shown = {}
-        for part in own:
+        in_words = {}
+        for part in parts:
             table = part.task.prompts.table
-            shown[table.name] = f"{len(part.task.rows)} prompts" + (
+            in_words[table.name] = f"{len(part.task.rows)} prompts" + (
                 f" of {table.file}" if table.file else ""
             )
-        phrases.append(" and ".join(shown.values()))
-        for intervention in (p.task.intervention for p in own if p.task.intervention):
+        phrases.append(" and ".join(in_words.values()))
+        for intervention in (p.task.intervention for p in parts if p.task.intervention):
             name = intervention.add or intervention.project_out
-            named = [d.site for d in self.text.study.direction if d.name == name]
-            site = intervention.site or intervention.heads or next(iter(named), "")
+            sites = [d.site for d in self.text.study.direction if d.name == name]
+            site = intervention.site or intervention.heads or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
             phrases += [f"changed at {', '.join(places)}"] if any(places) else []
-        phrases += [f"read at {r.site}" for p in own for r in p.task.reads if r.site]
+        phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
         return ", ".join(dict.fromkeys(phrases))
 
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
