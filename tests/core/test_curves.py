@@ -259,6 +259,4 @@ def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_d
 
 
 def test_the_old_name_still_says_the_same():
-    from assay.core.findings import Estimated as Old
-
-    assert assay.Finding is assay.Estimate is Estimate and Old is Estimated
+    assert assay.Finding is assay.Estimate is Estimate

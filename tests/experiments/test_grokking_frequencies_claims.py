@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from assay.core import findings, judging
+from assay.core import estimates, judging
 from assay.core.claims import Claim, Finding
 from assay.core.estimates import estimate
 from assay.core.judging import judge
@@ -300,7 +300,7 @@ CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 def few_draws(monkeypatch):
     """What is planted lies far from the thresholds, and a draw of pairs is dear."""
     monkeypatch.setattr(judging, "DRAWS", 500)
-    monkeypatch.setattr(findings, "interval", partial(findings.interval, draws=500))
+    monkeypatch.setattr(estimates, "interval", partial(estimates.interval, draws=500))
 
 
 @pytest.fixture(scope="module")

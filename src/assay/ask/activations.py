@@ -77,9 +77,13 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
             '"blocks.0.hook_resid_pre", say'
         )
     site = Site.parse(read.site or table.site)
-    width, own = (prompt.folder.width(s) for s in (site, Site.parse(table.site or read.site)))
-    if width != own:
-        raise DataError(f"{read.name}: {table.name!r} is {own} numbers, {site} has {width}")
+    width, direction_width = (
+        prompt.folder.width(s) for s in (site, Site.parse(table.site or read.site))
+    )
+    if width != direction_width:
+        raise DataError(
+            f"{read.name}: {table.name!r} is {direction_width} numbers, {site} has {width}"
+        )
 
     def number(seen: Seen) -> float:
         vector = context.vector(table, site, seen.seed).flatten().double()

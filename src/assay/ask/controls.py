@@ -35,11 +35,11 @@ def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[C
     """The near controls of an intervention: all that its kind has, or those that it names; of one
     that sweeps its kind those that every point has. Raises: DataError for a name that is none of
     them."""
-    each = [
+    by_point = [
         _of_point(interventions.swept(table, point), tables)
         for point in interventions.points(table)
     ]
-    known = [c for c in each[0] if all(c in other for other in each)]
+    known = [c for c in by_point[0] if all(c in other for other in by_point)]
     return chosen(table.name, known, table.controls)
 
 

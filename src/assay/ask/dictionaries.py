@@ -28,12 +28,12 @@ def source(name: str, folder: Path, root: Path) -> Source:
 
 def opened(name: str, folder: Path, root: Path) -> Dictionary:
     """Open the dictionary of a name; the last few stay open. Raises: DataError."""
-    of = source(name, folder, root)
-    if of.sha256 not in _opened:
+    stored = source(name, folder, root)
+    if stored.sha256 not in _opened:
         while len(_opened) >= KEPT:
             _opened.pop(next(iter(_opened)))
-        _opened[of.sha256] = of.dictionary
-    return _opened[of.sha256]
+        _opened[stored.sha256] = stored.dictionary
+    return _opened[stored.sha256]
 
 
 def latent(dictionary: Dictionary, name: str, number: int) -> tuple[Dictionary, int]:
@@ -43,15 +43,15 @@ def latent(dictionary: Dictionary, name: str, number: int) -> tuple[Dictionary, 
         raise DataError(f"{name} has latents 0 to {dictionary.width - 1:,}, got {number:,}")
     if type(dictionary.nonlinearity) not in (ReLU, JumpReLU, Identity):
         return dictionary, number
-    one = slice(number, number + 1)
-    alone = replace(
+    column = slice(number, number + 1)
+    single = replace(
         dictionary,
-        W_enc=dictionary.W_enc[:, :, one],
-        b_enc=dictionary.b_enc[:, one],
-        W_dec=dictionary.W_dec[:, one],
+        W_enc=dictionary.W_enc[:, :, column],
+        b_enc=dictionary.b_enc[:, column],
+        W_dec=dictionary.W_dec[:, column],
         own={
-            key: value[:, one] if value.shape[1:] == (dictionary.width,) else value
+            key: value[:, column] if value.shape[1:] == (dictionary.width,) else value
             for key, value in dictionary.own.items()
         },
     )
-    return alone, 0
+    return single, 0

@@ -105,11 +105,12 @@ def _site(site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
 
 def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) -> None:
     way = directions.way_of(table)
-    at = Site.parse(table.site) if table.site else site
-    folder.check(at)
-    if folder.width(at) != folder.width(site):
+    place = Site.parse(table.site) if table.site else site
+    folder.check(place)
+    if folder.width(place) != folder.width(site):
         raise DataError(
-            f"direction {table.name!r} has {folder.width(at)} numbers, {site} {folder.width(site)}"
+            f"direction {table.name!r} has {folder.width(place)} numbers, "
+            f"{site} {folder.width(site)}"
         )
     if way not in directions.LEARNED:
         return

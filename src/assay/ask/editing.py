@@ -55,38 +55,38 @@ class Editing:
         ModelError."""
         self._see_all(variants)
         edited = [self._of(seed, point) for seed, point in variants]
-        return [[of[p] for of in edited] for p in range(len(self.prompts))]
+        return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
-        at = interventions.swept(self.table, point)
-        way = interventions.way_of(at)
+        table = interventions.swept(self.table, point)
+        way = interventions.way_of(table)
         for p in self.prompts:
-            interventions.positions_of(at, p)  # what no prompt has is refused before any pass
-        direction = interventions.direction_of(at, self.tables)
+            interventions.positions_of(table, p)  # what no prompt has is refused before any pass
+        direction = interventions.direction_of(table, self.tables)
         if direction is not None:
             direction = interventions.filled(direction, point)
-            places = self._places_of_direction(at, direction)
+            places = self._places_of_direction(table, direction)
             vector = self._vector(direction, places[0][0], seed)
             for site, _ in places:
                 if (width := self.model.folder.shape(site)) != tuple(vector.shape):
                     raise DataError(
-                        f"{at.name!r}: the direction {direction.name!r} has {len(vector)} numbers, "
-                        f"{site} has {' × '.join(map(str, width))} for each token"
+                        f"{table.name!r}: the direction {direction.name!r} has {len(vector)} "
+                        f"numbers, {site} has {' × '.join(map(str, width))} for each token"
                     )
-            return [interventions.edits_of(at, p, places, vector=vector) for p in self.prompts]
+            return [interventions.edits_of(table, p, places, vector=vector) for p in self.prompts]
         if way == "clamp":
-            site = self._site_of_feature(at)
-            put = self._feature(at, site, seed)
+            site = self._site_of_feature(table)
+            put = self._feature(table, site, seed)
             places = [(site, None)]
-            return [interventions.edits_of(at, p, places, feature=put) for p in self.prompts]
-        places = self._places(at, seed)
+            return [interventions.edits_of(table, p, places, feature=put) for p in self.prompts]
+        places = self._places(table, seed)
         sites = [site for site, _ in places]
-        shift = self._shift(at, sites[0], seed) if self.control == "token" else 0
-        if at.ablate == "zero":
-            return [interventions.edits_of(at, p, places, shift=shift) for p in self.prompts]
-        put_there = self._put(at, sites, seed, shift=shift)
+        shift = self._shift(table, sites[0], seed) if self.control == "token" else 0
+        if table.ablate == "zero":
+            return [interventions.edits_of(table, p, places, shift=shift) for p in self.prompts]
+        put_there = self._put(table, sites, seed, shift=shift)
         return [
-            interventions.edits_of(at, p, places, rows=rows, shift=shift)
+            interventions.edits_of(table, p, places, rows=rows, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)
         ]
 
@@ -118,38 +118,38 @@ class Editing:
     def _vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
         """The direction of a seed, or what stands in its place in a control, as long."""
         learner = self.learner
-        at = learner.site(table, site)
-        true = learner.vector(table, at, seed)
+        learned_at = learner.site(table, site)
+        true = learner.vector(table, learned_at, seed)
         if self.control == "random" and table.feature:
-            live = self._live(table.feature[0], at)
+            live = self._live(table.feature[0], learned_at)
             return directions.as_long_as(learner.feature(table, live, seed), true)
         if self.control == "random":
-            around = learner.spread(table, at)
+            around = learner.spread(table, learned_at)
             around = self._around(site) if around is None else around
             return directions.random_like(true, around, seed)
         if self.control == "shuffled":
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
-            shuffled = learner.shuffled(table, at, seed)
+            shuffled = learner.shuffled(table, learned_at, seed)
             return shuffled if table.difference else directions.as_long_as(shuffled, true)
         if self.control == "tokens":
             return directions.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
-            return self._other_layer(table, at, true, seed)
+            return self._other_layer(table, learned_at, true, seed)
         return true
 
     def _other_layer(
-        self, table: Direction, at: Site, true: Float[torch.Tensor, "d"], seed: int
+        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "d"], seed: int
     ) -> Float[torch.Tensor, "d"]:
         """The direction of another layer, earlier or, where there is none yet, later. Raises:
         DataError where neither has one."""
         refusal: DataError | None = None
-        for far in directions.far_layers(at, self.model.layers):
+        for far in directions.far_layers(learned_at, self.model.layers):
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                other = directions.aside(self.learner.vector(table, far, seed), true)
-                return directions.as_long_as(other, true)
+                elsewhere = directions.aside(self.learner.vector(table, far, seed), true)
+                return directions.as_long_as(elsewhere, true)
             except DataError as e:
                 refusal = refusal or e
         assert refusal is not None
@@ -184,17 +184,17 @@ class Editing:
         assert table.clamp is not None
         (name, latent), value = table.clamp, table.value
         dictionary = self.learner.dictionary(name).to(self.model.device)
-        alone, k = dictionaries.latent(dictionary, name, latent)
-        along, factor = latent, 1.0
+        single, k = dictionaries.latent(dictionary, name, latent)
+        row, factor = latent, 1.0
         if self.control == "random":
-            along = directions.another(dictionary, latent, self._live(name, site), seed)
-            own, other = effects.directions(dictionary, [latent, along]).norm(dim=1).tolist()
-            factor = own / other
+            row = directions.another(dictionary, latent, self._live(name, site), seed)
+            length, other = effects.directions(dictionary, [latent, row]).norm(dim=1).tolist()
+            factor = length / other
 
         def put(x: torch.Tensor) -> torch.Tensor:
             flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
-            change = factor * (value - alone.encode(flat)[0][:, k])
-            added = effects.added(dictionary, [along], change[:, None], flat)
+            change = factor * (value - single.encode(flat)[0][:, k])
+            added = effects.added(dictionary, [row], change[:, None], flat)
             return x + added.reshape(x.shape).to(x)
 
         return put
@@ -235,50 +235,54 @@ class Editing:
         """Draw for the heads of each block as many others of the block: among those half in which
         the same change changes most what the head writes, so that heads that write nothing are no
         excuse. Where a block has too few, the next blocks' follow."""
-        named = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
-        drawn: set[tuple[int, int]] = set()
+        excluded = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
+        replacements: set[tuple[int, int]] = set()
         for site, heads in places:
             assert site.layer is not None and heads is not None
             near = sorted(range(self.model.layers), key=partial(_apart, site.layer))
-            wanted = len(heads)
-            while wanted and near:
+            missing = len(heads)
+            while missing and near:
                 layer = near.pop(0)
                 written = Site("result", layer)  # what heads add to the stream; else what they read
                 if "result" not in self.model.folder.architecture.sites:
                     written = Site("z", layer)
                 sizes = self._sizes(table, written, seed)
-                others = [
+                candidates = [
                     head
                     for head in sizes.argsort(descending=True).tolist()
-                    if (layer, head) not in named | drawn
+                    if (layer, head) not in excluded | replacements
                 ]
-                pool = [(layer, head) for head in others[: max(wanted, -(-len(others) // 2))]]
+                pool = [
+                    (layer, head) for head in candidates[: max(missing, -(-len(candidates) // 2))]
+                ]
                 order = rng.permutation(np.array([seed]), "ask.heads", layer, len(pool))[0]
-                chosen = [pool[i] for i in order[:wanted]] if pool else []
-                drawn |= {*chosen}
-                wanted -= len(chosen)
-            if wanted:
+                chosen = [pool[i] for i in order[:missing]] if pool else []
+                replacements |= {*chosen}
+                missing -= len(chosen)
+            if missing:
                 raise DataError(
                     f"{table.name!r}: the model has not as many other heads as there are named "
                     "ones; name fewer heads, or other controls"
                 )
         by_layer: dict[int, list[int]] = {}
-        for layer, head in sorted(drawn):
+        for layer, head in sorted(replacements):
             by_layer.setdefault(layer, []).append(head)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
-    def _elsewhere(self, table: Intervention, site: Site, named: Sequence[Site], seed: int) -> Site:
+    def _elsewhere(
+        self, table: Intervention, site: Site, changed: Sequence[Site], seed: int
+    ) -> Site:
         """Go to this site a third of the model away, earlier or later: where the change is larger
         beside the stream, so that a dead place is no excuse. Raises: DataError where there is
         none."""
         layers = self.model.layers
         if site.layer is None:
             raise DataError(f"{site} is in no other block; name other controls")
-        away, own = max(1, layers // 3), site.layer
-        taken = {s.layer for s in named if s.kind == site.kind}
-        free = [n for n in range(layers) if n not in taken]
+        step, start = max(1, layers // 3), site.layer
+        occupied = {s.layer for s in changed if s.kind == site.kind}
+        free = [n for n in range(layers) if n not in occupied]
         sides = ([n for n in free if n < site.layer], [n for n in free if n > site.layer])
-        near = [min(side, key=lambda n: abs(_apart(own, n) - away)) for side in sides if side]
+        near = [min(side, key=lambda n: abs(_apart(start, n) - step)) for side in sides if side]
         if not near:
             raise DataError(f"{site} is in no other block that is free; name other controls")
         sizes = {}
@@ -295,17 +299,17 @@ class Editing:
         that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
         has room."""
         some = self.prompts[:SIZED]
-        here = [p.at(table.position) for p in self.prompts]
-        least = max(max(1, p.opening) - t for p, t in zip(self.prompts, here, strict=True))
-        most = min(len(p.tokens) - 1 - t for p, t in zip(self.prompts, here, strict=True))
+        positions = [p.at(table.position) for p in self.prompts]
+        least = max(max(1, p.opening) - t for p, t in zip(self.prompts, positions, strict=True))
+        most = min(len(p.tokens) - 1 - t for p, t in zip(self.prompts, positions, strict=True))
         sizes: dict[int, float] = {}
         for shift in sorted((n for n in range(least, most + 1) if n), key=lambda n: (abs(n), n)):
             new = self._put(table, [site], seed, some, shift) if table.ablate != "zero" else None
             shares = []
-            for i, (t, acts) in enumerate(zip(here, self._seen(some, [site]), strict=False)):
+            for i, (t, acts) in enumerate(zip(positions, self._seen(some, [site]), strict=False)):
                 old = acts[site][t + shift].float()
-                there = 0 * old if new is None else new[i][site][t + shift].float()
-                shares.append(float((there - old).norm() / old.norm().clamp_min(1e-30)))
+                value = 0 * old if new is None else new[i][site][t + shift].float()
+                shares.append(float((value - old).norm() / old.norm().clamp_min(1e-30)))
             sizes[shift] = round(sum(shares), 4)
         if not sizes:
             raise DataError(
@@ -349,15 +353,15 @@ class Editing:
             return self._means(table, sites, some, shift)
         place: Place = table.position
         if table.patch == "corrupted" and self.control != "unrelated":
-            others = [corrupted(self.learner.measured, p) for p in some]
-            for p, other in zip(some, others, strict=True):
+            partners = [corrupted(self.learner.measured, p) for p in some]
+            for p, other in zip(some, partners, strict=True):
                 _check_pair(p, other, place)
         else:
-            others = self._partners(some, place, seed)
-        acts = self._seen(others, sites)
+            partners = self._partners(some, place, seed)
+        acts = self._seen(partners, sites)
         return [
-            {site: _aligned(site, of[site], p, other, place, shift) for site in sites}
-            for p, other, of in zip(some, others, acts, strict=True)
+            {site: _aligned(site, values[site], p, other, place, shift) for site in sites}
+            for p, other, values in zip(some, partners, acts, strict=True)
         ]
 
     def _means(
@@ -370,15 +374,15 @@ class Editing:
         acts = self._seen(self.prompts, sites)
         means: list[dict[Site, Rows]] = [{} for _ in some]
         for site in sites:
-            of = [x[site] for x in acts]
+            values = [x[site] for x in acts]
             if table.position != "all":
-                here = [p.at(table.position) + shift for p in self.prompts]
-                rows = [x[t] for t, x in zip(here, of, strict=True)]
+                positions = [p.at(table.position) + shift for p in self.prompts]
+                rows = [x[t] for t, x in zip(positions, values, strict=True)]
                 mean = torch.stack(rows).mean(0)
                 first = mean
             else:
-                first = torch.stack([x[0] for x in of]).mean(0)
-                later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, of, strict=True)]
+                first = torch.stack([x[0] for x in values]).mean(0)
+                later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, values, strict=True)]
                 mean = torch.cat(later).mean(0) if any(map(len, later)) else first
             for row, p in zip(means, some, strict=True):
                 rest = mean.expand(len(p.tokens) - 1, *mean.shape)
@@ -394,17 +398,19 @@ class Editing:
             by_length.setdefault(len(q.tokens), []).append(q)
         chosen = []
         for p in prompts:
-            own = {p.tokens}
+            excluded = {p.tokens}
             if self.table.patch == "corrupted":  # another row may be the pair's other text
-                own.add(corrupted(self.learner.measured, p).tokens)
+                excluded.add(corrupted(self.learner.measured, p).tokens)
 
-            def others(pool: Iterable[Prompt], own: set[tuple[int, ...]] = own) -> list[Prompt]:
-                return [q for q in pool if q.tokens not in own]
+            def others(
+                pool: Iterable[Prompt], excluded: set[tuple[int, ...]] = excluded
+            ) -> list[Prompt]:
+                return [q for q in pool if q.tokens not in excluded]
 
             length = len(p.tokens)
             pool = others(by_length[length]) if place == "all" else []
             if not pool and place == "all":
-                pool = others(q for n, of in by_length.items() if n > length for q in of)
+                pool = others(q for n, group in by_length.items() if n > length for q in group)
             pool = pool or others(distinct.values())
             if not pool:
                 raise DataError(
@@ -428,8 +434,8 @@ class Editing:
         if lacking:
             capture = list(dict.fromkeys(sites))
             traces = run_many(self.model, list(lacking), capture=capture, logits=False)
-            for tokens, of in zip(lacking, traces, strict=True):
-                self._acts.update({(tokens, s): x[0].clone() for s, x in of[0].acts.items()})
+            for tokens, traced in zip(lacking, traces, strict=True):
+                self._acts.update({(tokens, s): x[0].clone() for s, x in traced[0].acts.items()})
         return [{s: self._acts[p.tokens, s] for s in sites} for p in prompts]
 
 
@@ -476,13 +482,13 @@ def _aligned(
         return rows
     index = [min(t, m - 1) for t in range(n)]
     if place != "all":
-        named = isinstance(place, str) and place.strip("{}") not in other.row.spans
-        if named and n != m:
+        lacks_slot = isinstance(place, str) and place.strip("{}") not in other.row.spans
+        if lacks_slot and n != m:
             raise DataError(
                 f"{p.row.place}: its pair has another number of tokens and no slot {place}; write "
                 f'corrupted = "… {place} …" in [[prompts]], or position = -1'
             )
-        there = p.at(place) if named else other.at(place)
+        source = p.at(place) if lacks_slot else other.at(place)
         # a pair's other text may end sooner
-        index[p.at(place) + shift] = min(max(0, there + shift), m - 1)
+        index[p.at(place) + shift] = min(max(0, source + shift), m - 1)
     return rows[index]

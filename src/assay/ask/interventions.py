@@ -47,19 +47,21 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
     ModelError."""
     _check_sweep(table, tables)
     for point in points(table):
-        at = swept(table, point)
-        way = way_of(at)
-        direction = direction_of(at, tables)
-        for word, of in (("strength", "add"), ("value", "clamp")):
-            if way != of and getattr(table, word) != getattr(Intervention(name=""), word):
-                raise DataError(f"{table.name!r}: {word} belongs to {of}, and it has {way}")
-        if at.heads and way not in ("ablate", "patch"):
+        swept_table = swept(table, point)
+        way = way_of(swept_table)
+        direction = direction_of(swept_table, tables)
+        for word, kind in (("strength", "add"), ("value", "clamp")):
+            if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
+                raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
+        if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
-        if at.clamp and at.clamp[1] < 0:
-            raise DataError(f"{table.name!r}: latents are numbered from 0, got {at.clamp[1]}")
+        if swept_table.clamp and swept_table.clamp[1] < 0:
+            raise DataError(
+                f"{table.name!r}: latents are numbered from 0, got {swept_table.clamp[1]}"
+            )
         if way == "clamp" or (direction and (direction.feature or direction.sweep)):
             continue  # its site may be the dictionary's, or wait for a level
-        where(at, filled(direction, point) if direction else None)
+        where(swept_table, filled(direction, point) if direction else None)
 
 
 def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
@@ -135,8 +137,8 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
 def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
     """Set a direction to one point of the intervention that uses it: its own sweep sets fields, the
     intervention's fills slots alone."""
-    own = {name: level for name, level in point.items() if name in table.sweep}
-    slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in own}
+    levels = {name: level for name, level in point.items() if name in table.sweep}
+    slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in levels}
     return swept(table, slots)
 
 
@@ -268,5 +270,5 @@ def in_words(table: Intervention) -> str:
         "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
         "clamp": f"latent {table.clamp[1] if table.clamp else ''} clamped to {table.value:g}",
     }[way]
-    at = "" if table.position == "all" else f", at token {table.position}"
-    return f"{what}{f' at {place}' if place else ''}{at}"
+    token = "" if table.position == "all" else f", at token {table.position}"
+    return f"{what}{f' at {place}' if place else ''}{token}"

@@ -65,9 +65,9 @@ def numbers(
                 else:
                     held = before[0] if len(before) == 1 else held
                     assert held is not None or len(before) == b - a
-                    each = before if len(before) == b - a else [held] * (b - a)
+                    bases = before if len(before) == b - a else [held] * (b - a)
                     value = torch.stack(
-                        [_divergence(x, y) for x, y in zip(each, some, strict=True)]
+                        [_divergence(x, y) for x, y in zip(bases, some, strict=True)]
                     )
                 out[i][a:b, k] = value.cpu().numpy()
     return out
@@ -97,11 +97,11 @@ def _batches(rows: Sequence[Rows], most: int) -> Iterator[list[tuple[int, int, i
     batch: list[tuple[int, int, int]] = []
     room = most
     for i, r in enumerate(rows):
-        done = 0
-        while done < len(r.final):
-            taken = min(room, len(r.final) - done)
-            batch.append((i, done, done + taken))
-            done, room = done + taken, room - taken
+        start = 0
+        while start < len(r.final):
+            size = min(room, len(r.final) - start)
+            batch.append((i, start, start + size))
+            start, room = start + size, room - size
             if not room:
                 yield batch
                 batch, room = [], most

@@ -97,8 +97,8 @@ class Task:
     @property
     def models(self) -> tuple[Model, ...]:
         """The models that decide its numbers, that which it asks first."""
-        others = dict.fromkeys(m for m in (self.less, self.start) if m)
-        return (self.model, *others)
+        rest = dict.fromkeys(m for m in (self.less, self.start) if m)
+        return (self.model, *rest)
 
     @property
     def sets(self) -> tuple[PromptSet, ...]:
@@ -111,8 +111,10 @@ class Task:
         """The directions that decide its numbers."""
         table = self.intervention
         names = {r.projection for r in self.reads}
-        at = [interventions.swept(table, p) for p in interventions.points(table)] if table else []
-        names |= {name for t in at for name in (t.add, t.project_out)}
+        tables = (
+            [interventions.swept(table, p) for p in interventions.points(table)] if table else []
+        )
+        names |= {name for t in tables for name in (t.add, t.project_out)}
         return [d for d in self.directions if d.name in names]
 
     @property
@@ -170,13 +172,13 @@ class Task:
             return True
         if self.intervention is None:
             return False
-        at = [
+        tables = [
             interventions.swept(self.intervention, p)
             for p in interventions.points(self.intervention)
         ]
-        if any(t.ablate == "resample" or t.patch == "other" for t in at):
+        if any(t.ablate == "resample" or t.patch == "other" for t in tables):
             return True
-        return any(name and self._learned(name) for t in at for name in (t.add, t.project_out))
+        return any(name and self._learned(name) for t in tables for name in (t.add, t.project_out))
 
     @property
     def new_each_seed(self) -> bool:
@@ -200,8 +202,8 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     length = sum(len(task.prompts.rows[i].text) for i in task.rows) / SIGNS
     points = len(interventions.points(task.intervention)) if task.intervention else 1
     variants = points * (runs if task.drawn else 1)
-    each = length / len(task.rows)
-    looked = sum(reads.unembedded(r, each) for r in task.reads) * len(task.rows)
+    mean_length = length / len(task.rows)
+    looked = sum(reads.unembedded(r, mean_length) for r in task.reads) * len(task.rows)
     written = max((r.tokens for r in task.reads if r.generates), default=0) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
     return PASS * variants * products
@@ -286,14 +288,14 @@ def remarks(
     as answers of several tokens. Raises: DataError, with the read or the prompt's place."""
     known: dict[str, list[tuple[str, str]]] = {}
     for table in _tables([read]):
-        for p, one in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
-            for note, text in one.notes:
+        for p, ready in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
+            for note, text in ready.notes:
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):
                     known[note].append((text, p.row.place))
-    for note, of in known.items():
-        text, place = of[0]
+    for note, cases in known.items():
+        text, place = cases[0]
         yield (
-            f"{read.name}: {len(of)} of {len(prompts)} prompts have {note}, such as {text!r} "
+            f"{read.name}: {len(cases)} of {len(prompts)} prompts have {note}, such as {text!r} "
             f"({place})"
         )
 
@@ -323,13 +325,13 @@ def _tidy(
     coords |= {name: list(options) for name, options in swept.items()}
     measured: Measured = {}
     for read in task.reads:
-        mine = [k for k, (of, _, _) in enumerate(tables) if of is read]
-        own = read.sweep
-        coords |= {name: list(options) for name, options in own.items()}
-        shape = [len(v) for v in (*swept.values(), *own.values())]
-        array = values[:, :, :, mine].reshape(len(values), *shape, len(levels))
+        columns = [k for k, (source, _, _) in enumerate(tables) if source is read]
+        sweep = read.sweep
+        coords |= {name: list(options) for name, options in sweep.items()}
+        shape = [len(v) for v in (*swept.values(), *sweep.values())]
+        array = values[:, :, :, columns].reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
-        measured[read.name] = (" ".join(["run", *swept, *own, unit]), array, kind.unit)
+        measured[read.name] = (" ".join(["run", *swept, *sweep, unit]), array, kind.unit)
     return measured, coords
 
 
@@ -364,20 +366,22 @@ class _Pass:
         self.key, self.dictionary = f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
-        shown = dict(enumerate(task.prompts.rows))
+        by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
-            shown |= untouched.unrelated(task.prompts, task.rows, task.reads, seeds[0])
-        self.prompts = [prompt(model.folder, shown[i]) for i in rows]
+            by_number |= untouched.unrelated(task.prompts, task.rows, task.reads, seeds[0])
+        self.prompts = [prompt(model.folder, by_number[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [
             _ready(task, table, self.prompts, dictionary, self._learned) for table in tables
         ]
-        self.ready = [list(own) for own in zip(*by_table, strict=True)]
+        self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
         self.sites = list(dict.fromkeys(site for r in every for site in r.sites))
-        self.wants = [list(dict.fromkeys(w for r in own for w in r.wants)) for own in self.ready]
+        self.wants = [
+            list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready
+        ]
         changed = task.intervention is not None and task.less is None
-        self.clean = changed and any(w.what == "kl" for own in self.wants for w in own)
+        self.clean = changed and any(w.what == "kl" for group in self.wants for w in group)
         self.writes = max(r.writes for r in every)
 
     def into(
@@ -392,36 +396,36 @@ class _Pass:
         written = self._written(edits)
         base_edits = base._edits() if base else []
         base_written = base._written(base_edits) if base else {}
-        done = 0
+        count = 0
         for some, variants in self._batches():
             given = self._given(some, variants, edits)
             before = base._given(some, variants, base_edits) if base else None
             seen = self._seen(given, variants, written, base.model if base else None, before)
-            others = base._seen(before, variants, base_written) if base and before else None
+            base_seen = base._seen(before, variants, base_written) if base and before else None
             for p in some:
                 for k, read in enumerate(self.ready[p]):
                     numbers = np.array(read.numbers(seen[p]), dtype=float)
-                    if base and others and all(w.what != "kl" for w in read.wants):
-                        numbers -= base.ready[p][k].numbers(others[p])
+                    if base and base_seen and all(w.what != "kl" for w in read.wants):
+                        numbers -= base.ready[p][k].numbers(base_seen[p])
                     for v, number in zip(variants, numbers, strict=True):
                         s, w = divmod(v, len(self.sweep))
                         values[s, w, k, p] = number
             if variants[-1] == len(self.variants) - 1:
-                done += len(some)
-                tick(done, len(self.prompts))
+                count += len(some)
+                tick(count, len(self.prompts))
 
     def _batches(self) -> Iterator[tuple[list[int], range]]:
         """Prompts of like lengths, and the edits under which they are read, that share a pass; so
         few that what is captured can be held."""
         sequences = self._sequences(range(len(self.prompts)))
         longest = max(len(self.prompts[p].tokens) + len(c) for p, c in sequences)
-        each = longest * read_sizes(self.model.folder.config)["d"]
+        numbers = longest * read_sizes(self.model.folder.config)["d"]
         for site in self.sites:
             if "q" in site.dims.split():
-                each += longest**2 * read_sizes(self.model.folder.config)["h"]
+                numbers += longest**2 * read_sizes(self.model.folder.config)["h"]
             else:
-                each += longest * self.model.width(site)
-        rows, count = max(1, min(ROWS, CAPTURED // each)), len(self.variants)
+                numbers += longest * self.model.width(site)
+        rows, count = max(1, min(ROWS, CAPTURED // numbers)), len(self.variants)
         order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
         some = max(1, rows // count)
         for begin in range(0, len(order), some):
@@ -534,10 +538,10 @@ class _Pass:
 
     def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
-        at = self.learner.site(table, site)
-        key = (repr(table), at, seed)
+        place = self.learner.site(table, site)
+        key = (repr(table), place, seed)
         if key not in self._vectors:
-            self._vectors[key] = self.learner.vector(table, at, seed)
+            self._vectors[key] = self.learner.vector(table, place, seed)
         return self._vectors[key]
 
     def _edits(self) -> list[list[Edits]]:
@@ -614,7 +618,7 @@ def _traces(model: Pretrained, prompts: Sequence[Prompt], sites: Sequence[Site])
     """What sites have on prompts with nothing done."""
     sites = list(dict.fromkeys(sites))
     traces = run_many(model, [p.tokens for p in prompts], capture=sites, logits=False)
-    return [{site: x[0].clone() for site, x in of[0].acts.items()} for of in traces]
+    return [{site: x[0].clone() for site, x in traced[0].acts.items()} for traced in traces]
 
 
 _known: dict[tuple[str, str, str, Place], torch.Tensor] = {}

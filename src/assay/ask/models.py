@@ -122,5 +122,5 @@ def same_shape(first: str, second: str) -> bool:
         one, other = (folders.find(name) for name in (first, second))
     except AssayError:
         return True
-    alike = one.architecture.name == other.architecture.name
-    return alike and read_sizes(one.config) == read_sizes(other.config)
+    same_kind = one.architecture.name == other.architecture.name
+    return same_kind and read_sizes(one.config) == read_sizes(other.config)

@@ -194,13 +194,13 @@ class Learning:
         right = (scores.argmax(-1).numpy() == index).astype(float)
         counts = np.bincount(index, minlength=y.shape[1])
         weight = len(index) / ((counts > 0).sum() * counts[index])
-        mine = (scores * y).sum(-1)
+        true_score = (scores * y).sum(-1)
         other = scores.masked_fill(y.bool(), -torch.inf).amax(-1)
         return {
             "accuracy": right,
             "balanced_accuracy": right * weight,
-            "margin": (mine - other).numpy(),
-            "log_prob": mine.numpy(),
+            "margin": (true_score - other).numpy(),
+            "log_prob": true_score.numpy(),
         }
 
 
@@ -221,20 +221,21 @@ def shuffled_rows(
     names, first, index = np.unique(groups, return_index=True, return_inverse=True)
     if any(len(set(label[train][index == g])) > 1 for g in range(len(names))):
         first, index = np.arange(len(train)), np.arange(len(train))
-    mine = label[train][first]
+    labels = label[train][first]
     order = rng.permutation(np.array([seed]), "ask.permuted", deal, len(first))[0]
-    kinds = np.unique(mine)
-    left = [[int(i) for i in order if mine[i] == kind] for kind in kinds]  # labels to be dealt out
+    kinds = np.unique(labels)
+    # labels to be dealt out
+    piles = [[int(i) for i in order if labels[i] == kind] for kind in kinds]
     from_whom = np.empty(len(first), dtype=np.int64)
     # where shares are no whole numbers, each deal rounds up another label than the one before
     turn = (np.arange(len(kinds)) + deal) % len(kinds)
     for kind in kinds:
-        takers = [i for i in order[::-1] if mine[i] == kind]
-        share = np.array([len(x) for x in left]) * len(takers) / sum(len(x) for x in left)
+        takers = [i for i in order[::-1] if labels[i] == kind]
+        share = np.array([len(x) for x in piles]) * len(takers) / sum(len(x) for x in piles)
         count = np.floor(share).astype(int)
         count[np.lexsort((turn, count - share))[: len(takers) - count.sum()]] += 1
-        given = [x.pop() for x, n in zip(left, count, strict=True) for _ in range(n)]
-        from_whom[takers] = given
+        dealt = [x.pop() for x, n in zip(piles, count, strict=True) for _ in range(n)]
+        from_whom[takers] = dealt
     return train[first[from_whom][index]]
 
 

@@ -43,7 +43,7 @@ class ProbeTask:
     """Other prompts that it is judged on; None: the other half of the same."""
     control: str = ""
     reads: tuple[Read, ...] = ()
-    """None: what it measures are its own measures."""
+    """Empty: what it measures are its own measures."""
     intervention: None = None
     less: None = None
     start: None = None
@@ -284,9 +284,9 @@ def _giving(learned: Sequence[Row], judged: Sequence[Row], label: str) -> list[s
             continue
         pairs = {(row.columns[column], row.columns[label]) for row in rows}
         values = {value for value, _ in pairs}
-        each = min(Counter(kind for _, kind in pairs).values())
+        fewest = min(Counter(kind for _, kind in pairs).values())
         both = {r.columns[column] for r in learned} & {r.columns[column] for r in judged}
-        if len(pairs) == len(values) and each >= LEAST and len(both) > len(values) / 2:
+        if len(pairs) == len(values) and fewest >= LEAST and len(both) > len(values) / 2:
             giving.append(column)
     return giving
 

@@ -149,8 +149,8 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
 def dictionaries(tables: Sequence[Probe], folder: Path) -> dict[str, Source]:
     """The dictionaries that probes read, by the names that they are given. Raises: DataError."""
     names = dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)
-    beside = {name: str(folder / name) if (folder / name).exists() else name for name in names}
-    return {name: sources.find([beside[name]], Store(ROOT.get()))[0] for name in names}
+    paths = {name: str(folder / name) if (folder / name).exists() else name for name in names}
+    return {name: sources.find([paths[name]], Store(ROOT.get()))[0] for name in names}
 
 
 class _Reader:

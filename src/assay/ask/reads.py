@@ -225,7 +225,7 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
         )
     for other in ("position", "to", "tokens", "site"):
         if getattr(read, other) != _USUAL[other] and other not in kind.fields:
-            users = ", ".join(k for k, of in KINDS.items() if other in of.fields)
+            users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
             raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
     texts = getattr(read, name)
     if name == "accuracy" and len(set(read.accuracy)) < 2:
@@ -271,8 +271,8 @@ def unembedded(read: Read, tokens: float) -> float:
     if kind == "generates":
         return float(read.tokens)
     whole = kind == "loss" or read.position == "mean"
-    said = getattr(read, kind)
-    return levels * (tokens if whole else 1 if said is True else len(texts_of(said)))
+    value = getattr(read, kind)
+    return levels * (tokens if whole else 1 if value is True else len(texts_of(value)))
 
 
 def _check_sweep(read: Read, direction: Direction | None) -> None:

@@ -106,15 +106,15 @@ def train(
         batch = [texts[i] for i in _order(table, len(texts), step)]
         longest = max(map(len, batch))
         tokens = torch.zeros(len(batch), longest, dtype=torch.long)
-        own = torch.zeros(len(batch), longest, dtype=torch.bool)
+        mask = torch.zeros(len(batch), longest, dtype=torch.bool)
         for row, text in enumerate(batch):
             tokens[row, : len(text)] = torch.tensor(text)
-            own[row, : len(text)] = True
-        tokens, own = tokens.to(device), own.to(device)
-        logits = model(input_ids=tokens, attention_mask=own.long(), use_cache=False).logits
+            mask[row, : len(text)] = True
+        tokens, mask = tokens.to(device), mask.to(device)
+        logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
         logs = logits[:, :-1].float().log_softmax(-1)
         losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
-        loss = losses[own[:, 1:]].mean()
+        loss = losses[mask[:, 1:]].mean()
         if not bool(loss.isfinite()):
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()

@@ -27,8 +27,8 @@ def of_model(
 ) -> list[Control]:
     """The near controls of a model as it is, or of an untrained one; of one that is known to be
     another's change, as a training's later states are, this change shuffled too."""
-    own = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
-    return [*own, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+    controls = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
+    return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
@@ -38,17 +38,17 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
     would come out the same whatever the models do. For the same reason `unrelated` is none where
     all rows have the same answers, and untrained twins are none of models of one shape: they are
     equal."""
-    own = [CHANGED] if same_shape else [TWINS]
-    return [*own, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+    controls = [CHANGED] if same_shape else [TWINS]
+    return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
-    said: list[str] = []
+    every: list[str] = []
     for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens"):
         texts = getattr(read, name, ())
-        said += [texts] if isinstance(texts, str) else texts
-    return tuple(text for text in said if text)
+        every += [texts] if isinstance(texts, str) else texts
+    return tuple(text for text in every if text)
 
 
 def varies(read: Read, prompts: PromptSet) -> bool:
@@ -69,16 +69,16 @@ def unrelated(
     own are asked for. Raises: DataError where there is none."""
     about = [read for read in reads if varies(read, prompts)]
     keys = {i: _asked(about, prompts.rows[i]) for i in rows}
-    drawn = {}
+    partners = {}
     for i in rows:
-        own = prompts.rows[i]
-        others = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != own.text]
-        if not others:
+        row = prompts.rows[i]
+        candidates = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != row.text]
+        if not candidates:
             raise DataError(
-                f"{own.place}: no other prompt has other answers, so nothing can be asked behind "
+                f"{row.place}: no other prompt has other answers, so nothing can be asked behind "
                 "an unrelated one"
             )
-        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(others))[0, 0])
-        other = prompts.rows[others[draw]]
-        drawn[i] = Row(other.text, own.columns, own.place, other.spans)
-    return drawn
+        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(candidates))[0, 0])
+        other = prompts.rows[candidates[draw]]
+        partners[i] = Row(other.text, row.columns, row.place, other.spans)
+    return partners

@@ -31,8 +31,8 @@ from assay.lab.store import origin
 from assay.lab.store.origin import OPENS, STUDIES, code
 from assay.lab.store.store import Store
 from assay.studies import composing, missing
-from assay.studies.asked import places
 from assay.studies.missing import Missing
+from assay.studies.parts import places
 from assay.studies.text import ASKED, FENCE, Text, read
 
 DIGITS = 32

@@ -161,14 +161,14 @@ def assumed(text: Text) -> list[Missing]:
 def of_models(text: Text, whole: Experiment) -> list[Missing]:
     """What a study that asks models leaves open: the arms that do not run, and units that are too
     few for a verdict."""
-    asked, assumptions = Asked(text), list[Missing]()
-    if idle := asked.left_out(whole.arms):
+    questions, assumptions = Asked(text), list[Missing]()
+    if idle := questions.left_out(whole.arms):
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
         assumptions.append(Missing("arms", how, default))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
-        part = asked.by_label[c.of]
+        part = questions.by_label[c.of]
         unit, count = part.task.prompts.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else ALONE
         if unit in c.units and count < fewest:

@@ -131,8 +131,8 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     """Make the Estimate of what an author wants to know. Raises: ClaimError."""
     units = entry.units or ("seed",)
     swept = (*units, entry.over) if entry.over else units
-    taken = Said(text=entry.text, units=swept, where=entry.where)
-    value, statistic = (_matched if read.equal else _plain)(read, main_arm, taken)
+    about = Said(text=entry.text, units=swept, where=entry.where)
+    value, statistic = (_matched if read.equal else _plain)(read, main_arm, about)
     return Estimate(
         text=entry.text,
         value=lambda arms: value(arms[main_arm], arms),

@@ -1,0 +1,399 @@
+"""Parts: the arms of a study that asks models, as its text has them: each model as it is and under
+each intervention, and beside it its near controls."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from assay.ask import (
+    controls,
+    directions,
+    interventions,
+    models,
+    probe_tasks,
+    prompts,
+    reads,
+    training,
+    untouched,
+)
+from assay.ask.controls import Control
+from assay.ask.measuring import Task, said
+from assay.ask.probe_tasks import MAJORITY, ProbeTask
+from assay.ask.prompts import PromptSet
+from assay.ask.tables import Diff, Intervention, Model, Probe
+from assay.core.errors import ExperimentError, nearest
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.data.names import model_in_words
+from assay.studies.text import Study, Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedSpec(Spec):
+    """What one arm measures, in words that decide every number; contents are among what the run
+    reads."""
+
+    model: str = ""
+    asked: str = ""
+    """Models, prompts, reads, intervention, control and directions, as JSON."""
+    smoke: bool = False
+    reading: int = 1
+    """Raised when the same words come to mean other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingsSpec(Spec):
+    """What was measured, by content alone: whichever study asks for it again has it."""
+
+    asked: str
+    """As `AskedSpec.asked`, with hashes in place of the names of models and prompts."""
+    seeds: tuple[int, ...]
+    """Those of the runs; none where nothing is drawn."""
+    smoke: bool
+    reading: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One arm of a study that asks a model."""
+
+    label: str
+    """What the arm is called."""
+    task: Task | ProbeTask
+    control: Control | None = None
+    of: str = ""
+    """The arm whose control it is."""
+
+    @property
+    def why(self) -> str:
+        """What it would explain, of a control."""
+        return self.control.why if self.control else ""
+
+    @property
+    def told(self) -> str:
+        """What it is, in a line."""
+        task = self.task
+        name = (
+            f"{model_phrase(task.model)}{f' less {model_phrase(task.less)}' if task.less else ''}"
+        )
+        return f"{name}, {task.phrase}{f'; {self.why}' if self.why else ''}"
+
+    def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
+        """The spec of one run."""
+        about: dict[str, Any] = {
+            **self.task.words,
+            "models": [list(models.states(m)) for m in self.task.models],
+            "prompts": [p.table.name for p in self.task.sets],
+        }
+        words = json.dumps(about, sort_keys=True, ensure_ascii=False)
+        model = self.task.model
+        name = f"untrained {model.like}" if model.like else models.states(model)[0]
+        return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+
+    def readings(
+        self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
+    ) -> ReadingsSpec:
+        """What its runs measure, by the hashes of its models, and of other files by name."""
+        words = {
+            **self.task.words,
+            "models": hashes,
+            "files": files,
+            "prompts": [p.digest for p in self.task.sets],
+            "levels": [models.levels(m) for m in self.task.models],
+        }
+        if table := self.task.intervention:
+            words["intervention"] = said(msgspec.structs.replace(table, name="", prompts=""))
+        return ReadingsSpec(
+            asked=json.dumps(words, sort_keys=True, ensure_ascii=False),
+            seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),
+            smoke=runs.shared.smoke,
+            reading=runs.shared.reading,
+        )
+
+
+def model_phrase(model: Model) -> str:
+    """A model in a sentence."""
+    for name, words in ((model.name, "{}"), (model.like, "the untrained twin of {}")):
+        if name.startswith(training.PREFIX):
+            return words.format(name.partition(": ")[2])
+    if model.checkpoints:
+        states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
+        return f"the untrained twin of {states}" if model.like else states
+    if model.like:
+        return f"the untrained twin of {model_in_words(model.like)}"
+    return model_in_words(model.name)
+
+
+class Parts:
+    """The arms that the text of a study makes, in order. Raises: ExperimentError with line and
+    column, for what the text and its files show to be wrong."""
+
+    def __init__(self, text: Text) -> None:
+        self.text, study = text, text.study
+        self.folder = text.path.parent
+        self.trains = {training.name_of(t): t for t in study.train}
+        self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
+        if not study.model:
+            return
+        self._refuse_duplicates()
+        self.prompts: dict[str, PromptSet] = {}
+        for i, entry in enumerate(study.prompts):
+            with text.located("prompts", i):
+                self.prompts[entry.name] = prompts.load(entry, self.folder)
+        if not self.prompts:
+            raise text.error(
+                ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
+            )
+        for i, direction in enumerate(study.direction):
+            with text.located("direction", i):
+                directions.check(direction)
+        for i, read in enumerate(study.read):
+            with text.located("read", i):
+                reads.check(read, study.direction)
+        if not study.read and not study.probe:
+            what = (
+                'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
+            )
+            raise text.error(("model",), what)
+        for i, table in enumerate(study.train):
+            with text.located("train", i):
+                training.check(table, list(self.prompts))
+        if study.intervene and not study.read:
+            what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
+            raise text.error(("intervene", 0), what)
+        self.first = next(iter(self.prompts.values()))
+        with text.located("read", 0):
+            taken_names = {name: i.name for i in study.intervene for name in i.sweep}
+            taken_names |= {p.unit: p.table.name for p in self.prompts.values()}
+            reads.check_sweeps(study.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
+        for m, model in enumerate(self.models):
+            if study.read:
+                self._ask(m, model)
+            for i, probe in enumerate(study.probe):
+                with text.located("probe", i):
+                    self.parts += self._probe(self._prefix(m, model), model, probe)
+        for i, diff in enumerate(study.diff):
+            with text.located("diff", i):
+                self._compare(i, diff)
+
+    def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
+        """The arms of a probe in a model; before the first of a study that reads nothing else what
+        it takes to be better than: the most frequent label."""
+        for name in (n for n in (table.prompts, table.test) if n and n not in self.prompts):
+            hint = nearest(name, self.prompts)
+            raise ExperimentError(f"there are no prompts {name!r}; {hint}")
+        source = self.prompts.get(table.prompts, self.first)
+        task = ProbeTask(model, table, source, self.prompts.get(table.test))
+        probe_tasks.check(task)
+        parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
+        for control in controls.of_probe(table, trained=not model.like):
+            changed = dataclasses.replace(task, control=control.name)
+            parts.append(Part(f"{name}/{control.name}", changed, control, name))
+        if not self.parts:
+            plain = msgspec.structs.replace(table, sweep={})
+            parts.insert(0, Part("main", ProbeTask(model, plain, source, task.test, MAJORITY)))
+        return parts
+
+    def _resolved(self) -> tuple[Model, ...]:
+        """The models, each twin with the name of the model that it is like."""
+        tables = self.text.study.model
+        for i, model in enumerate(tables):
+            with self.text.located("model", i):
+                models.check(model)
+        by_name = {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
+        resolved = []
+        for i, model in enumerate(tables):
+            other = by_name.get(model.like) if model.like else None
+            if other is not None and other.like:
+                what = f"{model.like!r} is untrained itself; name the model that both are like"
+                raise self.text.error(("model", i, "like"), what)
+            like = models.states(other)[0] if other else model.like
+            resolved.append(msgspec.structs.replace(model, like=like))
+        for i, table in enumerate(self.text.study.train):
+            other = by_name.get(table.of)
+            if other is None or not other.name:
+                hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
+                what = f"there is no model {table.of!r} with weights of its own; {hint}"
+                raise self.text.error(("train", i, "of"), what)
+            resolved.append(Model(name=training.name_of(table), label=table.name))
+        return tuple(resolved)
+
+    def _folder(self, name: str) -> str:
+        """Where a model lies; of one that the study trains, that which it begins as, of the same
+        tokens and shapes."""
+        if start := self._start(Model(name=name)):
+            name = start.name
+        return models.located(self.folder, name)
+
+    def _start(self, model: Model) -> Model | None:
+        """The model of which this one is known to be a change: what it was trained from, or the
+        first of its states."""
+        if model.name in self.trains:
+            origin = self.trains[model.name].of
+            return next(m for m in self.models if origin in (m.name, m.label))
+        return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
+
+    def _ask(self, m: int, model: Model) -> None:
+        """Add the arms of one model: as it is, and under each intervention."""
+        text, study = self.text, self.text.study
+        prefix = self._prefix(m, model)
+        main = prefix.rstrip("/") or "main"
+        self.parts.append(Part(main, self._task(model)))
+        key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
+        with text.located(*key):
+            start = self._start(model)
+            known = untouched.of_model(
+                study.read,
+                self.first,
+                untrained=bool(model.like),
+                changed=start is not None,
+            )
+            near = controls.chosen(main, known, model.controls)
+        twin = _untwinned(model) if model.like else _twin(model)
+        for control in near:
+            task = self._task(
+                twin if control in (untouched.UNTRAINED, untouched.TRAINED) else model
+            )
+            task = dataclasses.replace(task, start=start if control == untouched.CHANGED else None)
+            self._add_control(main, control, task)
+        for i, table in enumerate(study.intervene):
+            with text.located("intervene", i):
+                interventions.check(table, study.direction)
+                table = interventions.expanded(table, study.direction)
+                name = f"{prefix}{table.name}"
+                task = self._task(model, table)
+                self.parts.append(Part(name, task))
+                for control in controls.of_intervention(table, study.direction):
+                    changed = dataclasses.replace(task, control=control.name)
+                    self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
+
+    def _compare(self, i: int, diff: Diff) -> None:
+        """Add the arms of a difference between two models."""
+        study = self.text.study
+        first, second = (self._model(i, name) for name in diff.models)
+        if first == second:
+            raise self.text.error(("diff", i, "models"), "a model less itself is 0")
+        if (steps := models.levels(first)) and steps != models.levels(second):
+            what = "the first has checkpoints and the second not the same ones; give both the same"
+            raise self.text.error(("diff", i, "models"), what)
+        task = self._task(second)
+        if diff.intervention:
+            names = [t.name for t in study.intervene]
+            if diff.intervention not in names:
+                hint = nearest(diff.intervention, names)
+                what = f"there is no intervention {diff.intervention!r}; {hint}"
+                raise self.text.error(("diff", i, "intervention"), what)
+            task = self._task(second, study.intervene[names.index(diff.intervention)])
+        task = dataclasses.replace(task, model=second, less=first)
+        names = [self._folder(models.states(m)[0]) for m in (first, second)]
+        if any(r.kl for r in task.reads) and not models.same_tokens(*names):
+            task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
+        self.parts.append(Part(diff.name, task))
+        table = task.intervention
+        pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
+        known = untouched.of_diff(
+            () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*names)
+        )
+        for control in controls.chosen(diff.name, known, diff.controls):
+            other = task
+            if control == untouched.CHANGED:
+                other = dataclasses.replace(task, start=first)
+            elif control == untouched.TWINS:
+                one, two = (m if m.like else _twin(m) for m in (first, second))
+                other = dataclasses.replace(task, model=two, less=one)
+            self._add_control(diff.name, control, other)
+
+    def _add_control(self, of: str, control: Control, task: Task) -> None:
+        """Add a control of models as they are, or of their difference."""
+        stands_in: Any = control.name if control.name in ("unrelated", "shuffled") else ""
+        task = dataclasses.replace(task, stands_in=stands_in)
+        self.parts.append(Part(f"{of}/{control.name}", task, control, of))
+
+    def _model(self, i: int, name: str) -> Model:
+        """The model that a difference names."""
+        by_name = {"main": self.models[0], self.models[0].name: self.models[0]}
+        by_name |= {m.label: m for m in self.models if m.label}
+        if name not in by_name:
+            hint = nearest(name, [n for n in by_name if n])
+            raise self.text.error(("diff", i, "models"), f"there is no model {name!r}; {hint}")
+        return by_name[name]
+
+    def _prefix(self, m: int, model: Model) -> str:
+        if not m:
+            return ""
+        if not model.label:
+            what = (
+                'a second model needs a label, before the names of its arms: label = "tuned", say'
+            )
+            raise self.text.error(("model", m, "label"), what)
+        return f"{model.label}/"
+
+    def _task(self, model: Model, table: Intervention | None = None) -> Task:
+        """What an arm measures in a model under an intervention."""
+        study = self.text.study
+        measured = self.first
+        if table is not None and table.prompts:
+            if table.prompts not in self.prompts:
+                hint = nearest(table.prompts, self.prompts)
+                raise ExperimentError(f"there are no prompts {table.prompts!r}; {hint}")
+            measured = self.prompts[table.prompts]
+        return Task(
+            model,
+            measured,
+            study.read,
+            table,
+            directions=study.direction,
+            sources=self.prompts,
+        )
+
+    def _refuse_duplicates(self) -> None:
+        study = self.text.study
+        names: dict[str, list[str]] = {"arm": ["main"]}
+        for table in ("prompts", "read", "direction", "intervene", "diff"):
+            kind = "arm" if table in ("intervene", "diff") else table
+            for i, entry in enumerate(getattr(study, table)):
+                if entry.name in names.setdefault(kind, []):
+                    what = f"the name {entry.name!r} is taken by another {kind}; choose another"
+                    raise self.text.error((table, i, "name"), what)
+                names[kind].append(entry.name)
+        labels = [m.label for m in study.model]
+        for i, train in enumerate(study.train):
+            if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
+                what = f"the name {train.name!r} is taken by another model or arm; choose another"
+                raise self.text.error(("train", i, "name"), what)
+        for i, label in enumerate(labels):
+            if label and (label in labels[:i] or label in names["arm"]):
+                what = f"the label {label!r} is taken by another model or arm; choose another"
+                raise self.text.error(("model", i, "label"), what)
+
+
+def _twin(model: Model) -> Model:
+    """An untrained model of the same shape, or of each state of a training."""
+    return msgspec.structs.replace(model, name="", like=models.states(model)[0])
+
+
+def _untwinned(model: Model) -> Model:
+    """The model whose untrained twin this is."""
+    return msgspec.structs.replace(model, name=model.like, like="")
+
+
+def places(study: Study) -> Iterator[tuple[str, str]]:
+    """Give every name of a study that may be that of a file or a folder, and where it stands."""
+    for i, model in enumerate(study.model, 1):
+        for name in (model.name, *model.checkpoints):
+            yield f"model {i}", name
+    for i, table in enumerate(study.prompts, 1):
+        yield f"prompts {i}", table.file
+    for i, tuned in enumerate(study.train, 1):
+        yield f"train {i}", tuned.text
+    for kind in ("direction", "intervene", "read", "probe"):
+        for i, entry in enumerate(getattr(study, kind), 1):
+            for field in ("feature", "clamp", "dictionary"):
+                if value := getattr(entry, field, None):
+                    yield f"{kind} {i}", value if isinstance(value, str) else value[0]
