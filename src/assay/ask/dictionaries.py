@@ -43,15 +43,15 @@ def latent(dictionary: Dictionary, name: str, number: int) -> tuple[Dictionary, 
         raise DataError(f"{name} has latents 0 to {dictionary.width - 1:,}, got {number:,}")
     if type(dictionary.nonlinearity) not in (ReLU, JumpReLU, Identity):
         return dictionary, number
-    one = slice(number, number + 1)
-    alone = replace(
+    column = slice(number, number + 1)
+    single = replace(
         dictionary,
-        W_enc=dictionary.W_enc[:, :, one],
-        b_enc=dictionary.b_enc[:, one],
-        W_dec=dictionary.W_dec[:, one],
+        W_enc=dictionary.W_enc[:, :, column],
+        b_enc=dictionary.b_enc[:, column],
+        W_dec=dictionary.W_dec[:, column],
         own={
-            key: value[:, one] if value.shape[1:] == (dictionary.width,) else value
+            key: value[:, column] if value.shape[1:] == (dictionary.width,) else value
             for key, value in dictionary.own.items()
         },
     )
-    return alone, 0
+    return single, 0

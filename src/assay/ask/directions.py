@@ -255,13 +255,13 @@ class Learner:
         """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
         weight = _embeddings(self.model, way).weight
-        named = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
+        excluded = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
         both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
-        drawn = rng.integers(
+        sample = rng.integers(
             np.array([seed - seed % 2 if both else seed]), "ask.tokens", 0, (64,), len(weight)
         )[0]
-        others = [int(t) for t in dict.fromkeys(drawn.tolist()) if t not in named]
-        rows = [row for t in others if float((row := _of_token(self.model, way, t)).norm()) > 0]
+        candidates = [int(t) for t in dict.fromkeys(sample.tolist()) if t not in excluded]
+        rows = [row for t in candidates if float((row := _of_token(self.model, way, t)).norm()) > 0]
         return sign_of(seed) * (rows[0] - rows[1]) if both else rows[0]
 
     def feature(self, table: Direction, live: Sequence[int], seed: int) -> Float[torch.Tensor, "d"]:
@@ -308,8 +308,8 @@ def _probe(table: Direction, examples: Examples) -> torch.Tensor:
     weights: torch.Tensor = x.T @ torch.linalg.solve(gram + ridge * eye, y - y.mean())
     # as the class means are apart along it, so that its length can be compared with theirs
     unit = weights / weights.norm().clamp_min(1e-300)
-    apart = (first.double().mean(0) - second.double().mean(0)) @ unit
-    return (unit * apart.abs()).float()
+    gap = (first.double().mean(0) - second.double().mean(0)) @ unit
+    return (unit * gap.abs()).float()
 
 
 def _component(table: Direction, examples: Examples) -> torch.Tensor:
@@ -342,9 +342,11 @@ def _pair(texts: str | tuple[str, str]) -> tuple[str, ...]:
 
 
 def _embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Linear:
-    of = model.model
+    language_model = model.model
     module: torch.nn.Embedding | torch.nn.Linear = (
-        of.get_output_embeddings() if way == "unembedding" else of.get_input_embeddings()
+        language_model.get_output_embeddings()
+        if way == "unembedding"
+        else language_model.get_input_embeddings()
     )
     return module
 
@@ -419,9 +421,9 @@ def far_layer(site: Site, layers: int) -> Site:
     later. Raises: DataError where there is no other block."""
     if site.layer is None or layers < 2:
         raise DataError(f"{site} is in no other block of this model; name other controls")
-    away = max(1, layers // 3)
-    others = [n for n in (site.layer - away, site.layer + away) if 0 <= n < layers]
-    return Site(site.kind, next((n for n in others if n > 0), others[0]))
+    distance = max(1, layers // 3)
+    blocks = [n for n in (site.layer - distance, site.layer + distance) if 0 <= n < layers]
+    return Site(site.kind, next((n for n in blocks if n > 0), blocks[0]))
 
 
 def site_of(name: str, dictionary: Dictionary) -> Site:
@@ -443,12 +445,16 @@ def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int)
     """Draw another latent, among those that are on if any is, that has a decoder row. Raises:
     DataError where there is none."""
     lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
-    others = [k for k in live or range(dictionary.width) if k != latent and float(lengths[k]) > 0]
-    if not others:
-        others = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
-    if not others:
+    candidates = [
+        k for k in live or range(dictionary.width) if k != latent and float(lengths[k]) > 0
+    ]
+    if not candidates:
+        candidates = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    if not candidates:
         raise DataError("the dictionary has no other feature; name other controls")
-    return others[int(rng.integers(np.array([seed]), "ask.feature", 0, (1,), len(others))[0, 0])]
+    return candidates[
+        int(rng.integers(np.array([seed]), "ask.feature", 0, (1,), len(candidates))[0, 0])
+    ]
 
 
 def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:

@@ -65,11 +65,11 @@ class PromptSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what all rows say and how they are split."""
-        told = [
+        contents = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
             [self.table.corrupted, self.table.split, self.table.learn, self.table.unit],
         ]
-        return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(contents, ensure_ascii=False).encode()).hexdigest()
 
     @property
     def unit(self) -> str:
@@ -160,8 +160,8 @@ def load(table: Prompts, folder: Path) -> PromptSet:
     for place, record in records:
         columns = {name: _written(value) for name, value in record.items()}
         for template in templates or ("{text}",):
-            told = {"template": template} if len(templates) > 1 else {}
-            row = Row("", {**told, **columns}, place, {})
+            marked = {"template": template} if len(templates) > 1 else {}
+            row = Row("", {**marked, **columns}, place, {})
             text, spans = filled(row, template)
             if not text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")

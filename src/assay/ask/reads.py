@@ -271,8 +271,8 @@ def unembedded(read: Read, tokens: float) -> float:
     if kind == "generates":
         return float(read.tokens)
     whole = kind == "loss" or read.position == "mean"
-    said = getattr(read, kind)
-    return levels * (tokens if whole else 1 if said is True else len(texts_of(said)))
+    value = getattr(read, kind)
+    return levels * (tokens if whole else 1 if value is True else len(texts_of(value)))
 
 
 def _check_sweep(read: Read, direction: Direction | None) -> None:

@@ -52,14 +52,14 @@ class Prompt:
         if not filled:
             raise DataError(f"{self.row.place}: {text!r} is empty there, so it cannot follow")
         whole = self.folder.tokenizer.encode(self.row.text + filled)
-        own = self.tokens[self.opening :]
-        if tuple(whole[: len(own)]) != own or len(whole) == len(own):
+        shown_tokens = self.tokens[self.opening :]
+        if tuple(whole[: len(shown_tokens)]) != shown_tokens or len(whole) == len(shown_tokens):
             hint = "begin it with a space" if filled[:1] != " " else "end the prompt without one"
             raise DataError(
                 f"{self.row.place}: {filled!r} joins the prompt's last token, so that its "
                 f"probability cannot be told; {hint}"
             )
-        return tuple(whole[len(own) :])
+        return tuple(whole[len(shown_tokens) :])
 
     def wants(self, text: str) -> tuple[Want, ...]:
         """What is needed for the log-probability of a text behind the prompt: a number for each of

@@ -44,19 +44,19 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
 
 def answers(read: Read) -> tuple[str, ...]:
     """The texts that a read asks for."""
-    said: list[str] = []
+    collected: list[str] = []
     for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens"):
         texts = getattr(read, name, ())
-        said += [texts] if isinstance(texts, str) else texts
-    return tuple(text for text in said if text)
+        collected += [texts] if isinstance(texts, str) else texts
+    return tuple(text for text in collected if text)
 
 
 def varies(read: Read, prompts: PromptSet) -> bool:
     """Whether a read asks for other answers of different rows."""
-    return len({_asked([read], row) for row in prompts.rows}) > 1
+    return len({_fillings([read], row) for row in prompts.rows}) > 1
 
 
-def _asked(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
+def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
     """What fills the slots of the answers of a row."""
     slots = {slot for read in reads for text in answers(read) for slot in SLOT.findall(text)}
     return tuple(row.columns.get(slot) for slot in sorted(slots))
@@ -68,17 +68,17 @@ def unrelated(
     """Draw for each of these rows the prompt of another one, with other answers, behind which its
     own are asked for. Raises: DataError where there is none."""
     about = [read for read in reads if varies(read, prompts)]
-    keys = {i: _asked(about, prompts.rows[i]) for i in rows}
-    drawn = {}
+    keys = {i: _fillings(about, prompts.rows[i]) for i in rows}
+    stand_ins = {}
     for i in rows:
         own = prompts.rows[i]
-        others = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != own.text]
-        if not others:
+        candidates = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != own.text]
+        if not candidates:
             raise DataError(
                 f"{own.place}: no other prompt has other answers, so nothing can be asked behind "
                 "an unrelated one"
             )
-        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(others))[0, 0])
-        other = prompts.rows[others[draw]]
-        drawn[i] = Row(other.text, own.columns, own.place, other.spans)
-    return drawn
+        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(candidates))[0, 0])
+        other = prompts.rows[candidates[draw]]
+        stand_ins[i] = Row(other.text, own.columns, own.place, other.spans)
+    return stand_ins

@@ -32,7 +32,7 @@ from assay.ask import (
     untouched,
 )
 from assay.ask.controls import Control
-from assay.ask.measuring import Measured, Task, said
+from assay.ask.measuring import Measured, Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
@@ -107,12 +107,12 @@ class Part:
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
-        told: dict[str, Any] = {
+        content: dict[str, Any] = {
             **self.task.words,
             "models": [list(models.states(m)) for m in self.task.models],
             "prompts": [p.table.name for p in self.task.sets],
         }
-        words = json.dumps(told, sort_keys=True, ensure_ascii=False)
+        words = json.dumps(content, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
@@ -129,7 +129,7 @@ class Part:
             "levels": [models.levels(m) for m in self.task.models],
         }
         if table := self.task.intervention:
-            words["intervention"] = said(msgspec.structs.replace(table, name="", prompts=""))
+            words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
         return ReadingsSpec(
             asked=json.dumps(words, sort_keys=True, ensure_ascii=False),
             seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),
@@ -354,8 +354,8 @@ class Asked:
             if control == untouched.CHANGED:
                 other = dataclasses.replace(task, start=first)
             elif control == untouched.TWINS:
-                one, two = (m if m.like else _twin(m) for m in (first, second))
-                other = dataclasses.replace(task, model=two, less=one)
+                twin, other_twin = (m if m.like else _twin(m) for m in (first, second))
+                other = dataclasses.replace(task, model=other_twin, less=twin)
             self._add_control(diff.name, control, other)
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
@@ -599,21 +599,21 @@ class Asked:
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
-        told = json.loads(spec.asked)
-        names = list(dict.fromkeys(itertools.chain.from_iterable(told["models"])))
+        content = json.loads(spec.asked)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(content["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
-        digests |= {f"prompts {n}": self.prompts[n].digest for n in told["prompts"]}
-        for read in told.get("reads", ()):
+        digests |= {f"prompts {n}": self.prompts[n].digest for n in content["prompts"]}
+        for read in content.get("reads", ()):
             if name := (read.get("feature") or [""])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
                     of = dictionaries.source(name, self.folder, ROOT.get())
                 digests[f"dictionary {name}"] = of.sha256
-        read_by = {d["feature"][0] for d in told.get("directions", ()) if "feature" in d}
-        if clamp := (told.get("intervention") or {}).get("clamp"):
+        read_by = {d["feature"][0] for d in content.get("directions", ()) if "feature" in d}
+        if clamp := (content.get("intervention") or {}).get("clamp"):
             read_by.add(clamp[0])
         digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
-        if table := told.get("probe"):
+        if table := content.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
                 read = probes.dictionaries([probe], self.folder)
