@@ -60,7 +60,7 @@ Measured = dict[str, tuple[str, Any, str]]
 """Measures by name: (dims, array, unit)."""
 
 
-def said(table: Any) -> dict[str, Any]:
+def stated(table: Any) -> dict[str, Any]:
     """What a table says beside its defaults."""
     usual = {f.name: f.default for f in msgspec.structs.fields(type(table))}
     whole: dict[str, Any] = msgspec.to_builtins(table)
@@ -127,11 +127,11 @@ class Task:
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
         return {
-            "reads": [said(r) for r in self.reads],
-            "intervention": said(self.intervention) if self.intervention else None,
+            "reads": [stated(r) for r in self.reads],
+            "intervention": stated(self.intervention) if self.intervention else None,
             "control": self.control or self.stands_in,
             "untrained": [bool(m.like) for m in self.models],
-            "directions": [said(d) for d in self.own_directions],
+            "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
         }
 

@@ -110,17 +110,17 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
 def same_tokens(first: str, second: str) -> bool:
     """Whether two models have the same tokens, so far as they are here."""
     try:
-        one, other = (folders.find(name).tokenizer.inner for name in (first, second))
+        ours, theirs = (folders.find(name).tokenizer.inner for name in (first, second))
     except AssayError:
         return True
-    return bool(one.get_vocab() == other.get_vocab())
+    return bool(ours.get_vocab() == theirs.get_vocab())
 
 
 def same_shape(first: str, second: str) -> bool:
     """Whether two models have weights of the same names and shapes, so far as they are here."""
     try:
-        one, other = (folders.find(name) for name in (first, second))
+        ours, theirs = (folders.find(name) for name in (first, second))
     except AssayError:
         return True
-    same_kind = one.architecture.name == other.architecture.name
-    return same_kind and read_sizes(one.config) == read_sizes(other.config)
+    same_kind = ours.architecture.name == theirs.architecture.name
+    return same_kind and read_sizes(ours.config) == read_sizes(theirs.config)

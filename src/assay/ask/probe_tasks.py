@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask import interventions
-from assay.ask.measuring import said
+from assay.ask.measuring import stated
 from assay.ask.prompts import SLOT, PromptSet, Row
 from assay.ask.tables import Model, Place, Probe, Read
 from assay.core.errors import DataError, nearest
@@ -68,7 +68,7 @@ class ProbeTask:
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
         return {
-            "probe": said(self.table),
+            "probe": stated(self.table),
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,

@@ -53,10 +53,10 @@ def answers(read: Read) -> tuple[str, ...]:
 
 def varies(read: Read, prompts: PromptSet) -> bool:
     """Whether a read asks for other answers of different rows."""
-    return len({_asked([read], row) for row in prompts.rows}) > 1
+    return len({_fillings([read], row) for row in prompts.rows}) > 1
 
 
-def _asked(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
+def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
     """What fills the slots of the answers of a row."""
     slots = {slot for read in reads for text in answers(read) for slot in SLOT.findall(text)}
     return tuple(row.columns.get(slot) for slot in sorted(slots))

@@ -23,7 +23,7 @@ from assay.ask import (
     untouched,
 )
 from assay.ask.controls import Control
-from assay.ask.measuring import Task, said
+from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Diff, Intervention, Model, Probe
@@ -108,7 +108,7 @@ class Part:
             "levels": [models.levels(m) for m in self.task.models],
         }
         if table := self.task.intervention:
-            words["intervention"] = said(msgspec.structs.replace(table, name="", prompts=""))
+            words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
         return ReadingsSpec(
             asked=json.dumps(words, sort_keys=True, ensure_ascii=False),
             seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),

@@ -1,0 +1,42 @@
+"""What docs/asking.md shows are the two studies in studies/asking, which plan without a remark
+that forbids a verdict; and the page stays short."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from assay.studies import missing
+from assay.studies.text import read
+from forks import Forks
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "asking.md").read_text()
+STUDIES = ROOT / "studies" / "asking"
+MOST = 2000
+"""Words of the page."""
+
+
+def test_its_blocks_are_the_studies_that_can_be_run() -> None:
+    first, *others = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert first == (STUDIES / "praise.toml").read_text()
+    assert "\n".join(others) == (STUDIES / "capitals.toml").read_text()
+
+
+def test_the_page_shows_the_columns_of_its_files() -> None:
+    for name in ("reviews.csv", "capitals.csv"):
+        assert (STUDIES / name).read_text().splitlines()[0] in PAGE
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["praise", "capitals"])
+def test_it_plans(name: str, forks: Forks, tmp_path: Path) -> None:
+    path = STUDIES / f"{name}.toml"
+    assert missing.essential(read(path)) == []
+    ended = forks.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, {})
+    assert ended.code == 0, ended.err
+    assert "decide nothing" not in ended.out
+
+
+def test_the_page_is_short() -> None:
+    assert len(PAGE.split()) <= MOST
