@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.ask import measuring, models
+from assay.ask import prompts as asked_prompts
+from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
@@ -210,6 +212,23 @@ kl = true
         "gained.moved > 9": {"gained/shuffled"},  # answers have no part in it
     }
     assert "tuned" not in result.arms  # nobody names it
+
+
+@pytest.mark.parametrize(
+    ("read", "ends"),
+    [
+        ({"accuracy": (" a", " b")}, (-1.0, 1.0)),
+        ({"generates": ("a",)}, (-1.0, 1.0)),
+        ({"loss": True}, (None, None)),
+        ({"log_prob": " a"}, (None, None)),
+        ({"kl": True}, (0.0, None)),  # a divergence between the two, and no difference
+    ],
+)
+def test_a_difference_of_two_shares_lies_between_minus_1_and_1(tmp_path, read, ends):
+    shown = asked_prompts.load(Prompts(text=("one", "two")), tmp_path)
+    less, model = Model(name="first"), Model(name="second")
+    task = measuring.Task(model, shown, (Read(name="x", **read),), less=less)
+    assert task.range_of("x") == ends
 
 
 def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):

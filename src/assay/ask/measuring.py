@@ -136,7 +136,12 @@ class Task:
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
-        return reads.natural(read) if read else (None, None)
+        low, high = reads.natural(read) if read else (None, None)
+        if read is None or self.less is None or read.kl:
+            return low, high
+        if low is None or high is None:  # a difference of two such has no end on either side
+            return None, None
+        return low - high, high - low
 
     @property
     def learns_here(self) -> bool:
