@@ -285,6 +285,27 @@ kl = true
     assert ours == pytest.approx(gemma - base, abs=1e-4)
 
 
+def test_an_answer_of_fewer_tokens_in_one_of_two_models_is_compared(here):
+    pair = """
+[[model]]
+name = "./gemma"
+label = "gemma"
+
+[[diff]]
+name = "gained"
+models = ["main", "gemma"]
+
+[[read]]
+name = "longer"
+log_prob = " return a"
+"""
+    holds = claim("gained.longer > 90") + claim("gemma.longer > 90").replace("about", "of")
+    result = run(here, HEAD + pair + prompts(8) + holds)
+    base = [said(here / "base", t, " return a") for t, _, _ in rows(8)]
+    gemma = result.arms["gemma"].longer.values[0]
+    assert result.arms["gained"].longer.values[0] == pytest.approx(gemma - base, abs=1e-4)
+
+
 def test_checkpoints_are_levels_of_a_dimension(here):
     steps = HEAD.replace('name = "./base"', 'checkpoints = ["./step-100", "./step-200"]')
     text = steps + prompts(8) + claim("main.said[checkpoint=200] - main.said[checkpoint=100] > 90")
