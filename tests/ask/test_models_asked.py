@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.ask import measuring, models
+from assay.ask import prompts as asked_prompts
+from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
@@ -212,6 +214,23 @@ kl = true
     assert "tuned" not in result.arms  # nobody names it
 
 
+@pytest.mark.parametrize(
+    ("read", "ends"),
+    [
+        ({"accuracy": (" a", " b")}, (-1.0, 1.0)),
+        ({"generates": ("a",)}, (-1.0, 1.0)),
+        ({"loss": True}, (None, None)),
+        ({"log_prob": " a"}, (None, None)),
+        ({"kl": True}, (0.0, None)),  # a divergence between the two, and no difference
+    ],
+)
+def test_a_difference_of_two_shares_lies_between_minus_1_and_1(tmp_path, read, ends):
+    shown = asked_prompts.load(Prompts(text=("one", "two")), tmp_path)
+    less, model = Model(name="first"), Model(name="second")
+    task = measuring.Task(model, shown, (Read(name="x", **read),), less=less)
+    assert task.range_of("x") == ends
+
+
 def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
     first, second = models.as_it_is("./base", "cpu"), models.as_it_is("./tuned", "cpu")
     control = models.changed(first, second, seed=5)
@@ -264,6 +283,27 @@ kl = true
     gemma = other.arms["main"].constant.values[0]
     base = [said(here / "base", t, " x") for t, _, _ in rows(8)]
     assert ours == pytest.approx(gemma - base, abs=1e-4)
+
+
+def test_an_answer_of_fewer_tokens_in_one_of_two_models_is_compared(here):
+    pair = """
+[[model]]
+name = "./gemma"
+label = "gemma"
+
+[[diff]]
+name = "gained"
+models = ["main", "gemma"]
+
+[[read]]
+name = "longer"
+log_prob = " return a"
+"""
+    holds = claim("gained.longer > 90") + claim("gemma.longer > 90").replace("about", "of")
+    result = run(here, HEAD + pair + prompts(8) + holds)
+    base = [said(here / "base", t, " return a") for t, _, _ in rows(8)]
+    gemma = result.arms["gemma"].longer.values[0]
+    assert result.arms["gained"].longer.values[0] == pytest.approx(gemma - base, abs=1e-4)
 
 
 def test_checkpoints_are_levels_of_a_dimension(here):

@@ -138,7 +138,12 @@ class Task:
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
-        return reads.natural(read) if read else (None, None)
+        low, high = reads.natural(read) if read else (None, None)
+        if read is None or self.less is None or read.kl:
+            return low, high
+        if low is None or high is None:  # a difference of two such has no end on either side
+            return None, None
+        return low - high, high - low
 
     @property
     def learns_here(self) -> bool:
@@ -492,13 +497,15 @@ class _Pass:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
         rows = given.rows
-        if before is not None:
+        compared = any(w.what == "kl" for r in rows for w in r.wants)
+        if before is not None and compared:  # else each model's answers are tokens of its own
             rows = [
                 replace(r, final=_each_of(r.final, variants), first=_each_of(b.final, variants))
                 for r, b in zip(rows, before.rows, strict=True)
             ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
-        for i, r, table in zip(given.of, rows, logits.numbers(self.model, rows, base), strict=True):
+        tables = logits.numbers(self.model, rows, base if compared else None)
+        for i, r, table in zip(given.of, rows, tables, strict=True):
             lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
             for v, line in zip(variants, lines, strict=True):
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
