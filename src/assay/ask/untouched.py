@@ -68,7 +68,7 @@ def unrelated(
     """Draw for each of these rows the prompt of another one, with other answers, behind which its
     own are asked for. Raises: DataError where there is none."""
     about = [read for read in reads if varies(read, prompts)]
-    keys = {i: _asked(about, prompts.rows[i]) for i in rows}
+    keys = {i: _fillings(about, prompts.rows[i]) for i in rows}
     partners = {}
     for i in rows:
         row = prompts.rows[i]
