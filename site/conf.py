@@ -122,7 +122,7 @@ def reference() -> str:
     say."""
     import assay
 
-    values = {name: getattr(assay, name) for name in assay.__all__ if not name.startswith("_")}
+    values = {name: getattr(assay, name) for name in dir(assay) if not name.startswith("_")}
     packages = {name: value for name, value in values.items() if hasattr(value, "__path__")}
     modules = {
         name: value

@@ -356,9 +356,12 @@ def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypa
     pair = '\n[[model]]\nname = "./tuned"\nlabel = "later"\n'
     measured = []
     true = measuring.measure
-    monkeypatch.setattr(
-        measuring, "measure", lambda task, *args: (measured.append(task), true(task, *args))[1]
-    )
+
+    def watched(task, *args):
+        measured.append(task)
+        return true(task, *args)
+
+    monkeypatch.setattr(measuring, "measure", watched)
     run(here, HEAD + pair + prompts(8) + claim("later.said > 90"), "other.toml")
     assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
 
