@@ -62,9 +62,15 @@ Measured = dict[str, tuple[str, Any, str]]
 
 def said(table: Any) -> dict[str, Any]:
     """What a table says beside its defaults."""
-    usual = {f.name: f.default for f in msgspec.structs.fields(type(table))}
+    usual = _usual(type(table))
     whole: dict[str, Any] = msgspec.to_builtins(table)
     return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
+
+
+@cache
+def _usual(table: type[Any]) -> Mapping[str, Any]:
+    """The defaults of a kind of table; working them out takes longer than all else of `said`."""
+    return {f.name: f.default for f in msgspec.structs.fields(table)}
 
 
 def blocks(size: Mapping[str, int]) -> int:
