@@ -144,6 +144,12 @@ class Task:
         read = next((r for r in self.reads if r.name == measure), None)
         return reads.natural(read) if read else (None, None)
 
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        read = reads.by_name(self.reads, measure)
+        kind = reads.KINDS[reads.kind_of(read)]
+        return kind.words(read), kind.unit, kind.better
+
     @property
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only

@@ -340,10 +340,10 @@ def run_several(
             question = catalogue.entry(name).header().title
             ran.append(Ran(name, question, seconds, error, result))
     several = Several(tuple(ran), max(codes))
-    return Answer(several, each(several), several.exit_code)
+    return Answer(several, table(several), several.exit_code)
 
 
-def each(several: Several) -> Iterator[Part]:
+def table(several: Several) -> Iterator[Part]:
     """Tell in a row for each claim how it came out, below the question that it is about."""
     rows: list[tuple[str, ...]] = []
     for ran in several.ran:
