@@ -94,10 +94,7 @@ def test_a_study_that_asks_a_model_before_it_has_claims(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     planted.write_all(folder)
-    (folder / "asks.toml").write_text(
-        ASKED + '[[claim]]\ntext = "So"\nholds = "main.known - changed.known > 0.5"\n'
-        'threshold = "plan: by construction"\n'
-    )
+    (folder / "asks.toml").write_text(ASKED)
     answer = answered(capsys, "fields", "asks.toml")
     known = by_name(answer)
     assert answer["fields"] == {}

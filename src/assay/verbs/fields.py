@@ -10,7 +10,6 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from assay.core import syntax
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, per_run_fields, ranges
 from assay.dictionaries.measuring.measures import SUMS
+from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import records
@@ -113,30 +113,31 @@ def command(
     --------
     assay fields superposition
     """
-    experiment, preset = choice.of(name)
-    known = Fields(
-        experiment.name, measures(place.lab(), experiment, preset), settable(experiment, preset)
-    )
+    measured = measures(name, choice, place)
+    known = Fields(measured.experiment, measured.measures, settable(name, choice))
 
     def words() -> Iterator[Part]:
         for borrowed, rows in known.fields.items():
             yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
             lines = [(f.name, f.default, f.may_be, f.meaning) for f in rows]
-            columns = ("field", preset.name, "may be", "meaning")
-            yield Table(columns, lines, wide={"may be": 1, "meaning": 2}, narrow={preset.name: 18})
+            columns = ("field", choice.preset, "may be", "meaning")
+            yield Table(
+                columns, lines, wide={"may be": 1, "meaning": 2}, narrow={choice.preset: 18}
+            )
             yield ""
         yield from in_words(known)
 
     return Answer(known, words())
 
 
-def settable(experiment: Experiment, preset: Preset) -> dict[str, tuple[Field, ...]]:
+def settable(name: str, choice: Choice = DEFAULT) -> dict[str, tuple[Field, ...]]:
     """List the fields of an experiment, or of those that a study borrows; a study that asks a model
     has its tables for that."""
-    if not experiment.origin.endswith(STUDIES):
+    if not name.endswith(STUDIES):
+        experiment, preset = choice.of(name)
         return {experiment.name: fields(preset.specs[:1])}
-    borrowed = sides.sides(read(Path(experiment.origin)))
-    return {s.of.name: fields(s.of.default) for s in borrowed}
+    borrowed = sides.sides(read(catalogue.entry(name).path))
+    return {s.of.name: fields(s.of.default[:1]) for s in borrowed}
 
 
 def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
@@ -173,37 +174,46 @@ def meanings(cls: type) -> dict[str, str]:
     return meanings
 
 
-def measures(lab: Lab, experiment: Experiment, preset: Preset) -> tuple[Measure, ...]:
-    """List what is measured, as far as a study, a record or what is stored tells; what is the same
-    in several arms once."""
+def measures(name: str, choice: Choice, place: Anywhere) -> Measures:
+    """List what is measured, as far as a study, a record or what is stored tells, also of a study
+    that claims nothing yet; what is the same in several arms once."""
     by_arm: dict[str, list[Measure]] = {}
-    if experiment.origin.endswith(STUDIES):
-        study = read(Path(experiment.origin))
+    if name.endswith(STUDIES):
+        entry = catalogue.entry(name)
         recorded: dict[str, dict[str, list[Measure]]] = {}
-        for arm, axes, whose in composing.measured(study):
+        for arm, axes, whose in composing.measured(read(entry.path)):
             if isinstance(whose, Side):
-                name, origin = whose.of.name, whose.of.origin
-                known = recorded.setdefault(name, {}) or _recorded(name, origin)
-                recorded[name] = known
-                by_arm[arm] = next(ms for a, ms in known.items() if whose.named(a) == arm)
+                lender = whose.of
+                if lender.name not in recorded:
+                    recorded[lender.name] = _recorded(lender.name, lender.origin)
+                arms = recorded[lender.name].items()
+                by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
             else:
                 by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
-    else:
-        by_arm = _stored(lab, experiment, preset) or _recorded(experiment.name, experiment.origin)
-    merged: dict[tuple[Any, ...], list[Measure]] = {}
+        return Measures(entry.name, merged(by_arm))
+    experiment, preset = choice.of(name)
+    by_arm = _stored(place.lab(), experiment, preset)
+    by_arm = by_arm or _recorded(experiment.name, experiment.origin)
+    return Measures(experiment.name, merged(by_arm))
+
+
+def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
+    """List the measures of all arms, with the quantities that can be made of them; what is the same
+    in several arms once."""
+    alike: dict[tuple[Any, ...], list[Measure]] = {}
     for arm, known_measures in by_arm.items():
         names = [m.name for m in known_measures]
         quantities = [_described(name, {}, None) for name in made_of(names)]
         for m in (*known_measures, *quantities):
             same = (m.name, m.words, m.unit, m.low, m.high, m.dimensions)
-            merged.setdefault(same, []).append(_with(m, arms=(arm,)))
+            alike.setdefault(same, []).append(_with(m, arms=(arm,)))
     return tuple(
         _with(
             some[0],
             arms=tuple(m.arms[0] for m in some),
             measured=_span([x for m in some for x in m.measured or ()]),
         )
-        for some in merged.values()
+        for some in alike.values()
     )
 
 

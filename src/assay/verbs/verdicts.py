@@ -97,12 +97,12 @@ def command(
     assay show gated-sae 1
     assay show gated-sae --arm no-aux
     """
-    experiment, preset = choice.of(name)
     if measures:
         from assay.verbs import fields
 
-        known = fields.Measures(experiment.name, fields.measures(place.lab(), experiment, preset))
+        known = fields.measures(name, choice, place)
         return Answer(known, fields.in_words(known))
+    experiment, preset = choice.of(name)
     result = load_or_judge(place.lab(), experiment, preset, arm, claim)
     return answer(result, name, experiment, preset, place, expect, claim, estimates)
 
