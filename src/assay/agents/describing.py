@@ -3,28 +3,23 @@ text."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import itertools
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from assay.agents import basis
 from assay.agents.answers import Answer
 from assay.agents.verdicts import counted, verdicts
-from assay.core import syntax
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
-from assay.core.spec import Spec, per_run_fields, ranges
 from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.records import provenance, records
 from assay.lab.store.store import Store
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
+from assay.verbs.fields import fields
 
 PART = 16_000
 """Characters of a page that one answer holds."""
@@ -77,7 +72,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "scope": experiment.scope_of("default"),
         "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
         "seeds": looks.spans(seeds),
-        "fields": _fields(experiment.default[0]),
+        "fields": [vars(f) for f in fields(experiment.default[:1])],
         "arms": _arms(experiment, data),
         "verdicts": found,
         "exact": basis.exact(data),
@@ -183,42 +178,6 @@ def _bare(text: str) -> str:
         r"<picture>.*?</picture>|<!--.*?-->|!\[[^\]]*\]\([^)]*\)", "", text, flags=re.DOTALL
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip()
-
-
-def _fields(spec: Spec) -> list[Answer]:
-    """What a study may set; `several`: runs of one arm may differ in it, where several values of
-    another field make further arms."""
-    cls = type(spec)
-    texts, several = meanings(cls), per_run_fields(cls)
-    return [
-        {
-            "name": name,
-            "default": str(getattr(spec, name)),
-            "may_be": bounds,
-            "meaning": texts.get(name, ""),
-            "several": name in several,
-        }
-        for name, bounds in ranges(cls).items()
-    ]
-
-
-def meanings(cls: type) -> dict[str, str]:
-    """What stands under each field of a class and of those it is made of."""
-    meanings: dict[str, str] = {}
-    for base_class in reversed(cls.__mro__):
-        try:
-            (body,) = syntax.module(textwrap.dedent(inspect.getsource(base_class))).body
-        except (OSError, TypeError, SyntaxError, ValueError):
-            continue
-        parts: list[Any] = getattr(body, "body", [])
-        for field, after in itertools.pairwise(parts):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-            ):
-                meanings[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
-    return meanings
 
 
 def _arms(experiment: Experiment, record: basis.JSON) -> list[Answer]:

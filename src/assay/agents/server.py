@@ -39,7 +39,6 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
-from assay.agents.describing import meanings
 from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
@@ -48,6 +47,7 @@ from assay.core.schema import to_json
 from assay.http.guard import CALLER
 from assay.http.tokens import EVERYBODY
 from assay.studies.text import EstimateEntry, Literature, Said
+from assay.verbs.fields import meanings
 
 LONGEST = 600
 """Characters of a refusal."""

@@ -62,9 +62,15 @@ Measured = dict[str, tuple[str, Any, str]]
 
 def stated(table: Any) -> dict[str, Any]:
     """What a table says beside its defaults."""
-    usual = {f.name: f.default for f in msgspec.structs.fields(type(table))}
+    usual = _usual(type(table))
     whole: dict[str, Any] = msgspec.to_builtins(table)
     return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
+
+
+@cache
+def _usual(table: type[Any]) -> Mapping[str, Any]:
+    """The defaults of a kind of table; working them out takes longer than all else of `said`."""
+    return {f.name: f.default for f in msgspec.structs.fields(table)}
 
 
 def blocks(size: Mapping[str, int]) -> int:
@@ -144,6 +150,12 @@ class Task:
         if low is None or high is None:  # a difference of two such has no end on either side
             return None, None
         return low - high, high - low
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        read = reads.by_name(self.reads, measure)
+        kind = reads.KINDS[reads.kind_of(read)]
+        return kind.words(read), kind.unit, kind.better
 
     @property
     def learns_here(self) -> bool:

@@ -25,6 +25,15 @@ SWEPT = ("site", "position", "k", "dictionary")
 """The fields that a sweep may set, beside the slots of a site."""
 MAJORITY = "majority"
 """The control that reads nothing: it answers with the most frequent label, or the mean number."""
+MEASURES = {
+    "accuracy": ("whether the label has the highest score", "1", "higher"),
+    "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
+    "margin": ("score of the label less the highest other", "1", "higher"),
+    "log_prob": ("log-probability of the label", "nats", "higher"),
+    "error": ("sum of (y − ŷ)² over the prompts of a unit", "{label}²", "lower"),
+    "variance": ("sum of (y − ȳ)² over the prompts of a unit", "{label}²", ""),
+}
+"""What a probe measures: in words, its unit, and which way is better."""
 LARGEST = 5000
 """Prompts that are learned from and judged, at most."""
 LEAST = 6
@@ -87,6 +96,11 @@ class ProbeTask:
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         return {"accuracy": (0.0, 1.0), "log_prob": (None, 0.0)}.get(measure, (None, None))
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        words, unit, better = MEASURES[measure]
+        return words, unit.format(label=self.table.label), better
 
     @property
     def prompts(self) -> PromptSet:

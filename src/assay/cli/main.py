@@ -158,7 +158,7 @@ def lacking(error: MissingArgumentError) -> str:
     without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
-        return f"--set needs field=value; which fields there are: assay {verb} NAME --set fields"
+        return "--set needs field=value; which fields there are: assay fields NAME"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)

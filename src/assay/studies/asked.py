@@ -40,7 +40,8 @@ from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.lab.plan.plan import ROOT
-from assay.studies.parts import AskedSpec, Part, Parts, model_phrase
+from assay.lab.store.store import Store
+from assay.studies.parts import AskedSpec, Part, Parts, ReadingsSpec, model_phrase
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder, find, fingerprint
 
@@ -133,15 +134,25 @@ class Asked(Parts):
                 )
                 _save(path, measured, coords)
 
-            names = [models.states(m) for m in part.task.models]
-            hashes = [[self._hash(n) for n in group] for group in names]
-            read = self.inputs(runs.specs[0])
-            files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
-            path = bench.artefact(part.readings(runs, hashes, files), build)
+            path = bench.artefact(self._readings(part, runs), build)
             measured, coords = _load(path, len(runs.seeds))
             return measures(runs, coords=coords, **measured)
 
         return measure
+
+    def _readings(self, part: Part, runs: Runs[AskedSpec]) -> ReadingsSpec:
+        """What runs of an arm measure, by content."""
+        names = [models.states(m) for m in part.task.models]
+        hashes = [[self._hash(n) for n in group] for group in names]
+        read = self.inputs(runs.specs[0])
+        files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
+        return part.readings(runs, hashes, files)
+
+    def stored(self, store: Store, arm: str, seeds: Sequence[int], *, smoke: bool) -> bool:
+        """Whether a store has by content what these runs of an arm measure, from any study."""
+        part = self.by_label[arm]
+        runs = Runs(tuple(part.spec(seed, smoke=smoke) for seed in seeds))
+        return store.built(self._readings(part, runs)) is not None
 
     def _trained_by(self, bench: Bench, task: Task | ProbeTask) -> Task | ProbeTask:
         """A task with the folders of the models that the study trains, trained now or before."""

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import itertools
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
-from assay.studies.asked import Asked
+from assay.studies.asked import Asked, Part
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
@@ -77,6 +77,15 @@ def known(text: Text) -> None:
     for i, e in enumerate(study.text.study.estimate):
         if e.value.strip():
             study.refuse_unknown("estimate", i, e, study.statement("estimate", i))
+
+
+def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part | None]]:
+    """Give for each arm of a study what it measures, as far as that is known before any run, and
+    whose arm it is: an experiment's, a model's or, None, a dictionary's. Raises:
+    ExperimentError."""
+    study = _Study(text)
+    for arm, known_measures in study.measured.items():
+        yield arm, known_measures.axes, known_measures.side or study.asked.by_label.get(arm)
 
 
 def composed(text: Text) -> Experiment:

@@ -28,6 +28,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",
+            "fields": "assay.verbs.fields:command",
             "plan": "assay.verbs.planning:command",
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",

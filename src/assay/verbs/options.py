@@ -152,7 +152,7 @@ class Choice:
     set: Several = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
-    (seed=1000:1016). Without a value it says which fields there are, and what each may be.
+    (seed=1000:1016). Which there are, and what each may be: assay fields NAME.
     without=ARM leaves out an arm that no claim names."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:

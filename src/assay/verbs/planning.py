@@ -16,11 +16,13 @@ from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.lab.catalogue import entry
+from assay.lab.judge.journal import Ledger, subject
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Prospect
-from assay.lab.plan.preset import override
+from assay.lab.plan.preset import Preset, override
 from assay.lab.store.origin import STUDIES
 from assay.studies import missing
+from assay.studies.asked import Asked as Questions
 from assay.studies.composing import composed
 from assay.studies.text import Text, read
 from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
@@ -87,7 +89,10 @@ def command(
     unsaid = find_unsaid(entry(name).path, lab) if name.endswith(STUDIES) else None
     if unsaid is not None and unsaid.exit_code:
         return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
-    planned = plan(lab, *choice.of(name), budget)
+    experiment, preset = choice.of(name)
+    planned = plan(lab, experiment, preset, budget)
+    if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
+        planned = replace(planned, notes=(*planned.notes, note))
     return Answer(
         planned, [*words(planned, name, place.options), *(assumed(unsaid) if unsaid else ())]
     )
@@ -140,6 +145,36 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield needed(planned.disk_bytes, planned)
     subject = "The preset itself" if bought is not None else "Next"
     yield Line(f"{subject}: assay run {typed(planned.options)}{without_torch()}")
+
+
+def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planned: Planned) -> str:
+    """Say what a store has of a study that asks a model and has not run: what other studies have
+    measured, and whose verdicts are about the same arms; "" where it has nothing."""
+    text = read(path)
+    if not text.study.model or not planned.missing:
+        return ""
+    study, missing_seeds = Questions(text), dict[str, list[int]]()
+    for run in planned.runs:
+        if run.state == "missing":
+            missing_seeds.setdefault(run.arm, []).append(run.seed)
+    smoke = preset.name == "smoke"
+    measured = [
+        arm
+        for arm, seeds in missing_seeds.items()
+        if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
+    ]
+    runs = sum(len(missing_seeds[arm]) for arm in measured)
+    about = subject(experiment, preset)
+    others = dict.fromkeys(
+        line["experiment"]
+        for line in Ledger(lab.store).looks
+        if line["what"] == "judged" and line["experiment"] != experiment.name and about.alike(line)
+    )
+    parts = [f"{runs} of {planned.missing} missing runs are measured, by other studies"] * bool(
+        runs
+    )
+    parts += [f"verdicts of {', '.join(others)} are about some of the same arms"] * bool(others)
+    return f"in this store {'; '.join(parts)}" if parts else ""
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, fields, replace
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +19,9 @@ from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
 from assay.core.plain import plain
 from assay.core.results import ResultData
+from assay.core.schema import BESIDE
+from assay.lab import catalogue
+from assay.report import tables
 from assay.verbs.options import (
     ANYWHERE,
     DEFAULT,
@@ -27,7 +33,7 @@ from assay.verbs.options import (
     NameOrAll,
     Within,
 )
-from assay.verbs.verb import Answer, Door, Line, lasting, verb
+from assay.verbs.verb import Answer, Door, Line, Part, Table, lasting, verb
 
 if TYPE_CHECKING:
     from assay.lab.executors import Site
@@ -202,22 +208,45 @@ class DryRun:
     """A batch script, whole."""
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What became of a name among several."""
+
+    name: str
+    """As it was typed."""
+    question: str
+    """What its header or the study asks."""
+    seconds: float
+    """By the clock, judging included."""
+    error: str | None
+    result: ResultData | None
+
+
+@dataclass(frozen=True)
+class Several:
+    """What became of each of several names, in their order."""
+
+    ran: tuple[Ran, ...]
+    exit_code: int = field(metadata=BESIDE)
+    """That of the worst."""
+
+
 def results() -> Any:
     """Give the types of what a run answers."""
     from assay.verbs.series import Series
 
-    return ResultData | Series | DryRun
+    return ResultData | Several | Series | DryRun
 
 
 @verb(
     "verdicts, with their controls, after what is missing is trained; a script for other machines",
-    version=6,
+    version=7,
     results=results,
 )
 def run(
     name: NameOrAll,
     /,
-    *,
+    *more: str,
     choice: Choice = DEFAULT,
     within: Within = None,
     expect: Expected = None,
@@ -230,6 +259,9 @@ def run(
 
     Parameters
     ----------
+    more
+        Further names or paths: all run in a row, each is told when it is judged, and a table of all
+        at the end.
     page
         Of the whole catalogue, or a part: a Markdown file for the summary that is written to
         report/catalogue.html as well.
@@ -239,8 +271,12 @@ def run(
     assay run superposition --preset smoke
     assay run superposition --within 10m
     assay run 'monthly-*'
+    assay run superposition gated-sae --preset smoke
     assay run superposition --on slurm --partition main --dry-run
     """
+    if more:
+        names = tuple(dict.fromkeys((name, *more)))
+        return run_several(names, choice, within, expect, page, machine, place, door)
     if machine.dry_run:
         if name != ALL and "*" not in name:
             choice.of(name)
@@ -259,6 +295,65 @@ def run(
     preset, seconds = fitted(lab, experiment, preset, within, door)
     result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
     return verdicts.answer(result, name, experiment, preset, place, expect)
+
+
+def run_several(
+    names: tuple[str, ...],
+    choice: Choice,
+    within: str | None,
+    expect: str | None,
+    page: Path | None,
+    machine: Elsewhere,
+    place: Anywhere,
+    door: Door,
+) -> Answer[Several]:
+    """Run each of several names, tell its verdicts, and go on with the next; where a run fails, the
+    others run all the same. Workers stay, with the models that they have opened.
+
+    Raises: AssayError for an option that is about one experiment only, for a series among the
+    names, and, before anything runs, for a name or a file that cannot be read.
+    """
+    from assay.lab.executors import Workers
+    from assay.verbs import verdicts
+
+    single = {"--within": within, "--page": page, "--set": choice.set, "--dry-run": machine.dry_run}
+    for option in (option for option, value in single.items() if value):
+        raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
+    for name in (name for name in names if name == ALL or "*" in name):
+        raise AssayError(f"{name} is several already; run it by itself")
+    chosen = {name: choice.of(name) for name in names}
+    lab, ran, codes = machine.lab(place.root), [], [0]
+    with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
+        for name, (experiment, preset) in chosen.items():
+            began, error, result = time.perf_counter(), None, None
+            try:
+                result = verdicts.run(lab, experiment, preset, door.run(experiment.name))
+                answer = verdicts.answer(result, name, experiment, preset, place, expect)
+                codes.append(answer.code)
+                if not door.json:
+                    door.answer(replace(answer, words=[*answer.words, ""]))
+            except AssayError as e:
+                codes.append(e.exit_code)
+                error = str(e)
+                door.aside(f"{name}: {' '.join(error.split())}")
+            seconds = round(time.perf_counter() - began, 2)
+            question = catalogue.entry(name).header().title
+            ran.append(Ran(name, question, seconds, error, result))
+    several = Several(tuple(ran), max(codes))
+    return Answer(several, table(several), several.exit_code)
+
+
+def table(several: Several) -> Iterator[Part]:
+    """Tell in a row for each claim how it came out, below the question that it is about."""
+    rows: list[tuple[str, ...]] = []
+    for ran in several.ran:
+        verdicts = ran.result.verdicts if ran.result is not None else ()
+        outcome = "" if verdicts else "no result" if ran.result is None else "no claims"
+        rows.append((ran.name, ran.question, outcome, f"{ran.seconds:.1f}"))
+        rows += [("", v.text, f"{tables.SIGNS[v.outcome]} {v.outcome}", "") for v in verdicts]
+    seconds = sum(ran.seconds for ran in several.ran)
+    rows.append(("all", "", "", f"{seconds:.1f}"))
+    yield Table(("name", "question, claims", "outcome", "s"), rows, ("s",), {"question, claims": 1})
 
 
 def run_series(

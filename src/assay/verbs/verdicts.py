@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from msgspec import structs
@@ -34,6 +34,7 @@ from assay.verbs.options import (
     Bare,
     Choice,
     Expected,
+    Flag,
     Name,
     Place,
 )
@@ -60,7 +61,14 @@ CAME = {
 """Whether another arm satisfies a claim, in words."""
 
 
-@verb("verdicts of what is stored", version=5)
+def results() -> Any:
+    """Give the types of what is shown."""
+    from assay.verbs.fields import Measures
+
+    return ResultData | Measures
+
+
+@verb("verdicts of what is stored; what is measured", version=6, results=results)
 def command(
     name: Name,
     claim: str | None = None,
@@ -68,10 +76,11 @@ def command(
     *,
     arm: Arm = "main",
     estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
+    measures: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Anywhere = ANYWHERE,
-) -> Answer[ResultData]:
+) -> Answer[Any]:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 
     Parameters
@@ -80,12 +89,19 @@ def command(
         One claim: its number, or words of its text.
     estimates
         List the estimates as well: numbers with their intervals, and no verdict.
+    measures
+        List what is measured instead, with unit, range and dimensions; nothing has to be stored.
 
     Examples
     --------
     assay show gated-sae 1
     assay show gated-sae --arm no-aux
     """
+    if measures:
+        from assay.verbs import fields
+
+        known = fields.measures(name, choice, place)
+        return Answer(known, fields.in_words(known))
     experiment, preset = choice.of(name)
     result = load_or_judge(place.lab(), experiment, preset, arm, claim)
     return answer(result, name, experiment, preset, place, expect, claim, estimates)

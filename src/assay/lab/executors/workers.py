@@ -11,7 +11,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay.lab.records.provenance import THREADS, cores
@@ -34,6 +35,19 @@ class Workers:
     def __init__(self, n: int | None = None, threads: int = 1):
         self.width = n if n is not None else max(1, cores() // threads)
         self.threads = threads
+        self._idle: list[_Worker] | None = None
+        """Those that wait for the next tasks; None where nobody waits."""
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Let workers outlive `map`, with the models that they have opened, until this ends."""
+        self._idle = []
+        try:
+            yield
+        finally:
+            idle, self._idle = self._idle, None
+            for w in idle:
+                w.stop()
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the
@@ -41,6 +55,8 @@ class Workers:
         source, open_ = iter(tasks), True
         inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
         workers: list[_Worker] = []
+        if self._idle is not None:
+            workers, self._idle = [w for w in self._idle if w.joins(inbox, report)], []
         try:
             while True:
                 while open_ and sum(w.task is not None for w in workers) < self.width:
@@ -61,6 +77,8 @@ class Workers:
                 except queue.Empty:
                     continue
                 if line is None:
+                    if worker not in workers:  # it ended while it waited
+                        continue
                     workers.remove(worker)
                     if (task := worker.task) is not None:
                         yield Outcome(task.group, "failed", error="RunError", text=worker.epitaph())
@@ -73,7 +91,10 @@ class Workers:
                     report(message)
         finally:
             for w in workers:
-                w.stop()
+                if self._idle is not None and w.task is None:
+                    self._idle.append(w)
+                else:
+                    w.stop()
 
 
 _END = object()
@@ -87,6 +108,7 @@ class _Worker:
         self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report
     ):
         self.task: Task | None = None
+        self._inbox, self._report = inbox, report
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
@@ -100,11 +122,16 @@ class _Worker:
         )
         self._printed: collections.deque[str] = collections.deque(maxlen=20)
         self._threads = [
-            threading.Thread(target=self._listen, args=(inbox,), daemon=True),
-            threading.Thread(target=self._overhear, args=(report,), daemon=True),
+            threading.Thread(target=self._listen, daemon=True),
+            threading.Thread(target=self._overhear, daemon=True),
         ]
         for t in self._threads:
             t.start()
+
+    def joins(self, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report) -> bool:
+        """Answer to another inbox from now on; whether it is alive."""
+        self._inbox, self._report = inbox, report
+        return self._process.poll() is None
 
     def start(self, task: Task) -> None:
         """Hand the worker this task."""
@@ -149,17 +176,17 @@ class _Worker:
         )
         return "\n  ".join([f"a worker ended with {cause}", *list(self._printed)[-3:]])
 
-    def _listen(self, inbox: queue.Queue[tuple[_Worker, str | None]]) -> None:
+    def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            inbox.put((self, line))
-        inbox.put((self, None))
+            self._inbox.put((self, line))
+        self._inbox.put((self, None))
 
-    def _overhear(self, report: Report) -> None:
+    def _overhear(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._printed.append(line.rstrip())
-            report(Said(line.rstrip()))
+            self._report(Said(line.rstrip()))
 
 
 EXECUTOR = Workers

@@ -1,0 +1,131 @@
+"""`assay fields` and `assay show --measures`: every field that may be set and every number that a
+claim may read, of an experiment with a record, of one that ran here, and of studies."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from assay.cli.main import main
+from assay.cli.schemas import document
+from assay.verbs.new import write_experiment
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
+
+import planted
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    return tmp_path
+
+
+def answered(capsys: pytest.CaptureFixture[str], verb: str, *words: str) -> Any:
+    capsys.readouterr()
+    assert main([verb, *words, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    Draft202012Validator(document(verb)).validate(answer)
+    return answer
+
+
+def by_name(answer: Any) -> dict[str, Any]:
+    return {m["name"]: m for m in answer["measures"]}
+
+
+def test_an_experiment_of_the_catalogue_by_its_class_and_record(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = answered(capsys, "fields", "superposition", "--set", "width=3")
+    fields = {f["name"]: f for f in answer["fields"]["superposition"]}
+    assert fields["width"]["default"] == "3" and fields["width"]["may_be"] == "at least 1"
+    assert fields["density"]["may_be"] == "above 0 and at most 1" and fields["seed"]["several"]
+    known = by_name(answer)
+    assert known["held_out"]["unit"] == "squared input"
+    assert known["loss"]["dimensions"] == [{"name": "step", "size": 2, "levels": ["4000", "8000"]}]
+    low, high = known["represented"]["measured"]
+    assert (low, high) == (0, 1)
+    assert known == by_name(answered(capsys, "show", "superposition", "--measures"))
+    assert main(["fields", "superposition"]) == 0
+    words = capsys.readouterr().out
+    assert "above 0 and at most 1" in words and "ARM.MEASURE" in words
+
+
+def test_an_own_experiment_once_it_ran(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_experiment("own", folder)
+    words = ("own.py", "--preset", "smoke")
+    assert answered(capsys, "show", *words, "--measures")["measures"] == []
+    assert main(["run", *words, "--executor", "inline"]) == 0
+    known = by_name(answered(capsys, "show", *words, "--measures"))
+    assert set(known) == {"angle", "loss", "diverged"} and known["angle"]["unit"] == "degrees"
+    low, high = known["angle"]["measured"]
+    assert 0 <= low <= high <= 180 and known["loss"]["dimensions"][0]["name"] == "step"
+
+
+ASKED = """
+question = "Does head 1.1 carry the country?"
+[[model]]
+name = "./planted"
+[[prompts]]
+text = "{who} went to {country} the capital is"
+slots.who = ["anna", "ben", "carla"]
+slots.country = ["france", "italy", "spain", "japan"]
+[[intervene]]
+name = "changed"
+ablate = "zero"
+heads = ["1.1"]
+[[read]]
+name = "known"
+accuracy = [" paris", " rome"]
+[[read]]
+name = "looks"
+pattern = "1.1"
+to = 3
+"""
+
+
+def test_a_study_that_asks_a_model_before_it_has_claims(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted.write_all(folder)
+    (folder / "asks.toml").write_text(ASKED)
+    answer = answered(capsys, "fields", "asks.toml")
+    known = by_name(answer)
+    assert answer["fields"] == {}
+    assert (known["known"]["low"], known["known"]["high"]) == (0, 1)
+    assert known["known"]["better"] == "higher" and '" paris"' in known["known"]["words"]
+    assert known["looks"]["dimensions"][0]["size"] == 12
+    assert {"main", "changed"} <= set(known["known"]["arms"])
+
+
+def test_a_study_of_experiments_has_their_fields_and_quantities(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = answered(capsys, "fields", str(ROOT / "studies/gate-or-repair.toml"))
+    assert "gated-sae" in answer["fields"]
+    known = by_name(answer)
+    assert known["gamma"]["better"] == "nearer 1" and known["gamma"]["dimensions"] == []
+    assert known["norm"]["dimensions"][0]["name"] == "document"
+
+
+def test_a_plan_says_what_other_studies_have_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted.write_all(folder)
+    for name, least in (("first", 0.5), ("second", 0.1)):
+        (folder / f"{name}.toml").write_text(
+            f'{ASKED}[[claim]]\ntext = "{name}"\nholds = "main.known - changed.known > {least}"\n'
+            'threshold = "plan: by construction"\n'
+        )
+    assert not any("in this store" in n for n in answered(capsys, "plan", "second.toml")["notes"])
+    assert main(["run", "first.toml", "--executor", "inline"]) == 0
+    planned = answered(capsys, "plan", "second.toml")
+    (note,) = (n for n in planned["notes"] if "in this store" in n)
+    missing = planned["missing"]
+    assert f"{missing} of {missing} missing runs" in note and "verdicts of first" in note

@@ -1,0 +1,117 @@
+"""`assay run` of several names: each as if it were run by itself, one that fails stops no other,
+and what is about one experiment only is refused before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from assay.cli.main import main
+from assay.cli.schemas import document
+from assay.lab import catalogue
+from assay.lab.executors import workers
+from assay.lab.lab import Lab
+from assay.verbs.new import write_experiment
+
+SMOKE = ("--preset", "smoke")
+INLINE = ("--executor", "inline")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two experiments that run and one whose training crashes."""
+    for name in ("own", "other", "sick"):
+        write_experiment(name, tmp_path)
+    text = (tmp_path / "sick.py").read_text()
+    crash = '    raise ValueError("too few cats")\n\n    def batch('
+    (tmp_path / "sick.py").write_text(text.replace("    def batch(", crash))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    return tmp_path
+
+
+def judged(result: Any) -> list[tuple[str, str, float]]:
+    return [(v["text"], v["outcome"], v["estimate"]) for v in result["verdicts"]]
+
+
+def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = []
+    for name in ("own.py", "other.py"):
+        assert main(["run", name, *SMOKE, *INLINE, "--root", "alone", "--json"]) == 0
+        alone.append(json.loads(capsys.readouterr().out))
+    names = ("own.py", "sick.py", "other.py")
+    assert main(["run", *names, *SMOKE, *INLINE, "--json"]) == 3
+    several = json.loads(capsys.readouterr().out)
+    Draft202012Validator(document("run")).validate(several)
+    own, sick, other = several["ran"]
+    assert tuple(r["name"] for r in several["ran"]) == names
+    assert [judged(own["result"]), judged(other["result"])] == [*map(judged, alone)]
+    assert sick["result"] is None and "too few cats" in sick["error"]
+
+    assert main(["run", "own.py", "other.py", *SMOKE, *INLINE]) == 0
+    words = capsys.readouterr().out
+    assert words.index("own (smoke)") < words.index("other (smoke)") < words.index("question")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("own.py", "other.py", "--within", "5m"), "--within is about one experiment"),
+        (("own.py", "other.py", "--page", "x.md"), "--page is about one experiment"),
+        (("own.py", "other.py", "--set", "steps=3"), "--set is about one experiment"),
+        (("own.py", "catalogue"), "catalogue is several already"),
+        (("own.py", "monthly-*"), "monthly-* is several already"),
+        (("own.py", "owen.py"), "owen.py"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(
+    words: tuple[str, ...], why: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *words, *INLINE]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1) and why in err
+    assert not (folder / "assay-store").exists()
+
+
+def test_interrupted_in_the_second_the_first_is_stored(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Lab.run
+
+    def interrupted(lab: Lab, experiment: Any, *more: Any) -> Any:
+        if experiment.name == "other":
+            raise KeyboardInterrupt
+        return run(lab, experiment, *more)
+
+    monkeypatch.setattr(Lab, "run", interrupted)
+    assert main(["run", "own.py", "other.py", *SMOKE, *INLINE]) == 130
+    out, err = capsys.readouterr()
+    assert "own (smoke)" in out and "assay run own.py other.py" in err
+    assert main(["show", "own.py", *SMOKE]) == 0
+
+
+def test_workers_stay_for_the_next_and_end_with_the_last(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Worker(workers._Worker):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            started.append(self)
+
+    monkeypatch.setattr(workers, "_Worker", Worker)
+    executor = workers.Workers(1)
+    lab = Lab(folder / "store", executor)
+    with executor.staying():
+        for name in ("own", "other"):
+            lab.run(catalogue.find(f"{name}.py"), "smoke")
+        started[0]._process.kill()  # one that died while it waited is not asked
+        started[0]._process.wait()
+        lab.run(catalogue.find("own.py"), "default")
+    assert len(started) == 2
+    assert all(w._process.poll() is not None for w in started)
