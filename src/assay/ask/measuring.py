@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -68,8 +68,8 @@ def stated(table: Any) -> dict[str, Any]:
 
 
 @cache
-def _usual(table: type[Any]) -> Mapping[str, Any]:
-    """The defaults of a kind of table; working them out takes longer than all else of `said`."""
+def _usual(table: Hashable) -> Mapping[str, Any]:
+    """The defaults of a kind of table; working them out takes longer than all else of `stated`."""
     return {f.name: f.default for f in msgspec.structs.fields(table)}
 
 
