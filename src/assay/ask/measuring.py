@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -62,15 +62,16 @@ Measured = dict[str, tuple[str, Any, str]]
 
 def stated(table: Any) -> dict[str, Any]:
     """What a table says beside its defaults."""
-    usual = _usual(type(table))
+    kind: Any = type(table)
+    if kind.__name__ not in _defaults:
+        _defaults[kind.__name__] = {f.name: f.default for f in msgspec.structs.fields(kind)}
+    usual = _defaults[kind.__name__]
     whole: dict[str, Any] = msgspec.to_builtins(table)
     return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
 
 
-@cache
-def _usual(table: Hashable) -> Mapping[str, Any]:
-    """The defaults of a kind of table; working them out takes longer than all else of `stated`."""
-    return {f.name: f.default for f in msgspec.structs.fields(table)}
+_defaults: dict[str, Mapping[str, Any]] = {}
+"""Of each kind of table; working them out takes longer than all else of `stated`."""
 
 
 def blocks(size: Mapping[str, int]) -> int:
