@@ -79,6 +79,7 @@ def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     first = {
         "list",
+        "fields",
         "plan",
         "preregister",
         "run",

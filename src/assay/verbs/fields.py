@@ -200,20 +200,20 @@ def measures(name: str, choice: Choice, place: Anywhere) -> Measures:
 def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
     """List the measures of all arms, with the quantities that can be made of them; what is the same
     in several arms once."""
-    alike: dict[tuple[Any, ...], list[Measure]] = {}
+    groups: dict[tuple[Any, ...], list[Measure]] = {}
     for arm, known_measures in by_arm.items():
         names = [m.name for m in known_measures]
         quantities = [_described(name, {}, None) for name in made_of(names)]
         for m in (*known_measures, *quantities):
             same = (m.name, m.words, m.unit, m.low, m.high, m.dimensions)
-            alike.setdefault(same, []).append(_with(m, arms=(arm,)))
+            groups.setdefault(same, []).append(_with(m, arms=(arm,)))
     return tuple(
         _with(
             some[0],
             arms=tuple(m.arms[0] for m in some),
             measured=_span([x for m in some for x in m.measured or ()]),
         )
-        for some in alike.values()
+        for some in groups.values()
     )
 
 

@@ -275,8 +275,7 @@ def run(
     assay run superposition --on slurm --partition main --dry-run
     """
     if more:
-        names = tuple(dict.fromkeys((name, *more)))
-        return run_several(names, choice, within, expect, page, machine, place, door)
+        return run_several((name, *more), choice, within, expect, page, machine, place, door)
     if machine.dry_run:
         if name != ALL and "*" not in name:
             choice.of(name)
@@ -321,7 +320,7 @@ def run_several(
         raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
     for name in (name for name in names if name == ALL or "*" in name):
         raise AssayError(f"{name} is several already; run it by itself")
-    chosen = {name: choice.of(name) for name in names}
+    chosen = {name: choice.of(name) for name in names}  # a name that was typed twice once
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
         for name, (experiment, preset) in chosen.items():
