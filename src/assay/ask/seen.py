@@ -125,9 +125,11 @@ class Seen:
     """The tokens that the model wrote on, where a read asks for them."""
 
     def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
-        """What a site has at a token, or its mean over all tokens behind the opening."""
+        """What a site has at a token, or its mean over all tokens but the first that the model
+        reads, whose stream is often a hundred times as long as any other."""
         if place == "mean":
-            return self.acts[site][self.prompt.opening :].float().mean(0)
+            own = self.acts[site][self.prompt.opening :].float()
+            return (own if self.prompt.opening or len(own) < 2 else own[1:]).mean(0)
         return self.acts[site][self.prompt.at(place)].float()
 
 

@@ -14,7 +14,8 @@ import msgspec
 Plain = bool | int | float | str
 Place = int | str
 """A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of what
-stands in this slot; "all"; to read also "mean"."""
+stands in this slot; "all"; to read also "mean". Of activations that is the mean over all tokens
+but the first that the model reads, such as a BOS."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
