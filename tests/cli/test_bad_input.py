@@ -114,7 +114,10 @@ GGUF = (("ASSAY_SMOLLM2_GGUF", "model.gguf"), ("ASSAY_CACHE", "cache"))
 CASES = {
     "unknown verb": case("rnu", "own.py", says='"run"'),
     "unknown option": case("run", "own.py", "--prest", "smoke", says="--preset"),
-    "one word too many": case("run", "own.py", "now", says="'now' is one word too many"),
+    "one word too many": case("plan", "own.py", "now", says="'now' is one word too many"),
+    "one name of several unknown": case(
+        "run", "own.py", "now", says="no experiment is called 'now'"
+    ),
     "no experiment given": case("run", says="NAME"),
     "unknown experiment": case("run", "superpostion", says="did you mean superposition"),
     "unknown field": case(
