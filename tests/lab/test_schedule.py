@@ -10,6 +10,7 @@ import pytest
 
 from assay.lab.plan.schedule import LEAST, Amount, Pace, Schedule
 from assay.lab.work.events import Outcome
+from assay.lab.work.work import chained
 
 COST = {"a": 3.0, "b": 1.0}
 
@@ -150,6 +151,12 @@ def test_workers_share_what_is_left_but_not_a_chain() -> None:
     pace, _ = steady(10.0, width=2)
     assert pace.left([amount(cost=40.0)]).middle == pytest.approx(20, rel=0.05)
     assert pace.left([amount(cost=40.0)], chain=0.75).middle == pytest.approx(30, rel=0.05)
+
+
+def test_a_group_that_is_all_but_done_leaves_no_more_than_a_whole_chain() -> None:
+    ending = SimpleNamespace(left=lambda: 1e-15, chain=lambda: 3.0)
+    assert chained([ending]) == 1.0
+    assert chained([ending, SimpleNamespace(left=lambda: 6.0, chain=lambda: 2.0)]) == pytest.approx(0.5)
 
 
 def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:

@@ -391,9 +391,9 @@ class Claim:
         """The range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
         unit = "" if self.unit == "1" else f" {self.unit}"
         if math.isinf(self.high):
-            text = f">= {self.low:.6g}{unit}"
+            text = f"{_signed('>', self.low, -math.inf)}{unit}"
         elif math.isinf(self.low):
-            text = f"<= {self.high:.6g}{unit}"
+            text = f"{_signed('<', self.high, math.inf)}{unit}"
         else:
             text = f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
         lower, upper = self.fail_range
@@ -499,6 +499,15 @@ class Estimate:
 
 Finding = Estimate
 """What an estimate was called; files that people wrote still say so."""
+
+
+def _signed(sign: str, edge: float, outward: float) -> str:
+    """Write an edge with its sign: `> 0.5` where it is the number next to one that is short."""
+    beyond = math.nextafter(edge, outward)
+    short = float(f"{beyond:.6g}")
+    if 0 < abs(edge) < 1e-300 or (edge != float(f"{edge:.6g}") and beyond == short):
+        return f"{sign} {beyond + 0.0:.6g}"
+    return f"{sign}= {edge:.6g}"
 
 
 def claims_key(statements: Sequence[Claim | Exact | Estimate]) -> str:

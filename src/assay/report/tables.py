@@ -494,12 +494,7 @@ def describe_detectable(v: Verdict) -> str:
         values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return f"{values} would be found"
-    if whole:
-        return f"{values} would be found, controls included"
-    return (
-        f"{values} would be found but for the controls, which come out as they must in "
-        f"{v.controls_chance:.0%} of such experiments"
-    )
+    return f"{values} would be found, controls {'included' if whole else 'apart'}"
 
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:

@@ -219,9 +219,7 @@ def work(
 
     def eta() -> Range | None:
         pace.width = executor.width  # workers may join and go
-        left = sum(w.left() for w in works)
-        chain = max((w.chain() for w in works), default=0.0) / left if left > 0 else 0.0
-        return pace.left([a for w in works for a in w.amounts()], chain)
+        return pace.left([a for w in works for a in w.amounts()], chained(works))
 
     for work_item in works:
         work_item.pace, work_item.eta = pace, eta
@@ -254,6 +252,14 @@ def work(
         and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts"))
     ):
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
+
+
+def chained(works: Sequence[Work]) -> float:
+    """The share of what these works have left that cannot be done side by side, from 0 to 1."""
+    left = sum(w.left() for w in works)
+    longest = max((w.chain() for w in works), default=0.0)
+    # A chain counts its running group whole, what is left does not: at its end that is next to 0.
+    return min(1.0, longest / left) if left > 0 else 0.0
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
