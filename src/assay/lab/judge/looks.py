@@ -94,13 +94,36 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     phrase once."""
     current, sized = frozen(experiment, plan), experiment.sized(plan.preset.specs)
     paths = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
-    return tuple(
-        dict.fromkeys(
-            change
-            for path in paths
-            for change in changes(_renewed(journal.read(path), sized), current)
-        )
-    )
+    phrases = [
+        change for path in paths for change in changes(_renewed(journal.read(path), sized), current)
+    ]
+    if store is not None and edits.binding(experiment):
+        phrases += repeats(store, experiment.name, current)
+    return tuple(dict.fromkeys(phrases))
+
+
+def repeats(store: Store, name: str, current: Line) -> list[str]:
+    """Say which sentences were judged on the same judged seeds under other names in a store, such
+    as those of a study that was written again on other data, and what came out there."""
+    outcomes: dict[str, list[str]] = {}
+    for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
+        other = path.parent.name
+        if other == name:
+            continue
+        texts = {
+            text
+            for look in journal.read(path)
+            if any(s >= JUDGED for s in seeds_of(look["seeds"]) & seeds_of(current["seeds"]))
+            for text in look["claims"].keys() & current["claims"].keys()
+        }
+        judged = journal.judgings(store, other) if texts else []
+        for text in sorted(texts):
+            came = dict.fromkeys(j["outcome"] for j in judged if j["text"] == text)
+            outcomes.setdefault(text, []).append(f"{other} ({', then '.join(came) or 'exact'})")
+    return [
+        f"the same sentence was judged as {', '.join(names)}: {text}"
+        for text, names in outcomes.items()
+    ]
 
 
 def hash_without_roles(statement: Claim | Exact) -> str:
