@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask import measuring, models
+from assay.ask import measuring, models, untouched
 from assay.ask import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
@@ -165,13 +165,23 @@ def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
     every = rows(8)
     for i, (own, a, b) in enumerate(every):
         others = [
-            said(here / "base", t, a) - said(here / "base", t, b)
-            for t, x, y in every
-            if (x, y) != (a, b)
+            said(here / "base", t, a) - said(here / "base", t, b) for t, _, _ in every if t != own
         ]
         for drawn in values[:, i]:
             assert np.min(np.abs(np.array(others) - drawn)) < 1e-4, own
     assert len({tuple(x) for x in values.round(6)}) > 1
+
+
+def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_round():
+    row = asked_prompts.Row
+    texts = [row(f"text {i}", {"a": "xy"[i % 2]}, f"row {i}", {}) for i in range(40)]
+    partners = untouched.unrelated(
+        asked_prompts.PromptSet(Prompts(), tuple(texts)), range(40), seed=1
+    )
+    by_text = {row.text: row.columns["a"] for row in texts}
+    same = [by_text[p.text] == p.columns["a"] for p in partners.values()]
+    assert all(p.text != texts[i].text for i, p in partners.items())
+    assert 0.25 < np.mean(same) < 0.75
 
 
 def test_answers_that_all_rows_share_have_no_unrelated_control(here):

@@ -386,7 +386,7 @@ class _Pass:
         self.sweep = sweep
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
-            by_number |= untouched.unrelated(task.prompts, task.rows, task.reads, seeds[0])
+            by_number |= untouched.unrelated(task.prompts, task.rows, seeds[0])
         self.prompts = [prompt(model.folder, by_number[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [

@@ -62,22 +62,19 @@ def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
     return tuple(row.columns.get(slot) for slot in sorted(slots))
 
 
-def unrelated(
-    prompts: PromptSet, rows: Sequence[int], reads: Sequence[Read], seed: int
-) -> dict[int, Row]:
-    """Draw for each of these rows the prompt of another one, with other answers, behind which its
-    own are asked for. Raises: DataError where there is none."""
-    about = [read for read in reads if varies(read, prompts)]
-    keys = {i: _fillings(about, prompts.rows[i]) for i in rows}
+def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, Row]:
+    """Draw for each of these rows the prompt of any other one, behind which its own answers are
+    asked for.
+
+    Also of one with the same answers: where there are but two kinds of rows, those of the other
+    kind alone would turn every number round, whatever the answers have by themselves. Raises:
+    DataError where there is none."""
     partners = {}
     for i in rows:
         row = prompts.rows[i]
-        candidates = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != row.text]
+        candidates = [k for k in rows if prompts.rows[k].text != row.text]
         if not candidates:
-            raise DataError(
-                f"{row.place}: no other prompt has other answers, so nothing can be asked behind "
-                "an unrelated one"
-            )
+            raise DataError(f"{row.place}: there is no other prompt to ask its answers behind")
         draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(candidates))[0, 0])
         other = prompts.rows[candidates[draw]]
         partners[i] = Row(other.text, row.columns, row.place, other.spans)
