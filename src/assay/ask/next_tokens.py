@@ -3,6 +3,7 @@ would give if it ended earlier. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,15 +163,23 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
             f"{max(1, most - len(prompt.tokens))} or fewer"
         )
-    texts = [prompt.row.fill(text).lower() for text in read.generates]
+    texts = [whole(prompt.row.fill(text)) for text in read.generates]
     ends = set(prompt.folder.ends)
 
     def number(seen: Seen) -> float:
         new = [t for t in seen.written[: read.tokens] if t not in ends]
-        written = prompt.folder.tokenizer.decode(new).lower()
-        return float(any(text in written for text in texts))
+        written = prompt.folder.tokenizer.decode(new)
+        return float(any(text.search(written) for text in texts))
 
     return Ready(each(number), writes=read.tokens)
+
+
+def whole(text: str) -> re.Pattern[str]:
+    """Match a text by itself, in large and small letters alike: "no" is not in "know"."""
+    text = text.strip()
+    before = r"(?<!\w)" if text[:1].isalnum() else ""
+    after = r"(?!\w)" if text[-1:].isalnum() else ""
+    return re.compile(before + re.escape(text) + after, re.IGNORECASE)
 
 
 def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:

@@ -86,7 +86,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prompt's tokens; 0 where nothing is done."""
     generates: tuple[str, ...] = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
-    (large and small letters alike), else 0."""
+    as whole words (large and small letters alike), else 0."""
     tokens: Few = 20
     """How many tokens it writes at most."""
     logit_lens: str | tuple[str, str] = ""
