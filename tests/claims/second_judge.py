@@ -451,7 +451,7 @@ def identical(claim, arms, name):
         theta(claim.statistic, turned.take([i], list(range(turned.sizes[1]))))[0]
         for i in range(turned.sizes[0])
     ]
-    return all(single) and abs(theta(claim.statistic, turned)[0]) <= 1e-9 * max(map(abs, single))
+    return all(single) and abs(theta(claim.statistic, turned)[0]) <= 1e-6 * max(map(abs, single))
 
 
 def ask(claim, arms, name, gates=()):
