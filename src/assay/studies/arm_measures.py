@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.data.corpus import Corpus
+from assay.dictionaries.baselines.directions import PULL, random_directions
 from assay.dictionaries.baselines.linear import pca
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
 from assay.evaluation import measure, sources, summary, texts
 from assay.evaluation.setting import Setting
@@ -185,7 +183,7 @@ def make_baseline(
             on = dictionary.active(x)
             baseline_dictionary = pca(x, min(x.shape[1], max(1, round(len(on.row) / len(x)))))[0]
         elif baseline == "random":
-            baseline_dictionary = _random(dictionary, x, plan.site.seed)
+            baseline_dictionary = random_directions(dictionary, x, plan.site.seed)
         else:
             baseline_dictionary = replace(
                 rescale_and_shift(dictionary.normalised, dictionary.normalise(x)[0], pull=PULL),
@@ -200,41 +198,6 @@ def make_baseline(
     ).to("cpu")
     source = sources.find([baseline_dictionary], store)[0]
     return replace(source, name=f"{baseline} of {plan.source.name}")
-
-
-PULL = 5.0
-"""Firings' worth of pull of each feature towards no change, as in gated-sae: a rare feature does
-not determine its own repair."""
-
-
-def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
-    """Random directions that are on as often as the features of a dictionary, and the decoder with
-    which they reconstruct best."""
-
-    from assay.dictionaries.baselines.repair import refit_decoder
-
-    often = torch.bincount(dictionary.active(x).feature, minlength=dictionary.width)
-    draw = rng.generator(seed, "studies/directions").standard_normal((dictionary.width, x.shape[1]))
-    directions = torch.from_numpy(
-        (draw / np.linalg.norm(draw, axis=1, keepdims=True)).astype(np.float32)
-    ).to(x.device)
-    mean = x.mean(0)
-    projected = ((x - mean) @ directions.T).sort(0, descending=True).values
-    place = often.clamp(max=len(x) - 1)
-    between = (
-        projected.gather(0, (place - 1).clamp(min=0)[None]) + projected.gather(0, place[None])
-    )[0] / 2
-    threshold = torch.where(often > 0, between, 2 * projected[0]).clamp(min=0)
-    random_dictionary = Dictionary(
-        W_enc=directions.T[None].contiguous(),
-        b_enc=-(directions @ mean)[None],
-        W_dec=directions[None],
-        b_dec=mean[None],
-        b_pre=torch.zeros_like(mean)[None],
-        nonlinearity=JumpReLU(),
-        own={"threshold": threshold[None]},
-    )
-    return refit_decoder(random_dictionary, x, pull=PULL)
 
 
 def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torch.Tensor:

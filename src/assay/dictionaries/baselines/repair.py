@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import repeat
 from typing import NamedTuple
 
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from assay.core.heavy import scipy, torch
 from assay.dictionaries.decoding import few
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Rescaled
+from assay.dictionaries.rows import multiply
 
 RIDGE = 1e-6
 """Pull of least squares towards the present values, in units of the mean diagonal; it decides only
@@ -53,7 +55,11 @@ def rescale_and_shift(
 
 
 def refit_decoder(
-    dictionary: Dictionary, x: Float[torch.Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
+    dictionary: Dictionary,
+    x: Float[torch.Tensor, "b d"],
+    chunk: int = 4096,
+    pull: float = 0.0,
+    y: Float[torch.Tensor, "b d_out"] | None = None,
 ) -> Dictionary:
     """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length,
     features stay the same.
@@ -63,6 +69,7 @@ def refit_decoder(
         x: raw activations, [b, d].
         chunk: rows encoded at a time.
         pull: towards the present rows, in firings.
+        y: what a transcoder reconstructs, raw, [b, d_out]; None: x.
     Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on
     nowhere in x stays as it was, and `pull` draws each row to what it was with the weight of that
     many firings
@@ -75,7 +82,7 @@ def refit_decoder(
         >>> torch.allclose(refit_decoder(half, x).W_dec, 2 * eye, atol=0.01)  # rows twice as long
         True
     """
-    return _map_runs(dictionary, lambda single: _refitted(single, x, chunk, pull))
+    return _map_runs(dictionary, lambda single: _refitted(single, x, chunk, pull, y))
 
 
 def rescaled(
@@ -141,7 +148,9 @@ def _rescaled(dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float) 
 
 
 @torch.no_grad()
-def _refitted(dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float) -> Dictionary:
+def _refitted(
+    dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float, y: torch.Tensor | None
+) -> Dictionary:
     """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is
     always 1."""
     f = dictionary.width
@@ -149,7 +158,7 @@ def _refitted(dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float) 
         f + 1,
         (
             (torch.cat((c, torch.ones_like(c[:, :1])), 1), rows)
-            for c, rows in _encoded(dictionary, x, chunk)
+            for c, rows in _encoded(dictionary, x, chunk, y)
         ),
     )
     present = torch.cat((dictionary.W_dec[0], dictionary.b_dec)).double()
@@ -222,12 +231,25 @@ def _equations(
 
 
 def _encoded(
-    dictionary: Dictionary, x: torch.Tensor, chunk: int
+    dictionary: Dictionary, x: torch.Tensor, chunk: int, y: torch.Tensor | None = None
 ) -> Iterator[tuple[Float[torch.Tensor, "b f"], Float[torch.Tensor, "b d"]]]:
-    """Codes and normalised rows, a chunk at a time."""
-    for part in x.split(chunk):
+    """Codes and normalised rows, or targets, a chunk at a time."""
+    targets = repeat(None) if y is None else y.split(chunk)
+    for part, target in zip(x.split(chunk), targets, strict=False):
         rows = dictionary.normalise(part.to(dictionary.W_enc.device).float())[0]
-        yield dictionary.normalised.encode(rows)[0], rows
+        codes = dictionary.normalised.encode(rows)[0]
+        yield codes, rows if target is None else _target(dictionary, target)
+
+
+def _target(
+    dictionary: Dictionary, y: Float[torch.Tensor, "b d_out"]
+) -> Float[torch.Tensor, "b d_out"]:
+    """Raw targets, centred and scaled as in training."""
+    rows = y.to(dictionary.W_dec).float()[None]
+    mean = dictionary.mean if dictionary.mean_out is None else dictionary.mean_out
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    rows = rows if mean is None else rows - mean[:, None]
+    return (rows if scale is None else multiply(rows, scale))[0]
 
 
 def _map_runs(dictionary: Dictionary, change: Callable[[Dictionary], Dictionary]) -> Dictionary:
