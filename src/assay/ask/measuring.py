@@ -159,6 +159,11 @@ class Task:
         return kind.words(read), kind.unit, kind.better
 
     @property
+    def unit(self) -> str:
+        """What is generalised over beside seeds."""
+        return self.prompts.unit
+
+    @property
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""

@@ -89,6 +89,11 @@ class ProbeTask:
         return list(dict.fromkeys(self.prompts.units(self.rows)))
 
     @property
+    def unit(self) -> str:
+        """What is generalised over beside seeds."""
+        return self.prompts.unit
+
+    @property
     def learns_here(self) -> bool:
         """Whether it learns from the other half of the prompts that it is judged on."""
         return self.test is None

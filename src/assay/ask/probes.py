@@ -146,9 +146,14 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     return PASS * passes * tokens * blocks(size) + solving * runs
 
 
+def named(tables: Sequence[Probe]) -> list[str]:
+    """The dictionaries that probes read, by the names that they are given."""
+    return [*dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)]
+
+
 def dictionaries(tables: Sequence[Probe], folder: Path) -> dict[str, Source]:
-    """The dictionaries that probes read, by the names that they are given. Raises: DataError."""
-    names = dict.fromkeys(p.dictionary for t in tables for p in every_point(t) if p.dictionary)
+    """The dictionaries that probes read, by their names. Raises: DataError."""
+    names = named(tables)
     paths = {name: str(folder / name) if (folder / name).exists() else name for name in names}
     return {name: sources.find([paths[name]], Store(ROOT.get()))[0] for name in names}
 

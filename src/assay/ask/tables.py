@@ -224,24 +224,58 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shapes, else untrained; and, where rows have different answers, unrelated."""
 
 
+Steps = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Window = Annotated[int, msgspec.Meta(ge=2, le=8192)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**17)]
+
+
 class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model that the study trains from another one: the second of a fine-tuned pair. Say prompts
-    or a text."""
+    """What the study trains: with a site a dictionary of a model's activations there; else, with
+    `of`, a model further: the second of a fine-tuned pair; else a small model from nothing. What is
+    left out is as its kind usually has it."""
 
     name: str
-    """Its label, as of a model."""
-    of: str
-    """The label, or the name, of the model that it begins as."""
+    """Its label, as of a model; of a dictionary the name of its arm, and what stands in place of a
+    file."""
+    of: str = ""
+    """The label, or the name, of the model that it begins as, or whose activations it reads; left
+    out, of a dictionary: the first model."""
     prompts: str = ""
-    """The prompts whose texts it learns."""
+    """The prompts that it learns; of a dictionary from one half of them, measured on the other."""
     text: str = ""
     """In place of prompts: stdlib, docs, or a folder of text files, cut into windows."""
-    steps: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
-    batch: Few = 8
-    """Texts a step."""
-    context: Annotated[int, msgspec.Meta(ge=2, le=8192)] = 64
-    """Tokens of a text at most."""
-    lr: Annotated[float, msgspec.Meta(gt=0)] = 1e-4
-    """AdamW's learning rate at the first step; it falls to 0 with a straight line."""
+    site: str = ""
+    """Where a dictionary reads, such as blocks.15.hook_resid_post."""
+    site_out: str = ""
+    """Where a transcoder writes; left out: where it reads."""
+    dictionary: str = ""
+    """Its kind: topk (left out), batchtopk, relu, gated, jumprelu."""
+    d_sae: Size | None = None
+    """Latents: 2048."""
+    k: Size | None = None
+    """Of topk and its kin, how many latents stay on: 32."""
+    penalty: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """λ of the others: the larger, the fewer latents are on."""
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
+    """Of a text, from how many tokens a dictionary learns at most: 50,000."""
+    layers: Few | None = None
+    """Blocks of a model from nothing: 1."""
+    d: Size | None = None
+    """Width of its stream: 64; its MLPs have four times as many neurons."""
+    heads: Few | None = None
+    """Heads of each block: 4."""
+    steps: Steps | None = None
+    """20 of a model trained further, 1000 of one from nothing, 1500 of a dictionary."""
+    batch: Few | None = None
+    """Texts a step: 8, and 64 from nothing; of a dictionary tokens a step: 256."""
+    context: Window | None = None
+    """Tokens of a text at most: 64, of a dictionary 128."""
+    lr: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Adam's learning rate at its top: 1e-4, 3e-3 from nothing, 2e-3 of a dictionary."""
     seed: int = 0
-    """What draws the order of the texts."""
+    """What draws the start and the order of the texts."""
+    per_seed: bool = False
+    """Whether each seed of the study trains a dictionary of its own, so that claims are about the
+    method; else there is one, by `seed`."""
+    controls: tuple[str, ...] | None = None
+    """The near controls that are made of a dictionary; left out: random, frozen and untrained."""

@@ -1,24 +1,27 @@
-"""Training: a model of a study that is trained from another one, on prompts or on a text."""
+"""Training: of which kind what a study trains is, and what its table leaves out; models that are
+trained from another one, on prompts or on a text, or from nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Train
 from assay.core import rng
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
+from assay.data.tiny import TinySpec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.pretrained import load
@@ -44,18 +47,111 @@ class TunedSpec(Spec):
     lr: float
 
 
-def check(table: Train, names: Sequence[str]) -> None:
-    """Refuse a training without a text, or with two. Raises: DataError."""
+def kind_of(table: Train) -> str:
+    """What a table trains: "dictionary", "tuned", a model further, or "small", one from nothing."""
+    if table.site or table.dictionary:
+        return "dictionary"
+    return "tuned" if table.of else "small"
+
+
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "tuned": {"prompts": "", "text": "", "steps": 20, "batch": 8, "context": 64, "lr": 1e-4},
+    "small": {
+        "text": "",
+        "layers": 1,
+        "d": 64,
+        "heads": 4,
+        "steps": 1000,
+        "batch": 64,
+        "context": 64,
+        "lr": 3e-3,
+    },
+    "dictionary": {
+        "prompts": "",
+        "text": "",
+        "site": "",
+        "site_out": "",
+        "dictionary": "topk",
+        "d_sae": 2048,
+        "k": None,
+        "penalty": None,
+        "tokens": 50_000,
+        "steps": 1500,
+        "batch": 256,
+        "context": 128,
+        "lr": 2e-3,
+        "per_seed": False,
+        "controls": None,
+    },
+}
+"""The fields of each kind beside name, of and seed, and what they are where nothing is said."""
+WORDS = {
+    "tuned": "a model trained further",
+    "small": "a model from nothing",
+    "dictionary": "a dictionary",
+}
+
+
+def usual(table: Train) -> Train:
+    """A table with what it leaves out."""
+    kind = USUAL[kind_of(table)]
+    silent = {k: v for k, v in kind.items() if getattr(table, k) in (None, "")}
+    return msgspec.structs.replace(table, **silent)
+
+
+def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What no training of its kind could have: the field, and what is the matter with it.
+
+    Args:
+        table: as it was written.
+        names: the prompts of the study.
+    """
+    kind = kind_of(table)
+    empty = Train(name="")
+    for field in Train.__struct_fields__:
+        stated = getattr(table, field) != getattr(empty, field)
+        if stated and field not in ("name", "of", "seed", *USUAL[kind]):
+            users = " or ".join(WORDS[k] for k, fields in USUAL.items() if field in fields)
+            how = {
+                "tuned": "a site would make it a dictionary, no `of` a model from nothing",
+                "small": "with a site it is a dictionary, with `of` a model trained further",
+                "dictionary": "without a site it is a model",
+            }[kind]
+            yield field, f"{table.name!r} is {WORDS[kind]}, and {field} is of {users}; {how}"
     ways = [w for w in ("prompts", "text") if getattr(table, w)]
-    if len(ways) != 1:
+    if kind == "small":
+        if not table.text:
+            how = 'say text = "stdlib", say, or `of`, the model that it begins as'
+            yield "text", f"{table.name!r} is trained from nothing, on a text: {how}"
+    elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
-        raise DataError(f"say one of prompts and text, which {table.name!r} learns; got {got}")
-    if table.prompts and table.prompts not in names:
-        raise DataError(f"there are no prompts {table.prompts!r} that {table.name!r} could learn")
+        yield "text", f"say one of prompts and text, which {table.name!r} learns; got {got}"
+    if kind != "small" and table.prompts and table.prompts not in names:
+        yield "prompts", f"there are no prompts {table.prompts!r} that {table.name!r} could learn"
+    if kind == "small":
+        try:
+            small(usual(table))
+        except AssayError as e:
+            yield "d", f"{table.name!r}: {e}"
+
+
+def small(table: Train) -> TinySpec:
+    """The spec of a model from nothing, which `assay train-lm` would train alike. Raises: SpecError
+    where heads do not divide the width."""
+    assert table.d is not None
+    fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
+    return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
+
+
+def small_by_content(table: Train) -> TinySpec:
+    """What identifies a model from nothing, by the content of its text. Raises: DataError."""
+    return small(table).replace(corpus=corpora.load(table.text).fingerprint)
 
 
 def spec(table: Train, start: str, source: PromptSet | None) -> TunedSpec:
     """The spec of a training from the model in this folder. Raises: ModelError, DataError."""
+    table = usual(table)
+    assert table.steps and table.batch and table.context and table.lr
     return TunedSpec(
         seed=table.seed,
         model=folders.fingerprint(start),
@@ -67,14 +163,16 @@ def spec(table: Train, start: str, source: PromptSet | None) -> TunedSpec:
     )
 
 
-def key(of: TunedSpec) -> str:
-    """What identifies a trained model before it is trained: SHA-256 of its spec."""
+def key(of: Spec) -> str:
+    """What identifies what is trained before it is: SHA-256 of its spec."""
     return hashlib.sha256(of.to_json().encode()).hexdigest()
 
 
 def in_words(table: Train) -> str:
     """Name a trained model in a sentence."""
-    return f"{table.of} after {table.steps} steps on {table.prompts or table.text}"
+    table = usual(table)
+    whose = table.of or f"{table.layers}-block GPT-2 of width {table.d}"
+    return f"{whose} after {table.steps} steps on {table.prompts or table.text}"
 
 
 def name_of(table: Train) -> str:
@@ -92,6 +190,8 @@ def train(
     Raises: ModelError where memory is short, DataError where the loss is not finite."""
     from safetensors.torch import save_file
 
+    table = usual(table)
+    assert table.steps and table.batch and table.context and table.lr
     folder = folders.find(start)
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
@@ -133,6 +233,7 @@ def _sequences(
     table: Train, folder: folders.ModelFolder, source: PromptSet | None
 ) -> list[list[int]]:
     """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
+    assert table.steps and table.batch and table.context
     opening = [*folder.opening]
     if source is None:
         windows = corpora.load(table.text).windows(
@@ -152,6 +253,7 @@ def _sequences(
 
 def _order(table: Train, count: int, step: int) -> list[int]:
     """The texts of a step."""
+    assert table.batch
     chosen = []
     for n in range(step * table.batch, (step + 1) * table.batch):
         turn, place = divmod(n, count)

@@ -3,7 +3,6 @@ specs, what runs read, how long they take, and for what verdicts speak."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from assay.ask import (
@@ -22,13 +20,15 @@ from assay.ask import (
     models,
     probe_tasks,
     probes,
+    sae_arms,
+    saes,
     training,
     untouched,
 )
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
-from assay.ask.prompts import PromptSet
-from assay.ask.tables import Model, Train
+from assay.ask.sae_arms import SaeTask
+from assay.ask.saes import Learning
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -39,17 +39,20 @@ from assay.core.heavy import xr
 from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.data import corpus as corpora
+from assay.dictionaries.dictionary import Dictionary
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
-from assay.studies.parts import AskedSpec, Part, Parts, ReadingsSpec, model_phrase
+from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
+from assay.studies.trained import Trained as TrainedParts
 from assay.subjects import sizes
-from assay.subjects.folder import ModelFolder, find, fingerprint
+from assay.subjects.folder import ModelFolder, find
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
 
 
-class Asked(Parts):
+class Asked(TrainedParts):
     """What a study asks of models, for whoever composes its experiment. Raises: ExperimentError
     with line and column, for what the text and its files show to be wrong."""
 
@@ -62,7 +65,8 @@ class Asked(Parts):
             for p in self.parts
             if p.of == arm
             and (
-                p.task.stands_in != "unrelated"
+                isinstance(p.task, SaeTask)
+                or p.task.stands_in != "unrelated"
                 or not reads_named
                 or any(untouched.varies(r, p.task.prompts) for r in reads_named)
             )
@@ -77,7 +81,11 @@ class Asked(Parts):
     def done(self) -> frozenset[str]:
         """The arms in which something is done to a model: what a sentence that names one is
         about."""
-        return frozenset(p.label for p in self.parts if p.task.intervention or p.task.less)
+        return frozenset(
+            p.label
+            for p in self.parts
+            if p.task.intervention or p.task.less or (isinstance(p.task, SaeTask) and not p.of)
+        ) - {"main"}
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
         """The specs of the arm main at a preset."""
@@ -99,7 +107,7 @@ class Asked(Parts):
                 measure=self._measure(part),
                 note=part.told,
                 learned=self._learned(part),
-                levels={part.task.prompts.unit: len(part.task.levels)},
+                levels=_levels(part.task),
             )
             for part in self.parts
         }
@@ -122,13 +130,25 @@ class Asked(Parts):
 
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
-                task = self._trained_by(bench, part.task)
+                smoke = runs.shared.smoke
+                task = self.ready(bench, part.task, smoke=smoke)
+                if isinstance(task, SaeTask):
+                    place = models.located(self.folder, task.model.name)
+
+                    def learning(seed: int) -> Learning:
+                        return self.learning(
+                            task.table.name, place, seed, control=task.control, smoke=smoke
+                        )
+
+                    tell = partial(bench.report, unit="dictionaries")
+                    _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
+                    return
                 measured, coords = _engine(task).measure(
                     task,
                     runs.seeds,
                     self.folder,
                     str(bench.device),
-                    runs.shared.smoke,
+                    smoke,
                     lambda done, total: bench.report(done, total, "prompts"),
                     bench.root,
                 )
@@ -154,34 +174,6 @@ class Asked(Parts):
         runs = Runs(tuple(part.spec(seed, smoke=smoke) for seed in seeds))
         return store.built(self._readings(part, runs)) is not None
 
-    def _trained_by(self, bench: Bench, task: Task | ProbeTask) -> Task | ProbeTask:
-        """A task with the folders of the models that the study trains, trained now or before."""
-
-        def ready(model: Model) -> Model:
-            if model.like in self.trains:
-                return msgspec.structs.replace(model, like=self._folder(model.like))
-            if model.name not in self.trains:
-                return model
-            tuning = self._tuning(model.name)
-
-            def build(path: Path) -> None:
-                training.train(*tuning, str(bench.device), path, bench.report)
-
-            path = bench.artefact(training.spec(*tuning), build)
-            return msgspec.structs.replace(model, name=str(path))
-
-        if isinstance(task, ProbeTask):
-            return dataclasses.replace(task, model=ready(task.model))
-        less, start = (ready(m) if m else None for m in (task.less, task.start))
-        return dataclasses.replace(task, model=ready(task.model), less=less, start=start)
-
-    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
-        """How a model is trained, with its text where it lies: from which folder, on which
-        prompts."""
-        table = self.trains[name]
-        table = msgspec.structs.replace(table, text=models.located(self.folder, table.text))
-        return table, self._folder(name), self.prompts.get(table.prompts)
-
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
         return _engine(part.task).axes(part.task)
@@ -194,7 +186,7 @@ class Asked(Parts):
         """Over what a claim about these arms generalises: over prompts, or the column that parts
         them, and over seeds where something is drawn in one of the arms."""
         about = [self.by_label[a] for a in arms if a in self.by_label]
-        unit = about[0].task.prompts.unit if about else "prompt"
+        unit = about[0].task.unit if about else "prompt"
         return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
     def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
@@ -223,8 +215,9 @@ class Asked(Parts):
     def check(self, part: Part) -> None:
         """Refuse what can be known to be wrong of an arm before a model is opened; remember what
         the author should know. Raises: ExperimentError, with the place and the model."""
-        words = [dry.split_in_words(part.task), dry.few_in_words(part.task)]
-        self.remarks += [w for w in words if w not in ("", *self.remarks)]
+        if not isinstance(part.task, SaeTask):
+            words = [dry.split_in_words(part.task), dry.few_in_words(part.task)]
+            self.remarks += [w for w in words if w not in ("", *self.remarks)]
         for model in part.task.models:
             for name in models.states(model):
                 try:
@@ -238,27 +231,41 @@ class Asked(Parts):
     def _check(self, part: Part, folder: ModelFolder, who: str) -> list[str]:
         study, task = self.text.study, part.task
         remarks: list[str] = []
+        if isinstance(task, SaeTask):
+            with self._located_in(who, "train", self._place(task.table.name), "site"):
+                saes.check(task.table, folder)
+            return []
         names = [t.name for t in study.prompts]
-        with self._located(who, "prompts", names.index(task.prompts.table.name)):
+        with self._located_in(who, "prompts", names.index(task.prompts.table.name)):
             rows = dry.prompts_of(task, folder)
         if isinstance(task, ProbeTask):
             names = [t.name for t in study.probe]
-            with self._located(who, "probe", names.index(task.table.name)):
+            with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
             return []
         for read in task.reads if part.control is None else ():
-            with self._located(who, "read", study.read.index(read)):
-                opened = cache(partial(dictionaries.opened, folder=self.folder, root=ROOT.get()))
+            with self._located_in(who, "read", study.read.index(read)):
+                opened = cache(partial(self._opened, folder))
                 remarks += measuring.remarks(task, read, rows, opened)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
-            with self._located(who, "intervene", i, where):
+            with self._located_in(who, "intervene", i, where):
                 dry.check_intervention(task, rows, folder)
         return remarks
 
+    def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
+        """A dictionary by its name; of one that the study trains as much as is known before."""
+        if name in self.saes:
+            return saes.blank(self.saes[name], folder)
+        return dictionaries.opened(name, self.folder, ROOT.get())
+
+    def _place(self, name: str) -> int:
+        """Which of the trainings has this name."""
+        return [t.name for t in self.text.study.train].index(name)
+
     @contextmanager
-    def _located(self, who: str, *keys: str | int) -> Iterator[None]:
+    def _located_in(self, who: str, *keys: str | int) -> Iterator[None]:
         """Tell where in the file that stands which leads to a refusal, and of which model it
         is."""
         try:
@@ -276,8 +283,7 @@ class Asked(Parts):
             if name := (read.get("feature") or [""])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
-                    stored = dictionaries.source(name, self.folder, ROOT.get())
-                digests[f"dictionary {name}"] = stored.sha256
+                    digests[f"dictionary {name}"] = self._content(name)
         read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
         if clamp := (about.get("intervention") or {}).get("clamp"):
             read_by.add(clamp[0])
@@ -285,9 +291,17 @@ class Asked(Parts):
         if table := about.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
-                read = probes.dictionaries([probe], self.folder)
-            digests |= {f"dictionary {n}": source.sha256 for n, source in read.items()}
-        return digests
+                known = {name: self._content(name) for name in probes.named([probe])}
+            digests |= {f"dictionary {n}": content for n, content in known.items()}
+        if table := about.get("trained"):
+            digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
+        return {name: content for name, content in digests.items() if content}
+
+    def _content(self, name: str) -> str:
+        """What identifies a dictionary. Raises: DataError, ExperimentError."""
+        if name in self.saes:
+            return self.dictionary_hash(name)
+        return dictionaries.source(name, self.folder, ROOT.get()).sha256
 
     @cached_property
     def _dictionaries(self) -> Mapping[str, str]:
@@ -299,19 +313,16 @@ class Asked(Parts):
         ):
             if feature is not None:
                 with self.text.located(table, i):
-                    source = dictionaries.source(feature[0], self.folder, ROOT.get())
-                contents[feature[0]] = source.sha256
+                    contents[feature[0]] = self._content(feature[0])
         return contents
 
     def _hash(self, name: str) -> str:
         """What identifies a model; one that is not here is told with its place."""
         try:
-            if name in self.trains:
-                return training.key(training.spec(*self._tuning(name)))
-            return fingerprint(self._folder(name))
+            return self.model_hash(name)
         except AssayError as e:
             if name in self.trains:
-                raise self.text.error(("train", [*self.trains].index(name)), e) from e
+                raise
             tables = enumerate(self.text.study.model)
             keys = ("checkpoints", "name", "like")
             places = [
@@ -328,23 +339,56 @@ class Asked(Parts):
         task, total = part.task, 0.0
         for model in task.models:
             states = models.states(model)
-            try:
-                size = sizes.read_sizes(find(self._folder(states[0])).config)
-            except AssayError:
+            if (size := self._size(states[0])) is None:
                 return None
             whole = measuring.blocks(size) + size["d"] * size["v"]
             drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
             reading = _engine(task).seconds(task, size, runs)
             if not part.of and (table := self.trains.get(states[0])):
-                reading += 3 * measuring.PASS * table.steps * table.batch * table.context * whole
+                table = training.usual(table)
+                tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
+                reading += 3 * measuring.PASS * tokens * whole
             total += len(states) * (LOADING / 4 + drawing + reading) / runs
-        return total
+        return total + self._dictionary_seconds(part)
+
+    def _dictionary_seconds(self, part: Part) -> float:
+        """CPU-seconds of one run for the dictionaries that the study trains, where this is the
+        first arm that needs them and no dictionary's own."""
+        seconds = 0.0
+        for name in () if isinstance(part.task, SaeTask) else self.used(part.task):
+            first = next(p for p in self.parts if name in self.used(p.task))
+            model = self._read_by(self._place(name), self.saes[name])
+            if first is part and (size := self._size(model.name)):
+                task = SaeTask(model, self.saes[name], self.prompts.get(self.saes[name].prompts))
+                seconds += sae_arms.seconds(task, size, 1)
+        return seconds
+
+    def _size(self, name: str) -> Mapping[str, int] | None:
+        """The sizes of a model; None of one that is not here."""
+        table = self.trains.get(name)
+        if table is not None and not table.of:
+            spec = training.small(training.usual(table))
+            sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
+            return {**sizes_of, "h": spec.heads}
+        try:
+            return sizes.read_sizes(find(self._folder(name)).config)
+        except AssayError:
+            return None
 
     def cost(self, runs: Runs[Any]) -> Cost:
-        """What runs need beside their measures: room for the models that the study trains."""
-        names = {n for states in json.loads(runs.specs[0].asked)["models"] for n in states}
-        folders = [self._folder(n) for n in names if n in self.trains]
-        return Cost(bytes=sum(p.stat().st_size for name in folders for p in find(name).weights))
+        """What runs need beside their measures: room for the models that the study trains, and for
+        the activations that its dictionaries learn from."""
+        about = json.loads(runs.specs[0].asked)
+        names = {n for states in about["models"] for n in states}
+        known = [size for n in names if n in self.trains and (size := self._size(n))]
+        total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
+        for name in {p.task.table.name for p in self.parts if isinstance(p.task, SaeTask)}:
+            table = self.saes[name]
+            model = self._read_by(self._place(name), table)
+            if "trained" in about and model.name in names and (size := self._size(model.name)):
+                sites = len(saes.sites_of(table))
+                total += 2 * size["d"] * sites * (table.tokens or 0)
+        return Cost(bytes=total)
 
     def scope(self, arms: Sequence[str]) -> str:
         """For which models, prompts and sites verdicts speak that read these arms."""
@@ -353,6 +397,10 @@ class Asked(Parts):
         phrases = [" and ".join(model_phrase(m) for m in tables)]
         in_words = {}
         for part in parts:
+            if isinstance(part.task, SaeTask):
+                in_words[part.task.in_words] = part.task.in_words
+                phrases += [f"a dictionary at {part.task.table.site}"]
+                continue
             table = part.task.prompts.table
             in_words[table.name] = f"{len(part.task.rows)} prompts" + (
                 f" of {table.file}" if table.file else ""
@@ -391,9 +439,18 @@ def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
     return measured, about["coords"]
 
 
-def _engine(task: Task | ProbeTask) -> Any:
+def _engine(task: Task | ProbeTask | SaeTask) -> Any:
     """What measures a task."""
+    if isinstance(task, SaeTask):
+        return sae_arms
     return probes if isinstance(task, ProbeTask) else measuring
+
+
+def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
+    """How many units an arm has, where that is known before it is measured."""
+    if isinstance(task, SaeTask) and not task.source:
+        return {}
+    return {task.unit: len(task.levels)}
 
 
 def _nothing(runs: Runs[Any], bench: Bench) -> Trained:

@@ -55,6 +55,7 @@ def header(path: Path) -> Header:
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
     names += [m.like or m.name or ", ".join(m.checkpoints) for m in study.model]
+    names += [t.name for t in study.train if not study.model]
     return Header(
         study.question.rstrip("."),
         f"a study of {', '.join(dict.fromkeys(names))}",
@@ -67,7 +68,8 @@ def header(path: Path) -> Header:
 def known(text: Text) -> None:
     """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
     does not say yet. Raises: ExperimentError."""
-    if not (text.study.experiment or text.study.dictionary or text.study.model):
+    said = text.study
+    if not (said.experiment or said.dictionary or said.model or said.train):
         return
     study = _Study(text)
     study.composed((), ())
@@ -157,9 +159,10 @@ class _Study:
 
     def __init__(self, text: Text) -> None:
         self.sides = sides.sides(text)
-        if text.study.model and (self.sides or text.study.dictionary):
+        asks = "model" if text.study.model else "train" if text.study.train else ""
+        if asks and (self.sides or text.study.dictionary):
             what = "a study asks models or borrows experiments and dictionaries; write two studies"
-            raise text.error(("model",), what)
+            raise text.error((asks,), what)
         self.asked = Asked(text)
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
@@ -241,7 +244,7 @@ class _Study:
                 full=self.first["full"],
                 borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
                 inputs=self._inputs(by_class),
-                cost=self.asked.cost if self.asked.trains else _cost(by_class),
+                cost=self.asked.cost if self.text.study.train else _cost(by_class),
                 expected=self._times(together),
                 version=sum(s.of.version for s in self.sides) or 1,
                 measured=sum(s.of.measured for s in self.sides) or 1,

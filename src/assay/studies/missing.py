@@ -56,7 +56,7 @@ def essential(text: Text) -> list[Missing]:
     lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
     if not study.question.strip():
         lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
-    if not study.experiment and not study.dictionary and not study.model:
+    if not (study.experiment or study.dictionary or study.model or study.train):
         how = (
             'write [[experiment]] and name = "…", of which assay list has the names, or '
             '[[dictionary]] and path = "…"'
@@ -72,7 +72,9 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.holds.strip():
             how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
             lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
-        if not claim_entry.control and not study.model:  # whose verbs bring their own
+        if not claim_entry.control and not (
+            study.model or study.train
+        ):  # whose verbs bring their own
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which it must fail{hint}'
@@ -90,7 +92,7 @@ def essential(text: Text) -> list[Missing]:
 def assumed(text: Text) -> list[Missing]:
     """What may be left out, and what is taken in its place."""
     study, assumptions = text.study, list[Missing]()
-    if not study.seeds and (study.experiment or study.model):
+    if not study.seeds and (study.experiment or study.model or study.train):
         default_seeds = (
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
@@ -169,7 +171,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
-        unit, count = part.task.prompts.unit, len(part.task.levels)
+        unit, count = part.task.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else ALONE
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from assay.ask import (
     probe_tasks,
     prompts,
     reads,
+    sae_arms,
+    saes,
     training,
     untouched,
 )
@@ -26,11 +29,15 @@ from assay.ask.controls import Control
 from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Diff, Intervention, Model, Probe
-from assay.core.errors import ExperimentError, nearest
+from assay.ask.sae_arms import SaeTask
+from assay.ask.tables import Diff, Intervention, Model, Probe, Train
+from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.data import corpus as corpora
 from assay.data.names import model_in_words
+from assay.lab.plan.plan import ROOT
+from assay.lab.store.store import Store
 from assay.studies.text import Study, Text
 
 
@@ -65,7 +72,7 @@ class Part:
 
     label: str
     """What the arm is called."""
-    task: Task | ProbeTask
+    task: Task | ProbeTask | SaeTask
     control: Control | None = None
     of: str = ""
     """The arm whose control it is."""
@@ -91,6 +98,8 @@ class Part:
             "models": [list(models.states(m)) for m in self.task.models],
             "prompts": [p.table.name for p in self.task.sets],
         }
+        if isinstance(self.task, SaeTask):
+            about["text"] = self.task.table.text
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
@@ -137,16 +146,29 @@ class Parts:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self.folder = text.path.parent
-        self.trains = {training.name_of(t): t for t in study.train}
+        self.trains = {
+            training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
+        }
+        self.saes: dict[str, Train] = {}
+        """The dictionaries that the study trains, by name, with all that they leave out."""
+        for i, train in enumerate(study.train):
+            for key, what in training.wrong(train, [p.name for p in study.prompts]):
+                raise text.error(("train", i, key), what)
+            if training.kind_of(train) == "dictionary":
+                whole = training.usual(train)
+                for key, what in saes.wrong(whole):
+                    raise text.error(("train", i, key), what)
+                place = models.located(self.folder, whole.text)
+                self.saes[train.name] = msgspec.structs.replace(whole, text=place)
         self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
-        if not study.model:
+        if not self.models:
             return
         self._refuse_duplicates()
         self.prompts: dict[str, PromptSet] = {}
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
                 self.prompts[entry.name] = prompts.load(entry, self.folder)
-        if not self.prompts:
+        if not self.prompts and (study.read or study.probe or not self.saes):
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
             )
@@ -156,17 +178,25 @@ class Parts:
         for i, read in enumerate(study.read):
             with text.located("read", i):
                 reads.check(read, study.direction)
-        if not study.read and not study.probe:
+        if not (study.read or study.probe or self.saes):
             what = (
                 'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
             )
             raise text.error(("model",), what)
-        for i, table in enumerate(study.train):
-            with text.located("train", i):
-                training.check(table, list(self.prompts))
         if study.intervene and not study.read:
             what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("intervene", 0), what)
+        self._refuse_latents()
+        if self.prompts:
+            self._ask_all()
+        for i, train in enumerate(study.train):
+            if train.name in self.saes:
+                with text.located("train", i):
+                    self.parts += self._of_dictionary(i, self.saes[train.name])
+
+    def _ask_all(self) -> None:
+        """Add the arms of all reads and probes, of each model and of their differences."""
+        study, text = self.text.study, self.text
         self.first = next(iter(self.prompts.values()))
         with text.located("read", 0):
             taken_names = {name: i.name for i in study.intervene for name in i.sweep}
@@ -181,6 +211,52 @@ class Parts:
         for i, diff in enumerate(study.diff):
             with text.located("diff", i):
                 self._compare(i, diff)
+
+    def _of_dictionary(self, i: int, table: Train) -> list[Part]:
+        """The arms of a dictionary that is trained; before the first of a study that asks nothing
+        else what it takes to be better than: the mean activation."""
+        model = self._read_by(i, table)
+        documents: tuple[str, ...] = ()
+        if table.text:
+            corpus = corpora.load(table.text)
+            documents = tuple(corpus.documents[k].path for k in corpus.part("test"))
+        task = SaeTask(model, table, self.prompts.get(table.prompts), documents=documents)
+        if not task.levels:
+            what = "the test part of its text is empty; give a text of more files"
+            raise DataError(f"{table.name!r} cannot be measured: {what}")
+        parts = [Part(table.name, task)]
+        for control in controls.chosen(table.name, sae_arms.CONTROLS, table.controls):
+            changed = dataclasses.replace(task, control=control.name)
+            parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
+        if not self.parts:
+            parts.insert(0, Part("main", dataclasses.replace(task, control=sae_arms.MEAN)))
+        return parts
+
+    def _read_by(self, i: int, table: Train) -> Model:
+        """The model whose activations a dictionary reads."""
+        by_name = {name: m for m in reversed(self.models) for name in (m.name, m.label) if name}
+        model = by_name.get(table.of) if table.of else self.models[0]
+        if model is None or not model.name:
+            hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
+            what = f"there is no model {table.of!r} with weights of its own; {hint}"
+            raise self.text.error(("train", i, "of"), what)
+        return model
+
+    def _refuse_latents(self) -> None:
+        """Refuse a latent that a dictionary of the study does not have."""
+        study = self.text.study
+        for kind, key in (("read", "feature"), ("direction", "feature"), ("intervene", "clamp")):
+            for i, table in enumerate(getattr(study, kind)):
+                feature = getattr(table, key)
+                if feature is not None and feature[0] in self.saes:
+                    with self.text.located(kind, i, key):
+                        for latent in (feature[1], *table.sweep.get(key, ())):
+                            saes.refuse_many(self.saes[feature[0]], latent)
+        for i, probe in enumerate(study.probe):
+            for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
+                if name in self.saes:
+                    with self.text.located("probe", i, "dictionary"):
+                        saes.refuse_many(self.saes[name], 0)
 
     def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
         """The arms of a probe in a model; before the first of a study that reads nothing else what
@@ -216,8 +292,10 @@ class Parts:
             like = models.states(other)[0] if other else model.like
             resolved.append(msgspec.structs.replace(model, like=like))
         for i, table in enumerate(self.text.study.train):
+            if training.kind_of(table) == "dictionary":
+                continue
             other = by_name.get(table.of)
-            if other is None or not other.name:
+            if table.of and (other is None or not other.name):
                 hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
                 what = f"there is no model {table.of!r} with weights of its own; {hint}"
                 raise self.text.error(("train", i, "of"), what)
@@ -226,16 +304,28 @@ class Parts:
 
     def _folder(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
-        tokens and shapes."""
+        tokens and shapes; of one from nothing where it was trained, if it was."""
+        if name in self.trains and not self.trains[name].of:
+            with suppress(AssayError):
+                spec = training.small_by_content(self._located(self.trains[name]))
+                return str(Store(ROOT.get()).built(spec) or name)
+            return name
         if start := self._start(Model(name=name)):
             name = start.name
         return models.located(self.folder, name)
+
+    def _located(self, table: Train) -> Train:
+        """A training with all that it leaves out, and its text where it lies."""
+        table = training.usual(table)
+        return msgspec.structs.replace(table, text=models.located(self.folder, table.text))
 
     def _start(self, model: Model) -> Model | None:
         """The model of which this one is known to be a change: what it was trained from, or the
         first of its states."""
         if model.name in self.trains:
             origin = self.trains[model.name].of
+            if not origin:
+                return None
             return next(m for m in self.models if origin in (m.name, m.label))
         return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
 
@@ -245,7 +335,9 @@ class Parts:
         prefix = self._prefix(m, model)
         main = prefix.rstrip("/") or "main"
         self.parts.append(Part(main, self._task(model)))
-        key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
+        key: tuple[str | int, ...] = ("model", m, "controls")
+        if m >= len(study.model):
+            key = ("train", [t.name for t in study.train].index(model.label))
         with text.located(*key):
             start = self._start(model)
             known = untouched.of_model(
@@ -362,6 +454,7 @@ class Parts:
                     what = f"the name {entry.name!r} is taken by another {kind}; choose another"
                     raise self.text.error((table, i, "name"), what)
                 names[kind].append(entry.name)
+        names["arm"] += [p.name for p in study.probe]
         labels = [m.label for m in study.model]
         for i, train in enumerate(study.train):
             if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):

@@ -151,7 +151,7 @@ def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planne
     """Say what a store has of a study that asks a model and has not run: what other studies have
     measured, and whose verdicts are about the same arms; "" where it has nothing."""
     text = read(path)
-    if not text.study.model or not planned.missing:
+    if not (text.study.model or text.study.train) or not planned.missing:
         return ""
     study, missing_seeds = Questions(text), dict[str, list[int]]()
     for run in planned.runs:
@@ -331,7 +331,7 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
-    if text.study.model and not lacks:
+    if (text.study.model or text.study.train) and not lacks:
         assumed = missing.of_models(text, known or composed(text))
     seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
