@@ -1,6 +1,8 @@
 """Models that a study trains: by AdamW, once for all studies, and judged beside a change of the
 weights as large."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -12,6 +14,7 @@ from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.verbs.train_lm import Design, Training, train_lm
 
 STUDY = """
 question = "Does it learn what it reads?"
@@ -108,6 +111,81 @@ def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(bas
     assert moved.max() < 1.01e-3
     # tokens and positions that no window has get none, or through the unembedding alone
     assert np.mean(np.abs(moved - 1e-3) < 1e-5) > 0.8
+
+
+NOTHING = """
+question = "What does it know of its text?"
+
+[[train]]
+name = "small"
+text = "./texts"
+layers = 2
+d = 16
+heads = 2
+context = 16
+steps = 60
+batch = 8
+lr = 1e-2
+
+[[prompts]]
+rows = [{rows}]
+
+[[read]]
+name = "indeed"
+log_prob = " is"
+
+[[read]]
+name = "early"
+entropy = true
+site = "blocks.1.hook_resid_pre"
+
+[[estimate]]
+text = "What it makes of it"
+value = "main.indeed"
+
+[[estimate]]
+text = "What its twin makes of it"
+value = '"main/untrained".indeed'
+""".replace("{rows}", ", ".join(f'{{ text = "the word {n}" }}' for n in range(20)))
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts").mkdir()
+    for n in range(30):
+        (tmp_path / "texts" / f"{n}.txt").write_text(f"the word {n} is one of them, indeed. " * 30)
+    return tmp_path
+
+
+def test_a_model_from_nothing_is_that_of_train_lm_bit_for_bit(texts):
+    result = run(texts, NOTHING)
+    design = Design(layers=2, d=16, heads=2, m=64, context=16, text=str(texts / "texts"))
+    alone = train_lm(texts / "lm", design, Training(steps=60, batch=8, lr=(1e-2,)), root=texts / "other")
+    (here,) = (p for p in (texts / "store").rglob("model.safetensors"))
+    expected = load_file(Path(alone.runs[0].folder) / "model.safetensors")
+    weights = load_file(here)
+    assert weights.keys() == expected.keys()
+    assert all(np.array_equal(weights[name], expected[name]) for name in expected)
+    learned, twin = (result.arms[a].indeed for a in ("main", "main/untrained"))
+    assert float(learned.mean()) > float(twin.mean()) + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("heads = 2", "heads = 3", "line 8 column 5: 'small': .* must be a multiple of heads"),
+        ("blocks.1", "blocks.2", "line 2[12] column 1: .*has 2 blocks, 0 to 1"),
+        ('text = "./texts"', "", "line 4 column 1: 'small' is trained from nothing, on a text"),
+        ("heads = 2", "k = 2", "line 9 column 5: 'small' is a model from nothing, and k is of a"),
+        ("heads = 2", 'heads = 2\nof = "smollm2"', "line 7 column 10: .* and layers is of a model"),
+    ],
+)
+def test_what_no_model_from_nothing_can_have_is_told_before_it_is_trained(texts, old, new, told):
+    with pytest.raises(ExperimentError, match=told) as e:
+        study(texts, NOTHING.replace(old, new, 1))
+    assert "\n" not in str(e.value)
+    assert not (texts / "store").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@ and the tokens of every prompt and answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from assay.ask import directions, editing, interventions
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Prompt, prompt
-from assay.ask.tables import Direction
+from assay.ask.tables import Direction, Intervention, Plain, Read
 from assay.core.errors import DataError, ModelError
 from assay.core.reading import plural
 from assay.subjects.folder import ModelFolder, most_tokens
@@ -66,20 +66,50 @@ def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
         raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")
 
 
+def check_read(read: Read, folder: ModelFolder) -> None:
+    """Check the site or the head of a read at every point of its sweep, without a prompt. Raises:
+    DataError, ModelError."""
+    for point in interventions.points(read):
+        table = interventions.swept(read, point)
+        if table.site:
+            folder.check(Site.parse(table.site))
+        if table.pattern:
+            layer, head = interventions.head_of(table.pattern)
+            _site(Site("z", layer), [head], folder)
+
+
+def check_places(task: Task, folder: ModelFolder) -> None:
+    """Check where something is done to the model, at every point of its sweep, without a prompt.
+    Raises: DataError, ModelError."""
+    assert task.intervention is not None
+    for point in interventions.points(task.intervention):
+        _check_place(interventions.swept(task.intervention, point), point, task, folder, ())
+
+
+def _check_place(
+    table: Intervention,
+    point: Mapping[str, Plain],
+    task: Task,
+    folder: ModelFolder,
+    prompts: Sequence[Prompt],
+) -> None:
+    direction = interventions.direction_of(table, task.directions)
+    direction = interventions.filled(direction, point) if direction else None
+    if not (table.clamp or (direction and direction.feature and not table.site)):
+        places = interventions.where(table, direction)  # a dictionary's site is known when read
+        for site, heads in places:
+            _site(site, heads, folder)
+        if direction is not None and prompts:
+            _direction(direction, places[0][0], task, folder)
+
+
 def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolder) -> None:
     """Check what is done to the model at every point of its sweep, on every prompt. Raises:
     DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
         table = interventions.swept(task.intervention, point)
-        direction = interventions.direction_of(table, task.directions)
-        direction = interventions.filled(direction, point) if direction else None
-        if not (table.clamp or (direction and direction.feature and not table.site)):
-            places = interventions.where(table, direction)  # a dictionary's site is known when read
-            for site, heads in places:
-                _site(site, heads, folder)
-            if direction is not None:
-                _direction(direction, places[0][0], task, folder)
+        _check_place(table, point, task, folder, prompts)
         for p in prompts:
             interventions.positions_of(table, p)
         if table.patch == "corrupted" and table.position == "all":

@@ -136,7 +136,7 @@ def check(table: Train, folder: ModelFolder) -> None:
     it reads. Raises: DataError, ModelError."""
     for site in sites_of(table):
         folder.shape(site)
-    if (table.context or 0) > (most := most_tokens(folder)):
+    if table.text and (table.context or 0) > (most := most_tokens(folder)):
         raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
 
 
@@ -207,7 +207,7 @@ class Learning:
             d_sae=t.d_sae,
             penalty=penalty,
             tokens=0 if self.source else t.tokens,
-            context=t.context,
+            context=0 if self.source else t.context,
             steps=t.steps,
             batch=t.batch,
             lr=t.lr,
@@ -402,14 +402,24 @@ def smaller(table: Train) -> Train:
     return msgspec.structs.replace(table, **least)
 
 
-def refuse_many(table: Train, latent: int) -> None:
-    """Refuse a latent that a dictionary lacks, and one of several dictionaries. Raises:
-    DataError."""
+def refuse_many(table: Train) -> None:
+    """Refuse a name that stands for several dictionaries. Raises: DataError."""
     if table.per_seed:
         raise DataError(
-            f"each seed trains a {table.name!r} of its own, in which latent {latent} is another "
-            "one; leave per_seed out"
+            f"each seed trains a {table.name!r} of its own, whose latents are others; leave "
+            "per_seed out, and there is one"
         )
+
+
+def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
+    """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
+    DataError."""
+    refuse_many(table)
     most = (table.d_sae or 0) - 1
     if not 0 <= latent <= most:
         raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
+    if writes and table.site_out:
+        raise DataError(
+            f"{table.name!r} writes at another site than it reads, so that one of its latents is "
+            "no change of one; read it, or train a dictionary without site_out"
+        )

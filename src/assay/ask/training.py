@@ -126,6 +126,9 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
         yield "text", f"say one of prompts and text, which {table.name!r} learns; got {got}"
+    for field in ("tokens", "context") if kind == "dictionary" and table.prompts else ():
+        if getattr(table, field):
+            yield field, f"{field} is of a text, and {table.name!r} learns whole prompts"
     if kind != "small" and table.prompts and table.prompts not in names:
         yield "prompts", f"there are no prompts {table.prompts!r} that {table.name!r} could learn"
     if kind == "small":
@@ -141,6 +144,16 @@ def small(table: Train) -> TinySpec:
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
+
+
+def shell(table: Train) -> folders.ModelFolder:
+    """What is known of a model from nothing before it is trained: its sizes, and so its sites."""
+    s = small(usual(table))
+    sizes_of = {"n_embd": s.d, "n_layer": s.layers, "n_head": s.heads, "n_inner": s.m}
+    more = {"model_type": "gpt2", "n_positions": s.context, "vocab_size": s.vocab}
+    return folders.ModelFolder(
+        table.name, Path(table.name), weights=(), config={**sizes_of, **more}, about={}
+    )
 
 
 def small_by_content(table: Train) -> TinySpec:

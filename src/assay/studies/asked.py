@@ -208,9 +208,10 @@ class Asked(TrainedParts):
         return proposed
 
     def is_of_first(self, part: Part) -> bool:
-        """Whether an arm is the first model's own, and nobody's control: it is checked though no
-        statement names it."""
-        return part.control is None and part.task.models == self.models[:1]
+        """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
+        checked though no statement names it."""
+        own = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
+        return part.control is None and own
 
     def check(self, part: Part) -> None:
         """Refuse what can be known to be wrong of an arm before a model is opened; remember what
@@ -223,10 +224,29 @@ class Asked(TrainedParts):
                 try:
                     folder = find(self._folder(name))
                 except AssayError:  # told where what it reads is asked for
+                    if name in self.trains and not self.trains[name].of:
+                        self._check_places(part, training.shell(self._located(self.trains[name])))
                     continue
                 who = f"model {model.label or name}: " if len(self.models) > 1 else ""
                 remarks = self._check(part, folder, who)
                 self.remarks += [r for r in remarks if r not in self.remarks]
+
+    def _check_places(self, part: Part, folder: ModelFolder) -> None:
+        """Refuse sites and heads that a model from nothing will not have; it has no tokens yet."""
+        study, task = self.text.study, part.task
+        if isinstance(task, SaeTask):
+            self._check(part, folder, "")
+        elif isinstance(task, ProbeTask):
+            with self._located_in("", "probe", study.probe.index(task.table)):
+                probe_tasks.check_sites(task, folder)
+        else:
+            for read in task.reads:
+                with self._located_in("", "read", study.read.index(read)):
+                    dry.check_read(read, folder)
+            if task.intervention is not None:
+                i = [t.name for t in study.intervene].index(task.intervention.name)
+                with self._located_in("", "intervene", i):
+                    dry.check_places(task, folder)
 
     def _check(self, part: Part, folder: ModelFolder, who: str) -> list[str]:
         study, task = self.text.study, part.task

@@ -39,6 +39,7 @@ from assay.data.names import model_in_words
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.studies.text import Study, Text
+from assay.subjects.folder import find, most_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +187,9 @@ class Parts:
         if study.intervene and not study.read:
             what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("intervene", 0), what)
+        for i, train in enumerate(study.train):
+            if train.name in self.saes and train.context is None:
+                self._shorten(i, self.saes[train.name])
         self._refuse_latents()
         if self.prompts:
             self._ask_all()
@@ -242,6 +246,16 @@ class Parts:
             raise self.text.error(("train", i, "of"), what)
         return model
 
+    def _shorten(self, i: int, table: Train) -> None:
+        """Take windows no longer than the model reads, where nobody says how long they are."""
+        model = self._read_by(i, table)
+        small = self.trains.get(model.name)
+        with suppress(AssayError):
+            folder = training.shell(small) if small and not small.of else None
+            most = most_tokens(folder or find(self._folder(model.name)))
+            context = min(most, table.context or most)
+            self.saes[table.name] = msgspec.structs.replace(table, context=context)
+
     def _refuse_latents(self) -> None:
         """Refuse a latent that a dictionary of the study does not have."""
         study = self.text.study
@@ -251,12 +265,13 @@ class Parts:
                 if feature is not None and feature[0] in self.saes:
                     with self.text.located(kind, i, key):
                         for latent in (feature[1], *table.sweep.get(key, ())):
-                            saes.refuse_many(self.saes[feature[0]], latent)
+                            sae = self.saes[feature[0]]
+                            saes.refuse_latent(sae, latent, writes=kind != "read")
         for i, probe in enumerate(study.probe):
             for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
                 if name in self.saes:
                     with self.text.located("probe", i, "dictionary"):
-                        saes.refuse_many(self.saes[name], 0)
+                        saes.refuse_many(self.saes[name])
 
     def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
         """The arms of a probe in a model; before the first of a study that reads nothing else what

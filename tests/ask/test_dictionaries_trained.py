@@ -1,0 +1,315 @@
+"""Dictionaries that a study trains: they find what was planted, do it alike alone and with others,
+stand wherever a file can stand, and are judged beside what reaches as much without learning."""
+
+import hashlib
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import tiny_models
+from assay.ask.saes import Learning
+from assay.core.errors import ExperimentError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.recovery import mcc
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+LETTERS = string.ascii_uppercase.replace("P", "")  # "Point" is in the tokenizer's text
+CONTEXT, GROUPS = 16, 6
+FILES = 300
+
+
+def planted(folder):
+    """A llama whose embeddings of letters are six directions, each of several letters: what its
+    training is to have put there, and no untrained one has."""
+    path = tiny_models.make(folder, "llama") / "model.safetensors"
+    w = load_file(path)
+    truth = torch.nn.functional.normalize(
+        torch.randn(GROUPS, 24, generator=torch.Generator().manual_seed(1)), dim=1
+    )
+    for n, letter in enumerate(LETTERS):
+        w["model.embed_tokens.weight"][ids(folder, letter)[0]] = 5 * truth[n % GROUPS]
+    save_file(w, path, {"format": "pt"})
+    return truth
+
+
+def ids(folder, text):
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """The folder of a planted model and a text, and the directions."""
+    here = tmp_path_factory.mktemp("dictionaries")
+    truth = planted(here / "model")
+    draw = np.random.default_rng(0)
+    (here / "texts").mkdir()
+    for n in range(FILES):
+        (here / "texts" / f"{n}.txt").write_text("".join(draw.choice([*LETTERS], CONTEXT)))
+    return here, truth
+
+
+@pytest.fixture
+def here(world, tmp_path, monkeypatch):
+    for name in ("model", "texts"):
+        (tmp_path / name).symlink_to(world[0] / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+HEAD = """
+question = "Is it so?"
+seeds = "1000:1006"
+
+[[model]]
+name = "./model"
+"""
+SAE = """
+[[train]]
+name = "sae"
+site = "hook_embed"
+d_sae = 8
+k = 1
+text = "./texts"
+context = 16
+tokens = 3000
+steps = 300
+batch = 128
+lr = 1e-2
+seed = 1
+"""
+CLAIM = """
+[[claim]]
+text = "Little is left"
+holds = "sae.fvu < 0.1"
+threshold = "plan: a tenth"
+"""
+ASKED = """
+[[prompts]]
+rows = [{rows}]
+
+[[read]]
+name = "on"
+feature = ["{sae}", 3]
+position = "mean"
+
+[[direction]]
+name = "row"
+feature = ["{sae}", 3]
+
+[[intervene]]
+name = "added"
+add = "row"
+strength = 2
+
+[[intervene]]
+name = "clamped"
+clamp = ["{sae}", 3]
+value = 1.5
+
+[[probe]]
+name = "early"
+label = "early"
+dictionary = "{sae}"
+site = "hook_embed"
+
+[[estimate]]
+text = "as it is"
+value = "main.on"
+
+[[estimate]]
+text = "added"
+value = "added.on"
+
+[[estimate]]
+text = "clamped"
+value = "clamped.on"
+
+[[estimate]]
+text = "probed"
+value = "early.accuracy"
+"""
+ROWS = ", ".join(f'{{text = "A{x}B{x}", early = "{x < "M"}"}}' for x in LETTERS)
+
+
+def run(here, text, store="store", name="study.toml"):
+    (here / name).write_text(text)
+    result = Lab(here / store, Inline()).run(catalogue.find(str(here / name)))
+    assert not result.failed, result.failed
+    return result
+
+
+def quantity(arm, above, below):
+    """A ratio of sums over all documents, of each run."""
+    sums = [arm[name].sum([d for d in arm[name].dims if d != "run"]) for name in (above, below)]
+    return (sums[0] / sums[1]).values
+
+
+def files(here, store="store"):
+    return sorted((here / store).rglob("dictionary.safetensors"))
+
+
+def test_planted_directions_are_recovered_and_no_control_reaches_as_much(here, world):
+    result = run(here, HEAD + SAE + CLAIM)
+    judged = result.judged[0]
+    assert judged.verdict.outcome == "holds"
+    assert set(judged.controls) == {"sae/random", "sae/frozen", "sae/untrained"}
+    fvu = {name: quantity(arm, "error", "variance")[0] for name, arm in result.arms.items()}
+    assert fvu["sae"] < 0.01
+    assert min(v for name, v in fvu.items() if name != "sae") > 0.1
+    assert fvu["main"] == pytest.approx(1, abs=0.02)  # the mean activation explains nothing
+    found = [mcc(world[1].numpy(), Dictionary.load(p).W_dec[0].numpy()) for p in files(here)]
+    best, *controls = sorted(found, reverse=True)
+    assert best > 0.9
+    assert max(controls) < 0.7
+
+
+def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(here):
+    """Each document is one window, so that all of its tokens but the first count."""
+    arm = run(here, HEAD + SAE + CLAIM + 'control = ["sae/frozen"]\n').arms["sae/frozen"]
+    (dictionary,) = (d for d in map(Dictionary.load, files(here)) if d.origin.get("frozen"))
+    weights = load_file(here / "model" / "model.safetensors")["model.embed_tokens.weight"]
+    names = arm.document.values.tolist()
+    texts = [(here / "texts" / name).read_text() for name in names]
+    x = torch.stack([weights[ids(here / "model", text)[1:]] for text in texts])
+    error = (dictionary.reconstruct(x.flatten(0, 1))[0] - x.flatten(0, 1)).square().sum(1)
+    by_document = error.reshape(len(names), -1).sum(1).numpy()
+    assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)  # harvested in bfloat16
+    variance = float((x - x.flatten(0, 1).mean(0)).square().sum())
+    assert float(arm.variance.values[0].sum()) == pytest.approx(variance, rel=1e-2)
+    assert (arm.tokens.values == CONTEXT - 1).all()
+    assert (quantity(arm, "active", "tokens") <= 1).all()
+    learned = {str(n) for n in dictionary.origin["trained_on"]["documents"]}
+    assert not learned & {hashlib.sha256(t.encode()).hexdigest()[:12] for t in texts}
+
+
+def test_a_transcoder_of_a_linear_map_leaves_little(here):
+    """A block's last matrix takes hook_post to hook_mlp_out; a frozen decoder cannot follow."""
+    table = """
+[[train]]
+name = "coder"
+site = "blocks.0.mlp.hook_post"
+site_out = "blocks.0.hook_mlp_out"
+dictionary = "relu"
+penalty = 0
+d_sae = 128
+text = "./texts"
+context = 16
+tokens = 3000
+steps = 600
+lr = 5e-3
+"""
+    claim = CLAIM.replace("sae.fvu", "coder.fvu")
+    result = run(here, HEAD + table + claim)
+    fvu = {name: quantity(arm, "error", "variance")[0] for name, arm in result.arms.items()}
+    assert fvu["coder"] < 0.02
+    assert fvu["coder/random"] > 2 * fvu["coder"]
+    assert result.judged[0].verdict.estimate == pytest.approx(fvu["coder"], rel=1e-6)
+    (path,) = (p for p in files(here) if Dictionary.load(p).origin.get("frozen"))
+    assert Dictionary.load(path).sites_out == ("blocks.0.hook_mlp_out",)
+
+
+def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
+    other = SAE.replace('"sae"', '"other"').replace("k = 1", "k = 2")
+    alone = CLAIM + 'control = ["main"]\n'
+    run(here, HEAD + SAE + alone, "first")
+    run(here, HEAD + other + SAE + alone, "second")
+    each = HEAD.replace("1000:1006", "1000:1002") + SAE + "per_seed = true\n" + alone
+    several = run(here, each, "third").arms["sae"]
+    single = run(here, each.replace("1000:1002", "1001:1002"), "fourth").arms["sae"]
+    (first,) = files(here, "first")
+    assert first.read_bytes() in [p.read_bytes() for p in files(here, "second")]
+    assert np.array_equal(several.error.values[1:], single.error.values)
+    assert not np.array_equal(several.error.values[0], several.error.values[1])
+    assert set(several.dead.dims) == {"run"}
+    assert ((several.dead >= 0) & (several.dead < 1)).all()
+
+
+def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
+    run(here, HEAD + SAE + CLAIM + 'control = ["main"]\n')
+    (path,) = files(here)
+    (here / "file.safetensors").write_bytes(path.read_bytes())
+    text = HEAD + ASKED.replace("{rows}", ROWS)
+    by_file = run(here, text.replace("{sae}", "file.safetensors"), "other")
+    monkeypatch.setattr(Learning, "_train", lambda *args: pytest.fail("trained again"))
+    by_name = run(here, text.replace("{sae}", "sae") + SAE)
+    for arm in ("main", "added", "clamped"):
+        assert np.array_equal(by_name.arms[arm].on, by_file.arms[arm].on)
+    assert np.array_equal(by_name.arms["early"].accuracy, by_file.arms["early"].accuracy)
+    assert not np.array_equal(by_name.arms["added"].on, by_name.arms["main"].on)
+
+
+def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
+    table = SAE.replace('text = "./texts"\ncontext = 16\ntokens = 3000', 'prompts = "prompts"')
+    rows = ", ".join(
+        f'{{text = "{x}{y}{x}{y}{y}{x}"}}' for x in LETTERS[:10] for y in LETTERS[9:14]
+    )
+    prompts = f"[[prompts]]\nrows = [{rows}]\n"
+    result = run(here, HEAD + prompts + table + CLAIM + 'control = ["sae/frozen"]\n')
+    arm = result.arms["sae"]
+    assert arm.sizes["prompt"] == 25
+    assert (arm.tokens == 5).all()
+    assert quantity(arm, "error", "variance")[0] < 0.1
+    assert result.judged[0].verdict.outcome == "holds"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("hook_embed", "blocks.9.hook_resid_post", "line 10 column 8: .*has 3 blocks, 0 to 2"),
+        ("hook_embed", "blocks.1.hook_resid", "line 10 column 8: .*blocks.1.hook_resid"),
+        ("hook_embed", "blocks.1.attn.hook_pattern", "line 10 column 8: .*no vector for a token"),
+        ("k = 1", "k = 9", "line 12 column 5: 9 of 8 latents cannot be on; lower k"),
+        ("k = 1", 'dictionary = "topkk"', "line 12 column 14: .*did you mean topk?"),
+        ("k = 1", 'dictionary = "relu"', "line 9 column 1|line 8 column 1: .*write penalty = 0.1"),
+        ("k = 1", "penalty = 0.1", "line 12 column 11: topk chooses how many latents are on"),
+        ("k = 1", 'dictionary = "relu"\nk = 1\npenalty = 1', "line 13 column 5: relu does not"),
+        (
+            "k = 1",
+            "layers = 2",
+            "line 12 column 10: 'sae' is a dictionary, and layers is of a model",
+        ),
+        ("k = 1", 'k = 1\nof = "base"', "line 13 column 6: there is no model 'base'"),
+        ("k = 1", 'k = 1\ncontrols = ["shuffled"]', "line 8 column 1: 'sae' has no control"),
+        ('text = "./texts"', "", "line 8 column 1: say one of prompts and text"),
+        ('text = "./texts"', 'text = "./nothing"', "line 8 column 1: .*nothing"),
+        (
+            "context = 16",
+            'prompts = "p"',
+            "line 8 column 1|line 13 column 8: say one of prompts and",
+        ),
+        ("context = 16", "context = 100", "line 10 column 8: .*reads at most 64 tokens"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
+    study = HEAD + SAE + CLAIM
+    (here / "study.toml").write_text(study.replace(old, new, 1))
+    with pytest.raises(ExperimentError, match=told) as e:
+        Lab(here / "store", Inline()).plan(catalogue.find("study.toml"))
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('feature = ["sae", 3]\nposition', 'feature = ["sae", 8]\nposition', "has latents 0 to 7"),
+        ('clamp = ["sae", 3]', 'clamp = ["sae", -1]', "has latents 0 to 7|numbered from 0"),
+        ("k = 1\n", "k = 1\nper_seed = true\n", "each seed trains a 'sae' of its own"),
+        ("k = 1\n", 'k = 1\nsite_out = "blocks.1.hook_mlp_out"\n', "'sae' writes at another site"),
+    ],
+)
+def test_a_latent_that_it_will_not_have_is_refused_before_it_is_trained(here, old, new, told):
+    text = HEAD + SAE + ASKED.replace("{rows}", ROWS).replace("{sae}", "sae")
+    assert old in text
+    (here / "study.toml").write_text(text.replace(old, new, 1))
+    with pytest.raises(ExperimentError, match=told) as e:
+        catalogue.find("study.toml")
+    assert "line" in str(e.value)
+    assert not Path("store").exists()
