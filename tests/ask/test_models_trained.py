@@ -161,7 +161,9 @@ def texts(tmp_path, monkeypatch):
 def test_a_model_from_nothing_is_that_of_train_lm_bit_for_bit(texts):
     result = run(texts, NOTHING)
     design = Design(layers=2, d=16, heads=2, m=64, context=16, text=str(texts / "texts"))
-    alone = train_lm(texts / "lm", design, Training(steps=60, batch=8, lr=(1e-2,)), root=texts / "other")
+    alone = train_lm(
+        texts / "lm", design, Training(steps=60, batch=8, lr=(1e-2,)), root=texts / "other"
+    )
     (here,) = (p for p in (texts / "store").rglob("model.safetensors"))
     expected = load_file(Path(alone.runs[0].folder) / "model.safetensors")
     weights = load_file(here)

@@ -33,7 +33,6 @@ from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import Loss, mse, wants
 from assay.dictionaries.training.quick import USUAL, objective, shuffled
-from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.site import Site
@@ -57,8 +56,8 @@ class SaeSpec(Spec):
 
     model: str
     """Hash of the model."""
-    untrained: bool
-    """Whether it is of that model's untrained twin."""
+    twin: str
+    """The seed of that model's untrained twin, where it is of this one."""
     text: str
     """Hash of the prompts or the text."""
     sites: tuple[str, ...]
@@ -200,7 +199,7 @@ class Learning:
         return SaeSpec(
             seed=self.seed,
             model=self.digest,
-            untrained=self.untrained,
+            twin=str(t.seed) if self.untrained else "",
             text=text,
             sites=tuple(map(str, sites_of(t))),
             kind=json.dumps(to_json(kind)),
@@ -253,6 +252,8 @@ class Learning:
     def _train(self, path: Path, bench: Bench) -> None:
         """Train it, and write it to a folder. Raises: RunError where the loss does not stay
         finite."""
+        from assay.dictionaries.training.train import Method, fit_dictionaries
+
         t, acts = self.table, self.acts(bench)
         kind, loss, penalty = method_of(t)
         assert t.d_sae and t.steps and t.batch and t.lr

@@ -150,8 +150,7 @@ class Parts:
         self.trains = {
             training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
         }
-        self.saes: dict[str, Train] = {}
-        """The dictionaries that the study trains, by name, with all that they leave out."""
+        self.saes: dict[str, Train] = {}  # with all that they leave out
         for i, train in enumerate(study.train):
             for key, what in training.wrong(train, [p.name for p in study.prompts]):
                 raise text.error(("train", i, key), what)

@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.heavy import torch
-from assay.dictionaries.baselines.repair import refit_decoder
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
 
@@ -34,6 +33,8 @@ def random_directions(
         seed: draws the directions.
         y: what a transcoder gives, raw, [b, d_out]; None: x.
     """
+    from assay.dictionaries.baselines.repair import refit_decoder
+
     often = _often(dictionary, x)
     draw = rng.generator(seed, "studies/directions").standard_normal((dictionary.width, x.shape[1]))
     directions = torch.from_numpy(

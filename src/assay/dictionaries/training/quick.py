@@ -24,7 +24,6 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
-from assay.dictionaries.training.train import Method, fit_dictionaries
 
 USUAL: Mapping[type, Loss] = {
     ReLU: l1,
@@ -87,6 +86,8 @@ def train_dictionary(
         >>> topk, bool(assay.metrics.fvu(acts, topk.decode(topk.encode(acts))[0]) < 0.01)
         (<Dictionary of 6 features over 3 dimensions, TopK>, True)
     """
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch)
     rows, seed = _matrix(acts), index(seed)
