@@ -156,7 +156,8 @@ def test_workers_share_what_is_left_but_not_a_chain() -> None:
 def test_a_group_that_is_all_but_done_leaves_no_more_than_a_whole_chain() -> None:
     ending = SimpleNamespace(left=lambda: 1e-15, chain=lambda: 3.0)
     assert chained([ending]) == 1.0
-    assert chained([ending, SimpleNamespace(left=lambda: 6.0, chain=lambda: 2.0)]) == pytest.approx(0.5)
+    halves = SimpleNamespace(left=lambda: 6.0, chain=lambda: 2.0)
+    assert chained([ending, halves]) == pytest.approx(0.5)
 
 
 def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:
