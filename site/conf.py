@@ -38,6 +38,7 @@ include_patterns = [
     "README.md",
     "docs/*.md",
     "docs/decisions/*.md",
+    "records/*.md",
     "site/reference.md",
     *(f"{page}.md" for page in BESIDE),
 ]
@@ -192,6 +193,8 @@ KINDS = {**kinds.KINDS, "names": reference, "results": results, "verbs": verbs}
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what the site alone has where the page asks for it; the contents under the README."""
     source[0] = kinds.filled(source[0], "site", KINDS)
+    if page.startswith("records/"):  # each is linked from the page whose history it is
+        source[0] = f"---\norphan: true\n---\n\n{source[0]}"
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
 
