@@ -24,7 +24,7 @@ from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
-from assay.lab import catalogue
+from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
 from assay.lab.records import records
 from assay.report import evaluations, pages, statements, tables
@@ -33,6 +33,8 @@ from assay.report.questions import GROUPS, by_group
 from marks import conformance, first, pictures, sections
 from marks.sections import SPACE
 
+DOCS = Path(__file__).parents[1]
+"""Where the pages are."""
 BLOCK = re.compile(
     r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)",
     re.DOTALL,
@@ -44,7 +46,7 @@ def experiments() -> str:
     rows: list[Sequence[str]] = []
     for group, entries in by_group(catalogue.entries()).items():
         rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", ""))
-        rows += [(f"[{e.name}]({e.name}.md)", *_came_out(e)) for e in entries]
+        rows += [(_linked(e.name), *_came_out(e)) for e in entries]
     return tables.markdown(("experiment", "claims", "time"), rows)
 
 
@@ -52,7 +54,7 @@ def index() -> str:
     """The page of each experiment and what it asks, by group."""
     parts = []
     for group, entries in by_group(catalogue.entries()).items():
-        rows = [(f"[{e.name}]({e.name}.md)", tables.cell(e.header().title)) for e in entries]
+        rows = [(_linked(e.name), tables.cell(e.header().title)) for e in entries]
         table = tables.markdown(("page", "what it asks"), rows)
         parts.append(f"**{GROUPS.get(group, group)}**\n\n{table}")
     return "\n".join(parts)
@@ -231,7 +233,8 @@ def overview() -> str:
     claims."""
     results = _records()
     counted = sections.folded(
-        "Statements by kind and outcome, and cost as measured", statements.counts(results)
+        "Statements by kind and outcome, and cost as measured",
+        statements.counts(results, links=documentation.links(DOCS, results)),
     )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
@@ -255,7 +258,7 @@ def everything() -> str:
             if tables.only_exact(data)
             else sections.folded(f"Claims: {tables.signs(tables.outcomes(data.verdicts))}", listing)
         )
-        parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
+        parts.append(f"### {_linked(name)}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
@@ -288,6 +291,13 @@ def filled(page: str, where: str = "made", kinds: Mapping[str, Callable[..., str
         return mark[1] + kinds[mark["kind"]](*filter(None, [mark["name"]])) + mark[5]
 
     return BLOCK.sub(one, page)
+
+
+def _linked(name: str) -> str:
+    """A link to the page of an experiment, or to its section of one; by convention its own page
+    where there is none yet."""
+    found = documentation.documented(DOCS, name)
+    return f"[{name}]({found.link if found else f'{name}.md'})"
 
 
 def _came_out(entry: catalogue.Entry) -> tuple[str, str]:

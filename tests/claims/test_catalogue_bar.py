@@ -44,7 +44,7 @@ from assay.core.memo import remembering
 from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue
+from assay.lab import catalogue, documentation
 from assay.lab.executors import Inline
 from assay.lab.judge import journal, looks
 from assay.lab.lab import Lab
@@ -124,11 +124,11 @@ law of an interval needs is asked in tests/core/test_stats.py."""
 
 def measured_coverage():
     """{law: {units: share}}: how often intervals contained the truth, by the rows of
-    docs/coverage.md for units of one factor."""
+    records/coverage.md for units of one factor."""
     laws = {}
     for law, units, *rates in re.findall(
         r"^\| ([^|]+) \| (\d+) \|((?: [\d.]+% \|)+)",
-        (ROOT / "docs" / "coverage.md").read_text(),
+        (ROOT / "records" / "coverage.md").read_text(),
         re.MULTILINE,
     ):
         found = [float(x) / 100 for x in re.findall(r"([\d.]+)%", rates[0])]
@@ -466,20 +466,24 @@ def unlabelled(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
-    page = ROOT / "docs" / f"{name}.md"
-    assert page.exists(), f"docs/{name}.md is missing; docs/superposition.md is a model"
-    text = page.read_text(encoding="utf-8")
-    marks = {f"{m['where']}: {m['kind']}" for m in kinds.BLOCK.finditer(text) if m["name"] == name}
+    page = documentation.documented(ROOT / "docs", name)
+    assert page, (
+        f"docs/{name}.md is missing, and no page has a section '## {name}: …'; "
+        "docs/superposition.md is a model"
+    )
+    marks = {
+        f"{m['where']}: {m['kind']}" for m in kinds.BLOCK.finditer(page.text) if m["name"] == name
+    }
     wanted = {"made: picture", "made: verdicts", "site: full"}
     none(
         [
-            f"docs/{name}.md lacks <!-- {mark} {name} --> and <!-- end -->"
+            f"docs/{page.link} lacks <!-- {mark} {name} --> and <!-- end -->"
             for mark in sorted(wanted - marks)
         ]
     )
-    assert pictures.path(name).exists(), f"no picture yet: python docs/marks docs/{name}.md"
-    assert re.search(r"^## What would change", text, re.MULTILINE), (
-        f"docs/{name}.md has no section '## What would change …'"
+    assert pictures.path(name).exists(), f"no picture yet: python docs/marks {page.file}"
+    assert re.search(r"^##+ What would change", page.text, re.MULTILINE), (
+        f"docs/{page.link} has no heading 'What would change …'"
     )
 
 

@@ -1,7 +1,7 @@
 """How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
-docs/coverage.md.
+records/coverage.md, which docs/coverage.md sums up.
 
-python tests/core/interval_worlds.py [REPEATS] > docs/coverage.md
+python tests/core/interval_worlds.py [REPEATS] > records/coverage.md
 
 Also writes the error rates that the catalogue counts with, src/assay/report/coverage.json.
 """
@@ -356,12 +356,12 @@ def warned(repeats: int) -> Iterator[str]:
 
 
 def page(repeats: int) -> Iterator[str]:
-    """The lines of docs/coverage.md; the error rates by law and units go to coverage.json on the
+    """The lines of records/coverage.md; the error rates by law and units go to coverage.json on the
     way."""
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     yield "# How often the intervals contain the truth"
     yield ""
-    yield f"""Intervals that are called 95 % contain the truth in 94 to 98 % of simulated worlds where independent units are spread evenly.
+    yield f"""What it means: [coverage](../docs/coverage.md). Intervals that are called 95 % contain the truth in 94 to 98 % of simulated worlds where independent units are spread evenly.
 With skewed units they miss on one side: 93 % or more for exponential ones, but only 88 to 92 % for fewer than 16 log-normal
 ones; judge those on a log scale, where they are normal. Where units are not independent no interval helps. Nor does one where a unit in
 ten is of another kind: of 6 units half the sets have none of it, and the interval covers the truth in 45 to 64 % of worlds.

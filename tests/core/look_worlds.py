@@ -1,5 +1,5 @@
 """How often whole studies with several looks are wrong, by simulation in worlds whose truth is
-known; a section of docs/coverage.md.
+known; a section of records/coverage.md.
 
 python tests/core/look_worlds.py [REPEATS [LAW ...]]
 
@@ -160,7 +160,7 @@ def page(repeats: int, names: Sequence[str] = ()) -> Iterator[str]:
     error = 100 * np.sqrt(0.05 * 0.95 / repeats)
     yield "## Studies with looks"
     yield ""
-    yield f"""Each row is {repeats:,} studies, judged at the looks that were [declared](preregister.md), with a standard error of ±{error:.1f} %.
+    yield f"""Each row is {repeats:,} studies, judged at the looks that were [declared](../docs/preregister.md), with a standard error of ±{error:.1f} %.
 They keep to 5 % for units spread evenly, and for bounded ones. Exponential units are falsely settled in 4 to 7 %, nearly all on one side; log-normal
 ones in 7 to 9 %, where a single look is wrong in 7 % already: judge those on a log scale. Early looks are held to 99.9 % because of such units:
 without that log-normal ones came to 11 %.

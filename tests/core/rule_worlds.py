@@ -191,7 +191,7 @@ def goals() -> Iterator[tuple[str, str, float, float]]:
 
 
 def page() -> Iterator[str]:
-    """The lines of docs/coverage.md about the whole rule."""
+    """The lines of records/coverage.md about the whole rule."""
     yield "## How often the whole rule decides"
     yield ""
     yield f"""A claim that a method is better than a baseline by a margin of {MARGIN:g}, with one control; both share the baseline, and the seeds of each arm

@@ -1,6 +1,7 @@
-"""The intervals contain the truth about as often as they say; docs/coverage.md shows the same rows
-with more repeats."""
+"""The intervals contain the truth about as often as they say; records/coverage.md shows the same
+rows with more repeats."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_the_intervals_contain_the_truth(case):
 
 
 def test_the_page_has_a_row_for_every_world():
-    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    page = (Path(__file__).parents[2] / "records/coverage.md").read_text()
     missing = [
         f"{c.name}, {c.units}"
         for c in (*CASES, *cells_as_units())
@@ -80,3 +81,19 @@ def test_units_of_a_rare_kind_are_covered_as_often_as_they_were_drawn_and_then_n
 
 def test_cells_taken_as_independent_units_cover_far_too_little():
     assert simulate(next(cells_as_units()), 150).hull < 0.7
+
+
+def test_the_numbers_of_the_page_are_those_of_the_record():
+    root = Path(__file__).parents[2]
+    record = (root / "records/coverage.md").read_text()
+    lines = [line for line in record.splitlines() if line.startswith("| ")]
+    shown = [
+        (cells[0], re.findall(r"[\d.]+%", line))
+        for line in (root / "docs/coverage.md").read_text().splitlines()
+        if "%" in line and (cells := line.strip("| ").split(" | ")) and line.startswith("| ")
+    ]
+    assert len(shown) > 40
+    for name, numbers in shown:
+        name = name.removeprefix("*unspecific*: ")
+        found = {n for x in lines if x.startswith(f"| {name} |") for n in re.findall(r"[\d.]+%", x)}
+        assert set(numbers) <= found, name

@@ -1,5 +1,5 @@
 """Curves over a swept field, their bands and where they cross a value; and estimates, which are
-numbers that nothing judges. docs/coverage.md has the coverage with more repeats."""
+numbers that nothing judges. records/coverage.md has the coverage with more repeats."""
 
 import json
 import math
@@ -87,7 +87,7 @@ def test_bands_and_crossings_cover_as_the_page_says(shape):
 
 
 def test_the_page_has_a_row_for_every_world():
-    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    page = (Path(__file__).parents[2] / "records/coverage.md").read_text()
     rows = [
         (u, n, r)
         for u in curve_worlds.LAWS

@@ -81,7 +81,7 @@ def test_simulated_studies_of_normal_units_err_no_more_often_than_alpha() -> Non
 
 
 def test_the_page_has_a_row_for_every_law_and_design() -> None:
-    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    page = (Path(__file__).parents[2] / "records/coverage.md").read_text()
     assert not [
         (law.name, units)
         for law in LAWS

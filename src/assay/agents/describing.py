@@ -13,7 +13,7 @@ from assay.agents.verdicts import counted, verdicts
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
-from assay.lab import catalogue
+from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
 from assay.lab.records import provenance, records
 from assay.lab.store.store import Store
@@ -107,22 +107,19 @@ def page(root: Path, name: str, part: int) -> Answer:
     """Give one part of a page: the documentation of an experiment or of how Assay works, else what
     is recorded. Raises: ExperimentError."""
     folder = Path(__file__).resolve().parents[3] / "docs"
-    paths_by_name = (
-        {path.stem: path for path in folder.glob("*.md")}
-        if folder.with_name("pyproject.toml").exists()
-        else {}
-    )
-    if name in paths_by_name:
+    checkout = folder.with_name("pyproject.toml").exists()
+    pages = [path.stem for path in folder.glob("*.md")] if checkout else []
+    known = sorted({*pages, *(e.name for e in catalogue.entries())})
+    if name not in known:
+        raise ExperimentError(
+            f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
+        )
+    if checkout and (found := documentation.documented(folder, name)) is not None:
         text, source = (
-            _bare(paths_by_name[name].read_text(encoding="utf-8")),
-            f"docs/{name}.md at commit {provenance.commit() or 'unknown'}",
+            _bare(found.text),
+            f"docs/{found.link} at commit {provenance.commit() or 'unknown'}",
         )
     else:
-        known = sorted({*paths_by_name, *(e.name for e in catalogue.entries())})
-        if name not in known:
-            raise ExperimentError(
-                f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
-            )
         text, source = (
             _recorded(root, name),
             "the header of its file and its committed record; its documentation is not installed",

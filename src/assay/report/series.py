@@ -79,10 +79,14 @@ def facts(series: JSON) -> list[tuple[str, str]]:
 
 
 def markdown(
-    series: JSON, titles: Mapping[str, str], command: str, linked: bool = True, names: str = ALL
+    series: JSON,
+    titles: Mapping[str, str],
+    command: str,
+    links: Mapping[str, str],
+    names: str = ALL,
 ) -> str:
-    """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie
-    beside it."""
+    """The page in Markdown; `titles` are the experiments' own, `links` the addresses of their
+    documentation, where there is some."""
     results_by_name, wrong = results(series), failures(series)
     lines = [
         f"# A run of {_describe_selection(names)}\n",
@@ -100,14 +104,14 @@ def markdown(
     training_by_name = {e["name"]: describe_training(e) for e in series["experiments"]}
     took = series["seconds"], series["cpu_seconds"]
     lines += [
-        statements.counts(results_by_name, took, training_by_name, linked),
+        statements.counts(results_by_name, took, training_by_name, links),
         f"{CROSSING}; the last line counts no second twice.\n",
     ]
     if claims := together(results_by_name.values()).verdicts:
         lines += ["## How many of these verdicts are wrong?\n", statements.errors(claims) + "\n"]
     lines.append("## Claim by claim\n")
     for name, data in results_by_name.items():
-        heading = f"[{name}]({name}.md)" if linked else name
+        heading = f"[{name}]({links[name]})" if name in links else name
         lines += [
             f"### {heading}\n",
             statements.about(data, titles.get(name, "")) + "\n",

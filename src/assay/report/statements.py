@@ -78,7 +78,7 @@ def errors(verdicts: Sequence[Judged]) -> str:
 
     Formula: a sum over claims of the measured rate at the claim's number of units, if every claim
     lay on its threshold.
-    Source: docs/coverage.md, whose rates are packaged as coverage.json.
+    Source: records/coverage.md, whose rates are packaged as coverage.json.
     """
     decided = sum(v.outcome != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
@@ -115,20 +115,20 @@ def counts(
     results: Mapping[str, ResultData],
     took: tuple[float, float] | None = None,
     last_column: Mapping[str, str] | None = None,
-    linked: bool = True,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper
     prints, and its cost; and all together.
 
     `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last
-    column, `linked` whether their pages lie beside it."""
+    column, `links` the addresses of their documentation."""
     heads = (*HEADS, *(["made"] if last_column else []))
     rows = []
     total = [0] * (len(HEADS) - 2)
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
-        label = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
+        label = f"[`{name}`]({links[name]})" if links and name in links else f"`{name}`"
         last = [last_column[name]] if last_column else []
         rows.append([label, *map(str, row), f"{peak(data):.1f}", *last])
     if took is not None:

@@ -15,7 +15,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.results import Judged, ResultData
 from assay.core.schema import BESIDE, to_json
-from assay.lab import catalogue
+from assay.lab import catalogue, documentation
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.records import series as lab_series
@@ -189,9 +189,9 @@ def write(
         {f"{slug(called, summary.preset)}.html": series.html(data, titles, page_hrefs, names)},
     )
     if page is not None:
-        linked = all((page.parent / f"{name}.md").exists() for name in series.results(data))
+        links = documentation.links(page.parent, series.results(data))
         written += pages.write(
-            page.parent, {page.name: series.markdown(data, titles, command, linked, names)}
+            page.parent, {page.name: series.markdown(data, titles, command, links, names)}
         )
     return written
 
