@@ -1,5 +1,5 @@
 """What each test costs: `make test-budget` prints the tests above a CPU-second for which
-docs/tests.md gives no reason.
+tests/reasons.md gives no reason.
 
 It reports and never fails: the same test costs twice as much on another machine, or beside other
 programs. Counted are this process and those that it started, ended or not. A fixture of the session
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "tests.md"
+PAGE = Path(__file__).parent / "reasons.md"
 LIMIT = 1.0
 """CPU-seconds that a test without a mark may take."""
 TICKS = 100
@@ -80,7 +80,7 @@ class Budget:
             for node, cost in self.cost.items()
             if cost > LIMIT and node.partition("[")[0] not in listed
         ]
-        terminalreporter.section(f"above {LIMIT:g} s, and no reason in docs/tests.md: {len(over)}")
+        terminalreporter.section(f"above {LIMIT:g} s, and no reason in tests/reasons.md: {len(over)}")
         for cost, node in sorted(over, reverse=True):
             write(f"{cost:8.1f}  {node}")
 

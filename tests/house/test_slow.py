@@ -1,4 +1,4 @@
-"""Every slow test is in the list of docs/tests.md, and nothing else is; so is the reason of a test
+"""Every slow test is in the list of tests/reasons.md, and nothing else is; so is the reason of a test
 without a mark that takes more than a second."""
 
 import ast
@@ -8,7 +8,7 @@ from pathlib import Path
 from budget import reasons
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/tests.md").read_text()
+PAGE = (ROOT / "tests/reasons.md").read_text()
 MARK = "mark.slow"
 
 
