@@ -80,7 +80,9 @@ class Budget:
             for node, cost in self.cost.items()
             if cost > LIMIT and node.partition("[")[0] not in listed
         ]
-        terminalreporter.section(f"above {LIMIT:g} s, and no reason in tests/reasons.md: {len(over)}")
+        terminalreporter.section(
+            f"above {LIMIT:g} s, and no reason in tests/reasons.md: {len(over)}"
+        )
         for cost, node in sorted(over, reverse=True):
             write(f"{cost:8.1f}  {node}")
 

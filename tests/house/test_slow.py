@@ -1,5 +1,5 @@
-"""Every slow test is in the list of tests/reasons.md, and nothing else is; so is the reason of a test
-without a mark that takes more than a second."""
+"""Every slow test is in the list of tests/reasons.md, and nothing else is; so is the reason of a
+test without a mark that takes more than a second."""
 
 import ast
 import re

@@ -38,9 +38,10 @@ def documented(folder: Path, name: str) -> Documented | None:
         rf"^## ({re.escape(name)}(?::[^\n]*)?)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL
     )
     for file in sorted(folder.glob("*.md")):
-        if found := section.search(FENCED.sub("", text := file.read_text("utf-8"))):
-            start = text.index(f"## {found[1]}\n")
-            return Documented(file, found[1], section.search(text, start)[0])  # type: ignore[index]
+        text = file.read_text("utf-8")
+        unfenced = FENCED.sub(lambda block: " " * len(block[0]), text)
+        if found := section.search(unfenced):
+            return Documented(file, found[1], text[found.start() : found.end()])
     return None
 
 
