@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -174,6 +175,8 @@ class _Study:
             for side in self.sides
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
+        self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
+        """Arms that an experiment has to have, and of which nothing runs."""
         self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
         self.arms |= self.asked.arms()
         for i, part in enumerate(text.study.experiment):
@@ -237,7 +240,7 @@ class _Study:
                 measure=measure,
                 claims=(*claims, *estimates),
                 page=self._page(),
-                remarks=tuple(self.asked.remarks),
+                remarks=(*self.asked.remarks, *sides.remarks(self.sides)),
                 seeds_per_group=together,
                 smoke=self.first["smoke"],
                 default=self.first["default"],
@@ -392,10 +395,24 @@ class _Study:
             keys = ("control", "near", "also", "planted", "violations")
             names |= {key: getattr(entry, key) for key in keys}
         for key, arms in names.items():
-            for name in (a for a in arms if a not in self.arms):
+            for name in (a for a in arms if a not in self.arms or a in self.idle):
                 labels = {p.label: p.said.label for p in self.owned}
-                hint = self._per_run(name) or nearest(name, (labels.get(a) or a for a in self.arms))
+                known = [labels.get(a) or a for a in self.arms if a not in self.idle]
+                hint = self._left_out(name) or self._per_run(name) or nearest(name, known)
                 raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+    def _left_out(self, name: str) -> str:
+        """What to write where an arm of an experiment is named that the study does not list;
+        nothing of any other name."""
+        for side in self.sides:
+            arm = next((a for a in side.of.arms if side.named(a) == name), None)
+            if arm is not None:
+                return (
+                    f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
+                    f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
+                    f"{side.of.name} has {', '.join(side.of.arms)}"
+                )
+        return ""
 
     def _per_run(self, name: str) -> str:
         """What to write where an arm is named after a value in which the runs of one arm differ;
