@@ -146,3 +146,29 @@ def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(fol
     assert "the study has no arm 'ordinary'; arms of ultra-rare-features leaves it out: " in words
     assert "add 'ordinary' to arms = [\"main\"], or leave out arms; ultra-rare" in words
     assert "has main, no-l1, about-mean, real, uncommon, ordinary" in words
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            "{ lr = [0.005, 0.01] }",
+            "line 5 column 10: lr cannot be a list here, as arms vary it: take one of the arms "
+            "rate-only (lr 0.005), rate-little (lr 0.0073), or a second [[experiment]] with a label",
+        ),
+        (
+            "{ replicate = [0, 1] }",
+            "line 5 column 10: replicate cannot be set here, as arms make it: leave it out; take "
+            "one of the arms others (replicate 1), others-ungrok (replicate 1) in a condition",
+        ),
+    ],
+)
+def test_a_field_that_arms_make_is_refused_in_a_study_s_words(folder, fields, told):
+    (folder / "rate.toml").write_text(
+        'question = "Does a higher rate grok sooner?"\n'
+        '[[experiment]]\nname = "grokking-efficiency"\narms = ["main"]\n'
+        f'fields = {fields}\n[[estimate]]\ntext = "steps"\nvalue = "main.fit"\n'
+    )
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find("rate.toml")
+    assert told in str(refused.value)

@@ -135,6 +135,14 @@ class SpecError(AssayError):
     """A spec field is unknown, of the wrong type, or has an impossible value."""
 
 
+class HeldError(SpecError):
+    """A field was set, or given several values, that arms set or make others of."""
+
+    def __init__(self, message: str, field: str = "", values: int = 1) -> None:
+        super().__init__(message)
+        self.field, self.values = field, values
+
+
 class ExperimentError(AssayError):
     """An experiment, arm or preset does not exist, or its file is not an experiment."""
 

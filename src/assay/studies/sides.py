@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.columns import Axes
-from assay.core.errors import AssayError, nearest
+from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.heavy import xr
 from assay.core.reading import Others
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
+from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.plan.plan import over
 from assay.lab.plan.preset import spelled, unspoken
@@ -124,8 +125,34 @@ def sides(text: Text) -> list[Side]:
             study_sides.append(Side(label, base, part, fields, varied, arms, needed))
     for side in study_sides:
         with text.located("experiment", text.study.experiment.index(side.part), "fields"):
-            side.specs(side.part.preset, ())
+            specs = side.specs(side.part.preset, ())
+            try:
+                side.of.specs_of("main", specs)
+            except HeldError as e:
+                raise ExperimentError(_held(side, specs, e)) from e
     return study_sides
+
+
+def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
+    """What to write in place of a field, or of several values, that arms set."""
+    name, of = error.field, side.of
+    known = made(of, of.preset(side.part.preset), name)
+    by_arm = [f"{arm} ({name} {values})" for arm, values in known.items()]
+    if error.values > 1:
+        alone = [arm for arm in known if set(changes(of, of.default)[arm]) <= {name, "steps"}]
+        some = [f"{arm} ({name} {known[arm]})" for arm in alone] or by_arm
+        arms = f"take {_choice(some)}, or " if some else ""
+        return (
+            f"{name} cannot be a list here, as arms vary it: {arms}a second [[experiment]] with a "
+            f"label and another {name}"
+        )
+    arms = f"take {_choice(by_arm)} in a condition" if by_arm else f"no arm of {of.name} has it"
+    return f"{name} cannot be set here, as arms make it: leave it out; {arms}"
+
+
+def _choice(arms: Sequence[str]) -> str:
+    """Write arms as a choice: "the arm a", "one of the arms a, b"."""
+    return f"the arm {arms[0]}" if len(arms) == 1 else f"one of the arms {', '.join(arms)}"
 
 
 def _chosen(

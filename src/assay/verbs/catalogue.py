@@ -20,6 +20,7 @@ from assay.lab.store.origin import code
 from assay.lab.store.urls import url_of
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
+from assay.verbs.fields import Field, Variant, fields, variants
 from assay.verbs.options import ANYWHERE, Anywhere, Flag
 from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
@@ -71,6 +72,10 @@ class Described(Listed):
     fields: Mapping[str, str]
     """What may be set, and between which bounds."""
     claims: tuple[str, ...]
+    settable: tuple[Field, ...]
+    """The fields, each with what a list of values makes of it in a study."""
+    variants: tuple[Variant, ...]
+    """The arms, each with what it changes."""
 
 
 @verb("every experiment, its recorded verdicts, and what is stored")
@@ -172,6 +177,8 @@ def described(root: Path, name: str) -> Described:
         arms=tuple(experiment.arms),
         fields=ranges(type(experiment.default[0])),
         claims=claims,
+        settable=fields(experiment, experiment.default),
+        variants=variants(experiment, experiment.default),
     )
 
 
