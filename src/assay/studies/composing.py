@@ -398,8 +398,31 @@ class _Study:
             for name in (a for a in arms if a not in self.arms or a in self.idle):
                 labels = {p.label: p.said.label for p in self.owned}
                 known = [labels.get(a) or a for a in self.arms if a not in self.idle]
-                hint = self._left_out(name) or self._per_run(name) or nearest(name, known)
+                hint = (
+                    self._left_out(name)
+                    or self._called(name)
+                    or self._per_run(name)
+                    or nearest(name, known)
+                )
                 raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+    def _called(self, name: str) -> str:
+        """What an arm is called here that somebody names by its label and some of its fields;
+        nothing of any other name."""
+        prefix, _, arm = name.rpartition("/")
+        words = {word for word in prefix.split(",") if word}
+        called = [
+            side.named(arm)
+            for side in self.sides
+            if arm in side.arms
+            and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
+        ]
+        if not words or not called:
+            return ""
+        return (
+            f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
+            "[[experiment]] keep their names, and other values stand before them"
+        )
 
     def _left_out(self, name: str) -> str:
         """What to write where an arm of an experiment is named that the study does not list;
@@ -453,6 +476,7 @@ class _Study:
             names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
         else:
             names = s.read.parsed.arms or ("main",)
+        sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
         for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
             specs = whole.specs_of(arm, whole.default)
             chosen = [
@@ -472,12 +496,14 @@ class _Study:
                 raise s.error("over", what)
             units = ("seed", over, *statement.units)
             varying = [n for n in fields if n not in units and len(levels[n]) > 1]
-            if s.read.equal and len(varying) != 1:
+            if s.read.equal and len(varying) > 1:
                 what = (
                     f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
-                    f"differ in {', '.join(varying) or 'nothing but the seed'}"
+                    f"differ in {', '.join(varying)}"
                 )
                 raise s.error(s.key, what)
+            if varying:
+                sweeping.add(arm)
             if varying and not s.read.equal:
                 field = varying[0]
                 how = (
@@ -489,6 +515,15 @@ class _Study:
                 )
                 values = ", ".join(map(str, sorted(levels[field])))
                 raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+        for pair in s.read.pairs if s.read.equal else ():
+            arms = [c.arm or names[0] for c in pair]
+            if sweeping.isdisjoint(arms):
+                what = (
+                    f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
+                    "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
+                    "nothing but the seed"
+                )
+                raise s.error(s.key, what)
 
     def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
         """Refuse a control with the same runs as an arm that it would be compared with: the
