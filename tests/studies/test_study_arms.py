@@ -154,7 +154,7 @@ def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(fol
         (
             "{ lr = [0.005, 0.01] }",
             "line 5 column 10: lr cannot be a list here, as arms vary it: take one of the arms "
-            "rate-only (lr 0.005), rate-little (lr 0.0073), or a second [[experiment]] with a label",
+            "rate-only (lr 0.005), rate-little (lr 0.0073), or a second [[experiment]] with",
         ),
         (
             "{ replicate = [0, 1] }",

@@ -2,6 +2,7 @@
 
 AssayError                 exit code 2 unless said otherwise
 ├── SpecError              a field that does not exist, has the wrong type or an impossible value
+│   └── HeldError          a field that arms set, or several values where arms make others of one
 ├── ExperimentError        no such experiment, arm or preset; a file that is no experiment
 ├── ClaimError             a statement that cannot be judged: unknown term, lost units, control that
 compares itself ├── DataError              a table, text folder or activation file that cannot be

@@ -175,8 +175,8 @@ class _Study:
             for side in self.sides
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
+        # an experiment has to have main, of which nothing may run
         self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
-        """Arms that an experiment has to have, and of which nothing runs."""
         self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
         self.arms |= self.asked.arms()
         for i, part in enumerate(text.study.experiment):

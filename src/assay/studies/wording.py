@@ -279,7 +279,8 @@ def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
         return at_matched(x, y, a, b)(m)
 
     def contrast(m: Means, control: Means) -> np.ndarray:
-        if isinstance(matched, Compared) and matched.contrast and swept(m | control, "ab"):
+        sweeps = swept(m, "ab") and swept(control, "ab")
+        if sweeps and isinstance(matched, Compared) and matched.contrast:
             return matched.contrast(m, control)
         return lead(m, "a", "b") - lead(control, "a", "b")
 

@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from assay.studies.asked import Part as Asked
 from assay.studies.sides import Side
 from assay.studies.text import read
 from assay.studies.wording import QUANTITIES, made_of
+from assay.verbs.catalogue import Listed, listed
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice
 from assay.verbs.verb import Answer, Line, Part, Table, verb
 
@@ -116,6 +118,20 @@ class Fields(Measures):
     """By the name of the experiment."""
 
 
+@dataclass(frozen=True)
+class Described(Listed):
+    """One experiment, with what can be asked of it: its arms, its fields, and its claims."""
+
+    arms: tuple[str, ...]
+    fields: Mapping[str, str]
+    """What may be set, and between which bounds."""
+    claims: tuple[str, ...]
+    settable: tuple[Field, ...]
+    """The fields, each with what a list of values makes of it in a study."""
+    variants: tuple[Variant, ...]
+    """The arms, each with what it changes."""
+
+
 @verb("arms, what may be set, with bounds and values, and what is measured", version=2)
 def command(
     name: str, /, *, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE
@@ -190,6 +206,22 @@ def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...
             sides.read_by(experiment, name) if arm.derive else (arm.after,) if arm.after else (),
         )
         for name, arm in experiment.sized(tuple(specs)).arms.items()
+    )
+
+
+def described(root: Path, name: str) -> Described:
+    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
+    unknown name."""
+    experiment = catalogue.find(name)
+    listing = next(e for e in listed(root).experiments if e.name == name)
+    claims = tuple(claim.text for claim in experiment.claims)
+    return Described(
+        **vars(listing),
+        arms=tuple(experiment.arms),
+        fields=ranges(type(experiment.default[0])),
+        claims=claims,
+        settable=fields(experiment, experiment.default),
+        variants=variants(experiment, experiment.default),
     )
 
 
