@@ -121,6 +121,11 @@ def test_other_units_are_not_bought_with_seeds():
     ).half_width(20)
 
 
+def test_a_control_of_a_single_unit_is_not_beaten():
+    single = arms(12) | {"none": arms(12)["none"].isel(run=[0])}
+    assert outlook(claim(), single).power(12) < 0.01
+
+
 def test_places():
     ranged = claim(low=0, high=1, fail_low=-1, fail_high=2)
     assert [placed(ranged, a, b) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == [

@@ -28,6 +28,7 @@ class Toss(Spec):
     heads: PerRun[float] = 0.0
     width: int = 1
     steps: int = 100
+    biased: bool = False
 
 
 def train(runs, bench):
@@ -106,8 +107,13 @@ def test_other_numbers_of_runs_and_steps_are_a_ratio_of_the_record(lab, monkeypa
         assert cpu == pytest.approx(48 * (0.05 + 0.95 * steps / 100))
     less = planned(lab, grid(Toss(heads=1.0, width=0), seed=range(12)))
     assert less == (48.0, scaled, {"main", "none"}), "at most"
-    larger = planned(lab, grid(Toss(heads=1.0, width=2), seed=range(2)))
-    assert larger == (None, "unknown", frozenset())
+    larger, source, _ = planned(lab, grid(Toss(heads=1.0, width=2), seed=range(2)))
+    assert larger == pytest.approx(8 * (0.05 + 0.95 * 2**0.5)), "between no effect and twice"
+    assert source == "the record, scaled by steps and sizes"
+    flipped = planned(lab, grid(Toss(heads=1.0, biased=True), seed=range(12)))
+    assert flipped == (48.0, "the record, scaled by steps and sizes", frozenset())
+    largest = planned(lab, grid(Toss(heads=1.0, width=5), seed=range(2)))
+    assert largest == (None, "unknown", frozenset())
 
 
 def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatch):

@@ -2,6 +2,7 @@
 time left, on a clock that a test moves: nothing before a group is stored, then a range around what
 is still to come."""
 
+import itertools
 import statistics
 from types import SimpleNamespace
 
@@ -158,6 +159,51 @@ def test_a_group_that_is_all_but_done_leaves_no_more_than_a_whole_chain() -> Non
     assert chained([ending]) == 1.0
     halves = SimpleNamespace(left=lambda: 6.0, chain=lambda: 2.0)
     assert chained([ending, halves]) == pytest.approx(0.5)
+
+
+def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() -> None:
+    """Six groups of three kinds on two workers, of which nothing was planned: at the end one of
+    twelve runs and one of six are all but done, side by side."""
+    took = {"about": 60.0, "both": 110.0, "real": 50.0}
+    runs = {"about": 6, "both": 12, "real": 6}
+    order = ["about", "both", "real", "both", "real", "about"]
+    groups = [group(f"{i}", i, arm) for i, arm in enumerate(order)]
+    for g in groups:
+        (arm,) = g.arms
+        members = tuple(
+            SimpleNamespace(key=g.name, spec={"seed": int(g.name)}) for _ in "x" * runs[arm]
+        )
+        g.arms, g.members = {arm: members}, members
+    plan = Schedule(
+        SimpleNamespace(root=SimpleNamespace(absolute=lambda: "/nowhere")),
+        SimpleNamespace(name="rare", origin="rare"),
+        groups,
+        {},
+        "cpu",
+    )
+    clock = Clock()
+    pace, tasks = Pace(2, clock), plan.tasks()
+    running: dict[str, float] = {}
+    seen: list[tuple[float, float]] = []
+    while not plan.over:
+        while len(running) < 2 and (task := next(tasks, None)) is not None:
+            running[task.group] = clock.now
+            pace.began(task.group, plan.amount(task.group))
+        clock.now += 1.0
+        length = {name: took[next(iter(plan.groups[name].arms))] for name in running}
+        for name in [n for n, start in running.items() if clock.now - start >= length[n]]:
+            del running[name]
+            plan.settle(Outcome(name, "done"))
+            pace.stored(name)
+        shares = {n: (clock.now - start) / length[n] for n, start in running.items()}
+        left = plan.left() - sum(plan.cost(n) * share for n, share in shares.items())
+        ending = SimpleNamespace(left=lambda x=left: x, chain=lambda x=shares: plan.chain(x))
+        if (eta := pace.left(plan.amounts(), chained([ending]))) is not None:
+            seen.append((clock.now, eta.middle))
+    for at, told in seen:
+        true = clock.now - at
+        assert told <= 1.5 * true + 5 and told >= 0.5 * true - 5, (at, told, true)
+    assert all(after <= before + 15 for (_, before), (_, after) in itertools.pairwise(seen))
 
 
 def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:

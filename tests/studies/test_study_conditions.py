@@ -107,6 +107,48 @@ def test_at_equal_budget_both_sides_are_read_at_the_same_l0():
     assert found.estimate == pytest.approx(np.trapezoid(gaps, points) / (high - low), rel=1e-9)
 
 
+def sweep(data, low, high):
+    """log L0 and log FVU of an arm along its sweep, and FVU at points between two L0s."""
+    at = [data.isel(run=np.isclose(data.penalty, p)) for p in PENALTIES]
+    x = np.log([float(d.active.sum() / d.tokens.sum()) for d in at][::-1])
+    y = np.log([fvu(data, p) for p in PENALTIES][::-1])
+    points = np.linspace(max(x[0], low), min(x[-1], high), 65)
+    return x, lambda at=points: np.exp(np.interp(at, x, y))
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        "(late.fvu - other.fvu) - (main.fvu - again.fvu) < 0 at equal l0",
+        "late.fvu - other.fvu - main.fvu + again.fvu < 0 at equal l0",
+    ],
+)
+def test_the_difference_of_two_leads_at_equal_budget(holds):
+    """By hand: all four sweeps over the range that all of them reach."""
+    arms = {**ARMS, "late": arm(0.15, seed=4), "none": arm(0.3, seed=5)}
+    names = ("late", "other", "main", "again")
+    xs = [sweep(arms[n], -9, 9)[0] for n in names]
+    low, high = max(x[0] for x in xs), min(x[-1] for x in xs)
+    points = np.linspace(low, high, 65)
+    late, other, main, again = (sweep(arms[n], low, high)[1](points) for n in names)
+    gaps = (late - other) - (main - again)
+    words = Said(text=holds, holds=holds, control=("none",), units=("seed", "document"))
+    found = judge(claim(words, "late", condition(holds)), arms).verdict
+    assert found.estimate == pytest.approx(np.trapezoid(gaps, points) / (high - low), rel=1e-9)
+
+
+def test_an_arm_without_a_sweep_is_compared_at_its_own_budget():
+    single = ARMS["main"].isel(run=np.isclose(ARMS["main"].penalty, 0.2))
+    arms = {**ARMS, "main": single}
+    x = np.log(float(single.active.sum() / single.tokens.sum()))
+    there = sweep(ARMS["other"], -9, 9)[1](x)
+    for holds, sign in (("main.fvu - other.fvu", 1), ("other.fvu - main.fvu", -1)):
+        text = f"{holds} < 0 at equal l0"
+        words = Said(text=text, holds=text, control=("again",), units=("seed", "document"))
+        found = judge(claim(words, holds.split(".")[0], condition(text)), arms).verdict
+        assert found.estimate == pytest.approx(sign * (fvu(single, 0.2) - there), rel=1e-9)
+
+
 def test_a_sweep_is_never_averaged_silently():
     with pytest.raises(ClaimError, match=r"differ in penalty \(0.1, 0.2, 0.4\)"):
         judged("main.fvu < 0.5")
@@ -119,6 +161,8 @@ def test_a_sweep_is_never_averaged_silently():
         ("main.fvu + other.fvu < 0.5 at equal l0", "plain difference of two arms"),
         ("2 * main.fvu - other.fvu < 0.5 at equal l0", "plain difference of two arms"),
         ("main.fvu - other.l0 < 0.5 at equal l0", "compares two arms"),
+        ("a.fvu - b.fvu - c.fvu - d.fvu < 0.5 at equal l0", "two such differences"),
+        ("(a.fvu - b.fvu) * (c.fvu - d.fvu) < 0.5 at equal l0", "two such differences"),
         ("main.fvu", "compares nothing"),
     ],
 )

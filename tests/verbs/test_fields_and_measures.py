@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from assay.cli.main import main
 from assay.cli.schemas import document
+from assay.verbs.fields import Dimension, levels
 from assay.verbs.new import write_experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
@@ -54,7 +55,7 @@ def test_an_experiment_of_the_catalogue_by_its_class_and_record(
     assert known == by_name(answered(capsys, "show", "superposition", "--measures"))
     assert main(["fields", "superposition"]) == 0
     words = capsys.readouterr().out
-    assert "above 0 and at most 1" in words and "ARM.MEASURE" in words
+    assert "above 0 and" in words and "an arm each" in words and "ARM.MEASURE" in words
 
 
 def test_an_own_experiment_once_it_ran(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,3 +130,28 @@ def test_a_plan_says_what_other_studies_have_measured(
     (note,) = (n for n in planned["notes"] if "in this store" in n)
     missing = planned["missing"]
     assert f"{missing} of {missing} missing runs" in note and "verdicts of first" in note
+
+
+def test_arms_are_listed_with_what_they_change_and_fields_with_what_a_study_may_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = answered(capsys, "fields", "grokking-efficiency")
+    held = {f["name"]: f["study"] for f in answer["fields"]["grokking-efficiency"]}
+    assert (held["lr"], held["replicate"]) == ("one value", "arms make it")
+    assert (held["seed"], held["hidden"]) == ("runs differ", "arms differ")
+    arms = {a["name"]: a for a in answer["arms"]["grokking-efficiency"]}
+    assert arms["rate-only"]["changes"] == {"lr": "0.005", "steps": "3000"}
+    assert arms["ungrok"]["made_of"] == ["main"] and "pairs" in arms["memorise"]["changes"]
+    assert arms["mixed-decay"]["made_of"] == ["no-decay", "weak-decay"]
+    assert main(["fields", "grokking-efficiency"]) == 0
+    assert "lr 0.005; steps 3000" in capsys.readouterr().out
+
+
+def test_levels_that_a_condition_has_to_name_are_not_cut(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = answered(capsys, "fields", "ultra-rare-features")
+    kind = by_name(answer)["alignment"]["dimensions"][0]
+    assert kind["size"] == len(kind["levels"]) == 7
+    assert levels(Dimension("kind", 7, tuple("abcdefg"))) == "kind: a, b, c, d, e, f, g"
+    assert levels(Dimension("step", 20, tuple(map(str, range(8))))).endswith("… (20)")

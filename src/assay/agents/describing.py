@@ -19,7 +19,7 @@ from assay.lab.records import provenance, records
 from assay.lab.store.store import Store
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
-from assay.verbs.fields import fields
+from assay.verbs.fields import fields, variants
 
 PART = 16_000
 """Characters of a page that one answer holds."""
@@ -72,7 +72,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "scope": experiment.scope_of("default"),
         "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
         "seeds": looks.spans(seeds),
-        "fields": [vars(f) for f in fields(experiment.default[:1])],
+        "fields": [vars(f) for f in fields(experiment, experiment.default)],
         "arms": _arms(experiment, data),
         "verdicts": found,
         "exact": basis.exact(data),
@@ -183,13 +183,16 @@ def _arms(experiment: Experiment, record: basis.JSON) -> list[Answer]:
     as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
     measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
     arms = []
-    for name, arm in experiment.arms.items():
+    for arm in variants(experiment, experiment.default):
+        name = arm.name
         variables = measured.get(name, {})
         dims = {m: [d for d in v["dims"] if d != "run"] for m, v in variables.items()}
         arms.append(
             {
                 "name": name,
                 "note": arm.note,
+                "changes": arm.changes,
+                "made_of": arm.made_of,
                 "measures": (*variables, *made_of(tuple(variables))),
                 "dimensions": {m: over for m, over in dims.items() if over},
             }

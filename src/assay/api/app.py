@@ -34,8 +34,9 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.state import OVER
 from assay.jobs.submission import Asked, Chosen, Sets, Title
 from assay.lab import catalogue as experiments
-from assay.verbs import catalogue, jobs
-from assay.verbs.catalogue import Catalogue, Described
+from assay.verbs import catalogue, fields, jobs
+from assay.verbs.catalogue import Catalogue
+from assay.verbs.fields import Described
 from assay.verbs.jobs import Foreseen, Happened, Job, Jobs
 from assay.verbs.preregister import Registered
 
@@ -305,7 +306,7 @@ class _Desk:
             raise Refused(
                 404, f"no experiment is called {name[:80]!r}; GET /experiments lists them"
             )
-        return plain_values(await run_in_threadpool(catalogue.described, self.root, name))
+        return plain_values(await run_in_threadpool(fields.described, self.root, name))
 
     async def openapi(self, call: Call) -> Response:
         """This description."""

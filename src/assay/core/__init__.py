@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         removed,  # noqa: F401
         renamed,  # noqa: F401
         reserved,  # noqa: F401
+        single,  # noqa: F401
         variant,  # noqa: F401
     )
 else:

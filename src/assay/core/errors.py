@@ -2,6 +2,7 @@
 
 AssayError                 exit code 2 unless said otherwise
 ├── SpecError              a field that does not exist, has the wrong type or an impossible value
+│   └── HeldError          a field that arms set, or several values where arms make others of one
 ├── ExperimentError        no such experiment, arm or preset; a file that is no experiment
 ├── ClaimError             a statement that cannot be judged: unknown term, lost units, control that
 compares itself ├── DataError              a table, text folder or activation file that cannot be
@@ -133,6 +134,14 @@ def substitute(text: str, names: Mapping[str, str]) -> str:
 
 class SpecError(AssayError):
     """A spec field is unknown, of the wrong type, or has an impossible value."""
+
+
+class HeldError(SpecError):
+    """A field was set, or given several values, that arms set or make others of."""
+
+    def __init__(self, message: str, field: str = "", values: int = 1) -> None:
+        super().__init__(message)
+        self.field, self.values = field, values
 
 
 class ExperimentError(AssayError):

@@ -86,6 +86,9 @@ class Arm(Generic[S]):
     levels: Mapping[str, int] = field(default_factory=dict)
     """How many levels dimensions of its measures have, where that is known before anything is
     measured: {"prompt": 40}."""
+    asked: bool = True
+    """Whether claims that do not name it are asked of it as well; not of one that runs only because
+    others need it."""
 
     def __post_init__(self) -> None:
         if isinstance(self.learned, str):  # whose letters would be taken for parts
@@ -374,11 +377,12 @@ class Experiment(Generic[S]):
         if not about <= set(trained):
             about |= set(trained).difference(*(getattr(c, "must_fail", ()) for c in self.claims))
         names = [n for n in trained if n in read] or [n for n in trained if n in about] or trained
-        runs = {}
-        for name in names:
-            every = self.specs_of(name, specs)
-            runs[name] = tuple(s for s in every if scopes.fits(s, where)) or every
-        return self.speaks_for(preset, runs)
+        runs: dict[str, tuple[S, ...]] = {}
+        for name in (*names, *trained):
+            if name in names or not any(runs.values()):  # an arm may be there without a run
+                every = self.specs_of(name, specs)
+                runs[name] = tuple(s for s in every if scopes.fits(s, where)) or every
+        return self.speaks_for(preset, {name: of for name, of in runs.items() if of})
 
     def speaks_for(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
         """Say for which model, site, text and sizes verdicts speak that read these runs, by arm."""

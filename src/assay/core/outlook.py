@@ -81,6 +81,8 @@ class Outlook:
         i = more(self.interval)
         holds, fails = chance(self.claim, i, i.estimate)
         rivals = [(more(k), b._replace(interval=more(b.interval))) for k, b in self.controls]
+        if any(min(k.n, default=0) < 2 for k, _ in rivals):  # by a single unit nothing is beaten
+            return fails
         return fails + holds * beaten(self.claim, i, rivals, 0.95)(i.estimate)
 
     def fewest(self) -> int | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from assay.core.errors import SpecError, nearest
+from assay.core.errors import HeldError, SpecError, nearest
 from assay.core.ranges import in_words, within
 
 T = TypeVar("T")
@@ -207,17 +207,38 @@ def reserved(*names: str) -> SpecMap[S]:
     """A map from specs to the same specs, for an arm that all others are made from: only arms set
     these fields.
 
-    Raises: SpecError from the map, before anything is trained, where one of them is not at its
+    Raises: HeldError from the map, before anything is trained, where one of them is not at its
     default."""
 
     def specs(main: tuple[S, ...]) -> tuple[S, ...]:
         for s in main:
             for f in fields(s):
                 if f.name in names and (got := getattr(s, f.name)) != f.default:
-                    raise SpecError(
+                    raise HeldError(
                         f"{type(s).__name__}.{f.name} is for arms to set: leave it at "
-                        f"{f.default!r}, got {got!r}"
+                        f"{f.default!r}, got {got!r}",
+                        f.name,
                     )
+        return main
+
+    return specs
+
+
+def single(*names: str) -> SpecMap[S]:
+    """A map from specs to the same specs, for an arm of which others make other values of these
+    fields.
+
+    Raises: HeldError from the map, before anything is trained, where one of them has several."""
+
+    def specs(main: tuple[S, ...]) -> tuple[S, ...]:
+        for name in names:
+            if len(several := sorted({getattr(s, name) for s in main})) > 1:
+                raise HeldError(
+                    f"a preset has one {type(main[0]).__name__}.{name}, of which arms make others, "
+                    f"got {', '.join(map(str, several))}",
+                    name,
+                    len(several),
+                )
         return main
 
     return specs

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -174,6 +175,8 @@ class _Study:
             for side in self.sides
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
+        # an experiment has to have main, of which nothing may run
+        self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
         self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
         self.arms |= self.asked.arms()
         for i, part in enumerate(text.study.experiment):
@@ -237,7 +240,7 @@ class _Study:
                 measure=measure,
                 claims=(*claims, *estimates),
                 page=self._page(),
-                remarks=tuple(self.asked.remarks),
+                remarks=(*self.asked.remarks, *sides.remarks(self.sides)),
                 seeds_per_group=together,
                 smoke=self.first["smoke"],
                 default=self.first["default"],
@@ -392,10 +395,47 @@ class _Study:
             keys = ("control", "near", "also", "planted", "violations")
             names |= {key: getattr(entry, key) for key in keys}
         for key, arms in names.items():
-            for name in (a for a in arms if a not in self.arms):
+            for name in (a for a in arms if a not in self.arms or a in self.idle):
                 labels = {p.label: p.said.label for p in self.owned}
-                hint = self._per_run(name) or nearest(name, (labels.get(a) or a for a in self.arms))
+                known = [labels.get(a) or a for a in self.arms if a not in self.idle]
+                hint = (
+                    self._left_out(name)
+                    or self._called(name)
+                    or self._per_run(name)
+                    or nearest(name, known)
+                )
                 raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+    def _called(self, name: str) -> str:
+        """What an arm is called here that somebody names by its label and some of its fields;
+        nothing of any other name."""
+        prefix, _, arm = name.rpartition("/")
+        words = {word for word in prefix.split(",") if word}
+        called = [
+            side.named(arm)
+            for side in self.sides
+            if arm in side.arms
+            and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
+        ]
+        if not words or not called:
+            return ""
+        return (
+            f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
+            "[[experiment]] keep their names, and other values stand before them"
+        )
+
+    def _left_out(self, name: str) -> str:
+        """What to write where an arm of an experiment is named that the study does not list;
+        nothing of any other name."""
+        for side in self.sides:
+            arm = next((a for a in side.of.arms if side.named(a) == name), None)
+            if arm is not None:
+                return (
+                    f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
+                    f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
+                    f"{side.of.name} has {', '.join(side.of.arms)}"
+                )
+        return ""
 
     def _per_run(self, name: str) -> str:
         """What to write where an arm is named after a value in which the runs of one arm differ;
@@ -436,6 +476,7 @@ class _Study:
             names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
         else:
             names = s.read.parsed.arms or ("main",)
+        sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
         for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
             specs = whole.specs_of(arm, whole.default)
             chosen = [
@@ -455,12 +496,14 @@ class _Study:
                 raise s.error("over", what)
             units = ("seed", over, *statement.units)
             varying = [n for n in fields if n not in units and len(levels[n]) > 1]
-            if s.read.equal and len(varying) != 1:
+            if s.read.equal and len(varying) > 1:
                 what = (
                     f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
-                    f"differ in {', '.join(varying) or 'nothing but the seed'}"
+                    f"differ in {', '.join(varying)}"
                 )
                 raise s.error(s.key, what)
+            if varying:
+                sweeping.add(arm)
             if varying and not s.read.equal:
                 field = varying[0]
                 how = (
@@ -472,6 +515,15 @@ class _Study:
                 )
                 values = ", ".join(map(str, sorted(levels[field])))
                 raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+        for pair in s.read.pairs if s.read.equal else ():
+            arms = [c.arm or names[0] for c in pair]
+            if sweeping.isdisjoint(arms):
+                what = (
+                    f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
+                    "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
+                    "nothing but the seed"
+                )
+                raise s.error(s.key, what)
 
     def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
         """Refuse a control with the same runs as an arm that it would be compared with: the

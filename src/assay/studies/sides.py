@@ -3,6 +3,7 @@ and what records tell of them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -11,17 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.columns import Axes
-from assay.core.errors import nearest
+from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.heavy import xr
+from assay.core.reading import Others
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
+from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.plan.plan import over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
+from assay.lab.records.recording import arms as recorded
 from assay.lab.store.origin import STUDIES, in_file
 from assay.studies.text import Part, Plain, Text
+from assay.studies.wording import condition
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,16 @@ class Side:
     varied: Mapping[str, tuple[Plain, ...]]
     """Fields in which its runs differ."""
     arms: tuple[str, ...]
+    needed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of these the ones that the study does not list, each with the reason why it runs."""
     _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(
         default_factory=dict, compare=False, repr=False
     )
 
     def named(self, arm: str) -> str:
-        """What one of its arms is called in the study."""
-        return f"{self.label}/{arm}" if self.label else arm
+        """What one of its arms is called in the study, whatever sizes its own experiment puts into
+        the name."""
+        return f"{self.label}/{arm}" if self.label else str(arm)
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
         """Its specs at a preset with these seeds; none given: the preset's own. Raises:
@@ -101,7 +109,7 @@ def sides(text: Text) -> list[Side]:
                     'them are counted; write seeds = "…" above the first [[…]] in place of seed'
                 )
                 raise text.error(("experiment", i, key), what)
-        arms = _chosen(text, i, base, part)
+        arms, needed = _chosen(text, i, base, part)
         choices = _choices(text, i, part, spec)
         per_run = per_run_fields(type(spec))
         for names in choices:
@@ -114,25 +122,103 @@ def sides(text: Text) -> list[Side]:
             if label in {s.label for s in study_sides}:
                 what = f"{base.name} needs a label of its own, to tell its arms apart"
                 raise text.error(("experiment", i, "label"), what)
-            study_sides.append(Side(label, base, part, fields, varied, arms))
+            study_sides.append(Side(label, base, part, fields, varied, arms, needed))
     for side in study_sides:
         with text.located("experiment", text.study.experiment.index(side.part), "fields"):
-            side.specs(side.part.preset, ())
+            specs = side.specs(side.part.preset, ())
+            try:
+                side.of.specs_of("main", specs)
+            except HeldError as e:
+                raise ExperimentError(_held(side, specs, e)) from e
     return study_sides
 
 
-def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
-    """The arms that run, with those that they build on; a derived arm may read any, so with one all
-    trained arms run."""
+def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
+    """What to write in place of a field, or of several values, that arms set."""
+    name, of = error.field, side.of
+    known = made(of, of.preset(side.part.preset), name)
+    by_arm = [f"{arm} ({name} {values})" for arm, values in known.items()]
+    if error.values > 1:
+        alone = [arm for arm in known if set(changes(of, of.default)[arm]) <= {name, "steps"}]
+        some = [f"{arm} ({name} {known[arm]})" for arm in alone] or by_arm
+        arms = f"take {_choice(some)}, or " if some else ""
+        return (
+            f"{name} cannot be a list here, as arms vary it: {arms}a second [[experiment]] with a "
+            f"label and another {name}"
+        )
+    arms = f"take {_choice(by_arm)} in a condition" if by_arm else f"no arm of {of.name} has it"
+    return f"{name} cannot be set here, as arms make it: leave it out; {arms}"
+
+
+def _choice(arms: Sequence[str]) -> str:
+    """Write arms as a choice: "the arm a", "one of the arms a, b"."""
+    return f"the arm {arms[0]}" if len(arms) == 1 else f"one of the arms {', '.join(arms)}"
+
+
+def _chosen(
+    text: Text, i: int, base: Experiment, part: Part
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The arms that run, and of those that are not listed why they do: another one builds on them,
+    or is made of what they measure."""
     for name in (n for n in part.arms if n not in base.arms):
-        what = f"{base.name} has no arm {name!r}; {nearest(name, base.arms)}"
+        hint = nearest(name, base.arms)
+        what = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
         raise text.error(("experiment", i, "arms"), what)
-    needed = set(part.arms or base.arms) | {"main"}
-    if any(base.arms[name].derive is not None for name in needed):
-        needed |= {name for name, arm in base.arms.items() if arm.train is not None}
-    while more := {a for name in needed if (a := base.arms[name].after) is not None} - needed:
-        needed |= more
-    return tuple(name for name in base.arms if name in needed)
+    if not part.arms:
+        return tuple(base.arms), {}
+    needed: dict[str, str] = {}
+    waiting = list(part.arms)
+    while waiting:
+        arm = base.arms[name := waiting.pop()]
+        reads: tuple[str, ...] = ()
+        if arm.derive is not None:
+            reads, how = read_by(base, name), f"{name} is made of what it measures"
+        elif arm.after is not None:
+            reads, how = (arm.after,), f"{name} builds on it"
+        for other in (r for r in reads if r not in part.arms and r not in needed):
+            needed[other] = how
+            waiting.append(other)
+    if i == 0 and "main" not in (*part.arms, *needed) and _reads_main(text):
+        needed["main"] = "a statement reads it"
+    return tuple(name for name in base.arms if name in (*part.arms, *needed)), needed
+
+
+def read_by(base: Experiment, arm: str) -> tuple[str, ...]:
+    """The trained arms that a derived arm is made of, as it reads those of its experiment's record;
+    where that tells nothing, all of them."""
+    derive = base.arms[arm].derive
+    if derive not in _READ:
+        every = {name: a for name, a in base.arms.items() if a.train is not None}
+        _READ[derive] = tuple(every)
+        record = records.load_record(base, "default")
+        with contextlib.suppress(Exception):  # an experiment's own code, on what it had once
+            measures = Others(recorded(base, record)) if record else None
+            if derive is not None and measures is not None:
+                derive(measures)
+                _READ[derive] = tuple(name for name in every if name in measures.read)
+    return _READ[derive]
+
+
+_READ: dict[Derive | None, tuple[str, ...]] = {}
+"""What derived arms read, by how they are derived: a study is read several times in a command."""
+
+
+def _reads_main(text: Text) -> bool:
+    """Tell whether a statement or a dictionary names the arm main, or no arm at all, which means
+    it; of a study without statements, that it may."""
+    study = text.study
+    conditions = [(c.holds, True) for c in study.claim] + [(e.value, False) for e in study.estimate]
+    lists = [(*c.control, *c.near, *c.also, *c.planted, *c.violations) for c in study.claim]
+    if not conditions or any("main" in names for names in lists):
+        return True
+    for words, compared in conditions:
+        try:
+            columns = condition(words, compared=compared).columns
+        except AssayError:  # told where it is read
+            return True
+        if any(c.arm in (None, "main") for c in columns):
+            return True
+    return any(d.trained == "main" for d in study.dictionary)
 
 
 def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
@@ -191,7 +277,7 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
     )  # notes name its sizes
     for name in side.arms:
         arm = sized[name]
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = {"note": str(arm.note), "asked": name not in side.needed}
         if arm.derive is not None:
             changes["derive"] = _seen_as(arm.derive, side)
         else:
@@ -206,7 +292,27 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["specs"] = _specs_of(side, name, first)
         changes["learned"] = side.part.learned.get(side.named(name), arm.learned)
         arms[side.named(name)] = dataclasses.replace(arm, **changes)
+    if side is first and "main" not in arms:  # the preset's specs are its, and none of them runs
+        idle = dataclasses.replace(sized["main"], specs=none, after=None, asked=False)
+        measure = idle.measure or side.of.measure
+        arms = {"main": dataclasses.replace(idle, measure=measure, note="not listed"), **arms}
     return arms
+
+
+def none(specs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give the specs of an arm that does not run: none."""
+    return ()
+
+
+def remarks(study_sides: Sequence[Side]) -> tuple[str, ...]:
+    """Say which arms run that the study does not list, and why."""
+    lines = (
+        f"{side.named(arm)} is trained though arms does not list it, since "
+        f"{why}; no claim is asked of it unless it names it"
+        for side in study_sides
+        for arm, why in side.needed.items()
+    )
+    return tuple(dict.fromkeys(lines))
 
 
 def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

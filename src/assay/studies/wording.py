@@ -32,7 +32,15 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
-from assay.core.stats import Means, Statistic, at_matched, mean
+from assay.core.stats import (
+    Compared,
+    Means,
+    Quantity,
+    Statistic,
+    at_matched,
+    lead_at_own,
+    mean,
+)
 from assay.dictionaries.measuring.measures import EXPLAINED, TABLE, Measure
 from assay.studies.text import EstimateEntry, Literature, Said
 
@@ -58,6 +66,25 @@ class Condition:
         equal = [dataclasses.replace(c, name=self.equal) for c in self.parsed.columns if self.equal]
         return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
 
+    @property
+    def pairs(self) -> tuple[tuple[Column, Column], ...]:
+        """What is compared at equal something, each pair as a lead of its first arm, to be added
+        up: one pair of a difference, two of the difference of two; none of anything else."""
+        columns, walk = self.parsed.columns, self.parsed.terms["value"]
+
+        def value(*numbers: float) -> float:
+            return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
+
+        units = np.eye(len(columns))
+        signs = [value(*unit) for unit in units]
+        # a weighted sum has these values elsewhere, too
+        probe = [1.0, 2.0, 4.0, 8.0][: len(columns)]
+        plain = value(*probe) == sum(x * sign for x, sign in zip(probe, signs, strict=True))
+        plus, minus = ([c for c, s in zip(columns, signs, strict=True) if s == x] for x in (1, -1))
+        if not plain or len(plus) != len(minus) or 2 * len(plus) != len(columns):
+            return ()
+        return tuple(zip(plus, minus, strict=True))
+
 
 def condition(text: str, *, compared: bool = True) -> Condition:
     """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0"; not `compared`, the
@@ -68,32 +95,26 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     if not match:
         return Condition(parsed)
     arms, names = parsed.arms, {c.name for c in parsed.columns}
-    if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
+    read = Condition(parsed, match[1])
+    several = len(arms) in (2, 4) and len(names) == 1 and len(parsed.columns) == len(arms)
+    if not several or "value" not in parsed.terms:
         raise ClaimError(
             f"cannot read the {kind} '{text[:80]}': at equal {match[1]} compares two arms, as "
-            "in a.fvu - b.fvu < -0.005 at equal l0"
+            "in a.fvu - b.fvu < -0.005 at equal l0, or the leads of two pairs, as in (a.fvu - "
+            "b.fvu) - (c.fvu - d.fvu) < 0 at equal l0"
         )
-    if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [
-        1.0,
-        -1.0,
-        1.0,
-    ]:
+    if not read.pairs:
         raise ClaimError(
             f"cannot read the {kind} '{text[:80]}': at equal {match[1]} takes a plain "
-            "difference of two arms, a.fvu - b.fvu"
+            "difference of two arms, a.fvu - b.fvu, or of two such differences"
         )
-    return Condition(parsed, match[1])
+    return read
 
 
 def renamed(text: str, name: str, to: str) -> str:
     """The text of a condition in which an arm has another name."""
     plain = rf"(?<![\w.\"])\b{re.escape(name)}(?=\s*[.\[])" if name.isidentifier() else r"(?!)"
     return re.sub(rf"{plain}|\"{re.escape(name)}\"(?=\s*\.)|'{re.escape(name)}'(?=\s*\.)", to, text)
-
-
-def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, float]) -> float:
-    values_by_arm = dict(zip(arms, values, strict=True))
-    return float(parsed.terms["value"](lambda c: values_by_arm[c.arm or ""]))
 
 
 def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
@@ -218,12 +239,12 @@ def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
 
 def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
     """Value and statistic of a difference at equal something."""
-    first_column, other = read.parsed.columns
-    x, y = read.equal, first_column.name
+    x, y = read.equal, read.parsed.columns[0].name
+    sides = tuple(zip("abcd", itertools.chain.from_iterable(read.pairs), strict=False))
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         terms: dict[str, xr.DataArray] = {}
-        for side, c in (("a", first_column), ("b", other)):
+        for side, c in sides:
             side_arm = arm if c.arm == main_arm else arms[c.arm or main_arm]
             equal = dataclasses.replace(c, name=x).within(
                 {str(d) for t in stored(x, side_arm) if t in side_arm for d in side_arm[t].dims}
@@ -235,9 +256,46 @@ def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value,
                 }
         return terms
 
-    return value, at_matched(
-        lambda m: _compute_quantity(m, x, x), lambda m: _compute_quantity(m, y, y)
+    return value, _leads(
+        lambda m: _compute_quantity(m, x, x), lambda m: _compute_quantity(m, y, y), len(read.pairs)
     )
+
+
+def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
+    """The lead of side a over b at equal x, with that of c over d added to it.
+
+    Sweeps are compared where all of them overlap. A side without a sweep is read where it lies, and
+    its partner there as well."""
+    matched = at_matched(x, y)
+
+    def swept(m: Means, sides: str) -> bool:
+        return all(t.ndim > 1 and t.shape[1] > 1 for name, t in m.items() if name[0] in sides)
+
+    def lead(m: Means, a: str, b: str) -> np.ndarray:
+        if not swept(m, a):
+            return -lead_at_own(x, y, a=a, b=b)(m)
+        if not swept(m, b):
+            return lead_at_own(x, y, a=b, b=a)(m)
+        return at_matched(x, y, a, b)(m)
+
+    def contrast(m: Means, control: Means) -> np.ndarray:
+        sweeps = swept(m, "ab") and swept(control, "ab")
+        if sweeps and isinstance(matched, Compared) and matched.contrast:
+            return matched.contrast(m, control)
+        return lead(m, "a", "b") - lead(control, "a", "b")
+
+    if pairs == 1:
+        return Compared(lambda m: lead(m, "a", "b"), contrast)
+
+    def both(m: Means) -> np.ndarray:
+        if not swept(m, "abcd"):
+            return lead(m, "a", "b") + lead(m, "c", "d")
+        turned = {"c": "b", "d": "a"}
+        first = {name: t for name, t in m.items() if name[0] in "ab"}
+        second = {turned[n[0]] + n[1:]: t for n, t in m.items() if n[0] in turned}
+        return contrast(first, second)
+
+    return both
 
 
 def natural(
@@ -359,10 +417,10 @@ def _measure(
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
     swept = [f for f in varying if f not in claim_entry.units]
-    if sweep and len(swept) != 1:
+    if sweep and len(swept) > 1:
         raise ClaimError(
             f"at equal … needs runs of {arm_name} that differ in one field; they differ in "
-            f"{', '.join(swept) or 'none but the seed'}"
+            f"{', '.join(swept)}"
         )
     if not sweep and swept:
         levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))

@@ -13,7 +13,6 @@ from pathlib import Path
 from assay.core.errors import DataError, StoreError
 from assay.core.experiment import PRESETS
 from assay.core.results import ResultData
-from assay.core.spec import ranges
 from assay.lab import catalogue
 from assay.lab.records import records
 from assay.lab.store.origin import code
@@ -61,16 +60,6 @@ class Catalogue:
     """Every experiment that can be found by its name."""
 
     experiments: tuple[Listed, ...]
-
-
-@dataclass(frozen=True)
-class Described(Listed):
-    """One experiment, with what can be asked of it: its arms, its fields, and its claims."""
-
-    arms: tuple[str, ...]
-    fields: Mapping[str, str]
-    """What may be set, and between which bounds."""
-    claims: tuple[str, ...]
 
 
 @verb("every experiment, its recorded verdicts, and what is stored")
@@ -159,20 +148,6 @@ def stored_in_words(local_state: Here) -> str:
     other = " (by another text of its file)" if "default" in local_state.other_text else ""
     signs = tables.signs(local_state.results.get("default", {}))
     return (signs or f"{local_state.runs} runs") + other
-
-
-def described(root: Path, name: str) -> Described:
-    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
-    unknown name."""
-    experiment = catalogue.find(name)
-    listing = next(e for e in listed(root).experiments if e.name == name)
-    claims = tuple(claim.text for claim in experiment.claims)
-    return Described(
-        **vars(listing),
-        arms=tuple(experiment.arms),
-        fields=ranges(type(experiment.default[0])),
-        claims=claims,
-    )
 
 
 def listed(root: Path) -> Catalogue:

@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from assay.core import syntax
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, per_run_fields, ranges
+from assay.core.varying import How, changes
+from assay.core.varying import settable as in_studies
 from assay.dictionaries.measuring.measures import SUMS
 from assay.lab import catalogue
 from assay.lab.lab import Lab
@@ -28,10 +31,11 @@ from assay.studies.asked import Part as Asked
 from assay.studies.sides import Side
 from assay.studies.text import read
 from assay.studies.wording import QUANTITIES, made_of
+from assay.verbs.catalogue import Listed, listed
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice
 from assay.verbs.verb import Answer, Line, Part, Table, verb
 
-FEW = 6
+FEW = 8
 """Levels and values that are listed; of more only these."""
 WIDE = 30
 """Characters of levels or arms that are listed."""
@@ -49,6 +53,21 @@ class Field:
     meaning: str
     several: bool
     """Whether runs of one arm may differ in it."""
+    study: How
+    """What a list of values makes of it in a study, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An arm of an experiment."""
+
+    name: str
+    note: str
+    changes: Mapping[str, str]
+    """Fields that its runs have otherwise than main's, with their values."""
+    made_of: tuple[str, ...]
+    """Of an arm that is not trained: those whose measures it is made of; else the one that it
+    builds on."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +114,30 @@ class Fields(Measures):
 
     fields: Mapping[str, tuple[Field, ...]]
     """By the name of the experiment."""
+    arms: Mapping[str, tuple[Variant, ...]]
+    """By the name of the experiment."""
 
 
-@verb("what may be set, with bounds and values, and what is measured")
+@dataclass(frozen=True)
+class Described(Listed):
+    """One experiment, with what can be asked of it: its arms, its fields, and its claims."""
+
+    arms: tuple[str, ...]
+    fields: Mapping[str, str]
+    """What may be set, and between which bounds."""
+    claims: tuple[str, ...]
+    settable: tuple[Field, ...]
+    """The fields, each with what a list of values makes of it in a study."""
+    variants: tuple[Variant, ...]
+    """The arms, each with what it changes."""
+
+
+@verb("arms, what may be set, with bounds and values, and what is measured", version=2)
 def command(
     name: str, /, *, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE
 ) -> Answer[Fields]:
-    """Fields of an experiment that may be set, with bounds and values; and its measures, or those
-    of a study: unit, range, dimensions.
+    """Arms of an experiment and what each changes; its fields, with bounds and values, and whether
+    a study may set them; and its measures, or those of a study: unit, range, dimensions.
 
     Parameters
     ----------
@@ -114,15 +149,21 @@ def command(
     assay fields superposition
     """
     measured = measures(name, choice, place)
-    known = Fields(measured.experiment, measured.measures, settable(name, choice))
+    known = Fields(
+        measured.experiment, measured.measures, settable(name, choice), arms_of(name, choice)
+    )
 
     def words() -> Iterator[Part]:
         for borrowed, rows in known.fields.items():
             yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
-            lines = [(f.name, f.default, f.may_be, f.meaning) for f in rows]
-            columns = ("field", choice.preset, "may be", "meaning")
+            lines = [(f.name, f.default, f.may_be, IN_WORDS[f.study], f.meaning) for f in rows]
+            columns = ("field", choice.preset, "may be", "a list in a study", "meaning")
+            narrow = {choice.preset: 14, "a list in a study": 12}
+            yield Table(columns, lines, wide={"may be": 1, "meaning": 2}, narrow=narrow)
+            yield ""
+            arms = [(a.name, varied(a), a.note) for a in known.arms[borrowed]]
             yield Table(
-                columns, lines, wide={"may be": 1, "meaning": 2}, narrow={choice.preset: 18}
+                ("arm", "changes", "what it is"), arms, wide={"changes": 1, "what it is": 2}
             )
             yield ""
         yield from in_words(known)
@@ -130,18 +171,74 @@ def command(
     return Answer(known, words())
 
 
+IN_WORDS: Mapping[How, str] = {
+    "runs differ": "runs differ",
+    "arms differ": "an arm each",
+    "one value": "none: arms vary it",
+    "arms make it": "not set: arms make it",
+}
+"""What several values of a field make in a study."""
+
+
+def varied(arm: Variant) -> str:
+    """Say what an arm changes, in a line."""
+    parts = [f"{name} {value}" for name, value in arm.changes.items()]
+    return "; ".join([*parts, *([f"made of {', '.join(arm.made_of)}"] if arm.made_of else [])])
+
+
+def arms_of(name: str, choice: Choice = DEFAULT) -> dict[str, tuple[Variant, ...]]:
+    """List the arms of an experiment, or of those that a study borrows."""
+    if not name.endswith(STUDIES):
+        experiment, preset = choice.of(name)
+        return {experiment.name: variants(experiment, preset.specs)}
+    borrowed = sides.sides(read(catalogue.entry(name).path))
+    return {s.of.name: variants(s.of, s.of.default) for s in borrowed}
+
+
+def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...]:
+    """List the arms of an experiment with what each changes at these specs."""
+    changed = changes(experiment, tuple(specs))
+    return tuple(
+        Variant(
+            str(name),
+            str(arm.note),
+            changed.get(name, {}),
+            sides.read_by(experiment, name) if arm.derive else (arm.after,) if arm.after else (),
+        )
+        for name, arm in experiment.sized(tuple(specs)).arms.items()
+    )
+
+
+def described(root: Path, name: str) -> Described:
+    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
+    unknown name."""
+    experiment = catalogue.find(name)
+    listing = next(e for e in listed(root).experiments if e.name == name)
+    claims = tuple(claim.text for claim in experiment.claims)
+    return Described(
+        **vars(listing),
+        arms=tuple(experiment.arms),
+        fields=ranges(type(experiment.default[0])),
+        claims=claims,
+        settable=fields(experiment, experiment.default),
+        variants=variants(experiment, experiment.default),
+    )
+
+
 def settable(name: str, choice: Choice = DEFAULT) -> dict[str, tuple[Field, ...]]:
     """List the fields of an experiment, or of those that a study borrows; a study that asks a model
     has its tables for that."""
     if not name.endswith(STUDIES):
         experiment, preset = choice.of(name)
-        return {experiment.name: fields(preset.specs[:1])}
+        return {experiment.name: fields(experiment, preset.specs)}
     borrowed = sides.sides(read(catalogue.entry(name).path))
-    return {s.of.name: fields(s.of.default[:1]) for s in borrowed}
+    return {s.of.name: fields(s.of, s.of.default) for s in borrowed}
 
 
-def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
-    """List the fields of specs, with what stands under each in the class."""
+def fields(experiment: Experiment, specs: Sequence[Spec]) -> tuple[Field, ...]:
+    """List the fields of an experiment's specs, with their values in the first one and what stands
+    under each in the class."""
+    held, specs = in_studies(experiment, tuple(specs)), specs[:1]
     cls = type(specs[0])
     texts, several = meanings(cls), per_run_fields(cls)
 
@@ -150,7 +247,7 @@ def fields(specs: Sequence[Spec]) -> tuple[Field, ...]:
         return ", ".join(distinct[:FEW]) + " …" * (len(distinct) > FEW)
 
     return tuple(
-        Field(name, values(name), bounds, texts.get(name, ""), name in several)
+        Field(name, values(name), bounds, texts.get(name, ""), name in several, held[name])
         for name, bounds in ranges(cls).items()
     )
 
@@ -241,6 +338,8 @@ def levels(dimension: Dimension) -> str:
     """Write a dimension with its levels, the first of them where there are many."""
     size = "" if dimension.size is None else f" ({dimension.size:,})"
     listed = ", ".join(dimension.levels)
+    if dimension.size is not None and dimension.size == len(dimension.levels):
+        return f"{dimension.name}: {listed}"  # few, and a condition has to name them
     if not listed or len(listed) > WIDE:
         return f"{dimension.name}{size}" + (f": {dimension.levels[0]} …" if listed else "")
     more = f" …{size}" if dimension.size and dimension.size > len(dimension.levels) else ""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, reserved, single
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
 from assay.experiments.grokking_efficiency.claims import APART, CLAIMS, EXACT, FINDINGS
@@ -79,12 +79,7 @@ def one_size(name: str, place: int, halfway: bool = False) -> Derive:
 def as_they_come(specs: tuple[Grokking, ...]) -> tuple[Grokking, ...]:
     """The preset's specs. Raises: SpecError where they set what other arms set, or have several
     values of what arms are made from."""
-    for name in ("pairs", "lr", "decay"):
-        if len(several := sorted({getattr(s, name) for s in specs})) > 1:
-            raise SpecError(
-                f"a preset has one Grokking.{name}, of which arms make others, got "
-                f"{', '.join(map(str, several))}"
-            )
+    specs = single("pairs", "lr", "decay")(specs)
     return reserved("labels", "pace", "continued", "replicate")(specs)
 
 

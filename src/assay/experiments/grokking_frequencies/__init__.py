@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, single
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
 from assay.core.measures import by
@@ -217,11 +217,7 @@ def costs(*names: str) -> Derive:
 def as_they_come(specs: tuple[Frequencies, ...]) -> tuple[Frequencies, ...]:
     """The preset's specs. Raises: SpecError where they set what other arms set, or have several
     sizes."""
-    if len(sizes := sorted({s.size for s in specs})) > 1:
-        raise SpecError(
-            "a preset has one Frequencies.size, of which arms make others, got "
-            f"{', '.join(map(str, sizes))}"
-        )
+    specs = single("size")(specs)
     return reserved("what", "imposed", "factor", "turned", "confined", "pool")(specs)
 
 

@@ -305,9 +305,10 @@ def judge_all(
     per_seed = plan.cpu_spent / max(1, len({r.job.spec.seed for r in plan.cached}))
     changed = bool(plan.preset.sets)
     scope = scope_by_reading(experiment, plan.preset)
+    unasked = frozenset(name for name, a in experiment.arms.items() if not a.asked)
     statements = judge_statements(
         experiment.claims,
-        everything,
+        _Asked(everything, unasked) if unasked else everything,
         arm,
         scope,
         changed=changed,
@@ -351,6 +352,22 @@ def judge_all(
         stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+class _Asked(Mapping[str, Any]):
+    """Arms of which some are read where they are named, and are not among all."""
+
+    def __init__(self, arms: Mapping[str, xr.Dataset], unasked: frozenset[str]) -> None:
+        self.arms, self.unasked = arms, unasked
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        return self.arms[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.arms if name not in self.unasked)
+
+    def __len__(self) -> int:
+        return len(self.arms) - len(self.unasked & self.arms.keys())
 
 
 def left_out(result: Result) -> tuple[str, ...]:

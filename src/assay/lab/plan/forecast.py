@@ -291,8 +291,15 @@ def _remembered(
     source, claims = _expected(plan, experiment, seeds, per_seed)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
         file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, msgspec.msgpack.encode((question, source, claims)))
+        write(file, msgspec.msgpack.encode((question, source, claims), enc_hook=_as_text))
     return source, claims
+
+
+def _as_text(value: object) -> str:
+    """Give a sentence of a class of its own, such as one with sizes filled in, as plain text."""
+    if not isinstance(value, str):
+        raise NotImplementedError(f"an answer holds plain values, got {type(value).__name__}")
+    return str(value)
 
 
 def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None) -> str:

@@ -4,6 +4,7 @@ Doing nothing."""
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -119,6 +120,9 @@ class Plan:
             )
 
 
+LARGER = 4.0
+"""By which factor fields may be larger than recorded ones, taken together, for times to be guessed:
+the middle between no effect and one in proportion is then off by at most 2."""
 MEASURING = 0.05
 """The share of a run's recorded cost that no number of steps changes: measuring, for one."""
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
@@ -356,6 +360,8 @@ class _RunCost(NamedTuple):
     """Whether it takes no more than that: it is known of runs with larger fields."""
     scaled: bool = True
     """Whether it is known of runs with other fields or steps."""
+    guessed: bool = False
+    """Whether nobody knows what their other fields cost."""
 
 
 def _cost_per_run(
@@ -388,7 +394,8 @@ def _cost_per_run(
         return known, "records of its experiments scaled by steps, passes of models by size"
     source = "the record" if by_record else "runs of this store" if known else "unknown"
     scaled = any(c.scaled for c in known.values())
-    return known, f"{source}, scaled by steps" if scaled else source
+    sizes = " and sizes" if any(c.guessed for c in known.values()) else ""
+    return known, f"{source}, scaled by steps{sizes}" if scaled else source
 
 
 def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
@@ -400,9 +407,9 @@ def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | Non
     comparison = over(spec, {**held["shared"], **first}, first)
     if comparison is None:
         return None
-    steps, less = comparison
+    steps, less, guessed = comparison
     seconds = float(cost) * (MEASURING + (1 - MEASURING) * steps)
-    return _RunCost(seconds, less, less or steps != 1)
+    return _RunCost(seconds, less, less or guessed or steps != 1, guessed)
 
 
 def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
@@ -411,27 +418,39 @@ def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     The median of the runs nearest in steps: the first group also pays for what all share. A run of
     very few steps shows what starting costs, not what a step costs; one with other fields shows
     nothing, unless they are larger, and so the time is."""
-    spent: dict[tuple[bool, float], list[float]] = {}
+    spent: dict[tuple[bool, bool, float], list[float]] = {}
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
         comparison = over(spec, json.loads(stored.spec_json))
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
         if comparison is not None and comparison[0] <= 20 and cpu:
-            steps, less = comparison
-            spent.setdefault((less, steps), []).append(cpu)
+            steps, less, guessed = comparison
+            spent.setdefault((guessed, less, steps), []).append(cpu)
     if not spent:
         return None
-    less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
-    seconds = statistics.median(spent[less, steps]) * (steps or 1.0)
-    return _RunCost(seconds, less, less or steps != 1)
+    guessed, less, steps = min(spent, key=lambda k: (k[0], k[1], abs(1 - k[2])))
+    seconds = statistics.median(spent[guessed, less, steps]) * (steps or 1.0)
+    return _RunCost(seconds, less, less or guessed or steps != 1, guessed)
+
+
+class Comparison(NamedTuple):
+    """How runs of one spec compare with those of another in what they take."""
+
+    steps: float
+    """By which factor they take longer."""
+    less: bool
+    """Whether they take no more than that: other fields that all runs of an arm share are
+    smaller."""
+    guessed: bool
+    """Whether a field differs of which nobody knows what it costs: a flag, or a larger number."""
 
 
 def over(
     spec: Spec, stored_fields: Mapping[str, Any], ignored_fields: Iterable[str] = ()
-) -> tuple[float, bool] | None:
-    """This spec's steps over those of another, and whether other fields that all runs of an arm
-    share are smaller.
+) -> Comparison | None:
+    """Compare this spec with another by their steps, and by other fields that all runs of an arm
+    share. A flag is taken to cost nothing, larger numbers something between that and their ratio.
 
-    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run
+    None where fields are many times larger, or differ in kind. Ignored fields may differ from run
     to run."""
     fields: dict[str, Any] = json.loads(spec.to_json())
     per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
@@ -441,9 +460,26 @@ def over(
         if k not in per_run and canonical_json(fields[k]) != canonical_json(stored_fields.get(k))
     ]
     a, b = float(fields.get("steps") or 0), float(stored_fields.get("steps") or 0)
-    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
+    smaller = [_smaller(*pair) for pair in other]
+    growths = [
+        _growth(*pair) for pair, is_smaller in zip(other, smaller, strict=True) if not is_smaller
+    ]
+    growth = math.prod(growths)
+    if growth > LARGER or (a != b and not b):
         return None
-    return (1.0 if a == b else a / b), bool(other)
+    steps = (1.0 if a == b else a / b) * math.sqrt(growth)
+    return Comparison(steps, bool(other) and not growths, bool(growths))
+
+
+def _growth(value: Any, reference: Any) -> float:
+    """By which factor a field is larger than another; 1 for a flag, infinite where nothing
+    tells."""
+    if isinstance(value, bool) and isinstance(reference, bool):
+        return 1.0
+    numbers = all(
+        isinstance(x, int | float) and not isinstance(x, bool) for x in (value, reference)
+    )
+    return value / reference if numbers and reference > 0 else math.inf
 
 
 def _smaller(value: Any, reference: Any) -> bool:

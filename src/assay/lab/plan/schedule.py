@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from types import MappingProxyType
 
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
@@ -255,11 +256,18 @@ class Schedule:
         """What is not stored or given up, a kind each."""
         return [amount for amount in self._left.values() if amount.unit]
 
-    def chain(self) -> float:
-        """The cost of the longest chain of groups, of which each waits for the one before."""
+    def chain(self, done: Mapping[str, float] = MappingProxyType({})) -> float:
+        """The cost of what is left of the longest chain of groups, of which each waits for the one
+        before; of groups that are being worked on, this share is done."""
         while self._chains and self._chains[-1][1] not in self._open:
             self._chains.pop()
-        return self._chains[-1][0] if self._chains else 0.0
+        longest = 0.0
+        for reach, name in reversed(self._chains):
+            if reach <= longest:
+                break
+            if name in self._open:
+                longest = max(longest, reach - self.cost(name) * done.get(name, 0.0))
+        return longest
 
     def amount(self, name: str) -> Amount:
         """What one group has to do: its cost where it was planned, and its runs."""

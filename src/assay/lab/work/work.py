@@ -136,8 +136,9 @@ class Work:
         return [Amount((self.experiment.name,), cost, runs)]
 
     def chain(self) -> float:
-        """The CPU-seconds of the longest chain of its groups, of which each waits for another."""
-        return self._schedule.chain() if self._schedule is not None else 0.0
+        """The CPU-seconds that are left of the longest chain of its groups, of which each waits for
+        another."""
+        return self._schedule.chain(dict(self._done_share)) if self._schedule is not None else 0.0
 
     def close(self) -> None:
         """Close it, when nothing of it runs: wait for an early verdict that is being judged, and

@@ -1,0 +1,174 @@
+"""The arms of a study: those that are listed run and are asked, with what they are made of; and
+what somebody is told who names another."""
+
+import json
+
+import pytest
+
+from assay.cli.main import main
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+OWN = '''"""Do derived arms bring what they are made of?
+
+Paper: none
+Claim: none
+Baselines: twice
+Cost: a second
+"""
+
+from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
+
+
+def train(runs, bench):
+    return Trained.nothing(runs)
+
+
+def measure(runs, trained, bench):
+    return measures(runs, x=("run", normal(runs.seeds, "x", 0, ()) + 9, "1"))
+
+
+def low(runs, trained, bench):
+    return measures(runs, x=("run", normal(runs.seeds, "x", 0, ()), "1"))
+
+
+experiment = Experiment(
+    arms={
+        "main": Arm(train),
+        "other": Arm(train, measure=low),
+        "third": Arm(train),
+        "twice": Arm(derive=lambda arms: 2 * arms["other"]),
+    },
+    measure=measure,
+    claims=(),
+    smoke=grid(Spec(), seed=range(2)),
+    default=grid(Spec(), seed=range(8)),
+    full=grid(Spec(), seed=range(8)),
+)
+'''
+RARE = """
+question = "Do rare latents grow rarer when the rate is annealed?"
+seeds = "1000000:1000006"
+[[experiment]]
+name = "ultra-rare-features"
+arms = ARMS
+fields = { annealed = true }
+[[claim]]
+text = "Rare latents grow rarer"
+holds = "OF.slope[kind=rare] < -0.9"
+control = ["CONTROL"]
+threshold = "plan: most of a decade"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rare(folder, arms, control="ordinary", of="main"):
+    path = folder / "rare.toml"
+    text = RARE.replace("ARMS", json.dumps(arms)).replace("CONTROL", control).replace("OF", of)
+    path.write_text(text)
+    return path
+
+
+def test_arms_that_are_not_listed_neither_run_nor_are_asked(folder):
+    study = catalogue.find(str(rare(folder, ["main", "uncommon", "ordinary"])))
+    assert list(study.arms) == ["main", "uncommon", "ordinary"] and study.remarks == ()
+    assert all(arm.asked for arm in study.arms.values())
+
+
+def test_a_derived_arm_brings_what_it_is_made_of_and_a_plan_says_why(folder, capsys):
+    path = rare(folder, ["main", "real-uncommon"], "real-uncommon")
+    study = catalogue.find(str(path))
+    assert [(name, a.asked) for name, a in study.arms.items()] == [
+        ("main", True),
+        ("real", False),
+        ("real-uncommon", True),
+    ]
+    assert main(["plan", str(path), "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("real is trained though arms does not list it, since real-uncommon is")
+
+
+def test_main_runs_where_something_reads_it(folder):
+    study = catalogue.find(str(rare(folder, ["real", "uncommon"], "uncommon", "real")))
+    assert study.specs_of("main", study.default) and not study.arms["main"].asked
+    study = catalogue.find(str(rare(folder, ["real", "real-uncommon"], "real-uncommon", "real")))
+    assert not study.specs_of("main", study.default) and study.specs_of("real", study.default)
+
+
+def test_an_arm_that_runs_for_another_is_named_by_no_verdict(folder):
+    (folder / "own.py").write_text(OWN)
+    (folder / "asks.toml").write_text(
+        'question = "Is it above 5?"\nseeds = "0:8"\n'
+        '[[experiment]]\nname = "./own.py"\narms = ["third", "twice"]\n'
+        '[[claim]]\ntext = "Above 5, below 14"\nholds = "5 < third.x < 14"\n'
+        'control = ["twice"]\nthreshold = "plan: by construction"\n'
+    )
+    study = catalogue.find("asks.toml")
+    # nothing is recorded of it, so that a derived arm may be made of any
+    assert {n for n, a in study.arms.items() if not a.asked} == {"main", "other"}
+    result = Lab(folder / "store", Inline()).run(study)
+    (judged,) = result.judged
+    assert judged.outcome == "holds" and judged.asked == () and judged.also == {}
+    assert set(result.arms) == {"main", "other", "third", "twice"}
+
+
+def test_a_study_without_runs_of_main_is_judged_shown_and_reported(folder, capsys):
+    (folder / "own.py").write_text(OWN)
+    (folder / "asks.toml").write_text(
+        'question = "Is it above 5?"\nseeds = "0:8"\n'
+        '[[experiment]]\nname = "./own.py"\narms = ["third", "other"]\n'
+        '[[claim]]\ntext = "Above 5"\nholds = "third.x > 5"\n'
+        'control = ["other"]\nthreshold = "plan: by construction"\n'
+    )
+    for words in (["plan"], ["run", "--executor", "inline"], ["show"], ["report"]):
+        assert main([words[0], "asks.toml", *words[1:]]) == 0
+    told = capsys.readouterr().out
+    assert "main" not in told and "third" in told
+    assert {run["arm"] for run in _runs(capsys)} == {"third", "other"}
+
+
+def _runs(capsys):
+    assert main(["plan", "asks.toml", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["runs"]
+
+
+def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(folder):
+    with pytest.raises(ExperimentError) as told:
+        catalogue.find(str(rare(folder, ["main"])))
+    words = str(told.value)
+    assert "the study has no arm 'ordinary'; arms of ultra-rare-features leaves it out: " in words
+    assert "add 'ordinary' to arms = [\"main\"], or leave out arms; ultra-rare" in words
+    assert "has main, no-l1, about-mean, real, uncommon, ordinary" in words
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            "{ lr = [0.005, 0.01] }",
+            "line 5 column 10: lr cannot be a list here, as arms vary it: take one of the arms "
+            "rate-only (lr 0.005), rate-little (lr 0.0073), or a second [[experiment]] with",
+        ),
+        (
+            "{ replicate = [0, 1] }",
+            "line 5 column 10: replicate cannot be set here, as arms make it: leave it out; take "
+            "one of the arms others (replicate 1), others-ungrok (replicate 1) in a condition",
+        ),
+    ],
+)
+def test_a_field_that_arms_make_is_refused_in_a_study_s_words(folder, fields, told):
+    (folder / "rate.toml").write_text(
+        'question = "Does a higher rate grok sooner?"\n'
+        '[[experiment]]\nname = "grokking-efficiency"\narms = ["main"]\n'
+        f'fields = {fields}\n[[estimate]]\ntext = "steps"\nvalue = "main.fit"\n'
+    )
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find("rate.toml")
+    assert told in str(refused.value)

@@ -1,0 +1,49 @@
+"""`assay plan --set FIELD=VALUE` of every experiment: each field that is a flag or has a few named
+values is set to another one; what comes back is a plan, or a refusal in one line."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay.core.errors import AssayError
+from assay.core.spec import Spec
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.lab.plan import forecast
+from assay.lab.plan.preset import override
+from assay.verbs.plan import plan
+
+
+def others(spec: Spec) -> Iterator[tuple[str, Any]]:
+    """Each field of a few values, with one that it does not have."""
+    hints = typing.get_type_hints(type(spec))
+    for field in dataclasses.fields(spec):
+        value, hint = getattr(spec, field.name), hints[field.name]
+        if hint is bool:
+            yield field.name, not value
+        elif typing.get_origin(hint) is typing.Literal:
+            yield field.name, next(v for v in typing.get_args(hint) if v != value)
+
+
+@pytest.mark.parametrize("name", [e.name for e in catalogue.entries()])
+def test_another_value_of_a_flag_is_planned_or_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # no earlier answer is read, and models lie where they are
+    monkeypatch.setattr(forecast, "cache", SimpleNamespace(folder=lambda: tmp_path))
+    lab, experiment = Lab(tmp_path / "store", Inline()), catalogue.find(name)
+    for field, value in others(experiment.default[0]):
+        try:
+            preset = override(experiment, "default", (f"{field}={value}",))
+            planned, again = (plan(lab, experiment, preset) for _ in range(2))
+        except AssayError as e:
+            assert str(e) and "\n" not in str(e)
+            continue
+        assert planned.missing and planned.claims == again.claims
+        assert not (tmp_path / "store").exists()
