@@ -302,10 +302,12 @@ def _untied(judgement: Judged) -> Price:
     ones."""
     how = (
         ", or name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
-        if judgement.claim.statistic is mean
+        if judgement.claim.statistic is mean and judgement.claim.bounds is None
         else ""
     )
     price = judgement.verdict.price
+    if price and "for an exact interval" in price.text and not how:
+        return price
     return Price(
         f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
         if price
