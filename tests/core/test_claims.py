@@ -1007,3 +1007,20 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert v.verdict.warning == v.to_json()["warning"]
     [row] = [tables.row(v)]
     assert v.verdict.warning in row.why
+
+
+def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it():
+    for k in (40, 39, 0):
+        x = xr.Dataset({"x": ("prompt", (np.arange(40) < k).astype(float))})
+        number = Finding(
+            text="share", value=lambda arms: arms["main"].x, units=("prompt",), natural=(0, 1)
+        )
+        got = estimate(number, {"main": x})
+        from scipy.stats import binomtest
+
+        wanted = binomtest(k, 40).proportion_ci(0.95, "exact")
+        assert (got.low, got.high) == pytest.approx(
+            tuple(wanted), abs=1e-9
+        ) and "exact" in got.method
+    other = estimate(replace(number, natural=None), {"main": x})
+    assert other.low == other.high == 0 and "exact" not in other.method

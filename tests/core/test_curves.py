@@ -260,3 +260,17 @@ def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_d
 
 def test_the_old_name_still_says_the_same():
     assert assay.Finding is assay.Estimate is Estimate
+
+
+def test_a_level_at_which_all_units_agree_on_a_bound_has_width():
+    """40 of 40: the rule of Clopper and Pearson; within a band of three levels, at a third of the
+    error."""
+    x = np.zeros((40, 3))
+    x[:20, 1], x[:, 2] = 1, 1
+    got = curve({"x": x}, [0, 1, 2], mean, over="depth", natural=(0, 1))
+    assert (got.low[2], got.high[2]) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
+    assert (got.band_low[2], got.band_high[0]) == pytest.approx(
+        ((0.05 / 6) ** (1 / 40), 1 - (0.05 / 6) ** (1 / 40)), abs=1e-9
+    )
+    plain = curve({"x": x}, [0, 1, 2], mean, over="depth")
+    assert (plain.low[1], plain.band_low[1]) == (got.low[1], got.band_low[1])

@@ -710,3 +710,10 @@ def test_a_number_is_estimated_from_the_command_line(tmp_path, monkeypatch, caps
     assert "--over belongs to --estimate" in capsys.readouterr().err
     assert main(ask[:4]) == 2
     assert "got neither" in capsys.readouterr().err
+
+
+def test_an_estimate_of_a_column_of_zeros_and_ones_has_the_exact_interval():
+    rows = {"prompt": list(range(40)), "right": [1] * 40}
+    got = assay.estimate(rows, value="right", unit="prompt")
+    assert (got.low, got.high) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
+    assert "exact" in got.method

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from assay.core.bounded import Bounds
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
-from assay.core.judging import UNDEFINED
+from assay.core.judging import UNDEFINED, exact_bounds, exactly
+from assay.core.reading import Table
 from assay.core.results import Crossing, Curve
 
 _DRAWS, _NORMAL = 10_000, 60
@@ -45,6 +47,7 @@ def curve(
     crosses: float | str | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
+    natural: Bounds | None = None,
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -60,6 +63,8 @@ def curve(
         crosses: a value of the curve, to find where it has it; or "half".
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
         draws: of the bootstrap behind each interval.
+        natural: the least and the greatest number that there can be; where all units have one of
+            them, the interval is exact.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -107,6 +112,16 @@ def curve(
         (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
         for p, (low, high) in zip(points, map(limits, points), strict=True)
     )
+    # Without spread a hull has no width; exact limits share out what the whole band may err.
+    known = [_flat_bounds(p, complete, k, statistic, natural) for k, p in enumerate(points)]
+    each = 1 - (1 - level) / len(levels)
+    band = tuple(
+        limits(exactly(p, bounds, each)) if bounds else ends
+        for p, bounds, ends in zip(points, known, band, strict=True)
+    )
+    points = tuple(
+        exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, known, strict=True)
+    )
     log = numeric and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
@@ -131,6 +146,17 @@ def curve(
         crossing=crossing,
         points=points,
     )
+
+
+def _flat_bounds(
+    i: Interval, terms: Terms, k: int, statistic: Statistic, natural: Bounds | None
+) -> Bounds | None:
+    """The bounds of the units at a level where all lie on the same one; None elsewhere."""
+    if i.variance != 0 or natural is None:
+        return None
+    factors = len(i.n)
+    at = Table({name: x.take(k, factors) for name, x in terms.items()}, {})
+    return exact_bounds(at, factors, statistic, None, natural)
 
 
 def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:

@@ -526,8 +526,11 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         level=level,
         draws=1 if bounds else draws,
     )
-    if bounds is None or min(i.n) < 2:
-        return i
+    return i if bounds is None or min(i.n) < 2 else exactly(i, bounds, level)
+
+
+def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
+    """The interval with exact limits, of units between bounds, in place of the hull's."""
     i, nan = replace(i, bounds=bounds), math.nan
     low, high = _limits(i, level)
     i = replace(i, low=low, high=high, boot_low=nan, boot_high=nan)

@@ -157,12 +157,7 @@ def judge(
     arms = {arm: data for arm, (data, _) in read.items()}
     notes = tuple(note for arm in used for note in read[arm][1])
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
-    if (
-        bounds is None
-        and parsed.plain
-        and within
-        and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns)
-    ):
+    if bounds is None and within and _is_share(rows, parsed):
         bounds = (0.0, 1.0)
         exact = f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares"
         notes += (exact,) if len(units) == 1 else ()
@@ -219,7 +214,8 @@ def estimate(
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
         crosses: a value of the curve, to find where it has it; or "half".
-        natural: the least and the greatest number that there can be.
+        natural: the least and the greatest number that there can be; 0 and 1 of a column that has
+            no other number.
         level: of the interval, 0 to 1.
         scope: for what the number speaks.
         arm_column: the column of arms.
@@ -256,6 +252,8 @@ def estimate(
         source,
         f"combinations of {' and '.join((*axes, *labels))}",
     )
+    if natural is None and _is_share(rows, parsed):
+        natural = (0.0, 1.0)
     arms, notes = {}, list[str]()
     for arm in used:
         read = [replace(c, arm=arm) for c in parsed.columns if (c.arm or main_arm) == arm]
@@ -274,6 +272,13 @@ def estimate(
         condition=parsed.text,
     )
     return structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+
+
+def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
+    """Whether what is asked for is one column by itself, which is 0 or 1 in every row."""
+    return parsed.plain and all(
+        bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns
+    )
 
 
 def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:

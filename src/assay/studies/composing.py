@@ -310,9 +310,12 @@ class _Study:
             near = {**near, **entry.near}
             entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
         if entry.bounds is None:
-            bounds = natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
-            entry = msgspec.structs.replace(entry, bounds=bounds)
+            entry = msgspec.structs.replace(entry, bounds=self._natural(s))
         return entry
+
+    def _natural(self, s: _Statement) -> tuple[float, float] | None:
+        """The least and greatest number that a statement about models can have for a unit."""
+        return natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
 
     def _with_proposals(self, s: _Statement, entry: Any) -> Any:
         """A claim about one measure by itself with what its arm proposes, where it says nothing."""
@@ -340,6 +343,8 @@ class _Study:
         units = self._units(s)
         swept = {"over": (s.entry.over,)} if s.entry.over else {}
         self._hold(s, (s.main,), {"units": units, **swept})
+        if self.asked.parts and s.entry.natural is None:
+            s.entry = msgspec.structs.replace(s.entry, natural=self._natural(s))
         with self.text.located("estimate", s.i):
             return estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
 
