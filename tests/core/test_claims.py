@@ -1013,7 +1013,7 @@ def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it
     for k in (40, 39, 0):
         x = xr.Dataset({"x": ("prompt", (np.arange(40) < k).astype(float))})
         number = Finding(
-            text="share", value=lambda arms: arms["main"].x, units=("prompt",), natural=(0, 1)
+            text="share", value=lambda arms: arms["main"].x, units=("prompt",), bounds=(0, 1)
         )
         got = estimate(number, {"main": x})
         from scipy.stats import binomtest
@@ -1022,5 +1022,5 @@ def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it
         assert (got.low, got.high) == pytest.approx(
             tuple(wanted), abs=1e-9
         ) and "exact" in got.method
-    other = estimate(replace(number, natural=None), {"main": x})
+    other = estimate(replace(number, bounds=None, natural=(0, 1)), {"main": x})
     assert other.low == other.high == 0 and "exact" not in other.method

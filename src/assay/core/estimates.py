@@ -89,7 +89,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
             factors=factors,
             crosses=statement.crosses,
             level=level,
-            natural=statement.natural,
+            natural=statement.ends,
         )
         i = whole.points[0]
         low = high = t_low = t_high = math.nan
@@ -101,7 +101,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
             )
     else:
         i = interval(data.or_empty(factors), statement.statistic, factors=factors, level=level)
-        bounds = exact_bounds(data, factors, statement.statistic, None, statement.natural)
+        bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
         if bounds is not None and min(i.n) > 1:
             i = exactly(i, bounds, level)
             method = describe_method(statement.units, level, bounds)

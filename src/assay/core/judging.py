@@ -573,11 +573,11 @@ def exact_bounds(
     """The bounds of the units of one factor: those that the author names; or the natural ones, if
     all units lie on one of the two. Of two factors so only where every cell of the table lies on
     the same one. None where no exact limits are known."""
-    (x,) = data.terms.values() if len(data.terms) == 1 else (np.empty(0),)
-    there = ~np.isnan(x)
-    ends = natural or (-math.inf, math.inf)
-    plain = statistic is mean and np.isfinite(ends).all()
-    if bounds is None and plain and there.any() and np.isin(x[there], ends).all():
+    if statistic is not mean or len(data.terms) != 1:
+        return None
+    (x,) = data.terms.values()
+    there, ends = ~np.isnan(x), natural or (-math.inf, math.inf)
+    if bounds is None and np.isfinite(ends).all() and there.any() and np.isin(x[there], ends).all():
         bounds = ends
     if factors == 1 or bounds is None or x.ndim != 2 or not there.any():
         return bounds if factors == 1 else None

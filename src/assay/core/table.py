@@ -252,8 +252,7 @@ def estimate(
         source,
         f"combinations of {' and '.join((*axes, *labels))}",
     )
-    if natural is None and _is_share(rows, parsed):
-        natural = (0.0, 1.0)
+    bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
     arms, notes = {}, list[str]()
     for arm in used:
         read = [replace(c, arm=arm) for c in parsed.columns if (c.arm or main_arm) == arm]
@@ -267,7 +266,8 @@ def estimate(
         statistic=parsed.statistic,
         over=over,
         crosses=crosses,
-        natural=natural,
+        natural=natural or bounds,
+        bounds=bounds,
         source=source,
         condition=parsed.text,
     )

@@ -343,10 +343,10 @@ class _Study:
         units = self._units(s)
         swept = {"over": (s.entry.over,)} if s.entry.over else {}
         self._hold(s, (s.main,), {"units": units, **swept})
-        if self.asked.parts and s.entry.natural is None:
-            s.entry = msgspec.structs.replace(s.entry, natural=self._natural(s))
         with self.text.located("estimate", s.i):
-            return estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+            made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        known = self._natural(s) if self.asked.parts else None
+        return dataclasses.replace(made, natural=made.natural or known, bounds=known)
 
     def _units(self, s: _Statement) -> tuple[str, ...]:
         if self.asked.parts and not s.entry.units:
