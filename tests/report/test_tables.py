@@ -395,8 +395,8 @@ def test_a_column_stands_where_a_row_has_something_in_it():
 
 @pytest.mark.parametrize("width", [100, 80])
 def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
-    units = np.linspace(-0.1, 0.1, 6)[:, None]
-    swept = curve({"x": units + [3.0, 2.0, 0.0]}, [0.1, 0.2, 0.3], mean, over="density")
+    x = np.linspace(-0.1, 0.1, 6)[:, None] + np.array([3.0, 2.0, 0.0])
+    swept = curve({"x": x}, [0.1, 0.2, 0.3], mean, over="density")
     found = Estimated(
         text="How many", unit="features per dimension", n={"seed": 6}, units=("seed",), curve=swept
     )

@@ -249,3 +249,52 @@ def test_all_right_is_no_certainty_in_an_estimate_either(folder, tmp_path):
     assert share.estimate == 1 and share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
     assert (verdict.low, verdict.high) == (share.low, share.high)
     assert verdict.outcome == "holds"
+
+
+TWO = """
+[[model]]
+name = "./{second}"
+label = "second"
+[[prompts]]
+text = "{{who}} went to {{country}} the capital is"
+file = "capitals.csv"
+[[read]]
+name = "right"
+log_prob = [" {{city}}", " {{foil}}"]
+[[read]]
+name = "known"
+accuracy = [" {{city}}", " {{foil}}"]
+[[diff]]
+name = "change"
+models = ["main", "second"]
+[[estimate]]
+text = "of the first"
+value = "main.right"
+[[estimate]]
+text = "of the second"
+value = "second.known"
+"""
+
+
+def test_of_a_difference_of_two_models_no_model_is_asked(folder, tmp_path):
+    """Both prefer the right capital by several nats, which is no difference by several nats."""
+    path = study(folder, "twins", TWO.format(second="before"), "change.right < -1")
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.estimate < -1 and "change/unrelated" in judged.controls
+    assert not {"main", "second", "main/untrained"} & {*judged.asked, *judged.also}
+    other = study(folder, "own", TWO.format(second="before"), "main.right > 2").read_text()
+    path = folder / "own.toml"
+    path.write_text(f'{other}[[estimate]]\ntext = "d"\nvalue = "change.right"\n')
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert "change" not in judged.asked and "second" in judged.asked
+
+
+@pytest.mark.parametrize("holds", ["change.known > 0.1", "second.known - main.known > 0.1"])
+def test_two_models_that_are_right_of_everything_leave_no_room_for_a_difference(
+    holds, folder, tmp_path
+):
+    for second, says in (("tuned", True), ("before", False)):
+        path = study(folder, f"room{len(holds)}{second}", TWO.format(second=second), holds)
+        [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        words = "both are at the bound of known: no difference could show"
+        assert (words in judged.warning) == says

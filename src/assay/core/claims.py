@@ -209,6 +209,12 @@ class Claim:
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed and decides nothing."""
+    unlike: tuple[str, ...] = ()
+    """Arms of which it is not asked unless it names them, since their numbers mean something else:
+    those of a model, where it is about the difference of two."""
+    ceiling: Callable[[Mapping[str, xr.Dataset]], str] | None = None
+    """Says of the measured arms that what is compared lies on a bound in each, "" where it does
+    not; beside the verdict, which it leaves alone."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()

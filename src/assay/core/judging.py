@@ -171,7 +171,7 @@ def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _
     """Every arm that nobody asks for, of those that can be asked."""
     stands = {}
     asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
-    for name in (name for name in arms if name not in asked):
+    for name in (name for name in arms if name not in (*asked, *claim.unlike)):
         # an arm that lacks what the claim reads has no answer to give
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
             stand = _judge_arm(claim, name, arms, level, scope, brief=True)
@@ -307,9 +307,7 @@ def _judge_arm(
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
-        warning="; ".join(filter(None, (warning(claim, i), _decisive(claim, data, reason, level))))
-        if name == claim.of
-        else "",
+        warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Stand(verdict, i, data)
@@ -610,6 +608,13 @@ def _untie(claim: Claim, i: Interval) -> str:
     if i.estimate not in claim.bounds:
         return "give the numbers unrounded"
     return f"give every {' a number at each '.join(claim.units)} for an exact interval"
+
+
+def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
+    """What stands beside the verdict on the claim's own arm; empty where nothing does."""
+    ceiling = claim.ceiling(arms) if claim.ceiling else ""
+    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling
+    return "; ".join(filter(None, words))
 
 
 def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:

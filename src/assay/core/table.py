@@ -9,7 +9,7 @@ import math
 import numbers
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
@@ -22,6 +22,7 @@ from msgspec import structs
 
 from assay.core import estimates, foreign, judging
 from assay.core.arrays import is_tensor
+from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.columns import Column
 from assay.core.errors import Argument, ClaimError, DataError, nearest
@@ -164,6 +165,7 @@ def judge(
     judgement = judging.judge(
         replace(
             _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+            ceiling=_ceiling(rows, parsed, main_arm),
             violations=violations,
             beats=beats,
             empty=empty,
@@ -272,6 +274,17 @@ def estimate(
         condition=parsed.text,
     )
     return structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+
+
+def _ceiling(
+    rows: pd.DataFrame, parsed: Parsed, main_arm: str
+) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
+    """What says that two arms that are compared by one column of 0 and 1 lie on the same bound."""
+    columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
+    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
+    if len(columns) < 2 or len({c.key for c in columns}) > 1 or not shares:
+        return None
+    return ceiling(columns, (0.0, 1.0), lambda arm, c: arm[c.key])
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:

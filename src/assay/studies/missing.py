@@ -229,7 +229,7 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     enough = "no number of them" if fewest is None else f"about {fewest:,}"
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
     each = " of each" if len(counts) > 1 else ""
-    # Of two factors the exact interval is for cells that all agree; others have one by their spread.
+    # Of two factors the exact interval is for cells that all agree, no other.
     cannot = "cannot hold" if not each else "is undecided where all agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
