@@ -528,7 +528,10 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"control": []}, 'control: ["NAME"]; arms: again'),
+        (
+            {"control": [], "claim": "loss < 1", "rows": ROWS[:8]},
+            'control: ["NAME"]; the only arm is mine',
+        ),
         ({"unit": []}, 'such as unit: ["seed"]'),
         ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
         (
