@@ -220,14 +220,14 @@ class Asked(TrainedParts):
     def compared(self, arm: str) -> tuple[str, ...]:
         """The arms of the two models of which an arm is the difference; none of any other arm."""
         about = self.by_label[arm].task if arm in self.by_label else None
-        if about is None or isinstance(about, ProbeTask) or about.less is None:
+        if not isinstance(about, Task) or about.less is None:
             return ()
         return tuple(
             p.label
             for model in (about.less, about.model)
             for p in self.parts
             if p.control is None and p.task.less is None and p.task.model == model
-            if not isinstance(p.task, ProbeTask) and p.task.intervention == about.intervention
+            if isinstance(p.task, Task) and p.task.intervention == about.intervention
         )
 
     def is_of_first(self, part: Part) -> bool:
