@@ -393,7 +393,7 @@ def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask: Call) -> 
     crossing = curve["curve"]["crossing"]
     assert curve["estimate"] is None and curve["curve"]["levels"] == [0, 1, 2, 3]
     assert crossing["estimate"] == pytest.approx(values.mean() * 10)  # the line −d/10 + mean
-    assert "crosses 0 at depth" in curve["told"] and crossing["words"] in curve["told"]
+    assert "crosses 0 between depth" in curve["told"] and crossing["words"] in curve["told"]
     with pytest.raises(Exception, match="an estimate has no threshold"):
         ask("estimate", rows=ROWS, value="mine.loss < 1")
 
@@ -528,7 +528,10 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"control": []}, 'control: ["NAME"]; arms: again'),
+        (
+            {"control": [], "claim": "loss < 1", "rows": ROWS[:8]},
+            'control: ["NAME"]; the only arm is mine',
+        ),
         ({"unit": []}, 'such as unit: ["seed"]'),
         ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
         (

@@ -266,7 +266,8 @@ def measure(claim, made, draws=DRAWS):
     bounds = exact_bounds(claim, made)
     if bounds:
         (x,) = made.terms.values()
-        levels = x[made.present]
+        # Of crossed factors only the cells of a diagonal are independent.
+        levels = x[made.present] if len(claim.units) == 1 else np.diagonal(x)
         low, high = exact(levels, estimate, bounds)
         return Interval(estimate, low, high, V=V, k=k, nu=nu, between=(levels, estimate, bounds))
     share = undefined(claim.statistic, made, draws)
@@ -287,14 +288,16 @@ def undefined(statistic, made, draws):
 
 def exact_bounds(claim, made):
     """Gives the bounds of exact limits, if there are some."""
-    if len(claim.units) == 2:
-        return None
-    natural = claim.natural or (math.inf, math.inf)
-    if claim.bounds or claim.statistic is not mean or claim.scale != "plain":
-        return claim.bounds
-    (x,) = made.terms.values()
-    binary = all(map(math.isfinite, natural)) and np.isin(x[made.present], natural).all()
-    return natural if binary else None
+    natural, bounds = claim.natural or (math.inf, math.inf), claim.bounds
+    if not bounds and claim.statistic is mean and claim.scale == "plain":
+        (x,) = made.terms.values()
+        binary = all(map(math.isfinite, natural)) and np.isin(x[made.present], natural).all()
+        bounds = natural if binary else None
+    if len(claim.units) == 2 and bounds:
+        (x,) = made.terms.values()
+        whole = any((x == end).all() for end in bounds)
+        return bounds if whole else None
+    return bounds
 
 
 def half_alike(claim, made):

@@ -395,7 +395,15 @@ CASES = {
         "shuffled",
         says="did you mean seed",
     ),
-    "no control": case("judge", "numbers.csv", *CLAIM[:4], says="--control"),
+    "no control": case(
+        "judge",
+        "one.csv",
+        *("--claim", "x < 1", "--unit", "seed"),
+        says="--control",
+        given=write(
+            "one.csv", b"arm,seed,x\n" + b"".join(b"a,%d,0.%d\n" % (i, i) for i in range(8))
+        ),
+    ),
     "broken GGUF": case(
         "fetch",
         "smollm2",

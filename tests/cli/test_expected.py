@@ -163,13 +163,6 @@ def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question() -
     ("left_out", "says"),
     [
         (
-            "--control",
-            (
-                "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
-                "--control shuffled"
-            ),
-        ),
-        (
             "--unit",
             (
                 "judge needs --unit UNIT: a column whose levels are independent units; e.g. "

@@ -135,6 +135,73 @@ def test_units_between_bounds_get_the_clopper_pearson_interval():
         )
 
 
+CROSSED = {"low": 0.9, "bounds": (0, 1), "units": ("seed", "prompt")}
+
+
+def crossed(x):
+    """An arm of seeds crossed with prompts."""
+    x = np.asarray(x, float)
+    return xr.Dataset({"x": (("run", "prompt"), x)}, coords={"seed": ("run", np.arange(len(x)))})
+
+
+def test_crossed_cells_all_right_count_as_those_that_share_no_level():
+    """A diagonal of the table is independent: of n such cells all are right, by luck alone, in 2.5
+    % of experiments where the truth is .025^(1/n)."""
+    rng = np.random.default_rng(0)
+    none = crossed(rng.random((40, 40)) < 0.5)
+    v = judged(main=crossed(np.ones((8, 10))), control=none, changes=CROSSED).verdict
+    assert (v.low, v.high) == pytest.approx((0.025 ** (1 / 8), 1.0), abs=1e-9)
+    assert (v.outcome, v.reason) == ("undecided", "interval straddles")
+    # 35 would do if .025^(1/35) = .8999 were above .9
+    assert v.price.text.startswith("about 36 seeds and 36 prompts in all") and "0.9" in v.price.text
+    assert "bounds of a unit" not in v.price.text and v.price.more is None
+    v = judged(main=crossed(np.ones((40, 10))), control=none, changes=CROSSED).verdict
+    assert v.price.text.startswith("about 36 prompts in all") and v.price.more == 26
+    enough = judged(main=crossed(np.ones((36, 40))), control=none, changes=CROSSED).verdict
+    assert (enough.outcome, enough.price) == ("holds", None)
+    known = {"natural": (0, 1), "bounds": None, "low": 0.5}
+    v = judged(
+        main=crossed(np.ones((8, 10))), control=crossed(np.zeros((8, 10))), changes=CROSSED | known
+    ).verdict
+    assert v.outcome == "holds" and v.low == pytest.approx(0.025 ** (1 / 8))
+
+
+def test_what_was_done_is_not_advised_again():
+    holes, flat = np.ones((8, 10)), np.full((8, 10), 0.95)
+    holes[0, 3] = np.nan
+    for x, advice in ((holes, "give every seed a number at each prompt"), (flat, "unrounded")):
+        v = judged(main=crossed(x), control=crossed(np.eye(8, 10)), changes=CROSSED).verdict
+        assert v.reason == "units agree" and advice in v.price.text
+        assert "name the bounds" not in v.price.text
+
+
+@pytest.mark.parametrize("kind", ["seed", "prompt", "both", "cell", "mixed"])
+def test_crossed_cells_all_right_err_no_more_often_than_stated(kind):
+    """The truth lies below the lower end, as all cells happen to be right, in 2.5 % of experiments
+    at most, whichever factor decides what is right; where only the smaller one does, in just
+    these."""
+    rng, worlds, n = np.random.default_rng(3), 40_000, (6, 9)
+    low = judged(
+        main=crossed(np.ones(n)), control=crossed(np.zeros(n)), changes=CROSSED
+    ).verdict.low
+    truth = low - 1e-9
+    seed, prompt, cell = (
+        rng.random((worlds, 6, 1)),
+        rng.random((worlds, 1, 9)),
+        rng.random((worlds, *n)),
+    )
+    right = {
+        "seed": seed < truth,
+        "prompt": prompt < truth,
+        "both": (seed < truth**0.5) & (prompt < truth**0.5),
+        "cell": cell < truth,
+        "mixed": (seed < truth**0.8) & (cell < truth**0.2),
+    }[kind]
+    wrong = np.broadcast_to(right, (worlds, *n)).all((1, 2)).mean()
+    assert wrong <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / worlds)
+    assert kind != "seed" or wrong > 0.02
+
+
 def test_a_unit_outside_of_its_bounds_is_refused():
     with pytest.raises(ClaimError, match=r"a unit is 1\.47, outside of its bounds 0 to 1"):
         judged(main=1.5, changes={"low": 0.5, "bounds": (0, 1)})
@@ -940,3 +1007,20 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert v.verdict.warning == v.to_json()["warning"]
     [row] = [tables.row(v)]
     assert v.verdict.warning in row.why
+
+
+def test_an_estimate_between_natural_bounds_has_the_interval_of_a_claim_about_it():
+    for k in (40, 39, 0):
+        x = xr.Dataset({"x": ("prompt", (np.arange(40) < k).astype(float))})
+        number = Finding(
+            text="share", value=lambda arms: arms["main"].x, units=("prompt",), bounds=(0, 1)
+        )
+        got = estimate(number, {"main": x})
+        from scipy.stats import binomtest
+
+        wanted = binomtest(k, 40).proportion_ci(0.95, "exact")
+        assert (got.low, got.high) == pytest.approx(
+            tuple(wanted), abs=1e-9
+        ) and "exact" in got.method
+    other = estimate(replace(number, bounds=None, natural=(0, 1)), {"main": x})
+    assert other.low == other.high == 0 and "exact" not in other.method

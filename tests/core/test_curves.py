@@ -131,7 +131,8 @@ def test_half_way_between_the_ends_is_found_with_what_the_ends_are_unsure_of():
     assert got.crossing is not None and got.crossing.value == pytest.approx(0.5)
     ends = (got.crossing.low, got.crossing.estimate, got.crossing.high)
     assert ends == pytest.approx((1 + 0.2 / 0.6,) * 3, abs=1e-3)
-    assert got.crossing.words.startswith("crosses 0.5, half way, at k 1.33")
+    words = "crosses 0.5, half way, between k 1 and 2; on a straight line at 1.33"
+    assert got.crossing.words.startswith(words)
     # Fieller's interval, of θ(w) − (θ(0) + θ(1))/2 = (½ − w)(θ(0) − θ(1)): ½ alone, or everything.
     two = np.stack([1 + UNITS, -UNITS], 1)
     sure = curve({"x": two}, [0, 1], mean, over="k", crosses="half").crossing
@@ -155,12 +156,21 @@ def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
     assert near.words.endswith("or more") and near.to_json()["high"] is None
     twice = crossing((0.9, 0.1, 0.9), 0.5)
     assert twice.points == pytest.approx((1.5, 2.5)) and math.isnan(twice.estimate)
-    assert twice.words.startswith("crosses 0.5 2 times, at depth 1.5, 2.5 [1.")
+    assert twice.words.startswith(
+        "crosses 0.5 2 times, between depth 1 and 2, 2 and 3; on a straight line at 1.5, 2.5 [1."
+    )
     assert twice.low < 1.5 and twice.high > 2.5
     flat = crossing((0.5, 0.5, 0.5), 0.5)
     assert (flat.low, flat.high) == (-math.inf, math.inf) and "anywhere" in flat.words
     whole = crossing((1.0, 0.5, 0.0), 0.5)
     assert whole.words == f"crosses 0.5 at depth 2 [{whole.low:.3g}, {whole.high:.3g}]"
+    # A straight line lies near 2.5, whatever the curve does where nobody measured.
+    jump = crossing((1.0, 1.0, 0.0), 0.5)
+    assert jump.words.startswith("crosses 0.5 between depth 2 and 3; on a straight line at 2.5 [")
+    # Half of the units lie above 0 at the first level, and the sweep does not show what was before.
+    first, last = crossing((0.0, -0.5, -1), 0), crossing((1.0, 0.5, 0.0), 0)
+    assert first.words == f"crosses 0 at or before depth 1 [{first.high:.3g} or less]"
+    assert last.words == f"crosses 0 at or after depth 3 [{last.low:.3g} or more]"
 
 
 def test_a_curve_is_of_means_of_terms_and_of_units_that_have_every_level():
@@ -260,3 +270,17 @@ def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_d
 
 def test_the_old_name_still_says_the_same():
     assert assay.Finding is assay.Estimate is Estimate
+
+
+def test_a_level_at_which_all_units_agree_on_a_bound_has_width():
+    """40 of 40: the rule of Clopper and Pearson; within a band of three levels, at a third of the
+    error."""
+    x = np.zeros((40, 3))
+    x[:20, 1], x[:, 2] = 1, 1
+    got = curve({"x": x}, [0, 1, 2], mean, over="depth", natural=(0, 1))
+    assert (got.low[2], got.high[2]) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
+    assert (got.band_low[2], got.band_high[0]) == pytest.approx(
+        ((0.05 / 6) ** (1 / 40), 1 - (0.05 / 6) ** (1 / 40)), abs=1e-9
+    )
+    plain = curve({"x": x}, [0, 1, 2], mean, over="depth")
+    assert (plain.low[1], plain.band_low[1]) == (got.low[1], got.band_low[1])

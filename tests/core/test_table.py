@@ -370,15 +370,6 @@ def other_levels():
             ClaimError,
             "no arm 'shufled' in column arm of the table; did you mean shuffled?",
         ),
-        (
-            frame,
-            {"control": ()},
-            ClaimError,
-            (
-                "a verdict needs a control, an arm for which the claim must fail: --control NAME; "
-                "arms: shuffled, no-aux"
-            ),
-        ),
         (frame, {"control": "gated"}, ClaimError, "arm 'gated' stands in the claim itself"),
         (
             frame,
@@ -660,8 +651,8 @@ def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
     number = assay.estimate(twice, value="x", unit="seed", over="density", natural=(0, 1))
     assert number.notes == ("main: 48 rows averaged into 24 cells of seed × density",)
     assert number.to_json()["notes"] == list(number.notes)
-    with pytest.raises(ClaimError, match="needs a control"):
-        assay.judge(f, claim="old.x < 1", unit="seed", control=())
+    with pytest.raises(ClaimError, match=r"a verdict needs a control.*the only arm is old"):
+        assay.judge(f[f.arm == "old"], claim="old.x[density=1] < 1", unit="seed")
     with pytest.raises(DataError, match="no column 'arm'"):
         assay.judge(bare, claim="x < 1", unit="seed", control="a")
 
@@ -710,3 +701,71 @@ def test_a_number_is_estimated_from_the_command_line(tmp_path, monkeypatch, caps
     assert "--over belongs to --estimate" in capsys.readouterr().err
     assert main(ask[:4]) == 2
     assert "got neither" in capsys.readouterr().err
+
+
+def test_an_estimate_of_a_column_of_zeros_and_ones_has_the_exact_interval():
+    rows = {"prompt": list(range(40)), "right": [1] * 40}
+    got = assay.estimate(rows, value="right", unit="prompt")
+    assert (got.low, got.high) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
+    assert "exact" in got.method
+
+
+def two_methods(n: int = 8, apart: float = 0.1) -> dict[str, list]:
+    """Two methods on the same seeds, the new one lower by about so much, and nothing else."""
+    luck = np.random.default_rng(1).normal(0, 0.01, (2, n))
+    values = [*(0.2 - apart + luck[0]), *(0.2 + luck[1])]
+    return {"arm": ["new"] * n + ["old"] * n, "seed": [*range(n)] * 2, "fvu": values}
+
+
+def test_without_a_control_the_labels_are_dealt_out_and_what_that_tells_is_said():
+    """Dealt out, labels tell nothing: the difference is 0 but for the deal, a ratio 1."""
+    for claim, nothing in (
+        ("new.fvu - old.fvu < -0.05", 0.0),
+        ("mean(new.fvu) / mean(old.fvu) < 0.7", 1.0),
+        ("new.fvu < 0.13", 0.15),
+    ):
+        judged = assay.judge(two_methods(), claim=claim, unit="seed")
+        dealt = judged.controls["dealt"]
+        assert (judged.outcome, dealt.outcome) == ("holds", "fails")
+        assert dealt.estimate == pytest.approx(nothing, abs=0.05)
+        assert "only that the arms differ, not why" in judged.notes[-1]
+    again = assay.judge(two_methods(), claim=claim, unit="seed")
+    assert again.to_json() == judged.to_json()
+    assert (
+        assay.judge(two_methods(apart=0), claim="new.fvu - old.fvu < -0.05", unit="seed").outcome
+        == "fails"
+    )
+
+
+@pytest.mark.parametrize("claim", ["new.fvu - old.fvu < 0.3", "abs(new.fvu - old.fvu) > 0.05"])
+def test_what_is_true_of_labels_dealt_out_as_well_is_unspecific(claim):
+    """That they differ by less than .3, or by .05 to either side, says nothing of new."""
+    judged = assay.judge(two_methods(), claim=claim, unit="seed")
+    assert (judged.outcome, judged.reason) == ("unspecific", "control dealt satisfies it too")
+
+
+def test_without_common_units_labels_are_dealt_out_across_all_rows():
+    rows = two_methods() | {"seed": [*range(16)]}
+    judged = assay.judge(rows, claim="new.fvu < 0.13", unit="seed")
+    assert judged.outcome == "holds"
+    assert judged.controls["dealt"].estimate == pytest.approx(np.mean(rows["fvu"]), abs=0.01)
+
+
+def test_too_few_units_are_told_before_a_control_that_lacks():
+    few = two_methods(3)
+    judged = assay.judge(few, claim="new.fvu - old.fvu < -0.05", unit="seed")
+    assert judged.reason == "too few units: 3 of 6 seeds"
+    alone = {k: v[:3] for k, v in few.items()}
+    with pytest.raises(ClaimError, match=r"^too few units: 3 of 6 seeds; and a verdict needs"):
+        assay.judge(alone, claim="new.fvu < 1", unit="seed")
+
+
+def test_two_columns_of_ones_leave_no_room_for_a_difference():
+    rows = {"arm": ["a"] * 40 + ["b"] * 40, "prompt": [*range(40)] * 2, "right": [1] * 80}
+    judged = assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt")
+    assert "both are at the bound of right: no difference could show" in judged.warning
+    rows["right"] = [*rows["right"][:-1], 0]
+    assert (
+        "no difference could show"
+        not in assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt").warning
+    )

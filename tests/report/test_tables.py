@@ -9,11 +9,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import sample
 from msgspec import structs
 
-from assay.core.results import ResultData
+from assay.core.curves import curve
+from assay.core.results import Estimated, ResultData
+from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, statements, tables
 from marks import sections
@@ -378,3 +381,26 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     )
     fixed = structs.replace(entry, threshold_from="pilot: seeds 0–5")
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"
+
+
+def test_a_column_stands_where_a_row_has_something_in_it():
+    number = {"n": {"seed": 6}, "units": ("seed",)}
+    alone = Estimated(text="A number", estimate=3.1, low=3.0, high=3.2, **number)
+    text = tables.text(ResultData(findings=(alone,)))
+    assert "control" not in text and "published" not in text and "6 seeds" in text
+    new = sample.of({**sample.verdicts()[3], "published": "new"})
+    text = tables.text(new)
+    assert "new" not in text.split() and "published" not in text and "control" in text
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_the_unit_of_a_curve_stands_before_its_levels_in_one_line(width):
+    x = np.linspace(-0.1, 0.1, 6)[:, None] + np.array([3.0, 2.0, 0.0])
+    swept = curve({"x": x}, [0.1, 0.2, 0.3], mean, over="density")
+    found = Estimated(
+        text="How many", unit="features per dimension", n={"seed": 6}, units=("seed",), curve=swept
+    )
+    lines = tables.text(ResultData(findings=(found,)), width).splitlines()
+    [at] = [i for i, line in enumerate(lines) if "in features per dimension" in line]
+    assert "density 0.1:" in lines[at + 1] and "density 0.3" in lines[at + 3]
+    assert sum("dimension" in line for line in lines) == 1

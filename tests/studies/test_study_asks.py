@@ -10,6 +10,7 @@ from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.studies import missing
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
@@ -211,3 +212,89 @@ def test_what_cannot_be_is_one_line_with_its_place_before_anything_runs(case, fo
         catalogue.find(str(path))
     message = str(refused.value)
     assert words in message and f"{path} line" in message and "\n" not in message
+
+
+def plain(folder, name, holds):
+    """A study about what a model answers to each of 24 prompts, all of them right."""
+    tables = capitals('ablate = "zero"\nheads = ["1.2"]').replace("corrupted =", "# corrupted =")
+    path = study(folder, name, tables, holds)
+    path.write_text(path.read_text() + '[[estimate]]\ntext = "share known"\nvalue = "main.known"\n')
+    return path
+
+
+def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, tmp_path):
+    """24 of 24 begin at .025^(1/24) = .857, and 36 are the first to begin above .9."""
+    path = plain(folder, "few", "main.known > 0.9")
+    [reach] = missing.of_claims(catalogue.find(str(path)))
+    assert "24 prompts" in reach.default and "begin at 0.86" in reach.default
+    assert "about 36," in reach.text and reach.where == "claim 1: units"
+    within = plain(folder, "within", "main.known > 0.8")
+    assert missing.of_claims(catalogue.find(str(within))) == []
+    drawn = study(folder, "drawn", MOOD, "steered.good - main.good > 0")
+    [direction] = missing.of_claims(catalogue.find(str(drawn)))
+    assert "a twin without the effect lies on the threshold" in direction.default
+    shares = MOOD.replace("log_prob", "accuracy")
+    both = study(folder, "both", shares, "steered.good > 0.9")
+    [reach] = missing.of_claims(catalogue.find(str(both)))
+    assert "8 seeds × 24 prompts" in reach.default and "begin at 0.63" in reach.default
+    assert "about 36 of each" in reach.text
+
+
+def test_all_right_is_no_certainty_in_an_estimate_either(folder, tmp_path):
+    result = Lab(tmp_path, Inline()).run(
+        catalogue.find(str(plain(folder, "sure", "main.known > 0.8")))
+    )
+    [share] = result.findings
+    [verdict] = [j.verdict for j in result.judged]
+    assert share.estimate == 1 and share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
+    assert (verdict.low, verdict.high) == (share.low, share.high)
+    assert verdict.outcome == "holds"
+
+
+TWO = """
+[[model]]
+name = "./{second}"
+label = "second"
+[[prompts]]
+text = "{{who}} went to {{country}} the capital is"
+file = "capitals.csv"
+[[read]]
+name = "right"
+log_prob = [" {{city}}", " {{foil}}"]
+[[read]]
+name = "known"
+accuracy = [" {{city}}", " {{foil}}"]
+[[diff]]
+name = "change"
+models = ["main", "second"]
+[[estimate]]
+text = "of the first"
+value = "main.right"
+[[estimate]]
+text = "of the second"
+value = "second.known"
+"""
+
+
+def test_of_a_difference_of_two_models_no_model_is_asked(folder, tmp_path):
+    """Both prefer the right capital by several nats, which is no difference by several nats."""
+    path = study(folder, "twins", TWO.format(second="before"), "change.right < -1")
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.estimate < -1 and "change/unrelated" in judged.controls
+    assert not {"main", "second", "main/untrained"} & {*judged.asked, *judged.also}
+    other = study(folder, "own", TWO.format(second="before"), "main.right > 2").read_text()
+    path = folder / "own.toml"
+    path.write_text(f'{other}[[estimate]]\ntext = "d"\nvalue = "change.right"\n')
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert "change" not in judged.asked and "second" in judged.asked
+
+
+@pytest.mark.parametrize("holds", ["change.known > 0.1", "second.known - main.known > 0.1"])
+def test_two_models_that_are_right_of_everything_leave_no_room_for_a_difference(
+    holds, folder, tmp_path
+):
+    for second, says in (("tuned", True), ("before", False)):
+        path = study(folder, f"room{len(holds)}{second}", TWO.format(second=second), holds)
+        [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        words = "both are at the bound of known: no difference could show"
+        assert (words in judged.warning) == says

@@ -60,7 +60,9 @@ def test_a_question_of_how_much_is_answered_by_a_curve(
         "density": data.density.values.tolist(),
         "share": data.values.tolist(),
     }
-    alone = assay.estimate(rows, value="share", unit="seed", over="density", crosses=0.2)
+    alone = assay.estimate(
+        rows, value="share", unit="seed", over="density", crosses=0.2, natural=(0, 1)
+    )
     (found,) = result.to_json()["findings"]
     assert found["curve"] == alone.to_json()["curve"] and found["curve"]["levels"] == [
         0.05,

@@ -291,7 +291,7 @@ class Tools:
         self,
         rows: Rows,
         claim: Line,
-        control: Names,
+        control: Names = (),
         unit: Names = ("seed",),
         planted: Names = (),
         also: Names = (),
@@ -310,7 +310,7 @@ class Tools:
             claim: The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a
                 threshold.
             control: Arms of the table for which it must come out false, and could come out
-                true.
+                true; without one dealt, the same rows with their labels dealt out.
             unit: Columns over whose levels you generalise: seed, document. At least six levels
                 each.
             planted: Arms with a planted effect, for which it must hold.

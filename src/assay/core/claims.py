@@ -209,6 +209,12 @@ class Claim:
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed and decides nothing."""
+    unlike: tuple[str, ...] = ()
+    """Arms of which it is not asked unless it names them, since their numbers mean something else:
+    those of a model, where it is about the difference of two."""
+    ceiling: Callable[[Mapping[str, xr.Dataset]], str] | None = None
+    """Says of the measured arms that what is compared lies on a bound in each, "" where it does
+    not; beside the verdict, which it leaves alone."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()
@@ -474,6 +480,8 @@ class Estimate:
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed."""
+    bounds: tuple[float, float] | None = None
+    """The least and the greatest number a unit can have: the mean then gets an exact interval."""
     published: Literature = None
     source: str = ""
     condition: str = ""
@@ -495,6 +503,13 @@ class Estimate:
                 f'estimate {self.text!r}: crosses is a finite value of a curve, or "half", and '
                 f"needs over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
             )
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The numbers on one of which units may all lie, who then tell no spread: the bounds, or
+        the natural range of a quantity that somebody worded. What code computes keeps the intervals
+        that records of it have."""
+        return self.bounds or (self.natural if self.condition else None)
 
 
 Finding = Estimate

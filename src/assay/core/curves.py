@@ -3,6 +3,7 @@ and where the curve crosses a level."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from assay.core.bounded import Bounds
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
-from assay.core.judging import UNDEFINED
+from assay.core.judging import UNDEFINED, exact_bounds, exactly
+from assay.core.reading import Table
 from assay.core.results import Crossing, Curve
 
 _DRAWS, _NORMAL = 10_000, 60
@@ -45,6 +48,7 @@ def curve(
     crosses: float | str | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
+    natural: Bounds | None = None,
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -60,6 +64,8 @@ def curve(
         crosses: a value of the curve, to find where it has it; or "half".
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
         draws: of the bootstrap behind each interval.
+        natural: the least and the greatest number that there can be; where all units have one of
+            them, the interval is exact.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -77,7 +83,7 @@ def curve(
         >>> x = {"x": np.linspace(1, 0, 5) + 0.01 * rng.standard_normal((8, 5))}
         >>> c = curve(x, [0, 1, 2, 3, 4], lambda m: m["x"], over="depth", crosses=0.6)
         >>> c.crossing.words
-        'crosses 0.6 at depth 1.59 [1.57, 1.62]'
+        'crosses 0.6 between depth 1 and 2; on a straight line at 1.59 [1.57, 1.62]'
     """
     if len(levels) < 2:
         have = f"it has one, {levels[0]}" if len(levels) else "it has none"
@@ -107,6 +113,16 @@ def curve(
         (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
         for p, (low, high) in zip(points, map(limits, points), strict=True)
     )
+    # Without spread a hull has no width; exact limits share out what the whole band may err.
+    known = [_flat_bounds(p, complete, k, statistic, natural) for k, p in enumerate(points)]
+    each = 1 - (1 - level) / len(levels)
+    band = tuple(
+        limits(exactly(p, bounds, each)) if bounds else ends
+        for p, bounds, ends in zip(points, known, band, strict=True)
+    )
+    points = tuple(
+        exactly(p, bounds, level) if bounds else p for p, bounds in zip(points, known, strict=True)
+    )
     log = numeric and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
@@ -131,6 +147,17 @@ def curve(
         crossing=crossing,
         points=points,
     )
+
+
+def _flat_bounds(
+    i: Interval, terms: Terms, k: int, statistic: Statistic, natural: Bounds | None
+) -> Bounds | None:
+    """The bounds of the units at a level where all lie on the same one; None elsewhere."""
+    if i.variance != 0 or natural is None:
+        return None
+    factors = len(i.n)
+    at = Table({name: x.take(k, factors) for name, x in terms.items()}, {})
+    return exact_bounds(at, factors, statistic, None, natural)
 
 
 def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:
@@ -260,9 +287,9 @@ def _crossing(
         final = next(k for k in range(last, -1, -1) if sides[k] != sides[-1] or sides[k] == 0)
         low = -math.inf if sides[0] == 0 else edge(first - 1, first - 1, first)
         high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
-    ends = back(float(places[0])), back(float(places[-1]))
     estimate = met[0] if len(met) == 1 else math.nan
-    words = _words(label, over, met, low, high, ends, None in sides)
+    levels = [back(float(x)) for x in places]
+    words = _words(label, over, met, low, high, levels, None in sides)
     return Crossing(
         value=value, estimate=estimate, low=low, high=high, points=tuple(met), words=words
     )
@@ -274,10 +301,11 @@ def _words(
     met: Sequence[float],
     low: float,
     high: float,
-    ends: tuple[float, float],
+    levels: Sequence[float],
     no_interval: bool,
 ) -> str:
-    """Say where the curve has the value, or that it does not within the sweep."""
+    """Say between which levels the curve has the value, and where on a straight line between them;
+    or that it does not within the sweep."""
     inside = [x for x in (low, high) if math.isfinite(x)]
     digits = 3
     while len(inside) == 2 and digits < 6 and f"{low:.{digits}g}" == f"{high:.{digits}g}":
@@ -294,14 +322,33 @@ def _words(
     else:
         limits_text = f"[{first}, {second}]"
     if not met:
-        swept = f"no crossing of {value} within the sweep, {over} {ends[0]:g} to {ends[1]:g}"
+        swept = f"no crossing of {value} within the sweep, {over} {levels[0]:g} to {levels[-1]:g}"
         return f"{swept}; not excluded: {limits_text}" if limits_text else swept
-    places = ", ".join(f"{x:.{digits}g}" for x in met)
-    times = f" {len(met)} times, at" if len(met) > 1 else " at"
     if no_interval or not limits_text:
-        return f"crosses {value}{times} {over} {places}, no interval"
-    bracketed = limits_text if limits_text.startswith("[") else f"[{limits_text}]"
-    return f"crosses {value}{times} {over} {places} {bracketed}"
+        limits_text = ", no interval"
+    else:
+        limits_text = f" {limits_text}" if limits_text.startswith("[") else f" [{limits_text}]"
+    places = ", ".join(f"{x:.{digits}g}" for x in met)
+    times = f" {len(met)} times," if len(met) > 1 else ""
+    stretches = [_stretch(x, levels) for x in met]
+    if None in stretches:  # met at a level, where it was measured
+        [only] = met if len(met) == 1 else [math.nan]
+        at = "at"
+        if only == levels[0] and math.isinf(low):
+            at = "at or before"
+        elif only == levels[-1] and math.isinf(high):
+            at = "at or after"
+        return f"crosses {value}{times} {at} {over} {places}{limits_text}"
+    between = ", ".join(f"{a:g} and {b:g}" for a, b in filter(None, stretches))
+    return (
+        f"crosses {value}{times} between {over} {between}; on a straight line at "
+        f"{places}{limits_text}"
+    )
+
+
+def _stretch(x: float, levels: Sequence[float]) -> tuple[float, float] | None:
+    """The two neighbouring levels between which a place lies; None where it is one of them."""
+    return next((ends for ends in itertools.pairwise(levels) if ends[0] < x < ends[1]), None)
 
 
 def _steps_by_factors(levels: Sequence[float]) -> bool:

@@ -10,7 +10,15 @@ from assay.core.claims import Estimate, Exact
 from assay.core.curves import curve, limits
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
-from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
+from assay.core.judging import (
+    UNDEFINED,
+    Arms,
+    Scope,
+    describe_method,
+    describe_scope,
+    exact_bounds,
+    exactly,
+)
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
 from assay.core.results import Estimated, Verified
 from assay.core.schema import to_json
@@ -48,7 +56,8 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
     """Compute an Estimate with its intervals; the seeds of diverged runs are left out and counted.
 
     No interval where more than 1 % of the draws are undefined: one of the rest would leave out just
-    the extreme ones.
+    the extreme ones. A mean whose units all lie on natural bounds has the exact one that a claim
+    about it would have.
 
     Raises: ClaimError when the value cannot be computed on these arms.
     """
@@ -80,6 +89,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
             factors=factors,
             crosses=statement.crosses,
             level=level,
+            natural=statement.ends,
         )
         i = whole.points[0]
         low = high = t_low = t_high = math.nan
@@ -91,6 +101,10 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
             )
     else:
         i = interval(data.or_empty(factors), statement.statistic, factors=factors, level=level)
+        bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
+        if bounds is not None and min(i.n) > 1:
+            i = exactly(i, bounds, level)
+            method = describe_method(statement.units, level, bounds)
         low, high = limits(i)
         t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
         number, points = i.estimate, tuple(i.points.tolist())

@@ -26,7 +26,7 @@ from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit,
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
 from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
 from assay.core.scales import ESTIMAND, rescale, unscale
-from assay.core.stats import mean
+from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
 """The level of an interval that is looked at once."""
@@ -171,7 +171,7 @@ def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _
     """Every arm that nobody asks for, of those that can be asked."""
     stands = {}
     asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
-    for name in (name for name in arms if name not in asked):
+    for name in (name for name in arms if name not in (*asked, *claim.unlike)):
         # an arm that lacks what the claim reads has no answer to give
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
             stand = _judge_arm(claim, name, arms, level, scope, brief=True)
@@ -272,10 +272,7 @@ def _judge_arm(
     if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
-            Price(
-                f"{tie_text}: name the bounds of a unit for an exact interval, or state a "
-                "theorem as Exact"
-            ),
+            Price(f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"),
         )
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
@@ -310,9 +307,7 @@ def _judge_arm(
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
-        warning="; ".join(filter(None, (warning(claim, i), _decisive(claim, data, reason, level))))
-        if name == claim.of
-        else "",
+        warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Stand(verdict, i, data)
@@ -529,8 +524,11 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         level=level,
         draws=1 if bounds else draws,
     )
-    if bounds is None or min(i.n) < 2:
-        return i
+    return i if bounds is None or min(i.n) < 2 else exactly(i, bounds, level)
+
+
+def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
+    """The interval with exact limits, of units between bounds, in place of the hull's."""
     i, nan = replace(i, bounds=bounds), math.nan
     low, high = _limits(i, level)
     i = replace(i, low=low, high=high, boot_low=nan, boot_high=nan)
@@ -540,13 +538,18 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
 def _limits(i: Interval, level: float) -> tuple[float, float]:
     if i.bounds is None:
         return i.limits(level)
-    exact = bounded_mean([i.points], i.estimate, i.bounds, level)
+    exact = bounded_mean([_independent(i)], i.estimate, i.bounds, level)
     return exact.low, exact.high
 
 
+def _independent(i: Interval) -> np.ndarray:
+    """The units behind exact limits. Of two factors all cells are one number, and as many of them
+    as the smaller factor has levels share neither with another."""
+    return i.points if len(i.n) == 1 else i.points[np.isfinite(i.points)][: min(i.n)]
+
+
 def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
-    """The bounds of the units of one factor: those that the author names; or the natural ones, if
-    all units lie on one of the two. Raises: ClaimError for a unit outside of bounds."""
+    """The bounds of units that get exact limits. Raises: ClaimError for a unit outside of them."""
     (x,) = data.terms.values() if len(data.terms) == 1 else (np.empty(0),)
     x = x[~np.isnan(x)]
     if claim.bounds is not None and (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
@@ -554,13 +557,30 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
-    if len(claim.units) == 2:
+    natural = claim.natural if claim.scale == "plain" else None
+    return exact_bounds(data, len(claim.units), claim.statistic, claim.bounds, natural)
+
+
+def exact_bounds(
+    data: Table,
+    factors: int,
+    statistic: Statistic,
+    bounds: Bounds | None,
+    natural: Bounds | None,
+) -> Bounds | None:
+    """The bounds of the units of one factor: those that the author names; or the natural ones, if
+    all units lie on one of the two. Of two factors so only where every cell of the table lies on
+    the same one. None where no exact limits are known."""
+    if statistic is not mean or len(data.terms) != 1:
         return None
-    natural = claim.natural or (-math.inf, math.inf)
-    plain = claim.statistic is mean and claim.scale == "plain" and np.isfinite(natural).all()
-    if claim.bounds is None and plain and x.size and np.isin(x, natural).all():
-        return natural
-    return claim.bounds
+    (x,) = data.terms.values()
+    there, ends = ~np.isnan(x), natural or (-math.inf, math.inf)
+    if bounds is None and np.isfinite(ends).all() and there.any() and np.isin(x[there], ends).all():
+        bounds = ends
+    if factors == 1 or bounds is None or x.ndim != 2 or not there.any():
+        return bounds if factors == 1 else None
+    x = x[there.any(1)][:, there.any(0)]  # levels without any number leave
+    return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
@@ -579,6 +599,22 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
         if times.max() >= ALIKE * len(points)
         else ""
     )
+
+
+def _untie(claim: Claim, i: Interval) -> str:
+    """What gives units that agree an interval, of what was not done already."""
+    if claim.bounds is None:
+        return "name the bounds of a unit for an exact interval"
+    if i.estimate not in claim.bounds:
+        return "give the numbers unrounded"
+    return f"give every {' a number at each '.join(claim.units)} for an exact interval"
+
+
+def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
+    """What stands beside the verdict on the claim's own arm; empty where nothing does."""
+    ceiling = claim.ceiling(arms) if claim.ceiling else ""
+    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling
+    return "; ".join(filter(None, words))
 
 
 def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
@@ -785,7 +821,7 @@ def _p(claim: Claim, i: Interval) -> float:
         return math.nan
     if i.bounds is not None:
         edge = power.nearest_edge(claim, i)
-        return bounded_mean([i.points], i.estimate, i.bounds, edge=edge).p
+        return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
     return (
         float(2 * scipy.special.stdtr(i.df, -power.distance(claim, i) / math.sqrt(i.variance)))
         if i.variance
@@ -817,8 +853,9 @@ def describe_method(
     """How the interval was made, in one line."""
     over = " × ".join(units)
     if bounds is not None:
+        apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
         return (
-            f"{percent(level)} exact interval over {over}, units between {bounds[0]:g} and "
+            f"{percent(level)} exact interval over {over}{apart}, units between {bounds[0]:g} and "
             f"{bounds[1]:g}"
         )
     return f"{percent(level)} hull over {over} of Student's t and t corrected for skew"

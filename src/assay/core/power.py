@@ -173,18 +173,42 @@ def enough(
         is_narrow = math.isinf(narrowed) or more.variance <= narrowed * i.variance
         return is_narrow and max(chance(claim, more, i.estimate, level)) >= CHANCE
 
+    return _least(decided, least)
+
+
+def _least(enough: Callable[[int], bool], least: int) -> int | None:
+    """The least number from `least` on that is enough, up to a million; None where none is."""
     # Doubled until it is enough, then halved into: more units decide more often, but for the noise
     # of simulation.
     high = least
-    while not decided(high):
+    while not enough(high):
         if high >= MOST:
             return None
         high = min(2 * high, MOST)
     low = max(least - 1, high // 2)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def best(claim: Claim, n: int, level: float = 0.95) -> tuple[float, float] | None:
+    """Give the exact interval of n units that is nearest to holding, where units lie between bounds
+    and not even that one holds; None where one does, or no bounds are known."""
+    if claim.bounds is None:
+        return None
+    low, high = _limits_of_counts(claim.bounds, n, np.arange(n + 1), level)
+    if placed(claim, low, high)[0].any():
+        return None
+    short = np.maximum(claim.low - low, high - claim.high)
+    k = int(short.argmin())
+    return float(low[k]), float(high[k])
+
+
+def fewest_to_hold(claim: Claim, least: int = FEWEST, level: float = 0.95) -> int | None:
+    """Compute the fewest units between bounds of which some outcome could hold; None where no
+    number up to a million is enough."""
+    return _least(lambda n: best(claim, n, level) is None, least)
 
 
 def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
@@ -261,6 +285,8 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         return Price("more units do not help: the estimate lies between the two thresholds")
     if i.estimate == (edge := nearest_edge(claim, i)):
         return ON
+    if i.bounds is not None and len(i.n) == 2:
+        return _price_of_both(claim, i, edge, level)
     reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(
         i.estimate - edge
     )  # of these units, however skewed
@@ -281,6 +307,23 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
             n - i.n[k],
         )
     return ON
+
+
+def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:
+    """Say how many levels each of two factors needs whose cells all lie on one bound."""
+
+    def decided(n: int) -> bool:
+        return max(chance(claim, replace(i, n=(n, n)), i.estimate, level)) >= CHANCE
+
+    n = _least(decided, min(i.n) + 1)
+    if n is None:
+        return ON
+    short = [(u, n - have) for u, have in zip(claim.units, i.n, strict=True) if have < n]
+    needed = " and ".join(f"{n:,} {plural(u, n)}" for u, _ in short)
+    end = "lower end above" if edge < i.estimate else "upper end below"
+    text = f"about {needed} in all, for an exact {end} {edge:.6g}"
+    # More of one factor alone buy nothing where both are short.
+    return Price(text, *(short[0] if len(short) == 1 else (None, None)))
 
 
 def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
@@ -363,13 +406,24 @@ def _between(
     share = (truth - least) / width
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
+    low, high = _limits_of_counts(bounds, n, k, level)
     with np.errstate(all="ignore"):
-        low = np.where(k > 0, scipy.special.betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
-        high = np.where(k < n, scipy.special.betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
         # P(K ≥ k) = I_p(k, n − k + 1), whose difference at k and k + 1 is P(K = k).
         so_many = np.where(k > 0, scipy.special.betainc(k, n - k + 1, share), 1.0)
         more = np.where(k < n, scipy.special.betainc(k + 1, n - k, share), 0.0)
-    return least + width * low, least + width * high, so_many - more
+    return low, high, so_many - more
+
+
+def _limits_of_counts(
+    bounds: Bounds, n: int, k: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clopper and Pearson's limits where k of n units lie on the greater bound and all others on
+    the lesser."""
+    least, width = bounds[0], bounds[1] - bounds[0]
+    with np.errstate(all="ignore"):
+        low = np.where(k > 0, scipy.special.betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
+        high = np.where(k < n, scipy.special.betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
+    return least + width * low, least + width * high
 
 
 def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:

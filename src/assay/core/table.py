@@ -9,7 +9,7 @@ import math
 import numbers
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
@@ -22,12 +22,15 @@ from msgspec import structs
 
 from assay.core import estimates, foreign, judging
 from assay.core.arrays import is_tensor
+from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.columns import Column
+from assay.core.dealing import DEAL, DEALT, OTHERS, deal
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.plain import plain
+from assay.core.power import FEWEST
 from assay.core.reading import LEARNED, plural
 from assay.core.reasons import GIVEN, TIES
 from assay.core.results import Estimated, Judged, Price
@@ -51,7 +54,7 @@ def judge(
     *,
     claim: str,
     unit: str | Sequence[str],
-    control: str | Sequence[str],
+    control: str | Sequence[str] = (),
     must_hold: str | Sequence[str] = (),
     also: str | Sequence[str] = (),
     unlearned: str | Sequence[str] = (),
@@ -78,7 +81,7 @@ def judge(
         frame: a DataFrame, columns by name, or the path of a CSV.
         claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
         unit: one or two columns of independent units.
-        control: arms that must be beaten.
+        control: arms that must be beaten; by default the same rows with their labels dealt out.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
@@ -117,16 +120,6 @@ def judge(
     main_arm = _under_judgement(parsed, known, controls)
     named = (*controls, *planted, *allowed, *idle, *violations)
     _check_arms(parsed, known, (main_arm, *named), source)
-    if not controls:
-        candidates = (
-            ", ".join(a for a in known if a != main_arm and a not in parsed.arms)
-            or "none is left: add one"
-        )
-        raise ClaimError(
-            "a verdict needs a control, an arm for which the claim must fail: ",
-            Argument("control", ("NAME",)),
-            f"; arms: {candidates}",
-        )
     _check_controls(main_arm, parsed, (*controls, *planted, *violations))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -156,19 +149,23 @@ def judge(
                 raise
     arms = {arm: data for arm, (data, _) in read.items()}
     notes = tuple(note for arm in used for note in read[arm][1])
+    if not controls:
+        name = DEALT if DEALT not in known else f"{DEALT} labels"
+        labelled = parsed.arms if len(parsed.arms) > 1 else known
+        arms[name] = _dealt(rows, main_arm, labelled, parsed, units, labels)
+        controls, notes = (
+            (name,),
+            (*notes, _of_dealt(name, [a for a in known if a not in labelled])),
+        )
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
-    if (
-        bounds is None
-        and parsed.plain
-        and within
-        and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns)
-    ):
+    if bounds is None and within and _is_share(rows, parsed):
         bounds = (0.0, 1.0)
         exact = f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares"
         notes += (exact,) if len(units) == 1 else ()
     judgement = judging.judge(
         replace(
             _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+            ceiling=_ceiling(rows, parsed, main_arm),
             violations=violations,
             beats=beats,
             empty=empty,
@@ -219,7 +216,8 @@ def estimate(
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
         crosses: a value of the curve, to find where it has it; or "half".
-        natural: the least and the greatest number that there can be.
+        natural: the least and the greatest number that there can be; 0 and 1 of a column that has
+            no other number.
         level: of the interval, 0 to 1.
         scope: for what the number speaks.
         arm_column: the column of arms.
@@ -256,6 +254,7 @@ def estimate(
         source,
         f"combinations of {' and '.join((*axes, *labels))}",
     )
+    bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
     arms, notes = {}, list[str]()
     for arm in used:
         read = [replace(c, arm=arm) for c in parsed.columns if (c.arm or main_arm) == arm]
@@ -269,11 +268,66 @@ def estimate(
         statistic=parsed.statistic,
         over=over,
         crosses=crosses,
-        natural=natural,
+        natural=natural or bounds,
+        bounds=bounds,
         source=source,
         condition=parsed.text,
     )
     return structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+
+
+def _dealt(
+    rows: pd.DataFrame,
+    main_arm: str,
+    labelled: Sequence[str],
+    parsed: Parsed,
+    units: Names,
+    labels: Names,
+) -> xr.Dataset:
+    """The arm under judgement with the labels of these arms dealt out. Raises: ClaimError where
+    there is no other arm, too few units told first."""
+    columns = list(dict.fromkeys(replace(c, arm=None) for c in parsed.columns))
+    arms = {}
+    for arm in labelled:
+        own = [replace(c, arm=arm) for c in columns]
+        with contextlib.suppress(ClaimError):  # an arm that lacks what the claim reads
+            arms[arm] = _cells(rows[rows["arm"] == arm], arm, units, labels, own)[0]
+    if len(arms) > 1:
+        return deal(arms, main_arm)
+    few = [(u, n) for u in units if (n := int(rows[u].nunique())) < FEWEST]
+    first = "".join(f"too few units: {n} of {FEWEST} {plural(u, FEWEST)}; and " for u, n in few[:1])
+    raise ClaimError(
+        f"{first}a verdict needs a control, an arm for which the claim must fail: ",
+        Argument("control", ("NAME",)),
+        f"; the only arm is {main_arm}: add one",
+    )
+
+
+def _of_dealt(name: str, others: Sequence[str]) -> str:
+    """What the control that comes by itself can tell."""
+    words = (
+        f"control {name}: the same rows with their labels dealt out; it says only that the arms "
+        "differ, not why"
+    )
+    return f"{words}; arms that may tell why: {', '.join(others)}" if others else words
+
+
+def _ceiling(
+    rows: pd.DataFrame, parsed: Parsed, main_arm: str
+) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
+    """What says that two arms that are compared by one column of 0 and 1 lie on the same bound."""
+    columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
+    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
+    if len(columns) < 2 or len({c.key for c in columns}) > 1 or not shares:
+        return None
+    return ceiling(columns, (0.0, 1.0), lambda arm, c: arm[c.key])
+
+
+def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
+    """Whether what is asked for is one column by itself, which is 0 or 1 in every row."""
+    return parsed.plain and all(
+        bool(rows[c.name].dropna().isin((0, 1)).all()) for c in parsed.columns
+    )
 
 
 def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:
@@ -302,10 +356,12 @@ def _untied(judgement: Judged) -> Price:
     ones."""
     how = (
         ", or name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
-        if judgement.claim.statistic is mean
+        if judgement.claim.statistic is mean and judgement.claim.bounds is None
         else ""
     )
     price = judgement.verdict.price
+    if price and "for an exact interval" in price.text and not how:
+        return price
     return Price(
         f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
         if price
@@ -461,8 +517,11 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
     """What a text compares or estimates, of the cells of arms."""
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        dealt = OTHERS in arm.attrs
+        beside = arm.attrs[OTHERS] if dealt else arms
+
         def numbers(c: Column) -> xr.DataArray:
-            read.append((arm if c.arm is None or c.arm == main_arm else arms[c.arm])[c.key])
+            read.append((arm if c.arm is None or c.arm == main_arm else beside[c.arm])[c.key])
             return read[-1]
 
         terms = {}
@@ -481,7 +540,8 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
                 raise ClaimError(
                     f"{problem}: a log or root of a negative number, or 0/0; judge another quantity"
                 )
-        return terms
+        # What comes of all deals on average is one number a unit.
+        return {t: x.mean(DEAL, skipna=False) for t, x in terms.items()} if dealt else terms
 
     return value
 

@@ -516,31 +516,35 @@ def terminal(data: ResultData, width: int = WIDTH) -> Table:
     )
     if wide:
         table.add_column("n", max_width=12, overflow="fold")
-    if wide and any(r.published for r in listed):
+    compared, checked = _is_compared(listed), any(r.checked or r.allowed for r in listed)
+    if wide and compared:
         table.add_column("published", max_width=12, overflow="fold")
-    table.add_column(CHECKED, max_width=20, overflow="fold")
+    if checked:
+        table.add_column(CHECKED, max_width=20, overflow="fold")
     for r in listed:
         style = STYLES.get(r.outcome, "")
         claim, published = (
             Text(r.text),
             Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black")),
         )
-        for words in filter(None, (r.threshold, r.why, r.agreed, *r.curve)):
+        # Beside the levels of a curve a unit would be read as theirs.
+        counted, below = (f"in {r.unit}", "") if r.curve and r.unit else ("", r.unit)
+        for words in filter(None, (counted, r.threshold, r.why, r.agreed, *r.curve)):
             claim.append(f"\n{words}", "bright_black")
         value = Text.assemble(
             (r.estimate, "bold"),
-            f"\n{r.interval}",
-            (f"\n{r.unit}" if r.unit else "", "bright_black"),
+            f"\n{r.interval}" if r.interval else "",
+            (f"\n{below}" if below else "", "bright_black"),
         )
         if not wide:
             claim.append(
                 "\npublished: " + ", ".join(filter(None, (r.published, r.setup)))
-                if r.published
+                if r.published and compared
                 else "",
                 "bright_black",
             )
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
-        middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
+        middle = [Text(r.n, "bright_black")] * wide + [published] * (wide and compared)
         lines = [
             Text.assemble(
                 (c.sign, "yellow" if c.met is False else "bright_black"),
@@ -549,10 +553,14 @@ def terminal(data: ResultData, width: int = WIDTH) -> Table:
             for c in r.checked
         ]
         lines += [Text(r.allowed, "bright_black")] if r.allowed else []
-        table.add_row(
-            Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines)
-        )
+        last = [Text("\n").join(lines)] * checked
+        table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, *last)
     return table
+
+
+def _is_compared(listed: Sequence[Row]) -> bool:
+    """Whether a paper's number stands beside any of these statements."""
+    return any(r.published not in ("", "new") for r in listed)
 
 
 def explained(data: ResultData) -> str:
@@ -566,7 +574,7 @@ def explained(data: ResultData) -> str:
         else "",
         "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
         "other set-up: for orientation, not comparable" if "other set-up" in setups else "",
-        "new: no paper that we know prints it" if "new" in printed else "",
+        "new: no paper that we know prints it" if "new" in printed and _is_compared(listed) else "",
     ]
     return "; ".join(filter(None, words))
 

@@ -207,6 +207,29 @@ class Asked(TrainedParts):
             proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
         return proposed
 
+    def unlike(self, arm: str) -> tuple[str, ...]:
+        """The arms whose numbers mean something else than those of this one: of a difference of two
+        models those of one model, and the other way round."""
+        about = self.by_label.get(arm)
+        return tuple(
+            p.label
+            for p in self.parts
+            if about is not None and (p.task.less is None) != (about.task.less is None)
+        )
+
+    def compared(self, arm: str) -> tuple[str, ...]:
+        """The arms of the two models of which an arm is the difference; none of any other arm."""
+        about = self.by_label[arm].task if arm in self.by_label else None
+        if not isinstance(about, Task) or about.less is None:
+            return ()
+        return tuple(
+            p.label
+            for model in (about.less, about.model)
+            for p in self.parts
+            if p.control is None and p.task.less is None and p.task.model == model
+            if isinstance(p.task, Task) and p.task.intervention == about.intervention
+        )
+
     def is_of_first(self, part: Part) -> bool:
         """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
         checked though no statement names it."""

@@ -8,16 +8,18 @@ import inspect
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate
-from assay.core.columns import Axes
+from assay.core.columns import Axes, Column
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
+from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, sides
@@ -297,7 +299,29 @@ class _Study:
         with self.text.located("claim", s.i):
             judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
         self._refuse_unlearned(s, judged)
-        return judged
+        if not self.asked.parts:
+            return judged
+        unlike = self.asked.unlike(s.main)
+        return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s))
+
+    def _ceiling(self, s: _Statement) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
+        """What says that both models, or arms, that a claim compares answer as well, or as badly,
+        as can be; None where it compares none by one measure with bounds."""
+        columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
+        if len(columns) == 1:
+            sides = self.asked.compared(s.main)
+            columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
+        if len(columns) < 2 or len({c.key for c in columns}) > 1:
+            return None
+        low, high = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
+        if low is None or high is None:
+            return None
+
+        def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
+            x = arm[c.name]
+            return c.take(x, {str(d) for d in x.dims})
+
+        return ceiling(columns, (low, high), numbers)
 
     def _completed(self, s: _Statement) -> Any:
         """A claim with what follows from what it is about, where it does not say it: what it
@@ -313,9 +337,12 @@ class _Study:
             near = {**near, **entry.near}
             entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
         if entry.bounds is None:
-            bounds = natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
-            entry = msgspec.structs.replace(entry, bounds=bounds)
+            entry = msgspec.structs.replace(entry, bounds=self._natural(s))
         return entry
+
+    def _natural(self, s: _Statement) -> tuple[float, float] | None:
+        """The least and greatest number that a statement about models can have for a unit."""
+        return natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
 
     def _with_proposals(self, s: _Statement, entry: Any) -> Any:
         """A claim about one measure by itself with what its arm proposes, where it says nothing."""
@@ -344,7 +371,9 @@ class _Study:
         swept = {"over": (s.entry.over,)} if s.entry.over else {}
         self._hold(s, (s.main,), {"units": units, **swept})
         with self.text.located("estimate", s.i):
-            return estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+            made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        known = self._natural(s) if self.asked.parts else None
+        return dataclasses.replace(made, natural=made.natural or known, bounds=known)
 
     def _units(self, s: _Statement) -> tuple[str, ...]:
         if self.asked.parts and not s.entry.units:

@@ -3,10 +3,12 @@ its place."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.core import power, scopes
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -179,6 +181,61 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
             how = f"write prompts for {fewest - count} more {what}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
+
+
+def of_claims(whole: Experiment) -> list[Missing]:
+    """Where claims ask for more than their units can show, or for a direction without a size."""
+    assumptions = []
+    claims = [c for c in whole.claims if isinstance(c, Claim)]
+    for i, c in enumerate(claims, 1):
+        counts = _counts(whole, c)
+        if c.bounds is not None and len(counts) == len(c.units):
+            assumptions += _out_of_reach(f"claim {i}: units", c, counts)
+        if _is_direction(c):
+            default = "a twin without the effect lies on the threshold"
+            how = "claim a size, as in > 0.1, which is decided sooner"
+            assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
+    return assumptions
+
+
+def _is_direction(c: Claim) -> bool:
+    """Whether a claim's only threshold is 0: more than nothing, or less."""
+    finite = [e for e in (c.low, c.high) if math.isfinite(e)]
+    return len(finite) == 1 and abs(finite[0]) < 1e-300
+
+
+def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
+    """How many levels of each unit a claim's arm will have, as far as that is known."""
+    arm = whole.arms[c.of]
+    if arm.train is None:
+        return {}
+    specs = [s for s in whole.specs_of(c.of, whole.default) if scopes.fits(s, c.where)]
+    counts = {u: len({getattr(s, u) for s in specs if hasattr(s, u)}) for u in c.units}
+    counts |= {u: n for u, n in arm.levels.items() if u in c.units}
+    return {u: n for u, n in counts.items() if n}
+
+
+def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missing]:
+    """That a claim cannot hold with units between bounds, even if each of them lay on the better
+    bound."""
+    n = min(counts.values())
+    if (nearest := power.best(c, n)) is None or n < SEVERAL:
+        return []
+    low, high = nearest
+    assert c.bounds is not None
+    ending = f"begin at {low:.2f}" if low < c.low else f"end at {high:.2f}"
+    best = c.bounds[1] if low < c.low else c.bounds[0]
+    fewest = power.fewest_to_hold(c)
+    enough = "no number of them" if fewest is None else f"about {fewest:,}"
+    units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
+    each = " of each" if len(counts) > 1 else ""
+    # Of two factors the exact interval is for cells that all agree, no other.
+    cannot = "cannot hold" if not each else "is undecided where all agree"
+    default = (
+        f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
+    )
+    how = f"have {enough}{each}, or claim less"
+    return [Missing(where, how, default, cost="the verdict")]
 
 
 def _unnamed(text: Text) -> list[Missing]:

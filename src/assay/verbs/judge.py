@@ -51,7 +51,8 @@ def judge(
         A column whose levels are independent units; e.g. --unit seed. A second one is crossed with
         it.
     control
-        An arm where the claim has to be false; e.g. --control shuffled.
+        An arm where the claim has to be false; e.g. --control shuffled. Left out: dealt, the same
+        rows with their labels dealt out.
     estimate
         In place of a claim, a number without a threshold; e.g. --estimate fvu.
     over
@@ -141,11 +142,6 @@ def refuse_mixture(
         raise ClaimError(
             "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
             f"without one; got {'both' if claim.strip() else 'neither'}"
-        )
-    if claim and not of_claims["--control"]:
-        raise ClaimError(
-            "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
-            "--control shuffled"
         )
     given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
     if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):

@@ -331,8 +331,11 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
-    if (text.study.model or text.study.train) and not lacks:
-        assumed = missing.of_models(text, known or composed(text))
+    if not lacks and (text.study.model or text.study.train or text.study.claim):
+        known = known or composed(text)
+        if text.study.model or text.study.train:
+            assumed = missing.of_models(text, known)
+        assumed = [*assumed, *missing.of_claims(known)]
     seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
     rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]

@@ -239,7 +239,10 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
 def limits(i, level):
     """The limits of the interval that decides, at any level: the hull, or exact ones."""
     if i["bounds"]:
-        return bounded([i["points"]], i["estimate"], i["bounds"], level)
+        points = i["points"][np.isfinite(i["points"])]
+        # Of two factors all cells are one number, and so many of them share no level.
+        points = points[: min(i["n"])] if len(i["n"]) == 2 else points
+        return bounded([points], i["estimate"], i["bounds"], level)
     if not i["df"] >= 1:
         return nan, nan
     t, error = t_quantile(i["df"], (1 + level) / 2), float(np.sqrt(i["variance"]))
@@ -364,16 +367,18 @@ def interval_of(claim, terms, function, level, draws=True):
 
 
 def exact_bounds(claim, terms, function):
-    """Between which numbers units of one factor lie: bounds that the claim names, or natural ones
-    if all units lie on one of the two."""
-    if len(claim["units"]) == 2 or claim["bounds"]:
-        return None if len(claim["units"]) == 2 else claim["bounds"]
-    natural = claim["natural"] or [None]
-    if function is not mean or claim["scale"] != "plain" or None in natural:
-        return None
-    (x,) = terms.values()
-    x = x[~np.isnan(x)]
-    return natural if x.size and np.isin(x, natural).all() else None
+    """Between which numbers units lie: bounds that the claim names, or natural ones if all units
+    lie on one of the two; of two factors only where all cells lie on the same one."""
+    bounds, natural = claim["bounds"], claim["natural"] or [None]
+    (x,) = terms.values() if len(terms) == 1 else (np.empty(0),)
+    there = ~np.isnan(x)
+    plain = function is mean and claim["scale"] == "plain" and None not in natural
+    if not bounds and plain and there.any() and np.isin(x[there], natural).all():
+        bounds = natural
+    if len(claim["units"]) == 1 or not bounds or x.ndim != 2 or not there.any():
+        return bounds if len(claim["units"]) == 1 else None
+    x = x[there.any(1)][:, there.any(0)]
+    return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
 
 
 # ---- the contrast of two arms --------------------------------------------------------------------
