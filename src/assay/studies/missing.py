@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assay.ask.measuring import Task
+from assay.ask.probe_tasks import ProbeTask
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -174,9 +176,23 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
-            how = f"write prompts for {fewest - count} more {what}"
+            more = to_write(part.task, fewest)
+            halved = f", as {fewest} are to be measured" if more > fewest - count else ""
+            how = f"write prompts for {more} more {what}{halved}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
+
+
+def to_write(task: Task | ProbeTask, fewest: int) -> int:
+    """How many more groups of prompts have to be written so that this many units are measured:
+    more than lack, where some of them are learned from."""
+    table, more = task.prompts.table, fewest - len(task.levels)
+    if not task.learns_here or task.prompts.unit != (table.split or "prompt"):
+        return more
+    share, groups = table.learn, len(set(task.prompts.groups(range(len(task.prompts.rows)))))
+    while groups + more - max(1, round(share * (groups + more))) < fewest:
+        more += 1
+    return more
 
 
 def _unnamed(text: Text) -> list[Missing]:
