@@ -61,6 +61,18 @@ def split_in_words(task: Task | ProbeTask) -> str:
     )
 
 
+def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say what the first token is where a read speaks of it: one that opens every text, or a
+    text's own."""
+    about = [r.name for r in task.reads if r.position == 0 or (r.pattern and r.to == 0)]
+    if not about:
+        return []
+    first = prompts[0]
+    text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
+    what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
+    return [f"{', '.join(about)}: the first token is {text!r}{what}"]
+
+
 def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
     if length > (most := most_tokens(folder)):
         raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")

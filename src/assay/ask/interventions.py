@@ -12,7 +12,7 @@ from jaxtyping import Float
 from assay.ask import directions
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
-from assay.ask.tables import Direction, Intervention, Plain, Probe, Read
+from assay.ask.tables import Direction, Intervention, Place, Plain, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
@@ -260,7 +260,7 @@ def _put(
 def in_words(table: Intervention) -> str:
     """Say what is done, in a phrase."""
     way = way_of(table)
-    place = ", ".join(table.heads) or (
+    place = heads_in_words(table.heads) or (
         table.site if isinstance(table.site, str) else ", ".join(table.site)
     )
     what = {
@@ -270,5 +270,20 @@ def in_words(table: Intervention) -> str:
         "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
         "clamp": f"latent {table.clamp[1] if table.clamp else ''} clamped to {table.value:g}",
     }[way]
-    token = "" if table.position == "all" else f", at token {table.position}"
+    token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     return f"{what}{f' at {place}' if place else ''}{token}"
+
+
+def heads_in_words(heads: Sequence[str]) -> str:
+    """Name heads with the site that is changed; "" of none."""
+    return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
+
+
+def token_in_words(place: Place) -> str:
+    """Say a position: the last token, token 3, every token, or that at which a slot ends."""
+    if place == -1 and not isinstance(place, str):
+        return "the last token"
+    if isinstance(place, str) and place.startswith("{"):
+        return f"the last token of {place.strip('{}')}"
+    words = {"all": "every token", "mean": "the mean over tokens"}
+    return words.get(str(place), f"token {place}")

@@ -227,9 +227,14 @@ def _check_labels(task: ProbeTask) -> None:
         )
     if (count := len(set(source.groups(task.learned)))) < LEAST:
         what = f"values of {source.table.split}" if source.table.split else "prompts"
+        halved = task.test is None
+        every, more = len(set(source.groups(range(len(source.rows))))), 1
+        while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
+            more += 1
+        other = ", as others are judged, or give test = prompts of their own" if halved else ""
         raise DataError(
             f"{table.name!r} is learned from {count} {what}; {LEAST} or more are needed, that its "
-            "penalty can be chosen"
+            f"penalty can be chosen: write {more} more{other}"
         )
 
 

@@ -131,6 +131,16 @@ class PromptSet:
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
 
 
+def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
+    """Give prompts that are judged the unit of those that are learned from, where they have such a
+    column and name none: by what these are split, those belong together as well."""
+    unit, table = source.unit, prompts.table
+    has = all(unit in row.columns for row in prompts.rows)
+    if unit == "prompt" or table.unit or table.split or not has:
+        return prompts
+    return PromptSet(msgspec.structs.replace(table, unit=unit), prompts.rows)
+
+
 def load(table: Prompts, folder: Path) -> PromptSet:
     """Read the rows of a table of prompts; files lie beside the study. Raises: DataError, with file
     and line."""

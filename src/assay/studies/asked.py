@@ -16,6 +16,7 @@ import numpy as np
 from assay.ask import (
     dictionaries,
     dry,
+    interventions,
     measuring,
     models,
     probe_tasks,
@@ -286,6 +287,8 @@ class Asked(TrainedParts):
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
             return []
+        if part.control is None:
+            remarks += dry.first_tokens(task, rows)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 opened = cache(partial(self._opened, folder))
@@ -376,6 +379,15 @@ class Asked(TrainedParts):
             ]
             raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
 
+    def same(self, first: Model, second: Model) -> bool:
+        """Whether two models have the same weights, as far as their folders are here."""
+        try:
+            return [self._hash(n) for n in models.states(first)] == [
+                self._hash(n) for n in models.states(second)
+            ]
+        except AssayError:  # told where what a run reads is asked for
+            return False
+
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
         where the model is not here."""
@@ -452,9 +464,13 @@ class Asked(TrainedParts):
         for intervention in (p.task.intervention for p in parts if p.task.intervention):
             name = intervention.add or intervention.project_out
             sites = [d.site for d in self.text.study.direction if d.name == name]
-            site = intervention.site or intervention.heads or next(iter(sites), "")
+            site = intervention.site or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
-            phrases += [f"changed at {', '.join(places)}"] if any(places) else []
+            if intervention.heads:
+                places = [interventions.heads_in_words(intervention.heads)]
+            token = interventions.token_in_words(intervention.position)
+            at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
+            phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
         phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
         return ", ".join(dict.fromkeys(phrases))
 

@@ -22,7 +22,7 @@ from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
-from assay.studies import dictionaries, missing, sides
+from assay.studies import dictionaries, missing, notes, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.asked import Asked, Part
 from assay.studies.dictionaries import Settled, Trains
@@ -103,6 +103,7 @@ def composed(text: Text) -> Experiment:
     )
     made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
     study.leave_out_unnamed([*claims, *estimates])
+    study.note([*claims, *estimates], [*made[0], *made[1]])
     whole = study.composed(*made)
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
@@ -277,6 +278,16 @@ class _Study:
             if part.label in names or self.asked.is_of_first(part):
                 self.asked.check(part)
         self.arms = {name: arm for name, arm in self.arms.items() if name in names}
+
+    def note(self, read: Sequence[_Statement], done: Sequence[Claim | Estimate]) -> None:
+        """Remember what the author of a study that asks models should know before it runs."""
+        if not self.asked.parts:
+            return
+        askings = [
+            notes.Asking(f"{s.table} {s.i + 1}", s.main, s.read, statement.units)
+            for s, statement in zip(read, done, strict=True)
+        ]
+        self.asked.remarks += notes.of_study(self.asked, askings)
 
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to

@@ -8,6 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.ask.measuring import Task
+from assay.ask.probe_tasks import ProbeTask
+from assay.ask.sae_arms import SaeTask
 from assay.core import power, scopes
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
@@ -178,7 +181,9 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"
             what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
-            how = f"write prompts for {fewest - count} more {what}"
+            more = to_write(part.task, fewest)
+            halved = f", as {fewest} are to be measured" if more > fewest - count else ""
+            how = f"write prompts for {more} more {what}{halved}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
@@ -236,6 +241,21 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     )
     how = f"have {enough}{each}, or claim less"
     return [Missing(where, how, default, cost="the verdict")]
+
+
+def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
+    """How many more groups of prompts have to be written so that this many units are measured:
+    more than lack, where some of them are learned from."""
+    more = fewest - len(task.levels)
+    if isinstance(task, SaeTask):
+        return more
+    table = task.prompts.table
+    if not task.learns_here or task.prompts.unit != (table.split or "prompt"):
+        return more
+    share, groups = table.learn, len(set(task.prompts.groups(range(len(task.prompts.rows)))))
+    while groups + more - max(1, round(share * (groups + more))) < fewest:
+        more += 1
+    return more
 
 
 def _unnamed(text: Text) -> list[Missing]:

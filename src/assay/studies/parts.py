@@ -279,7 +279,8 @@ class Parts:
             hint = nearest(name, self.prompts)
             raise ExperimentError(f"there are no prompts {name!r}; {hint}")
         source = self.prompts.get(table.prompts, self.first)
-        task = ProbeTask(model, table, source, self.prompts.get(table.test))
+        test = self.prompts.get(table.test)
+        task = ProbeTask(model, table, source, test and prompts.alike(test, source))
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):

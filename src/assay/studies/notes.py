@@ -1,0 +1,218 @@
+"""Notes: what the author of a study that asks models should know before it runs: conditions that
+much else would satisfy, prompts that are fewer than they look, and where things are done."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from assay.ask import directions, interventions, reads, untouched
+from assay.ask.measuring import Task
+from assay.ask.probe_tasks import ProbeTask
+from assay.ask.prompts import SLOT, PromptSet
+from assay.ask.sae_arms import SaeTask
+from assay.ask.tables import Direction, Read
+from assay.studies.asked import Asked, Part
+from assay.studies.wording import Condition
+
+LEAST = 1e-300
+"""A threshold below this is 0, or the number next to it."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a note is about: a claim or an estimate with what it reads."""
+
+    where: str
+    """Such as "claim 1"."""
+    main: str
+    """The arm that it is about."""
+    read: Condition
+    units: tuple[str, ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether it has a threshold."""
+        return math.isfinite(self.read.parsed.low) or math.isfinite(self.read.parsed.high)
+
+
+def of_study(asked: Asked, askings: Sequence[Asking]) -> list[str]:
+    """Give all notes of a study, each once."""
+    notes: list[str] = []
+    for asking in askings:
+        if part := asked.by_label.get(asking.main):
+            told = _of_claim(asked, part, asking) if asking.compared else ()
+            notes += [f"{asking.where}: {note}" for note in told]
+            notes += _alike(part, asking)
+    named = {c.arm or a.main for a in askings for c in a.read.columns}
+    parts = [p for p in asked.parts if p.label in named and not p.of]
+    for part in parts:
+        notes += _places(part.task, part.label)
+        notes += _same_model(asked, part)
+    return list(dict.fromkeys(notes))
+
+
+def _of_claim(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    yield from _any_patch(asked, part, asking)
+    yield from _any_size(asking)
+    yield from _habit(part, asking)
+
+
+# conditions that much else satisfies --------------------------------------------------------------
+
+
+def falls_only(asked: Asked, main: str, read: Condition) -> str:
+    """Name the read of which a claim says only that a patch from the pair lowers it; "" of any
+    other claim."""
+    part, parsed = asked.by_label.get(main), read.parsed
+    table = part.task.intervention if part else None
+    walk, columns = parsed.terms.get("value"), parsed.columns
+    if table is None or walk is None or len(columns) != 2 or columns[0].name != columns[1].name:
+        return ""
+    if all(interventions.swept(table, p).patch != "corrupted" for p in interventions.points(table)):
+        return ""
+    if (columns[0].arm == main) == (columns[1].arm == main):
+        return ""
+    patched, other = sorted(columns, key=lambda c: c.arm != main)
+    low, alike, high = (float(walk({patched: x, other: 1.0}.__getitem__)) for x in (0.0, 1.0, 2.0))
+    below = math.isfinite(parsed.high) and not math.isfinite(parsed.low) and low < alike < high
+    above = math.isfinite(parsed.low) and not math.isfinite(parsed.high) and low > alike > high
+    return patched.name if alike == 0 and (below or above) else ""
+
+
+def follows(asked: Asked, main: str, name: str) -> str:
+    """Say what a claim about a patch from the pair has to say in place of "it falls"."""
+    read = reads.by_name(asked.text.study.read, name)
+    pair = any(isinstance(getattr(read, k), tuple) for k in ("log_prob", "logit_lens"))
+    what = f"{main}.{name} < -X" if pair else f"{main}.R < -X of a read [right, the pair's]"
+    return f"that the answer follows is {what}"
+
+
+def _any_patch(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    name = falls_only(asked, part.label, asking.read)
+    if name and any(p.label == f"{part.label}/unrelated" for p in asked.parts):
+        yield (
+            f"any other prompt's activations make {name} fall; {follows(asked, part.label, name)}"
+        )
+
+
+def _any_size(asking: Asking) -> Iterator[str]:
+    parsed = asking.read.parsed
+    if re.match(r"\s*abs\s*\(", parsed.text.lstrip("0 <=")) and 0 <= parsed.low < LEAST:
+        yield f"any change at all satisfies {parsed.text}: name a size"
+
+
+def _habit(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a model as it is, asked for one and the same answer behind every prompt."""
+    task, columns = part.task, asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.less or len(columns) != 1:
+        return
+    read = next((r for r in task.reads if r.name == columns[0].name), None)
+    if read is None or len(untouched.answers(read)) < 2 or untouched.varies(read, task.prompts):
+        return
+    kind = reads.kind_of(read)
+    if kind not in ("log_prob", "accuracy", "logit_lens"):
+        return
+    texts = untouched.answers(read)
+    yield (
+        f"{texts[0]!r} is right behind every prompt, so that a habit of saying it would do; add "
+        "prompts where it is wrong, and write the answers as columns"
+    )
+
+
+# units --------------------------------------------------------------------------------------------
+
+
+def _alike(part: Part, asking: Asking) -> Iterator[str]:
+    """Tell that prompts count as independent which share the value of a slot."""
+    task = part.task
+    if isinstance(task, SaeTask) or task.prompts.unit != "prompt" or "prompt" not in asking.units:
+        return
+    count = len(task.rows)
+    values = _values(task.prompts, task.rows)
+    shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
+    about = [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
+    for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
+        yield (
+            f"{count} prompts have only {shared[column]} values of {column}, on which the answer "
+            f'hangs: write unit = "{column}" under prompts, or they count as {count} units'
+        )
+        return
+    if shared and len(shared) == len([n for n in values.values() if n > 1]):
+        each = ", ".join(f"{n} of {name}" for name, n in shared.items())
+        yield (
+            f"{count} prompts are made of few values ({each}): write unit = that which you "
+            f"generalise over, or they count as {count} units"
+        )
+
+
+def _values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, int]:
+    """How many values each slot of the prompts has in these rows."""
+    some = [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in some for name in row.spans)
+    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
+    return {name: len({row.columns.get(name, "") for row in some}) for name in slots}
+
+
+def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:
+    """Whether the right answer of a read differs between rows, and a column says which it is."""
+    for read in some:
+        first = next(iter(untouched.answers(read)), "")
+        slots = SLOT.findall(first)
+        if not slots:
+            continue
+        pairs = {
+            (prompts.rows[i].columns.get(column), *(prompts.rows[i].columns.get(s) for s in slots))
+            for i in rows
+        }
+        if len({value for value, *_ in pairs}) == len(pairs) > 1:
+            return True
+    return False
+
+
+# where --------------------------------------------------------------------------------------------
+
+
+def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
+    """Tell of a direction that is added or taken out where it is learned and where it acts."""
+    table = task.intervention
+    if table is None or not isinstance(task, Task):
+        return
+    swept = interventions.swept(table, interventions.points(table)[0])
+    direction = interventions.direction_of(swept, task.directions)
+    if direction is None or directions.way_of(direction) not in directions.LEARNED:
+        return
+    source = task.sources.get(direction.prompts, task.prompts)
+    learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
+    place = swept.site if isinstance(swept.site, str) else ", ".join(swept.site)
+    there = f" of {place}" if place and place != direction.site else ""
+    yield (
+        f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
+        f"{direction.site}; {label}: {'added' if swept.add else 'taken out'} at {acts}{there}"
+    )
+
+
+def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
+    """From which prompts a direction is learned; "" where their split is told by itself."""
+    if source.table.name == task.prompts.table.name:
+        return ""
+    count = len(source.rows)
+    if labels := direction.difference or direction.probe:
+        column = source.column(direction.label)
+        count = sum(column.count(str(label)) for label in labels)
+    split = f", by whole values of {source.table.split}" if source.table.split else ""
+    return f"from {count} prompts of {source.table.name}{split}, "
+
+
+def _same_model(asked: Asked, part: Part) -> Iterator[str]:
+    """Tell of a difference between two models that have the same weights."""
+    task = part.task
+    if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:
+        return
+    if asked.same(task.model, task.less):
+        yield (
+            f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
+            "the model does"
+        )

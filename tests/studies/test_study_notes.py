@@ -1,0 +1,157 @@
+"""What a plan says to the author of a study that asks models: each note where it applies, and
+nowhere else."""
+
+import pytest
+from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
+
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.studies import missing
+from assay.studies.text import read
+
+PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
+CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
+HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of saying it would do"
+ANY = "claim 1: any change at all satisfies"
+SHARED = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+SAME = "change: both are the same model: the difference is 0 by arithmetic"
+DIFF = """
+[[model]]
+name = "./{other}"
+label = "other"
+{tables}
+[[diff]]
+name = "change"
+models = ["main", "other"]
+"""
+SINK = """
+[[read]]
+name = "sink"
+pattern = "1.0"
+to = {to}
+"""
+CASES = {
+    "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
+    "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),
+    "the answer follows": (PATCHED, "changed.right < -2", FALLS, False),
+    "an ablation": (CUT, "changed.right - main.right < -1", FALLS, False),
+    "it rises": (PATCHED, "changed.right - main.right > 1", FALLS, False),
+    "few countries": (CUT, "main.known > 0.8", SHARED, True),
+    "a country is a unit": (
+        CUT.replace('file = "', 'unit = "country"\nfile = "'),
+        "main.known > 0.8",
+        SHARED,
+        False,
+    ),
+    "combinations": (MOOD, "main.good > 0", "72 prompts", False),
+    "combinations of few": (MOOD, "main.good > 0", "(4 of who, 2 of verb, 3 of when)", True),
+    "one answer": (MOOD, "main.good > 0", HABIT, True),
+    "one answer, steered": (MOOD, "steered.good - main.good > 0", HABIT, False),
+    "two answers": (CUT, "main.right > 0", HABIT, False),
+    "any size": (CUT, "abs(changed.right - main.right) > 0", ANY, True),
+    "a size": (CUT, "abs(changed.right - main.right) > 0.1", ANY, False),
+    "where it is learned": (
+        MOOD,
+        "steered.good > 0",
+        "mood is learned from 20 prompts of moody, at the last token of blocks.2.hook_resid_pre; "
+        "steered: added at every token",
+        True,
+    ),
+    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of", True),
+    "the same model": (
+        DIFF.format(other="planted/../planted", tables=CUT),
+        "change.right > 1",
+        SAME,
+        True,
+    ),
+    "another model": (DIFF.format(other="tuned", tables=CUT), "change.right > 1", SAME, False),
+    "the first token": (
+        CUT + SINK.format(to=0),
+        "main.sink > 0.5",
+        "sink: the first token is 'anna', of capitals.csv line 2: the model reads no BOS",
+        True,
+    ),
+    "another token": (
+        CUT + SINK.format(to='"self"'),
+        "main.sink > 0.5",
+        "the first token is",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F811
+    tables, holds, note, there = CASES[case]
+    remarks = catalogue.find(str(study(folder, f"note {case}", tables, holds))).remarks
+    assert any(note in remark for remark in remarks) == there, remarks
+    assert all("\n" not in remark for remark in remarks)
+    assert len(set(remarks)) == len(remarks)
+
+
+def test_verdicts_speak_for_a_head_and_a_token(folder):  # noqa: F811
+    experiment = catalogue.find(str(study(folder, "scope", PATCHED, "changed.right < -2")))
+    scope = experiment.scope("default", dict.fromkeys(experiment.arms, ()))
+    assert "changed at head 1.1 (hook_z), last token" in scope
+
+
+def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
+    """Of six pairs three are measured, so that six are of twelve."""
+    words = ["lovely", "great", "kind", "happy", "bright", "warm"]
+    rows = [f"{w},{label},{i}" for i, w in enumerate(words) for label in ("nice", "nasty")]
+    (folder / "pairs.csv").write_text("\n".join(["adjective,label,pair", *rows]))
+    tables = MOOD[MOOD.index("[[direction]]") :].replace('prompts = "moody"\n', "")
+    head = '[[prompts]]\ntext = "the {label} room was {adjective} and it is"\nfile = "pairs.csv"\n'
+    path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
+    lacks = missing.of_models(read(path), catalogue.find(str(path)))
+    (lack,) = [m for m in lacks if m.where == "claim 1: units"]
+    assert lack.default.startswith("3 pairs")
+    assert "write prompts for 6 more rows, of other values of pair, as 6 are" in lack.text
+
+
+PROBE = """
+[[prompts]]
+name = "known"
+text = "{{who}} says the {{thing}} is"
+file = "speakers.csv"
+split = "who"
+[[prompts]]
+name = "new"
+text = "{{who}} says so the {{thing}} is"
+rows = [{rows}]
+[[probe]]
+name = "speaker"
+prompts = "known"
+{test}
+site = "blocks.2.hook_resid_pre"
+"""
+
+
+def probe(test, folder):  # noqa: F811
+    names, things = ("finn", "greta"), ("day", "book", "trip")
+    rows = ", ".join(
+        f'{{ who = "{w}", thing = "{t}", label = "{("first", "second")[k]}" }}'
+        for k, w in enumerate(names)
+        for t in things
+    )
+    whole = [
+        f"{name},{thing},{('first', 'second')[k % 2]}"
+        for k, name in enumerate(("anna", "ben", "carla", "dan", "eva", "hugo"))
+        for thing in ("room", "meal")
+    ]
+    (folder / "known.csv").write_text("\n".join(["who,thing,label", *whole]))
+    tables = PROBE.format(rows=rows, test=test).replace("speakers.csv", "known.csv")
+    return study(folder, "probe", tables, "speaker.accuracy > 0.9")
+
+
+def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):  # noqa: F811
+    """Six rows of two names are two units."""
+    experiment = catalogue.find(str(probe('test = "new"', folder)))
+    assert experiment.claims[0].units[-1] == "who"
+    assert experiment.arms["speaker"].levels == {"who": 2}
+
+
+def test_how_many_groups_a_probe_needs_is_told(folder):  # noqa: F811
+    with pytest.raises(ExperimentError, match=r"write 5 more, as others are judged, or give test"):
+        catalogue.find(str(probe("", folder)))
