@@ -86,6 +86,9 @@ class Arm(Generic[S]):
     levels: Mapping[str, int] = field(default_factory=dict)
     """How many levels dimensions of its measures have, where that is known before anything is
     measured: {"prompt": 40}."""
+    brings: tuple[str, ...] = ()
+    """The near controls that come with it by themselves: that one of them runs, or no longer, is no
+    change of what is asked."""
 
     def __post_init__(self) -> None:
         if isinstance(self.learned, str):  # whose letters would be taken for parts
@@ -199,6 +202,9 @@ class Experiment(Generic[S]):
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
+    beside: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
+    """(its judged claims, the measures of all arms) → what a reader should know beside verdicts, a
+    line each."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
     """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record
