@@ -257,16 +257,16 @@ def places(of, table, seed):
 
 
 @pytest.mark.parametrize("table", [{"ablate": "zero"}, {"ablate": "mean"}, {"patch": "corrupted"}])
-def test_random_heads_are_others_as_many_and_none_that_writes_nothing(folder, table):
+def test_each_other_head_that_writes_anything_is_asked_in_turn(folder, table):
     table = intervention(heads=["1.2"], **table)
     of = editing(folder, table, "heads")
     drawn = [places(of, table, seed) for seed in range(20)]
-    # of the three others one writes nothing, and the two that change most are drawn from
-    assert {(str(s), *h) for d in drawn for s, h in d} <= {
-        ("blocks.1.attn.hook_z", 1),
-        ("blocks.1.attn.hook_z", 3),
-    }
-    assert table.ablate != "zero" or len({str(d) for d in drawn}) == 2
+    # of the three others one writes nothing, and where prompts are patched two write alike anywhere
+    asked = {(str(s), *h) for d in drawn for s, h in d}
+    assert asked <= {("blocks.1.attn.hook_z", 1), ("blocks.1.attn.hook_z", 3)}
+    assert table.ablate != "zero" or len(asked) == 2
+    assert {str(d) for d in drawn[: len(asked)]} == {str(d) for d in drawn}
+    assert all(drawn[k] == drawn[k + len(asked)] for k in range(10))
     table = intervention(ablate="zero", heads=["1.1", "1.2", "1.3"])
     ((site, heads), *more) = places(editing(folder, table, "heads"), table, 0)
     count = len(heads) + sum(len(h) for _, h in more)
@@ -276,6 +276,22 @@ def test_random_heads_are_others_as_many_and_none_that_writes_nothing(folder, ta
     table = intervention(ablate="zero", heads=[f"{n}.{h}" for n in range(3) for h in range(3)])
     with pytest.raises(DataError, match="not as many other heads"):
         places(editing(folder, table, "heads"), table, 0)
+
+
+def test_of_many_heads_the_half_that_writes_most_is_asked_without_putting_back(tmp_path):
+    model = make(tmp_path / "wide", "llama", hidden_size=48, num_attention_heads=12)
+    table = intervention(ablate="zero", heads=["1.2"])
+    of = editing(model, table, "heads")
+    drawn = [places(of, table, seed)[0][1][0] for seed in range(12)]
+    assert len(set(drawn[:6])) == 6 and drawn[:6] == drawn[6:] and 2 not in drawn
+
+
+def test_the_heads_that_stood_in_are_measured(folder):
+    table = intervention(ablate="zero", heads=["1.2"])
+    numbers, levels = measured(folder, LETTERS, table, control="heads", seeds=(0, 1, 2))
+    heads = numbers["other_heads"][:, 0].tolist()
+    assert {*heads} == {4 + 1, 4 + 3} and heads[0] == heads[2] != heads[1]  # of four a block
+    assert levels["other_head"] == [0]
 
 
 def test_another_layer_is_not_a_dead_one(tmp_path):

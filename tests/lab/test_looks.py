@@ -76,6 +76,22 @@ def test_a_sentence_that_was_judged_under_other_names_is_told_with_what_came_out
     assert looks.repeats(store, "own", look("1008:1012", ten="h")) == []
 
 
+def test_a_control_that_comes_by_itself_is_no_change_of_the_question(tmp_path):
+    """One that somebody wrote is."""
+    experiment = catalogue.find("superposition")
+    lab = Lab(tmp_path, Inline())
+    plan = lab.plan(experiment, "default")
+    now = looks.frozen(experiment, plan)
+    before = {k: v for k, v in now["arms"].items() if k != "linear"}
+    path = journal.stored(lab.store, experiment.name)
+    journal.note(path, {**now, "arms": {**before, "main/gone": "g"}})
+    added, dropped = "arm added or reworded: linear", "arm dropped or reworded: main/gone"
+    assert {added, dropped} <= {*looks.changed(experiment, plan, lab.store)}
+    main = replace(experiment.arms["main"], brings=("linear", "main/gone"))
+    brought = replace(experiment, arms={**experiment.arms, "main": main})
+    assert not {added, dropped} & {*looks.changed(brought, plan, lab.store)}
+
+
 def claim(**instead):
     """A claim whose threshold is a theory's."""
     usual = {

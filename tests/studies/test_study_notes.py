@@ -6,6 +6,8 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401
 
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
 from assay.studies import missing
 from assay.studies.text import read
 
@@ -155,3 +157,72 @@ def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):
 def test_how_many_groups_a_probe_needs_is_told(folder):  # noqa: F811
     with pytest.raises(ExperimentError, match=r"write 5 more, as others are judged, or give test"):
         catalogue.find(str(probe("", folder)))
+
+
+LOOKS = """
+[[read]]
+name = "looks"
+pattern = "1.{head}"
+to = "{{country}}"
+"""
+
+
+def run(path, tmp_path):
+    return Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+
+
+def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
+    """Head 1.1 looks at the country, wherever it stands; no other does."""
+    tables = CUT + LOOKS.format(head=1)
+    result = run(study(folder, "looks", tables, "main.looks > 0.8"), tmp_path)
+    (judged,) = result.judged
+    assert judged.outcome == "holds" and judged.controls["main/heads"].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("main/heads: other heads asked: 3")]
+    assert "that pass: 0" in note and all(f"1.{h} 0." in note for h in (0, 2, 3))
+    result = run(
+        study(folder, "looks wrong", tables.replace("1.1", "1.2"), "main.looks > 0.8"), tmp_path
+    )
+    assert result.judged[0].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
+    assert "that pass: 1" in note and "1.1 1, passes" in note
+
+
+def test_other_heads_are_no_control_of_what_no_head_names(folder):  # noqa: F811
+    tables = CUT + LOOKS.format(head=1)
+    (claim,) = catalogue.find(str(study(folder, "answers", tables, "main.known > 0.9"))).claims
+    assert claim.must_fail == ("main/untrained", "main/unrelated")
+    swept = LOOKS.format(head="{head}") + "sweep = { head = [0, 1] }\n"
+    (claim,) = catalogue.find(
+        str(study(folder, "swept", CUT + swept, "main.looks[head=1] > 0.8"))
+    ).claims
+    assert "main/heads" not in claim.must_fail
+
+
+def test_the_head_that_does_it_is_named_where_a_claim_names_another(folder, tmp_path):  # noqa: F811
+    tables = PATCHED.replace("1.1", "1.0")
+    result = run(study(folder, "wrong head", tables, "changed.right < -2"), tmp_path)
+    assert result.judged[0].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("changed/heads")]
+    assert "that pass: 1: 1.1 -" in note
+
+
+def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path):  # noqa: F811
+    result = run(study(folder, "any", PATCHED, "main.right - changed.right > 2"), tmp_path)
+    assert result.judged[0].outcome == "unspecific"
+    assert any("claim that the answer follows is changed.right < -X" in n for n in result.notes)
+
+
+def test_what_each_of_a_few_prompts_gave_is_told(folder, tmp_path):  # noqa: F811
+    rows = 'rows = [{ thing = "room" }, { thing = "meal" }]'
+    tables = f"""
+[[prompts]]
+text = "the {{thing}} was lovely and it is"
+{rows}
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+    result = run(study(folder, "few", tables, "main.good > 0"), tmp_path)
+    (note,) = [n for n in result.notes if n.startswith("each prompt: ")]
+    numbers = result.arms["main"].good.mean("run").values
+    assert note == f"each prompt: room {numbers[0]:.3g}; meal {numbers[1]:.3g}"

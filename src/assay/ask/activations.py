@@ -47,7 +47,8 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     queries, keys = ([*some] for some in zip(*earlier, strict=True))
 
     def number(seen: Seen) -> float:
-        return float(seen.acts[site][head, queries, keys].double().mean())
+        looked = interventions.another_head(head, heads, seen.seed) if context.others else head
+        return float(seen.acts[site][looked, queries, keys].double().mean())
 
     return Ready(each(number), sites=(site,))
 

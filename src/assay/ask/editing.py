@@ -30,6 +30,10 @@ Places: TypeAlias = list[tuple[Site, list[int] | None]]
 Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
 MOST = 2**29
 """Bytes of activations, at most, that are kept of all points of a sweep together."""
+FEW = 8
+"""So many other heads are all asked, a seed each."""
+ANYTHING = 0.01
+"""A head in which a change is smaller than this share of the largest one writes nothing."""
 SIZED = 24
 """On so many prompts it is seen how much a change changes."""
 
@@ -49,6 +53,8 @@ class Editing:
     learner: Learner
     _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
     """What sites have on texts with nothing done."""
+    others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
+    """The heads that the control `heads` took, as block and number, by seed and named heads."""
 
     def edits(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> list[list[Edits]]:
         """The edits of every prompt, one for each seed and point of the sweep. Raises: DataError,
@@ -232,9 +238,10 @@ class Editing:
         return places
 
     def _other_heads(self, table: Intervention, places: Places, seed: int) -> Places:
-        """Draw for the heads of each block as many others of the block: among those half in which
-        the same change changes most what the head writes, so that heads that write nothing are no
-        excuse. Where a block has too few, the next blocks' follow."""
+        """Take for the heads of each block as many others of the block, those that follow in turn
+        where the last seed's end, so that all are asked. Heads that write nothing are no excuse:
+        where others are few, all are taken in which the same change changes anything, else that
+        half in which it changes most. Where a block has too few, the next blocks' follow."""
         excluded = {(site.layer or 0, head) for site, heads in places for head in heads or ()}
         replacements: set[tuple[int, int]] = set()
         for site, heads in places:
@@ -246,18 +253,16 @@ class Editing:
                 written = Site("result", layer)  # what heads add to the stream; else what they read
                 if "result" not in self.model.folder.architecture.sites:
                     written = Site("z", layer)
-                sizes = self._sizes(table, written, seed)
+                sizes = self._sizes(table, written, 0)  # the same others for each seed
                 candidates = [
                     head
                     for head in sizes.argsort(descending=True).tolist()
                     if (layer, head) not in excluded | replacements
                 ]
-                pool = [
-                    (layer, head) for head in candidates[: max(missing, -(-len(candidates) // 2))]
-                ]
-                order = rng.permutation(np.array([seed]), "ask.heads", layer, len(pool))[0]
-                chosen = [pool[i] for i in order[:missing]] if pool else []
-                replacements |= {*chosen}
+                pool = candidates[: max(missing, _many(sizes[candidates].tolist()))]
+                first = seed * missing
+                chosen = [pool[(first + i) % len(pool)] for i in range(min(missing, len(pool)))]
+                replacements |= {(layer, head) for head in chosen}
                 missing -= len(chosen)
             if missing:
                 raise DataError(
@@ -267,6 +272,7 @@ class Editing:
         by_layer: dict[int, list[int]] = {}
         for layer, head in sorted(replacements):
             by_layer.setdefault(layer, []).append(head)
+        self.others[seed, repr(table.heads)] = sorted(replacements)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(
@@ -441,6 +447,13 @@ class Editing:
 
 def _apart(first: int, second: int) -> int:
     return abs(first - second)
+
+
+def _many(sizes: Sequence[float]) -> int:
+    """How many heads may stand in for others, by what they write, the most first."""
+    if len(sizes) > FEW:
+        return -(-len(sizes) // 2)
+    return sum(size > ANYTHING * max(sizes) for size in sizes) or len(sizes)
 
 
 def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:

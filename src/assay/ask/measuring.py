@@ -44,6 +44,8 @@ Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
 """A read as it was written, a level of its sweep, and the read at this level."""
 DRAWN = ("random", "shuffled", "tokens", "heads", "unrelated")
 """Controls in which something is drawn by the seed."""
+OTHERS, STANDING = "other_heads", "other_head"
+"""The measure of the control `heads` that says which heads stood in, and its dimension."""
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
 WRITING = 32
@@ -96,8 +98,9 @@ class Task:
     """The prompts that directions are learned from, by name."""
     less: Model | None = None
     """In a difference: the model whose numbers are taken off."""
-    stands_in: Literal["", "unrelated", "shuffled"] = ""
-    """In a control of models as they are: what stands in the place of the prompts or weights."""
+    stands_in: Literal["", "unrelated", "shuffled", "heads"] = ""
+    """In a control of models as they are: what stands in the place of the prompts, the weights or
+    the head that is read."""
     start: Model | None = None
     """Of a shuffled change: the model that was changed."""
 
@@ -136,7 +139,10 @@ class Task:
         return {
             "reads": [stated(r) for r in self.reads],
             "intervention": stated(self.intervention) if self.intervention else None,
-            "control": self.control or self.stands_in,
+            # those that a draw of heads had before every other head was asked in turn are others
+            "control": "heads in turn"
+            if self.control == "heads"
+            else self.control or self.stands_in,
             "untrained": [bool(m.like) for m in self.models],
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
@@ -154,6 +160,8 @@ class Task:
 
     def about(self, measure: str) -> tuple[str, str, str]:
         """Say what a measure is, its unit, and which way is better."""
+        if measure == OTHERS:
+            return "the heads that stood in, numbered through all blocks", "1", ""
         read = reads.by_name(self.reads, measure)
         kind = reads.KINDS[reads.kind_of(read)]
         return kind.words(read), kind.unit, kind.better
@@ -189,7 +197,7 @@ class Task:
     @property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
-        if self.new_each_seed or self.control in DRAWN:
+        if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":
             return True
         if any(r.projection and self._learned(r.projection) for r in self.reads):
             return True
@@ -206,7 +214,17 @@ class Task:
     @property
     def new_each_seed(self) -> bool:
         """Whether each seed has a model, or prompts, of its own."""
-        return bool(self.model.like or (self.less and self.less.like) or self.stands_in)
+        drawn = self.stands_in not in ("", "heads")
+        return bool(self.model.like or (self.less and self.less.like) or drawn)
+
+    @property
+    def standing(self) -> int:
+        """How many heads stand in for those that an intervention names, in the control `heads`;
+        else 0."""
+        table = self.intervention
+        if table is None or self.control != "heads":
+            return 0
+        return max(len(interventions.swept(table, p).heads) for p in interventions.points(table))
 
     def _learned(self, name: str) -> bool:
         return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED
@@ -217,7 +235,10 @@ def axes(task: Task) -> dict[str, Axes]:
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     unit = {task.prompts.unit: task.levels}
-    return {read.name: {**swept, **read.sweep, **unit} for read in task.reads}
+    measures: dict[str, Axes] = {r.name: {**swept, **r.sweep, **unit} for r in task.reads}
+    if task.standing:
+        measures[OTHERS] = {**swept, STANDING: [*range(task.standing)]}
+    return measures
 
 
 def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
@@ -252,6 +273,7 @@ def measure(
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     states = models.states(task.model)
     values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
+    others = np.full((len(distinct), len(states), len(sweep), task.standing), np.nan)
     blocks = [[seed] for seed in distinct] if task.new_each_seed else [distinct]
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
     for n, (state, (b, block)) in enumerate(rounds):
@@ -263,9 +285,10 @@ def measure(
             base = _Pass(task, other[0], block, sweep, tables, rows, other[1], dictionary)
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
+        part.others_into(others[b : b + 1, state] if task.new_each_seed else others[:, state])
     by_seed = {seed: i for i, seed in enumerate(distinct)}
-    values = values[[by_seed.get(int(s), 0) for s in seeds]]
-    return _tidy(task, tables, rows, values)
+    index = [by_seed.get(int(s), 0) for s in seeds]
+    return _tidy(task, tables, rows, values[index], others[index])
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
@@ -333,6 +356,7 @@ def _tidy(
     tables: Sequence[Table],
     rows: Sequence[int],
     values: Float[np.ndarray, "run state point read row"],
+    others: Float[np.ndarray, "run state point head"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
@@ -355,6 +379,10 @@ def _tidy(
         array = values[:, :, :, columns].reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
         measured[read.name] = (" ".join(["run", *swept, *sweep, unit]), array, kind.unit)
+    if task.standing:
+        coords[STANDING] = [*range(task.standing)]
+        shape = [len(others), *(len(v) for v in swept.values()), task.standing]
+        measured[OTHERS] = (" ".join(["run", *swept, STANDING]), others.reshape(shape), "1")
     return measured, coords
 
 
@@ -571,10 +599,16 @@ class _Pass:
 
     def _edits(self) -> list[list[Edits]]:
         """The edits of every prompt, one for each seed and point of the sweep."""
-        table = self.task.intervention
-        if table is None:
+        if self.task.intervention is None:
             return [[{}] * len(self.variants) for _ in self.prompts]
-        editing = Editing(
+        return self.editing.edits(self.variants)
+
+    @cached_property
+    def editing(self) -> Editing:
+        """What makes the edits of an intervention."""
+        table = self.task.intervention
+        assert table is not None
+        return Editing(
             self.model,
             self.prompts,
             table,
@@ -582,7 +616,19 @@ class _Pass:
             self.task.directions,
             self.learner,
         )
-        return editing.edits(self.variants)
+
+    def others_into(self, others: Float[np.ndarray, "seed point head"]) -> None:
+        """Fill in which heads stood in for those that are named, each a number: all heads of the
+        first block, then those of the next."""
+        if not self.task.standing:
+            return
+        assert self.task.intervention is not None
+        each = read_sizes(self.model.folder.config)["h"]
+        for v, (seed, point) in enumerate(self.variants):
+            table = interventions.swept(self.task.intervention, point)
+            heads = self.editing.others[seed, repr(table.heads)]
+            s, w = divmod(v, len(self.sweep))
+            others[s, w, : len(heads)] = [layer * each + head for layer, head in heads]
 
     @cached_property
     def learner(self) -> Learner:
@@ -605,7 +651,8 @@ def _ready(
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
-    context = Context(_direction(task, read, point), vector, dictionary)
+    others = task.stands_in == "heads"
+    context = Context(_direction(task, read, point), vector, dictionary, others)
     return [reads.ready(read, p, context) for p in prompts]
 
 

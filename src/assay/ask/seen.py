@@ -165,6 +165,8 @@ class Context:
     """That direction as a seed has it, by the site where it is read."""
     dictionary: Callable[[str], Dictionary] = _absent
     """The dictionary of a name."""
+    others: bool = False
+    """Whether another head of the block stands in for the one whose pattern is read."""
 
 
 def each(number: Callable[[Seen], float]) -> Numbers:

@@ -18,6 +18,7 @@ TRAINED = Control("trained", "the trained model has it as well")
 UNRELATED = Control(
     "unrelated", "the answers have it by themselves, behind another row's prompt as well"
 )
+HEADS = Control("heads", "other heads of the block attend there as much")
 TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
 CHANGED = Control("shuffled", "any change of the weights as large does it")
 
@@ -28,6 +29,7 @@ def of_model(
     """The near controls of a model as it is, or of an untrained one; of one that is known to be
     another's change, as a training's later states are, this change shuffled too."""
     controls = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
+    controls += [HEADS] if any(map(names_a_head, reads)) and not untrained else []
     return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
 
 
@@ -54,6 +56,13 @@ def answers(read: Read) -> tuple[str, ...]:
 def varies(read: Read, prompts: PromptSet) -> bool:
     """Whether a read asks for other answers of different rows."""
     return len({_fillings([read], row) for row in prompts.rows}) > 1
+
+
+def names_a_head(read: Read) -> bool:
+    """Whether a read is of the pattern of one head, for which others may stand in; not of a sweep
+    over heads."""
+    head = read.pattern.partition(".")[2]
+    return bool(head) and "pattern" not in read.sweep and not SLOT.search(head)
 
 
 def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:

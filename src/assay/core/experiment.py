@@ -89,6 +89,9 @@ class Arm(Generic[S]):
     asked: bool = True
     """Whether claims that do not name it are asked of it as well; not of one that runs only because
     others need it."""
+    brings: tuple[str, ...] = ()
+    """The near controls that come with it by themselves: that one of them runs, or no longer, is no
+    change of what is asked."""
 
     def __post_init__(self) -> None:
         if isinstance(self.learned, str):  # whose letters would be taken for parts
@@ -202,6 +205,9 @@ class Experiment(Generic[S]):
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
+    beside: Callable[[Sequence[Any], Arms], Sequence[str]] | None = None
+    """(its judged claims, the measures of all arms) → what a reader should know beside verdicts, a
+    line each."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
     """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record

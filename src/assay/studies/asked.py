@@ -61,17 +61,16 @@ class Asked(TrainedParts):
         """The near controls of an arm, for a claim that reads these measures: those that could come
         out otherwise."""
         reads_named = [r for r in self.text.study.read if r.name in measured]
-        return tuple(
-            p
-            for p in self.parts
-            if p.of == arm
-            and (
-                isinstance(p.task, SaeTask)
-                or p.task.stands_in != "unrelated"
-                or not reads_named
-                or any(untouched.varies(r, p.task.prompts) for r in reads_named)
-            )
-        )
+
+        def bears(part: Part) -> bool:
+            stands_in = part.task.stands_in
+            if stands_in == "heads":
+                return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+            if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
+                return any(untouched.varies(r, part.task.prompts) for r in reads_named)
+            return True
+
+        return tuple(p for p in self.parts if p.of == arm and bears(p))
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
@@ -109,6 +108,7 @@ class Asked(TrainedParts):
                 note=part.told,
                 learned=self._learned(part),
                 levels=_levels(part.task),
+                brings=tuple(p.label for p in self.parts if p.of == part.label),
             )
             for part in self.parts
         }
@@ -378,6 +378,10 @@ class Asked(TrainedParts):
                 if (name in m.checkpoints if key == "checkpoints" else getattr(m, key) == name)
             ]
             raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
+
+    def folder_of(self, part: Part) -> str:
+        """Where the model of an arm lies, or the first of its states. Raises: AssayError."""
+        return self._folder(models.states(part.task.model)[0])
 
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
-from assay.studies import dictionaries, missing, notes, sides
+from assay.studies import beside, dictionaries, missing, notes, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.asked import Asked, Part
 from assay.studies.dictionaries import Settled, Trains
@@ -168,6 +169,7 @@ class _Study:
             what = "a study asks models or borrows experiments and dictionaries; write two studies"
             raise text.error((asks,), what)
         self.asked = Asked(text)
+        self.beside: Any = None
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
         self.owned = dictionaries.parts(text, self._trains())
@@ -255,6 +257,7 @@ class _Study:
                 version=sum(s.of.version for s in self.sides) or 1,
                 measured=sum(s.of.measured for s in self.sides) or 1,
                 scope=self._scope,
+                beside=self.beside,
             )
         except AssayError as e:
             raise ExperimentError(f"{self.text.path}: {e}") from e
@@ -288,6 +291,8 @@ class _Study:
             for s, statement in zip(read, done, strict=True)
         ]
         self.asked.remarks += notes.of_study(self.asked, askings)
+        by_text = dict(zip((statement.text for statement in done), askings, strict=True))
+        self.beside = partial(beside.lines, self.asked, by_text)
 
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to

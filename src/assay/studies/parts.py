@@ -41,6 +41,9 @@ from assay.lab.store.store import Store
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
 
+STANDING_IN = ("unrelated", "shuffled", "heads")
+"""Controls of models as they are in which something stands in the place of what is read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AskedSpec(Spec):
@@ -418,7 +421,7 @@ class Parts:
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
         """Add a control of models as they are, or of their difference."""
-        stands_in: Any = control.name if control.name in ("unrelated", "shuffled") else ""
+        stands_in: Any = control.name if control.name in STANDING_IN else ""
         task = dataclasses.replace(task, stands_in=stands_in)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))
 

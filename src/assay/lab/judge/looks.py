@@ -99,7 +99,9 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     ]
     if store is not None and edits.binding(experiment):
         phrases += repeats(store, experiment.name, current)
-    return tuple(dict.fromkeys(phrases))
+    come = {name for arm in experiment.arms.values() for name in arm.brings}
+    by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
+    return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase not in by_itself)
 
 
 def repeats(store: Store, name: str, current: Line) -> list[str]:

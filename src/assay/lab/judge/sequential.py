@@ -122,10 +122,12 @@ class Following:
             result = replace(result, registration=following._unfollowed(plan, arm))
         ledger, place = Ledger(store), (experiment.name, plan.preset.title)
         gone = ledger.gone(*place)
+        asks = experiment.beside if arm == "main" else None
+        beside = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
             changed=looks.changed(experiment, plan, store),
-            notes=(*plan.notes, *([gone] * bool(gone)), *left_out(result)),
+            notes=(*plan.notes, *([gone] * bool(gone)), *left_out(result), *beside),
             ledger=ledger.head(*place),
         )
 

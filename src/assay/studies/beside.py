@@ -1,0 +1,136 @@
+"""Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
+for others, what each of a few prompts gave, and what to claim where any patch does as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from assay.ask import interventions
+from assay.ask.measuring import OTHERS, Task
+from assay.ask.prompts import PromptSet
+from assay.ask.sae_arms import SaeTask
+from assay.core.claims import Claim
+from assay.core.errors import AssayError
+from assay.core.heavy import xr
+from assay.core.results import Judged
+from assay.studies.asked import Asked, Part
+from assay.studies.missing import ALONE
+from assay.studies.notes import Asking, falls_only, follows
+from assay.subjects.folder import find
+from assay.subjects.sizes import read_sizes
+
+NAMED = 8
+"""Of so many draws of heads each is told; of more they are counted."""
+SHORT = 40
+"""Characters of a prompt that are told."""
+Arms = Mapping[str, xr.Dataset]
+
+
+def lines(
+    asked: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
+) -> list[str]:
+    """Give what to know beside these judged claims, a line each; `askings` by the claims' texts."""
+    told: list[str] = []
+    for j in judged:
+        claim = j.claim
+        for name in claim.must_fail:
+            part = asked.by_label.get(name)
+            if part and part.control and part.control.name == "heads" and name in arms:
+                told += _heads(asked, claim, part, arms)
+        told += _each(asked, claim, arms)
+        told += _follows(asked, askings.get(claim.text), j)
+    return list(dict.fromkeys(told))
+
+
+def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
+    """The claim's number of an arm, by the mean over all units; with levels, of these alone. NaN
+    where it has none."""
+    value = claim.value(arms[name], arms)
+    terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {"value": value}
+    chosen = {t: x.sel({d: v for d, v in levels.items() if d in x.dims}) for t, x in terms.items()}
+    means = {t: np.array([float(x.mean())]) for t, x in chosen.items()}
+    return float(np.ravel(claim.statistic(means))[0])
+
+
+def _heads(asked: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
+    """Tell what each draw of other heads gave."""
+    if claim.scale != "plain":
+        return
+    arm, name = arms[part.label], part.label
+    by_heads: dict[tuple[str, ...], list[int]] = {}
+    for i in range(arm.sizes["run"]):
+        heads = _stood_in(asked, part, arm, i)
+        if not heads:
+            return
+        by_heads.setdefault(heads, []).append(i)
+    numbers = {
+        heads: _number(claim, name, {**arms, name: arm.isel(run=runs)})
+        for heads, runs in by_heads.items()
+    }
+    passing = {heads for heads, x in numbers.items() if claim.low <= x <= claim.high}
+    each = "; ".join(
+        f"{' and '.join(heads)} {x:.3g}{', passes' if heads in passing else ''}"
+        for heads, x in sorted(numbers.items())
+    )
+    kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
+    words = f"{name}: {kind} asked: {len(numbers)}, that pass: {len(passing)}"
+    yield f"{words}: {each}" if len(numbers) <= NAMED else words
+
+
+def _stood_in(asked: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
+    """The heads that stood in for others in a run; none where a sweep has others at each level."""
+    assert isinstance(part.task, Task)
+    try:
+        count = read_sizes(find(asked.folder_of(part)).config)["h"]
+    except AssayError:  # the model is no longer here
+        return ()
+    if OTHERS in arm:
+        x = arm[OTHERS].isel(run=run)
+        if x.ndim != 1 and any(n > 1 for n in x.shape[:-1]):
+            return ()
+        heads = [int(h) for h in np.ravel(x.values) if np.isfinite(h)]
+        return tuple(f"{h // count}.{h % count}" for h in heads)
+    read = {r.name: r for r in part.task.reads}
+    patterns = {r.pattern for name, r in read.items() if r.pattern and not r.sweep}
+    if len(patterns) != 1:
+        return ()
+    layer, head = interventions.head_of(next(iter(patterns)))
+    return (f"{layer}.{interventions.another_head(head, count, int(arm['seed'].values[run]))}",)
+
+
+def _each(asked: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
+    """Tell what each of a few prompts gave."""
+    part = asked.by_label.get(claim.of)
+    if part is None or claim.of not in arms or claim.scale != "plain":
+        return
+    task, unit, levels = part.task, part.task.unit, part.task.levels
+    if unit not in claim.units or len(levels) >= ALONE:
+        return
+    numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
+    prompts = task.source if isinstance(task, SaeTask) else task.prompts
+    names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels
+    each = "; ".join(f"{name} {x:.3g}" for name, x in zip(names, numbers, strict=True))
+    yield f"each {unit}: {each}"
+
+
+def _short(prompts: PromptSet, row: int) -> str:
+    """What tells a prompt from others: what stands in its slots, else its text."""
+    known = prompts.rows[row]
+    text = ", ".join(known.columns.get(slot, "") for slot in known.spans) or known.text
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+
+
+def _follows(asked: Asked, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Advise where any other prompt's activations do what a claim says of the pair's."""
+    if asking is None or judged.outcome != "unspecific":
+        return
+    control = judged.controls.get(f"{asking.main}/unrelated")
+    name = falls_only(asked, asking.main, asking.read)
+    if name and control is not None and control.outcome == "holds":
+        yield (
+            f"{judged.claim.text}: any other prompt's activations make {name} fall; claim "
+            f"{follows(asked, asking.main, name)}"
+        )
