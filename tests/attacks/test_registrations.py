@@ -276,7 +276,7 @@ def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(
     out = typed("show", "low.toml", *ROOT)
     assert (
         "one of 3 registrations of these arms and seeds" in out
-        and "(>= 89)" in out
+        and "(> 89)" in out
         and "its file is gone" in out
         and "apart" not in out
     )

@@ -7,8 +7,6 @@ unequal luck.
 `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
 experiment's own is tested here."""
 
-import hashlib
-import json
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +16,6 @@ import pytest
 from assay.core import ClaimError, Exact, Runs, judge
 from assay.core.estimates import verify
 from assay.core.measures import measures
-from assay.core.spec import canonical_json, key
 from assay.experiments import ultra_rare_features as urf
 from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
@@ -264,20 +261,3 @@ def test_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
 def test_a_claim_about_planted_inputs_is_not_asked_of_a_model():
     with pytest.raises(ClaimError, match="subject"):
         judge(replace(claim_of(experiment, "Left alone"), of="real", also={}), WORLD.arms())
-
-
-def test_a_rate_that_falls_to_zero_is_a_field_that_moves_no_key():
-    spec = experiment.smoke[0]
-    ways = {
-        name: urf_method.method(Runs((spec.replace(**{name: True}) if name else spec,))).rate
-        for name in ("", "annealed", "to_zero")
-    }
-    steps = spec.steps
-    at = [0, steps // 2, steps * 5 // 6, steps - 1]
-    told = {name: [round(rate(step), 3) for step in at] for name, rate in ways.items()}
-    assert told == {"": [1] * 4, "annealed": [1, 1, 0.1, 0.1], "to_zero": [1, 1, 0.5, 0.025]}
-    assert key("x", 1, "main", spec) != key("x", 1, "main", spec.replace(to_zero=True))
-    stored = {k: v for k, v in json.loads(spec.to_json()).items() if k != "to_zero"}
-    assert type(spec).from_json(json.dumps(stored)) == spec
-    without = canonical_json(["x", 1, "main", stored])
-    assert key("x", 1, "main", spec) == hashlib.sha256(without.encode()).hexdigest()

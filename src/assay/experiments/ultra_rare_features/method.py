@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float, Int
 
-from assay.core import Bench, PerRun, Runs, Spec, SpecError, Trained, added
+from assay.core import Bench, PerRun, Runs, Spec, SpecError, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
@@ -84,9 +84,7 @@ class UltraRare(Spec):
     frozen: bool = False
     """Whether encoder biases stay at 0."""
     annealed: bool = False
-    """Whether the learning rate is a tenth for the last third."""
-    to_zero: bool = added(False, before=False)
-    """Whether the learning rate falls in a straight line to 0 over the last third."""
+    """Whether the learning rate falls to a tenth for the last third."""
     batch: Annotated[int, Ge(1)] = 256
     """Inputs a step."""
     steps: Annotated[int, Ge(48)] = 12_000
@@ -108,8 +106,6 @@ class UltraRare(Spec):
             raise SpecError(
                 f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}"
             )
-        if self.annealed and self.to_zero:
-            raise SpecError("UltraRare.annealed and to_zero are two ways to end: choose one")
         if self.subject != "planted" and not self.centred:
             raise SpecError(
                 "UltraRare on a model's activations is centred: they come so from the harvest"
@@ -201,12 +197,9 @@ def method(runs: Runs[UltraRare]) -> Method:
         dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
 
     def rate(step: int) -> float:
-        end = 1.0
-        if s.to_zero:
-            end = min(1.0, 3 * (s.steps - step) / s.steps)
-        elif s.annealed and step >= s.steps * 2 / 3:
-            end = 0.1
-        return min(1.0, (step + 1) / s.ramp) * end
+        return min(1.0, (step + 1) / s.ramp) * (
+            0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0
+        )
 
     return Method(
         ReLU(),

@@ -22,6 +22,7 @@ from assay.lab.judge.journal import JUDGED, Line, digest, seedless, seeds_of, sp
 from assay.lab.plan.plan import Plan
 from assay.lab.records import records
 from assay.lab.store import edits
+from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Store
 
 FIRST_EDITION = "first-edition.jsonl"
@@ -97,7 +98,7 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     phrases = [
         change for path in paths for change in changes(_renewed(journal.read(path), sized), current)
     ]
-    if store is not None and edits.binding(experiment):
+    if store is not None and experiment.origin.endswith(STUDIES):
         phrases += repeats(store, experiment.name, current)
     come = {name for arm in experiment.arms.values() for name in arm.brings}
     by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
