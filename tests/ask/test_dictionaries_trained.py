@@ -217,11 +217,12 @@ lr = 5e-3
 
 
 def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
-    other = SAE.replace('"sae"', '"other"').replace("k = 1", "k = 2")
+    bare = SAE + "controls = []\n"
+    other = bare.replace('"sae"', '"other"').replace("k = 1", "k = 2")
     alone = CLAIM + 'control = ["main"]\n'
-    run(here, HEAD + SAE + alone, "first")
-    run(here, HEAD + other + SAE + alone, "second")
-    each = HEAD.replace("1000:1006", "1000:1002") + SAE + "per_seed = true\n" + alone
+    run(here, HEAD + bare + alone, "first")
+    run(here, HEAD + other + bare + alone, "second")
+    each = HEAD.replace("1000:1006", "1000:1002") + bare + "per_seed = true\n" + alone
     several = run(here, each, "third").arms["sae"]
     single = run(here, each.replace("1000:1002", "1001:1002"), "fourth").arms["sae"]
     (first,) = files(here, "first")
@@ -233,7 +234,7 @@ def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
 
 
 def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
-    run(here, HEAD + SAE + CLAIM + 'control = ["main"]\n')
+    run(here, HEAD + SAE + "controls = []\n" + CLAIM + 'control = ["main"]\n')
     (path,) = files(here)
     (here / "file.safetensors").write_bytes(path.read_bytes())
     text = HEAD + ASKED.replace("{rows}", ROWS)

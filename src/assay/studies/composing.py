@@ -349,9 +349,11 @@ class _Study:
         measures = [c.name for c in s.read.columns]
         every, compared = self.asked.controls_of(s.main, measures), s.read.parsed.arms
         near = {p.label: p.why for p in every if p.label not in compared}
-        if near and not entry.control:
-            near = {**near, **entry.near}
-            entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
+        # Named controls stand beside those that come by themselves; a claim of no effect, which any
+        # arm without one satisfies, has those alone that its author names.
+        if near and not (entry.control and entry.violations):
+            control = tuple(dict.fromkeys((*entry.control, *near)))
+            entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
         if entry.bounds is None:
             entry = msgspec.structs.replace(entry, bounds=self._natural(s))
         return entry
