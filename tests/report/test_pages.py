@@ -495,4 +495,4 @@ def test_the_first_line_of_a_page_says_what_came_out_and_not_what_was_claimed():
     )
     head = html[html.index("<h1>") : html.index("</header>")]
     assert '<p class="question">7 claims: 3 hold, 1 fails, 1 unspecific, 2 undecided</p>' in head
-    assert '<p class="quiet">Claimed beforehand: gated leads by 0.005</p>' in head
+    assert '<p class="quiet">Claimed: gated leads by 0.005</p>' in head
