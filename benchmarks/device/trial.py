@@ -1,7 +1,7 @@
 """Try the instructions with somebody who has the docs and the instruction only, and count.
 
     python benchmarks/device/trial.py prepare INSTRUCTIONS.toml MODELS FOLDER ID…
-    python benchmarks/device/trial.py score INSTRUCTIONS.toml FOLDER…
+    python benchmarks/device/trial.py score INSTRUCTIONS.toml FOLDER_OR_TRANSCRIPTS…
 
 `prepare` makes a folder for each instruction with three commands: `./begin` shows the instruction
 and starts its clock, `./assay …` is the command with everything recorded, `./answer VERDICT TEXT`
@@ -12,6 +12,7 @@ their waiting is not counted. `score` prints what issue and page count."""
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import resource
@@ -103,10 +104,16 @@ def assay(arguments: list[str]) -> int:
     return ran.returncode
 
 
-def transcript(place: Path) -> list[dict[str, Any]]:
-    """Read what was recorded for an instruction."""
-    path = place / "transcript.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def transcripts(place: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read what was recorded, by instruction: of a folder of them, or of a kept .jsonl.gz."""
+    if place.is_file():
+        rows = [json.loads(line) for line in gzip.decompress(place.read_bytes()).splitlines()]
+        ids = dict.fromkeys(row["id"] for row in rows)
+        return {name: [row for row in rows if row["id"] == name] for name in ids}
+    return {
+        path.parent.name: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in sorted(place.glob("*/transcript.jsonl"))
+    }
 
 
 def count(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -146,12 +153,14 @@ def count(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any] | 
     }
 
 
-def score(listed: Path, folders: list[Path]) -> None:
+def score(listed: Path, places: list[Path]) -> None:
     """Print a line for each instruction and the table of goals."""
     rows = instructions(listed)
-    places = {p.parent.name: p.parent for folder in folders for p in folder.glob("*/.words")}
-    counted = [count(rows[name], transcript(places[name])) for name in rows if name in places]
+    recorded = {name: lines for place in places for name, lines in transcripts(place).items()}
+    counted = [count(rows[name], recorded[name]) for name in rows if name in recorded]
     done = [x for x in counted if x]
+    if not done:
+        sys.exit("nothing was answered")
     for x in done:
         mark = {True: "right", False: "WRONG", None: "-"}[x["right"]]
         print(
@@ -188,8 +197,8 @@ def main(arguments: list[str]) -> int:
             prepare(
                 Path(listed), Path(models), Path(folder), ids or list(instructions(Path(listed)))
             )
-        case ["score", listed, *folders] if folders:
-            score(Path(listed), [Path(folder) for folder in folders])
+        case ["score", listed, *places] if places:
+            score(Path(listed), [Path(place) for place in places])
         case ["begin"]:
             note(what="begin")
             print(Path(".words").read_text(), end="")
