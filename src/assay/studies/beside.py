@@ -26,7 +26,7 @@ NAMED = 8
 """Of so many draws of heads each is told; of more they are counted."""
 SHORT = 40
 """Characters of a prompt that are told."""
-Arms = Mapping[str, xr.Dataset]
+Arms = Mapping[str, "xr.Dataset"]
 
 
 def lines(
