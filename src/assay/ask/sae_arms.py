@@ -166,10 +166,10 @@ def measure(
     dead: list[float] = []
     names: tuple[str, ...] = ()
     for n, seed in enumerate(distinct):
-        one = learning(seed)
-        ways = {RANDOM.name: one.random, MEAN: one.mean}
-        dictionary = ways.get(task.control, one.dictionary)(bench)
-        acts = one.acts(bench, test=True)
+        trained = learning(seed)
+        ways = {RANDOM.name: trained.random, MEAN: trained.mean}
+        dictionary = ways.get(task.control, trained.dictionary)(bench)
+        acts = trained.acts(bench, test=True)
         if not len(acts.unit):
             raise DataError(f"nothing is left on which {task.table.name!r} could be measured")
         by_unit, firings = _sums(dictionary, acts)

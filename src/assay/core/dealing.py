@@ -32,8 +32,8 @@ def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
     deals = max(1, min(DEALS, LARGEST // max(1, present.size)))
     seeds = np.arange(deals)
     if (present == present[:1]).all():
-        drawn = rng.uniform(seeds, DEALT, 0, present.shape)
-        order = np.argsort(drawn, axis=1)  # of the labels, for each unit by itself
+        places = rng.uniform(seeds, DEALT, 0, present.shape)
+        order = np.argsort(places, axis=1)  # of the labels, for each unit by itself
         dealt = {
             k: np.take_along_axis(x.transpose("label", *units).values[None], order, 1)
             for k, x in joined.items()

@@ -40,12 +40,12 @@ def documented(folder: Path, name: str) -> Documented | None:
     for file in sorted(folder.glob("*.md")):
         text = file.read_text("utf-8")
         unfenced = FENCED.sub(lambda block: " " * len(block[0]), text)
-        if found := section.search(unfenced):
-            return Documented(file, found[1], text[found.start() : found.end()])
+        if match := section.search(unfenced):
+            return Documented(file, match[1], text[match.start() : match.end()])
     return None
 
 
 def links(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """What a page in the folder links to for each experiment that is documented there."""
-    found = {name: documented(folder, name) for name in names}
-    return {name: one.link for name, one in found.items() if one is not None}
+    pages = {name: documented(folder, name) for name in names}
+    return {name: page.link for name, page in pages.items() if page is not None}

@@ -43,8 +43,8 @@ def of_study(asked: Asked, askings: Sequence[Asking]) -> list[str]:
     notes: list[str] = []
     for asking in askings:
         if part := asked.by_label.get(asking.main):
-            told = _of_claim(asked, part, asking) if asking.compared else ()
-            notes += [f"{asking.where}: {note}" for note in told]
+            of_claim = _of_claim(asked, part, asking) if asking.compared else ()
+            notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
     parts = [p for p in asked.parts if p.label in named and not p.of]

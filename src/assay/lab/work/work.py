@@ -259,7 +259,7 @@ def chained(works: Sequence[Work]) -> float:
     """The share of what these works have left that cannot be done side by side, from 0 to 1."""
     left = sum(w.left() for w in works)
     longest = max((w.chain() for w in works), default=0.0)
-    # A chain counts its running group whole, what is left does not: at its end that is next to 0.
+    # At the end both are next to 0, and only rounding says which is the larger.
     return min(1.0, longest / left) if left > 0 else 0.0
 
 
