@@ -266,6 +266,58 @@ def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
     assert all(torch.equal(p, new[n]) for n, p in again.model.named_parameters())
 
 
+ORDER = """
+[[prompts]]
+name = "turned"
+text = "is {word} word the"
+rows = [ROWS]
+
+[[diff]]
+name = "order"
+prompts = ["prompts", "turned"]
+"""
+
+
+def ordered(count, turned=None):
+    rows_of = ", ".join(f'{{ word = "{WORDS[i % 8]}{i}" }}' for i in range(turned or count))
+    return prompts(count) + ORDER.replace("ROWS", rows_of)
+
+
+def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here):
+    """Of another length, in other words, row by row; in each model, and under an intervention."""
+    cut = CUT + '\n[[diff]]\nname = "cut_order"\nprompts = ["prompts", "turned"]\n'
+    tables = ordered(8) + cut + 'intervention = "cut"\n\n[[model]]\nname = "./tuned"\nlabel = "t"\n'
+    asks = [f'"{arm}".constant > 90' for arm in ("order", "t/order", "cut_order")]
+    result = run(
+        here, HEAD + tables + "".join(claim(x).replace("about", str(i)) for i, x in enumerate(asks))
+    )
+    for arm, name in (("order", "base"), ("t/order", "tuned")):
+        by_hand = [
+            said(here / name, f"is {WORDS[i]}{i} word the", " x")
+            - said(here / name, f"the word {WORDS[i]}{i} is", " x")
+            for i in range(8)
+        ]
+        assert result.arms[arm].constant.values[0] == pytest.approx(by_hand, abs=1e-4)
+    assert not np.allclose(result.arms["cut_order"].constant, result.arms["order"].constant)
+    controls = [set(j.controls) for j in result.judged]
+    assert controls == [{"order/untrained"}, {"t/order/untrained"}, {"cut_order/layer"}]
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        (ordered(8, 7), "prompts and turned are compared row by row, and they have 8 and 7"),
+        (ordered(8).replace('", "turned"', '", "prompts"'), "are the same prompts"),
+        (ordered(8).replace('", "turned"', '", "other"'), "there are no prompts 'other'"),
+        (ordered(8) + 'models = ["main", "main"]\n', "say models or prompts of it"),
+    ],
+)
+def test_prompts_that_cannot_be_compared_are_refused(here, tables, told):
+    with pytest.raises(ExperimentError, match=told) as e:
+        study(here, HEAD + tables + claim("order.constant > 1"))
+    assert "line" in str(e.value) and "\n" not in str(e.value)
+
+
 def test_models_of_other_tokens_are_compared_in_their_own(here):
     """A model with a BOS and another shape: no KL divergence, and two untrained twins as
     control."""
@@ -284,6 +336,10 @@ kl = true
 """
     with pytest.raises(ExperimentError, match="arm gained has no measure 'moved'"):
         study(here, HEAD + pair + prompts(8) + claim("gained.moved > 1"))
+    lengths = '[[read]]\nname = "each"\nloss = true\n'
+    for holds, there in (("gained.each > 1", True), ("gained.constant > 1", False)):
+        remarks = study(here, HEAD + pair + lengths + prompts(8) + claim(holds)).remarks
+        assert any("cut texts into other tokens" in r for r in remarks) == there
     result = run(here, HEAD + pair + prompts(8) + claim("gained.constant > 90"))
     assert set(result.judged[0].controls) == {"gained/untrained"}
     ours = result.arms["gained"].constant.values[0]
@@ -333,6 +389,17 @@ def test_checkpoints_are_levels_of_a_dimension(here):
     assert np.array_equal(
         twin.isel(checkpoint=0), twin.isel(checkpoint=1)
     )  # drawn by the seed alone
+
+
+def test_checkpoints_without_steps_are_called_by_their_folders(here):
+    """A hyphen in a name needs no quotes, and a wrong one is refused before anything runs."""
+    for name in ("step-a", "step-b"):
+        (here / name).symlink_to(here / "base")
+    head = HEAD.replace('name = "./base"', 'checkpoints = ["./step-a", "./step-b"]') + prompts(8)
+    result = run(here, head + claim("main.said[checkpoint=step-b] > 90"))
+    assert result.arms["main"].checkpoint.values.tolist() == ["step-a", "step-b"]
+    with pytest.raises(ExperimentError, match=r"main\.said has no checkpoint 'step-c'"):
+        study(here, head + claim("main.said[checkpoint=step-c] > 90"))
 
 
 def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(here):

@@ -358,6 +358,29 @@ def test_a_list_of_all_answers_may_contain_the_right_text(naive):
         assert found["listed"][p] == found["others"][p] == right
 
 
+def test_any_of_several_answers_has_their_probabilities_together(naive):
+    """What begins with another answer is part of it: of " a" and " a + b" the first is both."""
+    every = [
+        Read(name="together", log_prob=((" b", " x", " the sum"),)),
+        Read(name="once", log_prob=((" a", " a + b", " a"),)),
+        Read(name="against", log_prob=((" b", " x"), " the sum")),
+        Read(name="right", accuracy=(("{right}", " x"), " the sum", (" a", " return"))),
+    ]
+    found = measured(naive, texts(*({"text": t, "right": " b"} for t in SHOWN)), every)
+    for p, text in enumerate(SHOWN):
+        answers = (" b", " x", " the sum", " a", " return")
+        b, x, the_sum, a, back = (naive.log_prob(text, t) for t in answers)
+        assert found["together"][p] == pytest.approx(
+            np.log(np.exp([b, x, the_sum]).sum()), rel=1e-4
+        )
+        assert found["once"][p] == pytest.approx(a, rel=1e-4)
+        assert found["against"][p] == pytest.approx(
+            np.logaddexp(b, x) - the_sum, rel=1e-4, abs=1e-4
+        )
+        right = np.logaddexp(b, x) > max(the_sum, np.logaddexp(a, back))
+        assert found["right"][p] == float(right)
+
+
 def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
     rows = [
         {"who": "Point", "what": "add"},

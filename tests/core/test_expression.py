@@ -101,6 +101,7 @@ def test_mean_of_an_expression_is_taken_inside():
     ("text", "column"),
     [
         ("slope[kind=rare] < 0", Column(None, "slope", (("kind", "rare"),))),
+        ("slope[kind=dead-weight] < 0", Column(None, "slope", (("kind", "dead-weight"),))),
         (
             "main.slope[kind = 'dead-weight'] < 0",
             Column("main", "slope", (("kind", "dead-weight"),)),
@@ -228,7 +229,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("gated.fvu if 1 else 2 < 1", "it compares nothing"),
         ("gated[0] < 1", "gated[0] is not allowed"),
         (
-            "slope[kind=dead-weight] < 1",
+            "slope[kind=dead+weight] < 1",
             'each dimension is named once, as in slope[kind=rare, probe="L1-probe"]',
         ),
         ("slope[kind=rare, kind=pair] < 1", "each dimension is named once"),

@@ -17,6 +17,14 @@ FALLS = "claim 1: any other prompt's activations make right fall; that the answe
 HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of saying it would do"
 ANY = "claim 1: any change at all satisfies"
 SHARED = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+NOTHING = "claim 1: it also holds where nothing happens"
+CANNOT = "claim 1: a model that learned nothing satisfies it too"
+BREAKS = """
+[[intervene]]
+name = "broken"
+ablate = "zero"
+heads = ["1.1", "1.2"]
+"""
 SAME = "change: both are the same model: the difference is 0 by arithmetic"
 DIFF = """
 [[model]]
@@ -47,12 +55,23 @@ CASES = {
         False,
     ),
     "combinations": (MOOD, "main.good > 0", "72 prompts", False),
-    "combinations of few": (MOOD, "main.good > 0", "(4 of who, 2 of verb, 3 of when)", True),
+    "combinations of few": (MOOD, "main.good > 0", "(2 of verb, 3 of when, 4 of who)", True),
     "one answer": (MOOD, "main.good > 0", HABIT, True),
     "one answer, steered": (MOOD, "steered.good - main.good > 0", HABIT, False),
     "two answers": (CUT, "main.right > 0", HABIT, False),
     "any size": (CUT, "abs(changed.right - main.right) > 0", ANY, True),
     "a size": (CUT, "abs(changed.right - main.right) > 0.1", ANY, False),
+    "no change": (CUT, "-0.1 < changed.right - main.right < 0.1", NOTHING, True),
+    "no change, with what breaks it": (
+        CUT + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
+        NOTHING,
+        False,
+    ),
+    "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
+    "a level": (CUT, "changed.right < 0.1", NOTHING, False),
+    "it cannot": (CUT, "main.known < 0.6", CANNOT, True),
+    "it can": (CUT, "main.known > 0.6", CANNOT, False),
     "where it is learned": (
         MOOD,
         "steered.good > 0",

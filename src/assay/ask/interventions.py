@@ -123,10 +123,8 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
                 value = (*value[:-1], level) if latent else (str(level),)
             else:
                 value = level
-        elif isinstance(value, str):
+        else:
             value = _filled(value, point)
-        elif isinstance(value, tuple | list):
-            value = tuple(_filled(v, point) if isinstance(v, str) else v for v in value)
         fields[name] = value
     try:
         return msgspec.convert(fields, type(table))
@@ -142,8 +140,13 @@ def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
     return swept(table, slots)
 
 
-def _filled(text: str, point: Mapping[str, Plain]) -> str:
-    return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], text)
+def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
+    """What a field has with the slots of all its texts filled by a level."""
+    if isinstance(value, str):
+        return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
+    if isinstance(value, tuple | list):
+        return tuple(_filled(v, point) for v in value)
+    return value
 
 
 def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, list[int] | None]]:

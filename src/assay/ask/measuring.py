@@ -97,7 +97,9 @@ class Task:
     sources: Mapping[str, PromptSet] = field(default_factory=dict)
     """The prompts that directions are learned from, by name."""
     less: Model | None = None
-    """In a difference: the model whose numbers are taken off."""
+    """In a difference of models: that whose numbers are taken off."""
+    than: PromptSet | None = None
+    """In a difference of prompts: those whose numbers are taken off, row by row."""
     stands_in: Literal["", "unrelated", "shuffled", "heads"] = ""
     """In a control of models as they are: what stands in the place of the prompts, the weights or
     the head that is read."""
@@ -114,7 +116,8 @@ class Task:
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are measured first."""
         names = (d.prompts for d in self.own_directions if d.prompts in self.sources)
-        return (self.prompts, *(self.sources[n] for n in dict.fromkeys(names)))
+        sources = (self.sources[n] for n in dict.fromkeys(names))
+        return (self.prompts, *((self.than,) if self.than else ()), *sources)
 
     @property
     def own_directions(self) -> list[Direction]:
@@ -146,13 +149,19 @@ class Task:
             "untrained": [bool(m.like) for m in self.models],
             "directions": [stated(d) for d in self.own_directions],
             "halved": self.learns_here,
+            **({"than": "the second prompts"} if self.than else {}),
         }
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether its numbers are differences, of two models or of two prompts."""
+        return self.less is not None or self.than is not None
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
         low, high = reads.natural(read) if read else (None, None)
-        if read is None or self.less is None or read.kl:
+        if read is None or not self.is_difference or (read.kl and self.than is None):
             return low, high
         if low is None or high is None:  # a difference of two such has no end on either side
             return None, None
@@ -243,6 +252,9 @@ def axes(task: Task) -> dict[str, Axes]:
 
 def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
     """Guess the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
+    if task.than is not None:
+        sides = (replace(task, prompts=p, than=None) for p in (task.prompts, task.than))
+        return sum(seconds(side, size, runs) for side in sides)
     length = sum(len(task.prompts.rows[i].text) for i in task.rows) / SIGNS
     points = len(interventions.points(task.intervention)) if task.intervention else 1
     variants = points * (runs if task.drawn else 1)
@@ -283,6 +295,9 @@ def measure(
         if task.less is not None:
             other = _opened(task.less, state, block[0], folder, device, place=1)
             base = _Pass(task, other[0], block, sweep, tables, rows, other[1], dictionary)
+        elif task.than is not None:
+            side = replace(task, prompts=task.than, than=None)
+            base = _Pass(side, model, block, sweep, tables, rows, key, dictionary)
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
         part.others_into(others[b : b + 1, state] if task.new_each_seed else others[:, state])
@@ -442,7 +457,8 @@ class _Pass:
         base: _Pass | None = None,
     ) -> None:
         """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
-        is then from the base."""
+        is then from the base, where that is another model."""
+        rival = base if self.task.than is None else None
         edits = self._edits()
         written = self._written(edits)
         base_edits = base._edits() if base else []
@@ -451,12 +467,15 @@ class _Pass:
         for some, variants in self._batches():
             given = self._given(some, variants, edits)
             before = base._given(some, variants, base_edits) if base else None
-            seen = self._seen(given, variants, written, base.model if base else None, before)
+            seen = self._seen(
+                given, variants, written, rival.model if rival else None, before if rival else None
+            )
             base_seen = base._seen(before, variants, base_written) if base and before else None
             for p in some:
                 for k, read in enumerate(self.ready[p]):
                     numbers = np.array(read.numbers(seen[p]), dtype=float)
-                    if base and base_seen and all(w.what != "kl" for w in read.wants):
+                    apart = rival is None or all(w.what != "kl" for w in read.wants)
+                    if base and base_seen and apart:
                         numbers -= base.ready[p][k].numbers(base_seen[p])
                     for v, number in zip(variants, numbers, strict=True):
                         s, w = divmod(v, len(self.sweep))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -39,14 +39,16 @@ def check(model: Model) -> None:
 
 def levels(model: Model) -> dict[str, list[int | str]]:
     """The dimension of a training's states with its levels: the steps, where all names end in
-    one, such as ./step-100; else the names. Nothing of a model that is no training."""
+    one, such as ./step-100; else the names, of folders the last part. Nothing of a model that is no
+    training."""
     if not model.checkpoints:
         return {}
     steps = [re.search(r"(\d+)/?$", name) for name in model.checkpoints]
     numbers = [int(m[1]) for m in steps if m]
     if len(set(numbers)) == len(model.checkpoints):
         return {DIM: [*numbers]}
-    return {DIM: [*model.checkpoints]}
+    short = [PurePath(name).name for name in model.checkpoints]
+    return {DIM: [*(short if len(set(short)) == len(short) else model.checkpoints)]}
 
 
 def located(folder: Path, name: str) -> str:

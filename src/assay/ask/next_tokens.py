@@ -3,6 +3,8 @@ would give if it ended earlier. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,42 +12,58 @@ from typing import Any
 import numpy as np
 
 from assay.ask.seen import Context, Prompt, Ready, Seen, Want, each, positions
-from assay.ask.tables import Read
+from assay.ask.tables import Answer, Read, texts_of
 from assay.core.errors import DataError
 from assay.subjects.folder import most_tokens
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 
-def texts_of(text: str | tuple[str, ...]) -> tuple[str, ...]:
-    """One text or several, as several."""
-    return (text,) if isinstance(text, str) else text
+def answers_of(answers: str | tuple[Answer, ...]) -> list[tuple[str, ...]]:
+    """The texts of each answer, of which any will do; one text is one answer."""
+    return [texts_of(answer) for answer in ((answers,) if isinstance(answers, str) else answers)]
 
 
-def _follow(read: Read, prompt: Prompt, texts: Sequence[str]) -> list[tuple[Want, ...]]:
-    """What the log-probabilities of texts need. Raises: DataError where two of them are the same in
-    this row."""
-    filled = [prompt.row.fill(text) for text in texts]
-    for i, text in enumerate(filled):
-        if text in filled[:i]:
-            raise DataError(f"{prompt.row.place}: {read.name} compares {text!r} with itself there")
-    return [prompt.wants(text) for text in texts]
+class _Any:
+    """An answer behind a prompt: the probability that any of its texts follows."""
+
+    def __init__(self, prompt: Prompt, texts: Sequence[str]) -> None:
+        by_tokens = {prompt.continuation(text): text for text in texts}
+        # what follows a text that begins with another follows that one too, and counts once
+        self.wants = [
+            prompt.wants(text)
+            for tokens, text in by_tokens.items()
+            if not any(t != tokens and tokens[: len(t)] == t for t in by_tokens)
+        ]
+
+    def log_prob(self, seen: Seen) -> float:
+        """log Σ P(text | prompt), over all of the answer's texts."""
+        logs = [sum(seen.numbers[w] for w in some) for some in self.wants]
+        most = max(logs)
+        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
+
+
+def _flat(some: Sequence[_Any]) -> tuple[Want, ...]:
+    """What all of these answers need of a pass."""
+    return tuple(w for answer in some for wants in answer.wants for w in wants)
 
 
 Notes = tuple[tuple[str, str], ...]
 
 
-def _notes(prompt: Prompt, texts: Sequence[str], several: str) -> Notes:
-    """What to know of the tokens of texts; `several` says what becomes of more than one."""
+def _notes(prompt: Prompt, answers: Sequence[tuple[str, ...]], several: str) -> Notes:
+    """What to know of the tokens of answers; `several` says what becomes of more than one."""
+    texts = [text for some in answers for text in some]
     filled = [prompt.row.fill(text) for text in texts]
     tokens = [prompt.continuation(text) for text in texts]
+    firsts = [{prompt.continuation(text)[0] for text in some} for some in answers]
     end = prompt.row.text[-1:]
     notes = [
         (f"an answer of several tokens, {several}", text)
         for text, t in zip(filled, tokens, strict=True)
         if len(t) > 1
     ]
-    if len({t[0] for t in tokens}) < len(tokens):
+    if any(a & b for a, b in itertools.combinations(firsts, 2)):
         notes.append(("answers that begin with the same token", filled[0]))
     notes += [
         ("an answer that follows a letter or number without a space", text)
@@ -61,38 +79,41 @@ ALL, FIRST = "whose log-probabilities are added up", "of which the first is look
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     """log P of a text behind the prompt; of two texts the first less the second.
 
-    Formula: Σ log P(token | prompt, tokens before it)
+    Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
-    texts = texts_of(read.log_prob)
-    wants = _follow(read, prompt, texts)
+    texts = answers_of(read.log_prob)
+    before: set[str] = set()
+    for filled in ({prompt.row.fill(text) for text in some} for some in texts):
+        if both := sorted(filled & before):
+            what = f"{read.name} compares {both[0]!r} with itself there"
+            raise DataError(f"{prompt.row.place}: {what}")
+        before |= filled
+    answers = [_Any(prompt, some) for some in texts]
     signs = (1.0, -1.0)
 
     def number(seen: Seen) -> float:
-        sums = [sum(seen.numbers[w] for w in some) for some in wants]
-        return sum(sign * x for sign, x in zip(signs, sums, strict=False))
+        return sum(sign * x.log_prob(seen) for sign, x in zip(signs, answers, strict=False))
 
-    flat = tuple(w for some in wants for w in some)
-    return Ready(each(number), flat, notes=_notes(prompt, texts, ALL))
+    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the first text is the most probable of all, over all of its tokens; ties share. What
     is the same in a row counts once, so that a list of all answers may contain the right one."""
-    by_answer: dict[str, str] = {}
-    for text in read.accuracy:
-        by_answer.setdefault(prompt.row.fill(text), text)
-    texts = tuple(by_answer.values())
+    by_answer: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for some in answers_of(read.accuracy):
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in some), some)
+    texts = list(by_answer.values())
     if len(texts) < 2:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
-    wants = [prompt.wants(text) for text in texts]
+    answers = [_Any(prompt, some) for some in texts]
 
     def number(seen: Seen) -> float:
-        scores = [sum(seen.numbers[w] for w in some) for some in wants]
+        scores = [answer.log_prob(seen) for answer in answers]
         best = [s == max(scores) for s in scores]
         return best[0] / sum(best)
 
-    flat = tuple(w for some in wants for w in some)
-    return Ready(each(number), flat, notes=_notes(prompt, texts, ALL))
+    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
 
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:
@@ -120,7 +141,7 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text."""
     tokens = prompt.continuation(read.rank)
     want = Want("rank", prompt.at(read.position), tokens[0], site=_stream(read, prompt))
-    return _of_next(read, prompt, [want], notes=_notes(prompt, [read.rank], FIRST))
+    return _of_next(read, prompt, [want], notes=_notes(prompt, [(read.rank,)], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -203,4 +224,9 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
         return sum(s * seen.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
     assert site is not None
-    return Ready(each(number), tuple(wants), (site,), notes=_notes(prompt, texts, FIRST))
+    return Ready(
+        each(number),
+        tuple(wants),
+        (site,),
+        notes=_notes(prompt, [(text,) for text in texts], FIRST),
+    )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class ProbeTask:
     """Empty: what it measures are its own measures."""
     intervention: None = None
     less: None = None
+    than: None = None
+    is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
 

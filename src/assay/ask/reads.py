@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from assay.ask import activations, directions, interventions, next_tokens
 from assay.ask.next_tokens import texts_of
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Context, Prompt, Ready
-from assay.ask.tables import Direction, Place, Plain, Read
+from assay.ask.tables import Answer, Direction, Place, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
 
@@ -36,12 +36,18 @@ class Kind:
     """The words that its `position` may be, beside one token."""
 
 
-def _quoted(texts: str | tuple[str, ...]) -> str:
-    return ", ".join(json.dumps(text, ensure_ascii=False) for text in texts_of(texts))
+def _quoted(texts: str | tuple[Answer, ...]) -> str:
+    return ", ".join(map(_answer, (texts,) if isinstance(texts, str) else texts))
 
 
-def _less(what: str, texts: str | tuple[str, ...]) -> str:
-    return " − ".join(f"{what}({_quoted(text)})" for text in texts_of(texts))
+def _answer(answer: Answer) -> str:
+    texts = [json.dumps(text, ensure_ascii=False) for text in texts_of(answer)]
+    return f"any of {', '.join(texts)}" if texts[1:] else texts[0]
+
+
+def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
+    answers = (texts,) if isinstance(texts, str) else texts
+    return " − ".join(f"{what}({_answer(answer)})" for answer in answers)
 
 
 def _where(read: Read) -> str:
@@ -56,7 +62,7 @@ def _where(read: Read) -> str:
 
 def _at_most_0(read: Read) -> tuple[float | None, float | None]:
     texts = read.log_prob or read.logit_lens
-    return (None, 0.0) if isinstance(texts, str) else (None, None)
+    return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
 
 
 def _pattern_words(read: Read) -> str:
@@ -84,7 +90,7 @@ KINDS: Mapping[str, Kind] = {
     "accuracy": Kind(
         next_tokens.accuracy,
         lambda r: (
-            f"whether {_quoted(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
+            f"whether {_answer(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
         ),
         SHARE,
         _SHARE,
@@ -230,10 +236,13 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     texts = getattr(read, name)
     if name == "accuracy" and len(set(read.accuracy)) < 2:
         raise DataError(f"{read.name}: accuracy takes the right text first, then others")
-    if name in ("log_prob", "logit_lens") and not isinstance(texts, str) and texts[0] == texts[1]:
+    pair = name in ("log_prob", "logit_lens") and not isinstance(texts, str)
+    if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
-    if isinstance(texts, str | tuple) and name != "feature" and not all(texts_of(texts)):
-        raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    if isinstance(texts, str | tuple) and name != "feature":
+        every = (texts,) if isinstance(texts, str) else texts
+        if not all(answer and all(texts_of(answer)) for answer in every):
+            raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
     direction = directions.find(tables, read.projection) if read.projection else None
     _check_sweep(read, direction)
     for point in interventions.points(read):
@@ -263,6 +272,11 @@ def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
                 )
 
 
+def fits(read: Read, columns: Collection[str]) -> bool:
+    """Whether prompts of these columns fill every slot of a read."""
+    return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
+
+
 def unembedded(read: Read, tokens: float) -> float:
     """How many next tokens a read looks at, of a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
@@ -272,7 +286,7 @@ def unembedded(read: Read, tokens: float) -> float:
         return float(read.tokens)
     whole = kind == "loss" or read.position == "mean"
     value = getattr(read, kind)
-    return levels * (tokens if whole else 1 if value is True else len(texts_of(value)))
+    return levels * (tokens if whole else 1 if value is True else len([*_texts_in(value)]))
 
 
 def _check_sweep(read: Read, direction: Direction | None) -> None:
@@ -291,8 +305,15 @@ def _check_sweep(read: Read, direction: Direction | None) -> None:
 def _plain(read: Read) -> list[str]:
     """All texts of a read."""
     values = [getattr(read, f) for f in Read.__struct_fields__ if f != "sweep"]
-    flat = [v for x in values for v in (x if isinstance(x, tuple) else (x,))]
-    return [v for v in flat if isinstance(v, str)]
+    return [v for x in values for v in _texts_in(x)]
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _texts_in(part)
 
 
 def _check_point(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -56,6 +56,8 @@ class SaeTask:
     """The documents on which it may be measured, of a text."""
     intervention: None = None
     less: None = None
+    than: None = None
+    is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
     learns_here: bool = False

@@ -17,6 +17,16 @@ Place = int | str
 stands in this slot; "all"; to read also "mean". Of activations that is the mean over all tokens
 but the first that the model reads, such as a BOS."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Answer = str | tuple[str, ...]
+"""A text, or several of which any will do: their probabilities are added up."""
+
+
+def texts_of(answer: Answer) -> tuple[str, ...]:
+    """The texts of an answer."""
+    return (answer,) if isinstance(answer, str) else answer
+
+
+Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,11 +80,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     it."""
 
     name: str
-    log_prob: str | tuple[str, str] = ""
-    """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the
-    second."""
-    accuracy: tuple[str, ...] = ()
-    """1 where the first of these texts is the most probable to follow, else 0; ties share."""
+    log_prob: str | Answers = ""
+    """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
+    A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
+    accuracy: tuple[Answer, ...] = ()
+    """1 where the first of these texts is the most probable to follow, else 0; ties share. A list
+    in place of a text is any of its texts."""
     rank: str = ""
     """The rank of the text's first token among all that could follow, 1 the most probable."""
     entropy: bool = False
@@ -211,17 +222,20 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What two models differ by, prompt by prompt: an arm of this name, whose reads are those of
-    the second less those of the first."""
+    """What two models differ by, prompt by prompt, or two tables of prompts, row by row: an arm of
+    this name, whose reads are those of the second less those of the first."""
 
     name: str
-    models: tuple[str, str]
+    models: tuple[str, str] | None = None
     """Labels of models; the first model of the study is also called by its name, or main."""
+    prompts: tuple[str, str] | None = None
+    """In place of models: the names of prompts, as many of each, that each model reads."""
     intervention: str = ""
     """The intervention under which both are read; left out: none."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: shuffled, where both have weights of the same
-    shapes, else untrained; and, where rows have different answers, unrelated."""
+    """The near controls that are made; left out: of models shuffled, where both have weights of the
+    same shapes, else untrained; of prompts those of a model as it is, or of the intervention; and,
+    where rows have different answers, unrelated."""
 
 
 Steps = Annotated[int, msgspec.Meta(ge=1, le=100_000)]

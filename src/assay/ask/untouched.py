@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.ask.controls import Control
 from assay.ask.prompts import SLOT, PromptSet, Row
-from assay.ask.tables import Read
+from assay.ask.tables import Read, texts_of
 from assay.core import rng
 from assay.core.errors import DataError
 
@@ -49,7 +49,11 @@ def answers(read: Read) -> tuple[str, ...]:
     every: list[str] = []
     for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens"):
         texts = getattr(read, name, ())
-        every += [texts] if isinstance(texts, str) else texts
+        every += [
+            t
+            for answer in ((texts,) if isinstance(texts, str) else texts)
+            for t in texts_of(answer)
+        ]
     return tuple(text for text in every if text)
 
 

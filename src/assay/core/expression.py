@@ -415,6 +415,9 @@ def _level(node: ast.expr) -> Level | None:
     """A name, a text, a number with signs, or True or False; else None."""
     if isinstance(node, ast.Name):
         return node.id
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):  # a name such as step-100
+        parts = _level(node.left), _level(node.right)
+        return f"{parts[0]}-{parts[1]}" if isinstance(parts[0], str) else None
     if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
         return node.value
     return _number(node)

@@ -3,6 +3,7 @@ specs, what runs read, how long they take, and for what verdicts speak."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,7 +85,9 @@ class Asked(TrainedParts):
         return frozenset(
             p.label
             for p in self.parts
-            if p.task.intervention or p.task.less or (isinstance(p.task, SaeTask) and not p.of)
+            if p.task.intervention
+            or p.task.is_difference
+            or (isinstance(p.task, SaeTask) and not p.of)
         ) - {"main"}
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
@@ -209,14 +212,14 @@ class Asked(TrainedParts):
         return proposed
 
     def unlike(self, arm: str) -> tuple[str, ...]:
-        """The arms whose numbers mean something else than those of this one: of a difference of two
-        models those of one model, and the other way round."""
+        """The arms whose numbers mean something else than those of this one: of a difference those
+        of one model or of another kind of difference, and the other way round."""
+
+        def kind(part: Part) -> tuple[bool, bool]:
+            return part.task.less is None, part.task.than is None
+
         about = self.by_label.get(arm)
-        return tuple(
-            p.label
-            for p in self.parts
-            if about is not None and (p.task.less is None) != (about.task.less is None)
-        )
+        return tuple(p.label for p in self.parts if about is not None and kind(p) != kind(about))
 
     def compared(self, arm: str) -> tuple[str, ...]:
         """The arms of the two models of which an arm is the difference; none of any other arm."""
@@ -227,7 +230,7 @@ class Asked(TrainedParts):
             p.label
             for model in (about.less, about.model)
             for p in self.parts
-            if p.control is None and p.task.less is None and p.task.model == model
+            if p.control is None and not p.task.is_difference and p.task.model == model
             if isinstance(p.task, Task) and p.task.intervention == about.intervention
         )
 
@@ -279,6 +282,9 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        if isinstance(task, Task) and task.than is not None:
+            side = dataclasses.replace(task, prompts=task.than, than=None)
+            remarks += self._check(dataclasses.replace(part, task=side), folder, who)
         names = [t.name for t in study.prompts]
         with self._located_in(who, "prompts", names.index(task.prompts.table.name)):
             rows = dry.prompts_of(task, folder)
@@ -383,6 +389,11 @@ class Asked(TrainedParts):
         """Where the model of an arm lies, or the first of its states. Raises: AssayError."""
         return self._folder(models.states(part.task.model)[0])
 
+    def cut_alike(self, some: Sequence[Model]) -> bool:
+        """Whether models have the same tokens, as far as their folders are here."""
+        names = [self._folder(models.states(m)[0]) for m in some]
+        return all(models.same_tokens(names[0], name) for name in names[1:])
+
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""
         try:
@@ -460,10 +471,10 @@ class Asked(TrainedParts):
                 in_words[part.task.in_words] = part.task.in_words
                 phrases += [f"a dictionary at {part.task.table.site}"]
                 continue
-            table = part.task.prompts.table
-            in_words[table.name] = f"{len(part.task.rows)} prompts" + (
-                f" of {table.file}" if table.file else ""
-            )
+            for some in (part.task.prompts, part.task.than):
+                if some is not None:
+                    of = f" of {some.table.file}" if some.table.file else ""
+                    in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
         phrases.append(" and ".join(in_words.values()))
         for intervention in (p.task.intervention for p in parts if p.task.intervention):
             name = intervention.add or intervention.project_out

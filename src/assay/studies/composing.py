@@ -144,6 +144,8 @@ class _Measured:
 
     axes: Mapping[str, Axes]
     side: Side | None = None
+    complete: bool = False
+    """Whether every level is known, as of arms of a model, whose levels the text says."""
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -155,6 +157,8 @@ class _Measured:
     @property
     def settled(self) -> bool:
         """Whether the levels are those recorded: no field is set on which they could depend."""
+        if self.complete:
+            return True
         return self.side is not None and not self.side.fields and self.side.part.preset == "default"
 
 
@@ -199,7 +203,9 @@ class _Study:
         terms: dict[str, Axes] = {term: {"document": ()} for term in TERMS}
         of_dictionaries = _Measured(terms | {name: {} for name in DENSITY})
         self.measured |= {p.label: of_dictionaries for p in self.owned}
-        self.measured |= {p.label: _Measured(self.asked.measured(p)) for p in self.asked.parts}
+        self.measured |= {
+            p.label: _Measured(self.asked.measured(p), complete=True) for p in self.asked.parts
+        }
 
     def _trains(self) -> dict[str, Trains]:
         """The arms that train something, which may be dictionaries."""
@@ -287,7 +293,13 @@ class _Study:
         if not self.asked.parts:
             return
         askings = [
-            notes.Asking(f"{s.table} {s.i + 1}", s.main, s.read, statement.units)
+            notes.Asking(
+                f"{s.table} {s.i + 1}",
+                s.main,
+                s.read,
+                statement.units,
+                getattr(statement, "violations", ()),
+            )
             for s, statement in zip(read, done, strict=True)
         ]
         self.asked.remarks += notes.of_study(self.asked, askings)
@@ -350,7 +362,9 @@ class _Study:
         every, compared = self.asked.controls_of(s.main, measures), s.read.parsed.arms
         near = {p.label: p.why for p in every if p.label not in compared}
         # Named controls stand beside those that come by themselves; a claim of no effect, which any
-        # arm without one satisfies, has those alone that its author names.
+        # arm without one satisfies, has those alone that its author names, or what breaks it.
+        if entry.violations and notes.is_of_nothing(self.asked.by_label[s.main], s.read):
+            entry = msgspec.structs.replace(entry, control=entry.control or entry.violations)
         if near and not (entry.control and entry.violations):
             control = tuple(dict.fromkeys((*entry.control, *near)))
             entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})

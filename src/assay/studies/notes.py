@@ -31,6 +31,7 @@ class Asking:
     """The arm that it is about."""
     read: Condition
     units: tuple[str, ...]
+    violations: tuple[str, ...] = ()
 
     @property
     def compared(self) -> bool:
@@ -42,6 +43,7 @@ def of_study(asked: Asked, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
     for asking in askings:
+        notes += _tokens(asked, asking)
         if part := asked.by_label.get(asking.main):
             of_claim = _of_claim(asked, part, asking) if asking.compared else ()
             notes += [f"{asking.where}: {note}" for note in of_claim]
@@ -55,12 +57,59 @@ def of_study(asked: Asked, askings: Sequence[Asking]) -> list[str]:
 
 
 def _of_claim(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    yield from _nothing(part, asking)
+    yield from _cannot(part, asking)
     yield from _any_patch(asked, part, asking)
     yield from _any_size(asking)
     yield from _habit(part, asking)
 
 
 # conditions that much else satisfies --------------------------------------------------------------
+
+
+def is_of_nothing(part: Part, read: Condition) -> bool:
+    """Whether a claim about what is done to a model, or about a difference, also holds where
+    nothing happens."""
+    task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
+    if not isinstance(task, Task) or walk is None or read.equal:
+        return False
+    diverges = {r.name for r in task.reads if r.kl}
+    if not task.is_difference:
+        if task.intervention is None:
+            return False
+        alike = len({c.arm or part.label for c in columns}) > 1
+        if not alike and any(c.name not in diverges for c in columns):
+            return False  # how the number would be that nothing changed, nobody knows
+    usual = 0.0 if task.is_difference else 1.0
+    at = float(walk(lambda column: 0.0 if column.name in diverges else usual))
+    return read.parsed.low < at < read.parsed.high
+
+
+def _nothing(part: Part, asking: Asking) -> Iterator[str]:
+    if not asking.violations and is_of_nothing(part, asking.read):
+        yield (
+            "it also holds where nothing happens, as it may in its controls: name under violations "
+            "an arm that breaks it, by less than as much again; that is its control then"
+        )
+
+
+WORST = {"accuracy": 0.0, "generates": 0.0, "rank": 1e4, "loss": 20.0}
+"""What a model that can nothing has of reads, about."""
+
+
+def _cannot(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a model as it is, that it does badly: which the untrained control does as well."""
+    task, walk, columns = part.task, asking.read.parsed.terms.get("value"), asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.is_difference or task.model.like:
+        return
+    kinds = [reads.kind_of(reads.by_name(task.reads, c.name)) for c in columns]
+    if len(columns) != 1 or walk is None or kinds[0] not in WORST:
+        return
+    if asking.read.parsed.low < float(walk(lambda c: WORST[kinds[0]])) < asking.read.parsed.high:
+        yield (
+            "a model that learned nothing satisfies it too, which makes it unspecific: write "
+            "controls = [] under the model, and as control a model that does it well"
+        )
 
 
 def falls_only(asked: Asked, main: str, read: Condition) -> str:
@@ -107,7 +156,7 @@ def _any_size(asking: Asking) -> Iterator[str]:
 def _habit(part: Part, asking: Asking) -> Iterator[str]:
     """Of a model as it is, asked for one and the same answer behind every prompt."""
     task, columns = part.task, asking.read.columns
-    if not isinstance(task, Task) or task.intervention or task.less or len(columns) != 1:
+    if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
         return
     read = next((r for r in task.reads if r.name == columns[0].name), None)
     if read is None or len(untouched.answers(read)) < 2 or untouched.varies(read, task.prompts):
@@ -141,7 +190,7 @@ def _alike(part: Part, asking: Asking) -> Iterator[str]:
         )
         return
     if shared and len(shared) == len([n for n in values.values() if n > 1]):
-        each = ", ".join(f"{n} of {name}" for name, n in shared.items())
+        each = ", ".join(f"{n} of {name}" for name, n in sorted(shared.items()))
         yield (
             f"{count} prompts are made of few values ({each}): write unit = that which you "
             f"generalise over, or they count as {count} units"
@@ -170,6 +219,26 @@ def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], colu
         if len({value for value, *_ in pairs}) == len(pairs) > 1:
             return True
     return False
+
+
+# what is compared ---------------------------------------------------------------------------------
+
+
+def _tokens(asked: Asked, asking: Asking) -> Iterator[str]:
+    """Tell of a number for each token that is compared between models of other tokens."""
+    by_read = {r.name: reads.kind_of(r) for r in asked.text.study.read}
+    for name in dict.fromkeys(c.name for c in asking.read.columns):
+        if by_read.get(name) not in ("loss", "entropy", "rank"):
+            continue
+        arms = dict.fromkeys(c.arm or asking.main for c in asking.read.columns if c.name == name)
+        parts = [asked.by_label[arm] for arm in arms if arm in asked.by_label]
+        every = dict.fromkeys(m for p in parts for m in p.task.models)
+        if asked.cut_alike([*every]):
+            continue
+        yield (
+            f"{asking.where}: these models cut texts into other tokens, so that {name} of a token "
+            "is of different things; log_prob of a text is of the same"
+        )
 
 
 # where --------------------------------------------------------------------------------------------

@@ -90,9 +90,10 @@ class Part:
     def told(self) -> str:
         """What it is, in a line."""
         task = self.task
-        name = (
-            f"{model_phrase(task.model)}{f' less {model_phrase(task.less)}' if task.less else ''}"
-        )
+        name = model_phrase(task.model)
+        name += f" less {model_phrase(task.less)}" if task.less else ""
+        if task.than and isinstance(task, Task):
+            name += f" on {task.prompts.table.name} less on {task.than.table.name}"
         return f"{name}, {task.phrase}{f'; {self.why}' if self.why else ''}"
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
@@ -104,6 +105,8 @@ class Part:
         }
         if isinstance(self.task, SaeTask):
             about["text"] = self.task.table.text
+        if steps := models.levels(self.task.model):
+            about["levels"] = steps
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
@@ -216,7 +219,13 @@ class Parts:
                     self.parts += self._probe(self._prefix(m, model), model, probe)
         for i, diff in enumerate(study.diff):
             with text.located("diff", i):
-                self._compare(i, diff)
+                if (diff.models is None) == (diff.prompts is None):
+                    what = "say models or prompts of it, two of either"
+                    raise ExperimentError(f"{diff.name!r}: {what}")
+                if diff.models:
+                    self._compare(i, diff, diff.models)
+                else:
+                    self._compare_prompts(i, diff)
 
     def _of_dictionary(self, i: int, table: Train) -> list[Part]:
         """The arms of a dictionary that is trained; before the first of a study that asks nothing
@@ -383,32 +392,24 @@ class Parts:
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
 
-    def _compare(self, i: int, diff: Diff) -> None:
+    def _compare(self, i: int, diff: Diff, names: tuple[str, str]) -> None:
         """Add the arms of a difference between two models."""
-        study = self.text.study
-        first, second = (self._model(i, name) for name in diff.models)
+        first, second = (self._model(i, name) for name in names)
         if first == second:
             raise self.text.error(("diff", i, "models"), "a model less itself is 0")
         if (steps := models.levels(first)) and steps != models.levels(second):
             what = "the first has checkpoints and the second not the same ones; give both the same"
             raise self.text.error(("diff", i, "models"), what)
-        task = self._task(second)
-        if diff.intervention:
-            names = [t.name for t in study.intervene]
-            if diff.intervention not in names:
-                hint = nearest(diff.intervention, names)
-                what = f"there is no intervention {diff.intervention!r}; {hint}"
-                raise self.text.error(("diff", i, "intervention"), what)
-            task = self._task(second, study.intervene[names.index(diff.intervention)])
-        task = dataclasses.replace(task, model=second, less=first)
-        names = [self._folder(models.states(m)[0]) for m in (first, second)]
-        if any(r.kl for r in task.reads) and not models.same_tokens(*names):
+        task = self._task(second, self._under(i, diff))
+        task = dataclasses.replace(task, less=first)
+        folders = [self._folder(models.states(m)[0]) for m in (first, second)]
+        if any(r.kl for r in task.reads) and not models.same_tokens(*folders):
             task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
         self.parts.append(Part(diff.name, task))
         table = task.intervention
         pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
         known = untouched.of_diff(
-            () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*names)
+            () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
         )
         for control in controls.chosen(diff.name, known, diff.controls):
             other = task
@@ -418,6 +419,51 @@ class Parts:
                 one, two = (m if m.like else _twin(m) for m in (first, second))
                 other = dataclasses.replace(task, model=two, less=one)
             self._add_control(diff.name, control, other)
+
+    def _under(self, i: int, diff: Diff) -> Intervention | None:
+        """The intervention under which both sides of a difference are read."""
+        if not diff.intervention:
+            return None
+        by_name = {t.name: t for t in self.text.study.intervene}
+        if diff.intervention not in by_name:
+            what = f"there is no intervention {diff.intervention!r}"
+            hint = nearest(diff.intervention, by_name)
+            raise self.text.error(("diff", i, "intervention"), f"{what}; {hint}")
+        table = by_name[diff.intervention]
+        return interventions.expanded(table, self.text.study.direction)
+
+    def _compare_prompts(self, i: int, diff: Diff) -> None:
+        """Add the arms of a difference between two tables of prompts, in each model."""
+        assert diff.prompts is not None
+        for name in (n for n in diff.prompts if n not in self.prompts):
+            hint = nearest(name, self.prompts)
+            raise self.text.error(("diff", i, "prompts"), f"there are no prompts {name!r}; {hint}")
+        first, second = (self.prompts[name] for name in diff.prompts)
+        table = self._under(i, diff)
+        for m, model in enumerate(self.models):
+            task = dataclasses.replace(self._task(model, table), prompts=second, than=first)
+            columns = {*first.rows[0].columns} & {*second.rows[0].columns}
+            some = tuple(r for r in task.reads if reads.fits(r, columns))
+            if table is None:  # nothing is done, so that nothing differs from the untouched model
+                some = tuple(r for r in some if not r.kl)
+            task = dataclasses.replace(task, reads=some)
+            _refuse_unpaired(task, first, second)
+            name = f"{self._prefix(m, model)}{diff.name}"
+            self.parts.append(Part(name, task))
+            if table is not None:
+                near = controls.of_intervention(table, self.text.study.direction)
+                for control in controls.chosen(name, near, diff.controls):
+                    changed = dataclasses.replace(task, control=control.name)
+                    self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
+                continue
+            known = untouched.of_model(
+                task.reads, second, untrained=bool(model.like), changed=False
+            )
+            for control in controls.chosen(name, known, diff.controls):
+                own = control not in (untouched.UNTRAINED, untouched.TRAINED)
+                twin = _untwinned(model) if model.like else _twin(model)
+                other = model if own else twin
+                self._add_control(name, control, dataclasses.replace(task, model=other))
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
         """Add a control of models as they are, or of their difference."""
@@ -482,6 +528,24 @@ class Parts:
             if label and (label in labels[:i] or label in names["arm"]):
                 what = f"the label {label!r} is taken by another model or arm; choose another"
                 raise self.text.error(("model", i, "label"), what)
+
+
+def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
+    """Refuse prompts that cannot be compared row by row. Raises: DataError."""
+    names = f"{first.table.name} and {second.table.name}"
+    if len(first.rows) != len(second.rows):
+        what = f"they have {len(first.rows)} and {len(second.rows)}"
+        raise DataError(f"{names} are compared row by row, and {what}; give as many rows of both")
+    if first.digest == second.digest:
+        raise DataError(f"{names} are the same prompts, so that their difference is 0")
+    every = range(len(second.rows))
+    if second.unit != first.unit or (
+        second.unit != "prompt" and first.units(every) != second.units(every)
+    ):
+        raise DataError(f"{names} are compared row by row; give both rows of the same units")
+    if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
+        what = "a direction is learned from them; learn it from other prompts"
+        raise DataError(f"{names} are compared row by row, and {what}")
 
 
 def _twin(model: Model) -> Model:
