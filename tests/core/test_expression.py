@@ -228,6 +228,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("(y := gated.fvu) < 1", "is not allowed"),
         ("gated.fvu if 1 else 2 < 1", "it compares nothing"),
         ("gated[0] < 1", "gated[0] is not allowed"),
+        ("with.loss - without.loss < 0", 'a name such as "with" is quoted: "with".x'),
         (
             "slope[kind=dead+weight] < 1",
             'each dimension is named once, as in slope[kind=rare, probe="L1-probe"]',

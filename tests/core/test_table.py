@@ -751,6 +751,49 @@ def test_without_common_units_labels_are_dealt_out_across_all_rows():
     assert judged.controls["dealt"].estimate == pytest.approx(np.mean(rows["fvu"]), abs=0.01)
 
 
+def groups(new, old, start=100):
+    seeds = [*range(len(new)), *range(start, start + len(old))]
+    return {"arm": ["new"] * len(new) + ["old"] * len(old), "run": seeds, "acc": [*new, *old]}
+
+
+NEW = (0.71, 0.74, 0.69, 0.73, 0.72, 0.70, 0.75, 0.71, 0.73, 0.72)
+OLD = (0.65, 0.72, 0.61, 0.71, 0.70, 0.72, 0.73, 0.70, 0.72, 0.71, 0.66, 0.68, 0.64)
+
+
+@pytest.mark.parametrize("value", ["new.acc - old.acc", "mean(new.acc) - mean(old.acc)"])
+def test_arms_without_a_common_unit_are_independent_groups(value):
+    """Estimate and width are those of Welch's t by SciPy, a little wider; order does not matter."""
+    welch = scipy.stats.ttest_ind(NEW, OLD, equal_var=False).confidence_interval()
+    rows = groups(NEW, OLD)
+    number = assay.estimate(rows, value=value, unit="run")
+    assert number.estimate == pytest.approx(np.mean(NEW) - np.mean(OLD))
+    assert number.t_high - number.t_low == pytest.approx(welch.high - welch.low, rel=0.06)
+    assert number.low < welch.low and welch.high < number.high  # corrected for skew as well
+    judged = assay.judge(groups(NEW, OLD[::-1]), claim=f"{value} > 0.005", unit="run")
+    assert judged.low == pytest.approx(number.low, abs=1e-9)
+    assert judged.outcome == "holds"
+    assert "no run is in two arms: judged as independent groups, 10 of new and 13 of old" in (
+        judged.notes
+    )
+
+
+def test_groups_are_told_apart_by_means_alone_and_six_units_each():
+    with pytest.raises(ClaimError, match=r"new and old have no unit in common, .*compare means"):
+        assay.judge(groups(NEW, OLD), claim="new.acc / old.acc > 1", unit="run")
+    ratio = assay.estimate(groups(NEW, OLD), value="mean(new.acc) / mean(old.acc)", unit="run")
+    assert ratio.estimate == pytest.approx(np.mean(NEW) / np.mean(OLD))
+    with pytest.raises(ClaimError, match="too few units: old has 5 of 6 runs"):
+        assay.judge(groups(NEW, OLD[:5]), claim="new.acc - old.acc > 0", unit="run")
+
+
+def test_a_column_of_runs_is_a_unit_as_any_other():
+    rows = groups(NEW, OLD[:10], start=0)
+    by_run = assay.judge(rows, claim="new.acc - old.acc > 0", unit="run")
+    seeds = {"seed" if name == "run" else name: column for name, column in rows.items()}
+    by_seed = assay.judge(seeds, claim="new.acc - old.acc > 0", unit="seed")
+    assert by_run.low == by_seed.low and by_run.verdict.n == {"run": 10}
+
+
 def test_too_few_units_are_told_before_a_control_that_lacks():
     few = two_methods(3)
     judged = assay.judge(few, claim="new.fvu - old.fvu < -0.05", unit="seed")

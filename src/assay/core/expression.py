@@ -24,6 +24,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
@@ -75,7 +76,9 @@ class Reader:
                 warnings.simplefilter("ignore")
                 return syntax.expression(_parsable(self.text))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            raise self.no(self.EXAMPLE) from e
+            words = [w for w in re.findall(r"(?<![\w\"'])[a-z]+(?=\.)", self.text) if iskeyword(w)]
+            hint = f'a name such as "{words[0]}" is quoted: "{words[0]}".x' if words else ""
+            raise self.no(hint or self.EXAMPLE) from e
 
     def walk(self, node: ast.expr, inside: bool = False) -> Walk:
         """A function that computes this node; `inside` some part of the text where the language

@@ -246,10 +246,11 @@ def _unit_axes(
             values = values.take(order, axis)
     rest = [d for d in dims if d not in (*units, "run")]
     unit_dims = [u for u in units if u not in per_run]
-    values = values.transpose(
-        [dims.index(d) for d in (*(["run"] if "run" in dims else []), *unit_dims, *rest)]
-    )
-    if "run" not in dims:
+    runs = (
+        ["run"] if "run" in dims and "run" not in units else []
+    )  # of a table, a unit as any other
+    values = values.transpose([dims.index(d) for d in (*runs, *unit_dims, *rest)])
+    if not runs:
         return values, levels
     codes = []
     for unit in per_run:

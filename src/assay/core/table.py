@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import estimates, foreign, judging
+from assay.core import apart, estimates, foreign, judging
 from assay.core.arrays import is_tensor
 from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value, rival
@@ -149,6 +149,9 @@ def judge(
                 raise
     arms = {arm: data for arm, (data, _) in read.items()}
     notes = tuple(note for arm in used for note in read[arm][1])
+    compared = {arm: arms[arm] for arm in dict.fromkeys((main_arm, *parsed.arms))}
+    if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
+        notes += (apart.in_words(compared, units[0]),)
     if not controls:
         name = DEALT if DEALT not in known else f"{DEALT} labels"
         labelled = parsed.arms if len(parsed.arms) > 1 else known
@@ -165,6 +168,7 @@ def judge(
     judgement = judging.judge(
         replace(
             _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+            **(_of_groups(parsed, main_arm, units[0]) if independent else {}),
             ceiling=_ceiling(rows, parsed, main_arm),
             violations=violations,
             beats=beats,
@@ -261,6 +265,10 @@ def estimate(
         arms[arm], told = _cells(rows[rows["arm"] == arm], arm, axes, labels, read)
         notes += told
     compute = _value(parsed, main_arm)
+    if len(axes) == 1 and apart.are_apart(arms, units[0]):
+        notes.append(apart.in_words(arms, units[0]))
+        parsed = apart.by_means(parsed, main_arm)
+        compute, bounds = apart.told_apart(_value(parsed, main_arm), units[0]), None
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main_arm], data),
@@ -511,6 +519,13 @@ def _claim(
         threshold_from=GIVEN,
         source=source,
     )
+
+
+def _of_groups(parsed: Parsed, main_arm: str, unit: str) -> dict[str, Any]:
+    """What a claim about independent groups computes. Raises: ClaimError."""
+    means = apart.by_means(parsed, main_arm)
+    value = apart.told_apart(_value(means, main_arm), unit)
+    return {"value": value, "statistic": means.statistic, "bounds": None}
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:
