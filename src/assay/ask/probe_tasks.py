@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -247,11 +247,12 @@ def _check_leaks(task: ProbeTask) -> None:
     learned = [task.source.rows[i] for i in task.learned]
     judged = [task.prompts.rows[i] for i in task.rows]
     places = {point.position for point in every_point(table)}
-    for row in (*learned, *judged):
-        if label in row.spans and any(_sees(row, label, place) for place in places):
+    if not (table.controls is None or {"bag", "embedding"} <= {*table.controls}):
+        for row in (r for r in (*learned, *judged) if _reads(r, label, places)):
             raise DataError(
                 f"{row.place}: {{{label}}} stands in the prompt, so the label can be read; leave "
-                "it out of the text, or probe at a slot before it"
+                "it out of the text, probe at a slot before it, or keep the controls bag and "
+                "embedding, which read it as well"
             )
     for place in sorted(places, key=str):
         if all(_names_itself(row, place, label, task.classes) for row in (*learned, *judged)):
@@ -281,6 +282,23 @@ def _check_leaks(task: ProbeTask) -> None:
                 f"{table.name!r}: each {column} has only one {label}, and most are in both halves, "
                 f'so that a probe may know the {column}; write split = "{column}" under prompts'
             )
+
+
+def told(task: ProbeTask) -> list[str]:
+    """Tell of a label that stands in the prompt before the probe."""
+    table = task.table
+    places = {point.position for point in every_point(table)}
+    if not any(_reads(task.prompts.rows[i], table.label, places) for i in task.rows):
+        return []
+    return [
+        f"{table.name}: {{{table.label}}} stands in the prompt; bag and embedding show what "
+        "reading it gives"
+    ]
+
+
+def _reads(row: Row, label: str, places: Collection[Place]) -> bool:
+    """Whether the label is a slot of the text that lies before one of these places."""
+    return label in row.spans and any(_sees(row, label, place) for place in places)
 
 
 def _sees(row: Row, slot: str, place: Place) -> bool:

@@ -241,11 +241,19 @@ def limits(
     """Give the interval as it is printed: cut off at the least and the greatest number that there
     can be, unless the estimate lies beyond."""
     low, high = numbers.low, numbers.high
-    natural = None if isinstance(about := claim or numbers, Other) else about.natural
-    least, greatest = natural or (-math.inf, math.inf)
+    least, greatest = _ends(claim or numbers) or (-math.inf, math.inf)
     if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
         return low, high
     return max(low, least), min(high, greatest)
+
+
+def _ends(about: Verdict | Other | Estimated) -> tuple[float, ...] | None:
+    """The least and the greatest number that a mean over units can be: the natural ones, or the
+    bounds of a unit; None where nobody knows."""
+    if isinstance(about, Other):
+        return None
+    bounds: tuple[float, ...] | None = getattr(getattr(about, "claim", None), "bounds", None)
+    return about.natural or bounds
 
 
 def clipped(s: Verdict | Estimated) -> str:
@@ -254,7 +262,7 @@ def clipped(s: Verdict | Estimated) -> str:
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
-    if s.natural is None or limits(s) == (s.low, s.high) or not (_known(s.low) and _known(s.high)):
+    if _ends(s) is None or limits(s) == (s.low, s.high) or not (_known(s.low) and _known(s.high)):
         return ""
     factor, n = min(s.n.items(), key=lambda item: item[1])
     return (

@@ -292,7 +292,7 @@ class Asked(TrainedParts):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
-            return []
+            return probe_tasks.told(task)
         if part.control is None:
             remarks += dry.first_tokens(task, rows)
         for read in task.reads if part.control is None else ():

@@ -426,8 +426,10 @@ class _Study:
                 hint = (
                     f'an arm with / in its name stands in quotes, as in "{quoted[0]}".{have[0]}'
                     if quoted and have
-                    else nearest(c.name, offered)
+                    else _listed(c.name, have, offered)
                 )
+                of = measured[arm].side if arm in measured else None
+                hint += f"; assay fields {of.of.name} says what each is" if of else ""
                 raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         for key, names in dims.items():
             for name in names if main in measured else ():
@@ -668,6 +670,18 @@ class _Study:
         sized = {part.label: part.seconds(together) for part in self.owned}
         sized |= {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
+
+
+FEW = 12
+"""So many measures are listed where one is misspelt."""
+
+
+def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
+    """What an arm measures, where that is few; else the name that is like this one."""
+    known = [x for x in have if x not in ("diverged", "parameters")]
+    if 0 < len(known) <= FEW:
+        return f"it has {', '.join(known)}"
+    return nearest(name, offered)
 
 
 def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:

@@ -387,6 +387,11 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 "in "
                 "TOML a table takes all that follows it"
             )
+        if unknown[1] == "controls":
+            return (
+                f"{field_path}: the controls that come by themselves are left out where they come "
+                "from: controls = [] under the model, intervention, probe or diff"
+            )
         return (
             f"{field_path} is no field of a study; "
             f"{nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))}"
