@@ -216,6 +216,30 @@ lr = 5e-3
     assert Dictionary.load(path).sites_out == ("blocks.0.hook_mlp_out",)
 
 
+@pytest.mark.parametrize("kind", ["k = 1", 'dictionary = "relu"\npenalty = 0.02'])
+def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, world, kind):
+    """Before the first block the stream is the embedding, so that both sites have the same."""
+    sites = 'site = ["hook_embed", "blocks.0.hook_resid_pre"]'
+    table = SAE.replace('site = "hook_embed"', sites).replace("k = 1", kind)
+    result = run(here, HEAD + table + "controls = []\n" + CLAIM + 'control = ["main"]\n')
+    arm, (path,) = result.arms["sae"], files(here)
+    dictionary = Dictionary.load(path)
+    assert dictionary.sites == ("hook_embed", "blocks.0.hook_resid_pre")
+    weights = load_file(here / "model" / "model.safetensors")["model.embed_tokens.weight"]
+    texts = [(here / "texts" / name).read_text() for name in arm.document.values]
+    one = torch.cat([weights[ids(here / "model", text)[1:]] for text in texts])
+    one = one.bfloat16().float()  # as activations are kept
+    x, width = torch.cat([one, one], 1), one.shape[1]
+    assert dictionary.scale.shape == (1, 2 * width)
+    assert dictionary.scale[0, 0] == pytest.approx(float(dictionary.scale[0, width]))
+    missed = (dictionary.reconstruct(x)[0] - x) * dictionary.scale[0]
+    assert float(arm.error.values[0].sum()) == pytest.approx(float(missed.square().sum()), rel=1e-3)
+    assert quantity(arm, "error", "variance")[0] < 0.1
+    assert quantity(result.arms["main"], "error", "variance")[0] == pytest.approx(1, abs=0.02)
+    rows = dictionary.W_dec[0]
+    assert min(mcc(world[1].numpy(), part.numpy()) for part in rows.split(width, 1)) > 0.85
+
+
 def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
     bare = SAE + "controls = []\n"
     other = bare.replace('"sae"', '"other"').replace("k = 1", "k = 2")
@@ -287,6 +311,12 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             "line 8 column 1|line 13 column 8: say one of prompts and",
         ),
         ("context = 16", "context = 100", "line 10 column 8: .*reads at most 64 tokens"),
+        ('"hook_embed"', '["hook_embed", "hook_embed"]', "line 10 column 8: .*reads a site twice"),
+        (
+            '"hook_embed"',
+            '["hook_embed", "blocks.0.hook_mlp_out"]\nsite_out = "hook_embed"',
+            "line 11 column 12: .*reads several sites and writes them all",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
@@ -304,6 +334,11 @@ def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
         ('clamp = ["sae", 3]', 'clamp = ["sae", -1]', "has latents 0 to 7|numbered from 0"),
         ("k = 1\n", "k = 1\nper_seed = true\n", "each seed trains a 'sae' of its own"),
         ("k = 1\n", 'k = 1\nsite_out = "blocks.1.hook_mlp_out"\n', "'sae' writes at another site"),
+        (
+            'site = "hook_embed"',
+            'site = ["hook_embed", "blocks.0.hook_mlp_out"]',
+            "'sae' reads several sites",
+        ),
     ],
 )
 def test_a_latent_that_it_will_not_have_is_refused_before_it_is_trained(here, old, new, told):

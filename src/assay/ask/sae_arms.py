@@ -92,12 +92,12 @@ class SaeTask:
     @property
     def phrase(self) -> str:
         """What it is, in words."""
-        t = self.table
+        t, place = self.table, " and ".join(saes.reads_at(self.table))
         if self.control == MEAN:
-            return f"its mean activation at {t.site_out or t.site}"
+            return f"its mean activation at {t.site_out or place}"
         way = f" to {t.site_out}" if t.site_out else ""
         each = ", one of each seed" if t.per_seed else ""
-        return f"{t.name}: {t.dictionary} of {t.d_sae:,} latents at {t.site}{way}{each}"
+        return f"{t.name}: {t.dictionary} of {t.d_sae:,} latents at {place}{way}{each}"
 
     @property
     def words(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def measure(
     for n, seed in enumerate(distinct):
         trained = learning(seed)
         ways = {RANDOM.name: trained.random, MEAN: trained.mean}
-        dictionary = ways.get(task.control, trained.dictionary)(bench)
+        dictionary = ways.get(task.control, trained.measured)(bench)
         acts = trained.acts(bench, test=True)
         if not len(acts.unit):
             raise DataError(f"nothing is left on which {task.table.name!r} could be measured")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.losses import Loss, mse, wants
+from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants
 from assay.dictionaries.training.quick import USUAL, objective, shuffled
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.folder import ModelFolder, find, most_tokens
@@ -112,21 +112,36 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
     if takes_k and (table.k or USUAL_K) > (table.d_sae or 0):
         field = "k" if table.k else "d_sae"
         yield field, f"{table.k or USUAL_K} of {table.d_sae} latents cannot be on; lower k"
-    for field in ("site", "site_out"):
-        if text := getattr(table, field):
+    for field, texts in (("site", reads_at(table)), ("site_out", (table.site_out,))):
+        for text in filter(None, texts):
             try:
                 Site.parse(text)
             except AssayError as e:
                 yield field, str(e)
-    if table.site_out and "y" not in wants(method_of(table)[1]):
+    if crosses(table) and len(set(reads_at(table))) < len(reads_at(table)):
+        yield "site", f"{name!r} reads a site twice; name each once"
+    if crosses(table) and table.site_out:
+        how = "leave site_out out, or read one site"
+        yield "site_out", f"{name!r} reads several sites and writes them all; {how}"
+    elif table.site_out and "y" not in wants(method_of(table)[1]):
         able = [k for k, c in KINDS.items() if "y" in wants(USUAL[c])]
         how = f"those that do are {', '.join(able)}"
         yield "dictionary", f"{table.dictionary} does not write at another site; {how}"
 
 
+def reads_at(table: Train) -> tuple[str, ...]:
+    """The sites that a dictionary reads."""
+    return (table.site,) if isinstance(table.site, str) else table.site
+
+
+def crosses(table: Train) -> bool:
+    """Whether it is a crosscoder: of several sites side by side."""
+    return len(reads_at(table)) > 1
+
+
 def sites_of(table: Train) -> tuple[Site, ...]:
     """Where a dictionary reads and, of a transcoder, where it writes."""
-    names = (table.site, *([table.site_out] if table.site_out else []))
+    names = (*reads_at(table), *([table.site_out] if table.site_out else []))
     return tuple(map(Site.parse, names))
 
 
@@ -142,6 +157,7 @@ def check(table: Train, folder: ModelFolder) -> None:
 def blank(table: Train, folder: ModelFolder) -> Dictionary:
     """A dictionary of the shape that will be trained, of zeros that take no memory."""
     widths = [folder.width(site) for site in sites_of(table)]
+    widths = [sum(widths)] if crosses(table) else widths
     assert table.d_sae
     zero = torch.zeros(())
     kind, _, _ = method_of(table)
@@ -152,7 +168,7 @@ def blank(table: Train, folder: ModelFolder) -> Dictionary:
         zero.expand(1, widths[-1]),
         kind,
         own=dict(kind.init(1, table.d_sae)),
-        sites=(table.site,),
+        sites=reads_at(table),
         sites_out=(table.site_out,) if table.site_out else (),
         b_pre=zero.expand(1, widths[0]),
     )
@@ -173,6 +189,26 @@ class Acts:
     """The factor that makes E‖x − mean‖² = d."""
     about: Any = None
     """What a dictionary that learns from them carries of its text."""
+    factor: Float[torch.Tensor, "d"] | None = None
+    """Of a crosscoder, by what the raw numbers of each dimension were multiplied."""
+    parts: tuple[int, ...] = ()
+    """Of a crosscoder, the widths of its sites."""
+
+    def side_by_side(self) -> Acts:
+        """Put the sites beside each other, each at the same length on average, so that none
+        outweighs the others."""
+        mean = torch.cat([m * s for m, s in zip(self.mean, self.scale, strict=True)])
+        factor = torch.cat(
+            [torch.full_like(m, s) for m, s in zip(self.mean, self.scale, strict=True)]
+        )
+        return replace(
+            self,
+            rows=lambda rows: (torch.cat(self.rows(rows), -1) * factor,),
+            mean=(mean,),
+            scale=(1.0,),
+            factor=factor,
+            parts=tuple(map(len, self.mean)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +257,14 @@ class Learning:
         """The dictionary, trained now or before."""
         return Dictionary.load(self.path(bench))
 
+    def measured(self, bench: Bench) -> Dictionary:
+        """The dictionary as it reads `acts`: a crosscoder has sites of the same length."""
+        d = self.dictionary(bench)
+        if not crosses(self.table):
+            return d
+        assert d.mean is not None and d.scale is not None
+        return replace(d, mean=d.mean * d.scale, scale=None)
+
     def random(self, bench: Bench) -> Dictionary:
         """Random directions in its place, each on as often, with the decoder that fits them
         best."""
@@ -229,7 +273,7 @@ class Learning:
         rows = acts.rows(np.linspace(0, len(acts.unit) - 1, count).astype(int))
         with torch.no_grad():
             target = rows[1] if rows[1:] else None
-            return random_directions(self.dictionary(bench), rows[0], self.seed, target)
+            return random_directions(self.measured(bench), rows[0], self.seed, target)
 
     def mean(self, bench: Bench) -> Dictionary:
         """The mean activation in its place: one latent that is never on."""
@@ -247,7 +291,8 @@ class Learning:
 
     def acts(self, bench: Bench, *, test: bool = False) -> Acts:
         """The activations that it learns from, or those that it is measured on."""
-        return self._of_prompts(bench, test) if self.source else self._of_text(bench, test)
+        acts = self._of_prompts(bench, test) if self.source else self._of_text(bench, test)
+        return acts.side_by_side() if crosses(self.table) else acts
 
     def _train(self, path: Path, bench: Bench) -> None:
         """Train it, and write it to a folder. Raises: RunError where the loss does not stay
@@ -257,6 +302,11 @@ class Learning:
         t, acts = self.table, self.acts(bench)
         kind, loss, penalty = method_of(t)
         assert t.d_sae and t.steps and t.batch and t.lr
+        mean: torch.Tensor = acts.mean[0]
+        scale: float | torch.Tensor = acts.scale[0]
+        if acts.factor is not None:
+            mean, scale = mean / acts.factor, acts.factor
+            loss = L1Weighted(acts.parts) if loss is l1 else loss
         lr, strength = np.array([t.lr]), np.array([penalty])
         method = freeze(Method(kind, loss, t.d_sae, lr=lr, penalty=strength), self.frozen)
         order = shuffled(len(acts.unit), t.batch, self.seed)
@@ -281,9 +331,9 @@ class Learning:
             d=len(acts.mean[0]),
             steps=t.steps,
             bench=checkpoint,
-            mean=acts.mean[0],
-            scale=acts.scale[0],
-            sites=self.spec.sites[:1],
+            mean=mean,
+            scale=scale,
+            sites=reads_at(t),
             trained_on=acts.about,
             **out,
         )
@@ -381,7 +431,8 @@ def _moments(x: Float[torch.Tensor, "n d"], table: Train) -> tuple[torch.Tensor,
     mean = x.double().mean(0)
     variance = float((x.double() - mean).square().sum(1).mean()) if len(x) > 1 else 0.0
     if not variance > 0:
-        raise DataError(f"the prompts of {table.name!r} have one activation at {table.site}")
+        where = " and ".join(reads_at(table))
+        raise DataError(f"the prompts of {table.name!r} have one activation at {where}")
     return mean.float(), (x.shape[1] / variance) ** 0.5
 
 
@@ -412,6 +463,13 @@ def refuse_many(table: Train) -> None:
         )
 
 
+def refuse_codes(table: Train) -> None:
+    """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
+    refuse_many(table)
+    if crosses(table):
+        raise DataError(f"{table.name!r} reads several sites, and a probe reads one")
+
+
 def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
     """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
     DataError."""
@@ -419,6 +477,11 @@ def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
     most = (table.d_sae or 0) - 1
     if not 0 <= latent <= most:
         raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
+    if crosses(table):
+        raise DataError(
+            f"{table.name!r} reads several sites, so that no single one says what a latent of it "
+            "is; train a dictionary of one site to read one"
+        )
     if writes and table.site_out:
         raise DataError(
             f"{table.name!r} writes at another site than it reads, so that one of its latents is "

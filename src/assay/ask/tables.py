@@ -258,8 +258,9 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The prompts that it learns; of a dictionary from one half of them, measured on the other."""
     text: str = ""
     """In place of prompts: stdlib, docs, or a folder of text files, cut into windows."""
-    site: str = ""
-    """Where a dictionary reads, such as blocks.15.hook_resid_post."""
+    site: str | tuple[str, ...] = ""
+    """Where a dictionary reads, such as blocks.15.hook_resid_post; several make it a crosscoder,
+    which reads them side by side, and writes all of them."""
     site_out: str = ""
     """Where a transcoder writes; left out: where it reads."""
     dictionary: str = ""

@@ -469,7 +469,7 @@ class Asked(TrainedParts):
         for part in parts:
             if isinstance(part.task, SaeTask):
                 in_words[part.task.in_words] = part.task.in_words
-                phrases += [f"a dictionary at {part.task.table.site}"]
+                phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
                 continue
             for some in (part.task.prompts, part.task.than):
                 if some is not None:

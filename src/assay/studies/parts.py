@@ -282,7 +282,7 @@ class Parts:
             for name in (probe.dictionary, *probe.sweep.get("dictionary", ())):
                 if name in self.saes:
                     with self.text.located("probe", i, "dictionary"):
-                        saes.refuse_many(self.saes[name])
+                        saes.refuse_codes(self.saes[name])
 
     def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
         """The arms of a probe in a model; before the first of a study that reads nothing else what
