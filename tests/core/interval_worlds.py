@@ -18,7 +18,7 @@ import numpy as np
 from rule_worlds import page as whole_rule
 
 from assay.core.bounded import bounded_mean
-from assay.core.intervals import Statistic, counts, interval
+from assay.core.intervals import Statistic, interval
 from assay.core.outlying_units import find_outliers
 from assay.core.stats import at_matched, best_of, mean, ratio
 

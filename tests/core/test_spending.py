@@ -83,4 +83,5 @@ def test_simulated_studies_of_normal_units_err_no_more_often_than_alpha() -> Non
 
 def test_the_page_has_a_row_for_every_law_and_design() -> None:
     there = filled_cells((Path(__file__).parents[2] / "records/coverage.md").read_text())
-    assert not {(law.name, ", ".join(map(str, units))) for law in LAWS for units in DESIGNS} - there.keys()
+    rows = {(law.name, ", ".join(map(str, units))) for law in LAWS for units in DESIGNS}
+    assert not rows - there.keys()
