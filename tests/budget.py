@@ -37,9 +37,14 @@ def seconds() -> float:
 
 
 def reasons(page: str) -> set[str]:
-    """List the tests that may cost more than a second: the second table of the page."""
-    part = page.partition("## Tests above a second")[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `(tests/[^`]+)` \| \S.* \|$", part, re.MULTILINE))
+    """List the tests that may cost more than a second: the first list of the page."""
+    return set(listed(page.partition("## Tests above a second")[2].partition("\n## ")[0]))
+
+
+def listed(part: str) -> list[str]:
+    """The tests in the lines of a part of the page: a file, then one or several of its tests."""
+    lines = re.findall(r"^- `(tests/[^`]+)`: (`test_\w+`(?:, `test_\w+`)*)", part, re.MULTILINE)
+    return [f"{path}::{test}" for path, tests in lines for test in re.findall(r"\w+", tests)]
 
 
 class Budget:

@@ -51,13 +51,16 @@ def experiments() -> str:
 
 
 def index() -> str:
-    """The page of each experiment and what it asks, by group."""
-    parts = []
-    for group, entries in by_group(catalogue.entries()).items():
-        rows = [(_linked(e.name), tables.cell(e.header().title)) for e in entries]
-        table = tables.markdown(("page", "what it asks"), rows)
-        parts.append(f"**{GROUPS.get(group, group)}**\n\n{table}")
-    return "\n".join(parts)
+    """Links to the page of each experiment, by what its group asks."""
+    return (
+        "\n\n".join(
+            f"**{GROUPS.get(group, group)}**\n"
+            + " ·\n".join(_linked(e.name) for e in entries)
+            + "."
+            for group, entries in by_group(catalogue.entries()).items()
+        )
+        + "\n"
+    )
 
 
 def files() -> dict[str, str]:

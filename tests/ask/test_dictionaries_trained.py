@@ -233,7 +233,9 @@ def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, 
     assert dictionary.scale.shape == (1, 2 * width)
     assert dictionary.scale[0, 0] == pytest.approx(float(dictionary.scale[0, width]))
     missed = (dictionary.reconstruct(x)[0] - x) * dictionary.scale[0]
-    assert float(arm.error.values[0].sum()) == pytest.approx(float(missed.square().sum()), rel=1e-3)
+    assert float(arm.error.values[0].sum()) == pytest.approx(
+        float(missed.square().sum()), rel=1e-3, abs=1e-8
+    )
     assert quantity(arm, "error", "variance")[0] < 0.1
     assert quantity(result.arms["main"], "error", "variance")[0] == pytest.approx(1, abs=0.02)
     rows = dictionary.W_dec[0]

@@ -123,18 +123,19 @@ law of an interval needs is asked in tests/core/test_stats.py."""
 
 
 def measured_coverage():
-    """{law: {units: share}}: how often intervals contained the truth, by the rows of
-    records/coverage.md for units of one factor."""
+    """{law: {units: share}}: how often intervals contained the truth, by records/coverage.md for
+    units of one factor."""
     laws = {}
-    for law, units, *rates in re.findall(
-        r"^\| ([^|]+) \| (\d+) \|((?: [\d.]+% \|)+)",
-        (ROOT / "records" / "coverage.md").read_text(),
-        re.MULTILINE,
-    ):
-        found = [float(x) / 100 for x in re.findall(r"([\d.]+)%", rates[0])]
-        laws.setdefault(law, {})[int(units)] = found[
-            -3
-        ]  # the hull, or the exact interval; then falsely below and above
+    page = (ROOT / "records" / "coverage.md").read_text()
+    for line in re.findall(r"^\| world \|.*\n(?:\|.*\n)+", page, re.MULTILINE):
+        heads, _, *rows = [
+            [cell.strip() for cell in row.strip("|").split(" | ")] for row in line.splitlines()
+        ]
+        for law, *cells in rows:
+            for units, cell in zip(heads[1:], cells, strict=False):
+                # the hull, or the exact interval; then falsely below and above
+                if units.isdigit() and (covered := re.match(r"([\d.]+)% .*%/", cell)):
+                    laws.setdefault(law, {})[int(units)] = float(covered[1]) / 100
     return laws
 
 

@@ -82,13 +82,13 @@ def test_every_known_trap_has_its_vector(number):
     assert f"C{number:02}" in BY_ID
 
 
-def test_the_readme_lists_the_operations():
+def test_the_page_lists_the_operations():
     listed = set(
         re.findall(
             r"`(\w+)`",
             "\n".join(
                 re.findall(
-                    r"^\| (`[^|]*)\|", (ROOT / "conformance/README.md").read_text(), re.MULTILINE
+                    r"^\| (`[^|]*)\|", (ROOT / "docs/conformance.md").read_text(), re.MULTILINE
                 )
             ),
         )

@@ -1,5 +1,5 @@
 """How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
-records/coverage.md, which docs/coverage.md sums up.
+records/coverage.md, which docs/verdicts.md sums up.
 
 python tests/core/interval_worlds.py [REPEATS] > records/coverage.md
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from rule_worlds import page as whole_rule
 
 from assay.core.bounded import bounded_mean
-from assay.core.intervals import Statistic, counts, interval
+from assay.core.intervals import Statistic, interval
 from assay.core.outlying_units import find_outliers
 from assay.core.stats import at_matched, best_of, mean, ratio
 
@@ -71,17 +71,6 @@ def simulate(case: Case, repeats: int, seed: int = 0) -> Coverage:
         for low, high in each.reshape(3, 2, repeats)
     ]
     return Coverage(*inside, (each[5] < case.truth).mean(), (each[4] > case.truth).mean())
-
-
-def plain_percentile(case: Case, repeats: int, seed: int = 0) -> float:
-    """Coverage of the usual 2.5 % and 97.5 % percentiles of a mean of one factor, for
-    comparison."""
-    rng = np.random.default_rng([seed, sum(map(ord, case.name + case.units))])
-    x = np.array([case.world(rng)["x"] for _ in range(repeats)])
-    low, high = np.quantile(
-        counts(0, x.shape[1], 10_000) @ x.T / x.shape[1], [0.025, 0.975], axis=0
-    )
-    return float(((low <= case.truth) & (case.truth <= high)).mean())
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -330,127 +319,111 @@ def _large_sample(world: Callable, statistic: Statistic) -> float:
     return float(np.mean(found))
 
 
-def warned(repeats: int) -> Iterator[str]:
+def across(rows: Iterable[tuple[str, str, str]], corner: str = "world") -> Iterator[str]:
+    """A table with a line for each name and a column for each number of units, of triples (name,
+    units, cell); cells are empty where there is none."""
+    table: dict[str, dict[str, str]] = {}
+    for name, units, cell in rows:
+        table.setdefault(name, {})[units] = cell
+    columns = dict.fromkeys(units for cells in table.values() for units in cells)
+    yield f"| {corner} | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for name, cells in table.items():
+        yield f"| {name} | {' | '.join(cells.get(units, '') for units in columns)} |"
+
+
+def filled_cells(page: str) -> dict[tuple[str, str], str]:
+    """Every cell that is not empty in the tables of a page, by name and column; of two of one
+    name and column the first."""
+    there: dict[tuple[str, str], str] = {}
+    heads: list[str] = []
+    for line in page.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("|"):
+            heads = []
+        elif not heads:
+            heads = cells
+        else:
+            found = {(name, h): cell for h, cell in zip(heads, cells, strict=False) if cell}
+            there = found | there
+    return there
+
+
+def warned(repeats: int) -> Iterator[tuple[str, str, str]]:
     """How often the units of each law are said to lie apart."""
-    yield "## Units that lie apart"
-    yield ""
-    yield (
-        "A verdict warns of units beyond a gap that normal units have in 1 % of sets. How often "
-        "it does, of all sets; of the last two laws, those"
-    )
-    yield (
-        "without a unit of the rare kind included: nothing can tell of what was not drawn, and "
-        "there the interval misses the truth."
-    )
-    yield ""
-    yield FOLD
-    yield f"| world | {' | '.join(f'{n} units' for n in SIZES)} |"
-    yield "|---" * (len(SIZES) + 1) + "|"
     for name, draw in (LAWS | APART).items():
         rng = np.random.default_rng(sum(map(ord, name)))
-        shares = (
-            np.mean([len(find_outliers(draw(rng, n))) > 0 for _ in range(repeats)]) for n in SIZES
-        )
-        yield f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} |"
-    yield UNFOLD
+        for n in SIZES:
+            share = np.mean([len(find_outliers(draw(rng, n))) > 0 for _ in range(repeats)])
+            yield name, f"{n}", f"{share:.1%}"
+
+
+def covered(cases: Iterable[Case], repeats: int, rates: Rates) -> Iterator[tuple[str, str, str]]:
+    """How often the hull of each case contains the truth, and lies falsely below and above it;
+    what the catalogue counts with goes into the rates."""
+    for case in cases:
+        found = simulate(case, repeats)
+        if law := COUNTED.get(case.name):
+            rates.setdefault(law, {})[case.units] = [
+                round(found.false_below, 4),
+                round(found.false_above, 4),
+            ]
+        sides = f"{found.false_below:.1%}/{found.false_above:.1%}"
+        yield case.name, case.units, f"{found.hull:.1%} {sides}"
 
 
 def page(repeats: int) -> Iterator[str]:
     """The lines of records/coverage.md; the error rates by law and units go to coverage.json on the
     way."""
-    error = 100 * np.sqrt(0.95 * 0.05 / repeats)
-    yield "# How often the intervals contain the truth"
-    yield ""
-    yield f"""What it means: [coverage](../docs/coverage.md). Intervals that are called 95 % contain the truth in 94 to 98 % of simulated worlds where independent units are spread evenly.
-With skewed units they miss on one side: 93 % or more for exponential ones, but only 88 to 92 % for fewer than 16 log-normal
-ones; judge those on a log scale, where they are normal. Where units are not independent no interval helps. Nor does one where a unit in
-ten is of another kind: of 6 units half the sets have none of it, and the interval covers the truth in 45 to 64 % of worlds.
-
-Each row is {repeats:,} worlds at nominal 95 %, with a standard error of ±{error:.1f} %. Made by `python tests/core/interval_worlds.py {repeats}`,
-with the code that judges; a slow test (`pytest -m slow tests/core/test_coverage.py`) checks the rows.
-"""  # noqa: E501
-    yield from whole_rule()
-    yield """
-## Columns
-
-| column | |
-|---|---|
-| t | Student's t by jackknife, of two factors with Satterthwaite's degrees of freedom |
-| skew | the t that is corrected for skew |
-| **hull** | the smallest interval that contains both: it decides |
-| falsely below, above | how often the hull lies wholly below (above) the truth; nominal is 2.5 % |
-
-With the threshold exactly at the truth, "less than" ("more than") is announced so often as the hull lies falsely below (above),
-although it is not so.
-"""  # noqa: E501
-    rates: dict[str, dict[str, list[float]]] = {}
-    yield "## One factor"
-    yield ""
-    yield FOLD
-    yield ("| world | units | plain percentile | t | skew | hull | falsely below | falsely above |")
-    yield "|---|---|---|---|---|---|---|---|"
-    for case in one_factor():
-        found = simulate(case, repeats)
-        law = case.name.removesuffix(" units")
-        if law in ("normal", "exponential"):
-            rates.setdefault(law, {})[case.units] = [
-                round(found.false_below, 4),
-                round(found.false_above, 4),
-            ]
-        yield _row(case, found, f"{plain_percentile(case, repeats):.1%} | ")
-    yield UNFOLD
-    yield from warned(repeats)
-    yield "## Shares, between bounds"
-    yield ""
-    yield (
-        "The exact interval. For binary units it is that of Clopper and Pearson. Crossed ones are "
-        "judged by the hull."
-    )
-    yield ""
-    yield FOLD
-    yield "| world | units | exact | falsely below | falsely above |"
-    yield "|---|---|---|---|---|"
-    for case in shares():
-        found = simulate(case, repeats)
-        if case.name == "binary, share 0.9":
-            rates.setdefault("exact", {})[case.units] = [
-                round(found.false_below, 4),
-                round(found.false_above, 4),
-            ]
-        yield (
-            f"| {case.name} | {case.units} | {found.hull:.1%} | {found.false_below:.1%} | "
-            f"{found.false_above:.1%} |"
-        )
-    RATES.write_text(json.dumps(rates, indent=1) + "\n")
-    yield UNFOLD
-    yield "## Two crossed factors"
-    yield ""
-    yield (
-        "Every cell is the sum of a seed effect, a document effect and noise, each of standard "
-        "deviation 1 or absent. The"
-    )
-    yield "last three rows are the mistake that crossing avoids."
-    yield ""
-    yield FOLD
-    yield "| world | units | t | skew | hull | falsely below | falsely above |"
-    yield "|---|---|---|---|---|---|---|"
-    for case in (*two_factors(), *matched(), *cells_as_units()):
-        yield _row(case, simulate(case, repeats))
-    yield UNFOLD
     from curve_worlds import page as curves
     from look_worlds import page as studies
 
+    error = 100 * np.sqrt(0.95 * 0.05 / repeats)
+    rates: Rates = {}
+    yield f"""# How often the intervals contain the truth
+
+What it means: [how often a verdict is right](../docs/verdicts.md#how-often-it-is-right). Made by `python tests/core/interval_worlds.py {repeats}`, with
+the code that judges; `pytest -m slow tests/core/test_coverage.py` checks it.
+"""  # noqa: E501
+    yield from whole_rule()
+    yield f"""
+## One factor
+
+{repeats:,} worlds a cell, nominal 95 %, standard error ±{error:.1f} %: how often the interval that decides (the hull of Student's t and the t that is
+corrected for skew) contains the truth, then how often it lies falsely below/above it.
+"""  # noqa: E501
+    yield from across(covered(one_factor(), repeats, rates))
+    yield """
+How often a verdict warns of units that lie apart, by the number of units, sets included in which the rare kind was not drawn:
+"""  # noqa: E501
+    yield from across(warned(repeats))
+    yield """
+## Shares, between bounds
+
+By the exact interval, for binary units that of Clopper and Pearson; crossed ones by the hull.
+"""
+    yield from across(covered(shares(), repeats, rates))
+    RATES.write_text(json.dumps(rates, indent=1) + "\n")
+    yield """
+## Two crossed factors
+
+A cell is the sum of a seed effect, a document effect and noise, each of standard deviation 1 or absent. In the last lines cells are taken as
+units: the mistake that crossing avoids.
+"""  # noqa: E501
+    yield from across(covered((*two_factors(), *matched(), *cells_as_units()), repeats, rates))
+    yield ""
     yield from curves(repeats)
     yield ""
     yield from studies(repeats)
 
 
-def _row(case: Case, c: Coverage, extra: str = "") -> str:
-    told = " | ".join(f"{x:.1%}" for x in (c.t, c.skewed, c.hull, c.false_below, c.false_above))
-    return f"| {case.name} | {case.units} | {extra}{told} |"
-
-
-FOLD, UNFOLD = "<details>\n<summary>Every row</summary>\n", "\n</details>\n"
+Rates = dict[str, dict[str, list[float]]]
+COUNTED = {
+    "normal units": "normal",
+    "exponential units": "exponential",
+    "binary, share 0.9": "exact",
+}
+"""World → the law under which coverage.json has its error rates."""
 RATES = Path(__file__).parents[2] / "src" / "assay" / "report" / "coverage.json"
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import ast
 import re
 from pathlib import Path
 
-from budget import reasons
+from budget import listed, reasons
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "tests/reasons.md").read_text()
@@ -39,19 +39,19 @@ def slow(path: Path) -> set[str]:
 
 def test_the_list_of_slow_tests_is_whole() -> None:
     part = PAGE.partition("## The slow tests")[2]
-    listed = re.findall(r"^\| `(tests/[^`]+)` \| \S.* \|$", part, re.MULTILINE)
+    found = listed(part)
     marked = {
         f"{path.relative_to(ROOT)}::{name}"
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in slow(path)
     }
-    assert len(listed) == len(set(listed))
-    assert set(listed) == marked
+    assert len(found) == len(set(found))
+    assert set(found) == marked
 
 
 def test_what_may_take_more_than_a_second_is_there() -> None:
-    listed = reasons(PAGE)
-    assert listed
-    for name in listed:
+    found = reasons(PAGE)
+    assert found
+    for name in found:
         path, _, test = name.partition("::")
         assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), name

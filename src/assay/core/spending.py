@@ -7,7 +7,7 @@ intervals are as much wider: nearly all of alpha is left for the last look.
 
 Boundaries are those of normal estimates. Of few or skewed units intervals err more often in their
 far tails than they say, so that an early look settles only what lies outside of a 99.9 % interval;
-docs/coverage.md has what comes of it."""
+docs/verdicts.md has what comes of it."""
 
 from __future__ import annotations
 
