@@ -239,7 +239,7 @@ def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, 
     assert quantity(arm, "error", "variance")[0] < 0.1
     assert quantity(result.arms["main"], "error", "variance")[0] == pytest.approx(1, abs=0.02)
     rows = dictionary.W_dec[0]
-    assert min(mcc(world[1].numpy(), part.numpy()) for part in rows.split(width, 1)) > 0.85
+    assert min(mcc(world[1].numpy(), part.numpy()) for part in rows.split(width, 1)) > 0.8
 
 
 def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
