@@ -21,7 +21,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST
-from assay.core.outlook import Outlook, outlook
+from assay.core.outlook import outlook
 from assay.core.outlying_units import warning
 from assay.core.power import MOST
 from assay.core.reading import plural
@@ -317,31 +317,27 @@ def _prospect(
     if not arms:
         return replace(nothing, why="nothing is measured yet")
     try:
-        ahead, bought = outlook(claim, arms), True
-        if ahead is None:
-            ahead, bought = outlook(claim, arms, claim.units[0]), False
+        bought = outlook(claim, arms)
+        ahead = bought or outlook(claim, arms, claim.units[0])
     except AssayError as e:
         return replace(nothing, why=str(e))
     except Exception as e:  # an experiment's own code, on measures of other fields
         return replace(nothing, why=f"{type(e).__name__}: {e}")
     if ahead is None:
         return replace(nothing, why="it has no interval yet")
-    nothing = replace(nothing, factor=ahead.factor, distance=ahead.distance)
-    if not bought:
+    prospect = replace(nothing, factor=ahead.factor, distance=ahead.distance)
+    if bought is None:
         why = f"seeds do not buy its units, {plural(ahead.factor, 2)}, one by one"
-        prospect = replace(nothing, why=why)
-        return _extrapolate(prospect, ahead, known, known) if seeds == known else prospect
-    need = ahead.fewest()
-    nothing = replace(nothing, fewest=need, warning=warning(claim, ahead.interval))
-    if need is None:
-        nothing = replace(nothing, why=f"decided by {ahead.told()}")
+        prospect = replace(prospect, why=why)
+        if seeds != known:
+            return prospect
+    elif (need := ahead.fewest()) is None:
+        prospect = replace(prospect, why=f"decided by {ahead.told()}")
     elif per_seed is not None:  # seeds in proportion: a claim may count only some of them
-        seconds = per_seed * need * known / ahead.units
-        nothing = replace(nothing, seconds=Range(seconds, seconds))
-    return _extrapolate(nothing, ahead, seeds, known)
-
-
-def _extrapolate(prospect: Prospect, ahead: Outlook, seeds: int, known: int) -> Prospect:
+        spent = per_seed * need * known / ahead.units
+        prospect = replace(prospect, fewest=need, seconds=Range(spent, spent))
+    else:
+        prospect = replace(prospect, fewest=need)
     units = int(ahead.units * seeds / known)
     return replace(
         prospect,
@@ -349,4 +345,5 @@ def _extrapolate(prospect: Prospect, ahead: Outlook, seeds: int, known: int) -> 
         half_width=ahead.half_width(units),
         expected=ahead.outcome(units),
         power=ahead.power(units),
+        warning=warning(claim, ahead.interval) if bought else "",
     )

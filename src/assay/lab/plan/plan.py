@@ -84,12 +84,6 @@ class Plan:
         return tuple(r.stored for r in self.cached if r.stored is not None)
 
     @property
-    def expected(self) -> float:
-        """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
-        work, not for telling."""
-        return sum(self.per_run.get(r.job.arm, 1.0) for r in self.missing)
-
-    @property
     def cpu_spent(self) -> float:
         """CPU-seconds of the stored runs."""
         return sum(float(run.provenance.get("cpu_seconds", 0.0)) for run in self.stored)

@@ -102,7 +102,6 @@ class Schedule:
             if not parents:
                 self._offer(name)
         self.failed: list[Outcome] = []
-        self.done: list[str] = []
         self.runs_done = 0
 
     def tasks(self) -> Iterator[Task | None]:
@@ -129,7 +128,6 @@ class Schedule:
             return
         self._close(name)
         if outcome.status == "done":
-            self.done.append(name)
             self.runs_done += len(self.groups[name].members)
             for child in self._children[name]:
                 self._parents[child].discard(name)

@@ -48,7 +48,7 @@ class Work:
         self.pace = Pace()
         self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""
-        self.planned = all(r.job.arm in first.per_run for r in first.missing)
+        self.planned = first.cpu_seconds is not None
         """Whether it is known what each of its runs takes; if not, each counts as one."""
         self.error: Exception | None = None
         """What a user can mend, a crash, or why no groups could be formed; None while nothing went
@@ -122,8 +122,10 @@ class Work:
         takes."""
         if self._schedule is not None:
             return self._schedule.left()
-        missing = self.first.expected if self.planned else len(self.first.missing)
-        return 0.0 if self.error else missing
+        if self.error is not None:
+            return 0.0
+        cpu = self.first.cpu_seconds
+        return len(self.first.missing) if cpu is None else cpu
 
     def chain(self, done: Mapping[str, float]) -> float:
         """What is left of the longest chain of its groups, of which each waits for another; of
