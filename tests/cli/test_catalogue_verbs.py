@@ -218,14 +218,13 @@ def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
         Console(file=drawn, width=100, color_system=None).print(display.draw())
         display("sick", Ended(Part("sick", error=RunError("it fell\n  here")), 2, 3))
     head, at_work = (line.rstrip() for line in drawn.getvalue().splitlines())
-    assert head == "catalogue  1 of 3 experiments, 0 s so far; 1 min to 1 min 30 s left"
+    assert head == "catalogue  1 of 3 experiments, 0 s so far; about 1 min 10 s left"
     assert at_work == "  ━━━━━━──────────────────  early · main, relu: 250 of 1,000 steps"
     said = out.getvalue()
     assert (
-        "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to "
-        "3 min 40 s"
+        "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, about 2 min 30 s"
     ) in said
-    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; 1 min to 1 min 30 s left" in said
+    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; about 1 min 10 s left" in said
     assert "2 of 3  sick: no result, it fell here" in said
 
 

@@ -6,14 +6,14 @@ from assay.core.compute import Range, duration
 from assay.core.errors import DataError
 
 
-def test_ranges_multiply_and_divide_by_their_worst_cases():
+def test_ranges_multiply_by_their_worst_cases():
     assert (Range(1, 2) * Range(3, 5), Range(1, 2) + 1, 2 * Range(1, 2)) == (
         Range(3, 10),
         Range(2, 3),
         Range(2, 4),
     )
-    assert (Range(4, 6) / Range(1, 2), Range(4, 9).middle, Range(0, 4).middle) == (
-        Range(2, 6),
+    assert (Range.about(6, 1.5), Range(4, 9).middle, Range(0, 4).middle) == (
+        Range(4, 9),
         6.0,
         2.0,
     )
@@ -24,7 +24,6 @@ def test_ranges_multiply_and_divide_by_their_worst_cases():
     [
         lambda: Range(2, 1),
         lambda: Range(-1, 1),
-        lambda: Range(1, 2) / Range(0, 1),
         lambda: duration("-5m"),
         lambda: duration("0m"),
         lambda: duration("soon"),

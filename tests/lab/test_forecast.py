@@ -21,6 +21,7 @@ from assay.lab.plan import forecast as forecasting
 from assay.lab.plan.forecast import forecast, survey
 from assay.lab.plan.preset import override
 from assay.lab.records import records
+from assay.lab.work.worker import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,10 +91,9 @@ def lab(tmp_path):
 
 
 def planned(lab, specs):
-    """CPU-seconds of runs of main and none at these specs, where from, and of which arms at
-    most."""
+    """CPU-seconds of runs of main and none at these specs, and where from."""
     plan = lab.plan(dataclasses.replace(experiment, smoke=specs), "smoke")
-    return plan.cpu_seconds, plan.cost_from, plan.at_most
+    return plan.cpu_seconds, plan.cost_from
 
 
 def test_other_numbers_of_runs_and_steps_are_a_ratio_of_the_record(lab, monkeypatch):
@@ -101,49 +101,57 @@ def test_other_numbers_of_runs_and_steps_are_a_ratio_of_the_record(lab, monkeypa
     assert lab.plan(experiment).per_run == {"main": 2.0, "none": 2.0}
     more = grid(Toss(heads=1.0), seed=range(24))
     scaled = "the record, scaled by steps"
-    assert planned(lab, more) == (96.0, "the record", frozenset())
+    assert planned(lab, more) == (96.0, "the record")
     for steps in (25, 400):  # a twentieth of a run is not training
-        cpu, _, _ = planned(lab, grid(Toss(heads=1.0, steps=steps), seed=range(12)))
+        cpu, _ = planned(lab, grid(Toss(heads=1.0, steps=steps), seed=range(12)))
         assert cpu == pytest.approx(48 * (0.05 + 0.95 * steps / 100))
     less = planned(lab, grid(Toss(heads=1.0, width=0), seed=range(12)))
-    assert less == (48.0, scaled, {"main", "none"}), "at most"
-    larger, source, _ = planned(lab, grid(Toss(heads=1.0, width=2), seed=range(2)))
-    assert larger == pytest.approx(8 * (0.05 + 0.95 * 2**0.5)), "between no effect and twice"
-    assert source == "the record, scaled by steps and sizes"
+    assert less == (48.0, scaled), "smaller fields are not counted"
+    larger = planned(lab, grid(Toss(heads=1.0, width=2), seed=range(2)))
+    between = 8 * (0.05 + 0.95 * 2**0.5)
+    assert larger == (pytest.approx(between), scaled), "between no effect and twice"
     flipped = planned(lab, grid(Toss(heads=1.0, biased=True), seed=range(12)))
-    assert flipped == (48.0, "the record, scaled by steps and sizes", frozenset())
+    assert flipped == (48.0, scaled)
     largest = planned(lab, grid(Toss(heads=1.0, width=5), seed=range(2)))
-    assert largest == (None, "unknown", frozenset())
+    assert largest == (None, "unknown")
+
+
+def test_what_is_recorded_is_told_for_the_machine_that_stored_runs_were_made_on(lab, monkeypatch):
+    recorded(monkeypatch)
+    monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": 6.0})
+    lab.run(experiment, override(experiment, "default", ["seed=1000:1004"]))
+    plan = lab.plan(experiment)
+    assert plan.per_run == {"main": 6.0, "none": 6.0}, "three times as long as recorded"
+    assert (plan.cpu_seconds, plan.cost_from) == (8 * 2 * 6.0, "the record")
 
 
 def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatch):
     recorded(monkeypatch, arms=("main",))
     told = forecast(lab.plan(experiment), experiment, claims=False)
-    assert (told.plan.per_run, told.cpu, told.command) == ({"main": 2.0}, None, None)
+    assert (told.plan.per_run, told.plan.cpu_seconds, told.command) == ({"main": 2.0}, None, None)
 
 
 def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypatch):
     recorded(monkeypatch)
     monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2)
-    assert told.cpu == Range(48, 48)
-    start = forecasting.STARTING
+    start = forecasting.START
+    clock, cpu = start + 48 / 2, 2 * start + 48
     assert told.command == (
-        Range(start.low + 24 * 0.8, start.high + 24 * 1.25),
-        Range(2 * start.low + 48 * 0.8, 2 * start.high + 48 * 1.25),
+        Range(clock / 1.25, clock * 1.25),
+        Range(cpu / 1.25, cpu * 1.25),
     )
     smoke = forecast(lab.plan(experiment, "smoke"), experiment)
-    assert smoke.cpu == Range(8, 8)
-    assert smoke.command[0] == Range(start.low + 8 * 0.8, start.high + 8 * 1.25)
+    assert smoke.command[0] == Range((start + 8) / 1.25, (start + 8) * 1.25)
     longer = override(experiment, "default", ["steps=200"])
     more = forecast(lab.plan(experiment, longer), experiment).command[0]
-    twice = 48 * (0.05 + 0.95 * 2)
-    assert (more.low, more.high) == pytest.approx((start.low + twice / 2, start.high + twice * 2))
+    twice = start + 48 * (0.05 + 0.95 * 2)
+    assert (more.low, more.high) == pytest.approx((twice / 2, twice * 2))
 
 
 def test_unknown_says_unknown(lab):
     told = forecast(lab.plan(experiment, "full"), experiment)
-    assert (told.cpu, told.command, told.memory, told.plan.cost_from) == (None,) * 3 + ("unknown",)
+    assert (told.command, told.memory, told.plan.cost_from) == (None, None, "unknown")
     assert (told.claims[0].expected, told.claims[0].why) == ("unknown", "nothing is measured yet")
     bought = forecast(lab.plan(experiment), experiment, budget="5m")
     assert bought.budget.seeds is None and "unknown" in bought.notes[0]
@@ -191,30 +199,27 @@ def test_the_same_question_is_answered_from_the_cache_and_another_is_not(
 def test_a_time_buys_seeds(lab, monkeypatch):
     recorded(monkeypatch, cost=5.0)
     monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
-    told = forecast(lab.plan(experiment), experiment, workers=2, budget="106s")
-    each = 10 * forecasting.MACHINE
-    assert told.budget.seeds == Range(
-        (100 * 2) // each.high, ((106 - forecasting.STARTING.low) * 2) // each.low
-    )
+    told = forecast(lab.plan(experiment), experiment, workers=2, budget="104s")
     assert (told.budget.planned_seeds, told.budget.set, told.budget.missing) == (
         20,
         "seed=1000:1020",
         40,
-    ), "√(16 · 25), of two arms"
-    assert told.budget.command_seconds == forecasting.command(Range(160, 250), 2)[0]
+    ), "a hundred seconds of two workers, at ten a seed in two arms"
+    assert told.budget.seeds == Range(20 / 1.25, 20 * 1.25)
+    assert told.budget.command_seconds == Range(104 / 1.25, 104 * 1.25)
 
 
 def test_what_is_stored_is_not_bought_again(lab):
     lab.run(experiment)
     stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=5.0 * len(runs)))
     told = forecast(lab.plan(stated), stated, budget="66s")
-    assert told.budget.seeds == Range(12 + (66 - 6) // 12.5, 12 + (66 - 2.5) // 8), (
+    assert told.budget.seeds == Range(12 + 62 // 12.5, 12 + 62 // 8), (
         "ten CPU-seconds a seed, in two arms"
     )
-    assert (told.budget.planned_seeds, told.budget.missing) == (17, 10)
-    assert told.budget.set == "seed=1000:1017"
-    assert told.claims[0].units == 17
-    assert told.command[0] == forecasting.STARTING, "the plan itself needs nothing"
+    assert (told.budget.planned_seeds, told.budget.missing) == (18, 12)
+    assert told.budget.set == "seed=1000:1018"
+    assert told.claims[0].units == 18
+    assert told.command[0].middle == pytest.approx(4.0), "the plan itself needs nothing"
 
 
 def test_nobody_needs_a_million_seeds(lab):
@@ -234,8 +239,9 @@ def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):
     parts = [forecast(lab.plan(e), e, claims=False) for e in alike]
     clock, cpu, disk = survey(parts, 2)
     assert disk == sum(p.plan.disk for p in parts) - 90
-    one, both = (forecasting.command(Range(w, w) * forecasting.MACHINE, 2) for w in (48, 96))
-    assert one[0].low < both[0].low < clock.low and both[1].low < cpu.low
+    each, start = 48, forecasting.START
+    assert clock.middle == pytest.approx(start + (2 * each + start) / 2), "judged one by one"
+    assert cpu.middle == pytest.approx(2 * start + 2 * each + start)
     unknown = forecast(lab.plan(experiment, "full"), experiment, claims=False)
     assert survey([*parts, unknown], 2)[:2] == (None, None)
 

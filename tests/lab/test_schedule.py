@@ -1,6 +1,6 @@
 """Schedule: the order in which groups are handed out, against a naive search at every step; and the
-time left, on a clock that a test moves: nothing before a group is stored, then a range around what
-is still to come."""
+time left, on a clock that a test moves: nothing before a group is stored, then about what is still
+to come."""
 
 import itertools
 import statistics
@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.lab.plan.schedule import LEAST, Amount, Pace, Schedule
+from assay.lab.plan.schedule import Pace, Schedule
 from assay.lab.work.events import Outcome
-from assay.lab.work.work import chained
+from assay.lab.work.work import time_left
 
 COST = {"a": 3.0, "b": 1.0}
 
@@ -65,7 +65,7 @@ def test_the_order_is_that_of_a_naive_search(seed) -> None:
         )
         plan.settle(Outcome(task.group, "done"))
     assert order == naive_order(groups)
-    assert plan.over and plan.left() == 0 and plan.runs_done == 30 and plan.amounts() == []
+    assert plan.over and plan.left() == 0 and plan.runs_done == 30
 
 
 def test_what_builds_on_a_failed_group_is_given_up() -> None:
@@ -103,62 +103,45 @@ class Clock:
         return self.now
 
 
-def amount(kind: str = "main", cost: float | None = 10.0, unit: float = 1.0) -> Amount:
-    return Amount(("toy", kind), cost, unit)
+class Rest:
+    """What is left of one experiment, and of the longest chain in it."""
+
+    def __init__(self, cost: float, chain: float = 0.0, planned: bool = True) -> None:
+        self.left, self.planned = lambda: cost, planned
+        self.chain = lambda done: chain
 
 
-def pace_after(*groups: tuple[Amount, float], width: int = 1) -> tuple[Pace, Clock]:
-    """A pace that has seen these groups one after the other, each with its seconds."""
+def pace_after(*groups: tuple[float, float]) -> tuple[Pace, Clock]:
+    """A pace that has seen groups of these costs one after the other, each with its seconds."""
     clock = Clock()
-    pace = Pace(width, clock)
-    for i, (group, seconds) in enumerate(groups):
-        pace.began(str(i), group)
+    pace = Pace(clock)
+    for i, (cost, seconds) in enumerate(groups):
+        pace.began(str(i), cost)
         clock.now += seconds
         pace.stored(str(i))
     return pace, clock
 
 
-def steady(seconds: float, width: int = 1) -> tuple[Pace, Clock]:
-    """A pace that has seen so many groups of equal length that nothing else counts."""
-    return pace_after(*[(amount(), seconds)] * 40, width=width)
-
-
 def test_nothing_is_known_before_a_group_is_stored() -> None:
     clock = Clock()
-    pace = Pace(1, clock)
-    pace.began("first", amount())
+    pace = Pace(clock)
+    pace.began("first", 10.0)
     clock.now = 30.0
-    assert pace.left([amount(cost=20.0)]) is None
+    assert time_left([Rest(20.0)], pace, 1) is None
     pace.stored("first")
-    left = pace.left([amount()])
-    assert left.middle == pytest.approx(30, rel=0.1)
-    assert left.high / left.low > 1.5
-    assert pace.left([]) is None
+    assert time_left([Rest(20.0)], pace, 1).middle == pytest.approx(60)
+    assert time_left([Rest(0.0)], pace, 1) is None
 
 
 def test_what_groups_take_replaces_what_was_planned() -> None:
-    pace, _ = steady(30.0)
-    assert pace.left([amount(cost=50.0)]).middle == pytest.approx(150, rel=0.05)
-
-
-def test_the_range_is_wide_where_groups_differ() -> None:
-    alike, _ = steady(20.0)
-    differ, _ = pace_after(*((amount(), 10.0 if i % 2 else 40.0) for i in range(40)))
-    ranges = [p.left([amount(cost=100.0)]) for p in (alike, differ)]
-    assert ranges[1].high / ranges[1].low > 1.5 * ranges[0].high / ranges[0].low
+    pace, _ = pace_after((10.0, 30.0), (20.0, 60.0))
+    assert time_left([Rest(50.0)], pace, 1).middle == pytest.approx(150)
 
 
 def test_workers_share_what_is_left_but_not_a_chain() -> None:
-    pace, _ = steady(10.0, width=2)
-    assert pace.left([amount(cost=40.0)]).middle == pytest.approx(20, rel=0.05)
-    assert pace.left([amount(cost=40.0)], chain=0.75).middle == pytest.approx(30, rel=0.05)
-
-
-def test_a_group_that_is_all_but_done_leaves_no_more_than_a_whole_chain() -> None:
-    ending = SimpleNamespace(left=lambda: 1e-15, chain=lambda: 3.0)
-    assert chained([ending]) == 1.0
-    halves = SimpleNamespace(left=lambda: 6.0, chain=lambda: 2.0)
-    assert chained([ending, halves]) == pytest.approx(0.5)
+    pace, _ = pace_after((10.0, 10.0))
+    assert time_left([Rest(40.0)], pace, 2).middle == pytest.approx(20)
+    assert time_left([Rest(40.0, chain=30.0)], pace, 2).middle == pytest.approx(30)
 
 
 def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() -> None:
@@ -181,24 +164,22 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() 
         {},
         "cpu",
     )
+    work = SimpleNamespace(left=plan.left, chain=plan.chain, planned=False)
     clock = Clock()
-    pace, tasks = Pace(2, clock), plan.tasks()
+    pace, tasks = Pace(clock), plan.tasks()
     running: dict[str, float] = {}
     seen: list[tuple[float, float]] = []
     while not plan.over:
         while len(running) < 2 and (task := next(tasks, None)) is not None:
             running[task.group] = clock.now
-            pace.began(task.group, plan.amount(task.group))
+            pace.began(task.group, plan.cost(task.group))
         clock.now += 1.0
         length = {name: took[next(iter(plan.groups[name].arms))] for name in running}
         for name in [n for n, start in running.items() if clock.now - start >= length[n]]:
             del running[name]
             plan.settle(Outcome(name, "done"))
             pace.stored(name)
-        shares = {n: (clock.now - start) / length[n] for n, start in running.items()}
-        left = plan.left() - sum(plan.cost(n) * share for n, share in shares.items())
-        ending = SimpleNamespace(left=lambda x=left: x, chain=lambda x=shares: plan.chain(x))
-        if (eta := pace.left(plan.amounts(), chained([ending]))) is not None:
+        if (eta := time_left([work], pace, 2)) is not None:
             seen.append((clock.now, eta.middle))
     for at, told in seen:
         true = clock.now - at
@@ -207,42 +188,29 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() 
 
 
 def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:
-    pace, clock = steady(10.0)
-    pace.began("more", amount())
+    pace, clock = pace_after((10.0, 10.0))
+    pace.began("more", 10.0)
     clock.now += 4.0
-    assert pace.left([amount()]).middle == pytest.approx(6, rel=0.05)
+    assert time_left([Rest(10.0)], pace, 1).middle == pytest.approx(6)
     clock.now += 100.0
-    assert pace.left([amount()]).middle == pytest.approx(10 * LEAST, rel=0.05)
+    assert time_left([Rest(10.0)], pace, 1).middle == pytest.approx(0.5), "a twentieth of it"
 
 
-def test_another_kind_goes_by_its_plan_and_one_without_any_is_unknown() -> None:
-    pace, _ = steady(20.0)  # twice what was planned
-    assert pace.left([amount("relu", cost=5.0)]).middle == pytest.approx(10, rel=0.1)
-    assert pace.left([amount("relu", cost=None)]) is None
-    pace, _ = pace_after((amount(cost=None, unit=2.0), 40.0))
-    assert pace.left([amount(cost=None, unit=3.0)]).middle == pytest.approx(60, rel=0.1)
-
-
-def test_judging_comes_at_the_end() -> None:
-    pace, _ = steady(10.0)
-    before = pace.left([amount()])
-    pace.closing = 3.0
-    after = pace.left([amount()])
-    assert (after.low - before.low, after.high - before.high) == pytest.approx((3, 6))
+def test_runs_are_counted_where_nothing_was_planned_but_not_beside_planned_seconds() -> None:
+    pace, _ = pace_after((2.0, 40.0))
+    assert time_left([Rest(3.0, planned=False)], pace, 1).middle == pytest.approx(60)
+    assert time_left([Rest(3.0, planned=False), Rest(30.0)], pace, 1) is None
+    assert time_left([Rest(3.0, planned=False), Rest(0.0)], pace, 1).middle == pytest.approx(60)
 
 
 def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing() -> None:
     clock = Clock()
-    pace = Pace(1, clock)
-    pace.began("crashed", amount())
+    pace = Pace(clock)
+    pace.began("gone", 10.0)
     clock.now = 1.0
-    pace.gone("crashed")
-    pace.stored("crashed")
-    assert pace.left([amount()]) is None
-    pace.began("resumed", amount())
-    clock.now = 2.0
-    pace.stored("resumed", resumed=True)
-    assert pace.left([amount()]) is None
+    pace.gone("gone")
+    pace.stored("gone")
+    assert time_left([Rest(10.0)], pace, 1) is None
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -252,26 +220,23 @@ def test_about_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_as
     """Many commands on machines of many speeds: three kinds of groups, the first of which also
     builds what all share."""
     rng = np.random.default_rng(seed)
-    costs = {"main": 30.0, "relu": 20.0, "half": 10.0}
+    costs = (30.0, 20.0, 10.0)
     errors, within = [], []
     for _ in range(60):
         machine, kinds = rng.normal(0, 0.4), rng.normal(0, 0.2, 3)
-        groups = [amount(kind, cost) for _ in range(6) for kind, cost in costs.items()]
+        groups = costs * 6
         others = np.repeat(rng.normal(0, 0.2 * np.sqrt(0.5), 3), 6)  # programs that come and go
         noise = others + rng.normal(0, 0.2 * np.sqrt(0.5), 18)
-        took = [g.cost * np.exp(machine + kinds[i % 3] + noise[i]) for i, g in enumerate(groups)]
+        took = [cost * np.exp(machine + kinds[i % 3] + noise[i]) for i, cost in enumerate(groups)]
         took[0] += 30.0
         clock = Clock()
-        pace = Pace(1, clock)
-        for i, (g, seconds) in enumerate(zip(groups, took, strict=True)):
-            pace.began(str(i), g)
+        pace = Pace(clock)
+        for i, (cost, seconds) in enumerate(zip(groups, took, strict=True)):
+            pace.began(str(i), cost)
             clock.now += seconds
             pace.stored(str(i))
             if groups[i + 1 :]:
-                sums: dict[str, float] = {}
-                for later in groups[i + 1 :]:
-                    sums[later.kind[1]] = sums.get(later.kind[1], 0.0) + later.cost
-                left = pace.left([amount(kind, cost) for kind, cost in sums.items()])
+                left = time_left([Rest(sum(groups[i + 1 :]))], pace, 1)
                 true = sum(took[i + 1 :])
                 errors.append(abs(left.middle - true) / true)
                 within.append(bool(left.low <= true <= left.high))

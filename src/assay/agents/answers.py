@@ -36,11 +36,12 @@ def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Answer:
     if plan.budget is not None:
         buys = plan.budget
         budget = f"{buys.text}: what a seed costs is unknown"
-        if isinstance(buys, Bought) and buys.seeds is not None:
-            seeds = f"{buys.seeds.low:.0f} to {buys.seeds.high:.0f} seeds"
-            budget = f"{buys.text} buys {seeds}; to spend it set {buys.set}"
+        if isinstance(buys, Bought):
+            budget = (
+                f"{buys.text} buys about {buys.planned_seeds} seeds; to spend it set {buys.set}"
+            )
     time = plan.command_seconds
-    takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
+    takes = f"about {time.middle:,.0f} s here" if time else "how long is unknown"
     runs = plan.cached + plan.missing
     return {
         "told": (

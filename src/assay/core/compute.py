@@ -28,16 +28,16 @@ class Range:
                 f"{self.high:g}"
             )
 
+    @classmethod
+    def about(cls, amount: float, off: float) -> Range:
+        """An amount that may be off by a factor either way."""
+        return cls(amount / off, amount * off)
+
     @property
     def middle(self) -> float:
         """The geometric mean of the bounds, which is off by the same factor from either; the plain
         mean where low is 0."""
         return math.sqrt(self.low * self.high) if self.low else self.high / 2
-
-    @property
-    def known(self) -> bool:
-        """Whether both bounds are one number."""
-        return self.low == self.high
 
     def to_json(self) -> list[float]:
         """Write it as its two bounds."""
@@ -50,12 +50,6 @@ class Range:
     def __mul__(self, other: Range | float) -> Range:
         o = amount(other)
         return Range(self.low * o.low, self.high * o.high)
-
-    def __truediv__(self, other: Range | float) -> Range:
-        o = amount(other)
-        if not o.low:
-            raise DataError("cannot divide by an amount that may be 0")
-        return Range(self.low / o.high, self.high / o.low)
 
     __radd__, __rmul__ = __add__, __mul__
 

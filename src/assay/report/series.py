@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.report import statements, tables
@@ -62,9 +63,8 @@ def facts(series: JSON) -> list[tuple[str, str]]:
     if series["seconds"]:
         took += f": on average {series['cpu_seconds'] / series['seconds']:.2f} cores at work"
     if series["planned_seconds"] and any(e["trained"] for e in series["experiments"]):
-        took += (
-            f"; planned for what was missing: {' to '.join(map(time, series['planned_seconds']))}"
-        )
+        planned = Range(*series["planned_seconds"]).middle
+        took += f"; planned for what was missing: about {time(planned)}"
     runs, trained = (sum(e[k] for e in series["experiments"]) for k in ("runs", "trained"))
     rows = [
         ("preset", series["preset"]),

@@ -29,6 +29,7 @@ from assay.verbs.plan import plan as planned
 from assay.verbs.planning import Unsaid, find_unsaid
 from assay.verbs.preregister import Registered
 from assay.verbs.preregister import preregister as register
+from assay.verbs.verb import lasting
 
 LONGEST = 30.0
 """Seconds that `status` waits at most."""
@@ -297,9 +298,7 @@ def _words(state: State, ahead: int, stopping: bool) -> str:
         return f"it is being cancelled; {runs}, and kept"
     if state.status == "running":
         remaining = (
-            f", and {state.seconds_left[0]:,.0f} to {state.seconds_left[1]:,.0f} s are left"
-            if state.seconds_left
-            else ""
+            f", and {lasting(Range(*state.seconds_left))} are left" if state.seconds_left else ""
         )
         return f"it runs: {runs}{remaining}{state.workers and '; '}{state.workers}"
     if state.status == "done":

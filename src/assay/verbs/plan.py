@@ -47,8 +47,6 @@ class Arm:
     missing: int
     cpu_seconds: float | None
     """CPU-seconds of a run, where known."""
-    at_most: bool
-    """Whether a run takes no more than that: it is known of runs with larger fields."""
     why: str
     """Why runs are missing."""
 
@@ -294,7 +292,7 @@ def plan_catalogue(
     spent = sum(row.stored_cpu_seconds for row in rows)
     total, timed_total = (
         Total(*survey(some, width), spent)
-        for some in (estimates, [f for f in estimates if f.cpu is not None])
+        for some in (estimates, [f for f in estimates if f.command is not None])
     )
     return PlannedCatalogue(preset, tuple(rows), unknown, total, timed_total, width)
 
@@ -305,9 +303,7 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]
         why = "; ".join(dict.fromkeys(row.why for row in missing))
-        arm_counts.append(
-            Arm(name, len(rows), len(missing), plan.per_run.get(name), name in plan.at_most, why)
-        )
+        arm_counts.append(Arm(name, len(rows), len(missing), plan.per_run.get(name), why))
     return tuple(arm_counts)
 
 
@@ -353,7 +349,7 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
 
 def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
     """Give the fields of `Costs`."""
-    plan = estimate.plan
+    plan, work = estimate.plan, estimate.plan.cpu_seconds
     clock, cpu = estimate.command or (None, None)
     return {
         "experiment": plan.experiment,
@@ -369,7 +365,7 @@ def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
         "notes": (*experiment.remarks, *plan.notes, *estimate.notes),
         "runs": (),
         "times_from": plan.cost_from,
-        "work_cpu_seconds": estimate.cpu,
+        "work_cpu_seconds": None if work is None else Range(work, work),
         "command_seconds": clock,
         "command_cpu_seconds": cpu,
         "memory_bytes": estimate.memory,

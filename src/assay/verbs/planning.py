@@ -122,7 +122,7 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     if bought is not None:
         seeds = bought.planned_seeds
         widths = f"; half-widths are those of {seeds:,}" if seeds else ""
-        yield f"{bought.text} buys {counted(bought.seeds)}, stored ones included{widths}."
+        yield f"{bought.text} buys {counted(seeds)}, stored ones included{widths}."
     yield ""
     if bought is not None and bought.missing:
         clock = timed(bought.command_seconds, bought.command_cpu_seconds, planned)
@@ -197,9 +197,7 @@ def arms(arm_rows: Sequence[Arm]) -> Table:
     numbers = ("runs", "stored", "missing", "CPU-s a run")
     rows = []
     for arm in arm_rows:
-        cost = (
-            "unknown" if arm.cpu_seconds is None else f"{'≤ ' * arm.at_most}{arm.cpu_seconds:.2f}"
-        )
+        cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
         counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
         rows.append((arm.name, *counts, cost, arm.why))
     return Table(("arm", *numbers, "why"), rows, right=numbers)
@@ -232,7 +230,7 @@ def outlined(c: Prospect) -> str:
     """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
     if c.half_width is None and c.fewest is None:
         return f"half-width unknown: {c.why or 'nothing is measured yet'}"
-    spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
+    spent = f", {amount(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
     sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
     return (
@@ -254,7 +252,7 @@ def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     if clock is None or cpu is None:
         return f"{planned.stated_cost}, by its header" if planned.stated_cost else "an unknown time"
-    return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {planned.times_from})"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.times_from})"
 
 
 def needed(disk: int | None, planned: Planned) -> str:
@@ -273,7 +271,7 @@ def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
     numbers = ("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend")
     rows = []
     for e in plans.experiments:
-        work = "unknown" if e.work_cpu_seconds is None else spanned(e.work_cpu_seconds)
+        work = "unknown" if e.work_cpu_seconds is None else amount(e.work_cpu_seconds)
         counts = (e.cached + e.missing, e.cached, f"{e.stored_cpu_seconds:.0f}", e.missing)
         last = (work, e.times_from) if e.missing else ("–", "")
         rows.append((e.experiment, *map(str, counts), *last))
@@ -288,7 +286,7 @@ def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
     if clock is not None and cpu is not None:
         yield (
             f"{'The others' if untold else 'All of them'} on {plans.workers} workers: "
-            f"{lasting(clock)}, {spanned(cpu)} CPU-seconds; {megabytes(plans.total.disk_bytes)} of "
+            f"{lasting(clock)}, {amount(cpu)} CPU-seconds; {megabytes(plans.total.disk_bytes)} of "
             "disk, shared artefacts once."
         )
     yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
@@ -301,23 +299,17 @@ def without_torch() -> str:
     return f" ({lacks})" if (lacks := extras.missing("torch")) else ""
 
 
-def spanned(r: Range) -> str:
-    """Write a range as "10 to 40", or one number where both ends print the same."""
-    low, high = (
-        f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
-        for x in (r.low, r.high)
-    )
-    return low if low == high else f"{low} to {high}"
+def amount(r: Range) -> str:
+    """Write the middle of a range in three digits."""
+    x = r.middle
+    return f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
-def counted(r: Range | None) -> str:
-    """Write a range of seeds; beyond what anybody needs there are no more figures."""
-    if r is None:
-        return "an unknown number of seeds"
-    if r.low > MOST:
+def counted(seeds: int) -> str:
+    """Write about how many seeds; beyond what anybody needs there are no more figures."""
+    if seeds == MOST:
         return f"more than {MOST:,} seeds, more than anybody needs"
-    high = f"more than {MOST:,}" if r.high > MOST else f"{r.high:,.0f}"
-    return f"{r.low:,.0f} seeds" if r.known else f"{r.low:,.0f} to {high} seeds"
+    return f"about {seeds:,} {plural('seed', seeds)}"
 
 
 def number(x: float | None) -> str:

@@ -182,21 +182,11 @@ def duration(seconds: float) -> str:
 
 
 def lasting(seconds: Range) -> str:
-    """Write a range of times as people say it: `2 to 5 min`, `40 s to 1 min 10 s`."""
-    low, high = (duration(_round(x)) for x in (seconds.low, seconds.high))
-    if low == high:
-        return f"about {low}"
-    (a, unit), (b, other) = low.split(" ", 1), high.split(" ", 1)
-    return (
-        f"{a} to {b} {unit}" if unit == other and unit in ("s", "min", "h") else f"{low} to {high}"
-    )
-
-
-def _round(seconds: float) -> float:
-    """Round to the digits that an estimate has: minutes to tens of seconds, from ten minutes on
-    whole ones."""
-    step = 1 if seconds < 60 else 10 if seconds < 600 else 60
-    return round(seconds / step) * step
+    """Write the middle of a range of times as people say it, in the digits that an estimate has:
+    minutes to tens of seconds, from ten minutes on whole ones."""
+    about = seconds.middle
+    step = 1 if about < 60 else 10 if about < 600 else 60
+    return f"about {duration(round(about / step) * step)}"
 
 
 def megabytes(count: float) -> str:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from assay.core.claims import Claim, claims_key
-from assay.core.compute import Range, duration
+from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.heavy import scipy
@@ -97,31 +98,25 @@ def design(store: Store, experiment: Experiment, preset: Preset, text: str, work
     seeds = sorted({s.seed for s in preset.specs})
     needed = _needed(experiment, whole.claims, len(seeds))
 
-    def first(count: int) -> tuple[Preset | None, float]:
+    def takes(count: int) -> float:
         part = _first(experiment, preset, seeds, count, text)
-        return part, _clock(predicted(part, claims=False)).middle if part else math.inf
+        return _clock(predicted(part, claims=False)) if part else math.inf
 
-    best, takes = first(len(seeds))
-    if takes > seconds:
-        low, high = needed, len(seeds)
-        best, takes = first(low)
-        if best is None or takes > seconds:
-            what = (
-                f"with {needed} seeds, which its claims need"
-                if needed < len(seeds)
-                else "as it is, since its claims need all of its seeds"
-            )
-            raise ExperimentError(
-                f"{experiment.name} does not fit into {text}: {what}, it takes about "
-                f"{math.ceil(takes)} s; nothing was run"
-            )
-        while high - low > 1:  # more seeds take longer
-            middle = (low + high) // 2
-            part, takes = first(middle)
-            if part is not None and takes <= seconds:
-                low, best = middle, part
-            else:
-                high = middle
+    # more seeds take longer
+    counts = range(needed, len(seeds) + 1)
+    fitting = bisect_right(counts, seconds, key=takes) if _clock(whole) > seconds else len(counts)
+    if not fitting:
+        least = min(takes(needed), _clock(whole))
+        what = (
+            f"with {needed} seeds, which its claims need"
+            if least < _clock(whole)
+            else "as it is, since its claims need all of its seeds"
+        )
+        raise ExperimentError(
+            f"{experiment.name} does not fit into {text}: {what}, it takes about "
+            f"{math.ceil(least)} s; nothing was run"
+        )
+    best = _first(experiment, preset, seeds, counts[fitting - 1], text)
     assert best is not None
     store.prepare()
     with explained(store.root):
@@ -177,11 +172,11 @@ def _first(
     return replace(part, within=text) if set(part.specs) <= set(preset.specs) else None
 
 
-def _clock(prediction: Forecast) -> Range:
+def _clock(prediction: Forecast) -> float:
     """Seconds by the clock of what is missing."""
     if not prediction.plan.missing or prediction.command is None:
-        return Range(0, 0)
-    return prediction.command[0]
+        return 0.0
+    return prediction.command[0].middle
 
 
 def _needed(experiment: Experiment, claims: Sequence[Prospect], seeds: int) -> int:

@@ -2,7 +2,7 @@
 and for a time, how many seeds fit into it.
 
 Times are a ratio: what a record, or the store, says that a run took, times the number of runs and
-the ratio of their steps (`lab.plan`). They are off by a factor that is told with them."""
+the ratio of their steps (`lab.plan`). They may be off by a factor either way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST
-from assay.core.outlook import Outlook, outlook
+from assay.core.outlook import outlook
 from assay.core.outlying_units import warning
 from assay.core.power import MOST
 from assay.core.reading import plural
@@ -35,13 +35,12 @@ from assay.lab.records import records
 from assay.lab.records.recording import arms as recorded
 from assay.lab.store.atomic import write
 
-STARTING = Range(2.5, 6.0)
+START = 4.0
 """CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
 experiments, seeds below 1000."""
-MACHINE = Range(0.8, 1.25)
-"""By how much one machine, or one hour, differs from the recorded one."""
-SCALED = Range(0.5, 2.0)
-"""By how much runs of other sizes differ from what their steps tell."""
+MACHINE, SCALED = 1.25, 2.0
+"""By which factor times of recorded runs may be off on another machine, or at another hour, and
+those of runs with other steps or fields."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,7 @@ class Bought(Budget):
     """How many seeds fit into a time, stored ones included, and what they take."""
 
     planned_seeds: int
-    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
-    of."""
+    """About how many, but no more than anybody needs: what half-widths and the rest are told of."""
     set: str
     """The seeds themselves, as `--set` takes them."""
     missing: int
@@ -106,10 +104,6 @@ class Forecast:
     """A plan with what can be expected of it; None where nothing is known."""
 
     plan: Plan
-    cpu: Range | None
-    """CPU-seconds of the missing runs, as they are recorded or stated."""
-    off: Range
-    """By what factor these may be off here."""
     command: tuple[Range, Range] | None
     """Seconds by the clock and CPU-seconds of the whole command."""
     memory: int | None
@@ -142,52 +136,46 @@ def forecast(
         claims: whether claims are looked at, which takes longer than times and sizes.
     Raises: DataError for a time that cannot be read.
     """
-    seconds = duration(budget) if budget is not None else 0.0
     experiment = apply_preset(experiment, plan.preset)
-    arms = plan.by_arm()
-    missing = {
-        arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()
-    }
-    missing = {arm: specs for arm, specs in missing.items() if specs}
-    cpu = _cpu_seconds(plan, {arm: len(specs) for arm, specs in missing.items()})
-    off = SCALED if plan.scaled else MACHINE
+    missing: dict[str, list[Spec]] = {}
+    for row in plan.missing:
+        missing.setdefault(row.job.arm, []).append(row.job.spec)
+    artefacts: dict[str, int] = {}
+    if experiment.cost is not None:
+        for specs in missing.values():
+            artefacts |= experiment.cost(Runs(tuple(specs))).artefacts
     groups = sum(
         math.ceil(len({s.seed for s in specs}) / experiment.seeds_per_group)
         for specs in missing.values()
     )
     record = records.load_record(experiment, plan.preset.name, measures=False) or {}
+    cpu = plan.cpu_seconds
     prediction = Forecast(
         plan,
-        cpu,
-        off,
-        command(cpu * off, min(workers, groups)) if cpu is not None else None,
+        command(cpu, min(workers, groups), _off(plan)) if cpu is not None else None,
         record.get("provenance", {}).get("peak_rss"),
-        _artefacts(experiment, missing),
+        artefacts,
     )
-    seeds = {r.job.spec.seed for r in plan.rows}
-    whole = _cpu_seconds(plan, {arm: len(rows) for arm, rows in arms.items()})
-    per_seed = whole / len(seeds) if whole is not None and seeds else None
-    if budget is not None and (per_seed is None or not per_seed.high):
-        prediction = replace(
-            prediction, budget=Budget(budget), notes=("how long a seed takes is unknown",)
-        )
-    elif budget is not None and per_seed is not None:
-        fitting = _fitting(plan, seconds, workers, per_seed * off)
-        bought = _bought(budget, fitting, plan, experiment, workers, per_seed * off)
-        prediction = replace(prediction, budget=bought)
+    count = len({r.job.spec.seed for r in plan.rows})
+    arms = [r.job.arm for r in plan.rows]
+    known = bool(arms) and plan.per_run.keys() >= set(arms)
+    per_seed = sum(plan.per_run[arm] for arm in arms) / count if known else None
+    if budget is not None:
+        fits = _fitting(budget, plan, experiment, workers, per_seed)
+        notes = () if isinstance(fits, Bought) else ("how long a seed takes is unknown",)
+        prediction = replace(prediction, budget=fits, notes=notes)
+        count = fits.planned_seeds if isinstance(fits, Bought) else count
     if not claims:
         return prediction
-    fits = prediction.budget
-    count = fits.planned_seeds if isinstance(fits, Bought) else len(seeds)
     source, prospects = _remembered(plan, experiment, count, per_seed)
     return replace(prediction, spread_from=source, claims=prospects)
 
 
-def command(cpu: Range, workers: int) -> tuple[Range, Range]:
+def command(cpu: float, workers: int, off: float) -> tuple[Range, Range]:
     """Tell the seconds by the clock and the CPU-seconds of a whole command that does so many
-    CPU-seconds of work on so many workers."""
+    CPU-seconds of work on so many workers, which may be off by a factor."""
     workers = max(1, workers)
-    return STARTING + cpu / workers, STARTING * float(workers) + cpu
+    return Range.about(START + cpu / workers, off), Range.about(START * workers + cpu, off)
 
 
 def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
@@ -204,58 +192,38 @@ def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range
     one for its record."""
     shared = {name: size for p in parts for name, size in p.artefacts.items()}
     disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
-    works = [p.cpu * p.off for p in parts if p.cpu is not None]
+    works = [p.plan.cpu_seconds for p in parts if p.plan.cpu_seconds is not None]
     if len(works) < len(parts):
         return None, None, disk
-    clock, cpu = command(sum(works, Range(0, 0)), workers)
     # Each is judged by itself; what is stored was judged before.
-    judging = STARTING * max(0.0, sum(bool(p.plan.missing) for p in parts) - 1.0)
-    return clock + judging / workers, cpu + judging, disk
+    judging = START * max(0, sum(bool(p.plan.missing) for p in parts) - 1)
+    off = max((_off(p.plan) for p in parts), default=MACHINE)
+    return *command(sum(works) + judging, workers, off), disk
 
 
-# what it takes ------------------------------------------------------------------------------------
+def _off(plan: Plan) -> float:
+    return SCALED if plan.scaled else MACHINE
 
 
-def _cpu_seconds(plan: Plan, runs: Mapping[str, int]) -> Range | None:
-    """CPU-seconds of so many runs of each arm; None where one of them is unknown."""
-    if not runs.keys() <= plan.per_run.keys():
-        return None
-    seconds = {arm: plan.per_run[arm] * n for arm, n in runs.items()}
-    return Range(sum(s for a, s in seconds.items() if a not in plan.at_most), sum(seconds.values()))
-
-
-def _artefacts(experiment: Experiment, missing: Mapping[str, Sequence[Spec]]) -> dict[str, int]:
-    cost = experiment.cost
-    specs = missing.values() if cost is not None else ()
-    return {k: n for s in specs if cost for k, n in cost(Runs(tuple(s))).artefacts.items()}
-
-
-def _fitting(plan: Plan, seconds: float, workers: int, per_seed: Range) -> Range:
-    """How many seeds fit, stored ones included, each taking so many CPU-seconds."""
-    stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
-    least = workers * max(0.0, seconds - STARTING.high) // per_seed.high
-    most = workers * max(0.0, seconds - STARTING.low) // (per_seed.low or per_seed.high)
-    return len(stored) + Range(least, most)
-
-
-def _bought(
-    text: str,
-    fitting: Range,
-    plan: Plan,
-    experiment: Experiment,
-    workers: int,
-    per_seed: Range,
-) -> Bought:
-    """What so many seeds are, and what they take in proportion to the plan's own."""
+def _fitting(
+    text: str, plan: Plan, experiment: Experiment, workers: int, per_seed: float | None
+) -> Budget | Bought:
+    """How many seeds fit into a time, each taking so many CPU-seconds, and what they take in
+    proportion to the plan's own."""
+    seconds = duration(text)
+    if not per_seed:
+        return Budget(text)
     seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
-    count = min(MOST, int(fitting.middle))
-    new = max(0, count - len(seeds - missing))
+    stored, off = len(seeds - missing), _off(plan)
+    fitting = workers * max(0.0, seconds - START) / per_seed
+    count = min(MOST, stored + int(fitting))
+    new = max(0, count - stored)
     groups = len(plan.by_arm()) * math.ceil(new / experiment.seeds_per_group)
-    clock, cpu = command(per_seed * float(new), min(workers, groups))
+    clock, cpu = command(per_seed * new, min(workers, groups), off)
     chosen = f"seed={min(seeds)}:{min(seeds) + count}"
     return Bought(
         text=text,
-        seeds=fitting,
+        seeds=stored + Range(fitting // off, fitting * off // 1),
         planned_seeds=count,
         set=chosen,
         missing=round(new * len(plan.rows) / len(seeds)),
@@ -266,11 +234,8 @@ def _bought(
     )
 
 
-# what it brings -----------------------------------------------------------------------------------
-
-
 def _remembered(
-    plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None
+    plan: Plan, experiment: Experiment, seeds: int, per_seed: float | None
 ) -> tuple[str, tuple[Prospect, ...]]:
     """Whose spread is extrapolated, and what is to be expected of each claim with so many seeds.
 
@@ -302,7 +267,7 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None) -> str:
+def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: float | None) -> str:
     """64 hex digits of all that an answer follows from; "" where the code that judges cannot be
     named."""
     if not (code := stamp(experiment, plan)):
@@ -311,13 +276,12 @@ def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | 
     files = [p for p in (record, records.arrays(record)) if p.is_file()]
     digests = [sha256(foreign.read(p, "a record", records.LARGEST)).hexdigest() for p in files]
     rows = [[r.job.key, r.state] for r in plan.rows]
-    cost = None if per_seed is None else per_seed.to_json()
-    parts = [code, digests, claims_key(experiment.claims), rows, seeds, cost]
+    parts = [code, digests, claims_key(experiment.claims), rows, seeds, per_seed]
     return sha256(canonical_json(parts).encode()).hexdigest()
 
 
 def _expected(
-    plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None
+    plan: Plan, experiment: Experiment, seeds: int, per_seed: float | None
 ) -> tuple[str, tuple[Prospect, ...]]:
     source, arms = _spread(plan, experiment)
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
@@ -347,36 +311,33 @@ def _prospect(
     arms: Mapping[str, xr.Dataset],
     seeds: int,
     known: int,
-    per_seed: Range | None,
+    per_seed: float | None,
 ) -> Prospect:
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
         return replace(nothing, why="nothing is measured yet")
     try:
-        ahead, bought = outlook(claim, arms), True
-        if ahead is None:
-            ahead, bought = outlook(claim, arms, claim.units[0]), False
+        bought = outlook(claim, arms)
+        ahead = bought or outlook(claim, arms, claim.units[0])
     except AssayError as e:
         return replace(nothing, why=str(e))
     except Exception as e:  # an experiment's own code, on measures of other fields
         return replace(nothing, why=f"{type(e).__name__}: {e}")
     if ahead is None:
         return replace(nothing, why="it has no interval yet")
-    nothing = replace(nothing, factor=ahead.factor, distance=ahead.distance)
-    if not bought:
+    prospect = replace(nothing, factor=ahead.factor, distance=ahead.distance)
+    if bought is None:
         why = f"seeds do not buy its units, {plural(ahead.factor, 2)}, one by one"
-        prospect = replace(nothing, why=why)
-        return _extrapolate(prospect, ahead, known, known) if seeds == known else prospect
-    need = ahead.fewest()
-    nothing = replace(nothing, fewest=need, warning=warning(claim, ahead.interval))
-    if need is None:
-        nothing = replace(nothing, why=f"decided by {ahead.told()}")
+        prospect = replace(prospect, why=why)
+        if seeds != known:
+            return prospect
+    elif (need := ahead.fewest()) is None:
+        prospect = replace(prospect, why=f"decided by {ahead.told()}")
     elif per_seed is not None:  # seeds in proportion: a claim may count only some of them
-        nothing = replace(nothing, seconds=per_seed * (need * known / ahead.units))
-    return _extrapolate(nothing, ahead, seeds, known)
-
-
-def _extrapolate(prospect: Prospect, ahead: Outlook, seeds: int, known: int) -> Prospect:
+        spent = per_seed * need * known / ahead.units
+        prospect = replace(prospect, fewest=need, seconds=Range(spent, spent))
+    else:
+        prospect = replace(prospect, fewest=need)
     units = int(ahead.units * seeds / known)
     return replace(
         prospect,
@@ -384,4 +345,5 @@ def _extrapolate(prospect: Prospect, ahead: Outlook, seeds: int, known: int) -> 
         half_width=ahead.half_width(units),
         expected=ahead.outcome(units),
         power=ahead.power(units),
+        warning=warning(claim, ahead.interval) if bought else "",
     )

@@ -64,8 +64,6 @@ class Plan:
     """Bytes free on the disk of the store."""
     per_run: Mapping[str, float] = field(default_factory=dict)
     """CPU-seconds per run of each arm, where known."""
-    at_most: frozenset[str] = frozenset()
-    """Arms that take no more than that: it is known of runs with larger fields."""
     scaled: bool = False
     """Whether times are known of runs with other fields or steps."""
     notes: tuple[str, ...] = ()
@@ -84,12 +82,6 @@ class Plan:
     def stored(self) -> tuple[Stored, ...]:
         """What the store has of the cached runs."""
         return tuple(r.stored for r in self.cached if r.stored is not None)
-
-    @property
-    def expected(self) -> float:
-        """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
-        work, not for telling."""
-        return sum(self.per_run.get(r.job.arm, 1.0) for r in self.missing)
 
     @property
     def cpu_spent(self) -> float:
@@ -121,10 +113,13 @@ class Plan:
 
 
 LARGER = 4.0
-"""By which factor fields may be larger than recorded ones, taken together, for times to be guessed:
-the middle between no effect and one in proportion is then off by at most 2."""
+"""By which factor fields may be larger than known ones, taken together, for times to be told: the
+middle between no effect and one in proportion is then off by at most 2."""
 MEASURING = 0.05
 """The share of a run's recorded cost that no number of steps changes: measuring, for one."""
+LONGER = 20.0
+"""By which factor runs may be longer than stored ones that tell what they take: a run of very few
+steps shows what starting costs, not what a step costs."""
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
 """The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
 names."""
@@ -152,8 +147,7 @@ def plan(
     rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
-    known, cost_from = _cost_per_run(shelf, cost)
-    per_run = {arm: c.seconds for arm, c in known.items()}
+    per_run, cost_from, scaled = _cost_per_run(shelf, cost, rows)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -177,8 +171,7 @@ def plan(
         disk,
         store.free(),
         per_run,
-        frozenset(arm for arm, c in known.items() if c.at_most),
-        any(c.scaled for c in known.values()),
+        scaled,
         shelf.notes(rows),
     )
 
@@ -352,50 +345,62 @@ def _without_params(row: Row) -> Row:
     )
 
 
-class _RunCost(NamedTuple):
-    """What a run of an arm takes."""
-
-    seconds: float
-    at_most: bool = False
-    """Whether it takes no more than that: it is known of runs with larger fields."""
-    scaled: bool = True
-    """Whether it is known of runs with other fields or steps."""
-    guessed: bool = False
-    """Whether nobody knows what their other fields cost."""
-
-
 def _cost_per_run(
-    shelf: _Shelf, cost_of: Callable[[Runs], Cost] | None
-) -> tuple[dict[str, _RunCost], str]:
-    """What a run of each arm takes, where that is known, and where from."""
+    shelf: _Shelf, cost_of: Callable[[Runs], Cost] | None, rows: Sequence[Row]
+) -> tuple[dict[str, float], str, bool]:
+    """CPU-seconds that a run of each arm takes, where that is known, where from, and whether that
+    is of runs with other steps or fields."""
     experiment, preset = shelf.experiment, shelf.preset
     trained = [n for n, a in experiment.arms.items() if a.train is not None]
     arms = {n: specs for n in trained if (specs := experiment.specs_of(n, preset.specs))}
     if cost_of is not None:
         stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
         if None not in stated.values():
-            costs = {n: (seconds or 0.0) / len(arms[n]) for n, seconds in stated.items()}
-            return {n: _RunCost(c, scaled=False) for n, c in costs.items()}, "the experiment"
+            return (
+                {n: (s or 0.0) / len(arms[n]) for n, s in stated.items()},
+                "the experiment",
+                False,
+            )
     recorded: dict[str, float] = shelf.record.get("cost", {})
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
-        return {n: _RunCost(c, scaled=False) for n, c in recorded.items()}, "the record"
+        return _here(recorded, rows), "the record", False
     record = (records.load_record(experiment, preset.name) if recorded else None) or {}
     by_record, by_store = (
         {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
         for known_cost in (partial(_recorded, record), partial(_stored, shelf))
     )
-    # What runs of the same fields took tells more than what larger ones did.
+    # What runs alike took tells more than what others did.
     known = by_store | {
-        n: c for n, c in by_record.items() if c.at_most <= by_store.get(n, c).at_most
+        n: c for n, c in by_record.items() if c.alike or not by_store.get(n, c).alike
     }
+    seconds = {n: c.seconds for n, c in known.items()}
+    seconds |= _here({n: s for n, s in seconds.items() if known[n] is by_record.get(n)}, rows)
     if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in known}:
-        known = {n: c._replace(at_most=False) for n, c in known.items()}
-        known |= {n: _RunCost(seconds) for n, seconds in expected.items()}
-        return known, "records of its experiments scaled by steps, passes of models by size"
+        source = "records of its experiments scaled by steps, passes of models by size"
+        return seconds | expected, source, True
     source = "the record" if by_record else "runs of this store" if known else "unknown"
-    scaled = any(c.scaled for c in known.values())
-    sizes = " and sizes" if any(c.guessed for c in known.values()) else ""
-    return known, f"{source}, scaled by steps{sizes}" if scaled else source
+    scaled = not all(c.alike for c in known.values())
+    return seconds, f"{source}, scaled by steps" if scaled else source, scaled
+
+
+def _here(recorded: Mapping[str, float], rows: Sequence[Row]) -> dict[str, float]:
+    """What is recorded of a run of each arm, times one ratio: what the stored runs of this plan
+    took, over what is recorded of them."""
+    spent = [
+        (float(r.stored.provenance.get("cpu_seconds", 0.0)), recorded[r.job.arm])
+        for r in rows
+        if r.state == "cached" and r.stored is not None and r.job.arm in recorded
+    ]
+    took, expected = (sum(column) for column in zip(*spent, strict=True)) if spent else (0.0, 0.0)
+    ratio = took / expected if took and expected else 1.0
+    return {arm: seconds * ratio for arm, seconds in recorded.items()}
+
+
+class _RunCost(NamedTuple):
+    """CPU-seconds of a run, and whether they are of runs alike."""
+
+    seconds: float
+    alike: bool
 
 
 def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
@@ -404,92 +409,71 @@ def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | Non
     if held is None or cost is None:
         return None
     first = held["specs"][0]
-    comparison = over(spec, {**held["shared"], **first}, first)
-    if comparison is None:
+    ratio = over(spec, {**held["shared"], **first}, first)
+    if ratio is None:
         return None
-    steps, less, guessed = comparison
-    seconds = float(cost) * (MEASURING + (1 - MEASURING) * steps)
-    return _RunCost(seconds, less, less or guessed or steps != 1, guessed)
+    seconds = float(cost) * (MEASURING + (1 - MEASURING) * ratio.longer)
+    return _RunCost(seconds, ratio.alike and ratio.longer == 1)
 
 
 def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     """What one run of this spec takes by stored runs of this arm; None where they tell nothing.
 
-    The median of the runs nearest in steps: the first group also pays for what all share. A run of
-    very few steps shows what starting costs, not what a step costs; one with other fields shows
-    nothing, unless they are larger, and so the time is."""
-    spent: dict[tuple[bool, bool, float], list[float]] = {}
+    The median of those nearest to it, in fields first and then in steps: the first group also pays
+    for what all share."""
+    spent: dict[Ratio, list[float]] = {}
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        comparison = over(spec, json.loads(stored.spec_json))
+        ratio = over(spec, json.loads(stored.spec_json))
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
-        if comparison is not None and comparison[0] <= 20 and cpu:
-            steps, less, guessed = comparison
-            spent.setdefault((guessed, less, steps), []).append(cpu)
+        if ratio is not None and ratio.longer <= LONGER and cpu:
+            spent.setdefault(ratio, []).append(cpu)
     if not spent:
         return None
-    guessed, less, steps = min(spent, key=lambda k: (k[0], k[1], abs(1 - k[2])))
-    seconds = statistics.median(spent[guessed, less, steps]) * (steps or 1.0)
-    return _RunCost(seconds, less, less or guessed or steps != 1, guessed)
+    nearest = min(spent, key=lambda r: (not r.alike, abs(1 - r.longer)))
+    seconds = statistics.median(spent[nearest]) * (nearest.longer or 1.0)
+    return _RunCost(seconds, nearest.alike and nearest.longer == 1)
 
 
-class Comparison(NamedTuple):
+class Ratio(NamedTuple):
     """How runs of one spec compare with those of another in what they take."""
 
-    steps: float
+    longer: float
     """By which factor they take longer."""
-    less: bool
-    """Whether they take no more than that: other fields that all runs of an arm share are
-    smaller."""
-    guessed: bool
-    """Whether a field differs of which nobody knows what it costs: a flag, or a larger number."""
+    alike: bool
+    """Whether they are alike but for steps and what differs from run to run."""
 
 
-def over(
-    spec: Spec, stored_fields: Mapping[str, Any], ignored_fields: Iterable[str] = ()
-) -> Comparison | None:
+def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = ()) -> Ratio | None:
     """Compare this spec with another by their steps, and by other fields that all runs of an arm
-    share. A flag is taken to cost nothing, larger numbers something between that and their ratio.
+    share: larger ones count the middle between nothing and their ratio, smaller ones and flags
+    nothing.
 
     None where fields are many times larger, or differ in kind. Ignored fields may differ from run
     to run."""
     fields: dict[str, Any] = json.loads(spec.to_json())
     per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
     other = [
-        (fields[k], stored_fields.get(k))
+        (fields[k], known.get(k))
         for k in fields
-        if k not in per_run and canonical_json(fields[k]) != canonical_json(stored_fields.get(k))
+        if k not in per_run and canonical_json(fields[k]) != canonical_json(known.get(k))
     ]
-    a, b = float(fields.get("steps") or 0), float(stored_fields.get("steps") or 0)
-    smaller = [_smaller(*pair) for pair in other]
-    growths = [
-        _growth(*pair) for pair, is_smaller in zip(other, smaller, strict=True) if not is_smaller
-    ]
-    growth = math.prod(growths)
-    if growth > LARGER or (a != b and not b):
+    steps, before = float(fields.get("steps") or 0), float(known.get("steps") or 0)
+    growth = math.prod(_growth(*pair) for pair in other)
+    if growth > LARGER or (steps != before and not before):
         return None
-    steps = (1.0 if a == b else a / b) * math.sqrt(growth)
-    return Comparison(steps, bool(other) and not growths, bool(growths))
+    return Ratio((1.0 if steps == before else steps / before) * math.sqrt(growth), not other)
 
 
 def _growth(value: Any, reference: Any) -> float:
-    """By which factor a field is larger than another; 1 for a flag, infinite where nothing
-    tells."""
-    if isinstance(value, bool) and isinstance(reference, bool):
-        return 1.0
-    numbers = all(
-        isinstance(x, int | float) and not isinstance(x, bool) for x in (value, reference)
-    )
-    return value / reference if numbers and reference > 0 else math.inf
-
-
-def _smaller(value: Any, reference: Any) -> bool:
-    """Whether a field's value is a smaller number, or a shorter list, than another."""
+    """By which factor a number, or the length of a list, is larger than another; 1 where it is
+    smaller and for a flag, infinite where nothing tells."""
     if isinstance(value, list) and isinstance(reference, list):
-        return len(value) <= len(reference)
-    numbers = all(
-        isinstance(x, int | float) and not isinstance(x, bool) for x in (value, reference)
-    )
-    return numbers and value <= reference
+        value, reference = len(value), len(reference)
+    if not all(isinstance(x, int | float) for x in (value, reference)):
+        return math.inf
+    if isinstance(value, bool) or isinstance(reference, bool):
+        return 1.0 if type(value) is type(reference) else math.inf
+    return 1.0 if value <= reference else value / reference if reference > 0 else math.inf
 
 
 def _bytes_per_run(shelf: _Shelf, arm: str) -> float:

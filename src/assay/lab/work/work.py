@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from assay.lab.away import depot
 from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.plan import Plan, as_planned, plan
-from assay.lab.plan.schedule import Amount, Pace, Schedule
+from assay.lab.plan.schedule import Pace, Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
@@ -32,6 +32,8 @@ from assay.lab.work.worker import Task
 
 Tell = Callable[[Any], None]
 _END: Any = object()
+OFF = 1.5
+"""By which factor the time left may be off, in about four of five cases."""
 
 
 class Work:
@@ -43,17 +45,20 @@ class Work:
         self.early = True
         """Whether verdicts are told before everything is stored; where more than this is being done
         they cost others time."""
-        self.pace: Pace = Pace(1)
-        self.eta: Callable[[], Range | None] = _nothing
+        self.pace = Pace()
+        self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""
+        self.planned = first.cpu_seconds is not None
+        """Whether it is known what each of its runs takes; if not, each counts as one."""
         self.error: Exception | None = None
         """What a user can mend, a crash, or why no groups could be formed; None while nothing went
         wrong."""
         self._store, self._device, self._tell = store, device, tell
         self._schedule: Schedule | None = None
         self._new: list[grouping.RunGroup] = []
+        self._resumed: set[str] = set()
+        """Groups that go on from a checkpoint."""
         self._now = first
-        self._done_share: dict[str, float] = {}
         self._judging: threading.Thread | None = None
         self._next_look = 0.0
         self._closed = False
@@ -87,9 +92,8 @@ class Work:
         """Pass on what a worker reported about it, with the time that is left."""
         assert self._schedule is not None
         if isinstance(event, Started):
-            self.pace.began(event.group, self._schedule.amount(event.group))
+            self.pace.began(event.group, self._schedule.cost(event.group))
         if isinstance(event, Progress):
-            self._done_share[event.group] = event.done / event.total if event.total else 0.0
             event = replace(event, eta=self.eta())
         self._tell(event)
 
@@ -98,15 +102,14 @@ class Work:
         assert self._schedule is not None
         schedule, group = self._schedule, self._schedule.groups[outcome.group]
         schedule.settle(outcome)
-        self._done_share.pop(outcome.group, None)
+        if outcome.status == "done" and group.name not in self._resumed:
+            self.pace.stored(group.name)
+        self.pace.gone(group.name)
         if outcome.status == "done":
-            self.pace.stored(outcome.group, schedule.resumed(outcome.group))
             total = len(self._now.rows)
             stored = min(len(self._now.cached) + schedule.runs_done, total)
             self._tell(Saved(group.name, tuple(group.arms), stored, total, self.eta()))
             self._look()
-            return
-        self.pace.gone(outcome.group)
         if outcome.status == "failed":
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
             self.error = _error(schedule, self.experiment)
@@ -115,30 +118,19 @@ class Work:
                 schedule.give_up()
 
     def left(self) -> float:
-        """CPU-seconds of what is neither stored nor given up, what groups have done so far taken
-        off; an unknown run counted as one."""
-        if self._schedule is None:
-            return 0.0 if self.error else self.first.expected
-        done = sum(
-            self._schedule.cost(name) * share for name, share in list(self._done_share.items())
-        )
-        return self._schedule.left() - done
-
-    def amounts(self) -> list[Amount]:
-        """What is neither stored nor given up, a kind each; before its groups are formed, as one
-        kind."""
+        """CPU-seconds of what is neither stored nor given up; runs where it is not known what each
+        takes."""
         if self._schedule is not None:
-            return self._schedule.amounts()
-        if self.error is not None or not self.first.missing:
-            return []
-        known = all(r.job.arm in self.first.per_run for r in self.first.missing)
-        cost, runs = self.first.expected if known else None, len(self.first.missing)
-        return [Amount((self.experiment.name,), cost, runs)]
+            return self._schedule.left()
+        if self.error is not None:
+            return 0.0
+        cpu = self.first.cpu_seconds
+        return len(self.first.missing) if cpu is None else cpu
 
-    def chain(self) -> float:
-        """The CPU-seconds that are left of the longest chain of its groups, of which each waits for
-        another."""
-        return self._schedule.chain(dict(self._done_share)) if self._schedule is not None else 0.0
+    def chain(self, done: Mapping[str, float]) -> float:
+        """What is left of the longest chain of its groups, of which each waits for another; of
+        groups that are being worked on, so much is done."""
+        return self._schedule.chain(done) if self._schedule is not None else 0.0
 
     def close(self) -> None:
         """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
@@ -168,9 +160,11 @@ class Work:
                 self._store, self.experiment, [r.wanted for r in self._now.missing], begun
             )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
+        self._resumed = {g.name for g in formed if g.step}
         if remote is not None:
             remote.formed(formed)
-        schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
+        per_run = self.first.per_run if self.planned else {}
+        schedule = Schedule(self._store, self.experiment, formed, per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
         self._schedule = schedule
 
@@ -197,8 +191,8 @@ class Work:
                     self._tell(Partial(result, seeds))
         except Exception:
             pass  # too little is there; the last judging, on everything, says what stays wrong
-        self.pace.closing = time.monotonic() - started
-        self._next_look = time.monotonic() + max(2.0, 20 * self.pace.closing)
+        ended = time.monotonic()
+        self._next_look = ended + max(2.0, 20 * (ended - started))
 
 
 def work(
@@ -216,14 +210,11 @@ def work(
     if works:
         extras.require("torch")
     fresh, remaining = not store.root.exists(), list(works)
-    pace = Pace(executor.width)
-
-    def eta() -> Range | None:
-        pace.width = executor.width  # workers may join and go
-        return pace.left([a for w in works for a in w.amounts()], chained(works))
-
+    pace = Pace()
     for work_item in works:
-        work_item.pace, work_item.eta = pace, eta
+        work_item.pace = pace
+        # workers may join and go
+        work_item.eta = lambda: time_left(works, pace, executor.width)
 
     def tell() -> None:
         for work_item in [w for w in remaining if w.over]:
@@ -255,12 +246,16 @@ def work(
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
 
 
-def chained(works: Sequence[Work]) -> float:
-    """The share of what these works have left that cannot be done side by side, from 0 to 1."""
-    left = sum(w.left() for w in works)
-    longest = max((w.chain() for w in works), default=0.0)
-    # At the end both are next to 0, and only rounding says which is the larger.
-    return min(1.0, longest / left) if left > 0 else 0.0
+def time_left(works: Sequence[Work], pace: Pace, width: int) -> Range | None:
+    """About how many seconds these works still take on so many workers; None before a group is
+    stored, and where what some take is known and others not."""
+    rest = [w for w in works if w.left() > 0]
+    if pace.each is None or len({w.planned for w in rest}) != 1:
+        return None
+    done = pace.done()
+    left = sum(w.left() for w in rest) - sum(done.values())
+    longest = max(w.chain(done) for w in rest)
+    return Range.about(pace.each * max(left / width, longest), OFF)
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
@@ -281,10 +276,6 @@ def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
                 active_iterators.append(later.pop(0))
             elif active_iterators:
                 yield None
-
-
-def _nothing() -> Range | None:
-    return None
 
 
 def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
