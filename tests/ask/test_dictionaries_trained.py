@@ -259,6 +259,21 @@ def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
     assert ((several.dead >= 0) & (several.dead < 1)).all()
 
 
+def test_an_untrained_twin_is_compared_with_the_other_ones_twin(here):
+    """Of two dictionaries: on what the model learned and on what it did not, each with its own."""
+    other = SAE.replace('"sae"', '"other"').replace("k = 1", "k = 2")
+    claim = CLAIM.replace("sae.fvu <", "other.fvu - sae.fvu >")
+    result = run(here, HEAD + SAE + other + claim)
+    fvu = {name: quantity(arm, "error", "variance")[0] for name, arm in result.arms.items()}
+    controls = result.judged[0].controls
+    assert controls["other/untrained"].estimate == pytest.approx(
+        fvu["other/untrained"] - fvu["sae/untrained"], abs=1e-9
+    )
+    assert controls["other/frozen"].estimate == pytest.approx(
+        fvu["other/frozen"] - fvu["sae"], abs=1e-9
+    )
+
+
 def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
     run(here, HEAD + SAE + "controls = []\n" + CLAIM + 'control = ["main"]\n')
     (path,) = files(here)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from assay.core.ceilings import ceiling
-from assay.core.claims import Claim, Estimate
+from assay.core.claims import Claim, Estimate, Value
 from assay.core.columns import Axes, Column
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
@@ -283,6 +283,7 @@ class _Study:
         for s in statements:
             lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
             names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
+            names |= {own for others in self._twins(s).values() for own in others.values()}
         for part in self.asked.parts:
             if part.label in names or self.asked.is_of_first(part):
                 self.asked.check(part)
@@ -329,8 +330,18 @@ class _Study:
         self._refuse_unlearned(s, judged)
         if not self.asked.parts:
             return judged
+        if twins := self._twins(s):
+            judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
         unlike = self.asked.unlike(s.main)
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s))
+
+    def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
+        """What takes the place of the other arms of a comparison where an untrained twin takes that
+        of its own: their twins, for else one that learned nothing is compared with one that did; by
+        the control's name."""
+        own, others = f"{s.main}/untrained", [a for a in s.read.parsed.arms if a != s.main]
+        twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
+        return {own: twins} if twins and own in getattr(s.entry, "control", ()) else {}
 
     def _ceiling(self, s: _Statement) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
         """What says that both models, or arms, that a claim compares answer as well, or as badly,
@@ -670,6 +681,27 @@ class _Study:
         sized = {part.label: part.seconds(together) for part in self.owned}
         sized |= {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
+
+
+def _beside_twins(value: Value, twins: Mapping[str, Mapping[str, str]]) -> Value:
+    """Read the arms beside a control from those that belong to it."""
+
+    def read_beside(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
+        own = twins.get(str(getattr(arms, "under", "")), {})
+        return value(arm, _Renamed(arms, own) if own else arms)
+
+    return read_beside
+
+
+class _Renamed(dict[str, Any]):
+    """Arms, some of which are others under their names."""
+
+    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.arms, self.names = arms, names
+
+    def __missing__(self, name: str) -> xr.Dataset:
+        return self.arms[self.names.get(name, name)]
 
 
 FEW = 12
