@@ -17,7 +17,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
-from assay.verbs.planning import find_unsaid
+from assay.verbs.planning import find_unsaid, undecidable
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """
@@ -522,6 +522,16 @@ def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here
 
 
 # what plan tells ----------------------------------------------------------------------------------
+
+
+def test_what_no_data_could_decide_is_told_before_it_runs(here):
+    experiment = study(here, HEAD + prompts(8) + claim("main.constant > 90"))
+    assert undecidable(here / "asks.toml", experiment) == [
+        "claim 1 cannot be decided: 8 prompts, of which fewer than 20 decide nothing; write "
+        "prompts for 12 more rows"
+    ]
+    experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
+    assert undecidable(here / "asks.toml", experiment) == []
 
 
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):

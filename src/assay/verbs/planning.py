@@ -334,6 +334,17 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
     return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
 
 
+def undecidable(path: Path, known: Experiment) -> list[str]:
+    """Say which claims of a study no data could decide, and what would change that."""
+    text = read(path)
+    lacks = missing.of_models(text, known) if text.study.model or text.study.train else []
+    return [
+        f"{m.where.partition(':')[0]} cannot be decided: {m.default}; {m.text}"
+        for m in [*lacks, *missing.of_claims(known)]
+        if m.where.endswith(": units")
+    ]
+
+
 def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
     """What a seed costs, with all arms, whatever is claimed."""
     try:

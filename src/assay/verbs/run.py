@@ -21,6 +21,7 @@ from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
+from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.verbs.options import (
     ANYWHERE,
@@ -290,6 +291,11 @@ def run(
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
+    if name.endswith(STUDIES):
+        from assay.verbs.planning import undecidable
+
+        for line in undecidable(Path(name), experiment):
+            door.aside(line)
     lab = machine.lab(place.root)
     preset, seconds = fitted(lab, experiment, preset, within, door)
     result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
