@@ -49,6 +49,32 @@ def asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+BETWEEN = """
+[[claim]]
+text = "Fewer are represented where features are denser"
+holds = "mean(main.represented[density={dense}], over=feature) - \
+    mean(main.represented[density=0.05], over=feature) < -0.01"
+control = ["linear"]
+"""
+
+
+def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks: Path) -> None:
+    text = STUDY.replace('arms = ["main"]', 'arms = ["main", "linear"]') + BETWEEN
+    asks.write_text(text.replace("{dense}", "0.5"))
+    result = Lab(asks.parent / "s", Inline()).run(catalogue.find(str(asks)))
+    (judged,) = result.judged
+    for arm, verdict in (("main", judged), ("linear", judged.controls["linear"])):
+        data = result.arms[arm].represented.mean("feature")
+        by_density = {d: data[data.density == d] for d in (0.5, 0.05)}
+        assert by_density[0.5].seed.values.tolist() == by_density[0.05].seed.values.tolist()
+        assert verdict.estimate == pytest.approx(
+            float((by_density[0.5].values - by_density[0.05].values).mean())
+        )
+    asks.write_text(text.replace("{dense}", "0.7"))
+    with pytest.raises(ExperimentError, match=r"main\.represented has no density 0\.7; did you"):
+        catalogue.find(str(asks))
+
+
 def test_a_question_of_how_much_is_answered_by_a_curve(
     asks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

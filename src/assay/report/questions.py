@@ -44,6 +44,10 @@ def of_group(entries: Iterable[E], group: str) -> list[E]:
     if group == ALL:
         return entries
     if group not in members:
+        if any(e.name == group for e in entries):
+            raise AssayError(
+                f"{group!r} is no group, but an experiment; write assay fields {group}"
+            )
         raise AssayError(f"no group is called {group!r}; {nearest(group, [*members, ALL])}")
     return members[group]
 

@@ -150,9 +150,13 @@ class _Measured:
     @property
     def units(self) -> tuple[str, ...]:
         """What there may be units of: fields in which runs differ, and dimensions."""
-        fields = per_run_fields(type(self.side.of.default[0])) if self.side else ("seed",)
         dims = (dim for axes in self.axes.values() for dim in axes)
-        return tuple(dict.fromkeys([*fields, *dims]))
+        return tuple(dict.fromkeys([*(self.fields or ("seed",)), *dims]))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields in which runs of an experiment's arm may differ."""
+        return tuple(per_run_fields(type(self.side.of.default[0]))) if self.side else ()
 
     @property
     def settled(self) -> bool:
@@ -451,10 +455,15 @@ class _Study:
         for c in s.read.columns:
             for arm in judged if c.arm in (None, main) else (c.arm,):
                 if arm in measured:
+                    fields = dict.fromkeys(measured[arm].fields, ())
+                    axes = {
+                        m: {**{f: fields[f] for f in c.named if f in fields}, **a}
+                        for m, a in measured[arm].axes.items()
+                    }
                     with self.text.located(s.table, s.i, s.key):
                         hold(
                             dataclasses.replace(c, arm=arm),
-                            measured[arm].axes,
+                            axes,
                             [name for names in dims.values() for name in names],
                             settled=measured[arm].settled,
                             loosely=c.name == s.read.equal,
@@ -568,7 +577,15 @@ class _Study:
                     f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
                 )
                 raise s.error("over", what)
-            units = ("seed", over, *statement.units)
+            of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
+            columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+            named = [n for n in fields if columns and all(n in c.named for c in columns)]
+            for c in columns:
+                with self.text.located(s.table, s.i, s.key):
+                    for dim, level in c.levels:
+                        if dim in levels:
+                            c.place(dim, level, sorted(levels[dim], key=str))
+            units = ("seed", over, *statement.units, *named)
             varying = [n for n in fields if n not in units and len(levels[n]) > 1]
             if s.read.equal and len(varying) > 1:
                 what = (

@@ -400,6 +400,18 @@ def made_of(stored: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def _without_the_same(column: Column, arm: xr.Dataset, varying: Sequence[str]) -> Column:
+    """Leave out the level of a field in which the runs of an arm do not differ. Raises: ClaimError
+    where it is another one."""
+    for field, level in column.levels:
+        if field in arm.coords and arm[field].dims == ("run",) and field not in varying:
+            column.place(field, level, np.unique(arm[field].values).tolist())
+            column = dataclasses.replace(
+                column, levels=tuple(x for x in column.levels if x[0] != field)
+            )
+    return column
+
+
 def _measure(
     arm: xr.Dataset,
     column: Column,
@@ -416,7 +428,8 @@ def _measure(
         raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
     varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
-    swept = [f for f in varying if f not in claim_entry.units]
+    column = _without_the_same(dataclasses.replace(column, arm=arm_name), arm, varying)
+    swept = [f for f in varying if f not in (*claim_entry.units, *column.named)]
     if sweep and len(swept) > 1:
         raise ClaimError(
             f"at equal … needs runs of {arm_name} that differ in one field; they differ in "
@@ -430,7 +443,6 @@ def _measure(
         )
     x = by(arm[[name]], *varying)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)
-    column = dataclasses.replace(column, arm=arm_name)
     x = (column.within({str(d) for d in x.dims}) if term else column).take(
         x, ("seed", *claim_entry.units, *(swept if sweep else ()))
     )
