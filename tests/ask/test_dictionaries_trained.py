@@ -233,6 +233,16 @@ def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
     assert ((several.dead >= 0) & (several.dead < 1)).all()
 
 
+def test_half_of_it_may_stay_as_it_started_under_a_name_of_its_own(here):
+    half = SAE.replace('"sae"', '"half"') + 'frozen = "decoder"\ncontrols = ["random"]\n'
+    run(here, HEAD + SAE + 'controls = ["frozen"]\n' + CLAIM, "control")
+    arms = run(here, HEAD + half + CLAIM.replace("sae", "half"), "named").arms
+    assert {"half", "half/random"} <= {*arms}
+    (control,) = (p for p in files(here, "control") if Dictionary.load(p).origin.get("frozen"))
+    (named,) = files(here, "named")
+    assert named.read_bytes() == control.read_bytes()
+
+
 def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
     run(here, HEAD + SAE + "controls = []\n" + CLAIM + 'control = ["main"]\n')
     (path,) = files(here)
@@ -287,6 +297,12 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             "line 8 column 1|line 13 column 8: say one of prompts and",
         ),
         ("context = 16", "context = 100", "line 10 column 8: .*reads at most 64 tokens"),
+        ("k = 1\n", 'k = 1\nfrozen = "both"\n', "no half is called so"),
+        (
+            "k = 1\n",
+            'k = 1\nfrozen = "decoder"\ncontrols = ["frozen"]\n',
+            "'sae' has no control 'frozen'",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_place(here, old, new, told):
