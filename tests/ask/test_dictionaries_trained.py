@@ -274,6 +274,16 @@ def test_an_untrained_twin_is_compared_with_the_other_ones_twin(here):
     )
 
 
+def test_half_of_it_may_stay_as_it_started_under_a_name_of_its_own(here):
+    half = SAE.replace('"sae"', '"half"') + 'frozen = "decoder"\ncontrols = ["random"]\n'
+    run(here, HEAD + SAE + 'controls = ["frozen"]\n' + CLAIM, "control")
+    arms = run(here, HEAD + half + CLAIM.replace("sae", "half"), "named").arms
+    assert {"half", "half/random"} <= {*arms}
+    (control,) = (p for p in files(here, "control") if Dictionary.load(p).origin.get("frozen"))
+    (named,) = files(here, "named")
+    assert named.read_bytes() == control.read_bytes()
+
+
 def test_by_its_name_it_is_read_added_clamped_and_probed_as_its_file_is(here, monkeypatch):
     run(here, HEAD + SAE + "controls = []\n" + CLAIM + 'control = ["main"]\n')
     (path,) = files(here)
@@ -333,6 +343,12 @@ def test_it_learns_from_one_half_of_prompts_and_is_measured_on_the_other(here):
             '"hook_embed"',
             '["hook_embed", "blocks.0.hook_mlp_out"]\nsite_out = "hook_embed"',
             "line 11 column 12: .*reads several sites and writes them all",
+        ),
+        ("k = 1\n", 'k = 1\nfrozen = "both"\n', "no half is called so"),
+        (
+            "k = 1\n",
+            'k = 1\nfrozen = "decoder"\ncontrols = ["frozen"]\n',
+            "'sae' has no control 'frozen'",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 import numpy as np
@@ -112,6 +112,8 @@ def wrong(table: Train) -> Iterator[tuple[str, str]]:
     if takes_k and (table.k or USUAL_K) > (table.d_sae or 0):
         field = "k" if table.k else "d_sae"
         yield field, f"{table.k or USUAL_K} of {table.d_sae} latents cannot be on; lower k"
+    if table.frozen not in get_args(Part):
+        yield "frozen", f"no half is called so; {nearest(table.frozen, get_args(Part)[1:])}"
     for field, texts in (("site", reads_at(table)), ("site_out", (table.site_out,))):
         for text in filter(None, texts):
             try:
@@ -452,6 +454,11 @@ def smaller(table: Train) -> Train:
     """A table that trains little, for the preset that only shows that everything runs."""
     least = {name: min(most, getattr(table, name)) for name, most in SMALL.items()}
     return msgspec.structs.replace(table, **least)
+
+
+def frozen(table: Train) -> Part:
+    """The half of a dictionary that is not learned."""
+    return cast(Part, table.frozen)
 
 
 def refuse_many(table: Train) -> None:

@@ -292,5 +292,8 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     per_seed: bool = False
     """Whether each seed of the study trains a dictionary of its own, so that claims are about the
     method; else there is one, by `seed`."""
+    frozen: str = ""
+    """Which half of a dictionary stays as random as it started: decoder, soft-decoder or
+    encoder."""
     controls: tuple[str, ...] | None = None
     """The near controls that are made of a dictionary; left out: random, frozen and untrained."""

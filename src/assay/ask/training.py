@@ -81,6 +81,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "context": 128,
         "lr": 2e-3,
         "per_seed": False,
+        "frozen": "",
         "controls": None,
     },
 }

@@ -240,7 +240,8 @@ class Parts:
             what = "the test part of its text is empty; give a text of more files"
             raise DataError(f"{table.name!r} cannot be measured: {what}")
         parts = [Part(table.name, task)]
-        for control in controls.chosen(table.name, sae_arms.CONTROLS, table.controls):
+        known = [c for c in sae_arms.CONTROLS if not (c is sae_arms.FROZEN and table.frozen)]
+        for control in controls.chosen(table.name, known, table.controls):
             changed = dataclasses.replace(task, control=control.name)
             parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
         if not self.parts:

@@ -71,7 +71,7 @@ class Trained(Parts):
             self.prompts.get(table.prompts),
             seed,
             untrained=control == sae_arms.UNTRAINED.name,
-            frozen="decoder" if control == sae_arms.FROZEN.name else "",
+            frozen="decoder" if control == sae_arms.FROZEN.name else saes.frozen(table),
         )
 
     def dictionary_hash(self, name: str) -> str:
