@@ -404,6 +404,15 @@ def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
             assert prompt.at(f"{{{slot}}}") == prompt.opening + reaching[0]
 
 
+def test_a_sweep_may_go_over_places(models):
+    naive = models("llama")
+    swept = Read(name="p", pattern="1.0", position="{at}", to="self", sweep={"at": (-2, -1)})
+    single = [Read(name=f"p{k}", pattern="1.0", position=-k, to="self") for k in (2, 1)]
+    both = measured(naive, texts(*SHOWN[:3]), [swept, *single])
+    assert both["p"][0] == pytest.approx(both["p2"]) and not np.allclose(both["p"], 0)
+    assert both["p"][1] == pytest.approx(both["p1"])
+
+
 def test_a_sweep_is_a_dimension_with_its_levels(models):
     read = Read(
         name="lens",

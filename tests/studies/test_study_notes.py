@@ -190,6 +190,29 @@ def run(path, tmp_path):
     return Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
 
 
+@pytest.mark.parametrize(
+    ("strength", "told"),
+    [
+        (0.001, "weak is to break the claim, and its 0.0"),
+        (50, "weak breaks the claim by far, at "),
+    ],
+)
+def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
+    folder,  # noqa: F811
+    tmp_path,
+    strength,
+    told,
+):
+    """Taking out a direction that nothing reads does nothing; adding one that is read may."""
+    weak = f'[[intervene]]\nname = "weak"\nadd = "mood"\nstrength = {strength}\n'
+    idle = '[[intervene]]\nname = "idle"\nadd = "mood"\nstrength = 0\n'
+    holds = '-0.5 < idle.good - main.good < 0.5"\nviolations = ["weak"]  # '
+    result = run(study(folder, f"breaks {strength}", MOOD + weak + idle, holds), tmp_path)
+    (judged,) = result.judged
+    assert set(judged.controls) == {"weak"} and judged.outcome != "holds"
+    assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
+
+
 def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
     """Head 1.1 looks at the country, wherever it stands; no other does."""
     tables = CUT + LOOKS.format(head=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -24,6 +25,8 @@ ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
 FIXED = ("name", "sweep", "prompts", "controls")
 """Fields that no sweep changes."""
+PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
+"""Fields that are a token; a slot of one may be filled by its number."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
@@ -125,6 +128,8 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
                 value = level
         else:
             value = _filled(value, point)
+            if name in PLACES and isinstance(value, str) and NUMBER.fullmatch(value):
+                value = int(value)
         fields[name] = value
     try:
         return msgspec.convert(fields, type(table))

@@ -3,6 +3,7 @@ for others, what each of a few prompts gave, and what to claim where any patch d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,16 +34,43 @@ def lines(
     asked: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
 ) -> list[str]:
     """Give what to know beside these judged claims, a line each; `askings` by the claims' texts."""
-    told: list[str] = []
-    for j in judged:
-        claim = j.claim
-        for name in claim.must_fail:
-            part = asked.by_label.get(name)
-            if part and part.control and part.control.name == "heads" and name in arms:
-                told += _heads(asked, claim, part, arms)
-        told += _each(asked, claim, arms)
-        told += _follows(asked, askings.get(claim.text), j)
-    return list(dict.fromkeys(told))
+    by_line: dict[str, list[int]] = {}
+    for i, j in enumerate(judged, 1):
+        for line in _of_claim(asked, askings.get(j.claim.text), j, arms):
+            by_line.setdefault(line, []).append(i)
+    return [
+        line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
+        for line, of in by_line.items()
+    ]
+
+
+def _of_claim(asked: Asked, asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
+    claim = judged.claim
+    for name in claim.must_fail:
+        part = asked.by_label.get(name)
+        if part and part.control and part.control.name == "heads" and name in arms:
+            yield from _heads(asked, claim, part, arms)
+    yield from _each(asked, claim, arms)
+    yield from _follows(asked, asking, judged)
+    yield from _too_small(judged)
+
+
+def _too_small(judged: Judged) -> Iterator[str]:
+    """Tell of what is to break a claim of no effect how large it is, and how large it has to be."""
+    claim = judged.claim
+    edges = [e for e in (claim.low, claim.high) if math.isfinite(e)]
+    nothing = claim.empty or 0.0
+    for name, verdict in judged.violations.items():
+        x = verdict.estimate
+        if not edges or not math.isfinite(x):
+            continue
+        edge = min(edges, key=lambda e: abs(e - x))
+        most = nothing + 2 * (edge - nothing)
+        aim = f"aim between {edge:.3g} and {most:.3g}"
+        if claim.low <= x <= claim.high:
+            yield f"{name} is to break the claim, and its {x:.3g} is within the range; {aim}"
+        elif abs(x - nothing) > abs(most - nothing) and judged.outcome == "undecided":
+            yield f"{name} breaks the claim by far, at {x:.3g}, which says little; {aim}"
 
 
 def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
@@ -131,6 +159,6 @@ def _follows(asked: Asked, asking: Asking | None, judged: Judged) -> Iterator[st
     name = falls_only(asked, asking.main, asking.read)
     if name and control is not None and control.outcome == "holds":
         yield (
-            f"{judged.claim.text}: any other prompt's activations make {name} fall; claim "
+            f"any other prompt's activations make {name} fall; claim "
             f"{follows(asked, asking.main, name)}"
         )
