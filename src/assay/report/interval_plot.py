@@ -160,8 +160,10 @@ def _range(low: float, high: float, to_percent: Any, rows: int, more: int) -> Ma
         middle = (left_edge + right) / 2
         return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
     for value, x in ends.items():
-        sign = "≥" if value == low else "≤"
-        out += edge.format(x, _anchor(x, 10), minus(f"{sign} {value:g}"))
+        # with > the lowest number that holds is the one next to the threshold
+        typed = 0.0 if abs(value) < 1e-300 else float(f"{value:.12g}")
+        signs = "≥>" if value == low else "≤<"
+        out += edge.format(x, _anchor(x, 10), minus(f"{signs[typed != value]} {typed:g}"))
     return out
 
 

@@ -473,7 +473,8 @@ class Asked(TrainedParts):
                 continue
             for some in (part.task.prompts, part.task.than):
                 if some is not None:
-                    of = f" of {some.table.file}" if some.table.file else ""
+                    name = some.table.file or (some.table.name if part.task.than else "")
+                    of = f" of {name}" if name else ""
                     in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
         phrases.append(" and ".join(in_words.values()))
         for intervention in (p.task.intervention for p in parts if p.task.intervention):
