@@ -166,7 +166,12 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
         ('over = "density"\n', "", 9, "and needs over=FIELD"),
         ('feature)"', 'feature) < 1"', 11, "an estimate has no threshold"),
         ("main.represented", "mian.represented", 11, "no arm 'mian'; did you mean main"),
-        ("main.represented", "main.repesented", 11, "no measure 'repesented'; it has"),
+        (
+            "main.represented",
+            "main.repesented",
+            11,
+            "no measure 'repesented'; did you mean represented? it has",
+        ),
         ("mean(main.represented, over=feature)", "main.represented", 11, "varies over feature"),
         ('value = "mean', 'vale = "mean', 11, "vale is no field of a study; did you mean value"),
         (

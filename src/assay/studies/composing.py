@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -728,9 +729,10 @@ FEW = 12
 def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
     """What an arm measures, where that is few; else the name that is like this one."""
     known = [x for x in have if x not in ("diverged", "parameters")]
-    if 0 < len(known) <= FEW:
-        return f"it has {', '.join(known)}"
-    return nearest(name, offered)
+    if not 0 < len(known) <= FEW:
+        return nearest(name, offered)
+    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
 
 
 def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
