@@ -1,0 +1,71 @@
+"""The studies of the folder replications: short, accepted as they stand, what was frozen, and told
+by docs/replications.md as their records have it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import stand_ins
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.judge import registered
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
+from assay.subjects import fetch
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "replications"
+PAGE = ROOT / "docs" / "replications.md"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+MARKS = {"●": "holds", "✕": "fails", "◐": "unspecific", "○": "undecided"}
+MOST_LINES, MOST_BYTES = 60, 50_000
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    files = [p for p in FOLDER.iterdir() if p.suffix in (".toml", ".csv", ".txt", ".jsonl")]
+    return stand_ins.make(tmp_path_factory.mktemp("replications"), files)
+
+
+@pytest.fixture
+def named(tiny, monkeypatch):
+    monkeypatch.setattr(fetch.PackagedModel, "find", lambda packaged: tiny[packaged.name])
+
+
+def record(name):
+    return json.loads((FOLDER / "records" / f"{name}.json").read_text())
+
+
+def test_they_are_short():
+    assert NAMES
+    for name in NAMES:
+        assert len((FOLDER / f"{name}.toml").read_text().splitlines()) <= MOST_LINES, name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_accepted_and_is_what_was_frozen(named, tmp_path, name):
+    experiment = catalogue.find(str(FOLDER / f"{name}.toml"))
+    assert Lab(tmp_path, Inline()).plan(experiment).missing
+    frozen = registered.read(FOLDER / f"{name}.prereg.json")
+    assert registered.departures(frozen, experiment, override(experiment)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_record_is_of_what_was_frozen_and_small(name):
+    frozen = registered.read(FOLDER / f"{name}.prereg.json").content
+    known = record(name)
+    assert [v["text"] for v in known["verdicts"]] == [c["text"] for c in frozen["claims"]]
+    for path in (FOLDER / "records").glob(f"{name}.*"):
+        assert path.stat().st_size <= MOST_BYTES, path
+
+
+def test_the_page_has_each_verdict_as_its_record_has_it():
+    rows = [line for line in PAGE.read_text().splitlines() if re.match("\\| [●✕◐○] ", line)]
+    told = [
+        (match[1], MARKS[line[2]]) for line in rows if (match := re.search(r"`([a-z0-9-]+)`", line))
+    ]
+    assert len(told) == len(rows)
+    recorded = [(name, v["outcome"]) for name in NAMES for v in record(name)["verdicts"]]
+    assert sorted(told) == sorted(recorded)
