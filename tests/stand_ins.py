@@ -33,13 +33,14 @@ def save_words(folder: Path, files: Iterable[Path]) -> int:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     text = " ".join(p.read_text() for p in sorted(files)) + " yes no is are"
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words = {w for w, _ in byte_level.pre_tokenize_str(text)}
-    words |= {w for w, _ in byte_level.pre_tokenize_str(re.sub(r"\W+", " ", text))}
+    digits = pre_tokenizers.Digits(individual_digits=True)  # as both models read numbers
+    split = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    words = {w for w, _ in split.pre_tokenize_str(text)}
+    words |= {w for w, _ in split.pre_tokenize_str(re.sub(r"\W+", " ", text))}
     letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "?"]
     vocab = {w: i for i, w in enumerate(dict.fromkeys([*letters, *sorted(words)]))}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="?"))
-    tokenizer.pre_tokenizer = byte_level
+    tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"))
     return len(vocab)
@@ -50,7 +51,7 @@ def make(parent: Path, files: Iterable[Path]) -> dict[str, Path]:
     vocab = save_words(parent, files)
     made = {}
     for name, kind, sizes in (("smollm2", "llama", LLAMA), ("gemma3-270m", "gemma3_text", GEMMA)):
-        sizes = {**sizes, "vocab_size": vocab, "max_position_embeddings": 128}
+        sizes = {**sizes, "vocab_size": vocab, "max_position_embeddings": 256}
         made[name] = tiny_models.make(parent / name, kind, **sizes)
         shutil.copy(parent / "tokenizer.json", made[name])
     return made

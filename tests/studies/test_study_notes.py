@@ -70,6 +70,12 @@ CASES = {
     ),
     "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
     "a level": (CUT, "changed.right < 0.1", NOTHING, False),
+    "a ratio to what is 0": (
+        CUT,
+        "changed.right / (changed.right - main.right) < 2",
+        NOTHING,
+        False,
+    ),
     "it cannot": (CUT, "main.known < 0.6", CANNOT, True),
     "it can": (CUT, "main.known > 0.6", CANNOT, False),
     "where it is learned": (

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from assay.ask import directions, interventions, reads, untouched
 from assay.ask.measuring import Task
@@ -14,6 +17,7 @@ from assay.ask.probe_tasks import ProbeTask
 from assay.ask.prompts import SLOT, PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Direction, Read
+from assay.core.columns import Column
 from assay.studies.asked import Asked, Part
 from assay.studies.wording import Condition
 
@@ -67,6 +71,12 @@ def _of_claim(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
 # conditions that much else satisfies --------------------------------------------------------------
 
 
+def _worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:
+    """What a condition compares, of these numbers; NaN where it is none, as 0/0."""
+    with np.errstate(all="ignore"):
+        return float(walk(lambda column: np.float64(names(column))))
+
+
 def is_of_nothing(part: Part, read: Condition) -> bool:
     """Whether a claim about what is done to a model, or about a difference, also holds where
     nothing happens."""
@@ -81,7 +91,7 @@ def is_of_nothing(part: Part, read: Condition) -> bool:
         if not alike and any(c.name not in diverges for c in columns):
             return False  # how the number would be that nothing changed, nobody knows
     usual = 0.0 if task.is_difference else 1.0
-    at = float(walk(lambda column: 0.0 if column.name in diverges else usual))
+    at = _worked_out(walk, lambda column: 0.0 if column.name in diverges else usual)
     return read.parsed.low < at < read.parsed.high
 
 
@@ -105,7 +115,8 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
     kinds = [reads.kind_of(reads.by_name(task.reads, c.name)) for c in columns]
     if len(columns) != 1 or walk is None or kinds[0] not in WORST:
         return
-    if asking.read.parsed.low < float(walk(lambda c: WORST[kinds[0]])) < asking.read.parsed.high:
+    worst = _worked_out(walk, lambda c: WORST[kinds[0]])
+    if asking.read.parsed.low < worst < asking.read.parsed.high:
         yield (
             "a model that learned nothing satisfies it too, which makes it unspecific: write "
             "controls = [] under the model, and as control a model that does it well"
@@ -125,7 +136,9 @@ def falls_only(asked: Asked, main: str, read: Condition) -> str:
     if (columns[0].arm == main) == (columns[1].arm == main):
         return ""
     patched, other = sorted(columns, key=lambda c: c.arm != main)
-    low, alike, high = (float(walk({patched: x, other: 1.0}.__getitem__)) for x in (0.0, 1.0, 2.0))
+    low, alike, high = (
+        _worked_out(walk, {patched: x, other: 1.0}.__getitem__) for x in (0.0, 1.0, 2.0)
+    )
     below = math.isfinite(parsed.high) and not math.isfinite(parsed.low) and low < alike < high
     above = math.isfinite(parsed.low) and not math.isfinite(parsed.high) and low > alike > high
     return patched.name if alike == 0 and (below or above) else ""
