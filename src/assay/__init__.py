@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from assay.evaluation.evaluating import evaluate  # noqa: F401
     from assay.evaluation.looking import Look, look  # noqa: F401
     from assay.evaluation.result import Evaluation  # noqa: F401
+    from assay.evaluation.sources import open_dictionary as load  # noqa: F401
     from assay.fitting import fit  # noqa: F401
     from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
