@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     from assay.evaluation.evaluating import evaluate  # noqa: F401
     from assay.evaluation.looking import Look, look  # noqa: F401
     from assay.evaluation.result import Evaluation  # noqa: F401
+    from assay.evaluation.sources import open_dictionary as load  # noqa: F401
     from assay.fitting import fit  # noqa: F401
     from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
+    from assay.studies.measured import measured  # noqa: F401
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401

@@ -4,6 +4,7 @@ on, and with nothing else."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import assay
 from assay.core.errors import DataError
 from assay.dictionaries.formats import load
 from assay.evaluation import evaluate, sources
 from assay.evaluation.result import Evaluation
+from assay.lab.executors import Inline
 from assay.lab.store.store import Store
 
 FORMATS = Path(__file__).parents[1] / "fixtures/formats"
@@ -135,3 +138,55 @@ def test_a_note_is_of_one_dictionary_or_of_each():
         "each of a, b: its file is old",
         "a: it is wide",
     ]
+
+
+@pytest.mark.parametrize(
+    "place", sorted(str(p.relative_to(FORMATS)) for p in FORMATS.glob("*/*") if p.is_dir())
+)
+def test_one_door_opens_what_each_library_wrote(place):
+    try:
+        expected = load(FORMATS / place)
+    except DataError as error:  # it has two readings, say: told by both in the same words
+        with pytest.raises(DataError, match=re.escape(str(error))):
+            assay.load(FORMATS / place)
+        return
+    opened = assay.load(str(FORMATS / place))
+    assert opened.header() == expected.header()
+    for name, tensor in expected.tensors().items():
+        assert torch.equal(opened.tensors()[name], tensor)
+
+
+def test_the_same_door_opens_a_stored_run_by_its_name_and_by_its_folder(tmp_path):
+    acts = torch.eye(3).repeat(4, 1)
+    trained = assay.train_dictionary(assay.dictionaries.TopK(1), acts, width=6, steps=3)
+    arms = {"main": assay.Arm(lambda runs, bench: trained.to_trained(), keep=True)}
+    one = assay.grid(assay.Spec(), seed=[1000])
+    experiment = assay.Experiment(
+        arms,
+        lambda runs, trained, bench: assay.measures(runs, x=("run", [1.0], "1")),
+        (),
+        one,
+        one,
+        one,
+        name="keeps",
+    )
+    assay.Lab(tmp_path, Inline()).run(experiment)
+    (folder,) = (tmp_path / "runs/keeps").glob("*")
+    for name in ("keeps/main", f"keeps/{folder.name}", folder):
+        opened = assay.load(name, root=tmp_path)
+        assert torch.equal(opened.W_dec, trained.W_dec)
+        assert opened.origin["file"] == f"keeps/{folder.name}"
+    with pytest.raises(DataError, match=r"is a stored run, .* omit k="):
+        assay.load("keeps/main", root=tmp_path, k=3)
+    with pytest.raises(DataError, match=r"no file, folder or stored run 'keep/main'; .*keeps/main"):
+        assay.load("keep/main", root=tmp_path)
+
+
+def test_the_door_says_what_it_does_not_know(tmp_path):
+    (tmp_path / "sae-topk").mkdir()
+    with pytest.raises(DataError, match=r"did you mean .*/sae-topk\?$"):
+        assay.load(tmp_path / "sae-topp", root=tmp_path / "store")
+    with pytest.raises(DataError, match=r"nothing is known of treshold=; did you mean threshold\?"):
+        assay.load(tmp_path / "sae-topk", treshold=2.0)
+    with pytest.raises(DataError, match=r"no format 'saelense'; did you mean saelens\?"):
+        assay.load(tmp_path / "sae-topk", format="saelense")

@@ -3,7 +3,7 @@ whose author names none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -53,3 +53,12 @@ def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
         return xr.Dataset(data, coords=coords)
 
     return side(0).assign_attrs({OTHERS: {n: side(i) for i, n in enumerate(names) if i}})
+
+
+def caution(name: str, others: Sequence[str] = ()) -> str:
+    """Say what the control of this name can tell, and which other arms may tell more."""
+    words = (
+        f"control {name}: the same rows with their labels dealt out; it says only that the arms "
+        "differ, not why"
+    )
+    return f"{words}; arms that may tell why: {', '.join(others)}" if others else words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -444,6 +445,7 @@ def read_header(path: Path) -> Header:
     try:
         text = foreign.read(path, "a Python file", foreign.LONGEST).decode()
         doc = syntax.docstring(text, str(path))
+        loop = _loop(text) if "measured(" in text else None
     except DataError as e:
         raise ExperimentError(str(e)) from e
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as e:
@@ -451,6 +453,8 @@ def read_header(path: Path) -> Header:
         raise ExperimentError(
             f"{path}{f' line {line}' if line else ''} is not a Python file: {getattr(e, 'msg', e)}"
         ) from e
+    if loop is not None:
+        return _of_loop(loop, doc or path.stem.replace("_", " ").capitalize())
     if not doc:
         raise ExperimentError(
             f"{path} has no header; an experiment starts with a docstring: title, then "
@@ -487,4 +491,29 @@ def read_header(path: Path) -> Header:
         sections["Cost"],
         sections.get("Seed", ""),
         sections.get("Group", ""),
+    )
+
+
+def _loop(text: str) -> ast.Call | None:
+    """The call of `assay.measured` that makes a function of this file an experiment."""
+    return next((n for n in ast.walk(syntax.module(text)) if syntax.is_measured(n)), None)
+
+
+def _of_loop(call: ast.Call, doc: str) -> Header:
+    """The header of a file that needs none, since `assay.measured` is told its claims and arms."""
+    told = {k.arg: k.value for k in call.keywords}
+    claims = [
+        n.value
+        for n in ast.walk(told.get("claims", call))
+        if isinstance(n, ast.Constant) and isinstance(n.value, str) and re.search("[<>]", n.value)
+    ]
+    arms = told.get("arms")
+    keys = arms.keys if isinstance(arms, ast.Dict) else []
+    names = [n.value for n in keys if isinstance(n, ast.Constant)]
+    return Header(
+        title=" ".join(doc.partition("\n\n")[0].split()).rstrip("."),
+        paper="none",
+        claim="; ".join(claims) or "as its file says",
+        baselines=", ".join(str(n) for n in names if n != "main") or "as its file says",
+        cost="not known",
     )

@@ -179,6 +179,12 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
                 f"run {spec.to_json()} has other measures: "
                 f"{sorted(set(map(str, other.data_vars)) ^ set(map(str, first.data_vars)))}"
             )
+        for name, v in first.data_vars.items():
+            if v.shape != (shape := other[name].shape):
+                raise ClaimError(
+                    f"run {spec.to_json()} has {name} of shape {list(shape)}, another of "
+                    f"{list(v.shape)}; measure all runs alike"
+                )
         for name, c in first.coords.items():
             if c.ndim == 1 and not np.array_equal(c.values, other.coords[name].values):
                 raise ClaimError(

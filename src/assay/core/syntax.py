@@ -10,6 +10,7 @@ import ast
 import contextlib
 import re
 import threading
+from typing import TypeGuard
 
 _AGAIN = 20
 _QUOTES = re.compile(
@@ -48,6 +49,12 @@ def docstring(text: str, filename: str = "<text>") -> str | None:
         ):  # as where a quote was escaped: then the whole file says what it is
             return ast.get_docstring(module(text[:end], filename))
     return ast.get_docstring(module(text, filename))
+
+
+def is_measured(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether this is a call of `assay.measured`, whose function is an experiment."""
+    function = node.func if isinstance(node, ast.Call) else None
+    return "measured" in (getattr(function, "id", ""), getattr(function, "attr", ""))
 
 
 def _parsed(text: str | bytes, filename: str, mode: str) -> ast.AST:

@@ -25,7 +25,7 @@ from assay.core.arrays import is_tensor
 from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.columns import Column
-from assay.core.dealing import DEAL, DEALT, OTHERS, deal
+from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
@@ -158,7 +158,7 @@ def judge(
         arms[name] = _dealt(rows, main_arm, labelled, parsed, units, labels)
         controls, notes = (
             (name,),
-            (*notes, _of_dealt(name, [a for a in known if a not in labelled])),
+            (*notes, caution(name, [a for a in known if a not in labelled])),
         )
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
     if bounds is None and within and _is_share(rows, parsed):
@@ -309,15 +309,6 @@ def _dealt(
         Argument("control", ("NAME",)),
         f"; the only arm is {main_arm}: add one",
     )
-
-
-def _of_dealt(name: str, others: Sequence[str]) -> str:
-    """What the control that comes by itself can tell."""
-    words = (
-        f"control {name}: the same rows with their labels dealt out; it says only that the arms "
-        "differ, not why"
-    )
-    return f"{words}; arms that may tell why: {', '.join(others)}" if others else words
 
 
 def _ceiling(

@@ -4,6 +4,7 @@ values; each by the hash of its content."""
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -72,6 +73,44 @@ def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
     return groups
 
 
+def open_dictionary(
+    name: str | Path, *, root: str | Path = "assay-store", **hints: str | float
+) -> Dictionary:
+    """Open a dictionary: a file or folder of any library that `assay import` reads, a published one
+    by its name once it was fetched, or a stored run such as "gated-sae/showcase".
+
+    Args:
+        name: its path or name; ~ is your home.
+        root: the store in which runs are looked for.
+        **hints: what a file leaves open, as `assay import` takes it: format, site, site_out, scale,
+            architecture, k, threshold.
+    Raises: DataError, one line, for what is none, cannot be read, or has two readings.
+    Example:
+        >>> import tempfile, torch
+        >>> import assay
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     assay.dictionaries.pca(torch.eye(3), 2)[0].save(f"{folder}/pca.safetensors")
+        ...     assay.load(f"{folder}/pca.safetensors")
+        <Dictionary of 2 features over 3 dimensions, Identity>
+    """
+    known_hints = [*inspect.signature(load).parameters][1:]
+    for hint in hints:
+        if hint not in known_hints:
+            raise DataError(f"nothing is known of {hint}=; {nearest(hint, known_hints)}")
+    path = Path(name).expanduser()
+    if path.exists() and not _is_run(path):
+        return load(path, **hints)  # type: ignore[arg-type]
+    if not path.exists() and published.parse(str(name)):
+        return load(str(name), **hints)  # type: ignore[arg-type]
+    store = Store(root)
+    source = _run(_stored(path, store) if _is_run(path) else stored(str(name), store))
+    if hints:
+        raise DataError(
+            f"{name} is a stored run, which leaves nothing open; omit {next(iter(hints))}="
+        )
+    return source.dictionary
+
+
 def find(requested: Sequence[str | Path | Dictionary], store: Store) -> list[Source]:
     """The sources, in order, each name once.
 
@@ -97,7 +136,7 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
     if not isinstance(value, str | Path):
         return Source(f"dictionary {place + 1}", _of_tensors(value), lambda: value)
     path = Path(value).expanduser()
-    if (path / "params.safetensors").is_file() and (path / "status.json").is_file():
+    if _is_run(path):
         return _run(_stored(path, store))
     if path.exists():
         return Source(_short(path), _of_path(path), lambda: load(path))
@@ -106,6 +145,10 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
         short = str(value).partition(":")[2]
         return Source(short, _of_path(file), lambda: load(file))
     return _run(stored(str(value), store))
+
+
+def _is_run(path: Path) -> bool:
+    return (path / PARAMS).is_file() and (path / "status.json").is_file()
 
 
 def _short(path: Path) -> str:

@@ -137,9 +137,11 @@ def load(name: str, origin: str) -> Experiment:
         raise ExperimentError(
             f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}"
         ) from e
-    value = getattr(home, "experiment", None)
+    defined = [v for v in vars(home).values() if isinstance(v, Experiment)]
+    value = getattr(home, "experiment", defined[0] if len(defined) == 1 else None)
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
+        got = f"it has {len(defined)} of other names" if defined[1:] and value is None else got
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     return checked(dataclasses.replace(value, name=name, origin=origin))
 

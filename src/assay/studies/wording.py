@@ -120,7 +120,7 @@ def renamed(text: str, name: str, to: str) -> str:
 def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
-    value, statistic = (_matched if read.equal else _plain)(read, main_arm, claim_entry)
+    value, statistic = computed(read, main_arm, claim_entry)
     return Claim(
         text=claim_entry.text,
         value=value,
@@ -152,7 +152,7 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     units = entry.units or ("seed",)
     swept = (*units, entry.over) if entry.over else units
     about = Said(text=entry.text, units=swept, where=entry.where)
-    value, statistic = (_matched if read.equal else _plain)(read, main_arm, about)
+    value, statistic = computed(read, main_arm, about)
     return Estimate(
         text=entry.text,
         value=lambda arms: value(arms[main_arm], arms),
@@ -181,6 +181,11 @@ def _published(number: Literature | str) -> Published | Literal["new"] | None:
 
 
 _Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
+
+
+def computed(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+    """Give the value and the statistic of a condition about this arm."""
+    return (_matched if read.equal else _plain)(read, main_arm, claim_entry)
 
 
 def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:

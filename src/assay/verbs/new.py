@@ -1,5 +1,5 @@
-"""New: a commented one-file experiment or study, copied from template.py or template.toml under the
-user's own name."""
+"""New: a commented one-file experiment or study, copied from a template under the user's own
+name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.errors import ExperimentError
+from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
 from assay.verbs.options import Flag
@@ -27,6 +27,7 @@ def new(
     /,
     *,
     study: Flag = False,
+    loop: Flag = False,
 ) -> Answer[New]:
     """Write a commented one-file experiment, or a study, that runs as it is.
 
@@ -37,14 +38,20 @@ def new(
     study
         Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
         claims of your own, as data.
+    loop
+        Write one around a training loop of your own: a function that returns numbers.
 
     Examples
     --------
     assay new my-claim
     assay run my_claim.py --preset smoke
     assay new my-question --study
+    assay new my-loop --loop
     """
-    file = (write_study if study else write_experiment)(name, Path())
+    if study and loop:
+        raise AssayError("--study and --loop are two kinds of file; leave one out")
+    write = write_study if study else write_loop if loop else write_experiment
+    file = write(name, Path())
     return Answer(file, [Line(f"{file.path} is written. Next: assay run {file.path}")])
 
 
@@ -72,6 +79,14 @@ def write_study(name: str, folder: Path) -> New:
     path.write_text(
         Path(__file__).with_name("template.toml").read_text().replace("THIS_FILE", path.name)
     )
+    return New(path)
+
+
+def write_loop(name: str, folder: Path) -> New:
+    """Write a file around a training loop, called after `name`, in snake case, into a folder.
+    Raises: ExperimentError as `write_experiment`."""
+    path = _free(name, folder, ".py")
+    path.write_text(Path(__file__).with_name("template_loop.txt").read_text())
     return New(path)
 
 

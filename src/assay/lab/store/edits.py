@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import symtable
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,16 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
         return texts_by_arm
 
     return _read(experiment, read)
+
+
+def read_function(function: Callable[..., Any]) -> dict[str, str]:
+    """Read the text of a function and of all that it names beside its file; of one that lies in no
+    file, as in a notebook, its own text alone."""
+    path = Path(function.__code__.co_filename)
+    if path.is_file() and (path := path.resolve()):
+        return _Reading(path.parent).of(function)
+    tree = syntax.module(textwrap.dedent(inspect.getsource(function)))
+    return {function.__name__: _File(path, (), {}, {}, ()).said(tree.body[0])[0]}
 
 
 def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
@@ -116,8 +127,9 @@ class _File:
         """8 hex digits of what one of its statements or lambdas says, and the names that it takes
         from the top level, sorted."""
         if id(node) not in self._said:  # the tree lives as long as this does
-            digest = hashlib.sha256(ast.dump(_bare(node)).encode()).hexdigest()[:8]
-            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(node)))
+            own = _untold(node)
+            digest = hashlib.sha256(ast.dump(_bare(own)).encode()).hexdigest()[:8]
+            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(own)))
         return self._said[id(node)]
 
 
@@ -343,6 +355,17 @@ def _bare(node: ast.AST) -> ast.AST:
             return node
 
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
+
+
+def _untold(node: ast.AST) -> ast.AST:
+    """Leave out what `assay.measured` is told: claims train nothing, what arms set is in the key
+    of each run."""
+    if isinstance(node, ast.FunctionDef):
+        told = [d for d in node.decorator_list if not syntax.is_measured(d)]
+        if len(told) < len(node.decorator_list):
+            fields = dict(ast.iter_fields(node))
+            return ast.FunctionDef(**(fields | {"decorator_list": told}), lineno=node.lineno)
+    return node
 
 
 def _note(name: str, digest: str, digests: dict[str, str]) -> bool:
