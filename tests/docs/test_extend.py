@@ -14,10 +14,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PART = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`((?:src|tests)/\S+\.py)`[^\n]*\n\n```py\n(.*?)^```", re.DOTALL | re.MULTILINE)
+WHOLE = ROOT / "tests/fixtures/extend"
 THINGS = {
     title: FILE.findall(text) for title, text in PART.findall((ROOT / "docs/extend.md").read_text())
+} | {
+    "An executor": [
+        ("src/assay/lab/executors/fresh.py", (WHOLE / "fresh.py").read_text()),
+        ("tests/lab/test_fresh.py", (WHOLE / "held_fresh.py").read_text()),
+    ],
+    "A verb": [
+        ("src/assay/verbs/cite.py", (WHOLE / "cite.py").read_text()),
+        ("tests/cli/test_cite.py", (WHOLE / "held_cite.py").read_text()),
+    ],
 }
-"""What is added → its two files, each with its place."""
+"""What is added → its two files, each with its place; those of an executor and of a verb are
+fixtures, to which the page leads."""
 TESTS = [place for files in THINGS.values() for place, _ in files if place.startswith("tests/")]
 
 
