@@ -423,10 +423,15 @@ def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
     assert found["standing"]["kind"] == "exploratory" and found["source"]["kind"] == "your table"
 
 
-def test_pages_come_in_parts_that_make_the_whole(ask: Call) -> None:
-    first = ask("page", name="verdicts")
-    whole = [first["text"], *(ask("page", name="cookbook", part=i)["text"] for i in (1, 2))]
-    assert all(0 < len(text) <= 16_000 for text in whole) and "<!--" not in first["text"]
+def test_pages_come_in_parts_that_make_the_whole(
+    ask: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ask("page", name="cookbook")
+    assert page["parts"] == 1 and 0 < len(page["text"]) <= 16_000
+    assert "<!--" not in ask("page", name="verdicts")["text"]
+    monkeypatch.setattr("assay.agents.describing.PART", 5_000)
+    parts = [ask("page", name="cookbook", part=i)["text"] for i in (1, 2, 3)]
+    assert "".join(parts) == page["text"] and all(0 < len(text) <= 5_000 for text in parts)
 
 
 def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str, Any]) -> None:
