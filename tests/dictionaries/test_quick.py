@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import assay
-from assay.core.errors import AssayError, DataError, RunError, SpecError
+from assay.core.errors import AssayError, DataError, RunError, SpecError, StoreError
 from assay.core.rng import normal, permutation
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -155,7 +155,7 @@ NOT_ROWS = {
     ),
     "ragged": ([[1, 2], [3]], "rows of one length"),
     "words": ([["a", "b"], ["c", "d"]], "real numbers in rows .* the list given is not"),
-    "a generator": ((row for row in X), "the generator given is not"),
+    "a generator of rows": ((row for row in X), r"\[n, d\] with at least two rows, got \["),
     "nothing": (None, r"\[n, d\]"),
     "complex": (X + 1j, "must be real numbers .* the ndarray given is not"),
     "complex torch": (torch.zeros(3, 2, dtype=torch.complex64), "the Tensor given is not"),
@@ -244,3 +244,94 @@ def test_the_loop_for_groups_names_the_call_for_one(call):
         match=r"assay\.fit trains groups of runs; .* assay\.train_dictionary\(ReLU\(\), acts",
     ):
         call()
+
+
+def test_an_array_on_disk_gives_what_it_gives_in_memory(tmp_path):
+    x = inputs(n=3000).numpy()
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    options = {"width": 8, "steps": 30, "batch": 64, "seed": 2}
+    here, there = (train_dictionary(TopK(2), rows, **options) for rows in (x, mapped))
+    for name, value in here.tensors().items():
+        assert torch.allclose(value, there.tensors()[name], atol=1e-5), name
+
+
+def test_batches_may_come_from_a_function_a_generator_or_a_loader():
+    x = inputs(n=640)
+    parts = list(x.split(64))
+    options = {"width": 8, "steps": 10}
+    by_step, once, again = (
+        train_dictionary(TopK(2), given, **options)
+        for given in (
+            lambda step: parts[step % 10],
+            (part.numpy() for part in parts),
+            torch.utils.data.DataLoader(x, batch_size=64),
+        )
+    )
+    for name, value in by_step.tensors().items():
+        assert torch.equal(value, once.tensors()[name]), name
+        assert torch.equal(value, again.tensors()[name]), name
+    assert torch.allclose(by_step.mean[0], x.mean(0), atol=1e-4)
+    loader = torch.utils.data.DataLoader(x, batch_size=64)
+    train_dictionary(TopK(2), loader, width=8, steps=50)  # begins anew when it is through
+
+
+@pytest.mark.parametrize(
+    "given, options, error, message",
+    [
+        ((X for _ in range(2)), {}, DataError, "ended after 2, and 3 steps were asked for"),
+        (iter([]), {}, DataError, "no batch came"),
+        ((X for _ in range(9)), {"keep": "k"}, DataError, "leave out keep="),
+        (lambda step: "text", {}, DataError, r"real numbers"),
+        (X, {"device": "gpu"}, SpecError, "no device 'gpu' is here"),
+    ],
+)
+def test_what_gives_no_batches_is_one_line(given, options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        train_dictionary(TopK(1), given, **(FEW | options))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_was_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
+    x, seen = inputs(n=640), []
+    options = {"width": 8, "steps": 40, "keep": tmp_path / "kept"}
+
+    def rows(stop):
+        def batch(step):
+            seen.append(step)
+            if len(seen) == stop:
+                raise KeyboardInterrupt
+            return x[16 * step : 16 * (step + 1)]
+
+        return batch
+
+    with pytest.raises(KeyboardInterrupt):
+        train_dictionary(TopK(2), rows(32 + 25), **options)
+    seen.clear()
+    resumed = train_dictionary(TopK(2), rows(0), **options)
+    assert seen[32:] == [*range(24, 40)]
+    whole = train_dictionary(TopK(2), rows(0), **(options | {"keep": None}))
+    for name, value in whole.tensors().items():
+        assert torch.equal(value, resumed.tensors()[name]), name
+    assert resumed.origin == whole.origin
+    with pytest.raises(StoreError, match=r"another training \(width 8 there, 9 here\)"):
+        train_dictionary(TopK(2), rows(0), **(options | {"width": 9}))
+
+
+def test_the_file_says_how_the_loss_fell_and_where_it_belongs(tmp_path, capfd):
+    where = {"site": "blocks.3.hook_resid_post", "model": "gpt2", "text": "my-texts"}
+    x = inputs(n=2000)
+    d = train_dictionary(TopK(2), x, width=32, steps=200, progress=True, **where)
+    err = capfd.readouterr().err
+    assert "200 of 200 steps, loss " in err and " s left" in err
+    d.save(tmp_path / "d.safetensors")
+    opened = assay.load(tmp_path / "d.safetensors")
+    assert opened.sites == ("blocks.3.hook_resid_post",)
+    curve = opened.origin["curve"]
+    assert curve["step"][-1] == 200 and len(curve["step"]) == len(curve["loss"]) == 20
+    assert curve["loss"][-1] < 0.5 * curve["loss"][0]
+    from assay.evaluation.file_statements import of_place, of_text
+
+    assert of_place(opened)["model"] == "gpt2"
+    assert "my-texts" in of_text(opened.origin)["dataset"]

@@ -30,9 +30,10 @@ from assay.dictionaries.baselines.directions import random_directions
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.training.batches import shuffled
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants
-from assay.dictionaries.training.quick import USUAL, objective, shuffled
+from assay.dictionaries.training.quick import USUAL, objective
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.site import Site

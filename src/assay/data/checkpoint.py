@@ -23,6 +23,8 @@ class Alone:
             bench.report,
             folder / "training.safetensors",
         )
+        self.note: Mapping[str, str] = {}
+        """What the file says of the training beside its step."""
         self.artefact, self.artefacts = bench.artefact, bench.artefacts
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
@@ -55,7 +57,7 @@ class Alone:
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
             partial,
-            {"step": str(step)},
+            {"step": str(step), **self.note},
         )
         partial.replace(self.file)
         self._last = time.monotonic()

@@ -28,15 +28,13 @@ from assay.dictionaries.sharded.assembling import assemble
 from assay.dictionaries.sharded.checkpoints import Checkpoints
 from assay.dictionaries.sharded.part import Part
 from assay.dictionaries.sharded.ranks import Ranks, bounds
+from assay.dictionaries.training.batches import CHUNK, moments, numbers, shuffled
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.kernels.cpu import sparse_for
 from assay.dictionaries.training.kernels.sparse import Batch, Single
 from assay.dictionaries.training.losses import Loss
-from assay.dictionaries.training.quick import USUAL, check_settings, objective, shuffled
+from assay.dictionaries.training.quick import USUAL, check_settings, objective
 from assay.dictionaries.training.train import Method, group
-
-CHUNK = 2**13
-"""Rows that are read at a time where all are read."""
 
 
 @dataclass(frozen=True)
@@ -261,29 +259,6 @@ def matrix(path: Path) -> Float[np.ndarray, "n d"]:
     return rows
 
 
-def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
-    """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises:
-    DataError."""
-    pieces = range(0, len(rows), CHUNK)
-    total = sum(
-        (_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces),
-        np.zeros(rows.shape[1]),
-    )
-    mean = torch.from_numpy(total / len(rows)).float()
-    if not bool(mean.isfinite().all()):
-        raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
-    squares = sum(
-        float(np.square(_numbers(rows[i : i + CHUNK]) - mean.numpy()).sum(dtype=np.float64))
-        for i in pieces
-    )
-    if not 0 < squares < np.inf:
-        raise DataError(
-            "the activations are all the same row, so there is nothing to learn from them, or "
-            "too large for float32"
-        )
-    return mean, float((rows.shape[1] * len(rows) / squares) ** 0.5)
-
-
 def normalised(
     rows: Float[np.ndarray, "n d"],
     mean: Float[torch.Tensor, "d"],
@@ -298,14 +273,9 @@ def normalised(
         # All ranks draw the same batch by the seed and take their part of it, so that nothing has
         # to be sent.
         replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
-        return (torch.from_numpy(_numbers(rows[replica_rows.numpy()])) - mean) * scale
+        return (torch.from_numpy(numbers(rows[replica_rows.numpy()])) - mean) * scale
 
     return batches
-
-
-def _numbers(rows: np.ndarray) -> Float[np.ndarray, "n d"]:
-    with np.errstate(over="ignore"):
-        return np.array(rows, np.float32)
 
 
 class _Bench(Unkept):

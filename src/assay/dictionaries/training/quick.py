@@ -1,28 +1,33 @@
-"""train_dictionary: one dictionary on one array in one call, by the same training as everything
-else, without specs, arms or a store."""
+"""train_dictionary: one dictionary in one call, by the same training as everything else, without
+specs, arms or a store."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from numbers import Real
 from operator import index
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError, RunError, SpecError
 from assay.core.heavy import torch
-from assay.core.rng import permutation
 from assay.core.runs import Runs
+from assay.core.schedules import probes
 from assay.core.spec import Spec
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+from assay.dictionaries.training.batches import batches
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.dictionaries.training.keeping import Desk, Kept
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 
 USUAL: Mapping[type, Loss] = {
@@ -43,7 +48,7 @@ USUAL: Mapping[type, Loss] = {
 
 def train_dictionary(
     nonlinearity: Nonlinearity,
-    acts: Float[Array, "n d"],
+    acts: Float[Array, "n d"] | Callable[[int], Any] | Iterable[Any],
     *,
     width: int,
     penalty: float | None = None,
@@ -53,6 +58,12 @@ def train_dictionary(
     batch: int = 512,
     seed: int = 0,
     frozen: Part = "",
+    device: str = "cpu",
+    keep: Path | str | None = None,
+    progress: bool = False,
+    site: str = "",
+    model: str = "",
+    text: str = "",
 ) -> Dictionary:
     """Train one dictionary of `width` features on raw activations; it reads and gives raw
     activations.
@@ -60,23 +71,32 @@ def train_dictionary(
     Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer),
     each once before any comes again. `penalty` is λ: larger, and fewer features are on. Kinds that
     choose their number of features, such as TopK, take none. Without a `loss` it is the one that
-    the kind is published with. Everything random follows from the seed. Runs on the CPU. `frozen`
-    makes a control, on the same start and batches: a "decoder" or an "encoder" that is never
-    trained, or a "soft-decoder" whose rows stay within cosine 0.8 of their start (`freeze`).
+    the kind is published with. Everything random follows from the seed. Of a memory map only the
+    rows of a batch are read. A function of the step, or an iterable, gives batches [b, d] as they
+    are; mean and scale are then those of the first 32. `origin["curve"]` has the loss on the way.
+    `frozen` makes a control, on the same start and batches: a "decoder" or an "encoder" that is
+    never trained, or a "soft-decoder" whose rows stay within cosine 0.8 of their start (`freeze`).
 
     Args:
         nonlinearity: its kind, such as ReLU() or TopK(32).
-        acts: raw activations, [n, d].
+        acts: raw activations, [n, d]: an array, a memory map, or what gives batches of them.
         width: features.
         penalty: λ, from 0 up.
         loss: None: the kind's usual one.
         steps: of Adam.
         lr: its rate.
-        batch: rows of a step.
+        batch: rows of a step; batches that are given have their own.
         seed: of everything random.
         frozen: what is never trained.
+        device: such as "cuda"; what comes back is on the CPU.
+        keep: a folder from which the same call goes on after it was stopped.
+        progress: whether steps, loss and the time left are told on standard error.
+        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file.
+        model: whose they are, kept in the file.
+        text: of what, kept in the file.
     Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError
-    for settings that cannot be; RunError where the loss did not stay finite.
+    for settings that cannot be; StoreError for a folder of another training; RunError where the
+    loss did not stay finite.
     Example:
         >>> import torch
         >>> import assay
@@ -90,22 +110,56 @@ def train_dictionary(
 
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch)
-    rows, seed = _matrix(acts), index(seed)
-    mean, scale = _moments(rows)
+    seed, data = index(seed), batches(acts, batch, index(seed), steps)
+    if keep is not None and not data.again:
+        raise DataError(
+            "batches of an iterable cannot be drawn again, so nothing goes on with them; give a "
+            "function of the step, or leave out keep="
+        )
     method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
     method = freeze(method, frozen)
-    chosen_rows = shuffled(len(rows), batch, seed)
-
-    def batches(step: int) -> Float[torch.Tensor, "b d"]:
-        return (rows[chosen_rows(step)] - mean) * scale
-
-    runs = Runs([Spec(seed=seed)])
+    identity = {
+        "nonlinearity": repr(nonlinearity),
+        "loss": getattr(chosen, "__name__", type(chosen).__name__),
+        "width": index(width),
+        "penalty": float(strength),
+        "steps": index(steps),
+        "lr": float(lr),
+        "batch": index(batch),
+        "seed": seed,
+        "frozen": frozen,
+        "scale": data.scale,  # which other data would hardly share: it stands for the rows
+    }
+    desk = Desk(_device(device), progress)
     trained = fit_dictionaries(
-        [(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale
+        [(Runs([Spec(seed=seed)]), method)],
+        data,
+        d=len(data.mean),
+        steps=steps,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(site,) if site else (),
+        probe_at=probes(steps),
+        bench=desk if keep is None else Kept(desk, Path(keep), identity),
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
-    return Dictionary.of(trained, inference(nonlinearity))
+    curve = {"step": trained.steps.tolist()}
+    curve |= {name: values[0].tolist() for name, values in trained.history.items()}
+    stated = {"model_name": model, "dataset_path": text}
+    config = {name: value for name, value in stated.items() if value}
+    origin = {"curve": curve, **({"config": config} if config else {})}
+    dictionary = Dictionary.of(trained.to("cpu"), inference(nonlinearity))
+    return replace(dictionary, origin={**dictionary.origin, **origin})
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise SpecError(f"no device {name!r} is here: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def objective(
@@ -169,73 +223,3 @@ def _whole(name: str, value: int, least: int) -> None:
         whole = least - 1
     if whole < least or isinstance(value, bool):
         raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
-
-
-def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
-    """Activations as float32 on the CPU. Raises: DataError for what is no matrix of finite
-    numbers."""
-    try:
-        if acts.is_complex() if isinstance(acts, torch.Tensor) else np.iscomplexobj(acts):
-            raise TypeError("complex numbers")
-        with np.errstate(
-            over="ignore"
-        ):  # what is too large becomes infinite, which is refused below
-            rows = (
-                acts.detach().to("cpu", torch.float32)
-                if isinstance(acts, torch.Tensor)
-                # Copied only where it has to be: torch shares an array's memory, and warns of one
-                # that may not be written to.
-                else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
-            )
-        finite = bool(rows.isfinite().all())
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(
-            "activations must be real numbers in rows of one length [n, d]; the "
-            f"{type(acts).__name__} given is not"
-        ) from error
-    if rows.ndim != 2 or len(rows) < 2 or not rows.shape[1]:
-        more = (
-            "; join the axes before the last: acts.reshape(-1, acts.shape[-1])"
-            if rows.ndim > 2
-            else ""
-        )
-        raise DataError(
-            f"activations must be [n, d] with at least two rows, got {list(rows.shape)}{more}"
-        )
-    if not finite:
-        raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
-    return rows
-
-
-def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
-    """Mean, and the factor that makes E‖x − mean‖² = d."""
-    # Sums over many rows in float64: far from 0, a float32 sum loses what the variance is made of.
-    mean = rows.mean(0, dtype=torch.float64)
-    variance = float((rows - mean.float()).square().sum(1, dtype=torch.float64).mean())
-    if not variance > 0:
-        raise DataError(
-            "the activations are all the same row, so there is nothing to learn from them"
-        )
-    return mean.float(), (rows.shape[1] / variance) ** 0.5
-
-
-def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor, "b"]]:
-    """Which of n rows make the batch of a step: a new order each time they are through, less the
-    few that fill no batch."""
-    # Whole batches only, so that every step is a mean over as many rows.
-    size = min(batch, n)
-    batches_per_epoch = n // size
-    order: dict[int, torch.Tensor] = {}
-
-    def draw(step: int) -> Int[torch.Tensor, "b"]:
-        epoch, place = divmod(step, batches_per_epoch)
-        if epoch not in order:
-            # Steps come in order, so only one order is needed; any of them can be drawn again after
-            # a resume.
-            order.clear()
-            order[epoch] = torch.from_numpy(
-                permutation(np.array([seed]), "train_dictionary.rows", epoch, n)[0]
-            )
-        return order[epoch][place * size : (place + 1) * size]
-
-    return draw
