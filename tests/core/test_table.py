@@ -786,6 +786,15 @@ def test_groups_are_told_apart_by_means_alone_and_six_units_each():
         assay.judge(groups(NEW, OLD[:5]), claim="new.acc - old.acc > 0", unit="run")
 
 
+def test_groups_without_any_spread_decide_nothing():
+    same = groups([1] * 10, [0] * 10)
+    for bounds in (None, (0, 1)):
+        judged = assay.judge(same, claim="new.acc - old.acc > 0.1", unit="run", bounds=bounds)
+        assert (judged.outcome, judged.reason) == ("undecided", "units agree")
+        assert "judge each arm by itself" in judged.price.text
+    assert any("bounds make no interval exact here" in note for note in judged.notes)
+
+
 def test_a_column_of_runs_is_a_unit_as_any_other():
     rows = groups(NEW, OLD[:10], start=0)
     by_run = assay.judge(rows, claim="new.acc - old.acc > 0", unit="run")

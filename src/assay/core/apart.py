@@ -18,6 +18,8 @@ from assay.core.intervals import Means, Statistic
 from assay.core.power import FEWEST
 from assay.core.reading import plural
 
+UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"
+"""What is said where units of independent groups lie between bounds."""
 COUNT = "is "
 """What stands before the name of a term that says which units it has."""
 

@@ -152,6 +152,7 @@ def judge(
     compared = {arm: arms[arm] for arm in dict.fromkeys((main_arm, *parsed.arms))}
     if independent := len(units) == 1 and apart.are_apart(compared, units[0]):
         notes += (apart.in_words(compared, units[0]),)
+        notes += (apart.UNBOUNDED,) if bounds is not None else ()
     if not controls:
         name = DEALT if DEALT not in known else f"{DEALT} labels"
         labelled = parsed.arms if len(parsed.arms) > 1 else known
@@ -182,7 +183,8 @@ def judge(
         scope,
     )
     if judgement.verdict.reason == TIES:
-        judgement = structs.replace(judgement, price=_untied(judgement))
+        price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
+        judgement = structs.replace(judgement, price=price)
     return structs.replace(
         judgement,
         notes=(
