@@ -289,7 +289,7 @@ def test_every_sign_and_word_is_explained(page):
         assert f"<dt>{sign} {pages.WORDS[outcome]}</dt><dd>" in words
     for word in (
         "risky",
-        "confirming",
+        "pilot-set",
         "control",
         "near",
         "must hold",

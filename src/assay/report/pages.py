@@ -48,6 +48,7 @@ def environment() -> Environment:
         "checked": tables.CHECKED,
         "open": OPEN,
         "outcome_words": WORDS,
+        "kind_words": tables.KIND_WORDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,

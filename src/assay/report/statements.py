@@ -19,8 +19,8 @@ SHORT = 12
 """Words up to which a claim is shown whole; a longer one is cut at its colon."""
 COLUMNS = (
     *(
-        (f"{kind} {tables.SIGNS[o]}", kind, o)
-        for kind in ("risky", "confirming")
+        (f"{word} {tables.SIGNS[o]}", kind, o)
+        for kind, word in tables.KIND_WORDS.items()
         for o in tables.OUTCOMES
     ),
     ("exact", "exact", "exact"),

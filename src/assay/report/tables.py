@@ -672,16 +672,20 @@ def exactly(data: ResultData) -> str:
     return signs(outcomes(data.exact))
 
 
+KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
+"""What is said of where a threshold comes from; stored results have the older word."""
+
+
 def board(data: ResultData) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, estimates
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, pilot-set ● 3, exact ≡ 4, estimates
     6`; empty where there are none.
 
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
     """
     parts = []
-    for kind in ("risky", "confirming"):
+    for kind, word in KIND_WORDS.items():
         counts = outcomes([v for v in data.verdicts if v.kind == kind])
-        parts += [f"{kind} {signs(counts)}"] if counts else []
+        parts += [f"{word} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if data.exact else []
     parts += [f"estimates {len(data.findings)}"] if data.findings else []
