@@ -69,9 +69,8 @@ def told_apart(value: Value, unit: str) -> Value:
 
     def put(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         own = {name: x.dropna(unit) for name, x in value(arm, arms).items()}
-        every = sorted(
-            set(itertools.chain.from_iterable(x[unit].values.tolist() for x in own.values()))
-        )
+        levels = set(itertools.chain.from_iterable(x[unit].values.tolist() for x in own.values()))
+        every = sorted(levels, key=str)
         terms = {}
         for name, x in own.items():
             count, mean = x.sizes[unit], x.mean(unit)
