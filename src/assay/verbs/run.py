@@ -291,15 +291,20 @@ def run(
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
+    warn(name, experiment, door)
+    lab = machine.lab(place.root)
+    preset, seconds = fitted(lab, experiment, preset, within, door)
+    result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
+    return verdicts.answer(result, name, experiment, preset, place, expect)
+
+
+def warn(name: str, experiment: Experiment, door: Door) -> None:
+    """Say which claims of a study no data could decide."""
     if name.endswith(STUDIES):
         from assay.verbs.planning import undecidable
 
         for line in undecidable(Path(name), experiment):
             door.aside(line)
-    lab = machine.lab(place.root)
-    preset, seconds = fitted(lab, experiment, preset, within, door)
-    result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
-    return verdicts.answer(result, name, experiment, preset, place, expect)
 
 
 def run_several(
@@ -330,6 +335,7 @@ def run_several(
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
         for name, (experiment, preset) in chosen.items():
+            warn(name, experiment, door)
             began, error, result = time.perf_counter(), None, None
             try:
                 result = verdicts.run(lab, experiment, preset, door.run(experiment.name))
