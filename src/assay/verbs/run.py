@@ -294,8 +294,14 @@ def run(
     warn(name, experiment, door)
     lab = machine.lab(place.root)
     preset, seconds = fitted(lab, experiment, preset, within, door)
-    result = verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds))
-    return verdicts.answer(result, name, experiment, preset, place, expect)
+    return verdicts.answer(
+        verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds)),
+        name,
+        experiment,
+        preset,
+        place,
+        expect,
+    )
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
