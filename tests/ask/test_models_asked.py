@@ -318,6 +318,18 @@ def test_prompts_that_cannot_be_compared_are_refused(here, tables, told):
     assert "line" in str(e.value) and "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(("other", "paired"), [("small", True), ("tuned", False)])
+def test_twins_stand_on_both_sides_unless_they_are_the_same_weights(here, other, paired):
+    """Of one shape they are equal, so that two of them would be a control that cannot but fail."""
+    pair = f'\n[[model]]\nname = "./{other}"\nlabel = "other"\n'
+    result = run(here, HEAD + pair + prompts(8) + claim("other.constant - main.constant > 90"))
+    number = {arm: float(data.constant.mean()) for arm, data in result.arms.items()}
+    control = result.judged[0].controls["other/untrained"]
+    beside = number["main/untrained"] if paired else number["main"]
+    assert control.estimate == pytest.approx(number["other/untrained"] - beside, abs=1e-6)
+    assert abs(control.estimate) > 1e-6
+
+
 def test_models_of_other_tokens_are_compared_in_their_own(here):
     """A model with a BOS and another shape: no KL divergence, and two untrained twins as
     control."""

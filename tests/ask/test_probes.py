@@ -389,7 +389,7 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
     numbers = Prompts(rows=tuple(rows(24, label=[*range(24)])), text="{text} is {label}")
     task = ProbeTask(Model(name="x"), shown, prompts.load(numbers, tiny))
     probe_tasks.check(task)  # whether it is still known there may be asked: `bag` reads it, too
-    assert "{label} stands in the prompt; bag and embedding" in probe_tasks.told(task)[0]
+    assert "{label} stands in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
     probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
 

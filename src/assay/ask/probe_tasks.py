@@ -284,7 +284,7 @@ def _check_leaks(task: ProbeTask) -> None:
             )
 
 
-def told(task: ProbeTask) -> list[str]:
+def remarks(task: ProbeTask) -> list[str]:
     """Tell of a label that stands in the prompt before the probe."""
     table = task.table
     places = {point.position for point in every_point(table)}

@@ -35,7 +35,7 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
 
     Each unit counts in the terms of its own arm alone: means are sums over numbers, so that the
     statistic is one of ratios of sums, and its interval that of independent groups. The spread of
-    each arm is that of its own n − 1, as of Welch's t (`told_apart`).
+    each arm is that of its own n − 1, as of Welch's t (`put_apart`).
     Raises: ClaimError where it is no sum of such means."""
     statistic: Statistic
     if "value" in parsed.terms:
@@ -63,16 +63,18 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
     return replace(parsed, terms=terms, statistic=of_sums)
 
 
-def told_apart(value: Value, unit: str) -> Value:
+def put_apart(value: Value, unit: str) -> Value:
     """Put the numbers of all arms on the units of all, 0 where an arm has none, and beside each
     which units it has."""
 
     def put(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-        own = {name: x.dropna(unit) for name, x in value(arm, arms).items()}
-        levels = set(itertools.chain.from_iterable(x[unit].values.tolist() for x in own.values()))
+        by_term = {name: x.dropna(unit) for name, x in value(arm, arms).items()}
+        levels = set(
+            itertools.chain.from_iterable(x[unit].values.tolist() for x in by_term.values())
+        )
         every = sorted(levels, key=str)
         terms = {}
-        for name, x in own.items():
+        for name, x in by_term.items():
             count, mean = x.sizes[unit], x.mean(unit)
             wider = np.sqrt(count / max(1, count - 1) * (len(every) - 1) / len(every))
             x = mean + wider * (x - mean)
@@ -102,16 +104,16 @@ def _is_linear(
 ) -> bool:
     """Whether a quantity is a sum of multiples of its columns, by trying."""
 
-    def at(*numbers: float) -> float:
+    def value_at(*numbers: float) -> float:
         return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
 
     start = np.linspace(1.0, 2.0, len(columns))
     with np.errstate(all="ignore"):
-        base = at(*start)
-        slopes = [at(*(start + step)) - base for step in np.eye(len(columns))]
-        far = at(*(start + 3.0))
+        base = value_at(*start)
+        slopes = [value_at(*(start + step)) - base for step in np.eye(len(columns))]
+        far = value_at(*(start + 3.0))
     return bool(np.isclose(far, base + 3.0 * sum(slopes), rtol=1e-9, atol=1e-12)) and bool(
         np.allclose(
-            [at(*(start + 2 * s)) - base for s in np.eye(len(columns))], 2 * np.array(slopes)
+            [value_at(*(start + 2 * s)) - base for s in np.eye(len(columns))], 2 * np.array(slopes)
         )
     )

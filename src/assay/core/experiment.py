@@ -501,13 +501,13 @@ def _loop(text: str) -> ast.Call | None:
 
 def _of_loop(call: ast.Call, doc: str) -> Header:
     """The header of a file that needs none, since `assay.measured` is told its claims and arms."""
-    told = {k.arg: k.value for k in call.keywords}
+    keywords = {k.arg: k.value for k in call.keywords}
     claims = [
         n.value
-        for n in ast.walk(told.get("claims", call))
+        for n in ast.walk(keywords.get("claims", call))
         if isinstance(n, ast.Constant) and isinstance(n.value, str) and re.search("[<>]", n.value)
     ]
-    arms = told.get("arms")
+    arms = keywords.get("arms")
     keys = arms.keys if isinstance(arms, ast.Dict) else []
     names = [n.value for n in keys if isinstance(n, ast.Constant)]
     return Header(

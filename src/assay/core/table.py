@@ -270,7 +270,7 @@ def estimate(
     if len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
         parsed = apart.by_means(parsed, main_arm)
-        compute, bounds = apart.told_apart(_value(parsed, main_arm), units[0]), None
+        compute, bounds = apart.put_apart(_value(parsed, main_arm), units[0]), None
     statement = Estimate(
         text=parsed.text,
         value=lambda data: compute(data[main_arm], data),
@@ -517,7 +517,7 @@ def _claim(
 def _of_groups(parsed: Parsed, main_arm: str, unit: str) -> dict[str, Any]:
     """What a claim about independent groups computes. Raises: ClaimError."""
     means = apart.by_means(parsed, main_arm)
-    value = apart.told_apart(_value(means, main_arm), unit)
+    value = apart.put_apart(_value(means, main_arm), unit)
     return {"value": value, "statistic": means.statistic, "bounds": None}
 
 

@@ -292,7 +292,7 @@ class Asked(TrainedParts):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
-            return probe_tasks.told(task)
+            return probe_tasks.remarks(task)
         if part.control is None:
             remarks += dry.first_tokens(task, rows)
         for read in task.reads if part.control is None else ():
@@ -393,6 +393,17 @@ class Asked(TrainedParts):
         """Whether models have the same tokens, as far as their folders are here."""
         names = [self._folder(models.states(m)[0]) for m in some]
         return all(models.same_tokens(names[0], name) for name in names[1:])
+
+    def have_equal_twins(self, arm: str, other: str) -> bool:
+        """Whether two arms are of two models of one shape, whose untrained twins are the same
+        weights: compared with each other they would differ by 0, whatever is true."""
+        if not {arm, other} <= {*self.by_label}:
+            return False
+        first, second = (self.by_label[name].task for name in (arm, other))
+        if isinstance(first, SaeTask) or first.model == second.model:
+            return False
+        names = [self._folder(models.states(m)[0]) for m in (first.model, second.model)]
+        return models.same_shape(*names)
 
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""

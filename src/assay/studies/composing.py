@@ -344,7 +344,12 @@ class _Study:
         """What takes the place of the other arms of a comparison where an untrained twin takes that
         of its own: their twins, for else one that learned nothing is compared with one that did; by
         the control's name."""
-        own, others = f"{s.main}/untrained", [a for a in s.read.parsed.arms if a != s.main]
+        own = f"{s.main}/untrained"
+        others = [
+            a
+            for a in s.read.parsed.arms
+            if a != s.main and not self.asked.have_equal_twins(s.main, a)
+        ]
         twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
         return {own: twins} if twins and own in getattr(s.entry, "control", ()) else {}
 
@@ -705,8 +710,8 @@ def _beside_twins(value: Value, twins: Mapping[str, Mapping[str, str]]) -> Value
     """Read the arms beside a control from those that belong to it."""
 
     def read_beside(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
-        own = twins.get(str(getattr(arms, "under", "")), {})
-        return value(arm, _Renamed(arms, own) if own else arms)
+        names = twins.get(str(getattr(arms, "under", "")), {})
+        return value(arm, _Renamed(arms, names) if names else arms)
 
     return read_beside
 

@@ -107,13 +107,13 @@ def _text(function: Loop) -> str:
     """64 hex digits of what a function says, and of all that it names beside it. Raises:
     ExperimentError."""
     try:
-        said = read_function(function)
+        text = read_function(function)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise ExperimentError(
             f"the text of {function.__name__} cannot be read ({error}), so that a stored run could "
             "be one of another; write it into a file or a notebook"
         ) from error
-    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(text).encode()).hexdigest()
 
 
 # fields -------------------------------------------------------------------------------------------

@@ -461,9 +461,9 @@ class Parts:
                 task.reads, second, untrained=bool(model.like), changed=False
             )
             for control in controls.chosen(name, known, diff.controls):
-                own = control not in (untouched.UNTRAINED, untouched.TRAINED)
+                same_model = control not in (untouched.UNTRAINED, untouched.TRAINED)
                 twin = _untwinned(model) if model.like else _twin(model)
-                other = model if own else twin
+                other = model if same_model else twin
                 self._add_control(name, control, dataclasses.replace(task, model=other))
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:

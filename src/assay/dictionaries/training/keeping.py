@@ -61,13 +61,15 @@ class Kept(Alone):
 
         try:
             with safe_open(self.file, "pt") as file:
-                there = json.loads((file.metadata() or {}).get("identity", "{}"))
+                stored = json.loads((file.metadata() or {}).get("identity", "{}"))
         except (OSError, SafetensorError, ValueError):
             return None
-        here = json.loads(self.note["identity"])
-        other = [n for n in here if there.get(n) != here[n]]
-        if other:
-            differences = ", ".join(f"{n} {there.get(n)!r} there, {here[n]!r} here" for n in other)
+        wanted = json.loads(self.note["identity"])
+        changed = [n for n in wanted if stored.get(n) != wanted[n]]
+        if changed:
+            differences = ", ".join(
+                f"{n} {stored.get(n)!r} there, {wanted[n]!r} here" for n in changed
+            )
             raise StoreError(
                 f"{self.file} is of another training ({differences}); name another folder, or "
                 "remove it"

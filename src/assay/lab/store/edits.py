@@ -127,9 +127,9 @@ class _File:
         """8 hex digits of what one of its statements or lambdas says, and the names that it takes
         from the top level, sorted."""
         if id(node) not in self._said:  # the tree lives as long as this does
-            own = _untold(node)
-            digest = hashlib.sha256(ast.dump(_bare(own)).encode()).hexdigest()[:8]
-            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(own)))
+            function = _without_settings(node)
+            digest = hashlib.sha256(ast.dump(_bare(function)).encode()).hexdigest()[:8]
+            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(function)))
         return self._said[id(node)]
 
 
@@ -357,14 +357,14 @@ def _bare(node: ast.AST) -> ast.AST:
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 
 
-def _untold(node: ast.AST) -> ast.AST:
+def _without_settings(node: ast.AST) -> ast.AST:
     """Leave out what `assay.measured` is told: claims train nothing, what arms set is in the key
     of each run."""
     if isinstance(node, ast.FunctionDef):
-        told = [d for d in node.decorator_list if not syntax.is_measured(d)]
-        if len(told) < len(node.decorator_list):
+        others = [d for d in node.decorator_list if not syntax.is_measured(d)]
+        if len(others) < len(node.decorator_list):
             fields = dict(ast.iter_fields(node))
-            return ast.FunctionDef(**(fields | {"decorator_list": told}), lineno=node.lineno)
+            return ast.FunctionDef(**(fields | {"decorator_list": others}), lineno=node.lineno)
     return node
 
 
