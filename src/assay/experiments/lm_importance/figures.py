@@ -7,22 +7,23 @@ import numpy as np
 from assay.core import Arms, Figure, by, figure
 from assay.core.heavy import xr
 from assay.experiments.lm_importance.claims import KINDS, STRONG, kinds, sums
+from assay.experiments.lm_importance.method import QUARTERS
 
-QUARTER = ("weakest quarter", "second", "third", "strongest quarter")
 CURVES = {
-    "main": "its own part",
-    "random": "a random direction as long",
-    "permuted": "its part at other tokens",
-    "frozen-decoder": "frozen decoder: its own part",
+    ("main", "change"): "its own part",
+    ("main", "change_random"): "a random direction as long",
+    ("main", "change_permuted"): "its part at other tokens",
+    ("frozen-decoder", "change"): "frozen decoder: its own part",
 }
 SHOWN = 5
 """Features of each kind that are shown."""
 
 
 def figures(arms: Arms) -> list[Figure]:
-    main = by(arms["main"])
-    per = main.change.sum(("document", "quarter")) / main.firings.sum(("document", "quarter"))
-    kind = kinds(arms["main"])
+    main = by(arms["main"]).transpose("seed", "feature", ...)
+    strong = main.isel(quarter=STRONG).sum("document")
+    per = (strong.change / strong.firings).values
+    kind = kinds(arms["main"]).isel(length=0).values
     rows = [
         (
             float(main.density[cell]),
@@ -31,10 +32,6 @@ def figures(arms: Arms) -> list[Figure]:
         )
         for cell in np.ndindex(kind.shape)
     ]
-    direct = main.change_direct.sum(("document", "quarter")) / main.firings.sum(
-        ("document", "quarter")
-    )
-    paths = zip(per.values.ravel().tolist(), direct.values.ravel().tolist(), strict=True)
     return [
         figure(
             "How much a feature matters where it fires, and how often it fires",
@@ -43,19 +40,18 @@ def figures(arms: Arms) -> list[Figure]:
             rows,
             x_log=True,
             x_title="share of tokens on which it fires",
-            y_title="nats that its firing saves at the next token",
+            y_title="nats that a strong firing saves at the next token",
             rules=((0.0, ""),),
             note="Every drawn feature of every dictionary. Of rare ones there are few firings, and "
             "their points scatter most.",
         ),
         figure(
-            "What taking a part out costs, by how strongly the feature fires",
-            "line",
-            {"arm": "color", "quarter": "x", "mean": "mean"},
+            "What taking a part out costs, at weak and at strong firings",
+            "bars",
+            {"arm": "x", "quarter": "facet", "mean": "mean"},
             by_strength(arms),
-            x_title="firings of each feature by strength, in quarters",
             y_title="nats at the next token",
-            note="Mean and 95 % t interval over seeds; 1 is the weakest quarter.",
+            note="Mean and 95 % t interval over seeds.",
         ),
         figure(
             "The two kinds, by rule: how often the strongest firings are right",
@@ -68,30 +64,21 @@ def figures(arms: Arms) -> list[Figure]:
             f"lm-importance/main-s{int(main.seed[0])} opens dictionary {int(main.seed[0])} in the "
             "explorer, where a feature's number ends its address.",
         ),
-        figure(
-            "The direct path beside all paths",
-            "points",
-            {"full": "x", "direct": "y"},
-            paths,
-            x_title="nats per firing, through all later blocks",
-            y_title="nats per firing, direct path only",
-            rules=((0.0, ""),),
-        ),
     ]
 
 
 def by_strength(arms: Arms) -> list[tuple]:
-    """Rows: importance per firing in each quarter of strength, the mean over seeds with a 95 % t
+    """Rows: nats per firing in each quarter of strength, the mean over seeds with a 95 % t
     interval."""
     rows: list[tuple] = []
-    for name, label in CURVES.items():
-        if name in arms:
-            for q in range(len(QUARTER)):
+    for (name, what), label in CURVES.items():
+        if name in arms and what in arms[name]:
+            for q, quarter in enumerate(QUARTERS):
                 total = {
-                    k: x.sum("document")
-                    for k, x in sums(arms[name], "change", "firings", quarter=q).items()
+                    k: x.sum(("document", "length"))
+                    for k, x in sums(arms[name], what, "firings", quarter=q).items()
                 }
-                rows.append((label, q + 1, (total["change"] / total["firings"]).values))
+                rows.append((label, f"{quarter} quarter", (total[what] / total["firings"]).values))
     return rows
 
 

@@ -24,9 +24,9 @@ from assay.subjects.folder import find
 if TYPE_CHECKING:
     from assay.experiments.lm_importance.removal import Clean
 
-QUARTERS = 4
-"""A feature's firings by strength, weakest first; the borders are those of its firings on training
-text."""
+QUARTERS = ("weakest", "strongest")
+"""The quarters of a feature's firings by strength that are measured; the borders are those of its
+firings on training text."""
 CLEAR = 0.1
 """Nats by which a loss has to move before a firing counts as right or wrong: noise of bfloat16 is
 about 0.06."""
@@ -43,10 +43,12 @@ class LMImportance(HeldOutDictionary):
     windows: Annotated[int, Ge(1)] = 320
     per_file: Annotated[int, Ge(0)] = 3
     batch: Annotated[int, Ge(1)] = 256
-    features: Annotated[int, Ge(1)] = 12
+    steps: Annotated[int, Ge(2)] = 1000
+    features: Annotated[int, Ge(2)] = 20
     """Features of each dictionary that are taken out, drawn log-uniformly in density."""
-    each: Annotated[int, Ge(1)] = 320
-    """Firings of each of them on test text that are taken out, at most, drawn by lot."""
+    each: Annotated[int, Ge(4)] = 32
+    """Of the strongest quarter of each one's firings on test text, how many are taken out at most,
+    drawn by lot; of the weakest a quarter as many."""
     rarest: Annotated[float, Gt(0)] = 3e-3
     """The least density, on training text, of a feature that may be drawn."""
 
@@ -118,19 +120,16 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
         np.stack([spoken(data, row[feature == f], value[feature == f]) for f in features])[None],
         "1",
     )
-    borders = np.stack(
-        [np.quantile(value[feature == f], np.arange(1, QUARTERS) / QUARTERS) for f in features]
-    )
+    borders = np.stack([np.quantile(value[feature == f], (0.25, 0.75)) for f in features])
 
-    chosen = sample(s, test, firings(dictionary, test), features)
+    chosen = sample(s, test, firings(dictionary, test), features, borders)
     variables |= others_push(dictionary, test, chosen, features)
     effects = removed(s, text, dictionary, chosen, features, test.keep)
     files, document = np.unique(test.windows.document, return_inverse=True)
-    quarter = (chosen.value[:, None] > borders[chosen.of]).sum(1)
-    shape = (len(features), len(files), QUARTERS)
+    shape = (len(features), len(files), len(QUARTERS))
     for name, x in effects.items():
         total = np.zeros(shape)
-        np.add.at(total, (chosen.of, document[chosen.window], quarter), x)
+        np.add.at(total, (chosen.of, document[chosen.window], chosen.quarter), x)
         variables[name] = (
             "run feature document quarter",
             total[None],
@@ -142,12 +141,13 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
 @dataclass(frozen=True, eq=False)
 class Sample:
     """Firings on test text that are taken out, one a row: which of the drawn features it is of,
-    where, and how strong."""
+    where, how strong, and of which of the QUARTERS."""
 
     of: Int[np.ndarray, "n"]
     window: Int[np.ndarray, "n"]
     position: Int[np.ndarray, "n"]
     value: Float[np.ndarray, "n"]
+    quarter: Int[np.ndarray, "n"]
 
 
 def sample(
@@ -155,27 +155,24 @@ def sample(
     test: Harvest,
     on: tuple[np.ndarray, np.ndarray, np.ndarray],
     features: Int[np.ndarray, "drawn"],
+    borders: Float[np.ndarray, "drawn 2"],
 ) -> Sample:
-    """At most `each` firings of every drawn feature, by lot among those with a next token."""
+    """Firings of every drawn feature that are weaker than the first of its borders or stronger than
+    the second, by lot among those with a next token."""
     row, feature, value = on
-    picks_by_feature = []
-    for f in features:
-        candidates = np.flatnonzero(
-            (feature == f) & (row % test.spec.context < test.spec.context - 1)
-        )
-        picks_by_feature.append(
-            np.sort(
-                generator(s.seed, "lm-importance.firings", int(f)).permutation(candidates)[: s.each]
-            )
-        )
-    picks = np.concatenate(picks_by_feature)
-    window, position = np.divmod(row[picks], test.spec.context)
-    return Sample(
-        np.repeat(np.arange(len(features)), [len(x) for x in picks_by_feature]),
-        window,
-        position,
-        value[picks],
-    )
+    has_next = row % test.spec.context < test.spec.context - 1
+    picks, of, quarter = [], [], []
+    for i, (f, (low, high)) in enumerate(zip(features, borders, strict=True)):
+        order = generator(s.seed, "lm-importance.firings", int(f)).permutation(len(row))
+        mine = order[(feature[order] == f) & has_next[order]]
+        parts = (mine[value[mine] <= low][: s.each // 4], mine[value[mine] > high][: s.each])
+        for q, part in enumerate(parts):
+            picks.append(np.sort(part))
+            of.append(np.full(len(part), i))
+            quarter.append(np.full(len(part), q))
+    chosen = np.concatenate(picks)
+    window, position = np.divmod(row[chosen], test.spec.context)
+    return Sample(np.concatenate(of), window, position, value[chosen], np.concatenate(quarter))
 
 
 def removed(
@@ -189,10 +186,9 @@ def removed(
     """For every firing 1, by how much the next token's loss rises when something is taken out, and
     whether it clearly rises or falls.
 
-    The feature's part: before the site's block, before the last block (`late`), after it
-    (`direct`). In its place: a random direction as long as it (`random`); the same part at another
-    token of the window, drawn by lot (`permuted`). With a frozen decoder only the part and the
-    random direction, which is what claims ask of it."""
+    The feature's part; in its place a random direction as long as it (`random`), and the same part
+    at another token of the window, drawn by lot (`permuted`). With a frozen decoder only the part
+    and the random direction, which is what claims ask of it."""
 
     from assay.experiments.lm_importance.removal import change
 
@@ -210,7 +206,6 @@ def removed(
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
     parts = strength * rows[chosen.of]
     elsewhere = shuffled(s, chosen, features, keep)
-    last = text.model.layers
     edits = {
         "": (chosen.position, parts),
         "_random": (chosen.position, strength * other[chosen.of]),
@@ -221,7 +216,6 @@ def removed(
     positions, vectors = zip(*edits.values(), strict=True)
     changes = change(
         text,
-        s.layer,
         np.tile(chosen.window, len(edits)),
         np.concatenate(positions),
         torch.cat(vectors),
@@ -234,9 +228,6 @@ def removed(
             f"right{name}": (x > CLEAR).astype(float),
             f"wrong{name}": (x < -CLEAR).astype(float),
         }
-    if not s.frozen:
-        effects["change_late"] = change(text, last - 1, chosen.window, chosen.position, parts)
-        effects["change_direct"] = change(text, last, chosen.window, chosen.position, parts)
     return effects
 
 

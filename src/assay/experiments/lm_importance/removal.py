@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,10 @@ from assay.subjects.site import Site
 _ROWS = 256
 """Most rows beside one window in one pass, so that memory does not grow with the number of
 firings."""
-_PACK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CleanSpec(Spec):
+class LossSpec(Spec):
     """What a harvest's windows give where nothing is taken out: the same for every dictionary, so
     made once."""
 
@@ -44,78 +43,47 @@ class CleanSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Clean:
-    """Windows of text with the residual stream at several places, and the loss where nothing is
-    taken out."""
+    """Windows of text with the residual stream at a site, and the loss where nothing is taken
+    out."""
 
     model: Pretrained
+    layer: int
+    """The site is before this block."""
     tokens: Int[torch.Tensor, "w s"]
-    streams: dict[int, Float[torch.Tensor, "w s d"]]
-    """Before the block of this number; by the number of blocks: after the last one."""
-    loss: dict[int, Float[np.ndarray, "w s-1"]]
-    """Of every next token, by the same computation as where something is taken out there."""
+    stream: Float[torch.Tensor, "w s d"]
+    loss: Float[np.ndarray, "w s-1"]
+    """Of every next token, by the same computation as where something is taken out."""
 
 
 def clean(test: Harvest, bench: Bench) -> Clean:
-    """The windows of a harvest with their streams at its site, before the last block and after it;
-    from the store or made now."""
+    """The windows of a harvest with their stream at its site, and the losses; from the store or
+    made now."""
     model = test.model(bench.device)
-    first, last = int(Site.parse(test.spec.site).layer or 0), model.layers - 1
-    places = {last: Site("resid_pre", last), model.layers: Site("resid_post", last)}
     tokens = torch.from_numpy(test.tokens.astype(np.int64)).to(bench.device)
-    site_stream = test.raw(np.arange(len(tokens))).to(bench.device)
+    stream = test.raw(np.arange(len(tokens))).to(bench.device)
+    layer = int(Site.parse(test.spec.site).layer or 0)
+    plain = Clean(model, layer, tokens, stream, np.zeros(0))
 
     def build(folder: Path) -> None:
-        captures: dict[int, list[torch.Tensor]] = {place: [] for place in places}
-        for a in range(0, len(tokens), _PACK):
-            trace = model.run(
-                tokens[a : a + _PACK],
-                start=(first, site_stream[a : a + _PACK]),
-                capture=list(places.values()),
-            )
-            for place, site in places.items():
-                captures[place].append(trace.acts[site].float())
-        streams = {
-            first: site_stream,
-            **{place: torch.cat(acts) for place, acts in captures.items()},
-        }
-        plain = Clean(model, tokens, streams, {})
         every = np.arange(tokens.shape[1] - 1)
-        for place, x in streams.items():
-            loss = np.stack(
-                [_losses(plain, place, w, every, x[w, :-1]) for w in range(len(tokens))]
-            )
-            np.save(folder / f"loss-{place}.npy", loss)
-        for place in places:
-            np.save(folder / f"stream-{place}.npy", streams[place].cpu().numpy())
+        loss = [_losses(plain, w, every, stream[w, :-1]) for w in range(len(tokens))]
+        np.save(folder / "loss.npy", np.stack(loss))
 
     read = harvest_inputs(test.spec)
     folder = bench.artefact(
-        CleanSpec(of=test.spec, model=read["model"], corpus=read["corpus"]), build
+        LossSpec(of=test.spec, model=read["model"], corpus=read["corpus"]), build
     )
-    streams = {
-        place: torch.from_numpy(np.load(folder / f"stream-{place}.npy")).to(bench.device)
-        for place in places
-    }
-    return Clean(
-        model,
-        tokens,
-        {first: site_stream, **streams},
-        {p: np.load(folder / f"loss-{p}.npy") for p in (first, *places)},
-    )
+    return replace(plain, loss=np.load(folder / "loss.npy"))
 
 
 def change(
     text: Clean,
-    place: int,
     window: Int[np.ndarray, "n"],
     position: Int[np.ndarray, "n"],
     parts: Float[torch.Tensor, "n d"],
 ) -> Float[np.ndarray, "n"]:
-    """By how much the loss of the next token rises when each part is taken out of the stream before
-    block `place` at its token.
-
-    With the number of blocks as `place` only the last norm and the unembedding see the change: the
-    direct path.
+    """By how much the loss of the next token rises when each part is taken out of the stream at its
+    token.
 
     Formula: CE(x − part) − CE(x) in nats; above 0 where the part helps
     """
@@ -124,16 +92,13 @@ def change(
         indices = np.flatnonzero(window == w)
         for rows in (indices[a : a + _ROWS] for a in range(0, len(indices), _ROWS)):
             positions = position[rows]
-            x = text.streams[place][int(w), positions] - parts[rows]
-            deltas[rows] = (
-                _losses(text, place, int(w), positions, x) - text.loss[place][w, positions]
-            )
+            x = text.stream[int(w), positions] - parts[rows]
+            deltas[rows] = _losses(text, int(w), positions, x) - text.loss[w, positions]
     return deltas
 
 
 def _losses(
     text: Clean,
-    place: int,
     window: int,
     positions: Int[np.ndarray, "m"],
     x: Float[torch.Tensor, "m d"],
@@ -144,18 +109,14 @@ def _losses(
     tokens = text.tokens[window]
     position_tensor = torch.as_tensor(positions, device=text.tokens.device)
     with torch.no_grad():
-        if place < model.layers:
-            s = int(positions.max()) + 1
-            rows = torch.cat([text.streams[place][window, :s], x])[None]
-            with _append_rows(model, s, position_tensor):
-                final = model.run(
-                    torch.cat([tokens[:s], tokens[position_tensor]])[None], start=(place, rows)
-                ).final
-            assert final is not None
-            final = final[0, s:]
-        else:
-            final = model.final_norm(x.to(getattr(torch, model.dtype)))
-        logits = model.head(final).float()
+        s = int(positions.max()) + 1
+        rows = torch.cat([text.stream[window, :s], x])[None]
+        with _append_rows(model, s, position_tensor):
+            final = model.run(
+                torch.cat([tokens[:s], tokens[position_tensor]])[None], start=(text.layer, rows)
+            ).final
+        assert final is not None
+        logits = model.head(final[0, s:]).float()
         return (
             torch.nn.functional.cross_entropy(logits, tokens[position_tensor + 1], reduction="none")
             .double()
