@@ -6,7 +6,8 @@ Paper: none prints these numbers; Elhage et al. 2022, Toy Models of Superpositio
 importance means there
 Claim: where features fire most strongly, losing their part costs at least 0.04 nat more than a
 random part as long
-Baselines: random directions as long; the same parts at other tokens; weak firings; frozen decoder
+Baselines: directions between random activations, as long; the same parts at other tokens; weak
+firings; frozen decoder
 Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
@@ -95,9 +96,10 @@ balance it out.
 **How it is judged.** A feature's part is its activation times its decoder row. It is taken out of
 the residual stream at one token where the feature fires, and the loss of the next token is computed
 through all later blocks: importance is by how much it rises. Features are drawn log-uniformly in
-density, so that rare ones count. Beside each part the same is done with a random direction as long
-and with the same part at another token of the window, since any disturbance costs something. What
-is judged has to be so after half of the training and after all of it, or over both.
+density, so that rare ones count. Any disturbance costs something. So beside each part the same is
+done with a random direction as long, that from one activation to another, and with the same part
+at another token of the window. What is judged has to be so after half of the training and after all
+of it, or over both.
 
 **Read this before you quote it.** Two models of 135 and 270 M parameters in 4-bit weights; one
 layer of each; source code as text; dictionaries of 1,024 features trained for {main.steps} steps.

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator, normal
+from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import frontier
@@ -124,7 +124,7 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
 
     chosen = sample(s, test, firings(dictionary, test), features, borders)
     variables |= others_push(dictionary, test, chosen, features)
-    effects = removed(s, text, dictionary, chosen, features, test.keep)
+    effects = removed(s, data, text, dictionary, chosen, features, test.keep)
     files, document = np.unique(test.windows.document, return_inverse=True)
     shape = (len(features), len(files), len(QUARTERS))
     for name, x in effects.items():
@@ -177,6 +177,7 @@ def sample(
 
 def removed(
     s: LMImportance,
+    data: Harvest,
     text: Clean,
     dictionary: Dictionary,
     chosen: Sample,
@@ -186,23 +187,19 @@ def removed(
     """For every firing 1, by how much the next token's loss rises when something is taken out, and
     whether it clearly rises or falls.
 
-    The feature's part; in its place a random direction as long as it (`random`), and the same part
-    at another token of the window, drawn by lot (`permuted`). With a frozen decoder only the part
-    and the random direction, which is what claims ask of it."""
+    The feature's part; in its place, as long, the direction from one training activation to
+    another, both drawn by lot (`random`); and the same part at another token of the window, drawn
+    by lot (`permuted`). With a frozen decoder only the part and the random direction, which is what
+    claims ask of it."""
 
     from assay.experiments.lm_importance.removal import change
 
     # trained dictionaries know it
     rows = dictionary.W_dec[0, features] / dictionary.scale[0]  # type: ignore[index]
-    random = np.stack(
-        [
-            normal(np.array([s.seed]), "lm-importance.direction", int(f), (rows.shape[1],))[0]
-            for f in features
-        ]
-    )
-    other = torch.nn.functional.normalize(torch.from_numpy(random).to(rows), dim=1) * rows.norm(
-        dim=1, keepdim=True
-    )
+    lots = [generator(s.seed, "lm-importance.direction", int(f)) for f in features]
+    pairs = np.stack([lot.choice(data.kept, 2, replace=False) for lot in lots])
+    between = (data.rows(pairs[:, 0]) - data.rows(pairs[:, 1])).to(rows)
+    other = torch.nn.functional.normalize(between, dim=1) * rows.norm(dim=1, keepdim=True)
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
     parts = strength * rows[chosen.of]
     elsewhere = shuffled(s, chosen, features, keep)
