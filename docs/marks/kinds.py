@@ -5,12 +5,15 @@ experiment's claims, its record, the table of measures.
 holds the pages to it. Write it again, after a record or a claim changed, with: python docs/marks
 README.md docs/*.md
 
+Where nothing but a word or two is made, both marks stand in one line.
+
 `<!-- site: full gated-sae -->` and `<!-- end -->` enclose a sentence for readers of the files, in
 whose place the site has what is too long for them: `make site` makes it."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,18 +39,20 @@ from marks.sections import SPACE
 DOCS = Path(__file__).parents[1]
 """Where the pages are."""
 BLOCK = re.compile(
-    r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)",
+    r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z0-9.-]+))? -->\n?)"
+    r".*?(<!-- end -->)",
     re.DOTALL,
 )
 
 
 def experiments() -> str:
-    """The catalogue in one line an experiment: how its claims came out, and the time it takes."""
+    """The catalogue in one line an experiment: how its claims came out, whether they were frozen
+    first, and the time it takes."""
     rows: list[Sequence[str]] = []
     for group, entries in by_group(catalogue.entries()).items():
-        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", ""))
+        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", "", ""))
         rows += [(_linked(e.name), *_came_out(e)) for e in entries]
-    return tables.markdown(("experiment", "claims", "time"), rows)
+    return tables.markdown(("experiment", "claims", "frozen first?", "time"), rows)
 
 
 def index() -> str:
@@ -136,9 +141,45 @@ def exact_statements(name: str) -> str:
 
 
 def verdicts(name: str) -> str:
-    """The statements in an experiment's record in a short table; or that there is no record yet."""
-    record = _record(name)
-    return _absent(name) if record is None else sections.brief(_data(name, record))
+    """Whether an experiment's record is confirmatory, and its statements in a short table; or that
+    there is no record yet."""
+    if (record := _record(name)) is None:
+        return _absent(name)
+    data = _data(name, record)
+    inference, why = _standing(name, record)
+    head = f"*{inference.capitalize()}*: {why}.\n\n" if data.verdicts else ""
+    return head + sections.brief(data)
+
+
+def claim(name: str) -> str:
+    """How one claim came out, for the middle of a sentence: sign, estimate and interval.
+
+    Args:
+        name: of the record, then the claim's number and the outcome of which the sentence speaks:
+            `gated-sae.gemma.5.fails`.
+    Raises: ValueError where the record says otherwise, so that the sentence has to be written anew.
+    """
+    recorded, number, outcome = name.rsplit(".", 2)
+    if (record := _record(recorded)) is None:
+        raise ValueError(f"{name}: {recorded} has no record")
+    verdict = _data(recorded, record).verdicts[int(number) - 1]
+    if verdict.outcome != outcome:
+        raise ValueError(f"{name}: the record says {verdict.outcome}; write the sentence anew")
+    row = tables.row(verdict)
+    return tables.minus(f"{row.sign} {row.estimate} {row.interval}").replace(" ", SPACE)
+
+
+def standing() -> str:
+    """How many of all recorded verdicts are confirmatory, presets elsewhere counted too."""
+    counts: Counter[str] = Counter()
+    for e in catalogue.entries():
+        for name in (e.name, *(f"{e.name}.{p}" for p in records.elsewhere(e.name, e.origin))):
+            if (record := _record(name)) is not None:
+                counts[_standing(name, record).inference] += len(record["verdicts"])
+    return (
+        f"{counts['confirmatory']} of {counts.total()} recorded verdicts are [confirmatory]"
+        "(docs/preregister.md#confirmatory-or-exploratory): frozen before anybody saw a result.\n"
+    )
 
 
 def full(name: str) -> str:
@@ -267,6 +308,7 @@ def everything() -> str:
 
 KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
+    "claim": claim,
     "columns": columns,
     "differences": conformance.differences,
     "everything": everything,
@@ -279,6 +321,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "outcomes": conformance.outcomes,
     "overview": overview,
     "picture": picture,
+    "standing": standing,
     "tree": tree,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
@@ -303,13 +346,20 @@ def _linked(name: str) -> str:
     return f"[{name}]({found.link if found else f'{name}.md'})"
 
 
-def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
-    """How an experiment's claims came out, and the time it takes."""
-    record = records.read(entry.name, entry.origin, measures=False)
+def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
+    """Whether a record is confirmatory, and why."""
+    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+
+
+def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
+    """How an experiment's claims came out, whether they were frozen first, and the time it
+    takes."""
+    record = _record(entry.name)
     data = ResultData.from_json(record or {})
+    first = _standing(entry.name, record).inference if record and data.verdicts else ""
     signs = tables.signs(tables.outcomes(data.verdicts)) or tables.exactly(data) or "not recorded"
     time = entry.header().cost.partition(" on ")[0]
-    return signs.replace(" ", SPACE), time.replace(" ", SPACE)
+    return signs.replace(" ", SPACE), first, time.replace(" ", SPACE)
 
 
 def _select_statements(

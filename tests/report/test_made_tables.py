@@ -24,6 +24,8 @@ CONTROL = {
 RECORD = {
     "seconds": 290.4,
     "cpu_seconds": 541.2,
+    "inference": "exploratory",
+    "registration": None,
     "provenance": {"machine": {"cores": 2}},
     "exact": [],
     "findings": [],
@@ -61,6 +63,19 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
 def test_the_catalogue_counts_recorded_outcomes(recorded):
     lines = [line for line in kinds.experiments().splitlines() if ".md" in line]
     assert len(lines) > 40 and all("| ● 1 | " in line.replace(kinds.SPACE, " ") for line in lines)
+
+
+def test_a_claim_in_a_sentence_is_the_records_and_says_when_the_sentence_is_stale(recorded):
+    assert kinds.claim("gated-sae.1.holds").replace(kinds.SPACE, " ") == "● 0.0240 [0.0222, 0.0258]"
+    line = "It leads: <!-- made: claim gated-sae.gemma.1.holds -->old<!-- end --> FVU"
+    assert kinds.claim("gated-sae.gemma.1.holds") in kinds.filled(line)
+    with pytest.raises(ValueError, match="the record says holds; write the sentence anew"):
+        kinds.claim("gated-sae.1.fails")
+
+
+def test_verdicts_say_whether_they_were_frozen_first(recorded):
+    assert kinds.verdicts("gated-sae").startswith("*Exploratory*: nothing was frozen before it")
+    assert kinds.standing().startswith("0 of ")
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
@@ -143,7 +158,7 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
 def test_marks_are_filled_and_nothing_else_moves(recorded):
     page = "a\n\n<!-- made: verdicts gated-sae -->\nold\n<!-- end -->\n\nb\n"
     filled = kinds.filled(page)
-    assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n| ")
+    assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n*Exploratory*: ")
     assert filled.endswith("|\n<!-- end -->\n\nb\n")
     assert kinds.filled(filled) == filled
 

@@ -164,7 +164,7 @@ PRESETS = ("smoke", "default", "full")
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
     """A preset beside smoke, default and full: the same arms and claims on another text, model or
-    site, with a record of its own.
+    site, or trained longer, with a record of its own.
 
     Example:
         >>> from assay import Elsewhere, Spec, grid

@@ -67,6 +67,7 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
         "provenance": json_result["provenance"],
         "cost": cost,
         "bytes": space,
+        **{k: json_result[k] for k in ("inference", "registration")},
         **{k: json_result[k] for k in ("changed", "verdicts", "exact", "findings")},
         "arms": arms,
     }
