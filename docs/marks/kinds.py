@@ -197,10 +197,11 @@ def full(name: str) -> str:
 
 def compare_presets(name: str) -> str:
     """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
-    by side; estimates folded away."""
+    by side, estimates folded away; of `NAME.PRESET` the claims of these two alone, in short."""
+    name, _, only = name.partition(".")
     names = {
         p: name if p == "default" else f"{name}.{p}"
-        for p in ("default", *catalogue.find(name).elsewhere)
+        for p in ("default", *([only] if only else catalogue.find(name).elsewhere))
     }
     records_by_preset = {p: record for p, n in names.items() if (record := _record(n)) is not None}
     if missing := [n for p, n in names.items() if p not in records_by_preset]:
@@ -213,15 +214,18 @@ def compare_presets(name: str) -> str:
             for p, data in results.items()
         }
         lines = []
-        for text in rows["default"]:
+        heads = statements.heads(list(rows["default"])) if only else list(rows["default"])
+        for text, head in zip(rows["default"], heads, strict=True):
             cells = [
                 f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in (preset_rows[text] for preset_rows in rows.values())
             ]
-            lines.append(list(map(tables.minus, (tables.cell(text), *cells))))
+            lines.append(list(map(tables.minus, (tables.cell(head), *cells))))
         return tables.markdown(("", *(f"`{p}`" for p in rows)), lines)
 
+    if only:
+        return table("verdicts")
     estimates = sections.folded(f"Estimates: {len(results['default'].findings)}", table("findings"))
     return f"{table('verdicts')}\n{estimates}"
 
