@@ -189,15 +189,18 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
             }
         ]
     }
-    kept = {"gated-sae": here, "gated-sae.docs": there, "gated-sae.gemma": here}
+    kept = {"gated-sae": here, "gated-sae.docs": there}
+    kept |= {"gated-sae.gemma": here, "gated-sae.long": here}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
     table = kinds.compare_presets("gated-sae").replace(kinds.SPACE, " ")
-    assert table.startswith("| | `default` | `docs` | `gemma` |\n")
+    assert table.startswith("| | `default` | `docs` | `gemma` | `long` |\n")
     assert (
         "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
-        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] |"
+        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] | ● holds<br>0.0240 [0.0222, 0.0258] |"
     ) in table
-    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 3}" in table
+    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 4}" in table
+    two = kinds.compare_presets("gated-sae.docs").replace(kinds.SPACE, " ")
+    assert two.startswith("| | `default` | `docs` |\n") and "How far" not in two
     assert f"✕{kinds.SPACE}fails" in kinds.verdicts("gated-sae.docs")
     assert f"●{kinds.SPACE}holds" in kinds.verdicts("gated-sae")
     del kept["gated-sae.docs"]
