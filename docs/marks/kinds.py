@@ -26,7 +26,7 @@ from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
@@ -138,7 +138,9 @@ def exact_statements(name: str) -> str:
 def verdicts(name: str) -> str:
     """The statements in an experiment's record in a short table; or that there is no record yet."""
     record = _record(name)
-    return _absent(name) if record is None else sections.brief(_data(name, record))
+    if record is None:
+        return _absent(name)
+    return "\n".join((sections.brief(_data(name, record)), *_contests(name)))
 
 
 def full(name: str) -> str:
@@ -152,6 +154,12 @@ def full(name: str) -> str:
     if name == experiment:
         parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
     return "\n".join(parts)
+
+
+def _contests(name: str) -> list[str]:
+    """Say of each contested claim of a record what came of its contests."""
+    made = contests.of_record(name, catalogue.entry(name.partition(".")[0]).origin)
+    return [f"{line[0].upper()}{line[1:]}.\n" for line in contests.lines(made)]
 
 
 def compare_presets(name: str) -> str:
