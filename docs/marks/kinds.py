@@ -30,6 +30,7 @@ from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay.verbs.contest import interval
 from marks import conformance, first, pictures, sections
 from marks.sections import SPACE
 
@@ -154,6 +155,25 @@ def full(name: str) -> str:
     if name == experiment:
         parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
     return "\n".join(parts)
+
+
+def contests_table() -> str:
+    """Every committed contest: the claim, the arm and its number, and what came of it."""
+    rows: list[Sequence[str]] = []
+    for entry in catalogue.entries():
+        for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
+            for c in contests.of_record(name, entry.origin):
+                claim = statements.heads([c.text])[0]
+                rows.append(
+                    (
+                        tables.SIGNS[c.after],
+                        f"{_linked(entry.name)} {c.number}: {tables.cell(claim)}",
+                        f"`{c.arm}`: {tables.cell(c.note)}",
+                        tables.minus(interval(c)),
+                        contests.WORDS[c.effect],
+                    )
+                )
+    return tables.markdown(("", "claim", "arm", "its number", "what came of it"), rows)
 
 
 def _contests(name: str) -> list[str]:
@@ -288,6 +308,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "overview": overview,
     "picture": picture,
     "tree": tree,
+    "contests": contests_table,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
 }

@@ -143,7 +143,15 @@ def contest(
         )
     role: contests.Role = "control" if claim.lacks(challenger.arm.learned) else "rival"
     allowed = max(LEAST, DEARER * max(record["cost"].values(), default=0.0))
-    effect, why = _effect(role, before, alone, f"the numbers of {claim.of}", cost, allowed)
+    effect, why = _effect(
+        role,
+        before,
+        alone,
+        f"the numbers of {claim.of}",
+        cost,
+        allowed,
+        challenger.arm.train is None,
+    )
     result = Contest(
         experiment=experiment.name,
         preset=preset,
@@ -229,7 +237,15 @@ def rejudge(experiment: Experiment, past: Contest) -> contests.Effect:
     before, _, alone = judge_with(experiment, record, claim, challenger, measured, past.look)
     if past.effect == "void":
         return "void"
-    return _effect(past.role, before, alone, "", past.cpu_seconds, past.allowed)[0]
+    return _effect(
+        past.role,
+        before,
+        alone,
+        "",
+        past.cpu_seconds,
+        past.allowed,
+        challenger.arm.train is None,
+    )[0]
 
 
 def restore(experiment: Experiment, past: Contest) -> Challenger:
@@ -365,7 +381,13 @@ def _measured(
 
 
 def _effect(
-    role: str, before: Judged, alone: Verdict, method: str, cost: float, allowed: float
+    role: str,
+    before: Judged,
+    alone: Verdict,
+    method: str,
+    cost: float,
+    allowed: float,
+    derived: bool,
 ) -> tuple[contests.Effect, str]:
     """What came of the arm, by its verdict as a control, and why."""
     if cost > allowed:
@@ -374,6 +396,8 @@ def _effect(
         return "void", "it has no number"
     if np.array_equal(alone.points, before.points, equal_nan=True):
         return "void", f"it has {method}, unit by unit"
+    if derived and len(alone.points) > 1 and len(set(alone.points)) == 1:
+        return "void", "made of recorded numbers, it has the same in every unit: it could not fail"
     if alone.outcome == "fails":
         return "beaten", ""
     if alone.outcome == "holds":

@@ -104,13 +104,14 @@ def words(past: Sequence[Contest]) -> Iterator[Part]:
         [
             (
                 f"{SIGNS[c.after]} {c.number}. {c.text}",
-                (c.arm, c.note),
+                [c.arm, c.note],
                 interval(c),
                 contests.WORDS[c.effect] + (f": {c.why}" if c.why else ""),
             )
             for c in past
         ],
         wide={"claim": 1, "arm": 1},
+        narrow={"effect": 30},
     )
     yield from contests.lines(past)
 
