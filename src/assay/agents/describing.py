@@ -15,7 +15,7 @@ from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
-from assay.lab.records import provenance, records
+from assay.lab.records import contests, provenance, records
 from assay.lab.store.store import Store
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
