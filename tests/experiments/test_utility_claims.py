@@ -32,7 +32,7 @@ from assay.experiments.utility.probes import (
     questions,
     sparse,
 )
-from assay.experiments.utility.reading import Streams, asked, fine_tuned
+from assay.experiments.utility.reading import Streams, answer, fine_tuned
 from assay.experiments.utility.texts import (
     TASKS,
     Concept,
@@ -341,7 +341,7 @@ def test_a_block_is_fine_tuned_on_what_the_next_head_can_read(tmp_path):
 def test_the_answer_is_that_of_the_whole_prompt(tmp_path):
     model = load(str(tiny_models.make(tmp_path / "model", "llama")))
     concept = Concept("a", "Is it?", ("x", "y"), (True, False), (2, 2))
-    (scores,) = asked(model, [concept], [concept.text])
+    (scores,) = answer(model, [concept], [concept.text])
     assert scores.shape == (2,) and scores[0] != scores[1]
 
 

@@ -36,7 +36,7 @@ from assay.experiments.utility.probes import (
     questions,
     sparse,
 )
-from assay.experiments.utility.reading import ReadSpec, Streams, asked, fine_tuned, streams
+from assay.experiments.utility.reading import ReadSpec, Streams, answer, fine_tuned, streams
 from assay.experiments.utility.texts import (
     Concept,
     Lot,
@@ -48,7 +48,7 @@ from assay.experiments.utility.texts import (
 from assay.features.kernel_probe import Questions, auc, best
 from assay.features.probing import random_directions
 
-ASKED = 24
+QUESTIONS = 24
 """Passages of each concept about which the model is asked."""
 
 
@@ -193,8 +193,8 @@ def plainly(
 def in_words(several: tuple[Concept, ...], data: Harvest, bench: Bench) -> Numbers:
     """AUROC of the model's answers about the first passages of the test under shift."""
     first = several[0].part.index(2)
-    rows = slice(first, first + ASKED)
-    scores = asked(data.model(bench.device), several, [c.text[rows] for c in several])
+    rows = slice(first, first + QUESTIONS)
+    scores = answer(data.model(bench.device), several, [c.text[rows] for c in several])
     true = torch.tensor([c.yes[rows] for c in several])
     nothing = np.full((2, len(several)), np.nan)
     return {"asked": np.concatenate([nothing, auc(torch.from_numpy(scores), true).numpy()[None]])}

@@ -21,10 +21,10 @@ BASELINES = ("coordinates-16", "coordinates-all", "means", "words", "fine-tuned"
 """What is tried without a dictionary; `coordinates-all` is a regression on the stream."""
 KS = ("1", "16", "all", "best")
 """How many columns a probe reads; `best` is what validation prefers."""
-SAE, CHANCE, COORDINATES = (
-    tuple(f"{kind}-{k}" for k in KS) for kind in ("features", "random", "coordinates")
-)
-"""The same of a dictionary, of one of random directions, and of the stream itself."""
+SAE = tuple(f"features-{k}" for k in KS)
+CHANCE = tuple(f"random-{k}" for k in KS)
+COORDINATES = tuple(f"coordinates-{k}" for k in KS)
+"""Such probes on a dictionary, on one of random directions, and on the stream itself."""
 METHODS = (
     *SAE,
     *CHANCE,

@@ -67,13 +67,14 @@ def streams(spec: ReadSpec, concepts: Sequence[Concept], data: Harvest, bench: B
         texts = [text for concept in concepts for text in concept.text]
         ids = [model.prompt(text)[0].tolist() for text in texts]
         padded = np.full((len(ids), max(map(len, ids))), -1, np.int32)
-        for row, one in zip(padded, ids, strict=True):
-            row[: len(one)] = one
+        for row, tokens in zip(padded, ids, strict=True):
+            row[: len(tokens)] = tokens
         site = Site.parse(data.spec.site)
         sites = [site, *([Site("z", site.layer)] if spec.trained else [])]
         x = np.empty((len(ids), TOKENS, data.d), np.float16)
         heads: list[np.ndarray] = [np.empty(0)] * len(ids)
-        order = np.argsort([len(one) for one in ids], kind="stable")
+        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
+        done = 0
         for rows in np.array_split(order, -(-len(ids) // BATCH)):
             width = max(len(ids[i]) for i in rows)
             batch = torch.from_numpy(padded[rows, :width]).clamp_min(0)  # behind: nothing sees it
@@ -84,7 +85,8 @@ def streams(spec: ReadSpec, concepts: Sequence[Concept], data: Harvest, bench: B
                 x[i] = last[[*[0] * (TOKENS - len(last)), *range(len(last))]].cpu().half()
                 if spec.trained:
                     heads[i] = acts[sites[1]][j, end - 1].float().flatten().cpu().numpy()
-            bench.report(int(rows[-1]), len(ids), "passages")
+            done += len(rows)
+            bench.report(done, len(ids), "passages")
         np.save(path / "x.npy", x.reshape(len(concepts), -1, TOKENS, data.d))
         np.save(path / "tokens.npy", padded.reshape(len(concepts), -1, padded.shape[1]))
         if spec.trained:
@@ -96,7 +98,7 @@ def streams(spec: ReadSpec, concepts: Sequence[Concept], data: Harvest, bench: B
     return Streams(torch.from_numpy(x).float(), z, tokens)
 
 
-def asked(
+def answer(
     model: Pretrained, concepts: Sequence[Concept], texts: Sequence[Sequence[str]]
 ) -> Float[np.ndarray, "q row"]:
     """log P(yes) − log P(no) when a concept's question is asked about each of its texts."""

@@ -82,6 +82,7 @@ class TextsSpec(Spec):
     planted: str
     """Hash of what is planted."""
     lot: Lot
+    """Which concepts."""
     sizes: tuple[int, ...]
     """Passages to learn from, of the same kind, and under shift, of each concept."""
     version: int = 1
@@ -235,5 +236,5 @@ def wordings(
                 texts.append(
                     f"{code}{INDENT}# {line}\n" if task == "language" else f"# {line}\n\n{code}"
                 )
-            asked = question.format(name=name)
-            yield Concept(f"{task}: {name}", asked, tuple(texts), yes, parts)
+            sentence = question.format(name=name)
+            yield Concept(f"{task}: {name}", sentence, tuple(texts), yes, parts)
