@@ -69,6 +69,7 @@ def committed(name):
     """The experiment and its record; of NAME.PRESET, that of a preset which lies elsewhere."""
     of, _, other = name.partition(".")
     experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(other or "default")[:1])
     record = records.read(name, experiment.origin)
     typed = f"{of} --preset {other}" if other else of
     assert record is not None, (
@@ -91,7 +92,10 @@ def judged_again(name):
 
 def claims(name):
     """The claims of an experiment, theorems and findings left out."""
-    return [c for c in catalogue.find(name.partition(".")[0]).claims if isinstance(c, Claim)]
+    of, _, other = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(other or "default")[:1])
+    return [c for c in experiment.claims if isinstance(c, Claim)]
 
 
 def theorems(name):
