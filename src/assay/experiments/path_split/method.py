@@ -95,10 +95,10 @@ class PathSplit(TinyModelDictionary):
 
 @dataclass(frozen=True, kw_only=True)
 class PathsOnDisk(PathSplit):
-    """A model on disk by itself, on one window of each of 24 files."""
+    """A model on disk by itself, on one window of each of 48 files."""
 
     subject: str = "gemma3-270m"
-    tested: Annotated[int, Ge(0)] = 24
+    tested: Annotated[int, Ge(0)] = 48
     context: Annotated[int, Ge(2)] = 48
 
 
