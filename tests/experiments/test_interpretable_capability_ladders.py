@@ -7,7 +7,7 @@ import torch
 from assay.core import Claim, Runs
 from assay.core.measures import measures
 from assay.experiments.interpretable_capability.ladders import MODELS
-from assay.experiments.interpretable_capability.models import Nodes, blocks
+from assay.experiments.interpretable_capability.models import Nodes, blocks, middle, passed
 from assay.experiments.interpretable_capability.tasks import TASKS, Prompts
 from assay.lab.judge.result import judge_statements, with_derived
 from assay.subjects.pretrained import load, without
@@ -23,7 +23,7 @@ def arm(name, accuracy, kept, near):
     """Measures of a ladder: how far above chance each rung is, and which share is kept by circuits
     and dictionaries, and by those that must fail."""
     runs, draw = Runs(MODELS.specs_of(name, MODELS.default)), np.random.default_rng(4)
-    shape = (1, 4, len(TASKS), 24)
+    shape = (1, 4, len(TASKS), 20)
 
     def each(values):
         return np.broadcast_to(np.array(values)[None, :, None, None], shape)
@@ -33,7 +33,7 @@ def arm(name, accuracy, kept, near):
     shares = {"circuit": kept, "learned": kept, "lot": near, "frozen": near}
     variables = {name: each(s) * effect + draw.normal(0, 0.05, shape) for name, s in shares.items()}
     dims = "run rung task prompt"
-    coords = {"rung": list(MODELS.default[0].kept), "task": list(TASKS), "prompt": list(range(24))}
+    coords = {"rung": list(MODELS.default[0].kept), "task": list(TASKS), "prompt": list(range(20))}
     variables |= {"effect": effect, "right": right}
     return measures(runs, coords=coords, **{n: (dims, x, "1") for n, x in variables.items()})
 
@@ -107,7 +107,12 @@ def test_a_block_that_is_passed_by_leaves_the_stream_as_it_is(model):
     assert not torch.allclose(model.run(tokens).logits, expected)
 
 
-def test_a_rung_keeps_its_first_blocks_and_the_last():
+def test_rungs_keep_the_blocks_that_turn_the_stream_most_and_a_late_start_is_the_same(model):
     (s,) = MODELS.default
-    assert blocks(s, 18)[0] == [*range(8), 17]
-    assert blocks(s, 30)[-1] == list(range(30))
+    rungs = blocks(s.replace(context=32, windows=8), model)
+    assert rungs[-1] == [0, 1, 2] and [len(kept) for kept in rungs] == [2, 2, 3, 3]
+    nodes = Nodes(model, rungs[0])
+    with without(model, passed(model, rungs[0])):
+        clean, acts = nodes.run(PAIRS, {})
+        site = middle(rungs[0])
+        torch.testing.assert_close(nodes.later(PAIRS, site.layer, acts[site]), clean)

@@ -1,10 +1,11 @@
-"""The ladder of a real model: its first blocks and its last, more of them at each rung; what it can
+"""The ladder of a real model: its most influential blocks, more of them at each rung; what it can
 do on tasks, and how much of that circuits and dictionaries carry."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from assay.dictionaries.training.train import fit_dictionaries
 from assay.experiments.interpretable_capability.tasks import TASKS, Prompts, prompts
 from assay.subjects.pretrained import Pretrained, load, without
 from assay.subjects.site import Site
-from assay.subjects.subject import Edit
+from assay.subjects.subject import Edit, Trace
 
 OUTLIER = 6.0
 """Activations longer than so many medians are left out, as harvests leave them out, and so is
@@ -39,30 +40,50 @@ class ModelLadder(InWords, TextDictionary):
     subject: str = "smollm2"
     """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     kept: tuple[Annotated[float, Gt(0), Le(1)], ...] = (0.5, 0.75, 0.9, 1.0)
-    """The share of its blocks that each rung keeps: the first ones, and the last."""
-    selecting: Annotated[int, Ge(1)] = 8
+    """The share of its blocks that each rung keeps: those that turn the stream most."""
+    selecting: Annotated[int, Ge(1)] = 5
     """Pairs of prompts of each task by which circuits are found."""
-    judging: Annotated[int, Ge(1)] = 24
+    judging: Annotated[int, Ge(1)] = 20
     """Others, on which everything is judged."""
     nodes: Annotated[float, Gt(0), Le(1)] = 0.2
     """The share of a rung's heads and MLPs that a circuit has."""
     corpus: str = corpora.DOCS
-    windows: Annotated[int, Ge(1)] = 160
-    """Windows of 128 tokens on which dictionaries are trained."""
-    width: Annotated[int, Ge(1)] = 1024
+    windows: Annotated[int, Ge(1)] = 64
+    """Windows on which dictionaries are trained."""
+    context: Annotated[int, Ge(2)] = 128
+    """Tokens in a window."""
+    width: Annotated[int, Ge(1)] = 768
     k: Annotated[int, Ge(1)] = 32
-    steps: Annotated[int, Ge(1)] = 400
+    steps: Annotated[int, Ge(1)] = 300
 
 
-def blocks(s: ModelLadder, layers: int) -> list[list[int]]:
-    """The blocks of each rung."""
-    return [[*range(max(2, round(share * layers)) - 1), layers - 1] for share in s.kept]
+def blocks(s: ModelLadder, model: Pretrained) -> list[list[int]]:
+    """The blocks of each rung, in their order: those that turn the stream most on some text.
+
+    Formula: influence 1 − E cos(stream before a block, stream behind it)
+    Source: Men et al. 2024, ShortGPT: Layers in Large Language Models are More Redundant Than You
+    Expect (arXiv 2403.03853)
+    """
+    tokens = _tokens(s, model)[:8]
+    ends = [*(Site("resid_pre", n) for n in range(model.layers))]
+    ends.append(Site("resid_post", model.layers - 1))
+    acts = model.run(tokens, capture=ends, logits=False).acts
+    stream = [acts[site][:, 1:] for site in ends]
+    influence = [
+        1 - float(torch.cosine_similarity(a, b, dim=-1).mean()) for a, b in pairwise(stream)
+    ]
+    order = np.argsort(-np.array(influence), kind="stable").tolist()
+    return [sorted(order[: max(2, round(share * model.layers))]) for share in s.kept]
 
 
-def sites(s: ModelLadder, layers: int) -> list[Site]:
-    """The stream half-way up each rung, which has a dictionary; what a rung passes by comes
-    later."""
-    return [Site("resid_pre", len(kept) // 2) for kept in blocks(s, layers)]
+def passed(model: Pretrained, kept: Sequence[int]) -> list[int]:
+    """The blocks that a rung passes by."""
+    return [n for n in range(model.layers) if n not in kept]
+
+
+def middle(kept: Sequence[int]) -> Site:
+    """The stream half-way up a rung, which has a dictionary."""
+    return Site("resid_pre", kept[len(kept) // 2])
 
 
 def train(runs: Runs[ModelLadder], bench: Bench) -> Trained:
@@ -72,7 +93,8 @@ def train(runs: Runs[ModelLadder], bench: Bench) -> Trained:
     tensors: dict[str, torch.Tensor] = {}
     headers: dict[str, Any] = {}
     diverged = np.zeros(1, bool)
-    for rung, x in enumerate(_activations(s, model)):
+    for rung, kept in enumerate(blocks(s, model)):
+        x = _activations(s, model, kept)
         mean = x.mean(0)
         scale = float((x.shape[1] / (x - mean).square().sum(1).mean()) ** 0.5)
         rows = (x - mean) * scale
@@ -94,18 +116,25 @@ def train(runs: Runs[ModelLadder], bench: Bench) -> Trained:
     return Trained(tensors, {"kind": "ladder", "parts": headers}, {}, np.zeros(0, int), diverged)
 
 
-def _activations(s: ModelLadder, model: Pretrained) -> list[Float[torch.Tensor, "n d"]]:
-    """What the dictionary of each rung is trained on."""
+def _tokens(s: ModelLadder, model: Pretrained) -> torch.Tensor:
     text = corpora.load(s.corpus)
-    cut = text.windows(model.encode, "train", context=128, count=s.windows, seed=s.seed)
-    wanted = sites(s, model.layers)
-    acts: dict[Site, list[torch.Tensor]] = {site: [] for site in wanted}
-    for tokens in torch.from_numpy(cut.tokens.astype(np.int64)).split(8):
-        for site, x in model.run(tokens, capture=[*acts], logits=False).acts.items():
-            acts[site].append(x[:, 1:].float().flatten(0, 1).cpu())
-    whole = {site: torch.cat(parts) for site, parts in acts.items()}
-    lengths = {site: x.norm(dim=1) for site, x in whole.items()}
-    return [whole[site][lengths[site] <= OUTLIER * lengths[site].median()] for site in wanted]
+    cut = text.windows(model.encode, "train", context=s.context, count=s.windows, seed=s.seed)
+    return torch.from_numpy(cut.tokens.astype(np.int64))
+
+
+def _activations(
+    s: ModelLadder, model: Pretrained, kept: Sequence[int]
+) -> Float[torch.Tensor, "n d"]:
+    """What the dictionary of a rung is trained on."""
+    site = middle(kept)
+    with without(model, passed(model, kept)):
+        parts = [
+            model.run(tokens, capture=[site], logits=False).acts[site][:, 1:].float().flatten(0, 1)
+            for tokens in _tokens(s, model).split(8)
+        ]
+    x = torch.cat(parts).cpu()
+    length = x.norm(dim=1)
+    return x[length <= OUTLIER * length.median()]
 
 
 def measure(runs: Runs[ModelLadder], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -115,15 +144,13 @@ def measure(runs: Runs[ModelLadder], trained: Trained, bench: Bench) -> xr.Datas
     model, trained = load(s.subject, bench.device), trained.to("cpu")
     names = ("right", "effect", "circuit", "lot", *KINDS)
     out = np.zeros((1, len(names), len(s.kept), len(TASKS), s.judging))
-    every = range(model.layers)
-    for rung, kept in enumerate(blocks(s, model.layers)):
+    for rung, kept in enumerate(blocks(s, model)):
         dictionaries = {kind: _dictionary(trained, f"{rung}.{kind}") for kind in KINDS}
-        site = sites(s, model.layers)[rung]
-        with without(model, [n for n in every if n not in kept]):
+        with without(model, passed(model, kept)):
             for t, task in enumerate(TASKS):
                 both = prompts(model, task, s.seed, s.selecting + s.judging)
                 first, judged = _split(both, s.selecting)
-                nodes = Nodes(model, kept)
+                nodes, site = Nodes(model, kept), middle(kept)
                 order = nodes.order(first)
                 count = max(1, round(s.nodes * len(order)))
                 lot = rng.generator(s.seed, f"interpretable-capability.lot.{rung}.{task}")
@@ -136,7 +163,7 @@ def measure(runs: Runs[ModelLadder], trained: Trained, bench: Bench) -> xr.Datas
                     # with everything patched each prompt would do what its pair does
                     out[0, names.index(name), rung, t] = (_pairs(gap) + _pairs(clean)) / 2
                 for kind, dictionary in dictionaries.items():
-                    gap, _ = nodes.run(judged, {site: _rebuilt(dictionary)})
+                    gap = nodes.later(judged, site.layer, _rebuilt(dictionary, acts[site]))
                     out[0, names.index(kind), rung, t] = _pairs(gap)
     units = {"right": "share of prompts"}
     return measures(
@@ -158,14 +185,12 @@ def _dictionary(trained: Trained, name: str) -> Dictionary:
     return Dictionary.from_tensors(tensors, trained.header["parts"][name])
 
 
-def _rebuilt(dictionary: Dictionary) -> Edit:
-    """Put the reconstruction in the place of the stream at all tokens but the first."""
-
-    def edit(x: torch.Tensor) -> torch.Tensor:
-        rebuilt = dictionary.reconstruct(x[:, 1:].flatten(0, 1))[0]
-        return torch.cat([x[:, :1], rebuilt.view_as(x[:, 1:]).to(x)], 1)
-
-    return edit
+def _rebuilt(
+    dictionary: Dictionary, x: Float[torch.Tensor, "b s d"]
+) -> Float[torch.Tensor, "b s d"]:
+    """The reconstruction in the place of the stream at all tokens but the first."""
+    rebuilt = dictionary.reconstruct(x[:, 1:].flatten(0, 1))[0]
+    return torch.cat([x[:, :1], rebuilt.view_as(x[:, 1:]).to(x)], 1)
 
 
 def _split(both: Prompts, count: int) -> tuple[Prompts, Prompts]:
@@ -206,12 +231,22 @@ class Nodes:
         """By how much the right word's logit leads the other's, and what the nodes write."""
         wanted = [Site(kind, n) for n in self.kept for kind in ("z", "mlp_out")]
         tokens = torch.from_numpy(p.tokens).to(self.model.device)
-        trace = self.model.run(tokens, capture=wanted, edits=edits, gradients=gradients)
+        capture = [*wanted, middle(self.kept)]
+        trace = self.model.run(tokens, capture=capture, edits=edits, gradients=gradients)
+        return self._lead(p, trace), trace.acts
+
+    def later(
+        self, p: Prompts, block: int, resid: Float[torch.Tensor, "2n s d"]
+    ) -> Float[torch.Tensor, "2n"]:
+        """The same lead, from another stream before a block on."""
+        tokens = torch.from_numpy(p.tokens).to(self.model.device)
+        return self._lead(p, self.model.run(tokens, start=(block, resid)))
+
+    def _lead(self, p: Prompts, trace: Trace) -> Float[torch.Tensor, "2n"]:
         assert trace.final is not None
-        end = trace.final[torch.arange(len(tokens)), torch.from_numpy(p.last)].float()
+        end = trace.final[torch.arange(len(p.last)), torch.from_numpy(p.last)].float()
         W_U = self.model.model.get_output_embeddings().weight
-        gap = (end * (W_U[p.right] - W_U[p.wrong]).float()).sum(1)
-        return gap.cpu(), trace.acts
+        return (end * (W_U[p.right] - W_U[p.wrong]).float()).sum(1).cpu()
 
     def order(self, p: Prompts) -> np.ndarray:
         """All nodes, first those whose replacement by the other prompt's would lower the lead most,
@@ -220,6 +255,7 @@ class Nodes:
         Source: Syed et al. 2023, Attribution Patching Outperforms Automated Circuit Discovery
         """
         _, acts = self.run(p, {})
+        del acts[middle(self.kept)]
         nothing = {site: torch.zeros_like(x, requires_grad=True) for site, x in acts.items()}
         gap, _ = self.run(p, {site: _adding(zero) for site, zero in nothing.items()}, True)
         grads = torch.autograd.grad(gap.sum(), [*nothing.values()])
