@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.errors import ModelError
 from assay.subjects import readout as ro
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -204,3 +205,9 @@ def test_a_gram_matrix_is_the_same_in_parts(monkeypatch):
     whole = ro.gram(W)
     monkeypatch.setattr(ro, "ROWS", 7)
     torch.testing.assert_close(ro.gram(W), whole)
+
+
+def test_logits_that_are_capped_have_no_readout(tmp_path):
+    gemma2 = load(str(make(tmp_path / "model", "gemma2")))
+    with pytest.raises(ModelError, match="caps its logits"):
+        ro.readout(gemma2, 1)

@@ -333,8 +333,9 @@ def _norm(model: Pretrained, norm: Any) -> Norm:
 def readout(model: Pretrained, layer: int) -> Readout:
     """The Readout of one block of a model. Raises: ModelError for a block that it lacks, and for
     logits that are capped."""
-    (W, after), unembedding = _output(model, layer), model.model.get_output_embeddings()
-    if model.head is not unembedding:
+    unembedding: Any = model.model.get_output_embeddings()
+    W, after = _output(model, layer)
+    if not isinstance(model.head, torch.nn.Module):
         raise ModelError(f"{model.name} caps its logits: they are no linear map of the last norm")
     norm, bias = final_norm(model), getattr(_matrix(model, layer), "bias", None)
     return Readout(

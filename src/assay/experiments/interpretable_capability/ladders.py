@@ -171,8 +171,9 @@ def drawings(arms: Arms) -> list[Figure]:
     labels |= {"learned": "kept by dictionaries", "lot": "carried by nodes drawn by lot"}
     rows = []
     for prefix, model in LADDERS.items():
-        data = arms.get(main_of(prefix))
-        for way, label in labels.items() if data is not None else ():
+        if (data := arms.get(main_of(prefix))) is None:
+            continue
+        for way, label in labels.items():
             means = {k: x.mean("prompt").values[None] for k, x in terms(data, way).items()}
             rung = data.rung.values.tolist()
             values = total(means)["tic"][0].tolist()
