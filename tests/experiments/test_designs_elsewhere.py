@@ -15,7 +15,7 @@ CODE = ("value", "statistic", "gates", "threshold_from", "units", "fixed")
 COMPARED = [f.name for f in fields(Claim) if f.name not in CODE]
 
 
-def told(claim, prefix):
+def statement(claim, prefix):
     """What a claim says, its model and the prefix of its arms taken away."""
     text = repr([getattr(claim, name) for name in COMPARED])
     text = re.sub(rf"SmolLM2|Gemma|(?<=['\"]){prefix}", "", text.replace("'smollm2'", "'main'"))
@@ -27,9 +27,9 @@ def test_its_claims_are_those_on_smollm2_in_other_names(name):
     experiment = catalogue.find(name)
     design, prefix = experiment.elsewhere["gemma"].design, DESIGNS[name]
     assert design.name == name and design.origin == experiment.origin
-    on_gemma = [told(c, prefix) for c in design.claims if isinstance(c, Claim)]
+    on_gemma = [statement(c, prefix) for c in design.claims if isinstance(c, Claim)]
     on_smollm2 = [
-        told(c, prefix)
+        statement(c, prefix)
         for c in experiment.claims
         if isinstance(c, Claim) and c.of.startswith(prefix.removesuffix("-"))
     ]

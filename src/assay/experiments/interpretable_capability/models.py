@@ -276,10 +276,10 @@ class Nodes:
         """Edits that put into nodes outside of a circuit what they write in the other prompt."""
         inside = np.isin(np.arange(len(self.kept) * (self.heads + 1)), circuit)
         edits: dict[Site, Edit] = {}
-        for n, own in zip(self.kept, inside.reshape(len(self.kept), -1), strict=True):
+        for n, mask in zip(self.kept, inside.reshape(len(self.kept), -1), strict=True):
             z, out = Site("z", n), Site("mlp_out", n)
-            edits[z] = _mixed(torch.from_numpy(own[:-1])[:, None], _other(acts[z]))
-            edits[out] = _mixed(torch.tensor(own[-1]), _other(acts[out]))
+            edits[z] = _mixed(torch.from_numpy(mask[:-1])[:, None], _other(acts[z]))
+            edits[out] = _mixed(torch.tensor(mask[-1]), _other(acts[out]))
         return edits
 
 
@@ -287,5 +287,5 @@ def _adding(more: torch.Tensor) -> Edit:
     return lambda x: x + more
 
 
-def _mixed(own: torch.Tensor, other: torch.Tensor) -> Edit:
-    return lambda x: torch.where(own.to(x.device), x, other)
+def _mixed(mask: torch.Tensor, other: torch.Tensor) -> Edit:
+    return lambda x: torch.where(mask.to(x.device), x, other)
