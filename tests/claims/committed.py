@@ -20,7 +20,6 @@ PENDING: dict[str, str] = {
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
     ),
-    "interpretable-capability.models": "no record: frozen, and its run has not ended",
     "monthly-palindromes": (
         "two of its three claims are undecided: seven models of twelve solve the problem and are "
         "explained, too near to half of them"
