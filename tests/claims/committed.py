@@ -20,6 +20,9 @@ PENDING: dict[str, str] = {
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
     ),
+    "interpretable-capability.models": (
+        "of one claim the only control, half-frozen dictionaries of Gemma, is undecided"
+    ),
     "monthly-palindromes": (
         "two of its three claims are undecided: seven models of twelve solve the problem and are "
         "explained, too near to half of them"
@@ -49,7 +52,9 @@ SOME = [
 """Records that are soon judged again: with every `make test`, as a record hardly ever changes."""
 OTHERS = [name for name in RECORDED if name not in SOME]
 NAMES = [name for name in ENTRIES if name not in PENDING]
-JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PENDING]
+JUDGED = NAMES + [
+    name for name in ELSEWHERE if name not in PENDING and name.partition(".")[0] not in PENDING
+]
 """Records that have to meet the bar."""
 UNANSWERED = ("end-to-end", "interpretable-capability")
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say

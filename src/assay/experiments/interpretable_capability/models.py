@@ -20,7 +20,6 @@ from assay.data.names import InWords
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.on_text import TextDictionary, topk
-from assay.dictionaries.training.train import fit_dictionaries
 from assay.experiments.interpretable_capability.tasks import TASKS, Prompts, prompts
 from assay.subjects.pretrained import Pretrained, load, without
 from assay.subjects.site import Site
@@ -88,6 +87,8 @@ def middle(kept: Sequence[int]) -> Site:
 
 def train(runs: Runs[ModelLadder], bench: Bench) -> Trained:
     """The dictionaries of every rung, named by it and by their kind."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
     (s,) = runs.specs
     model = load(s.subject, bench.device)
     tensors: dict[str, torch.Tensor] = {}
