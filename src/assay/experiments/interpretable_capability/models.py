@@ -239,7 +239,7 @@ class Nodes:
     def later(
         self, p: Prompts, block: int, resid: Float[torch.Tensor, "2n s d"]
     ) -> Float[torch.Tensor, "2n"]:
-        """The same lead, from another stream before a block on."""
+        """Measure the same lead, from another stream before a block on."""
         tokens = torch.from_numpy(p.tokens).to(self.model.device)
         return self._lead(p, self.model.run(tokens, start=(block, resid)))
 

@@ -242,7 +242,7 @@ def linear_norms(
 
 
 def linear_norms_of(model: OnDisk) -> tuple[Claim, ...]:
-    """The same of the last update of a model on disk."""
+    """Claim the same of the last update of a model on disk."""
     return linear_norms(
         model.arm,
         model.prefix,
