@@ -355,7 +355,10 @@ def _record(name: str) -> Mapping[str, Any] | None:
 def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     """The statements of a record, with what papers print as the claims say it today: a number
     found later needs no runs."""
-    claims = _select_statements(catalogue.find(name.partition(".")[0]), Claim)
+    of, _, preset = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(preset or "default")[:1])
+    claims = _select_statements(experiment, Claim)
     today = {c.text: c.published for c in claims}
     data = ResultData.from_json(record)
     verdicts = (structs.replace(v, published=today.get(v.text, v.published)) for v in data.verdicts)

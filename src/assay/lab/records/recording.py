@@ -150,8 +150,10 @@ def rejudge(
 
     Raises: ClaimError when one of them cannot be computed.
     """
-    scope = scope_by_reading(experiment, override(experiment, record["preset"]))
-    experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
+    preset = override(experiment, record["preset"])
+    experiment = experiment.designed(preset.specs[:1])
+    scope = scope_by_reading(experiment, preset)
+    experiment = looks.marked(experiment.sized(preset.specs))
     statements = judge_statements(
         experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope
     )
