@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -39,7 +40,7 @@ PARTS = ("same", "shift")
 
 Numbers = dict[str, np.ndarray]
 """What methods reach, by name: [validation, same and shift; q]."""
-Columns = Mapping[str, Float[torch.Tensor, "q row k"]]
+Columns: TypeAlias = 'Mapping[str, Float[torch.Tensor, "q row k"]]'
 """What a probe may read, at the last token and as the mean over the last ones."""
 
 
