@@ -29,10 +29,11 @@ from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay.verbs.contest import interval
 from marks import conformance, first, pictures, sections
 from marks.sections import SPACE
 
@@ -148,7 +149,7 @@ def verdicts(name: str) -> str:
     data = _data(name, record)
     inference, why = _standing(name, record)
     head = f"*{inference.capitalize()}*: {why}.\n\n" if data.verdicts else ""
-    return head + sections.brief(data)
+    return head + "\n".join((sections.brief(data), *_contests(name)))
 
 
 def claim(name: str) -> str:
@@ -193,6 +194,31 @@ def full(name: str) -> str:
     if name == experiment:
         parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
     return "\n".join(parts)
+
+
+def contests_table() -> str:
+    """Every committed contest: the claim, the arm and its number, and what came of it."""
+    rows: list[Sequence[str]] = []
+    for entry in catalogue.entries():
+        for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
+            for c in contests.of_record(name, entry.origin):
+                claim = statements.heads([c.text])[0]
+                rows.append(
+                    (
+                        tables.SIGNS[c.after],
+                        f"{_linked(entry.name)} {c.number}: {tables.cell(claim)}",
+                        f"`{c.arm}`: {tables.cell(c.note)}",
+                        tables.minus(interval(c)),
+                        contests.WORDS[c.effect],
+                    )
+                )
+    return tables.markdown(("", "claim", "arm", "its number", "what came of it"), rows)
+
+
+def _contests(name: str) -> list[str]:
+    """Say of each contested claim of a record what came of its contests."""
+    made = contests.of_record(name, catalogue.entry(name.partition(".")[0]).origin)
+    return [f"{line[0].upper()}{line[1:]}.\n" for line in contests.lines(made)]
 
 
 def compare_presets(name: str) -> str:
@@ -327,6 +353,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "picture": picture,
     "standing": standing,
     "tree": tree,
+    "contests": contests_table,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
 }
@@ -380,7 +407,10 @@ def _record(name: str) -> Mapping[str, Any] | None:
 def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     """The statements of a record, with what papers print as the claims say it today: a number
     found later needs no runs."""
-    claims = _select_statements(catalogue.find(name.partition(".")[0]), Claim)
+    of, _, preset = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(preset or "default")[:1])
+    claims = _select_statements(experiment, Claim)
     today = {c.text: c.published for c in claims}
     data = ResultData.from_json(record)
     verdicts = (structs.replace(v, published=today.get(v.text, v.published)) for v in data.verdicts)

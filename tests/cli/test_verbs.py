@@ -86,6 +86,8 @@ def test_every_verb_is_there_and_short() -> None:
         "show",
         "check",
         "reproduce",
+        "contest",
+        "recheck",
         "judge",
         "report",
         "fetch",

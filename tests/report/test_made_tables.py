@@ -156,9 +156,9 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
-    page = "a\n\n<!-- made: verdicts gated-sae -->\nold\n<!-- end -->\n\nb\n"
+    page = "a\n\n<!-- made: verdicts llc -->\nold\n<!-- end -->\n\nb\n"
     filled = kinds.filled(page)
-    assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n*Exploratory*: ")
+    assert filled.startswith("a\n\n<!-- made: verdicts llc -->\n*Exploratory*: ")
     assert filled.endswith("|\n<!-- end -->\n\nb\n")
     assert kinds.filled(filled) == filled
 

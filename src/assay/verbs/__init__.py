@@ -36,6 +36,8 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "worker": "assay.verbs.worker:worker",
             "check": "assay.verbs.record:command",
             "reproduce": "assay.verbs.reproduce:command",
+            "contest": "assay.verbs.contest:command",
+            "recheck": "assay.verbs.recheck:command",
             "report": "assay.verbs.pages:report",
             "new": "assay.verbs.new:new",
             "mcp": "assay.cli.doors:mcp",

@@ -169,10 +169,10 @@ resamples seeds and documents together.
 
 **Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned;
 one layer; source code as text; one pass over 64,000 activations, 500 steps, or ten times as many by
-preset `long`, far less than the papers train. At 512 features for 576 dimensions width is scarce; at 1,536 it is not, and there
-training is shortest. Rates and penalties were fixed on pilot seeds; that pilot had seen part of the
-held-out files, so the judged seeds are new and the documents only partly are. Feature cards show
-training text. """
+preset `long`, far less than the papers train. At 512 features for 576 dimensions width is scarce;
+at 1,536 it is not, and there training is shortest. Rates and penalties were fixed on pilot seeds;
+that pilot had seen part of the held-out files, so the judged seeds are new and the documents only
+partly are. Feature cards show training text. """
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,

@@ -137,10 +137,10 @@ models of the same architecture whose weights each seed draws anew.
 
 **Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned;
 one layer; source code as text; one pass over 64,000 activations, 500 steps, or ten times as many by
-preset `long`. Rate and penalty of
-each method, Matryoshka's apart, were tuned on one pilot seed. Leads of a few thousandths of FVU are
-within what finer tuning could move. The papers train far longer. The measure is FVU alone: random
-halves are reported to come close to learned ones in other measures. """
+preset `long`. Rate and penalty of each method, Matryoshka's apart, were tuned on one pilot seed.
+Leads of a few thousandths of FVU are within what finer tuning could move. The papers train far
+longer. The measure is FVU alone: random halves are reported to come close to learned ones in other
+measures. """
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
