@@ -7,6 +7,7 @@ import ast
 import json
 import math
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 
 from assay.conformance import runner, vectors
 from assay.conformance.adapters import protocol
-from assay.conformance.outcomes import judge
+from assay.conformance.outcomes import judge, reproduction
+from assay.core.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ALL = vectors.load()
@@ -33,16 +35,26 @@ CONSTRUCTED = {
 }  # "true by construction": nothing to compute
 
 
-def answers(vector, operations):
-    return [
-        protocol.answer({"operation": vector.operation, "inputs": case.inputs}, operations)
-        for case in vector.cases
-    ]
+def answers(vector):
+    """By the lines of NumPy beside the vector, as its reproduction prints them, or by `naive`."""
+    if not vector.numpy:
+        return [
+            protocol.answer(
+                {"operation": vector.operation, "inputs": case.inputs}, naive.OPERATIONS
+            )
+            for case in vector.cases
+        ]
+    out = []
+    for i, case in enumerate(vector.cases):
+        names = {}
+        exec("\n".join(reproduction(vector, i)[:-1]), names)
+        out.append({"value": protocol.plain({name: names[name] for name in case.expected})})
+    return out
 
 
 @pytest.mark.parametrize("vector", [v for v in ALL if v.id not in CONSTRUCTED], ids=lambda v: v.id)
 def test_expected_values_follow_from_the_definition(vector):
-    outcome = judge(vector, answers(vector, naive.OPERATIONS))
+    outcome = judge(vector, answers(vector))
     if (
         vector.operation == "gradients" and outcome.outcome == "wrong"
     ):  # differences are good to 1e-6 of what they are taken of
@@ -54,7 +66,7 @@ def test_expected_values_follow_from_the_definition(vector):
 
 
 def test_what_is_not_computed_is_true_by_construction():
-    assert {v.id for v in ALL if v.operation not in naive.OPERATIONS} == CONSTRUCTED
+    assert {v.id for v in ALL if not v.numpy and v.operation not in naive.OPERATIONS} == CONSTRUCTED
     values = [
         value for id in CONSTRUCTED for case in BY_ID[id].cases for value in case.expected.values()
     ]
@@ -62,9 +74,9 @@ def test_what_is_not_computed_is_true_by_construction():
 
 
 def test_there_are_enough_and_each_says_everything():
-    assert len(ALL) >= 40
+    assert len(ALL) >= 160
     for v in ALL:
-        assert all((v.title, v.definition, v.derivation, v.source)), v.id
+        assert all((v.title, v.definition, v.derivation, v.source, v.catches)), v.id
         assert v.cases and all(case.expected for case in v.cases), v.id
         assert 0 < v.tolerance <= 0.05, v.id
         for other in v.alternatives:
@@ -73,6 +85,42 @@ def test_there_are_enough_and_each_says_everything():
                 and other.source
                 and other.expected.keys() == v.cases[0].expected.keys()
             ), v.id
+
+
+def test_the_frozen_set_is_what_it_was():
+    """Written down a second time: whoever changes a vector changes this line, and must not."""
+    assert vectors.FROZEN["1.0"] == (
+        "a8f1189aeab1939ee59695a27d58268445881c4dfefe483b5f8425aa3d2c4667"
+    )
+
+
+def test_a_changed_file_of_a_frozen_set_is_refused(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conformance/vectors", tmp_path / "vectors")
+    monkeypatch.setattr(vectors, "folder", lambda: tmp_path)
+    vectors.load.__wrapped__("1.0")
+    path = tmp_path / "vectors/1.0/probing.json"
+    path.write_text(path.read_text().replace("0.75", "0.76", 1))
+    with pytest.raises(DataError, match="changed since it was frozen"):
+        vectors.load.__wrapped__("1.0")
+    with pytest.raises(DataError, match=r"no set of vectors '2\.0'"):
+        vectors.load("2.0")
+
+
+MISTAKEN = [v for v in ALL if v.mistaken]
+
+
+@pytest.mark.parametrize("vector", MISTAKEN, ids=lambda v: v.id)
+def test_the_mistake_that_a_vector_names_is_wrong_and_is_named(vector):
+    rest = [{"value": dict(case.expected)} for case in vector.cases[1:]]
+    outcome = judge(vector, [{"value": dict(vector.mistaken)}, *rest])
+    assert (outcome.outcome, outcome.why) == ("wrong", vector.catches)
+
+
+def test_every_vector_beside_dictionaries_shows_its_mistake():
+    first = {"metrics", "cross-entropy", "dashboards", "encoding", "files", "gradients"}
+    first |= {"normalisation", "training"}
+    assert {v.id for v in ALL if v.family not in first} == {v.id for v in MISTAKEN}
+    assert len(MISTAKEN) >= 80
 
 
 @pytest.mark.parametrize(

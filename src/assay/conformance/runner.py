@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.conformance.adapters import protocol
+from assay.conformance.functions import Functions
 from assay.conformance.outcomes import Outcome, judge
 from assay.conformance.vectors import Vector, folder
 from assay.core import foreign
@@ -54,6 +55,12 @@ def run_assay(vectors: Sequence[Vector]) -> Run:
     return Run(
         "Assay", metadata.version("interp-assay"), _judged(vectors, answers), protocol.environment()
     )
+
+
+def named(library: Functions, vectors: Sequence[Vector]) -> Run:
+    """A library's functions on these vectors, in this process."""
+    outcomes = tuple(library.judge(vector) for vector in vectors)
+    return Run(library.peer, library.version, outcomes, protocol.environment())
 
 
 def names() -> tuple[str, ...]:
