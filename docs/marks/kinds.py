@@ -268,7 +268,6 @@ def everything() -> str:
 KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "columns": columns,
-    "differences": conformance.differences,
     "everything": everything,
     "experiments": experiments,
     "first": first.markup,
@@ -276,6 +275,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
+    "operations": conformance.operations,
     "outcomes": conformance.outcomes,
     "overview": overview,
     "picture": picture,

@@ -253,7 +253,7 @@ def test_off_unless_used(project):
 def test_a_wrong_name_ends_collection_in_one_line(project):
     done = project("assay_functions = {'fvv': abs}\n")("tests")
     assert done.ret != 0
-    done.stderr.fnmatch_lines(["*no vector asks for 'fvv'*"])
+    done.stdout.fnmatch_lines(["*no vector asks for 'fvv'*"])
 
 
 def test_the_plugin_is_found_by_its_entry_point():

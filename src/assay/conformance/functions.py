@@ -96,6 +96,32 @@ def parts(name: str) -> tuple[str, str]:
     return WORDS.get(name, (operation, quantity))
 
 
+@dataclass(frozen=True)
+class Name:
+    """What may stand in `assay_functions`: inputs and quantities of all its vectors."""
+
+    operation: str
+    words: tuple[str, ...]
+    """Usual words for the operation or one quantity of it."""
+    inputs: tuple[str, ...]
+    quantities: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+def names() -> list[Name]:
+    """List the operations that vectors ask for, in their order."""
+    out = []
+    for operation in dict.fromkeys(v.operation for v in load(LATEST)):
+        asked = [v for v in load(LATEST) if v.operation == operation]
+        cases = [case for v in asked for case in v.cases]
+        inputs = dict.fromkeys(name for case in cases for name in case.inputs)
+        quantities = dict.fromkeys(name for case in cases for name in case.expected)
+        words = tuple(word for word, (whole, _) in WORDS.items() if whole == operation)
+        ids = tuple(v.id for v in asked)
+        out.append(Name(operation, words, tuple(inputs), tuple(quantities), ids))
+    return out
+
+
 def of(value: Any, peer: str) -> Functions:
     """Read a mapping of functions, or what gives one. Raises: AssayError for anything else, and for
     a name that no vector asks for."""

@@ -55,7 +55,7 @@ class Named(pytest.File):
             named = functions.of(self.functions, self.config.rootpath.name)
             vectors = load(self.config.getini("assay_vectors"))
         except AssayError as error:
-            raise pytest.UsageError(f"{self.path}: {error}") from None
+            raise self.CollectError(str(error)) from None
         for vector in vectors:
             if named.serving(vector):
                 yield Asked.from_parent(self, name=vector.id, vector=vector, functions=named)

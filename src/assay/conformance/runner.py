@@ -15,10 +15,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from assay.conformance import issues
 from assay.conformance.adapters import protocol
 from assay.conformance.functions import Functions
 from assay.conformance.outcomes import Outcome, judge
-from assay.conformance.vectors import Vector, folder
+from assay.conformance.vectors import LATEST, Vector, folder
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, nearest
 
@@ -196,8 +197,8 @@ def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
 
 
 def write(run: Run, name: str) -> str:
-    """The name of the file that now holds these outcomes, in conformance/results; `name` is what
-    --against was given.
+    """The name of the file that now holds these outcomes, in conformance/results, beside the pages
+    in conformance/issues; `name` is what --against was given.
 
     Raises: AssayError outside a checkout, where there is nothing to commit to.
     """
@@ -205,6 +206,7 @@ def write(run: Run, name: str) -> str:
     page = {
         "peer": run.peer,
         "version": run.version,
+        "vectors": LATEST,
         "command": f"assay conformance --against {name} --python PYTHON",
         "date": f"{datetime.now():%Y-%m-%d}",
         "environment": dict(run.environment),
@@ -213,7 +215,12 @@ def write(run: Run, name: str) -> str:
     place = (
         folder() / "results" / f"{re.sub(r'[^a-z0-9]+', '-', run.peer.lower())}-{run.version}.json"
     )
-    place.parent.mkdir(exist_ok=True)
+    slug = place.stem.removesuffix(f"-{run.version}")
+    pages = folder() / "issues"
+    for old in (*place.parent.glob(f"{slug}-[0-9]*.json"), *pages.glob(f"{slug}-*.md")):
+        old.unlink()
+    for file, text in issues.pages(page, adapter(name)).items():
+        (pages / file).write_text(text, encoding="utf-8")
     lines = ",\n".join(
         f"  {json.dumps(entry, ensure_ascii=False)}" for entry in page.pop("outcomes")
     )

@@ -43,6 +43,7 @@ def conformance(
     record: Flag = False,
     sarif: Annotated[Path | None, Parameter(show_default=False)] = None,
     vectors: str = LATEST,
+    names: Flag = False,
 ) -> Answer[Conformance]:
     """Hold Assay, your functions or a peer to vectors whose right answer can be worked out by hand;
     exit 1 where one is wrong, of a peer never.
@@ -62,13 +63,31 @@ def conformance(
         File to write what module:name got wrong to, as code hosts show it.
     vectors
         Frozen set of vectors.
+    names
+        List what functions may be called, with their inputs, and run nothing.
 
     Examples
     --------
     assay conformance C01
     """
+    if names:
+        return Answer(Conformance("", vectors, (), False), [listing()])
     done = conform(ids, against, python, record, sarif, vectors)
     return Answer(done, words(done, explained=bool(ids)), 1 if done.failed else 0)
+
+
+def listing() -> Table:
+    """Tell the names of functions, what they are called with, and what they give."""
+    rows = [
+        (
+            ", ".join((name.operation, *name.words)),
+            ", ".join(name.inputs),
+            ", ".join(name.quantities),
+            " ".join(name.ids),
+        )
+        for name in functions.names()
+    ]
+    return Table(("name", "called with", "gives", "vectors"), rows)
 
 
 def words(conformance: Conformance, explained: bool) -> Iterator[Part]:
