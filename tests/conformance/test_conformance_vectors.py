@@ -14,7 +14,7 @@ import naive
 import numpy as np
 import pytest
 
-from assay.conformance import functions, runner, vectors
+from assay.conformance import functions, issues, runner, vectors
 from assay.conformance.adapters import protocol
 from assay.conformance.outcomes import judge, reproduction
 from assay.core.errors import DataError
@@ -249,6 +249,19 @@ def test_adapters_are_thin_and_peers_know_nothing_of_assay(path):
         alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names
     }
     assert not [name for name in imported if name.partition(".")[0] == "assay"]
+
+
+def test_each_difference_has_its_page():
+    """Of every cause, and of every wrong answer without a known cause; no page is left over."""
+    written = {p.name: p.read_text() for p in (ROOT / "conformance/issues").glob("*.md")}
+    made = {}
+    for page in runner.read():
+        adapter = runner.adapter(page["command"].split()[3])
+        made |= issues.pages(page, adapter)
+        ids = [e["id"] for e in page["outcomes"] if e["outcome"] == "wrong"]
+        text = "\n".join(issues.pages(page, adapter).values())
+        assert all(f"| {id}: " in text for id in ids), page["peer"]
+    assert written == made
 
 
 @pytest.mark.parametrize("page", runner.read(), ids=lambda p: p["peer"])

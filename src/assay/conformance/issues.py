@@ -13,6 +13,20 @@ from assay.conformance.outcomes import reproduction, wrong_cases
 from assay.conformance.vectors import Vector, folder, load
 
 
+def write(page: Mapping[str, Any], adapter: Path) -> None:
+    """Put the pages about one recorded result in the place of those that were there."""
+    place = folder() / "issues"
+    place.mkdir(exist_ok=True)
+    for old in place.glob(f"{_slug(page)}-*.md"):
+        old.unlink()
+    for name, text in pages(page, adapter).items():
+        (place / name).write_text(text, encoding="utf-8")
+
+
+def _slug(page: Mapping[str, Any]) -> str:
+    return "".join(c if c.isalnum() else "-" for c in page["peer"].lower())
+
+
 def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
     """The pages about one recorded result, by name of their file: vectors with one cause share a
     page, as conformance/causes.json says."""
@@ -26,9 +40,10 @@ def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
     ]
     grouped = {id for ids, _ in groups for id in ids}
     groups += [([id], "") for id in wrong if id not in grouped]
-    slug = "".join(c if c.isalnum() else "-" for c in page["peer"].lower())
     return {
-        f"{slug}-{ids[0]}.md": _page(page, [(vectors[id], wrong[id]) for id in ids], cause, adapter)
+        f"{_slug(page)}-{ids[0]}.md": _page(
+            page, [(vectors[id], wrong[id]) for id in ids], cause, adapter
+        )
         for ids, cause in groups
         if ids
     }

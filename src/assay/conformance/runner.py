@@ -216,11 +216,9 @@ def write(run: Run, name: str) -> str:
         folder() / "results" / f"{re.sub(r'[^a-z0-9]+', '-', run.peer.lower())}-{run.version}.json"
     )
     slug = place.stem.removesuffix(f"-{run.version}")
-    pages = folder() / "issues"
-    for old in (*place.parent.glob(f"{slug}-[0-9]*.json"), *pages.glob(f"{slug}-*.md")):
+    for old in place.parent.glob(f"{slug}-[0-9]*.json"):
         old.unlink()
-    for file, text in issues.pages(page, adapter(name)).items():
-        (pages / file).write_text(text, encoding="utf-8")
+    issues.write(page, adapter(name))
     lines = ",\n".join(
         f"  {json.dumps(entry, ensure_ascii=False)}" for entry in page.pop("outcomes")
     )
