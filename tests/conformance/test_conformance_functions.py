@@ -4,6 +4,7 @@ lines."""
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -124,6 +125,17 @@ def test_from_the_command_line(library, capsys):
     (run,) = json.loads((library / "out.sarif").read_text())["runs"]
     assert {result["ruleId"] for result in run["results"]} == {"Q02", "Q03"}
     assert main(["conformance", "Q01", "--against", "named:assay_functions"]) == 0
+
+
+def test_it_needs_numpy_and_none_of_what_the_extras_bring(library):
+    code = (
+        "import sys; from assay.core.extras import EXTRA; sys.modules.update(dict.fromkeys(EXTRA));"
+        "from assay.cli.main import main;"
+        "sys.exit(main(['conformance', '--against', 'named:assay_functions']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=library)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "2 wrong" in done.stdout
 
 
 @pytest.mark.parametrize(
