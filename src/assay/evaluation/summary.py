@@ -171,6 +171,7 @@ def density(
     Source: Kott, The delete-a-group jackknife, 2001
     Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in
     every draw"""
+    more: dict[tuple[str, ...], tuple[np.ndarray, ...]]
     more = {FIRINGS: ()} | ({} if twinned is None else {TWINNED: (twinned,)})
     counted = [m for m in known.TABLE if m.terms in more]
     total, rows, n, groups = firings.sum(0), float(tokens.sum()), int(sum(documents)), len(firings)
