@@ -40,7 +40,7 @@ def make_showcase(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Showcase]:
-    """Train a model's dictionary that is worth looking at, ten minutes of a core; Ctrl-C loses
+    """Train a model's dictionary that is worth looking at, five minutes of a core; Ctrl-C loses
     little, the same command resumes.
 
     Parameters
