@@ -63,6 +63,7 @@ def made(
     words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids],
     ablated: Mapping[str, np.ndarray] | None = None,
     copies: Sequence[tuple[str, int, int]] = (),
+    rarely: int | None = None,
 ) -> Made:
     """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of
     feature 3's direction; a copy ("decoder" or "acts", i, j) gives i the direction or the
@@ -80,6 +81,9 @@ def made(
         * kept[..., None]
     )
     acts = acts.astype(np.float32)
+    if rarely is not None:  # on at one token in the middle of a window
+        acts[..., rarely] = 0
+        acts[0, context // 2, rarely] = 1
     for what, copy, of in copies:
         acts[..., copy] = acts[..., of if what == "acts" else copy]
     effects = (rng.normal(size=acts.shape) * (acts > 0)).astype(np.float32)

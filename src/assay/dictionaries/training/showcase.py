@@ -79,7 +79,8 @@ def showcase(spec: ShowcaseSpec, bench: Bench) -> Path:
 def _train(spec: ShowcaseSpec, path: Path, bench: Bench) -> None:
     data = harvest(spec.text("train"), bench)
     checkpoint, runs = Alone(bench, path), Runs([spec])
-    method = topk(runs, loss=losses.TopKAux(dead_after=spec.dead_after), encoder_scale=spec.encoder_scale)
+    loss = losses.TopKAux(dead_after=spec.dead_after)
+    method = topk(runs, loss=loss, encoder_scale=spec.encoder_scale)
     (trained,) = fit_on(data, [(runs, method)], checkpoint)
     Dictionary.of(trained).save(path / FILE)
     checkpoint.file.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from assay.core import integrity
 from assay.core.errors import DataError, nearest
 from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index.about import About, Damaged, Lookup
-from assay.features.index.schema import FEATURES, TABLES, TOGETHER, selecting
+from assay.features.index.schema import FEATURES, OFTEN, TABLES, TOGETHER, selecting
 
 if TYPE_CHECKING:
     import duckdb
@@ -599,10 +599,11 @@ class Index:
         )[0]
         twins = self.query(
             "SELECT count(DISTINCT n.feature) FILTER (kind = 'decoder' AND cosine > ?) AS twins, "
-            "count(DISTINCT n.feature) FILTER (kind = 'feature' AND pearson >= ?) AS together "
+            "count(DISTINCT n.feature) FILTER (kind = 'feature' AND pearson >= ? AND "
+            "least(f.firings, g.firings) >= ?) AS together "
             "FROM neighbours n JOIN features f ON f.feature = n.feature AND f.firings > 0 "
             "JOIN features g ON g.feature = n.other AND g.firings > 0",
-            [THRESHOLD, TOGETHER],
+            [THRESHOLD, TOGETHER, OFTEN],
         )[0]
         return {"classes": {row["class"]: row["n"] for row in rows}, **more, **twins}
 
