@@ -45,6 +45,7 @@ BRINGS = {
     "rate": "explore",
     "serve": "explore",
     "train-lm": "models",
+    "make-showcase": "models",
 }
 """Verb → the extra that brings all that it needs, where one package that is found missing would not
 tell it."""

@@ -44,6 +44,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Files": {
             "train-lm": "assay.verbs.train_lm:command",
+            "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",
         },
