@@ -110,8 +110,8 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text="Through Assay a p-hacker reports at most a tenth of the false discoveries that it "
-            "reports alone",
+            text="Through Assay a p-hacker reports at most a tenth of the false discoveries "
+            "that it reports alone",
             value=summed("false", "main", "p-hacker-plain"),
             statistic=ratio("own", "all"),
             high=0.1,
@@ -124,8 +124,8 @@ experiment = Experiment(
             source="docs/gym.md",
         ),
         Claim(
-            text="Through Assay an honest agent reports at least nine tenths of the true discoveries "
-            "that it reports alone",
+            text="Through Assay an honest agent reports at least nine tenths of the true "
+            "discoveries that it reports alone",
             of="honest-assay",
             value=summed("true", "honest-assay", "honest-plain"),
             statistic=ratio("own", "all"),

@@ -41,7 +41,7 @@ def p_hacker(desk: Desk, seed: int) -> Sequence[Reading]:
         while True:
             for candidate, group in _shuffled(desk, seed + attempt):
                 reading = desk.ask(
-                    candidate, group, 2 * FEWEST, control=False, peek=True, at_least=2 * ASKED
+                    candidate, group, 2 * FEWEST, control=False, peek=True, at_least=1.4 * ASKED
                 )
                 if reading.answer == "yes":
                     reported.setdefault((candidate, group), reading)
