@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from assay import Arm, Claim, Experiment, PerRun, Spec, Trained, grid, measures
+from assay import Arm, Claim, Estimate, Experiment, PerRun, Spec, Trained, grid, measures
 from assay.core.spec import changed
 from assay.core.stats import ratio
 from assay.gym.agents import AGENTS
@@ -117,9 +117,9 @@ experiment = Experiment(
             high=0.1,
             units=("seed",),
             unit="ratio of false discoveries",
-            must_fail=("not-near", "exhaustive-plain"),
-            near={"not-near": "freezing alone does it, without near controls"},
-            unlike=tuple(a for a in ARMS if a not in ("main", "not-near", "exhaustive-plain")),
+            must_fail=("exhaustive-plain",),
+            near={"exhaustive-plain": "it is enough not to peek"},
+            unlike=tuple(a for a in ARMS if a not in ("main", "exhaustive-plain")),
             threshold_from="plan: ten times fewer",
             source="docs/gym.md",
         ),
@@ -140,9 +140,18 @@ experiment = Experiment(
             threshold_from="plan: nine tenths",
             source="docs/gym.md",
         ),
+        Estimate(
+            text="False discoveries of the p-hacker where near controls do not come by themselves",
+            value=summed("false", "not-near", "p-hacker-plain"),
+            of="not-near",
+            statistic=ratio("own", "all"),
+            units=("seed",),
+            unit="ratio of false discoveries",
+            source="docs/gym.md",
+        ),
     ),
     smoke=grid(Visit(), level=(1, 3), seed=range(2)),
-    default=grid(Visit(), level=WHERE, seed=range(5000, 5016)),
+    default=grid(Visit(), level=WHERE, seed=range(5000, 5010)),
     full=grid(Visit(), level=WHERE, seed=range(5000, 5040)),
     scope="six levels of planted worlds, agents by rule",
     seeds_per_group=1,
