@@ -24,6 +24,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "explain": "assay.verbs.explain:explain",
             "serve": "assay.cli.doors:serve",
             "challenge": "assay.verbs.challenge:challenge",
+            "gym": "assay.verbs.gym:gym",
             "rate": "assay.verbs.rate:rate",
         },
         "Experiments": {
