@@ -125,12 +125,12 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
     assert (
-        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma"]
+        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma", "long"]
         and found["gated-sae"]["elsewhere"]["docs"] == counted
     )
     names = [line[:16].rstrip() for line in lines if line[:16].strip()]
     at = names.index("gated-sae")
-    assert names[at + 1] == "  --preset docs" and found["sae-zoo"]["elsewhere"] == {}
+    assert names[at + 1] == "  --preset docs" and found["superposition"]["elsewhere"] == {}
 
 
 def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,7 +200,7 @@ def project(pytester):
         (pytester.path / "tests/conftest.py").write_text(conftest)
 
         def run(*words):
-            return pytester.runpytest_inprocess("-p", "assay.conformance.plugin", *words)
+            return pytester.runpytest_inprocess(*words)
 
         return run
 

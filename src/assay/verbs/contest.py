@@ -67,7 +67,7 @@ def command(
     Examples
     --------
     assay contest gated-sae 1
-    assay contest superposition-collapse 1 --arm main --set steps=50 --why "hardly trained"
+    assay contest gated-sae 1 --arm main --set steps=50 --why "hardly trained"
     """
     experiment, lab = catalogue.find(name), place.lab()
     if not arm:
