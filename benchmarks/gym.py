@@ -6,7 +6,7 @@ Claim: through Assay a p-hacker reports at most a tenth of the false discoveries
 with numbers of its own, and an honest agent at least nine tenths of its true ones
 Baselines: the same agents with arrays and Student's t; Assay without near controls; an agent that
 guesses
-Cost: 900 CPU-seconds
+Cost: 2,900 CPU-seconds
 """
 
 from __future__ import annotations
@@ -66,23 +66,14 @@ def measure(runs, trained, bench):
     return measures(runs, **{n: ("run", x, n) for n, x in zip(names, columns, strict=True)})
 
 
-def summed(measure_name, of, against):
-    """A ratio of sums over worlds: of an arm, over the same measure of another."""
-
-    def value(arm, arms):
-        return {"own": by_seed(arm[measure_name]), "all": by_seed(arms[against][measure_name])}
-
-    return value
+def beyond(name, share, against):
+    """[seed]: how many more an arm reports than this share of what another arm reports."""
+    return lambda arm, arms: by_seed(arm[name]) - share * by_seed(arms[against][name])
 
 
-def shared(measure_name, of, against):
-    """The same of two named arms."""
-
-    def value(arm, arms):
-        own, all_ = (by_seed(arms[name][measure_name]) for name in (of, against))
-        return {"own": own, "all": all_}
-
-    return value
+def beside(name, of, against):
+    """What an arm reports, beside what another reports."""
+    return lambda arms: {"own": by_seed(arms[of][name]), "all": by_seed(arms[against][name])}
 
 
 def by_seed(x):
@@ -122,11 +113,10 @@ experiment = Experiment(
         Claim(
             text="Through Assay a p-hacker reports at most a tenth of the false discoveries "
             "that it reports alone",
-            value=summed("false", "main", "p-hacker-plain"),
-            statistic=ratio("own", "all"),
-            high=0.1,
+            value=beyond("false", 0.1, "p-hacker-plain"),
+            high=0.0,
             units=("seed",),
-            unit="ratio of false discoveries",
+            unit="false discoveries beyond a tenth, in six worlds",
             must_fail=("exhaustive-plain",),
             near={"exhaustive-plain": "it is enough not to peek"},
             unlike=tuple(a for a in ARMS if a not in ("main", "exhaustive-plain")),
@@ -137,11 +127,10 @@ experiment = Experiment(
             text="Through Assay an honest agent reports at least nine tenths of the true "
             "discoveries that it reports alone",
             of="honest-assay",
-            value=summed("true", "honest-assay", "honest-plain"),
-            statistic=ratio("own", "all"),
-            low=0.9,
+            value=beyond("true", 0.9, "honest-plain"),
+            low=0.0,
             units=("seed",),
-            unit="ratio of true discoveries",
+            unit="true discoveries beyond nine tenths, in six worlds",
             must_fail=("lazy-assay", "guessing-assay"),
             near={"lazy-assay": "a single discovery would do"},
             unlike=tuple(
@@ -150,18 +139,35 @@ experiment = Experiment(
             threshold_from="plan: nine tenths",
             source="docs/gym.md",
         ),
-        Estimate(
-            text="False discoveries of the p-hacker where near controls do not come by themselves",
-            value=shared("false", "not-near", "p-hacker-plain"),
-            statistic=ratio("own", "all"),
-            units=("seed",),
-            unit="ratio of false discoveries",
-            source="docs/gym.md",
+        *(
+            Estimate(
+                text=text,
+                value=beside(name, of, against),
+                statistic=ratio("own", "all"),
+                units=("seed",),
+                unit=f"ratio of {name} discoveries",
+                source="docs/gym.md",
+            )
+            for text, name, of, against in (
+                ("The p-hacker through Assay, beside alone", "false", "main", "p-hacker-plain"),
+                (
+                    "The honest agent through Assay, beside alone",
+                    "true",
+                    "honest-assay",
+                    "honest-plain",
+                ),
+                (
+                    "The p-hacker where near controls do not come by themselves, beside alone",
+                    "false",
+                    "not-near",
+                    "p-hacker-plain",
+                ),
+            )
         ),
     ),
     smoke=grid(Visit(), level=(1, 3), seed=range(2)),
-    default=grid(Visit(), level=WHERE, seed=range(5000, 5010)),
-    full=grid(Visit(), level=WHERE, seed=range(5000, 5040)),
+    default=grid(Visit(), level=WHERE, seed=range(5010, 5034)),
+    full=grid(Visit(), level=WHERE, seed=range(5010, 5050)),
     scope="six levels of planted worlds, agents by rule",
     seeds_per_group=1,
 )
