@@ -156,7 +156,8 @@ def _any_patch(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     name = falls_only(questions, part.label, asking.read)
     if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
         yield (
-            f"any other prompt's activations make {name} fall; {follows(questions, part.label, name)}"
+            f"any other prompt's activations make {name} fall; "
+            f"{follows(questions, part.label, name)}"
         )
 
 
