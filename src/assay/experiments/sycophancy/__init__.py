@@ -125,13 +125,13 @@ experiment = Experiment(
         Sycophancy(families=3, taught=2, steps=20, neurons=4, batch=8),
         seed=range(2),
     ),
-    default=grid(Sycophancy(), seed=range(15060, 15072)),
-    full=grid(Sycophancy(), seed=range(15060, 15108)),
+    default=grid(Sycophancy(), seed=range(15072, 15084)),
+    full=grid(Sycophancy(), seed=range(15072, 15120)),
     elsewhere={
         "gemma": Elsewhere(
             grid(
                 Sycophancy(subject="gemma3-270m", chat=False),
-                seed=range(15120, 15132),
+                seed=range(15132, 15144),
             )
         )
     },

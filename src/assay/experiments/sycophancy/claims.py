@@ -164,7 +164,7 @@ CLAIMS = (
         near={"q58": "the same model, fine-tuned to lean to its users by .08 in every answer"},
         must_hold=("none",),
         empty=0.5,
-        violations=("few", "q58", "q70"),
+        violations=("few", "q70"),
         threshold_from="plan: twice the margin of the average probability, before any pilot",
         source=f"{PEREZ}; {SEED}",
     ),
