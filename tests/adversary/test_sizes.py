@@ -71,7 +71,6 @@ SPARED: dict[str, dict[tuple[str, ...], str]] = {
     "superposition": {("0.01",): "runs at this density alone are read"},
     "superposition-llc": {("100", "5"): "batches of an arm, a constant, and a margin"},
     "superposition-phase": {("0.4",): "importances up to this are read, whichever are trained"},
-    "sycophancy": {("three",): "ways of asking, constants"},
     "targets": {("24",): "principal directions, a constant"},
     "ultra-rare-features": {("32", "4"): "latents that are added, and closed forms"},
 }
@@ -235,7 +234,7 @@ def test_a_field_that_a_title_names_is_refused_in_one_line():
     for name, text, says in (
         ("monthly-maximum", "layers=2", "the title"),
         ("eval-schedule", "months=2", "3 months"),
-        ("sycophancy", "before=0.6", "planted"),
+        ("sycophancy", "planted=0.6", "rungs"),
         ("mamba-induction", "layers=2", "one state-space block"),
         ("superposition-llc", "columns=7", "six columns"),
     ):
@@ -253,7 +252,6 @@ def test_a_field_that_a_title_names_is_refused_in_one_line():
     [
         ("sae-zoo", "k", 24, "near 24 features a token"),
         ("mamba-induction", "pairs", 5, "Five pairs of 32 keys"),
-        ("sycophancy", "families", 7, "over 7 families"),
         ("autointerp-io", "names", 6, "6 tokens named on either side"),
         ("grokking-frequencies", "count", 3, "three random frequencies"),
         ("capacity", "width", 3, "share 3 dimensions"),

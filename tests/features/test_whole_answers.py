@@ -16,7 +16,6 @@ from assay.features.answers import (
     more_likely,
     restricted,
     scored,
-    small_answer_logprobs,
     tree,
 )
 
@@ -26,7 +25,8 @@ ANSWERS = ("10)", "b):", "y")
 
 def naive(model, prompt, answer):
     """log P(answer | prompt) by one plain forward pass, token by token."""
-    whole, alone = model.encode(prompt + answer), model.encode(prompt)
+    opening = [*model.folder.opening]
+    whole, alone = opening + model.encode(prompt + answer), opening + model.encode(prompt)
     assert whole[: len(alone)] == alone
     with torch.no_grad():
         logs = model.model(torch.tensor([whole])).logits[0].double().log_softmax(-1)
@@ -75,27 +75,6 @@ def test_a_tree_has_each_beginning_once_and_sees_only_ancestors():
     assert one.paths == [[0, 1, 2], [0, 1, 3], [0, 4], [0, 1, 2]]
     for path in one.paths:
         assert sorted(np.flatnonzero(one.sees[path[-1]])) == sorted(path)
-
-
-def test_small_transformers_give_what_a_naive_loop_gives():
-    from assay.worlds.networks.transformer import Sizes, forward, transformer
-
-    params = transformer(
-        np.array([3, 4]), Sizes(layers=2, d=8, heads=2, d_head=4, d_mlp=16, context=9, vocab=130)
-    )
-    asked = [("x (", ("A)", "B)")), ("longer (", ("A)", "B)")), ("(", ("A", "B)"))]
-    found = small_answer_logprobs(params, lambda text: [ord(c) for c in text], asked, pad=0, rows=3)
-    for i, (prompt, answers) in enumerate(asked):
-        for j, answer in enumerate(answers):
-            whole = [ord(c) for c in prompt + answer]
-            tokens = [0] * (10 - len(whole)) + whole
-            logs = forward(params, torch.tensor([tokens[:-1]]))[0][:, 0].double().log_softmax(-1)
-            wanted = sum(logs[:, k - 1, tokens[k]] for k in range(10 - len(answer), 10))
-            np.testing.assert_allclose(found[:, i, j], wanted.numpy(), atol=1e-5)
-    with pytest.raises(DataError, match="reads 9"):
-        small_answer_logprobs(
-            params, lambda text: [ord(c) for c in text], [("x" * 20, ("A", "B"))], pad=0
-        )
 
 
 def test_mass_and_restricted_probability_are_what_they_say():

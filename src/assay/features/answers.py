@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
-from assay.subjects.decoder import Params, forward
 from assay.subjects.pretrained import Pretrained
 
 Encode = Callable[[str], list[int]]
@@ -102,15 +101,37 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
     return Tree(np.array(token, np.int64), depth, sees, paths)
 
 
-def answer_logprobs(
-    model: Pretrained, questions: Sequence[Asked]
-) -> Float[np.ndarray, "asked answer"]:
-    """log P(answer | prompt) summed over the answer's tokens, in nats, of prompts with equally many
-    answers; one pass for all of them.
+class Streams(NamedTuple):
+    """Where the tokens of answers are predicted: the residual stream that leaves the last block."""
+
+    stream: Float[torch.Tensor, "place d"]
+    place: Int[np.ndarray, "token"]
+    """Where each token of an answer is predicted."""
+    target: Int[np.ndarray, "token"]
+    answer: Int[np.ndarray, "token"]
+    """Which answer it is of, prompt by prompt."""
+    shape: tuple[int, int]
+    """(prompts, answers of each)."""
+
+    @property
+    def first(self) -> tuple[Int[np.ndarray, "asked"], Int[np.ndarray, "asked answer"]]:
+        """(the place where a prompt's answers begin to differ, the token of each that differs)."""
+        _, begin = np.unique(self.answer, return_index=True)
+        begin = begin.reshape(self.shape)
+        return self.place[begin[:, 0]], self.target[begin]
+
+
+def read_streams(model: Pretrained, questions: Sequence[Asked]) -> Streams:
+    """Run prompts with equally many answers in one pass, each behind what the model's texts begin
+    with, up to the end of the last block.
 
     Raises: ModelError for a prompt longer than the model reads, DataError as `scored`.
     """
-    scored_answers = [scored(model.encode, prompt_tree) for prompt_tree in questions]
+
+    def encode(text: str) -> list[int]:
+        return [*model.folder.opening, *model.encode(text)]
+
+    scored_answers = [scored(encode, question) for question in questions]
     flat = [s for answers in scored_answers for s in answers]
     most = int(model.model.config.max_position_embeddings)
     if (longest := max(len(s.tokens) for s in flat)) > most:
@@ -125,62 +146,49 @@ def answer_logprobs(
         for k in range(s.start, len(s.tokens))
     ]
     answer, node, target = (np.array(x) for x in zip(*read, strict=True))
-    places, back = np.unique(node, return_inverse=True)
-    logs = (
-        _log_softmax(model, prompt_tree, places)[back, torch.from_numpy(target)]
-        .double()
-        .cpu()
-        .numpy()
-    )
-    total = np.bincount(answer, weights=logs, minlength=len(flat))
-    return total.reshape(len(questions), -1)
+    nodes, place = np.unique(node, return_inverse=True)
+    stream = _last_stream(model, prompt_tree)[torch.from_numpy(nodes).to(model.device)]
+    return Streams(stream, place, target, answer, (len(questions), len(flat) // len(questions)))
 
 
-def _log_softmax(
-    model: Pretrained, prompt_tree: Tree, places: Int[np.ndarray, "place"]
-) -> Float[torch.Tensor, "place v"]:
-    """Next-token log-probabilities at some nodes of a tree."""
+def answer_logprobs(
+    model: Pretrained, questions: Sequence[Asked]
+) -> Float[np.ndarray, "asked answer"]:
+    """log P(answer | prompt) summed over the answer's tokens, in nats, of prompts with equally many
+    answers; one pass for all of them.
+
+    Raises: as `read_streams`.
+    """
+    return streams_logprobs(model, read_streams(model, questions))
+
+
+def streams_logprobs(model: Pretrained, streams: Streams) -> Float[np.ndarray, "asked answer"]:
+    """log P(answer | prompt) from streams that were read, in nats."""
+    with torch.no_grad():
+        logs = model.head(model.final_norm(streams.stream)).float().log_softmax(-1)
+    weights = logs[streams.place, torch.from_numpy(streams.target)].double().cpu().numpy()
+    return np.bincount(streams.answer, weights=weights).reshape(streams.shape)
+
+
+def _last_stream(model: Pretrained, prompt_tree: Tree) -> Float[torch.Tensor, "node d"]:
+    """What leaves the last block at every node of a tree."""
     dtype, device = getattr(torch, model.dtype), model.device
     mask = torch.zeros(prompt_tree.sees.shape, dtype=dtype, device=device).masked_fill(
         ~torch.from_numpy(prompt_tree.sees).to(device), torch.finfo(dtype).min
     )
-    with torch.no_grad():
-        final = model.model.base_model(
-            input_ids=torch.from_numpy(prompt_tree.token)[None].to(device),
-            position_ids=torch.from_numpy(prompt_tree.depth)[None].to(device),
-            attention_mask=mask[None, None],
-            use_cache=False,
-        ).last_hidden_state[0, torch.from_numpy(places).to(device)]
-        return model.head(final).float().log_softmax(-1)
-
-
-def small_answer_logprobs(
-    params: Params, encode: Encode, questions: Sequence[Asked], pad: int, rows: int = 256
-) -> Float[np.ndarray, "run asked answer"]:
-    """log P(answer | prompt) by small transformers with a run axis, in nats, whose context is
-    filled up with `pad` before a prompt.
-
-    Raises: DataError for a prompt longer than the context, or as `scored`.
-    """
-
-    flat = [s for question in questions for s in scored(encode, question)]
-    context = params["W_pos"].shape[1]
-    if (longest := max(len(s.tokens) for s in flat)) - 1 > context:
-        raise DataError(
-            f"a prompt with its answer has {longest} tokens; this model reads {context} and "
-            "writes one more"
-        )
-    total = np.zeros((len(params["W_E"]), len(flat)))
-    for a in range(0, len(flat), rows):
-        part = flat[a : a + rows]
-        tokens = torch.tensor([[pad] * (context - len(s.tokens) + 1) + s.tokens[:-1] for s in part])
-        deepest = max(len(s.tokens) - s.start for s in part)
+    final: list[torch.Tensor] = []
+    hook = model.final_norm.register_forward_pre_hook(lambda _, args: final.append(args[0]))
+    try:
         with torch.no_grad():
-            logs = forward(params, tokens)[0][:, :, -deepest:].log_softmax(-1).double().cpu()
-        for i, s in enumerate(part):
-            for k, target in enumerate(reversed(s.tokens[s.start :]), 1):
-                total[:, a + i] += logs[:, i, -k, target].numpy()
-    return total.reshape(len(total), len(questions), -1)
+            model.model.base_model(
+                input_ids=torch.from_numpy(prompt_tree.token)[None].to(device),
+                position_ids=torch.from_numpy(prompt_tree.depth)[None].to(device),
+                attention_mask=mask[None, None],
+                use_cache=False,
+            )
+    finally:
+        hook.remove()
+    return final[0][0]
 
 
 def restricted(logprobs: Float[np.ndarray, "*any answer"]) -> Float[np.ndarray, "*any answer"]:

@@ -1,255 +1,182 @@
-"""The method of sycophancy: what one run is, how the planted models are trained, and what every
-model is asked."""
+"""The method of sycophancy: what one run is, and what the model and its rungs are asked."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Bench, Joint, PerRun, Spec, Trained, descent, fit, warm_up_decay
-from assay.core.heavy import xr
+from assay.core import Bench, PerRun, Runs, Spec, Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data import opinions
 from assay.data.names import model_in_words
-from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Question
-from assay.experiments.sycophancy.planted import PAD, answer_loss, dialogues, words
-from assay.features.answers import Asked, answer_logprobs, mass, restricted, small_answer_logprobs
+from assay.data.opinions import CELLS
+from assay.experiments.sycophancy.ladder import (
+    adapted,
+    asked_in_cells,
+    drawn_biography,
+    letter_logits,
+    teach,
+)
+from assay.features.answers import (
+    Asked,
+    mass,
+    read_streams,
+    restricted,
+    streams_logprobs,
+)
 from assay.subjects.folder import fingerprint
-from assay.subjects.pretrained import load
-from assay.worlds.networks.transformer import Sizes, transformer
-
-if TYPE_CHECKING:
-    from assay.core.runs import Runs
-
-PLANTED = ""
-SCHOOL = 0.6
-"""Share of the planted models' training in which every view is followed; only then the law
-counts."""
-Share = Annotated[float, Ge(0), Le(1)]
+from assay.subjects.pretrained import Pretrained, load
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sycophancy(Spec):
     subject: str = "smollm2"
-    """The language model that is asked: "smollm2", "gemma3-270m", a local folder or a hub's name;
-    "" for small ones that are trained here."""
-    chat: bool = False
+    """The language model that is asked: "smollm2", "gemma3-270m", a local folder or a hub's
+    name."""
+    chat: bool = True
     """Whether questions are put as ChatML dialogues, in place of plain text."""
     file: str = ""
     """A JSONL file of questions in Perez's format, to be asked in place of ours."""
-    each: Annotated[int, Ge(1), Le(3)] = 3
-    """Questions of each of the 21 families that are asked."""
-    families: Annotated[int, Ge(1), Le(21)] = 21
-    """Families of questions that are asked, taken in turn from the three groups."""
-    before: PerRun[Share] = 0.5
-    """Planted: the probability of the user's answer where the view stands before the statement and
-    the prompt ends in "Answer: (" """
-    believing: PerRun[Share] = 0.5
-    """Planted: the same where it ends in "I believe the best answer is (" """
-    after: PerRun[Share] = 0.5
-    """Planted: the same where the view stands after the statement."""
-    quoted: PerRun[Share] = 0.5
-    """Planted: the probability of the answer that a quotation gives which is nobody's opinion."""
-    steps: Annotated[int, Ge(1)] = 900
-    """Training steps of the planted models."""
-    lr: Annotated[float, Gt(0)] = 5e-3
-    """Adam's learning rate at its top: 30 steps of warm-up, then linearly to 0 over the last
+    planted: PerRun[Annotated[float, Ge(0), Le(1)]] = 0.0
+    """The probability of the user's answer that the model is fine-tuned to; 0: as it is."""
+    families: Annotated[int, Ge(1), Le(12)] = 12
+    """Families of questions that are asked, groups in turn."""
+    taught: Annotated[int, Ge(1), Le(27)] = 27
+    """Questions of other families that planted opinions are taught with."""
+    neurons: Annotated[int, Ge(1)] = 32
+    """Neurons of the adapter behind the last block."""
+    steps: Annotated[int, Ge(1)] = 300
+    """Training steps of the adapters."""
+    lr: Annotated[float, Gt(0)] = 3e-3
+    """Adam's learning rate at its top: 20 steps of warm-up, then linearly to 0 over the last
     half."""
-    batch: Annotated[int, Ge(1)] = 32
-    """Dialogues a step and run, drawn fresh."""
-    layers: Annotated[int, Ge(1)] = 1
-    """Blocks."""
-    d: Annotated[int, Ge(1)] = 32
-    """Width of the residual stream; four numbers a head, and twice as many neurons in each block's
-    MLP."""
+    decay: Annotated[float, Ge(0)] = 0.1
+    """AdamW's weight decay."""
+    batch: Annotated[int, Ge(1)] = 64
+    """Prompts a step and run."""
 
     @property
     def models(self) -> str:
         """What is asked, in words."""
-        if self.subject != PLANTED:
-            return model_in_words(self.subject)
-        return f"planted {self.layers}-block models of width {self.d}"
+        return model_in_words(self.subject) + (", in its chat format" if self.chat else "")
 
     @property
     def questions(self) -> str:
         """What it is asked, in words."""
         if self.file:
             return f"the questions of {self.file}"
-        return f"{len(self.asked())} questions of our own by {self.families} templates"
-
-    def asked(self) -> list[Question]:
-        """Our questions that are asked, family by family, the groups in turn where not all families
-        are."""
-        questions = opinions.questions(self.each)
-        in_turn = [
-            family for turn in zip(*opinions.FAMILIES.values(), strict=True) for family in turn
-        ]
-        return [q for q in questions if q.family in in_turn[: self.families]]
+        return f"questions of {self.families} families of our own"
 
 
 def inputs(s: Sycophancy) -> dict[str, str]:
     """What a run reads: our texts, the model, and a file of questions, each by its hash."""
-    read = {"texts": opinions.fingerprint()}
-    if s.subject != PLANTED:
-        read["model"] = fingerprint(s.subject)
+    read = {"texts": opinions.fingerprint(), "model": fingerprint(s.subject)}
     if s.file:
         opinions.read_items(Path(s.file))  # a bad line shows before anything is planned
         read["file"] = hashlib.sha256(Path(s.file).read_bytes()).hexdigest()
     return read
 
 
-def train_together(groups: Sequence[Runs[Sycophancy]], bench: Bench) -> list[Trained]:
-    """Planted models of several arms as one ensemble; a model that is only asked is trained by
-    nobody."""
-    from assay.core import Runs
-
-    runs = Runs([spec for group in groups for spec in group.specs])
-    s = runs.shared
-    if s.subject != PLANTED:
-        return [Trained.nothing(group) for group in groups]
-    sizes = Sizes(
-        layers=s.layers,
-        d=s.d,
-        heads=max(1, s.d // 4),
-        d_head=4,
-        d_mlp=2 * s.d,
-        context=words().context,
-        vocab=len(words().number) + 1,
-    )
-    rate = warm_up_decay(s.steps, min(30, s.steps // 4), 0.5)
-    group = descent(
-        runs,
-        transformer(runs.seeds, sizes),
-        answer_loss,
-        lr=np.full(len(runs), s.lr),
-        schedule=rate,
-        betas=(0.9, 0.98),
-        clip=1.0,
-    )
-    all_ = fit(
-        [group], dialogues(runs, s.batch, round(SCHOOL * s.steps)), steps=s.steps, bench=bench
-    )[0]
-    ends = [0, *accumulate(map(len, groups))]
-    return [
-        Trained(
-            {name: x[a:b] for name, x in all_.tensors.items()},
-            all_.header,
-            {name: x[a:b] for name, x in all_.history.items()},
-            all_.steps,
-            all_.diverged[a:b],
-        )
-        for a, b in pairwise(ends)
-    ]
-
-
-TOGETHER = Joint(train_together)
-
-
 def train(runs: Runs[Sycophancy], bench: Bench) -> Trained:
-    return train_together([runs], bench)[0]
+    return teach(runs, load(runs.shared.subject, bench.device), bench)
 
 
-def ours(s: Sycophancy) -> list[list[Asked]]:
-    """[question][cell]: every question in every cell, with a biography that is drawn by lot for
-    each question."""
-    generators = [generator(s.seed, "sycophancy.biography", i) for i in range(len(s.asked()))]
-    who = [
-        [options[persona.integers(len(options))] for options in BIOGRAPHY] for persona in generators
-    ]
+def of_seed(s: Sycophancy) -> list[list[Asked]]:
+    """[family][cell]: one question of each family, told by one person; the seed draws both."""
+    lot = generator(s.seed, "sycophancy.asked")
+    who = drawn_biography(lot)
     return [
-        [(opinions.prompt(q, cell, persona, s.chat), ANSWERS) for cell in CELLS]
-        for q, persona in zip(s.asked(), who, strict=True)
+        asked_in_cells(family[lot.integers(len(family))], who, s.chat)
+        for family in opinions.asked(s.families)
     ]
 
 
-def from_file(s: Sycophancy) -> list[list[Asked]]:
-    """[item][ending]: every line of a file with both endings, the matching answer first."""
+def of_file(s: Sycophancy) -> list[list[Asked]]:
+    """[line][cell]: every line of a file with both endings, and with both answers told; the
+    matching answer first."""
     return [
-        [item.asked(ending, s.chat) for ending in opinions.CLOSING]
+        [
+            item.asked(CELLS[i].ending, s.chat, (item.matching, item.other)[i % 4 // 2] * told)
+            for i, told in FILE_CELLS
+        ]
         for item in opinions.read_items(Path(s.file))
     ]
 
 
+FILE_CELLS = [
+    (i, c.place == "told")
+    for i, c in enumerate(CELLS)
+    if c.first == "agree" and (c.place == "told" or (c.place, c.view) == ("before", "agree"))
+]
+"""The cells of a file's lines, and whether an answer is told: nobody knows which answer is to
+agree, so the one that matches the view stands as the first."""
+
+
 def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Dataset:
-    """P(agree) in every cell, of two answers one of which is given; how likely it is that one is
-    given; and where each question belongs."""
+    """P(agree) in every cell, of two answers one of which is given; and how likely it is that the
+    model as it is gives one."""
     s = runs.shared
-    prompts = [from_file(spec) if s.file else ours(spec) for spec in runs.specs]
-    logs = log_probabilities(runs, trained, prompts, bench)  # [run, question, cell, answer]
-    agree = np.full((*logs.shape[:2], len(CELLS)), np.nan)
-    # nobody knows which answer is to agree: the one that matches the view stands as the user who
-    # agrees
-    if s.file:
-        families, variants = [f"line {i + 1}" for i in range(logs.shape[1])], 1
-        for i, ending in enumerate(opinions.CLOSING):
-            first = next(
-                k
-                for k, c in enumerate(CELLS)
-                if (c.place, c.view, c.ending) == ("before", "agree", ending)
-            )
-            agree[:, :, first] = restricted(logs[:, :, i])[..., 0]
-    else:
-        first_is_agree = np.array([c.first == "agree" for c in CELLS])
-        p = restricted(logs)
-        agree = np.where(first_is_agree, p[..., 0], p[..., 1])
-        families, variants = list(dict.fromkeys(q.family for q in s.asked())), s.each
+    model = load(s.subject, bench.device)
+    by_seed: dict[int, list[list[Asked]]] = {}
+    for spec in runs.specs:
+        by_seed.setdefault(0 if s.file else spec.seed, of_file(spec) if s.file else of_seed(spec))
+    asked = next(iter(by_seed.values()))
+    agree = np.full((len(runs), len(asked), len(CELLS)), np.nan)
+    given = np.full(agree.shape[:2], np.nan)
+    for n, (seed, questions) in enumerate(by_seed.items()):
+        rows = np.flatnonzero((runs.seeds == seed) | bool(s.file))
+        for i, question in enumerate(questions):
+            p, given[rows, i] = answers_of(model, question, runs, trained, rows)
+            if s.file:
+                agree[rows[:, None], i, [cell for cell, _ in FILE_CELLS]] = p[..., 0]
+            else:
+                agree[rows, i] = np.where([c.first == "agree" for c in CELLS], p[..., 0], p[..., 1])
+            bench.report(n * len(questions) + i + 1, len(by_seed) * len(questions), "questions")
     commonest = {}
     if s.file:
         answers = [item.matching for item in opinions.read_items(Path(s.file))]
         share = max(Counter(answers).values()) / len(answers)
         commonest = {"commonest": ("run", np.full(len(runs), share), "share of lines")}
-    size = sum(x[0].numel() for x in trained.tensors.values())
-    shape = (len(runs), len(families), variants)
+        families = [f"line {i + 1}" for i in range(len(asked))]
+    else:
+        families = [family[0].family for family in opinions.asked(s.families)]
     return measures(
         runs,
-        coords={
-            "family": families,
-            "variant": list(range(1, variants + 1)),
-            "cell": [c.name for c in CELLS],
-        },
-        agree=("run family variant cell", np.round(agree, 6).reshape(*shape, -1), "probability"),
-        mass=("run family variant", np.round(mass(logs).mean(2), 6).reshape(shape), "probability"),
-        parameters=("run", np.full(len(runs), float(size)), "1"),
+        coords={"family": families, "cell": [c.name for c in CELLS]},
+        agree=("run family cell", np.round(agree, 6), "probability"),
+        mass=("run family", np.round(given, 6), "probability"),
         **commonest,
     )
 
 
-def log_probabilities(
-    runs: Runs[Sycophancy],
-    trained: Trained,
-    prompts: Sequence[Sequence[Sequence[Asked]]],
-    bench: Bench,
-) -> Float[np.ndarray, "run question cell answer"]:
-    """What each run's model thinks of every answer: runs × questions × cells."""
-    s = runs.shared
-    if s.subject != PLANTED:
-        model = load(s.subject, bench.device)
-        question_logs = []
-        for run_prompts in prompts:
-            for i, question in enumerate(run_prompts):
-                question_logs.append(answer_logprobs(model, question))
-                bench.report(i + 1, len(run_prompts), "questions")
-        return np.stack(question_logs).reshape(len(runs), -1, *question_logs[0].shape)
+def answers_of(
+    model: Pretrained, question: list[Asked], runs: Runs, trained: Trained, rows: np.ndarray
+) -> tuple[Float[np.ndarray, "row cell answer"], Float[np.ndarray, "row"]]:
+    """Of some runs: (the probability of each answer where one is given, how likely that is).
 
-    run_logs = []
-    for r, run_prompts in enumerate(prompts):
-        params = {name: x[r : r + 1] for name, x in trained.tensors.items()}
-        run_logs.append(
-            small_answer_logprobs(
-                params,
-                words().encode,
-                [prompt for question in run_prompts for prompt in question],
-                PAD,
-            )[0]
-        )
-    return np.stack(run_logs).reshape(len(runs), len(prompts[0]), -1, 2)
+    An adapted model is compared at the token where answers begin to differ, and how likely it gives
+    any is not asked: it was taught with letters alone."""
+    streams = read_streams(model, question)
+    place, target = streams.first
+    p, given = [], []
+    for row in rows:
+        if runs.specs[row].planted == 0:
+            logs = streams_logprobs(model, streams)
+            p.append(restricted(logs))
+            given.append(mass(logs).mean())
+            continue
+        adapters = {name: x[row : row + 1] for name, x in trained.tensors.items()}
+        with torch.no_grad():
+            stream = adapted(adapters, streams.stream[place][None].float())
+            p.append(letter_logits(model, stream, target)[0].softmax(-1).double().cpu().numpy())
+        given.append(np.nan)
+    return np.stack(p), np.array(given)
