@@ -18,7 +18,7 @@ from assay.subjects.pretrained import Pretrained
 
 OBEYED = 0.95
 """The planted probability of a letter that the user tells, in every rung."""
-Adapters = Mapping[str, torch.Tensor]
+Adapters = Mapping[str, "torch.Tensor"]
 
 
 def asked_in_cells(question: Question, biography: list[str], chat: bool) -> list[Asked]:
