@@ -303,7 +303,13 @@ def _judge_arm(
         dropped=len(bad),
         scope=describe_scope(claim.units, i, arm_reader, scope, claim.fixed),
         method="; ".join(
-            t for t in (describe_method(claim.units, level, i.bounds), ESTIMAND[claim.scale]) if t
+            t
+            for t in (
+                describe_method(claim.units, level, i.bounds),
+                f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
+                ESTIMAND[claim.scale],
+            )
+            if t
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
@@ -524,7 +530,10 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         level=level,
         draws=1 if bounds else draws,
     )
-    return i if bounds is None or min(i.n) < 2 else exactly(i, bounds, level)
+    if bounds is None or min(i.n) < 2:
+        by = claim.rounding
+        return replace(i, low=i.low - by, high=i.high + by, rounding=by) if by else i
+    return exactly(i, bounds, level)
 
 
 def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
@@ -585,7 +594,7 @@ def exact_bounds(
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     """How many units have one and the same number, in words; empty where that is no obstacle."""
-    if i.bounds is not None or min(i.n) < 2:
+    if i.bounds is not None or i.rounding or min(i.n) < 2:
         return ""
     if i.variance == 0:
         return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
@@ -823,7 +832,12 @@ def _p(claim: Claim, i: Interval) -> float:
         edge = power.nearest_edge(claim, i)
         return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
     return (
-        float(2 * scipy.special.stdtr(i.df, -power.distance(claim, i) / math.sqrt(i.variance)))
+        float(
+            2
+            * scipy.special.stdtr(
+                i.df, min(0, i.rounding - power.distance(claim, i)) / math.sqrt(i.variance)
+            )
+        )
         if i.variance
         else math.nan
     )
