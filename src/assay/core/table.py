@@ -174,16 +174,18 @@ def judge(
         beats=beats,
         empty=empty,
     )
-    told = {
+    measured = {
         name: data.assign_attrs({LEARNED: ()}) if name in idle else data
         for name, data in arms.items()
     }
-    judgement = judging.judge(statement, told, level, scope)
+    judgement = judging.judge(statement, measured, level, scope)
     if judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in parsed.columns}
-        rounding = _rounding(statement, told, rows[rows["arm"].isin(compared)], keys)
+        rounding = _rounding(statement, measured, rows[rows["arm"].isin(compared)], keys)
         if rounding.by:
-            judgement = judging.judge(replace(statement, rounding=rounding.by), told, level, scope)
+            judgement = judging.judge(
+                replace(statement, rounding=rounding.by), measured, level, scope
+            )
             notes += (rounding.words,)
     if judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement)

@@ -56,8 +56,6 @@ class Unmade(Problem):
 
     def __init__(self, making: Making):
         super().__init__(AWAY, f"the index of {making.name} is being made")
-        self.names = names
-        """The address of a dictionary, and a file of names that somebody gave its features."""
         self.making = making
 
 

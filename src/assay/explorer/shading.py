@@ -14,7 +14,6 @@ from assay.features.index.reader import Context
 from assay.report import pages
 from assay.report.tables import minus
 
-
 _BLANKS = re.compile(r'(?<=<i class="ws">)[^<]+')
 
 

@@ -54,10 +54,10 @@ class Wanted:
     root: str
 
 
-def locate_index(dictionary: str, model: str, text: str, root: Path, **asked: Any) -> Wanted:
-    """Find where in the explorer a dictionary is, and whether an index of it is to be made; `asked`
-    are fields of `Reading`, of which an index that exists answers each None.
+def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
+    """Find where in the explorer a dictionary is, and whether an index of it is to be made.
 
+    `options` are fields of `Reading`; what is None is as in an index that was begun.
     Raises: AssayError for a dictionary or a model that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
@@ -65,7 +65,7 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **asked: An
     address = f"{slug(Path(model).name)}/{slug(source.name)}"
     address_abouts = [about for about in dictionary_abouts if about.address == address]
     started = bool(address_abouts) and all(_is_start(about) for about in address_abouts)
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     make = not dictionary_abouts or started or bool(given)
     best = max(
         address_abouts if make else dictionary_abouts, key=lambda about: about.tokens, default=None

@@ -25,15 +25,17 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         return Moved(path)
     indexes = [library.index(*base.split("/")) for base in bases]
     loaded = [library.live.loaded(index) for index in indexes] if text.strip() else []
-    waits = [index.about for index, one in zip(indexes, loaded, strict=False) if one is None]
+    waits = [index.about for index, reader in zip(indexes, loaded, strict=False) if reader is None]
     sides: list[dict[str, Any]] = []
     for base, index in zip(bases, indexes, strict=True):
         sides.append({"dictionary": base, "about": index.about})
     if loaded and not waits:
-        for side, index, one in zip(sides, indexes, loaded, strict=True):
+        for side, index, reader in zip(sides, indexes, loaded, strict=True):
             query_of_side = prompt.question(QueryParams({"text": text}), side["dictionary"], index)
-            if one is not None:
-                side |= {"link": query_of_side.link()} | prompt.answers(index, one, query_of_side)
+            if reader is not None:
+                side |= {"link": query_of_side.link()} | prompt.answers(
+                    index, reader, query_of_side
+                )
     return Shown(
         "beside.html",
         {"text": text, "state": "loading" if waits else "read" if loaded else "empty"}

@@ -143,8 +143,8 @@ def kept(template: str, values: dict[str, Any], drawings: dict[str, Any]) -> Ite
     try:
         yield
     except Problem as problem:
-        said = {"state": "problem", "problem": problem.words}
-        problem.shown = Shown(template, values | said, drawings)
+        fault = {"state": "problem", "problem": problem.words}
+        problem.shown = Shown(template, values | fault, drawings)
         raise
 
 

@@ -65,7 +65,7 @@ class Names:
 def names(index: Index) -> Names:
     """Score a rule and the promoted tokens of every feature on the index's text.
 
-    Formula: 2 TP / (where it is said + where the feature fires)
+    Formula: 2 TP / (where it should fire + where the feature fires)
     """
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
@@ -95,14 +95,16 @@ def _promoted(index: Index, firings: Float[np.ndarray, "f"]) -> Float[np.ndarray
         1, np.bincount(places["feature"], minlength=n)
     )
     count = np.bincount(text.ravel(), minlength=base)
-    said = np.bincount(logits["feature"], count[logits["token"]], n)
-    return _f1(share * firings, said, firings)
+    claimed = np.bincount(logits["feature"], count[logits["token"]], n)
+    return _f1(share * firings, claimed, firings)
 
 
 def _f1(
-    true: Float[np.ndarray, "..."], said: Float[np.ndarray, "..."], fires: Float[np.ndarray, "..."]
+    true: Float[np.ndarray, "..."],
+    claimed: Float[np.ndarray, "..."],
+    fires: Float[np.ndarray, "..."],
 ) -> Float[np.ndarray, "..."]:
-    return 2 * true / np.maximum(1, said + fires)
+    return 2 * true / np.maximum(1, claimed + fires)
 
 
 def read(path: Path, width: int = 2**31) -> dict[int, Name]:
