@@ -48,6 +48,8 @@ class Making:
     name: str
     there: bool = False
     """Whether an index of the dictionary can be looked at meanwhile."""
+    made: int = 0
+    """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
 
 

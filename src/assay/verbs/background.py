@@ -152,6 +152,7 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
                 return
             case "first":
                 making.there, first = True, False
+                making.made += 1
                 making.progress = Progress(first=False)
             case "finished":
                 making.there = True

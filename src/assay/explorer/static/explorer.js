@@ -1,8 +1,12 @@
 // Small things of all pages: Ctrl+Enter sends, / goes to the search, and a list of features is kept in the browser. Every page works without it.
 "use strict";
 // the index that this page waits for is there: ask for the page itself
+// or an index of more of the text, and nobody is reading further down yet
+const made = document.getElementById("making")?.dataset.made;
 document.addEventListener("htmx:after:swap", () => {
-  if (document.querySelector("main[data-unmade]") && document.querySelector("#making[data-there]")) location.reload();
+  const making = document.querySelector("#making[data-there]");
+  const more = making && made !== making.dataset.made && scrollY < 100;
+  if (more || (making && document.querySelector("main[data-unmade]"))) location.reload();
 });
 
 document.addEventListener("keydown", (event) => {
