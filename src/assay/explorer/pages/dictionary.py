@@ -17,6 +17,7 @@ from assay.explorer.library import Entry, Library
 from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Raw, Shown
+from assay.features.index import names
 from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
 
 ROWS = 50
@@ -55,7 +56,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = index.summary()
+    summary = index.summary() | names.legible(index)
     siblings = [entry_to_row(e) for e in library.beside(entry)]
     numbers = [row["feature"] for row in table.rows]
     named, promoted = index.names(numbers), index.promoted(numbers)
@@ -86,6 +87,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "classes": CLASSES,
+            "fewest": names.FEWEST,
+            "legible": names.LEGIBLE,
             **_drawn(index),
             "columns": columns,
             "known": SORTED,

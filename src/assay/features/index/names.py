@@ -165,6 +165,16 @@ def start(index: Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     return tuple(chosen)
 
 
+def legible(index: Index) -> dict[str, int]:
+    """Count the features that fire often enough to be named, and those whose name can be relied
+    on."""
+    firing = index.columns(("firings",))["firings"] >= FEWEST
+    return {
+        "firing": int(firing.sum()),
+        "legible": int((firing & (index.all_names.score >= LEGIBLE)).sum()),
+    }
+
+
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:
     """Tell which other features write nearly the same direction, of rows of length 1."""
     alike = unit @ unit[feature] >= TWIN
