@@ -39,6 +39,7 @@ demo: env model
 	@$(BIN)/assay run gated-sae
 	@$(BIN)/assay report gated-sae
 	@echo "Its dictionary in the browser: $(BIN)/assay serve gated-sae/showcase --open"
+	@echo "It is a short one; a better one takes five minutes more: $(BIN)/assay make-showcase"
 
 # Three for two cores: a core would idle while a test waits for a process that it started, or for a clock.
 # Compiled once: the tests start many processes, and where PYTHONDONTWRITEBYTECODE is set each would compile the package anew.

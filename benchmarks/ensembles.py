@@ -3,7 +3,7 @@ process.
 
 Goals, with batches given and data included: at 8 runs at least 4 and 3 times as fast, at 64 runs 8
 and 4 times. Prints one JSON line per contender, then a table.
-Run: python benchmarks/ensembles.py [steps] [runs]
+Run: python benchmarks/ensembles.py [steps] [runs] [device]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from assay.experiments.superposition import Superposition
 from assay.worlds.bottleneck import toy
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [100, 64][len(sys.argv[1:3]) :]
+DEVICE = torch.device(sys.argv[3] if len(sys.argv) > 3 else "cpu")
 REPEATS, WARM = 9, 2
 GOALS = {8: (4, 3), 64: (8, 4)}
 SPECS = grid(Superposition(), seed=range(RUNS))
@@ -50,15 +51,17 @@ def ours(batches):
         lambda p, x: toy.mean_square(toy.reconstruct(p, x), x),
         lr=runs.each("lr"),
     )
+    for name, tensor in group.state.items():
+        group.state[name] = tensor.detach().to(DEVICE)
     source = batches if batches is not None else planted.sparse_features(runs, s.features, s.batch)
     for step in range(STEPS):
-        group.step_fn(group.state, source(step), step)
+        group.step_fn(group.state, source(step).to(DEVICE), step)
 
 
 def singles(batches):
     starts = toy.bottleneck(Runs(SPECS), 20, 5)["W"]
     for i, spec in enumerate(SPECS):
-        model = Toy(starts[i])
+        model = Toy(starts[i]).to(DEVICE)
         adam = torch.optim.Adam(model.parameters(), lr=spec.lr, fused=True)
         generator = torch.Generator().manual_seed(spec.seed)
         for step in range(STEPS):
@@ -68,6 +71,7 @@ def singles(batches):
                 x = torch.rand(spec.batch, 20, generator=generator) * (
                     torch.rand(spec.batch, 20, generator=generator) < spec.density
                 )
+            x = x.to(DEVICE)
             adam.zero_grad()
             (model(x) - x).square().mean().backward()
             adam.step()
@@ -76,7 +80,7 @@ def singles(batches):
 def main():
     torch.set_num_threads(1)
     drawn = planted.sparse_features(Runs(SPECS), 20, 256)
-    given = [drawn(step) for step in range(STEPS)]
+    given = [drawn(step).to(DEVICE) for step in range(STEPS)]
     contenders = {
         "ensemble, batches given": lambda: ours(given.__getitem__),
         "singles, batches given": lambda: singles(given.__getitem__),
@@ -88,6 +92,8 @@ def main():
         for name, run in contenders.items():  # interleaved, so that a busy machine slows all alike
             began = time.perf_counter()
             run()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize(DEVICE)
             if repeat >= WARM:
                 times[name].append((time.perf_counter() - began) / STEPS * 1e3)
     for name, t in times.items():
@@ -96,6 +102,7 @@ def main():
                 {
                     "contender": name,
                     "runs": RUNS,
+                    "device": str(DEVICE),
                     "ms_per_step_min": round(min(t), 4),
                     "median": round(float(np.median(t)), 4),
                 }

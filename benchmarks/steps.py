@@ -1,9 +1,10 @@
 """One training step of a dictionary, ours against an idiomatic PyTorch module with fused Adam, on
 the same rows.
 
-    python benchmarks/steps.py [--case topk-4608 …] [--repeats 7]
+    python benchmarks/steps.py [--case topk-4608 …] [--repeats 7] [--device cuda]
 
-One process, one thread, contenders interleaved, CPU time, two warm-ups; a step is forward, loss,
+One process, one thread, contenders interleaved, CPU time (on another device its own time), two
+warm-ups; a step is forward, loss,
 backward, decoder constraint and Adam. Prints one JSON line per contender and a table. The ratios
 are medians over the repeats of the idiomatic step's time over this contender's: the idiomatic step
 in the same precision, and the one in float32.
@@ -23,7 +24,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -53,7 +56,7 @@ class Case:
     d: int = 576
 
 
-def cases(width: int, batch: int, k: int, l0: int, runs: int) -> dict[str, Case]:
+def cases(width: int, batch: int, k: int, l0: int, runs: int, d: int = 576) -> dict[str, Case]:
     """Every architecture at one size."""
     prefixes = (width // 16, width // 4, width)
     kinds: dict[str, tuple[Nonlinearity, losses.Loss, int]] = {
@@ -67,12 +70,16 @@ def cases(width: int, batch: int, k: int, l0: int, runs: int) -> dict[str, Case]
         "jumprelu": (JumpReLU(), losses.jumprelu, l0),
     }
     return {
-        f"{name}-{width}": Case(kind, loss, width, batch, on, runs)
+        f"{name}-{width}": Case(kind, loss, width, batch, on, runs, d)
         for name, (kind, loss, on) in kinds.items()
     }
 
 
 CASES = cases(4608, 2048, k=32, l0=45, runs=1) | cases(512, 256, k=12, l0=24, runs=3)
+LARGE = cases(24_576, 8192, k=32, l0=45, runs=1, d=768) | cases(
+    65_536, 8192, k=64, l0=80, runs=1, d=2304
+)
+"""For a GPU: they run where they are named."""
 PENALTY, LR, DEAD = 0.1, 1e-6, 0.1
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 
@@ -117,7 +124,7 @@ class Idiomatic(nn.Module):
             values, index = flat.topk(count, dim=-1)
             features = torch.zeros_like(flat).scatter(-1, index, values.relu()).view_as(pre)
             if isinstance(case.loss, losses.Matryoshka):
-                x_hat, loss, begin = self.b_dec, torch.zeros(()), 0
+                x_hat, loss, begin = self.b_dec, x.new_zeros(()), 0
                 for end in case.loss.prefixes:
                     x_hat = x_hat + features[:, begin:end] @ self.decoder.weight[:, begin:end].T
                     loss, begin = loss + (x_hat - x).square().mean(), end
@@ -125,7 +132,7 @@ class Idiomatic(nn.Module):
             error = x - self.decoder(features) - self.b_dec
             loss = error.square().mean()
             if isinstance(case.loss, losses.TopKAux):
-                dead = torch.arange(case.width) < DEAD * case.width
+                dead = torch.arange(case.width, device=x.device) < DEAD * case.width
                 values, index = torch.where(dead, pre, -torch.inf).topk(
                     min(case.d // 2, int(dead.sum())), dim=-1
                 )
@@ -168,15 +175,20 @@ class Jump(torch.autograd.Function):
         return None, -(near * grad).sum(0) / ctx.bandwidth, None
 
 
-def idiomatic(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
+def idiomatic(
+    case: Case, dtype: torch.dtype, device: torch.device
+) -> Callable[[torch.Tensor], None]:
     """One step of each of the case's runs, one module after the other."""
-    modules = [Idiomatic(case) for _ in range(case.runs)]
-    optimisers = [torch.optim.Adam(m.parameters(), lr=LR, fused=True) for m in modules]
+    modules = [Idiomatic(case).to(device) for _ in range(case.runs)]
+    fused = device.type in ("cpu", "cuda")  # the pretend device has neither this nor autocast
+    optimisers = [torch.optim.Adam(m.parameters(), lr=LR, fused=fused) for m in modules]
+    autocast = partial(torch.autocast, device.type, dtype=torch.bfloat16)
+    lowered = autocast if fused and dtype == torch.bfloat16 else nullcontext
 
     def step(x: torch.Tensor) -> None:
         for module, adam in zip(modules, optimisers, strict=True):
             adam.zero_grad()
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            with lowered():
                 loss = module.loss(x)
             loss.backward()
             with torch.no_grad():
@@ -188,7 +200,9 @@ def idiomatic(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
     return step
 
 
-def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None], list[float]]:
+def ours(
+    case: Case, dtype: torch.dtype, device: torch.device
+) -> tuple[Callable[[torch.Tensor], None], list[torch.Tensor]]:
     """One step of all of the case's runs in one group, and a list that gets the first run's L0 at
     each."""
     runs = Runs([Spec(seed=s) for s in range(case.runs)])
@@ -205,7 +219,7 @@ def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None]
         penalty_warm_up=0,
     )
     made, count = group(runs, method, d=case.d, steps=10**6), iter(range(10**6))
-    l0: list[float] = []
+    l0: list[torch.Tensor] = []
     if not isinstance(case.nonlinearity, TopK | BatchTopK):
         # inputs are normal, so projections have the length of their row as standard deviation
         bound = made.state["W_enc"].norm(dim=-1) * torch.distributions.Normal(0, 1).icdf(
@@ -224,9 +238,12 @@ def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None]
             0.01  # half of them above 0 in a row, but never among the largest
         )
 
+    for name, tensor in made.state.items():
+        made.state[name] = tensor.detach().to(device)
+
     def step(x: torch.Tensor) -> None:
         _, more = made.step_fn(made.state, x, next(count))  # type: ignore[misc]
-        l0.append(float(more["l0"][0]))
+        l0.append(more["l0"][0])  # a number would wait for the device
 
     return step, l0
 
@@ -234,14 +251,23 @@ def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None]
 def measure(
     contenders: dict[str, Callable[[torch.Tensor], None]], x: torch.Tensor, repeats: int
 ) -> dict[str, list[float]]:
-    """Milliseconds of CPU of each repeat, contenders interleaved."""
+    """Milliseconds of each repeat, contenders interleaved: of the CPU, and elsewhere until the
+    device is done."""
+
+    def now() -> float:
+        if x.device.type == "cpu":
+            return time.process_time()
+        if x.device.type == "cuda":
+            torch.cuda.synchronize(x.device)
+        return time.perf_counter()
+
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(repeats + 2):
         for name, step in contenders.items():
-            start = time.process_time()
+            start = now()
             step(x)
             if repeat >= 2:
-                times[name].append((time.process_time() - start) * 1e3)
+                times[name].append((now() - start) * 1e3)
     return times
 
 
@@ -250,7 +276,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--case", nargs="*", choices=list(CASES | LARGE), default=list(CASES))
+    parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
     if not MEMORY.items() <= os.environ.items():  # read when a process starts
@@ -259,15 +286,16 @@ def main() -> None:
     torch.manual_seed(0)
     rows = []
     for name in arguments.case:
-        case = CASES[name]
-        x = torch.randn(case.batch, case.d)
+        case, device = (CASES | LARGE)[name], arguments.device
+        x = torch.randn(case.batch, case.d).to(device)
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
         contenders = {
-            f"idiomatic {label}": idiomatic(case, dtype) for label, dtype in dtypes.items()
+            f"idiomatic {label}": idiomatic(case, dtype, device) for label, dtype in dtypes.items()
         }
-        own = {f"ours {label}": ours(case, dtype) for label, dtype in dtypes.items()}
+        own = {f"ours {label}": ours(case, dtype, device) for label, dtype in dtypes.items()}
         contenders |= {name: step for name, (step, _) in own.items()}
-        encoder, low = torch.randn(case.d, case.width), torch.randn(case.d, case.width).bfloat16()
+        encoder = torch.randn(case.d, case.width).to(device)
+        low = encoder.bfloat16()
         contenders["encoder product fp32"] = lambda x, W=encoder, n=case.runs: (
             [x @ W for _ in range(n)] and None
         )
@@ -291,10 +319,11 @@ def main() -> None:
                     "ms_median": round(statistics.median(found) / case.runs, 2),
                     "ratio_same_dtype": round(statistics.median(same), 2),
                     "ratio_to_fp32": round(statistics.median(plain), 2),
-                    "l0": round(own[contender][1][-1], 1) if contender in own else None,
+                    "l0": round(float(own[contender][1][-1]), 1) if contender in own else None,
                     "to_product": round(statistics.median(product), 2),
                     "repeats": arguments.repeats,
                     "torch": torch.__version__,
+                    "device": str(device),
                     "machine": platform.machine(),
                 }
             )

@@ -7,6 +7,8 @@ from core_evaluation import HOOK, CoreEvaluation, rows
 from protocol import NotOffered, serve
 from sae_bench.custom_saes import gated_sae, jumprelu_sae, relu_sae, topk_sae
 from sae_bench.evals.core import main as core
+from sae_bench.evals.sparse_probing import probe_training
+from sae_bench.sae_bench_utils import dataset_info
 
 KINDS = {
     "relu": relu_sae.ReluSAE,
@@ -40,6 +42,14 @@ def encode(architecture, weights, centred, x):
     return {"features": sae.encode(rows(x)), "x_hat": sae(rows(x))}
 
 
+def mean_difference_features(features, label, k):
+    """get_top_k_mean_diff_mask, which marks what is left out."""
+    positive, negative = dataset_info.POSITIVE_CLASS_LABEL, dataset_info.NEGATIVE_CLASS_LABEL
+    labels = torch.tensor([positive if yes else negative for yes in label])
+    mask = probe_training.get_top_k_mean_diff_mask(rows(features), labels, k)
+    return {"latents": (~mask).nonzero()[:, 0]}
+
+
 def config(**more):
     """What its evaluation reads of a coder's configuration."""
     return SimpleNamespace(hook_name=HOOK, hook_layer=0, hook_head_index=None, **more)
@@ -53,6 +63,7 @@ OPERATIONS = {
         {"ignore_tokens": {0}, "exclude_special_tokens_from_reconstruction": True},
     ).operations(),
     "encode": encode,
+    "mean_difference_features": mean_difference_features,
 }
 
 if __name__ == "__main__":

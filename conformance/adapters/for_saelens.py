@@ -13,6 +13,7 @@ from sae_lens import evals, saes
 from sae_lens.config import SAETrainerConfig
 from sae_lens.loading.pretrained_sae_loaders import sparsify_disk_loader
 from sae_lens.saes.sae import TrainStepInput
+from sae_lens.synthetic.evals import mean_correlation_coefficient
 from sae_lens.training.activation_scaler import ActivationScaler
 from sae_lens.training.activations_store import ActivationsStore
 from sae_lens.training.sae_trainer import SAETrainer
@@ -363,6 +364,11 @@ def config(**more):
     return SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), **more)
 
 
+def mcc_matched(true, learned):
+    """mean_correlation_coefficient."""
+    return {"mcc": mean_correlation_coefficient(rows(true), rows(learned))}
+
+
 OPERATIONS = {
     # run_evals ignores special tokens by default
     **CoreEvaluation(
@@ -384,6 +390,7 @@ OPERATIONS = {
     "fired": fired,
     "second_step": second_step,
     "checkpoint": checkpoint,
+    "mcc_matched": mcc_matched,
 }
 
 if __name__ == "__main__":

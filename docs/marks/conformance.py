@@ -1,5 +1,4 @@
-"""Tables of conformance: every vector against every library, and what each library gave where it
-differs."""
+"""Tables of conformance: every vector against every library, and what vectors ask for."""
 
 from __future__ import annotations
 
@@ -8,11 +7,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from assay.conformance import runner
-from assay.conformance.outcomes import KINDS, SIGNS, wrong_cases
-from assay.conformance.vectors import Vector, load
+from assay.conformance import functions, runner
+from assay.conformance.outcomes import KINDS, SIGNS
+from assay.conformance.vectors import load
 from assay.core.schema import to_json
-from assay.report.tables import cell, markdown, minus
+from assay.report.tables import cell, markdown
 from marks.sections import folded
 
 
@@ -33,6 +32,20 @@ def vectors() -> str:
     return "\n".join(families)
 
 
+def operations() -> str:
+    """What vectors ask for: inputs by name, and the quantities that come out."""
+    rows = [
+        (
+            ", ".join(f"`{word}`" for word in (name.operation, *name.words)),
+            ", ".join(f"`{word}`" for word in name.inputs),
+            ", ".join(f"`{word}`" for word in name.quantities),
+            f"{name.ids[0]}–{name.ids[-1]}" if len(name.ids) > 1 else name.ids[0],
+        )
+        for name in functions.names()
+    ]
+    return markdown(("name", "called with", "gives", "vectors"), rows)
+
+
 def outcomes() -> str:
     """How many vectors each library has right, defines otherwise, has wrong, and does not offer;
     with the versions it ran in."""
@@ -45,34 +58,6 @@ def outcomes() -> str:
         when = f"{page['date']}, {where}" if page["date"] else "whenever this table is made"
         rows.append((page["peer"], page["version"], *numbers, when))
     return markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
-
-
-def differences() -> str:
-    """Each vector that a library answered otherwise: what it gave, what is expected, and the
-    definition it follows if any."""
-    sections = []
-    for page in _columns():
-        entries = [
-            e
-            for e in page["outcomes"]
-            if e["outcome"] in ("wrong", "another documented definition")
-        ]
-        by_id = {vector.id: vector for vector in load()}
-        rows = [_difference(by_id[e["id"]], e) for e in entries if e["id"] in by_id]
-        head = f"**{page['peer']} {page['version']}**, `{page['command']}`"
-        if not rows:
-            sections.append(f"{head}: none.\n")
-            continue
-        table = markdown(("vector", "", "got", "right", ""), rows)
-        title = f"{page['peer']} {page['version']}: {len(rows)}"
-        sections.append(folded(title, f"`{page['command']}`\n\n{table}"))
-    return "\n".join(sections)
-
-
-def _difference(vector: Vector, entry: Mapping[str, Any]) -> list[str]:
-    got, right = wrong_cases(entry["got"], [dict(case.expected) for case in vector.cases])
-    note = f"another documented definition: {entry['why']}" if entry["outcome"] != "wrong" else ""
-    return [minus(cell(t)) for t in (vector.id, vector.title, got, right, note)]
 
 
 def _outcome(page: Mapping[str, Any], id: str) -> str:

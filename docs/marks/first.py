@@ -71,9 +71,8 @@ def markup() -> str:
         f"{NAMES[arm]} {' '.join(estimate_of(v))}" for arm, v in claim.controls.items()
     )
     alt_text = minus(
-        f"Left, a claim beside its controls. “{claim.text}” {claim.outcome}: {value} "
-        f"{interval}; its controls, which must fail: {controls}. Middle, methods by features per "
-        "token and variance left unexplained. Right, a feature of SmolLM2 in five lines of code"
+        f"“{claim.text}” {claim.outcome}: {value} {interval}; its controls, which must fail: "
+        f"{controls}. Methods side by side. A feature of SmolLM2 in five lines of code"
     )
     return (
         '<picture>\n  <source media="(max-width: 600px)" '

@@ -5,12 +5,15 @@ experiment's claims, its record, the table of measures.
 holds the pages to it. Write it again, after a record or a claim changed, with: python docs/marks
 README.md docs/*.md
 
+Where nothing but a word or two is made, both marks stand in one line.
+
 `<!-- site: full gated-sae -->` and `<!-- end -->` enclose a sentence for readers of the files, in
 whose place the site has what is too long for them: `make site` makes it."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,28 +29,31 @@ from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay.verbs.contest import interval
 from marks import conformance, first, pictures, sections
 from marks.sections import SPACE
 
 DOCS = Path(__file__).parents[1]
 """Where the pages are."""
 BLOCK = re.compile(
-    r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)",
+    r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z0-9.-]+))? -->\n?)"
+    r".*?(<!-- end -->)",
     re.DOTALL,
 )
 
 
 def experiments() -> str:
-    """The catalogue in one line an experiment: how its claims came out, and the time it takes."""
+    """The catalogue in one line an experiment: how its claims came out, whether they were frozen
+    first, and the time it takes."""
     rows: list[Sequence[str]] = []
     for group, entries in by_group(catalogue.entries()).items():
-        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", ""))
+        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", "", ""))
         rows += [(_linked(e.name), *_came_out(e)) for e in entries]
-    return tables.markdown(("experiment", "claims", "time"), rows)
+    return tables.markdown(("experiment", "claims", "frozen first?", "time"), rows)
 
 
 def index() -> str:
@@ -136,9 +142,45 @@ def exact_statements(name: str) -> str:
 
 
 def verdicts(name: str) -> str:
-    """The statements in an experiment's record in a short table; or that there is no record yet."""
-    record = _record(name)
-    return _absent(name) if record is None else sections.brief(_data(name, record))
+    """Whether an experiment's record is confirmatory, and its statements in a short table; or that
+    there is no record yet."""
+    if (record := _record(name)) is None:
+        return _absent(name)
+    data = _data(name, record)
+    inference, why = _standing(name, record)
+    head = f"*{inference.capitalize()}*: {why}.\n\n" if data.verdicts else ""
+    return head + "\n".join((sections.brief(data), *_contests(name)))
+
+
+def claim(name: str) -> str:
+    """How one claim came out, for the middle of a sentence: sign, estimate and interval.
+
+    Args:
+        name: of the record, then the claim's number and the outcome of which the sentence speaks:
+            `gated-sae.gemma.5.fails`.
+    Raises: ValueError where the record says otherwise, so that the sentence has to be written anew.
+    """
+    recorded, number, outcome = name.rsplit(".", 2)
+    if (record := _record(recorded)) is None:
+        raise ValueError(f"{name}: {recorded} has no record")
+    verdict = _data(recorded, record).verdicts[int(number) - 1]
+    if verdict.outcome != outcome:
+        raise ValueError(f"{name}: the record says {verdict.outcome}; write the sentence anew")
+    row = tables.row(verdict)
+    return tables.minus(f"{row.sign} {row.estimate} {row.interval}").replace(" ", SPACE)
+
+
+def standing() -> str:
+    """How many of all recorded verdicts are confirmatory, presets elsewhere counted too."""
+    counts: Counter[str] = Counter()
+    for e in catalogue.entries():
+        for name in (e.name, *(f"{e.name}.{p}" for p in records.elsewhere(e.name, e.origin))):
+            if (record := _record(name)) is not None:
+                counts[_standing(name, record).inference] += len(record["verdicts"])
+    return (
+        f"{counts['confirmatory']} of {counts.total()} recorded verdicts are [confirmatory]"
+        "(docs/preregister.md#confirmatory-or-exploratory): frozen before anybody saw a result.\n"
+    )
 
 
 def full(name: str) -> str:
@@ -154,12 +196,38 @@ def full(name: str) -> str:
     return "\n".join(parts)
 
 
+def contests_table() -> str:
+    """Every committed contest: the claim, the arm and its number, and what came of it."""
+    rows: list[Sequence[str]] = []
+    for entry in catalogue.entries():
+        for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
+            for c in contests.of_record(name, entry.origin):
+                claim = statements.heads([c.text])[0]
+                rows.append(
+                    (
+                        tables.SIGNS[c.after],
+                        f"{_linked(entry.name)} {c.number}: {tables.cell(claim)}",
+                        f"`{c.arm}`: {tables.cell(c.note)}",
+                        tables.minus(interval(c)),
+                        contests.WORDS[c.effect],
+                    )
+                )
+    return tables.markdown(("", "claim", "arm", "its number", "what came of it"), rows)
+
+
+def _contests(name: str) -> list[str]:
+    """Say of each contested claim of a record what came of its contests."""
+    made = contests.of_record(name, catalogue.entry(name.partition(".")[0]).origin)
+    return [f"{line[0].upper()}{line[1:]}.\n" for line in contests.lines(made)]
+
+
 def compare_presets(name: str) -> str:
     """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
-    by side; estimates folded away."""
+    by side, estimates folded away; of `NAME.PRESET` the claims of these two alone, in short."""
+    name, _, only = name.partition(".")
     names = {
         p: name if p == "default" else f"{name}.{p}"
-        for p in ("default", *catalogue.find(name).elsewhere)
+        for p in ("default", *([only] if only else catalogue.find(name).elsewhere))
     }
     records_by_preset = {p: record for p, n in names.items() if (record := _record(n)) is not None}
     if missing := [n for p, n in names.items() if p not in records_by_preset]:
@@ -172,15 +240,18 @@ def compare_presets(name: str) -> str:
             for p, data in results.items()
         }
         lines = []
-        for text in rows["default"]:
+        heads = statements.heads(list(rows["default"])) if only else list(rows["default"])
+        for text, head in zip(rows["default"], heads, strict=True):
             cells = [
                 f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in (preset_rows[text] for preset_rows in rows.values())
             ]
-            lines.append(list(map(tables.minus, (tables.cell(text), *cells))))
+            lines.append(list(map(tables.minus, (tables.cell(head), *cells))))
         return tables.markdown(("", *(f"`{p}`" for p in rows)), lines)
 
+    if only:
+        return table("verdicts")
     estimates = sections.folded(f"Estimates: {len(results['default'].findings)}", table("findings"))
     return f"{table('verdicts')}\n{estimates}"
 
@@ -267,8 +338,8 @@ def everything() -> str:
 
 KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
+    "claim": claim,
     "columns": columns,
-    "differences": conformance.differences,
     "everything": everything,
     "experiments": experiments,
     "first": first.markup,
@@ -276,10 +347,13 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
+    "operations": conformance.operations,
     "outcomes": conformance.outcomes,
     "overview": overview,
     "picture": picture,
+    "standing": standing,
     "tree": tree,
+    "contests": contests_table,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
 }
@@ -303,13 +377,20 @@ def _linked(name: str) -> str:
     return f"[{name}]({found.link if found else f'{name}.md'})"
 
 
-def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
-    """How an experiment's claims came out, and the time it takes."""
-    record = records.read(entry.name, entry.origin, measures=False)
+def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
+    """Whether a record is confirmatory, and why."""
+    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+
+
+def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
+    """How an experiment's claims came out, whether they were frozen first, and the time it
+    takes."""
+    record = _record(entry.name)
     data = ResultData.from_json(record or {})
+    first = _standing(entry.name, record).inference if record and data.verdicts else ""
     signs = tables.signs(tables.outcomes(data.verdicts)) or tables.exactly(data) or "not recorded"
     time = entry.header().cost.partition(" on ")[0]
-    return signs.replace(" ", SPACE), time.replace(" ", SPACE)
+    return signs.replace(" ", SPACE), first, time.replace(" ", SPACE)
 
 
 def _select_statements(
@@ -326,7 +407,10 @@ def _record(name: str) -> Mapping[str, Any] | None:
 def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     """The statements of a record, with what papers print as the claims say it today: a number
     found later needs no runs."""
-    claims = _select_statements(catalogue.find(name.partition(".")[0]), Claim)
+    of, _, preset = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(preset or "default")[:1])
+    claims = _select_statements(experiment, Claim)
     today = {c.text: c.published for c in claims}
     data = ResultData.from_json(record)
     verdicts = (structs.replace(v, published=today.get(v.text, v.published)) for v in data.verdicts)

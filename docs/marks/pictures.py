@@ -40,7 +40,9 @@ def figures(experiment: Experiment, record: Mapping[str, Any]) -> list[Figure]:
 def figure(name: str) -> Figure | None:
     """The first figure of an experiment, or of NAME.PRESET, its numbers at six digits; None without
     a record or a figure."""
-    experiment = catalogue.find(name.partition(".")[0])
+    of, _, preset = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(preset or "default")[:1])
     record = records.read(name, experiment.origin)
     all_figures = figures(experiment, record) if record is not None else []
     return _rounded(all_figures[0]) if all_figures else None

@@ -73,7 +73,7 @@ def before(claims: Sequence[Claim]) -> str:
     for i, c in enumerate(claims, 1):
         lines.append(
             f"{i}. **{c.text}.** Of `{c.of}`, by {' × '.join(c.units)}. Holds if "
-            f"{c.threshold}; *{c.kind}*, {_short(c.threshold_since)}"
+            f"{c.threshold}; *{tables.KIND_WORDS[c.kind]}*, {_short(c.threshold_since)}"
         )
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
         controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
@@ -110,7 +110,7 @@ def _full(claims: Sequence[Judged]) -> str:
         why = f" {r.advice[:1].upper()}{r.advice[1:]}." if r.advice else ""
         unit = f" {r.unit}" if r.unit else ""
         lines.append(
-            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.kind}*: "
+            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{tables.KIND_WORDS[v.kind]}*: "
             f"{r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}"
         )
         for kind in dict.fromkeys(c.told for c in r.controls):

@@ -20,9 +20,16 @@ PENDING: dict[str, str] = {
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
     ),
+    "interpretable-capability.models": (
+        "of one claim the only control, half-frozen dictionaries of Gemma, is undecided"
+    ),
     "monthly-palindromes": (
         "two of its three claims are undecided: seven models of twelve solve the problem and are "
         "explained, too near to half of them"
+    ),
+    "utility": (
+        "five of its seven claims are undecided: concepts differ more than methods do; and its "
+        "record was made on busy cores: 1,557 s, where two that are free take about 190"
     ),
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
@@ -49,7 +56,9 @@ SOME = [
 """Records that are soon judged again: with every `make test`, as a record hardly ever changes."""
 OTHERS = [name for name in RECORDED if name not in SOME]
 NAMES = [name for name in ENTRIES if name not in PENDING]
-JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PENDING]
+JUDGED = NAMES + [
+    name for name in ELSEWHERE if name not in PENDING and name.partition(".")[0] not in PENDING
+]
 """Records that have to meet the bar."""
 UNANSWERED = ("end-to-end", "interpretable-capability")
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
@@ -69,6 +78,7 @@ def committed(name):
     """The experiment and its record; of NAME.PRESET, that of a preset which lies elsewhere."""
     of, _, other = name.partition(".")
     experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(other or "default")[:1])
     record = records.read(name, experiment.origin)
     typed = f"{of} --preset {other}" if other else of
     assert record is not None, (
@@ -91,7 +101,10 @@ def judged_again(name):
 
 def claims(name):
     """The claims of an experiment, theorems and findings left out."""
-    return [c for c in catalogue.find(name.partition(".")[0]).claims if isinstance(c, Claim)]
+    of, _, other = name.partition(".")
+    experiment = catalogue.find(of)
+    experiment = experiment.designed(experiment.preset(other or "default")[:1])
+    return [c for c in experiment.claims if isinstance(c, Claim)]
 
 
 def theorems(name):

@@ -86,6 +86,8 @@ def test_every_verb_is_there_and_short() -> None:
         "show",
         "check",
         "reproduce",
+        "contest",
+        "recheck",
         "judge",
         "report",
         "fetch",
@@ -93,8 +95,16 @@ def test_every_verb_is_there_and_short() -> None:
         "remove",
         "doctor",
     }
-    own = {"evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
-    assert verbs == first | own | {"import", "export", "conformance", "train-lm", "mcp", "worker"}
+    own = {"evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge", "gym"}
+    assert verbs == first | own | {
+        "import",
+        "export",
+        "conformance",
+        "train-lm",
+        "mcp",
+        "worker",
+        "make-showcase",
+    }
     for word in verbs:
         (node,) = ast.parse(inspect.getsource(described(word).function)).body
         assert isinstance(node, ast.FunctionDef)
@@ -115,12 +125,12 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
     assert (
-        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma"]
+        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma", "long"]
         and found["gated-sae"]["elsewhere"]["docs"] == counted
     )
     names = [line[:16].rstrip() for line in lines if line[:16].strip()]
     at = names.index("gated-sae")
-    assert names[at + 1] == "  --preset docs" and found["sae-zoo"]["elsewhere"] == {}
+    assert names[at + 1] == "  --preset docs" and found["superposition"]["elsewhere"] == {}
 
 
 def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

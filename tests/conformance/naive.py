@@ -1,10 +1,9 @@
-"""Every operation that has a formula, written down a second time in plain NumPy from the
+"""Operations that have a formula and no lines of NumPy beside their vectors, written down from the
 definitions; gradients by differences."""
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
@@ -26,24 +25,6 @@ def ev(x, x_hat):
 
 def mse(x, x_hat):
     return math.fsum(((a(x) - a(x_hat)) ** 2).ravel()) / len(x)
-
-
-def metrics(x, x_hat, dtype="float64"):
-    return {"ev": ev(x, x_hat), "mse": mse(x, x_hat)}
-
-
-def metrics_stream(batches, dtype="float64"):
-    return metrics([r for b in batches for r in b["x"]], [r for b in batches for r in b["x_hat"]])
-
-
-def sparsity(features):
-    on = [[v != 0 for v in row] for row in features]
-    density = [sum(column) / len(on) for column in zip(*on, strict=True)]
-    return {
-        "l0": sum(map(sum, on)) / len(on),
-        "density": density,
-        "dead": sum(d == 0 for d in density) / len(density),
-    }
 
 
 def activate(architecture, pre, z, w):
@@ -96,84 +77,9 @@ def coded(architecture, w, centred, x):
     return features, x_hat
 
 
-def quality(architecture, weights, centred, x):
-    f, x_hat = coded(architecture, weights, centred, x)
-    return {"ev": ev(x, x_hat), "l0": sparsity(f)["l0"]}
-
-
 def encode(architecture, weights, centred, x):
     f, x_hat = coded(architecture, weights, centred, x)
     return {"features": f, "x_hat": x_hat}
-
-
-def features_two_ways(**given):
-    return dict.fromkeys(("encode", "forward"), encode(**given)["features"])
-
-
-def encode_subset(latents, **given):
-    return {"features": [[row[i] for i in latents] for row in encode(**given)["features"]]}
-
-
-def fired(**given):
-    f = encode(**given)["features"]
-    return {"latents": [i for i in range(len(f[0])) if any(row[i] > 0 for row in f)]}
-
-
-def fold_scale(architecture, weights, centred, scale, x):
-    f, x_hat = coded(architecture, weights, centred, [[scale * v for v in row] for row in x])
-    return {
-        "active": [[v > 0 for v in row] for row in f],
-        "x_hat": [[v / scale for v in row] for row in x_hat],
-    }
-
-
-def layer_norm(weights, x):
-    out = []
-    for row in x:
-        mean = sum(row) / len(row)
-        sd = math.sqrt(sum((v - mean) ** 2 for v in row) / (len(row) - 1)) + 1e-5
-        seen = [(v - mean) / sd for v in row]
-        out.append([v * sd + mean for v in coded("relu", weights, True, [seen])[1][0]])
-    return {"x_hat": out}
-
-
-def shrinkage(x, x_hat, mean=None):
-    x, x_hat = (a(v) - (0 if mean is None else a(mean)) for v in (x, x_hat))
-    return {"gamma": math.fsum((x_hat**2).ravel()) / math.fsum((x_hat * x).ravel())}
-
-
-def ce_recovered(clean, spliced, ablated):
-    return {"score": (sum(ablated) - sum(spliced)) / (sum(ablated) - sum(clean))}
-
-
-def ce_splice(activations, special, factor):
-    def ce(times):
-        total, losses = 0.0, []
-        for row, keep in zip(activations, special, strict=True):
-            total += sum(row) * (1 if keep else times)
-            losses.append(20 - total)
-        return sum(losses) / len(losses)
-
-    return {"score": (ce(0) - ce(factor)) / (ce(0) - ce(1))}
-
-
-def pearson_stream(x, y, batch, dtype):
-    x, y = ([Fraction(v) for v in s] for s in (x, y))
-    mx, my = sum(x) / len(x), sum(y) / len(y)
-    xy = sum((p - mx) * (q - my) for p, q in zip(x, y, strict=True))
-    return {
-        "r": float(xy)
-        / math.sqrt(float(sum((p - mx) ** 2 for p in x)) * float(sum((q - my) ** 2 for q in y)))
-    }
-
-
-def example_groups(activations, groups):
-    shown = [v for v in activations if v > 0]
-    return {"inactive": sum(v == 0 for v in shown), "active": len(set(shown))}
-
-
-def density(firings, tokens):
-    return {"density": float(Fraction(firings, tokens))}
 
 
 def load(format, config, tensors, x):
@@ -291,30 +197,6 @@ def auxk(weights, x, k_aux, dead):
     return {"loss": loss(column, weights), "direction": (grad / (length or 1)).tolist()}
 
 
-def loss_ratio(objective, weights, centred, prefixes, x, against):
-    def loss(rows):
-        f, _ = coded("relu", weights, centred, rows)
-        return sum(
-            mse(rows, a(f)[:, :m] @ a(weights["W_dec"])[:m] + a(weights["b_dec"])) for m in prefixes
-        )
-
-    return {"ratio": loss(x) / loss(against)}
-
-
-def threshold_estimate(kept, updates):
-    return {"threshold": min(v for row in kept for v in row if v > 0)}
-
-
-def threshold_travel(start, lr, steps):
-    return {"moved": lr * steps}
-
-
-def resample(weights, dead, x):
-    columns = a(weights["W_enc"]).T
-    alive = np.mean([np.linalg.norm(c) for c, d in zip(columns, dead, strict=True) if not d])
-    return {"norm": np.linalg.norm(a(x[0]) / np.linalg.norm(x[0]) * 0.2 * alive)}
-
-
 def cache_keys(fields, defaults):
     whole = [
         tuple(
@@ -325,34 +207,9 @@ def cache_keys(fields, defaults):
     return {"class": [list(dict.fromkeys(whole)).index(w) for w in whole]}
 
 
-def save_load(**given):
-    return encode(**given)
-
-
 OPERATIONS = {
-    "metrics": metrics,
-    "metrics_stream": metrics_stream,
-    "sparsity": sparsity,
-    "quality": quality,
-    "encode": encode,
-    "features_two_ways": features_two_ways,
-    "encode_subset": encode_subset,
-    "fired": fired,
-    "fold_scale": fold_scale,
-    "layer_norm": layer_norm,
-    "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered,
-    "ce_splice": ce_splice,
-    "pearson_stream": pearson_stream,
-    "example_groups": example_groups,
-    "density": density,
     "load": load,
     "gradients": gradients,
     "auxk": auxk,
-    "loss_ratio": loss_ratio,
-    "threshold_estimate": threshold_estimate,
-    "threshold_travel": threshold_travel,
-    "resample": resample,
     "cache_keys": cache_keys,
-    "save_load": save_load,
 }

@@ -361,3 +361,11 @@ def test_every_package_is_required_by_assay_or_by_what_assay_requires():
     assert set(docstrings.PACKAGES) <= {
         re.split(r"[^\w.-]", r)[0].lower().replace("_", "-") for r in (*ours, *theirs)
     }
+
+
+def test_sources_are_a_packages_own_list_without_tests():
+    listed = {path for path, _ in docstrings.sources("networkx")}
+    own = {Path(str(f.locate())) for f in metadata.files("networkx") or () if f.suffix == ".py"}
+    assert listed == {path for path in own if "tests" not in path.parts}
+    with pytest.raises(DataError, match="no-such-package is missing"):
+        docstrings.sources("no-such-package")

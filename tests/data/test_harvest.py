@@ -142,6 +142,19 @@ def test_what_float16_cannot_hold_is_kept_to_its_precision(world, bench, tmp_pat
     assert not any((shard / "powers.npy").exists() for shard in plain.shards)
 
 
+def test_a_bfloat16_number_just_past_what_float16_holds_is_kept(world, bench, tmp_path):
+    """65,536, the least of them: in bfloat16 the limit of 65,504 is rounded up to it."""
+    from safetensors.numpy import load_file, save_file
+
+    large = tiny_models.make(tmp_path / "large", "llama", num_hidden_layers=1)
+    w = load_file(large / "model.safetensors")
+    w["model.embed_tokens.weight"][:, 0] = 65536
+    save_file(w, large / "model.safetensors", metadata={"format": "pt"})
+    site = "blocks.0.hook_resid_pre"
+    data = harvest(spec(world, subject=str(large), site=site, dtype="bfloat16"), bench)
+    assert (data.gather(np.arange(800))[:, 0] == 65536).all() and data.mean[0] == 65536
+
+
 def test_windows_of_a_family_that_needs_bos_begin_with_it(world, bench, tmp_path):
     gemma = tiny_models.make(tmp_path / "gemma", "gemma3_text", head_dim=8, bos_token_id=2)
     acts = harvest(spec(world, subject=str(gemma)), bench)

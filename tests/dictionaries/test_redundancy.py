@@ -11,11 +11,13 @@ import torch
 
 from assay.core.errors import DataError
 from assay.dictionaries.measuring import redundancy
+from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.measuring.redundancy import (
     distinct_directions,
     effective_dimensions,
     nearest_cosine,
     redundant_share,
+    twinned,
 )
 
 KINDS = [np.asarray, torch.as_tensor]
@@ -111,3 +113,25 @@ def test_a_decoder_has_rows():
         DataError, match=r"\[f, d\] or \[run, f, d\] with at least one row, got \[0, 3\]"
     ):
         nearest_cosine(np.zeros((0, 3)))
+
+
+def test_a_twin_is_on_as_well_as_a_naive_loop_over_pairs_says():
+    rng = np.random.default_rng(3)
+    W, firings = rng.normal(size=(30, 8)), rng.integers(0, 3, 30)
+    W[10:20] = W[:10] + 0.2 * rng.normal(size=(10, 8))  # cosines on both sides of .9
+    wanted = [
+        any(
+            i != j
+            and firings[i] > 0
+            and firings[j] > 0
+            and W[i] @ W[j] / np.linalg.norm(W[i]) / np.linalg.norm(W[j]) > 0.9
+            for j in range(30)
+        )
+        for i in range(30)
+    ]
+    assert 4 <= sum(wanted) < 20
+    assert twinned(W, firings).tolist() == wanted
+
+    (measure,) = (m for m in TABLE if m.name == "twins")
+    assert measure.of(firings, 90, twinned(W, firings)) == sum(wanted) / (firings > 0).sum()
+    assert np.isnan(measure.of(np.zeros(3), 90, np.zeros(3, bool)))

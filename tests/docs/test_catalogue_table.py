@@ -39,6 +39,12 @@ def test_the_catalogue_has_a_line_for_every_experiment_and_nothing_else() -> Non
     assert sorted(linked) == sorted(entry.name for entry in catalogue.entries())
 
 
+def test_each_of_the_comments_has_an_answer() -> None:
+    rows = re.findall(r"^\| (\d+) \| .+? \| (.+) \|$", PAGES[ROOT / "docs/comments.md"], re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 48))
+    assert all("made: claim" in answer or "](" in answer for _, answer in rows)
+
+
 def test_a_table_is_short() -> None:
     for page, text in PAGES.items():
         for m in kinds.BLOCK.finditer(text):

@@ -98,6 +98,11 @@ def evaluate(
         "dense": ((features != 0).mean(0) > 0.1).mean(),
     }
     out["explained_variance"] = 1 - out["fvu"]
+    on = np.flatnonzero((features != 0).any(0))
+    rows = (decode(np.eye(features.shape[1])) - decode(np.zeros((1, features.shape[1]))))[on]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    twin = [any(a @ b > 0.9 for j, b in enumerate(rows) if i != j) for i, a in enumerate(rows)]
+    out["twins"] = np.mean(twin)
 
     def run(new):
         put = np.where(keep[..., None], new, acts).reshape(shape)

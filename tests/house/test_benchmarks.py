@@ -15,6 +15,7 @@ LEAST = {
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
+    "gpu": "--device pretend --least --minutes 30",
     "grokking": "1",
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
@@ -33,6 +34,7 @@ ELSEWHERE = {
     "evaluate_against_saelens": "needs SAELens",
     "explanations": "minutes for each circuit; tests/circuits scores them with little effort",
     "explorer_pages": "serves for minutes, as big_store",
+    "gym": "is an experiment, judged and recorded; tests/gym asks its parts",
     "index_against_saedashboard": "needs SAEDashboard",
     "index_reading": "has one size; tests/features reads activations",
     "peers": "needs the peers",

@@ -184,6 +184,34 @@ def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
     assert not journal.Journal(looks.committed(e)).wrong()
 
 
+@pytest.mark.parametrize(
+    ("first", "more", "name", "inference", "why"),
+    [
+        ({"edition": 2}, {}, "walk", "confirmatory", "committed (abcdef01) before"),
+        ({"edition": 2}, {}, "walk.docs", "exploratory", "no commit has it"),
+        ({}, {}, "walk", "exploratory", "by an earlier edition"),
+        ({"edition": 2}, {"changed": ["claim changed: x"]}, "walk", "exploratory", "changed after"),
+        ({"edition": 2, "seeds": "2000:2006"}, {}, "walk", "exploratory", "no look"),
+    ],
+)
+def test_a_record_of_before_records_held_it_is_confirmatory_by_its_first_look(
+    tmp_path, monkeypatch, first, more, name, inference, why
+):
+    noted = [
+        {**look("1000:1006", ten="h"), "time": "2026-11-23T20", "edition": 2},
+        {**look("1000:1006", ten="h"), "time": "2026-11-22T20", **first},
+    ]
+    if "seeds" in first:
+        noted = noted[1:]
+    journal.note(tmp_path / "walk.looks.jsonl", *noted)
+    (tmp_path / looks.IN_COMMITS).write_text('{"walk": "abcdef01"}')
+    monkeypatch.setattr(looks.records, "path", lambda name, origin: tmp_path / f"{name}.json")
+    main = {"shared": {"drift": 1}, "specs": [{"seed": s} for s in range(1000, 1006)]}
+    record = {"arms": {"main": main}, "verdicts": [{"edition": 2}], "changed": [], **more}
+    standing = looks.standing(name, record)
+    assert standing.inference == inference and why in standing.why
+
+
 def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, monkeypatch):
     """A look of the first edition is held to the roles that were first noted after it."""
     before, roles, others = (

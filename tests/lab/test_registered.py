@@ -13,16 +13,18 @@ import pytest
 
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
-from assay.core.results import Price
+from assay.core.results import Price, ResultData
 from assay.core.spending import boundaries
 from assay.lab import catalogue
 from assay.lab.executors import Inline
-from assay.lab.judge import registered
+from assay.lab.judge import looks, registered
 from assay.lab.judge.sequential import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
+from assay.lab.records import records
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Looked, Partial
+from assay.verbs import record as recorded_by
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
@@ -103,6 +105,24 @@ def test_nothing_more_is_trained_once_every_claim_is_settled(tmp_path, lab):
     assert [type(e).__name__ for e in heard] == ["Looked", "Finished"]
     assert again.to_json() == result.to_json() == lab.judge(experiment).to_json()
     assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1]
+
+
+def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
+    for seeds, freeze, inference in (
+        ("1000, 1006", False, "exploratory"),
+        ("2000, 2006", True, "confirmatory"),
+    ):
+        experiment, preset = found(write(tmp_path, FAR, seeds=seeds))
+        frozen = registered.freeze(lab.store, experiment, preset) if freeze else None
+        lab.run(experiment)
+        recorded_by.record(lab, experiment, preset)
+        record = records.load_record(experiment)
+        data = ResultData.from_json(record)
+        standing = looks.standing("drift", record, experiment.origin)
+        assert data.inference == standing.inference == inference
+        assert (frozen.hash if freeze else None) == getattr(data.registration, "hash", None)
+        assert (frozen.hash[:12] if freeze else "nothing was frozen") in standing.why
+        assert str(tmp_path) not in json.dumps(record["registration"])
 
 
 def test_seeds_that_are_stored_beyond_the_stop_change_nothing(tmp_path, lab):

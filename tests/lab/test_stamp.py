@@ -72,6 +72,14 @@ def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
 
 
 @pytest.mark.thorough
+def test_an_edit_of_another_experiment_is_none_of_this_one(checkout):
+    """No experiment imports another, so what one computes does not depend on it."""
+    said, stamp = study(checkout, "experiments/sgd_noise.py", '"""', '"""Other words. ')
+    assert said == "True holds 18" and len(stamp) == 64
+    assert study(checkout) == ("True holds 0", stamp)
+
+
+@pytest.mark.thorough
 def test_a_stamp_alone_does_not_serve_other_claims(checkout):
     study(checkout)
     path = checkout / "s/results/walk/default.json"

@@ -24,6 +24,8 @@ CONTROL = {
 RECORD = {
     "seconds": 290.4,
     "cpu_seconds": 541.2,
+    "inference": "exploratory",
+    "registration": None,
     "provenance": {"machine": {"cores": 2}},
     "exact": [],
     "findings": [],
@@ -61,6 +63,19 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
 def test_the_catalogue_counts_recorded_outcomes(recorded):
     lines = [line for line in kinds.experiments().splitlines() if ".md" in line]
     assert len(lines) > 40 and all("| ● 1 | " in line.replace(kinds.SPACE, " ") for line in lines)
+
+
+def test_a_claim_in_a_sentence_is_the_records_and_says_when_the_sentence_is_stale(recorded):
+    assert kinds.claim("gated-sae.1.holds").replace(kinds.SPACE, " ") == "● 0.0240 [0.0222, 0.0258]"
+    line = "It leads: <!-- made: claim gated-sae.gemma.1.holds -->old<!-- end --> FVU"
+    assert kinds.claim("gated-sae.gemma.1.holds") in kinds.filled(line)
+    with pytest.raises(ValueError, match="the record says holds; write the sentence anew"):
+        kinds.claim("gated-sae.1.fails")
+
+
+def test_verdicts_say_whether_they_were_frozen_first(recorded):
+    assert kinds.verdicts("gated-sae").startswith("*Exploratory*: nothing was frozen before it")
+    assert kinds.standing().startswith("0 of ")
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
@@ -141,9 +156,9 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
-    page = "a\n\n<!-- made: verdicts gated-sae -->\nold\n<!-- end -->\n\nb\n"
+    page = "a\n\n<!-- made: verdicts llc -->\nold\n<!-- end -->\n\nb\n"
     filled = kinds.filled(page)
-    assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n| ")
+    assert filled.startswith("a\n\n<!-- made: verdicts llc -->\n*Exploratory*: ")
     assert filled.endswith("|\n<!-- end -->\n\nb\n")
     assert kinds.filled(filled) == filled
 
@@ -174,15 +189,18 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
             }
         ]
     }
-    kept = {"gated-sae": here, "gated-sae.docs": there, "gated-sae.gemma": here}
+    kept = {"gated-sae": here, "gated-sae.docs": there}
+    kept |= {"gated-sae.gemma": here, "gated-sae.long": here}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
     table = kinds.compare_presets("gated-sae").replace(kinds.SPACE, " ")
-    assert table.startswith("| | `default` | `docs` | `gemma` |\n")
+    assert table.startswith("| | `default` | `docs` | `gemma` | `long` |\n")
     assert (
         "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
-        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] |"
+        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] | ● holds<br>0.0240 [0.0222, 0.0258] |"
     ) in table
-    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 3}" in table
+    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 4}" in table
+    two = kinds.compare_presets("gated-sae.docs").replace(kinds.SPACE, " ")
+    assert two.startswith("| | `default` | `docs` |\n") and "How far" not in two
     assert f"✕{kinds.SPACE}fails" in kinds.verdicts("gated-sae.docs")
     assert f"●{kinds.SPACE}holds" in kinds.verdicts("gated-sae")
     del kept["gated-sae.docs"]

@@ -60,6 +60,10 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
     (own / "mine.sig").write_text("a signature")
     assert main([*FREEZE, "--sign", "mine.sig"]) == 0
     assert "was frozen so already" in capsys.readouterr().out
+    assert main([*FREEZE, "--set", "seed=1000020:1000032"]) == 0
+    assert (
+        "Next: assay run asks.toml --set seed=1000020:1000032 --root s" in capsys.readouterr().out
+    )
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     out, err = capsys.readouterr()
     assert "look 1 of 2, at 6 seeds: " in err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.errors import ModelError
 from assay.subjects import readout as ro
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -184,3 +185,29 @@ def test_a_models_own_logits(tmp_path, kind, changes):
     torch.testing.assert_close(back, read.project(o), atol=1e-3, rtol=1e-3)
     # the last block has direct effects only
     np.testing.assert_allclose(ro.direct_share(exact, exact), 1, atol=1e-6)
+
+
+def test_behind_a_norm_what_an_mlp_adds_is_linear_in_activations_over_its_divisor(tmp_path):
+    """Gemma 3 norms what its MLP writes; the update is read off the model."""
+    gemma = load(str(make(tmp_path / "model", "gemma3_text")))
+    tokens = torch.tensor([[5, 17, 200, 3, 41, 41, 99]])
+    h, o = Site("mlp_post", 1), Site("mlp_out", 1)
+    acts = gemma.run(tokens, capture=[h, o]).acts
+    read = ro.readout(gemma, 1)
+    torch.testing.assert_close(read.update(acts[h][0]), acts[o][0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(read.scaled(acts[h][0]) @ read.W_out, acts[o][0])
+    unread = torch.randn(7, len(read.W_out)) @ read.null
+    torch.testing.assert_close(read.update(acts[h][0] + unread), acts[o][0], rtol=1e-3, atol=1e-5)
+
+
+def test_a_gram_matrix_is_the_same_in_parts(monkeypatch):
+    W = torch.randn(50, 6)
+    whole = ro.gram(W)
+    monkeypatch.setattr(ro, "ROWS", 7)
+    torch.testing.assert_close(ro.gram(W), whole)
+
+
+def test_logits_that_are_capped_have_no_readout(tmp_path):
+    gemma2 = load(str(make(tmp_path / "model", "gemma2")))
+    with pytest.raises(ModelError, match="caps its logits"):
+        ro.readout(gemma2, 1)

@@ -15,7 +15,7 @@ from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
-from assay.lab.records import provenance, records
+from assay.lab.records import contests, provenance, records
 from assay.lab.store.store import Store
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
@@ -80,6 +80,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
             experiment, seeds, Store(root), include_current=record is not None
         ),
         "standing": basis.standing(data),
+        "contests": contests.lines(contests.of_record(entry.name, entry.origin)),
         "source": basis.of_record(data) if record else None,
     }
     recorded = f"Recorded: {counted([v.outcome for v in found])}"
@@ -165,6 +166,7 @@ def _recorded(root: Path, name: str) -> str:
             f"The committed record, made at commit {source.commit or 'unknown'}: {source.told}",
             *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
             *basis.exact(record),
+            *contests.lines(contests.of_record(name, entry.origin)),
         ]
     )
 

@@ -46,9 +46,9 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
         )
     queries, keys = ([*some] for some in zip(*earlier, strict=True))
 
-    def number(seen: Seen) -> float:
-        looked = interventions.another_head(head, heads, seen.seed) if context.others else head
-        return float(seen.acts[site][looked, queries, keys].double().mean())
+    def number(reading: Seen) -> float:
+        looked = interventions.another_head(head, heads, reading.seed) if context.others else head
+        return float(reading.acts[site][looked, queries, keys].double().mean())
 
     return Ready(each(number), sites=(site,))
 
@@ -86,9 +86,9 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{read.name}: {table.name!r} is {direction_width} numbers, {site} has {width}"
         )
 
-    def number(seen: Seen) -> float:
-        vector = context.vector(table, site, seen.seed).flatten().double()
-        act = seen.act(site, read.position).flatten().double()
+    def number(reading: Seen) -> float:
+        vector = context.vector(table, site, reading.seed).flatten().double()
+        act = reading.act(site, read.position).flatten().double()
         return float(act @ vector / vector.norm())
 
     positions(read, prompt)
@@ -113,13 +113,13 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     dictionary, number = dictionaries.latent(whole, name, latent)
     tokens = positions(read, prompt)
 
-    def numbers(seen: Sequence[Seen]) -> list[float]:
-        rows = [[s.acts[site][tokens].flatten(1) for site in sites] for s in seen]
+    def numbers(reading: Sequence[Seen]) -> list[float]:
+        rows = [[s.acts[site][tokens].flatten(1) for site in sites] for s in reading]
         x = torch.cat([torch.cat(parts, 1) for parts in rows]).float()
         coder = dictionary.to(x.device)
         few = max(1, ENCODED // dictionary.width)
         codes = torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
-        of_each = codes.double().unflatten(0, (len(seen), len(tokens)))
+        of_each = codes.double().unflatten(0, (len(reading), len(tokens)))
         return (of_each.amax(1) if read.position == "all" else of_each.mean(1)).tolist()
 
     return Ready(numbers, sites=sites)

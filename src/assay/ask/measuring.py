@@ -285,7 +285,7 @@ def measure(
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     states = models.states(task.model)
     values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
-    others = np.full((len(distinct), len(states), len(sweep), task.standing), np.nan)
+    stand_ins = np.full((len(distinct), len(states), len(sweep), task.standing), np.nan)
     blocks = [[seed] for seed in distinct] if task.new_each_seed else [distinct]
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
     for n, (state, (b, block)) in enumerate(rounds):
@@ -300,10 +300,10 @@ def measure(
             base = _Pass(side, model, block, sweep, tables, rows, key, dictionary)
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
-        part.others_into(others[b : b + 1, state] if task.new_each_seed else others[:, state])
+        part.others_into(stand_ins[b : b + 1, state] if task.new_each_seed else stand_ins[:, state])
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     index = [by_seed.get(int(s), 0) for s in seeds]
-    return _tidy(task, tables, rows, values[index], others[index])
+    return _tidy(task, tables, rows, values[index], stand_ins[index])
 
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
@@ -371,7 +371,7 @@ def _tidy(
     tables: Sequence[Table],
     rows: Sequence[int],
     values: Float[np.ndarray, "run state point read row"],
-    others: Float[np.ndarray, "run state point head"],
+    stand_ins: Float[np.ndarray, "run state point head"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
@@ -396,8 +396,8 @@ def _tidy(
         measured[read.name] = (" ".join(["run", *swept, *sweep, unit]), array, kind.unit)
     if task.standing:
         coords[STANDING] = [*range(task.standing)]
-        shape = [len(others), *(len(v) for v in swept.values()), task.standing]
-        measured[OTHERS] = (" ".join(["run", *swept, STANDING]), others.reshape(shape), "1")
+        shape = [len(stand_ins), *(len(v) for v in swept.values()), task.standing]
+        measured[OTHERS] = (" ".join(["run", *swept, STANDING]), stand_ins.reshape(shape), "1")
     return measured, coords
 
 
@@ -636,7 +636,7 @@ class _Pass:
             self.learner,
         )
 
-    def others_into(self, others: Float[np.ndarray, "seed point head"]) -> None:
+    def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
         """Fill in which heads stood in for those that are named, each a number: all heads of the
         first block, then those of the next."""
         if not self.task.standing:
@@ -647,7 +647,7 @@ class _Pass:
             table = interventions.swept(self.task.intervention, point)
             heads = self.editing.others[seed, repr(table.heads)]
             s, w = divmod(v, len(self.sweep))
-            others[s, w, : len(heads)] = [layer * each + head for layer, head in heads]
+            stand_ins[s, w, : len(heads)] = [layer * each + head for layer, head in heads]
 
     @cached_property
     def learner(self) -> Learner:
@@ -670,8 +670,8 @@ def _ready(
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
-    others = task.stands_in == "heads"
-    context = Context(_direction(task, read, point), vector, dictionary, others)
+    stand_ins = task.stands_in == "heads"
+    context = Context(_direction(task, read, point), vector, dictionary, stand_ins)
     return [reads.ready(read, p, context) for p in prompts]
 
 

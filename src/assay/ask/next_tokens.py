@@ -36,9 +36,9 @@ class _Any:
             if not any(t != tokens and tokens[: len(t)] == t for t in by_tokens)
         ]
 
-    def log_prob(self, seen: Seen) -> float:
+    def log_prob(self, reading: Seen) -> float:
         """log Σ P(text | prompt), over all of the answer's texts."""
-        logs = [sum(seen.numbers[w] for w in some) for some in self.wants]
+        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
         most = max(logs)
         return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
 
@@ -91,8 +91,8 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     answers = [_Any(prompt, some) for some in texts]
     signs = (1.0, -1.0)
 
-    def number(seen: Seen) -> float:
-        return sum(sign * x.log_prob(seen) for sign, x in zip(signs, answers, strict=False))
+    def number(reading: Seen) -> float:
+        return sum(sign * x.log_prob(reading) for sign, x in zip(signs, answers, strict=False))
 
     return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
 
@@ -108,8 +108,8 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
     answers = [_Any(prompt, some) for some in texts]
 
-    def number(seen: Seen) -> float:
-        scores = [answer.log_prob(seen) for answer in answers]
+    def number(reading: Seen) -> float:
+        scores = [answer.log_prob(reading) for answer in answers]
         best = [s == max(scores) for s in scores]
         return best[0] / sum(best)
 
@@ -133,7 +133,7 @@ def _stream(read: Read, prompt: Prompt) -> Site | None:
 def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> Ready:
     """The mean of what is wanted of next tokens."""
     sites = tuple({w.site: None for w in wants if w.site})
-    number = each(lambda seen: float(np.mean([seen.numbers[w] for w in wants])))
+    number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
     return Ready(number, tuple(wants), sites, **more)
 
 
@@ -171,7 +171,7 @@ def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(f"{prompt.row.place} is one token, which nothing predicts; it has no loss")
     wants = [Want("log_prob", n - 1, prompt.tokens[n]) for n in targets]
     mean = _of_next(read, prompt, wants)
-    return Ready(lambda seen: [-x for x in mean.numbers(seen)], mean.wants)
+    return Ready(lambda reading: [-x for x in mean.numbers(reading)], mean.wants)
 
 
 def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -187,8 +187,8 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
     texts = [whole(prompt.row.fill(text)) for text in read.generates]
     ends = set(prompt.folder.ends)
 
-    def number(seen: Seen) -> float:
-        new = [t for t in seen.written[: read.tokens] if t not in ends]
+    def number(reading: Seen) -> float:
+        new = [t for t in reading.written[: read.tokens] if t not in ends]
         written = prompt.folder.tokenizer.decode(new)
         return float(any(text.search(written) for text in texts))
 
@@ -220,8 +220,8 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
     position, site = prompt.at(read.position), _stream(read, prompt)
     wants = [Want("log_prob", position, t[0], site=site) for t in tokens]
 
-    def number(seen: Seen) -> float:
-        return sum(s * seen.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
+    def number(reading: Seen) -> float:
+        return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
     assert site is not None
     return Ready(

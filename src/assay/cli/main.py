@@ -45,6 +45,7 @@ BRINGS = {
     "rate": "explore",
     "serve": "explore",
     "train-lm": "models",
+    "make-showcase": "models",
 }
 """Verb → the extra that brings all that it needs, where one package that is found missing would not
 tell it."""
@@ -118,7 +119,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except MissingArgumentError as error:
         return refuse(lacking(error))
     except CycloptsError as error:
-        return refuse(meant(str(error), words))
+        try:
+            return refuse(meant(str(error), words))
+        except ImportError:  # it reads every command for one that is not there; some need packages
+            return refuse(f'Unknown command "{words[0]}".')
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
     except ModuleNotFoundError as error:

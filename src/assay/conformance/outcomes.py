@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assay.conformance.vectors import Vector
+from assay.conformance.vectors import WHOLE, Vector
 
 Kind = Literal["right", "wrong", "another documented definition", "not offered"]
 KINDS: tuple[Kind, ...] = ("right", "another documented definition", "wrong", "not offered")
@@ -30,7 +30,7 @@ class Outcome:
     expected: tuple[Mapping[str, Any], ...]
     source: str
     why: str = ""
-    """Which documented definition, or why it is not offered."""
+    """Which documented definition, which known mistake, or why it is not offered."""
 
 
 def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:
@@ -63,7 +63,7 @@ def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:
         if kind in kinds
     )
     expected = tuple(case.expected for case in vector.cases)
-    reasons = "; ".join(dict.fromkeys(why)) if outcome != "wrong" else ""
+    reasons = _mistake(vector, got[0]) if outcome == "wrong" else "; ".join(dict.fromkeys(why))
     return Outcome(
         vector.id, outcome == "right", outcome, tuple(got), expected, vector.source, reasons
     )  # type: ignore[arg-type]
@@ -82,6 +82,13 @@ def _compare(
         ):
             return "another documented definition", f"{other.definition} ({other.source})"
     return "wrong", ""
+
+
+def _mistake(vector: Vector, got: Any) -> str:
+    """The mistake that a vector is there for, where the first case came out as by it."""
+    same = isinstance(got, Mapping) and vector.mistaken.keys() <= got.keys()
+    same = same and all(_agrees(v, got[k], vector.tolerance) for k, v in vector.mistaken.items())
+    return vector.catches if vector.mistaken and same else ""
 
 
 def _agrees(expected: Any, got: Any, tolerance: float) -> bool:
@@ -135,3 +142,47 @@ def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
     ]
     right = list(dict.fromkeys(e for _, e in pairs))
     return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(right)
+
+
+def report(vector: Vector, outcome: Outcome) -> str:
+    """What a library's maintainer needs to see: what was given, what is right, by which definition
+    and why, and lines of NumPy that show it."""
+    got, right = wrong_cases(outcome.got, outcome.expected)
+    named = "this is what comes of" if outcome.why else "there to catch"
+    lines = [
+        f"{vector.id} {vector.title}",
+        f"  got      {got or to_text(outcome.got[0])}",
+        f"  right    {right or to_text(outcome.expected[0])}, within {vector.tolerance:g} of it",
+        f"  {named}: {vector.catches}",
+        f"  defined  {vector.definition}",
+        f"  derived  {vector.derivation}",
+        f"  source   {vector.source}",
+    ]
+    if outcome.outcome == "another documented definition":
+        lines[3] = f"  follows  {outcome.why}"
+    return "\n".join([*lines, "  reproduce", *(f"    {line}" for line in reproduction(vector))])
+
+
+def reproduction(vector: Vector, case: int = 0) -> list[str]:
+    """Lines of a script that holds one case's inputs, works out what is asked for, where a few
+    lines of NumPy do, and prints it beside what is right."""
+    inputs, expected = vector.cases[case].inputs, vector.cases[case].expected
+    lines = ["import numpy as np"]
+    lines += [f"{name} = {_code(value, name)}" for name, value in inputs.items()]
+    lines += vector.numpy
+    right = ", ".join(f"{name} {to_text(value)}" for name, value in expected.items())
+    return [*lines, f"print({', '.join(expected)})  # {right}" if vector.numpy else f"# {right}"]
+
+
+def _code(value: Any, name: str = "") -> str:
+    """A value as Python, lists as arrays where NumPy can hold them."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_code(part, key)}" for key, part in value.items()) + "}"
+    if not isinstance(value, list):
+        return repr(value)
+    leaf: Any = value
+    while isinstance(leaf, list):
+        leaf = next(iter(leaf), 0)
+    if isinstance(leaf, Mapping | str):
+        return "[" + ", ".join(_code(part) for part in value) + "]"
+    return f"np.array({value}{'' if isinstance(leaf, bool) or name in WHOLE else ', float'})"

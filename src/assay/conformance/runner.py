@@ -15,9 +15,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from assay.conformance import issues
 from assay.conformance.adapters import protocol
+from assay.conformance.functions import Functions
 from assay.conformance.outcomes import Outcome, judge
-from assay.conformance.vectors import Vector, folder
+from assay.conformance.vectors import LATEST, Vector, folder
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, nearest
 
@@ -54,6 +56,12 @@ def run_assay(vectors: Sequence[Vector]) -> Run:
     return Run(
         "Assay", metadata.version("interp-assay"), _judged(vectors, answers), protocol.environment()
     )
+
+
+def named(library: Functions, vectors: Sequence[Vector]) -> Run:
+    """A library's functions on these vectors, in this process."""
+    outcomes = tuple(library.judge(vector) for vector in vectors)
+    return Run(library.peer, library.version, outcomes, protocol.environment())
 
 
 def names() -> tuple[str, ...]:
@@ -189,8 +197,8 @@ def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
 
 
 def write(run: Run, name: str) -> str:
-    """The name of the file that now holds these outcomes, in conformance/results; `name` is what
-    --against was given.
+    """The name of the file that now holds these outcomes, in conformance/results, beside the pages
+    in conformance/issues; `name` is what --against was given.
 
     Raises: AssayError outside a checkout, where there is nothing to commit to.
     """
@@ -198,6 +206,7 @@ def write(run: Run, name: str) -> str:
     page = {
         "peer": run.peer,
         "version": run.version,
+        "vectors": LATEST,
         "command": f"assay conformance --against {name} --python PYTHON",
         "date": f"{datetime.now():%Y-%m-%d}",
         "environment": dict(run.environment),
@@ -206,7 +215,10 @@ def write(run: Run, name: str) -> str:
     place = (
         folder() / "results" / f"{re.sub(r'[^a-z0-9]+', '-', run.peer.lower())}-{run.version}.json"
     )
-    place.parent.mkdir(exist_ok=True)
+    slug = place.stem.removesuffix(f"-{run.version}")
+    for old in place.parent.glob(f"{slug}-[0-9]*.json"):
+        old.unlink()
+    issues.write(page, adapter(name))
     lines = ",\n".join(
         f"  {json.dumps(entry, ensure_ascii=False)}" for entry in page.pop("outcomes")
     )

@@ -331,7 +331,7 @@ class Claim:
     def threshold_since(self) -> str:
         """Where the threshold comes from, and what of the claim an earlier look had otherwise."""
         return (
-            f"{self.threshold_from}; confirming, since {self.after_look}"
+            f"{self.threshold_from}; pilot-set, since {self.after_look}"
             if self.after_look
             else self.threshold_from
         )

@@ -164,7 +164,7 @@ PRESETS = ("smoke", "default", "full")
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
     """A preset beside smoke, default and full: the same arms and claims on another text, model or
-    site, with a record of its own.
+    site, or trained longer, with a record of its own.
 
     Example:
         >>> from assay import Elsewhere, Spec, grid
@@ -173,10 +173,17 @@ class Elsewhere(Generic[S]):
         [2000, 2001, 2002]
     """
 
-    specs: tuple[S, ...]
-    """On seeds that no other preset judges."""
+    specs: tuple[S, ...] = ()
+    """On seeds that no other preset judges; (): the default ones of its design."""
     scope: str = ""
     """As an experiment's; "" where the braces of the experiment's own tell what is elsewhere."""
+    design: Experiment[S] | None = None
+    """Arms and claims of its own, on specs of a class of their own; None: the experiment's."""
+
+    def __post_init__(self) -> None:
+        if self.design is not None and not self.specs:
+            object.__setattr__(self, "specs", self.design.default)
+            object.__setattr__(self, "scope", self.scope or self.design.scope)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +285,7 @@ class Experiment(Generic[S]):
             raise ExperimentError(
                 f"no experiment may be called {ALL!r}: that is all of them; rename its file"
             )
+        object.__setattr__(self, "elsewhere", dict(map(self._at_home, self.elsewhere.items())))
         for name, other in self.elsewhere.items():
             if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
                 raise ExperimentError(
@@ -298,6 +306,22 @@ class Experiment(Generic[S]):
                     f"frozen names {name}, which differs between presets; put a place for it "
                     "into the sentence"
                 )
+
+    def _at_home(self, preset: tuple[str, Elsewhere[S]]) -> tuple[str, Elsewhere[S]]:
+        """Give a preset's design the name and the file of the experiment."""
+        name, other = preset
+        if other.design is None:
+            return preset
+        alone = {name: Elsewhere(other.specs, other.scope)}
+        design = replace(other.design, name=self.name, origin=self.origin, elsewhere=alone)
+        return name, replace(other, design=design)
+
+    def designed(self, specs: Sequence[Spec | str]) -> Experiment[S]:
+        """Give the design to which these specs belong, or classes of this name: a preset's, or
+        this one."""
+        classes = {s if isinstance(s, str) else type(s).__name__ for s in specs}
+        designs = ((o.design, type(o.specs[0]).__name__) for o in self.elsewhere.values())
+        return next((d for d, cls in designs if d is not None and cls in classes), self)
 
     def _says(self, specs: tuple[S, ...]) -> str:
         return scopes.sentence(self.scope, specs) if isinstance(self.scope, str) else ""
@@ -325,7 +349,8 @@ class Experiment(Generic[S]):
     def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
         """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError
         where they cannot be filled."""
-        return replace(self, **new) if (new := self._filled(specs, anew=True)) else self
+        design = self.designed(specs[:1])
+        return replace(design, **new) if (new := design._filled(specs, anew=True)) else design
 
     def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
         """Give the arms and the claims with their places filled; nothing where no sentence is

@@ -6,9 +6,13 @@ from importlib.util import find_spec
 
 from assay.core.errors import AssayError
 
-EXTRAS = ("train", "models", "explore", "agents", "ray")
+EXTRAS = ("judge", "report", "train", "models", "explore", "agents", "ray")
 """Each brings what those before it bring, but for the last, which stands alone."""
 EXTRA = {
+    "scipy": "judge",
+    "xarray": "judge",
+    "pandas": "judge",
+    "vl_convert": "report",
     "torch": "train",
     "transformers": "models",
     "tokenizers": "models",

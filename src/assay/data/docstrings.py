@@ -126,6 +126,22 @@ def _folder(place: Path, names: Sequence[str], path: tuple[str, ...] | None, lea
     return corpus_folder
 
 
+def sources(name: str) -> list[tuple[Path, str]]:
+    """The Python files of an installed package, and their hashes by its own list; without tests.
+
+    Args:
+        name: of the distribution.
+    Raises: DataError where it is not installed, or does not list its files.
+    """
+    distribution = _distribution(name, None)
+    if distribution is None:
+        raise DataError(f"the package {name} is missing; install with: pip install {name}")
+    return [
+        (Path(str(distribution.locate_file(path))), digest)
+        for path, digest in _files(name, distribution)
+    ]
+
+
 def _distribution(name: str, path: tuple[str, ...] | None) -> metadata.Distribution | None:
     matches = (
         metadata.distributions(name=name)

@@ -365,12 +365,13 @@ def _run(
         batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
         for site, x in subject.run(batch, capture=list(folders), logits=False).acts.items():
             rows = x.flatten(2)
-            largest = rows.abs().amax(-1)
+            # float32: beside a bfloat16 number the limit would be rounded up, to 65536
+            largest = rows.abs().amax(-1).float()
             if not bool(largest.isfinite().all()):
                 raise DataError(f"activations at {site} are not finite")
             if bool((large := largest > _F16_MAX).any()):
                 # 2¹⁵ and less fits; by a power of two nothing is rounded that float16 would keep
-                power = torch.where(large, torch.frexp(largest.float()).exponent - 15, 0)
+                power = torch.where(large, torch.frexp(largest).exponent - 15, 0)
                 powers[site][i : i + step] = power.cpu().numpy()
                 rows = torch.ldexp(rows.float(), -power[..., None])
             held[site][i : i + step] = (

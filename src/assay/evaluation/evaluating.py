@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from assay.core import foreign
+from assay.core.arrays import as_numpy
 from assay.core.display import follower
 from assay.core.errors import DataError, StoreError
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.kinds import to_json
+from assay.dictionaries.measuring.redundancy import twinned
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
@@ -251,7 +253,8 @@ def _keep(
     tokens = np.array(
         [numbers["tokens"][a : a + n].sum() for a, n in zip(starts, shards, strict=True)]
     )
-    measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist())
+    twins = twinned(as_numpy(dictionary.W_dec[0]), firings.sum(0))
+    measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist(), twins)
     entry = {
         "format": dictionary.origin.get("format", "assay"),
         "sha256": spec.dictionary,

@@ -21,6 +21,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites
 from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
+from assay.dictionaries.training import showcase
 from assay.lab.store.store import PARAMS, Store, Stored
 from assay.subjects.folder import find as find_model
 
@@ -77,7 +78,8 @@ def open_dictionary(
     name: str | Path, *, root: str | Path = "assay-store", **hints: str | float
 ) -> Dictionary:
     """Open a dictionary: a file or folder of any library that `assay import` reads, a published one
-    by its name once it was fetched, or a stored run such as "gated-sae/showcase".
+    by its name once it was fetched, a stored run such as "gated-sae/showcase", or a showcase such
+    as "showcase/smollm2".
 
     Args:
         name: its path or name; ~ is your home.
@@ -103,6 +105,8 @@ def open_dictionary(
     if not path.exists() and published.parse(str(name)):
         return load(str(name), **hints)  # type: ignore[arg-type]
     store = Store(root)
+    if file := _shown(str(name), store):
+        return load(file, **hints)  # type: ignore[arg-type]
     source = _run(_stored(path, store) if _is_run(path) else stored(str(name), store))
     if hints:
         raise DataError(
@@ -144,7 +148,23 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
         file = published.find(name)
         short = str(value).partition(":")[2]
         return Source(short, _of_path(file), lambda: load(file))
+    if shown := _shown(str(value), store):
+        return Source(str(value), _of_path(shown), lambda: load(shown))
     return _run(stored(str(value), store))
+
+
+def _shown(name: str, store: Store) -> Path | None:
+    """The file of a showcase in the store; None where the name is none's. Raises: DataError for
+    one that was not made."""
+    if not name.startswith(showcase.PREFIX):
+        return None
+    model = name.removeprefix(showcase.PREFIX)
+    path = store.built(showcase.artefact(showcase.recipe(model)))
+    if path is None:
+        raise DataError(
+            f"no {name} in {store.root.absolute()} yet; assay make-showcase {model} trains it"
+        )
+    return path / showcase.FILE
 
 
 def _is_run(path: Path) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from assay.core.heavy import scipy
 from assay.core.intervals import interval
 from assay.dictionaries.measuring import measures as known
-from assay.dictionaries.measuring.measures import FIRINGS, Measure
+from assay.dictionaries.measuring.measures import FIRINGS, TWINNED, Measure
 from assay.evaluation.watching import SoFar, Watch
 
 LEAST = 6
@@ -162,35 +162,38 @@ def density(
     firings: Float[np.ndarray, "shard f"],
     tokens: Float[np.ndarray, "shard"],
     documents: Sequence[int],
+    twinned: Bool[np.ndarray, "f"] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Shares of features by how often they fire, with Student's t interval by leaving out a shard
-    of whole documents at a time.
+    """Shares of features by how often they fire, and of those with a twin, with Student's t
+    interval by leaving out a shard of whole documents at a time.
 
     Formula: θ ± t √V, V = (G−1)/G Σ (θ₋g − mean)², over G shards; limits outside 0 to 1 are cut off
     Source: Kott, The delete-a-group jackknife, 2001
     Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in
     every draw"""
-    counted = [m for m in known.TABLE if m.terms == FIRINGS]
+    more: dict[tuple[str, ...], tuple[np.ndarray, ...]]
+    more = {FIRINGS: ()} | ({} if twinned is None else {TWINNED: (twinned,)})
+    counted = [m for m in known.TABLE if m.terms in more]
     total, rows, n, groups = firings.sum(0), float(tokens.sum()), int(sum(documents)), len(firings)
     if n < LEAST or groups < LEAST:
         left_out = np.full((groups, len(counted)), np.nan)
     else:
         left_out = np.array(
             [
-                [float(m.of(total - f, rows - t)) for m in counted]
+                [float(m.of(total - f, rows - t, *more[m.terms])) for m in counted]
                 for f, t in zip(firings, tokens, strict=True)
             ]
         )
     entries = {}
     for m, jackknife in zip(counted, left_out.T, strict=True):
-        name, share = m.name, float(m.of(total, rows))
+        name, share = m.name, float(m.of(total, rows, *more[m.terms]))
         half = float(scipy.special.stdtrit(groups - 1, 0.975)) * math.sqrt(
             (groups - 1) / groups * float(((jackknife - jackknife.mean()) ** 2).sum())
         )
         if not math.isfinite(share):
-            entries[name] = _entry(
-                math.nan, n=n, why=f"no feature so rare can be seen on {rows:,.0f} tokens"
-            )
+            rare = f"no feature so rare can be seen on {rows:,.0f} tokens"
+            why = rare if m.terms == FIRINGS else f"undefined: {m.undefined}"
+            entries[name] = _entry(math.nan, n=n, why=why)
         elif n < LEAST:
             entries[name] = _entry(
                 share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}"

@@ -115,7 +115,8 @@ class Folder:
     def experiment(self) -> tuple[Experiment, Preset]:
         """Give the experiment that it runs, and its preset. Raises: AssayError."""
         experiment = catalogue.find(self.typed)
-        return experiment, override(experiment, self.asked["preset"], self.asked["sets"])
+        preset = override(experiment, self.asked["preset"], self.asked["sets"])
+        return experiment.designed(preset.specs[:1]), preset
 
     @property
     def place(self) -> str:

@@ -364,6 +364,7 @@ def _code(name: str, location: str, bounds: Bounds) -> Path:
 
 def _chosen(experiment: Experiment, request: Asked, bounds: Bounds) -> tuple[Preset, int]:
     preset = override(experiment, request.preset, request.sets)
+    experiment = experiment.designed(preset.specs[:1])
     runs = sum(
         len(experiment.specs_of(name, preset.specs))
         for name, arm in experiment.arms.items()

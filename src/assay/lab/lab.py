@@ -85,7 +85,9 @@ class Lab:
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         if self._away is not None:
             self._away.exchange(experiment.name)
-        frozen = sequential.following(self.store, experiment, _preset(experiment, preset))
+        chosen = _preset(experiment, preset)
+        experiment = experiment.designed(chosen.specs[:1])
+        frozen = sequential.following(self.store, experiment, chosen)
         for look in frozen.looks:
             first = self.plan(experiment, look)
             if first.missing:
@@ -129,6 +131,7 @@ class Lab:
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
         """
         chosen = _preset(experiment, preset)
+        experiment = experiment.designed(chosen.specs[:1])
         self._fetch(experiment)
         if arm not in experiment.arms:
             raise ExperimentError(

@@ -128,10 +128,11 @@ def verdicts_csv(data: ResultData) -> str:
     kind, outcome, numbers in full."""
     lines: list[tuple[str, Mapping[str, Any]]] = []
     for claim in data.verdicts:
-        lines.append(("claim", _cells(claim)))
+        cells = _cells(claim)
+        lines.append(("claim", cells))
         lines += [("control", _cells(v)) for v in claim.controls.values()]
         lines += [("planted", _cells(v)) for v in claim.planted.values()]
-        about = {k: getattr(claim, k) for k in ("kind", "unit", "threshold", "text", "source")}
+        about = {k: cells[k] for k in ("kind", "unit", "threshold", "text", "source")}
         for arm, other in claim.also.items():
             reason = other.reason or "not named by the claim"
             own = {"arm": arm, "outcome": "holds", "reason": reason}
@@ -155,6 +156,7 @@ def _cells(s: Verdict | Verified | Estimated) -> dict[str, Any]:
     cells = {
         k: getattr(s, k, "") for k in ("kind", "arm", "outcome", "reason", "unit", "threshold")
     }
+    cells["kind"] = tables.KIND_WORDS.get(cells["kind"], cells["kind"])
     cells |= {"text": s.text, "source": s.source, **_numbers(s)}
     if not isinstance(s, Verified):
         paper, set_up = tables.literature(s)

@@ -48,7 +48,7 @@ def environment() -> Environment:
         "checked": tables.CHECKED,
         "open": OPEN,
         "outcome_words": WORDS,
-        "kind_words": tables.KIND_WORDS,
+        "kinds": tables.KIND_WORDS.values(),
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,

@@ -355,7 +355,7 @@ def row(s: Statement) -> Row:
         published,
         setup,
         controls,
-        "" if s.threshold_from == reasons.GIVEN else s.kind,
+        "" if s.threshold_from == reasons.GIVEN else KIND_WORDS.get(s.kind, s.kind),
         command(s),
         agreed(s),
         holds_if(s),

@@ -31,12 +31,12 @@ Arms = Mapping[str, "xr.Dataset"]
 
 
 def lines(
-    asked: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
+    questions: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
 ) -> list[str]:
     """Give what to know beside these judged claims, a line each; `askings` by the claims' texts."""
     by_line: dict[str, list[int]] = {}
     for i, j in enumerate(judged, 1):
-        for line in _of_claim(asked, askings.get(j.claim.text), j, arms):
+        for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
     return [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
@@ -44,14 +44,14 @@ def lines(
     ]
 
 
-def _of_claim(asked: Asked, asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
+def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
     claim = judged.claim
     for name in claim.must_fail:
-        part = asked.by_label.get(name)
+        part = questions.by_label.get(name)
         if part and part.control and part.control.name == "heads" and name in arms:
-            yield from _heads(asked, claim, part, arms)
-    yield from _each(asked, claim, arms)
-    yield from _follows(asked, asking, judged)
+            yield from _heads(questions, claim, part, arms)
+    yield from _each(questions, claim, arms)
+    yield from _follows(questions, asking, judged)
     yield from _too_small(judged)
 
 
@@ -83,14 +83,14 @@ def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
     return float(np.ravel(claim.statistic(means))[0])
 
 
-def _heads(asked: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
+def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
     """Tell what each draw of other heads gave."""
     if claim.scale != "plain":
         return
     arm, name = arms[part.label], part.label
     by_heads: dict[tuple[str, ...], list[int]] = {}
     for i in range(arm.sizes["run"]):
-        heads = _stood_in(asked, part, arm, i)
+        heads = _stood_in(questions, part, arm, i)
         if not heads:
             return
         by_heads.setdefault(heads, []).append(i)
@@ -108,11 +108,11 @@ def _heads(asked: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
-def _stood_in(asked: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
+def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
     """The heads that stood in for others in a run; none where a sweep has others at each level."""
     assert isinstance(part.task, Task)
     try:
-        count = read_sizes(find(asked.folder_of(part)).config)["h"]
+        count = read_sizes(find(questions.folder_of(part)).config)["h"]
     except AssayError:  # the model is no longer here
         return ()
     if OTHERS in arm:
@@ -129,9 +129,9 @@ def _stood_in(asked: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str,
     return (f"{layer}.{interventions.another_head(head, count, int(arm['seed'].values[run]))}",)
 
 
-def _each(asked: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
+def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
     """Tell what each of a few prompts gave."""
-    part = asked.by_label.get(claim.of)
+    part = questions.by_label.get(claim.of)
     if part is None or claim.of not in arms or claim.scale != "plain":
         return
     task, unit, levels = part.task, part.task.unit, part.task.levels
@@ -151,14 +151,14 @@ def _short(prompts: PromptSet, row: int) -> str:
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
 
-def _follows(asked: Asked, asking: Asking | None, judged: Judged) -> Iterator[str]:
+def _follows(questions: Asked, asking: Asking | None, judged: Judged) -> Iterator[str]:
     """Advise where any other prompt's activations do what a claim says of the pair's."""
     if asking is None or judged.outcome != "unspecific":
         return
     control = judged.controls.get(f"{asking.main}/unrelated")
-    name = falls_only(asked, asking.main, asking.read)
+    name = falls_only(questions, asking.main, asking.read)
     if name and control is not None and control.outcome == "holds":
         yield (
             f"any other prompt's activations make {name} fall; claim "
-            f"{follows(asked, asking.main, name)}"
+            f"{follows(questions, asking.main, name)}"
         )

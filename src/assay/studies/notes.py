@@ -43,27 +43,27 @@ class Asking:
         return math.isfinite(self.read.parsed.low) or math.isfinite(self.read.parsed.high)
 
 
-def of_study(asked: Asked, askings: Sequence[Asking]) -> list[str]:
+def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
     """Give all notes of a study, each once."""
     notes: list[str] = []
     for asking in askings:
-        notes += _tokens(asked, asking)
-        if part := asked.by_label.get(asking.main):
-            of_claim = _of_claim(asked, part, asking) if asking.compared else ()
+        notes += _tokens(questions, asking)
+        if part := questions.by_label.get(asking.main):
+            of_claim = _of_claim(questions, part, asking) if asking.compared else ()
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
-    parts = [p for p in asked.parts if p.label in named and not p.of]
+    parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
         notes += _places(part.task, part.label)
-        notes += _same_model(asked, part)
+        notes += _same_model(questions, part)
     return list(dict.fromkeys(notes))
 
 
-def _of_claim(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
+def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     yield from _nothing(part, asking)
     yield from _cannot(part, asking)
-    yield from _any_patch(asked, part, asking)
+    yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
     yield from _habit(part, asking)
 
@@ -123,10 +123,10 @@ def _cannot(part: Part, asking: Asking) -> Iterator[str]:
         )
 
 
-def falls_only(asked: Asked, main: str, read: Condition) -> str:
+def falls_only(questions: Asked, main: str, read: Condition) -> str:
     """Name the read of which a claim says only that a patch from the pair lowers it; "" of any
     other claim."""
-    part, parsed = asked.by_label.get(main), read.parsed
+    part, parsed = questions.by_label.get(main), read.parsed
     table = part.task.intervention if part else None
     walk, columns = parsed.terms.get("value"), parsed.columns
     if table is None or walk is None or len(columns) != 2 or columns[0].name != columns[1].name:
@@ -144,19 +144,20 @@ def falls_only(asked: Asked, main: str, read: Condition) -> str:
     return patched.name if alike == 0 and (below or above) else ""
 
 
-def follows(asked: Asked, main: str, name: str) -> str:
+def follows(questions: Asked, main: str, name: str) -> str:
     """Say what a claim about a patch from the pair has to say in place of "it falls"."""
-    read = reads.by_name(asked.text.study.read, name)
+    read = reads.by_name(questions.text.study.read, name)
     pair = any(isinstance(getattr(read, k), tuple) for k in ("log_prob", "logit_lens"))
     what = f"{main}.{name} < -X" if pair else f"{main}.R < -X of a read [right, the pair's]"
     return f"that the answer follows is {what}"
 
 
-def _any_patch(asked: Asked, part: Part, asking: Asking) -> Iterator[str]:
-    name = falls_only(asked, part.label, asking.read)
-    if name and any(p.label == f"{part.label}/unrelated" for p in asked.parts):
+def _any_patch(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    name = falls_only(questions, part.label, asking.read)
+    if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
         yield (
-            f"any other prompt's activations make {name} fall; {follows(asked, part.label, name)}"
+            f"any other prompt's activations make {name} fall; "
+            f"{follows(questions, part.label, name)}"
         )
 
 
@@ -237,16 +238,16 @@ def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], colu
 # what is compared ---------------------------------------------------------------------------------
 
 
-def _tokens(asked: Asked, asking: Asking) -> Iterator[str]:
+def _tokens(questions: Asked, asking: Asking) -> Iterator[str]:
     """Tell of a number for each token that is compared between models of other tokens."""
-    by_read = {r.name: reads.kind_of(r) for r in asked.text.study.read}
+    by_read = {r.name: reads.kind_of(r) for r in questions.text.study.read}
     for name in dict.fromkeys(c.name for c in asking.read.columns):
         if by_read.get(name) not in ("loss", "entropy", "rank"):
             continue
         arms = dict.fromkeys(c.arm or asking.main for c in asking.read.columns if c.name == name)
-        parts = [asked.by_label[arm] for arm in arms if arm in asked.by_label]
+        parts = [questions.by_label[arm] for arm in arms if arm in questions.by_label]
         every = dict.fromkeys(m for p in parts for m in p.task.models)
-        if asked.cut_alike([*every]):
+        if questions.cut_alike([*every]):
             continue
         yield (
             f"{asking.where}: these models cut texts into other tokens, so that {name} of a token "
@@ -288,12 +289,12 @@ def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
     return f"from {count} prompts of {source.table.name}{split}, "
 
 
-def _same_model(asked: Asked, part: Part) -> Iterator[str]:
+def _same_model(questions: Asked, part: Part) -> Iterator[str]:
     """Tell of a difference between two models that have the same weights."""
     task = part.task
     if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:
         return
-    if asked.same(task.model, task.less):
+    if questions.same(task.model, task.less):
         yield (
             f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
             "the model does"

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -261,14 +261,8 @@ class Pretrained:
 
     @property
     def gain(self) -> Float[torch.Tensor, "d"]:
-        """What the final norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
-        weight: torch.Tensor = self.final_norm.weight.detach()
-        signs = torch.ones_like(weight)
-        signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
-        with torch.no_grad():
-            gain = (self.final_norm(signs) - self.final_norm(-signs)) / 2 * signs
-        off = [float((gain - weight - one).abs().sum()) for one in (0, 1)]
-        return weight.float() + off.index(min(off))
+        """What the final norm multiplies by."""
+        return gain(self.final_norm)
 
     @property
     def head(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -550,6 +544,31 @@ class Pretrained:
         finally:
             setattr(inner, name, self.blocks)
             handle.remove()
+
+
+@contextmanager
+def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
+    """Pass these blocks by in every run: what enters one leaves it. No site of theirs is met."""
+    whole, name = model.blocks, model.folder.architecture.blocks
+    parts = [_passed(block) if n in blocks else block for n, block in enumerate(whole)]
+    object.__setattr__(model, "blocks", torch.nn.ModuleList(parts))
+    setattr(model.model.base_model, name, model.blocks)
+    try:
+        yield
+    finally:
+        object.__setattr__(model, "blocks", whole)
+        setattr(model.model.base_model, name, whole)
+
+
+def gain(norm: Any) -> Float[torch.Tensor, "d"]:
+    """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
+    weight: torch.Tensor = norm.weight.detach()
+    signs = torch.ones_like(weight)
+    signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
+    with torch.no_grad():
+        given = (norm(signs) - norm(-signs)) / 2 * signs
+    off = [float((given - weight - one).abs().sum()) for one in (0, 1)]
+    return weight.float() + off.index(min(off))
 
 
 def _passed(block: torch.nn.Module) -> torch.nn.Module:

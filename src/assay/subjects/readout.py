@@ -18,12 +18,14 @@ from jaxtyping import Float
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects.pretrained import Pretrained
+from assay.subjects.pretrained import Pretrained, gain
 from assay.subjects.site import Site
 
 FLOOR = 1e-5
 """An exact effect is taken as 0 below this share of the frozen one: float32 rounds at about 1e-6 of
 it."""
+ROWS = 65_536
+"""Tokens whose unembeddings are held in float64 at once."""
 JITTER = 1e-6
 """Added to the Gram matrix before it is factored, as a share of its mean diagonal: quantised
 unembeddings can be near singular."""
@@ -36,11 +38,12 @@ def gram(W_U: Float[torch.Tensor, "v d"], centred: bool = True) -> Float[torch.T
     Formula: G = W_Uᵀ W_U; centred: W_Uᵀ (I − 11ᵀ/V) W_U, as softmax ignores a constant shift of all
     logits"""
     # Sums over a vocabulary of squares that are all above 0: float32 would lose what small
-    # directions have.
-    rows = W_U.double()
-    if centred:
-        rows = rows - rows.mean(0)
-    return rows.T @ rows
+    # directions have. In parts: in float64 a vocabulary of 262,144 is twice as large as its model.
+    parts = W_U.split(ROWS)
+    mean = sum(part.double().sum(0) for part in parts) / len(W_U) if centred else 0.0
+    return sum(
+        (rows.T @ rows for rows in (part.double() - mean for part in parts)), torch.zeros(())
+    )
 
 
 def factor(gram: Float[torch.Tensor, "d d"]) -> Float[torch.Tensor, "d d"]:
@@ -167,11 +170,22 @@ class Effects:
 
 
 @dataclass(frozen=True, eq=False)
+class After:
+    """A norm between an MLP and the stream."""
+
+    W: Float[torch.Tensor, "m d"]
+    """What each neuron writes before it."""
+    norm: Norm
+    """Without its gain."""
+
+
+@dataclass(frozen=True, eq=False)
 class Readout:
     """One block's MLP output and the model's final norm and unembedding, float32."""
 
     W_out: Float[torch.Tensor, "m d"]
-    """What each neuron adds to the stream."""
+    """What each neuron adds to the stream; behind a norm, what a unit of it over the norm's divisor
+    adds."""
     b_out: Float[torch.Tensor, "d"]
     gain: Float[torch.Tensor, "d"]
     """Γ of the final norm."""
@@ -181,6 +195,8 @@ class Readout:
     """Added to σ²."""
     gram: Float[torch.Tensor, "d d"]
     """G_c of the unembedding, centred over the vocabulary, float64."""
+    after: After | None = None
+    """The norm of what the MLP writes, where the family has one, as Gemma."""
 
     @cached_property
     def L(self) -> Float[torch.Tensor, "d d"]:
@@ -200,9 +216,13 @@ class Readout:
         """
         return (self.project(self.W_out) @ self.L).square().sum(-1)
 
+    def scaled(self, h: Float[torch.Tensor, "b m"]) -> Float[torch.Tensor, "b m"]:
+        """Activations as W_out reads them: over the divisor of the norm behind the MLP, if any."""
+        return h if self.after is None else h / self.after.norm.sigma(h @ self.after.W)
+
     def update(self, h: Float[torch.Tensor, "b m"]) -> Float[torch.Tensor, "b d"]:
         """What the MLP adds to the stream."""
-        return h @ self.W_out + self.b_out
+        return self.scaled(h) @ self.W_out + self.b_out
 
     @property
     def norm(self) -> Norm:
@@ -262,49 +282,70 @@ class Readout:
 
 def written(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
     """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a
-    block that the model lacks."""
-    out = _output(model, layer)
-    W: torch.Tensor = out.weight.detach().float().cpu()
-    return (
-        W.T.contiguous() if isinstance(out, torch.nn.Linear) else W
-    )  # GPT-2 keeps its matrices input first
-
-
-def _output(model: Pretrained, layer: int) -> Any:
-    model.folder.check(Site("mlp_out", layer))
-    sites = model.places
-    if "mlp_post" not in sites or sites["mlp_out"].module != sites["mlp_post"].module:
+    block that the model lacks, and where a norm stands between."""
+    W, norm = _output(model, layer)
+    if norm is not None:
         raise ModelError(
             f"blocks of {model.folder.architecture.name} norm what their MLP writes, so that no "
             "neuron adds a direction of its own"
         )
-    return model.blocks[layer].get_submodule(sites["mlp_out"].module)
+    return W
+
+
+def output_matrix(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
+    """Gives what the last matrix of a block's MLP makes of each neuron, float32, before a norm
+    where there is one. Raises: ModelError for a block that the model lacks."""
+    return _output(model, layer)[0]
+
+
+def _output(model: Pretrained, layer: int) -> tuple[torch.Tensor, Any]:
+    """The matrix [m, d], and the norm behind it or None."""
+    model.folder.check(Site("mlp_out", layer))
+    model.folder.check(Site("mlp_post", layer))
+    matrix, sites = _matrix(model, layer), model.places
+    W: torch.Tensor = matrix.weight.detach().float().cpu()
+    # GPT-2 keeps its matrices input first
+    W = W.T.contiguous() if isinstance(matrix, torch.nn.Linear) else W
+    direct = sites["mlp_out"].module == sites["mlp_post"].module
+    return W, None if direct else model.blocks[layer].get_submodule(sites["mlp_out"].module)
+
+
+def _matrix(model: Pretrained, layer: int) -> Any:
+    return model.blocks[layer].get_submodule(model.places["mlp_post"].module)
 
 
 def final_norm(model: Pretrained) -> Norm:
     """The model's norm before the unembedding, without its gain. Raises: ModelError where it is
     neither LayerNorm nor RMSNorm."""
-    norm = model.final_norm
+    return _norm(model, model.final_norm)
+
+
+def _norm(model: Pretrained, norm: Any) -> Norm:
     layer_norm = isinstance(norm, torch.nn.LayerNorm)
     eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
     if eps is None:
         raise ModelError(
-            f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm"
+            f"{model.name} has a norm Assay cannot read; expected LayerNorm or RMSNorm"
         )
     return Norm(layer_norm, float(eps))
 
 
 def readout(model: Pretrained, layer: int) -> Readout:
-    """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
-    norm, out = final_norm(model), _output(model, layer)
-    bias = getattr(out, "bias", None)
+    """The Readout of one block of a model. Raises: ModelError for a block that it lacks, and for
+    logits that are capped."""
+    unembedding: Any = model.model.get_output_embeddings()
+    W, after = _output(model, layer)
+    if not isinstance(model.head, torch.nn.Module):
+        raise ModelError(f"{model.name} caps its logits: they are no linear map of the last norm")
+    norm, bias = final_norm(model), getattr(_matrix(model, layer), "bias", None)
     return Readout(
-        W_out=written(model, layer),
+        W_out=W if after is None else W * gain(after).cpu(),
         b_out=torch.zeros(len(model.gain)) if bias is None else bias.detach().float().cpu(),
         gain=model.gain.cpu(),
         centres=norm.centres,
         eps=norm.eps,
-        gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),
+        gram=gram(unembedding.weight.detach().cpu()),
+        after=None if after is None else After(W, _norm(model, after)),
     )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
-from assay.subjects.readout import written
+from assay.subjects.readout import output_matrix
 from assay.subjects.site import Site
 
 OUTLIER = 6.0
@@ -67,7 +67,7 @@ def unread(
     for i, site in enumerate(sites):
         h = acts.pop(site)[:, 1:].float().flatten(0, 1).cpu()
         keep = h.norm(dim=1) <= OUTLIER * h.norm(dim=1).median()
-        h, W_out = h[keep], written(model, i)
+        h, W_out = h[keep], output_matrix(model, i)
         centred = h - h.mean(0)
         any_rows = torch.from_numpy(
             normal(np.array([seed]), "unread.subspace", i, tuple(W_out.shape))[0]

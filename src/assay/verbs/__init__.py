@@ -24,6 +24,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "explain": "assay.verbs.explain:explain",
             "serve": "assay.cli.doors:serve",
             "challenge": "assay.verbs.challenge:challenge",
+            "gym": "assay.verbs.gym:gym",
             "rate": "assay.verbs.rate:rate",
         },
         "Experiments": {
@@ -36,12 +37,15 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "worker": "assay.verbs.worker:worker",
             "check": "assay.verbs.record:command",
             "reproduce": "assay.verbs.reproduce:command",
+            "contest": "assay.verbs.contest:command",
+            "recheck": "assay.verbs.recheck:command",
             "report": "assay.verbs.pages:report",
             "new": "assay.verbs.new:new",
             "mcp": "assay.cli.doors:mcp",
         },
         "Files": {
             "train-lm": "assay.verbs.train_lm:command",
+            "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",
         },

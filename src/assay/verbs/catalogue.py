@@ -14,7 +14,7 @@ from assay.core.errors import DataError, StoreError
 from assay.core.experiment import PRESETS
 from assay.core.results import ResultData
 from assay.lab import catalogue
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.lab.store.origin import code
 from assay.lab.store.urls import url_of
 from assay.report import tables
@@ -52,6 +52,8 @@ class Listed:
     elsewhere: Mapping[str, Mapping[str, int]]
     """Presets on another text, model or size that have a record of their own: how many of the same
     claims came out how."""
+    contests: tuple[str, ...]
+    """What came of the contests of its recorded claims, a line each."""
     local: Here
 
 
@@ -62,7 +64,7 @@ class Catalogue:
     experiments: tuple[Listed, ...]
 
 
-@verb("every experiment, its recorded verdicts, and what is stored")
+@verb("every experiment, its recorded verdicts, and what is stored", version=2)
 def command(
     group: str = "", /, *, long: Flag = False, place: Anywhere = ANYWHERE, door: Door
 ) -> Answer[Catalogue]:
@@ -116,7 +118,8 @@ def questions(entries: Sequence[Listed]) -> Table:
     rows = []
     for e in entries:
         recorded = tables.signs(e.recorded, "") or e.board or "–"
-        rows.append((e.name, e.title, recorded, stored_in_words(e.local)))
+        contested = f" · {'; '.join(e.contests)}" * bool(e.contests)
+        rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
             again = "the same claims elsewhere"
@@ -171,6 +174,7 @@ def listed(root: Path) -> Catalogue:
                     p: tables.outcomes(_recorded(f"{entry.name}.{p}", entry.origin).verdicts)
                     for p in other_presets
                 },
+                contests=contests.lines(contests.of_record(entry.name, entry.origin)),
                 local=find_stored(
                     root,
                     entry.name,

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from assay.conformance import runner
-from assay.conformance.outcomes import KINDS, SIGNS, Outcome, to_text, wrong_cases
-from assay.conformance.vectors import Vector, select
+from assay.conformance import functions, runner, sarif
+from assay.conformance.outcomes import KINDS, SIGNS, Outcome, report, to_text, wrong_cases
+from assay.conformance.vectors import LATEST, Vector, select
 from assay.core.errors import AssayError
 from assay.core.schema import BESIDE
 from assay.verbs.options import Flag
@@ -28,9 +28,10 @@ class Conformance:
     version: str
     outcomes: tuple[Outcome, ...]
     failed: bool
-    """Whether Assay itself is not right everywhere; a peer's outcomes never count."""
+    """Whether Assay itself is not right everywhere, or functions that were named are wrong; a
+    peer's outcomes never count."""
     recorded: Path | None = None
-    """The file in conformance/results that now holds them."""
+    """The file that now holds them."""
     vectors: tuple[Vector, ...] = field(default=(), metadata=BESIDE)
 
 
@@ -40,28 +41,53 @@ def conformance(
     against: Annotated[str | None, Parameter(show_default=False)] = None,
     python: Annotated[Path | None, Parameter(show_default=False)] = None,
     record: Flag = False,
+    sarif: Annotated[Path | None, Parameter(show_default=False)] = None,
+    vectors: str = LATEST,
+    names: Flag = False,
 ) -> Answer[Conformance]:
-    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where
-    Assay fails one.
+    """Hold Assay, your functions or a peer to vectors whose right answer can be worked out by hand;
+    exit 1 where one is wrong, of a peer never.
 
     Parameters
     ----------
     ids
         Vectors to run and explain, such as C01; all without any.
     against
-        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an
-        adapter of your own.
+        Your functions as module:name; a peer with an adapter (saelens, sparsify, …), or the path of
+        an adapter.
     python
         Interpreter of an environment in which the peer is installed.
     record
         Keep the peer's outcomes as data in a checkout's conformance/results.
+    sarif
+        File to write what module:name got wrong to, as code hosts show it.
+    vectors
+        Frozen set of vectors.
+    names
+        List what functions may be called, with their inputs, and run nothing.
 
     Examples
     --------
     assay conformance C01
     """
-    report = conform(ids, against, python, record)
-    return Answer(report, words(report, explained=bool(ids)), 1 if report.failed else 0)
+    if names:
+        return Answer(Conformance("", vectors, (), False), [listing()])
+    done = conform(ids, against, python, record, sarif, vectors)
+    return Answer(done, words(done, explained=bool(ids)), 1 if done.failed else 0)
+
+
+def listing() -> Table:
+    """Tell the names of functions, what they are called with, and what they give."""
+    rows = [
+        (
+            ", ".join((name.operation, *name.words)),
+            ", ".join(name.inputs),
+            ", ".join(name.quantities),
+            " ".join(name.ids),
+        )
+        for name in functions.names()
+    ]
+    return Table(("name", "called with", "gives", "vectors"), rows)
 
 
 def words(conformance: Conformance, explained: bool) -> Iterator[Part]:
@@ -87,11 +113,9 @@ def words(conformance: Conformance, explained: bool) -> Iterator[Part]:
     counts = Counter(outcome.outcome for outcome in conformance.outcomes)
     totals = ", ".join(f"{SIGNS[kind]} {counts[kind]} {kind}" for kind in KINDS)
     yield ""
-    yield Line(f"{conformance.peer} {conformance.version}: {totals}")
+    yield Line(f"{f'{conformance.peer} {conformance.version}'.strip()}: {totals}")
     if conformance.recorded is not None:
-        yield Line(
-            f"recorded as {conformance.recorded}; the tables: python docs/marks docs/conformance.md"
-        )
+        yield Line(f"written: {conformance.recorded}")
 
 
 def sides(outcome: Outcome, explained: bool) -> tuple[str, str]:
@@ -113,13 +137,24 @@ def conform(
     against: str | None = None,
     python: Path | None = None,
     record: bool = False,
+    sarif: Path | None = None,
+    version: str = LATEST,
 ) -> Conformance:
-    """Run the vectors of these ids, or all, on Assay or on a peer by the interpreter of its
-    environment.
+    """Run the vectors of these ids, or all, on Assay, on functions by name, or on a peer by the
+    interpreter of its environment.
 
     Raises: AssayError, one line, for a peer that cannot be run, and options that do not go
     together."""
-    vectors = tuple(select(ids))
+    vectors = tuple(select(ids, version))
+    if against is not None and ":" in against and not against.endswith(".py"):
+        if python is not None or record:
+            raise AssayError(
+                f"{against} runs in this environment and is not recorded: leave out "
+                f"{'--python' if python is not None else '--record'}"
+            )
+        return _named(against, ids, vectors, sarif, version)
+    if sarif is not None:
+        raise AssayError("--sarif is about functions of yours: name them, --against module:name")
     if against is None:
         if python is not None or record:
             raise AssayError(
@@ -146,3 +181,29 @@ def conform(
     run = runner.against(against, python, vectors)
     where = Path("conformance/results") / runner.write(run, against) if record else None
     return Conformance(run.peer, run.version, run.outcomes, False, where, vectors)
+
+
+def _named(
+    reference: str,
+    ids: Sequence[str],
+    vectors: tuple[Vector, ...],
+    place: Path | None,
+    version: str,
+) -> Conformance:
+    """Without ids only the vectors that one of the functions answers."""
+    library = functions.imported(reference)
+    vectors = tuple(v for v in vectors if ids or library.serving(v))
+    run = runner.named(library, vectors)
+    if place is not None:
+        pairs = zip(vectors, run.outcomes, strict=True)
+        results = [_result(vector, outcome, library) for vector, outcome in pairs]
+        place.write_text(sarif.page(results, version), encoding="utf-8")
+    failed = any(outcome.outcome == "wrong" for outcome in run.outcomes)
+    return Conformance(run.peer, run.version, run.outcomes, failed, place, vectors)
+
+
+def _result(vector: Vector, outcome: Outcome, library: functions.Functions) -> sarif.Result:
+    file, line = library.place(vector) or (Path("conftest.py"), 1)
+    inside = file.is_relative_to(Path.cwd())
+    name = str(file.relative_to(Path.cwd())) if inside else file.name
+    return sarif.Result(vector.id, outcome.outcome, report(vector, outcome), (name, line))

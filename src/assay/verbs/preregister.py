@@ -89,7 +89,9 @@ def command(
     """
     experiment, preset = choice.of(name)
     registration = preregister(place.lab(), experiment, preset, looks, sign, anyway=anyway)
-    return Answer(registration, words(registration, f"{shlex.quote(name)}{place.options}"))
+    return Answer(
+        registration, words(registration, f"{shlex.quote(name)}{preset.options}{place.options}")
+    )
 
 
 def words(registration: Registered, typed: str) -> Iterator[Part]:

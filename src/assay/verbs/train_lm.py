@@ -259,7 +259,7 @@ def train_lm(
         out,
         request,
         checkpoints,
-        _Desk(Store(root), device, progress),
+        Desk(Store(root), device, lambda done, total, unit: progress(done, total)),
     )
 
 
@@ -449,10 +449,10 @@ def _read(before: Mapping[str, Any]) -> TrainedLms:
     return TrainedLms(runs=runs, **{**fields, "notes": tuple(fields["notes"])})
 
 
-class _Desk(Unkept):
+class Desk(Unkept):
     """A bench that builds in a store, on a device, and tells how far it is."""
 
-    def __init__(self, store: Store, device: str, progress: Callable[[int, int], None]):
+    def __init__(self, store: Store, device: str, progress: Callable[[int, int, str], None]):
         self.root, self._device, self._progress = store.root, device, progress
         self.artefact, self.artefacts = store.artefact, store.artefacts  # type: ignore[method-assign]
 
@@ -463,4 +463,4 @@ class _Desk(Unkept):
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far it is."""
-        self._progress(done, total)
+        self._progress(done, total, unit)

@@ -316,9 +316,10 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Par
     claim, row = judged_claim.claim, tables.row(judged_claim)
     why = row.why.removeprefix(f"{row.outcome}: ")
     gates = [f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()]
+    kind = tables.KIND_WORDS[claim.kind]
     lines = [
         (f"claim {number}", claim.text),
-        ("verdict", f"{row.sign} {row.outcome}, {claim.kind}" + (f"; {why}" if why else "")),
+        ("verdict", f"{row.sign} {row.outcome}, {kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
         ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),

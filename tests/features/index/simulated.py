@@ -62,9 +62,12 @@ def made(
     seed: int = 0,
     words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids],
     ablated: Mapping[str, np.ndarray] | None = None,
+    copies: Sequence[tuple[str, int, int]] = (),
+    rarely: int | None = None,
 ) -> Made:
     """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of
-    feature 3's direction."""
+    feature 3's direction; a copy ("decoder" or "acts", i, j) gives i the direction or the
+    activations of j."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, VOCABULARY, (windows, context)).astype(np.int32)
     document = (np.arange(windows) // 2).astype(np.int32)
@@ -78,10 +81,17 @@ def made(
         * kept[..., None]
     )
     acts = acts.astype(np.float32)
+    if rarely is not None:  # on at one token in the middle of a window
+        acts[..., rarely] = 0
+        acts[0, context // 2, rarely] = 1
+    for what, copy, of in copies:
+        acts[..., copy] = acts[..., of if what == "acts" else copy]
     effects = (rng.normal(size=acts.shape) * (acts > 0)).astype(np.float32)
     neurons = rng.normal(size=(windows, context, 6)).astype(np.float32) + acts[..., 1:2]
     decoder = rng.normal(size=(width, d)).astype(np.float32)
     decoder[2] = -2 * decoder[3]
+    for what, copy, of in copies:
+        decoder[copy] = 3 * decoder[of] if what == "decoder" else decoder[copy]
     directions = build.Directions(
         decoder=decoder,
         encoder=decoder + 0.1 * rng.normal(size=decoder.shape).astype(np.float32),

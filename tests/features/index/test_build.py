@@ -257,6 +257,26 @@ def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:
     assert index.about.seeds == ("other", "third")
 
 
+def test_twins_point_the_same_way_and_others_only_fire_together(tmp_path: Path) -> None:
+    """Features 9 and 8 are alike in direction, 12 and 11 in when they fire, 14 has the direction
+    of one that is dead, and 16 and 15 fire together, but rarely."""
+    copies = [("decoder", 9, 8), ("acts", 12, 11), ("decoder", 14, 0), ("acts", 16, 15)]
+    one = made(tmp_path, copies=copies, rarely=15)
+    twins, together = set(), set()
+    for i, j in np.ndindex(40, 40):
+        a, b = (
+            one.directions.decoder[k] / np.linalg.norm(one.directions.decoder[k]) for k in (i, j)
+        )
+        x, y = (one.acts[..., k][one.kept] for k in (i, j))
+        if i != j and x.any() and y.any():
+            twins |= {i} if a @ b > 0.9 else set()
+            often = min((x > 0).sum(), (y > 0).sum()) >= 20
+            together |= {i} if np.corrcoef(x, y)[0, 1] >= 0.9 and often else set()
+    assert (twins, together) == ({8, 9}, {11, 12})
+    found = Index(one.folder).summary()
+    assert (found["twins"], found["together"]) == (2, 2)
+
+
 def test_logits_are_the_decoder_through_the_unembedding(one: Made, index: Index) -> None:
     logits = one.directions.decoder[4] @ one.directions.unembedding
     found = index.feature(4)

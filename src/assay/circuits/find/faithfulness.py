@@ -107,13 +107,19 @@ def curve(
 
     `absolute`: rank by the size of the score, as for CMD; by signed score as for CPR.
     """
-    # Faithfulness is a ratio of means over inputs, not a mean of ratios: on single inputs m(N) −
-    # m(∅) may be near 0.
     masks = circuits(scores.mean(), shares, absolute=absolute)
-    remaining = without_edges(q, ~masks, rows).mean(
-        2
-    )  # a circuit is run by cutting what is outside
-    return Curve(shares, (remaining - q.empty.mean(1)[:, None]) / q.span()[:, None])
+    # A circuit is run by cutting what is outside.
+    return Curve(shares, faithfulness(q, without_edges(q, ~masks, rows)))
+
+
+def faithfulness(
+    q: Question, number: Float[torch.Tensor, "run size b"]
+) -> Float[torch.Tensor, "run size"]:
+    """Give the share of the number that circuits keep: 0 with no edge, 1 with all.
+
+    Formula: (m(C) − m(∅)) / (m(N) − m(∅)), each a mean over inputs"""
+    # A ratio of means, not a mean of ratios: on single inputs m(N) − m(∅) may be near 0.
+    return (number.mean(2) - q.empty.mean(1)[:, None]) / q.span()[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.conformance.adapters import objectives_of_assay, protocol, training_of_assay
+from assay.conformance.adapters import (
+    circuits_of_assay,
+    objectives_of_assay,
+    protocol,
+    statistics_of_assay,
+    training_of_assay,
+)
 from assay.conformance.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
@@ -222,4 +228,6 @@ OPERATIONS: protocol.Operations = {
     "density": density,
     **objectives_of_assay.OPERATIONS,
     **training_of_assay.OPERATIONS,
+    **circuits_of_assay.OPERATIONS,
+    **statistics_of_assay.OPERATIONS,
 }

@@ -17,7 +17,7 @@ import numpy as np
 from assay.core.arrays import Array
 from assay.core.errors import ClaimError
 from assay.core.intervals import Means
-from assay.dictionaries.measuring.arrays import ratio_or_nan
+from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 from assay.dictionaries.measuring.rarity import density_classes
 
 SUMS: Mapping[str, str] = {
@@ -39,6 +39,8 @@ ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
 FIRINGS = ("firings", "tokens")
 """The terms of a measure that counts features instead of tokens: in how many rows each feature is
 on, and how many rows there are."""
+TWINNED = (*FIRINGS, "twinned")
+"""Those of a measure that also asks which features have a twin (`redundancy.twinned`)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ def recovered(ablated: Array, spliced: Array, clean: Array = 0.0) -> Array:
 
 def _shares(name: str) -> Callable[[Array, float], Array]:
     return lambda firings, tokens: density_classes(firings, tokens)[name]
+
+
+def _twin_share(firings: Array, tokens: float, twinned: Array) -> Array:
+    on = float64(firings > 0)
+    return ratio_or_nan((on * twinned).sum(-1), on.sum(-1))
 
 
 AGAINST = "reconstructions do not point along activations: the mean of their product is not above 0"
@@ -325,6 +332,17 @@ TABLE: tuple[Measure, ...] = (
         FIRINGS,
         _shares("dense"),
         high=1,
+    ),
+    Measure(
+        "twins",
+        "features with a twin",
+        "share of features",
+        "of those on, decoder cosine above .9 with another",
+        "lower",
+        TWINNED,
+        _twin_share,
+        high=1,
+        undefined="no feature is on",
     ),
 )
 """Every measure that an evaluation gives, in the order in which it prints them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError
@@ -47,6 +47,21 @@ def redundant_share(
     cosine = nearest_cosine(W_dec)
     count = float64(cosine == cosine)  # NaN is not
     return ratio_or_nan((count * (cosine > threshold)).sum(-1), count.sum(-1))
+
+
+def twinned(
+    W_dec: Float[Array, "f d"], firings: Float[Array, "f"], threshold: float = THRESHOLD
+) -> Bool[Array, "f"]:
+    """Tell which features that are on at all have a decoder row within `threshold` of another such
+    feature's.
+
+    Formula: firings_i > 0 and max over j ≠ i with firings_j > 0 of cos(d_i, d_j) > threshold
+    """
+    on = firings > 0
+    twins = on & False
+    if on.any():
+        twins[on] = nearest_cosine(W_dec[on]) > threshold
+    return twins
 
 
 def distinct_directions(

@@ -143,6 +143,7 @@ ARMS = {
         "wide-half-rescaled", "wide-rescaled", "broad-wide-rescaled", where_compared
     ),
 }
+SCOPE = "{model_in_words}, residual stream before block {layer}, {text_in_words}"
 SMALL = GatedSAE(
     width=32,
     windows=24,
@@ -167,11 +168,11 @@ L0. An ordering has to come out at 512 features after half and after the whole t
 resamples seeds and documents together.
 
 **Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned;
-one layer; source code as text; one pass over 64,000 activations, 500 steps, far less than the
-papers train. At 512 features for 576 dimensions width is scarce; at 1,536 it is not, and there
-training is shortest. Rates and penalties were fixed on pilot seeds; that pilot had seen part of the
-held-out files, so the judged seeds are new and the documents only partly are. Feature cards show
-training text. """
+one layer; source code as text; one pass over 64,000 activations, 500 steps, or ten times as many by
+preset `long`, far less than the papers train. At 512 features for 576 dimensions width is scarce;
+at 1,536 it is not, and there training is shortest. Rates and penalties were fixed on pilot seeds;
+that pilot had seen part of the held-out files, so the judged seeds are new and the documents only
+partly are. Feature cards show training text. """
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -182,7 +183,7 @@ experiment = Experiment(
     inputs=on_text.inputs,
     cost=on_text.harvest_cost,
     seeds_per_group=1,
-    scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
+    scope=SCOPE,
     smoke=grid(SMALL, penalty=(0.1, 0.2), seed=range(1000, 1002)),
     default=grid(GatedSAE(), penalty=(0.1, 0.2), seed=range(4000, 4006)),
     full=grid(
@@ -212,6 +213,15 @@ experiment = Experiment(
                 penalty=(0.1, 0.2),
                 seed=range(13_000, 13_006),
             )
+        ),
+        # so long trained, Gated's frontier lies between 4.9 and 13.8 features (pilot seed 7)
+        "long": Elsewhere(
+            grid(
+                GatedSAE(windows=5000, steps=5000, k=8),
+                penalty=(0.1, 0.2),
+                seed=range(44_000, 44_006),
+            ),
+            scope=f"{SCOPE}, {{steps}} steps",
         ),
     },
 )

@@ -13,11 +13,12 @@ Cost: 336 s on 2 cores, 444 CPU-seconds, 1.2 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay.data import corpus
 from assay.experiments.interpretable_capability.claims import CLAIMS, ESTIMATES, EXACT
 from assay.experiments.interpretable_capability.figures import drawings
+from assay.experiments.interpretable_capability.ladders import MODELS
 from assay.experiments.interpretable_capability.method import (
     InterpretableCapability,
     exchange,
@@ -161,4 +162,5 @@ experiment = Experiment(
         ),
         seed=range(19_060, 19_068),
     ),
+    elsewhere={"models": Elsewhere(design=MODELS)},
 )

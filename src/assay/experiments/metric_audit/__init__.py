@@ -13,10 +13,10 @@ Cost: 212 s on 2 cores, 319 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, varied
+from assay.core import Arm, Elsewhere, Experiment, grid, varied
 from assay.dictionaries.training import on_text
 from assay.experiments.metric_audit import model, planted
-from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, SOFT
+from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, SOFT, lucks, on_model
 from assay.experiments.metric_audit.derived import (
     HIGHER,
     ON_MODEL,
@@ -27,7 +27,38 @@ from assay.experiments.metric_audit.derived import (
     twice,
 )
 from assay.experiments.metric_audit.figures import figures
-from assay.experiments.metric_audit.panel import MetricAudit
+from assay.experiments.metric_audit.figures import on_model as drawn_on_model
+from assay.experiments.metric_audit.panel import MetricAudit, ModelAudit
+
+
+def judges(arm: str, model: str, lm: str = "") -> dict[str, Arm]:
+    """Judges of a language model's dictionaries, and those that must fail or must succeed."""
+    return {
+        **{
+            f"{lm}{name}": Arm(
+                derive=measure_of(arm, name, sign),
+                note=f"{name} as the judge of {model}'s dictionaries",
+            )
+            for name, sign in ON_MODEL.items()
+        },
+        f"{lm}numbers": Arm(
+            derive=numbers(arm),
+            note=f"random numbers as the judge of {model}'s dictionaries",
+            learned=(),
+        ),
+        f"{lm}numbers-apart": Arm(
+            derive=numbers(arm, above=(SOFT, DRAWN)),
+            note="planted: random numbers, TopK's raised by 10 of their deviations",
+        ),
+        **{
+            f"{lm}{name}-twice": Arm(
+                derive=twice(arm, name, (SOFT, DRAWN)),
+                note="TopK's second training in the place of the other kinds",
+            )
+            for name in ON_MODEL
+        },
+    }
+
 
 ARMS = {
     "main": Arm(
@@ -61,34 +92,12 @@ ARMS = {
         )
         for name in LABELS
     },
-    **{
-        f"lm-{name}": Arm(
-            derive=measure_of("lm", name, sign),
-            note=f"{name} as the judge of SmolLM2's dictionaries",
-        )
-        for name, sign in ON_MODEL.items()
-    },
     "noisy-truth": Arm(
         derive=noisy,
         note="planted: the mean rank by both truths with a tenth of its spread as noise",
     ),
     "numbers": Arm(derive=numbers("main"), note="random numbers as the judge", learned=()),
-    "lm-numbers": Arm(
-        derive=numbers("lm"),
-        note="random numbers as the judge of SmolLM2's dictionaries",
-        learned=(),
-    ),
-    "lm-numbers-apart": Arm(
-        derive=numbers("lm", above=(SOFT, DRAWN)),
-        note="planted: random numbers, TopK's raised by 10 of their deviations",
-    ),
-    **{
-        f"lm-{name}-twice": Arm(
-            derive=twice(name, (SOFT, DRAWN)),
-            note="TopK's second training in the place of the other kinds",
-        )
-        for name in ON_MODEL
-    },
+    **judges("lm", "SmolLM2", "lm-"),
 }
 SMALL = MetricAudit(
     steps=24,
@@ -149,6 +158,24 @@ def ordinal(n: int) -> str:
     return words[n] if n < len(words) else f"{n}{ending}"
 
 
+SCOPE = "{inputs_in_words}: small dictionaries, trained briefly"
+GEMMA = Experiment(
+    version=3,
+    arms={
+        "main": Arm(model.train, note="the panel on Gemma's activations, as on SmolLM2's"),
+        **judges("main", "Gemma"),
+    },
+    measure=model.measure,
+    claims=(*on_model("Gemma"), *lucks("Gemma")),
+    figures=lambda arms: drawn_on_model(arms, "Gemma"),
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
+    seeds_per_group=5,
+    scope=SCOPE,
+    smoke=(),
+    default=grid(ModelAudit(), seed=range(21_040, 21_056)),
+    full=(),
+)
 experiment = Experiment(
     version=3,
     page=PAGE.strip(),
@@ -160,7 +187,7 @@ experiment = Experiment(
     cost=on_text.harvest_cost,
     seeds_per_group=5,
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
-    scope="{inputs_in_words}: small dictionaries, trained briefly",
+    scope=SCOPE,
     smoke=grid(SMALL, seed=range(2)),
     default=grid(MetricAudit(), seed=range(20_040, 20_052)),
     full=grid(
@@ -179,4 +206,5 @@ experiment = Experiment(
         ),
         seed=range(20_040, 20_052),
     ),
+    elsewhere={"gemma": Elsewhere(design=GEMMA)},
 )

@@ -109,21 +109,22 @@ def order(name: str) -> Claim:
     )
 
 
-def tells(name: str, other: str, words: str, source: str) -> Claim:
-    """A measure tells TopK from another kind by more than luck."""
-    arm = f"lm-{name}"
+def tells(name: str, other: str, words: str, source: str, model: str, lm: str) -> Claim:
+    """A measure tells TopK from another kind by more than luck; `lm` stands before the names of a
+    model's arms."""
+    arm = f"{lm}{name}"
     return Claim(
-        text=f"On SmolLM2 {LABELS[name]} tells TopK from {words}: by at least 2 deviations of two "
+        text=f"On {model} {LABELS[name]} tells TopK from {words}: by at least 2 deviations of two "
         "trainings' difference",
         of=arm,
         value=deviation_gap(other),
         low=DEVIATIONS,
         unit="deviations of a difference",
-        must_fail=("lm-numbers", f"{arm}-twice"),
-        must_hold=("lm-numbers-apart",),
+        must_fail=(f"{lm}numbers", f"{arm}-twice"),
+        must_hold=(f"{lm}numbers-apart",),
         near={f"{arm}-twice": "two trainings of the same kind differ by as much"},
         also={
-            f"lm-{k}": rival("another measure of the same dictionaries, which may tell as much")
+            f"{lm}{k}": rival("another measure of the same dictionaries, which may tell as much")
             for k in ON_MODEL
             if k != name
         },
@@ -135,14 +136,14 @@ def tells(name: str, other: str, words: str, source: str) -> Claim:
     )
 
 
-def luck_of(name: str, label: str) -> Estimate:
+def luck_of(name: str, label: str, model: str, arm: str) -> Estimate:
     """The largest difference that luck leaves two TopK dictionaries of a language model, in 95 % of
     pairs."""
     return Estimate(
         text=(
-            f"The smallest difference of two TopK dictionaries on SmolLM2 that is not luck: {label}"
+            f"The smallest difference of two TopK dictionaries on {model} that is not luck: {label}"
         ),
-        value=lambda arms: both_moments(arms["lm"], name),
+        value=lambda arms: both_moments(arms[arm], name),
         statistic=luck,
         unit="in its own unit",
         source=CHANIN,
@@ -187,10 +188,25 @@ def truths_agree(arms: Arms) -> xr.DataArray:
 
 
 SOFTLY = "one whose decoder stays near random rows"
+
+
+def on_model(model: str, lm: str = "") -> tuple[Claim, ...]:
+    """What is claimed of dictionaries of a language model."""
+    return (
+        *(tells(name, SOFT, SOFTLY, SANITY, model, lm) for name in ON_MODEL),
+        tells("explained", DRAWN, "one of a model with random weights", UNTRAINED, model, lm),
+    )
+
+
+def lucks(model: str, arm: str = "main") -> tuple[Estimate, ...]:
+    """How much luck leaves two dictionaries of a language model apart, by each measure."""
+    labels = {**{k: LABELS[k] for k in ON_MODEL}, "loss_recovered_mean": "loss recovered"}
+    return tuple(luck_of(name, label, model, arm) for name, label in labels.items())
+
+
 CLAIMS = (
     *(order(name) for name in LABELS),
-    *(tells(name, SOFT, SOFTLY, SANITY) for name in ON_MODEL),
-    tells("explained", DRAWN, "one of a model with random weights", UNTRAINED),
+    *on_model("SmolLM2", "lm-"),
     Estimate(
         text="Rank correlation of F1 and MMCS over the dictionaries of a world",
         value=truths_agree,
@@ -207,11 +223,5 @@ CLAIMS = (
         }.items()
         for truth in TRUTHS
     ),
-    *(
-        luck_of(name, label)
-        for name, label in {
-            **{k: LABELS[k] for k in ON_MODEL},
-            "loss_recovered_mean": "loss recovered",
-        }.items()
-    ),
+    *lucks("SmolLM2", "lm"),
 )

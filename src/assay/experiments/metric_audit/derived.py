@@ -83,12 +83,12 @@ def noisy(arms: Arms) -> xr.Dataset:
     return judged(data, data.scores.isel(measure=0, drop=True).copy(data=score))
 
 
-def twice(name: str, kinds: Sequence[str]) -> Derive:
+def twice(arm: str, name: str, kinds: Sequence[str]) -> Derive:
     """A measure on a language model where TopK's second training stands in the place of every other
     of these kinds: no difference but luck."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = measure_of("lm", name, ON_MODEL[name])(arms)
+        data = measure_of(arm, name, ON_MODEL[name])(arms)
         second = data.score.sel(kind="topk", drop=True).isel(copy=slice(None, None, -1))
         swapped = data.score.where(~data.score.kind.isin(list(kinds)), second.values[:, None])
         return data.assign(score=swapped)

@@ -46,15 +46,22 @@ def figures(arms: Arms) -> list[Figure]:
             x_title="mean F1 with the planted features",
             y_title="the measure, turned so that higher claims to be better",
         ),
+        *on_model(arms, "SmolLM2", "lm-"),
+    ]
+
+
+def on_model(arms: Arms, model: str, lm: str = "") -> list[Figure]:
+    """How far each measure sets dictionaries of a language model apart."""
+    return [
         figure(
-            "What each measure can tell apart on SmolLM2",
+            f"What each measure can tell apart on {model}",
             "bars",
             {"contrast": "facet", "measure": "x", "mean": "mean"},
-            contrasts(arms),
+            contrasts(arms, lm),
             y_title="distance from TopK in deviations of two trainings",
             note="Mean and 95 % t interval over seeds, the noise taken as known. Below 2 a single "
             "pair does not tell.",
-        ),
+        )
     ]
 
 
@@ -87,15 +94,15 @@ def clouds(arms: Arms) -> list[tuple]:
     return rows
 
 
-def contrasts(arms: Arms) -> list[tuple]:
+def contrasts(arms: Arms, lm: str) -> list[tuple]:
     """Rows: how far each measure sets TopK apart from two others, in deviations of the
     difference of two trainings."""
     return [
-        (words, SHORT[name], deviation_gap(other)(arms[f"lm-{name}"], arms).values)
+        (words, SHORT[name], deviation_gap(other)(arms[f"{lm}{name}"], arms).values)
         for words, other, names in (
             ("soft-frozen", SOFT, ON_MODEL),
             ("random weights", DRAWN, ("probe", "explained")),
         )
         for name in names
-        if f"lm-{name}" in arms
+        if f"{lm}{name}" in arms
     ]

@@ -81,6 +81,20 @@ class MetricAudit(NamedModelDictionary):
         return {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelAudit(MetricAudit):
+    """The panel on a language model, by itself; no claim is about the loss, whose logits are dear
+    where the vocabulary is large."""
+
+    subject: str = "gemma3-270m"
+    width: Annotated[int, Ge(4)] = 512
+    k: Annotated[int, Ge(2)] = 16
+    steps: Annotated[int, Ge(4)] = 250
+    lr: Annotated[float, Gt(0)] = 4e-3
+    penalty: Annotated[float, Ge(0)] = 0.15
+    passages: Annotated[int, Ge(1)] = 2
+
+
 COPIES = 2
 """Trainings of one recipe in one run, which share nothing but the world: another start, other
 inputs or another order."""

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, varied
+from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, SpecMap, grid, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.core.rng import permutation
 from assay.core.spec import variant
 from assay.dictionaries.training import on_text
-from assay.experiments.path_split.claims import CLAIMS
-from assay.experiments.path_split.figures import figures
+from assay.experiments.path_split.claims import CLAIMS, GEMMA, SMOLLM2, OnDisk, paths_of, shares_of
+from assay.experiments.path_split.figures import by_block, figures
 from assay.experiments.path_split.method import (
     TOGETHER,
+    PathsOnDisk,
     PathSplit,
     measure,
     measure_blocks,
@@ -65,33 +66,66 @@ def altered(how: str) -> Derive:
     return derive
 
 
-def of_kind(kind: str) -> Derive:
-    """SmolLM2's measures, of other parts."""
+def of_kind(arm: str, kind: str) -> Derive:
+    """A model's measures, of other parts."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data, index = arms["smollm2"], KIND.index(kind)
+        data, index = arms[arm], KIND.index(kind)
         return data.isel(kind=[index] * len(KIND))
 
     return derive
 
 
-def shuffled(arms: Arms) -> xr.Dataset:
-    """SmolLM2's measures with the inner blocks' numbers shuffled."""
-    data = arms["smollm2"]
-    n = data.sizes["block"] - 1
-    order = [*permutation(np.array([0]), "path-split.shuffled", 0, n)[0].tolist(), n]
-    return data.isel(block=order).assign_coords(block=data.block.values)
+def shuffled(arm: str) -> Derive:
+    """A model's measures with the inner blocks' numbers shuffled."""
+
+    def derive(arms: Arms) -> xr.Dataset:
+        data = arms[arm]
+        n = data.sizes["block"] - 1
+        order = [*permutation(np.array([0]), "path-split.shuffled", 0, n)[0].tolist(), n]
+        return data.isel(block=order).assign_coords(block=data.block.values)
+
+    return derive
 
 
-def quiet(arms: Arms) -> xr.Dataset:
-    """SmolLM2's measures as if later blocks answered a tenth as strongly: a model in which inner
+def quiet(arm: str) -> Derive:
+    """A model's measures as if later blocks answered a tenth as strongly: a model in which inner
     blocks act directly."""
-    data, part = arms["smollm2"], 0.1
-    cross = (data.total - data.direct - data.indirect) / 2
-    return data.assign(
-        indirect=part**2 * data.indirect,
-        total=data.direct + part**2 * data.indirect + 2 * part * cross,
-    )
+
+    def derive(arms: Arms) -> xr.Dataset:
+        data, part = arms[arm], 0.1
+        cross = (data.total - data.direct - data.indirect) / 2
+        return data.assign(
+            indirect=part**2 * data.indirect,
+            total=data.direct + part**2 * data.indirect + 2 * part * cross,
+        )
+
+    return derive
+
+
+def other_parts(model: OnDisk) -> dict[str, Arm]:
+    """A model on disk, other parts of its updates and other orders of its blocks in their place."""
+    arm, prefix = model.arm, model.prefix
+    return {
+        f"{prefix}random": Arm(
+            derive=of_kind(arm, "random"),
+            note="parts of the same lengths along random directions",
+            learned=("model", "order"),
+        ),
+        f"{prefix}turned": Arm(
+            derive=of_kind(arm, "turned"),
+            note="parts turned half-way towards what the final norm reads",
+        ),
+        f"{prefix}slightly": Arm(
+            derive=of_kind(arm, "slightly"), note="parts turned two fifths of the way towards it"
+        ),
+        f"{prefix}shuffled": Arm(
+            derive=shuffled(arm), note="blocks in another order", learned=("model", "updates")
+        ),
+        f"{prefix}quiet": Arm(
+            derive=quiet(arm), note="as if later blocks answered a tenth as strongly"
+        ),
+    }
 
 
 def language_model(subject: str) -> SpecMap[PathSplit]:
@@ -194,21 +228,7 @@ ARMS = {
         derive=altered("aside"),
         note="each firing taken out, turned half-way towards what the final norm reads",
     ),
-    "smollm2-random": Arm(
-        derive=of_kind("random"),
-        note="parts of the same lengths along random directions",
-        learned=("model", "order"),
-    ),
-    "smollm2-turned": Arm(
-        derive=of_kind("turned"), note="parts turned half-way towards what the final norm reads"
-    ),
-    "smollm2-slightly": Arm(
-        derive=of_kind("slightly"), note="parts turned two fifths of the way towards it"
-    ),
-    "smollm2-shuffled": Arm(
-        derive=shuffled, note="blocks in another order", learned=("model", "updates")
-    ),
-    "smollm2-quiet": Arm(derive=quiet, note="as if later blocks answered a tenth as strongly"),
+    **other_parts(SMOLLM2),
 }
 ALPHAS = (0.0, 0.1, 0.3, 2.0)
 SMALL = PathSplit(
@@ -248,6 +268,28 @@ in windows of 48 tokens; principal directions of updates stand for features ther
 was trained on it. The dictionaries are of the first MLP of two-block models of width 64 that read
 820,000 tokens, whose effects are mostly direct. The metrics in which features pay are means over
 tokens. """
+ON_GEMMA = Experiment(
+    arms={
+        "main": Arm(no_training, note="all blocks of Gemma, without a dictionary"),
+        "untrained": varied(
+            no_training,
+            "Gemma with weights drawn as before its training",
+            learned=(),
+            subject="untrained gemma3-270m",
+        ),
+        **other_parts(GEMMA),
+    },
+    measure=measure_blocks,
+    claims=(*paths_of(GEMMA), *shares_of(GEMMA)),
+    figures=lambda arms: [by_block(arms, GEMMA)],
+    inputs=on_text.text_and_model,
+    seeds_per_group=1,
+    measured=3,
+    scope="{models}",
+    smoke=(),
+    default=grid(PathsOnDisk(), seed=(19_030,)),
+    full=(),
+)
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -279,4 +321,5 @@ experiment = Experiment(
         seed=range(18030, 18038),
         alpha=ALPHAS,
     ),
+    elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
 )

@@ -3,6 +3,7 @@ they compare."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -41,7 +42,6 @@ PLAN = "plan: of the specification, set before any pilot"
 SMALL_PILOT = "pilot: seed 0"
 BLOCKS_PILOT = "pilot: seed 0, 4 files of 48 tokens"
 BURNT = "pilot: the burnt look at seeds 18000–18005 gave"
-MIDDLE = 14
 CROSSED = ("seed", "document")
 HALF = {"main": "half"}
 SORTED_HALF = {**HALF, "sorted-halves": "sorted-half"}
@@ -76,75 +76,143 @@ def geometric(m: Means) -> np.ndarray:
 
 claim = partial(Claim, published="new", source=REMARKS)
 """A claim with what most of them share."""
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """How claims about a model on disk name it: in words, its arm, what stands before the names of
+    its other arms, and its blocks."""
+
+    name: str
+    arm: str
+    prefix: str
+    blocks: int
+
+
+SMOLLM2 = OnDisk("SmolLM2", "smollm2", "smollm2-", 30)
+GEMMA = OnDisk("Gemma", "main", "", 18)
+
+
+def paths_of(model: OnDisk) -> tuple[Claim, ...]:
+    """By which path the MLPs of a model on disk act."""
+    return (
+        claim(
+            text=f"In {model.name} the later a block the larger the direct share of what its MLP "
+            f"does: rank correlation over {model.blocks - 1} inner blocks at least 0.5",
+            of=model.arm,
+            value=effects(),
+            statistic=order,
+            units=("document",),
+            low=0.5,
+            unit="Spearman's ρ",
+            must_fail=(
+                f"{model.prefix}shuffled",
+                f"{model.prefix}random",
+                f"{model.prefix}untrained",
+            ),
+            near={
+                f"{model.prefix}random": "whatever is written there",
+                f"{model.prefix}untrained": "depth alone, without training",
+            },
+            credits=(*UPDATES, "order"),
+            threshold_from=PLAN,
+        ),
+        claim(
+            text=f"{model.name}'s inner MLPs act mostly through later blocks: on average over the "
+            f"{model.blocks - 1} blocks the direct share is at most 0.5",
+            of=model.arm,
+            value=effects(),
+            statistic=average,
+            units=("document",),
+            high=0.5,
+            unit="share of squared effect",
+            must_fail=(f"{model.prefix}quiet", f"{model.prefix}untrained"),
+            near={f"{model.prefix}untrained": "depth alone, without training"},
+            also={f"{model.prefix}shuffled": same_method("the order does not matter for a mean")},
+            credits=UPDATES,
+            threshold_from="plan: mostly is more than half",
+        ),
+        claim(
+            text=f"Even in {model.name}'s last block but one, a part's direct effect tells at most "
+            "half of what it does: R² at most 0.5",
+            of=model.arm,
+            value=effects(),
+            statistic=told_by_direct,
+            units=("document",),
+            high=0.5,
+            unit="R²",
+            must_fail=(f"{model.prefix}quiet", f"{model.prefix}untrained"),
+            near={f"{model.prefix}untrained": "depth alone, without training"},
+            also={f"{model.prefix}shuffled": same_method("any other inner block")},
+            credits=UPDATES,
+            fixed=(f"{{{model.arm}.directions}} principal directions",),
+            threshold_from=(
+                f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks"
+            ),
+        ),
+        claim(
+            text="How the final norm is linearised hardly matters to shares: on average over the "
+            f"{model.blocks - 1} blocks they move by at most a tenth of themselves",
+            of=model.arm,
+            value=both_norms,
+            statistic=moved,
+            units=("document",),
+            high=0.10,
+            unit="relative change",
+            must_fail=(f"{model.prefix}turned",),
+            near={f"{model.prefix}turned": "it would not matter for any parts of this length"},
+            also={f"{model.prefix}shuffled": same_method("the order does not matter for a mean")},
+            credits=UPDATES,
+            violations=(f"{model.prefix}turned", f"{model.prefix}slightly"),
+            threshold_from=(
+                f"{BLOCKS_PILOT}: .02, turned .3, slightly .17; the tenth is that of targets"
+            ),
+        ),
+    )
+
+
+def shares_of(model: OnDisk) -> tuple[Exact | Estimate, ...]:
+    """Direct shares in some blocks of a model on disk."""
+    return (
+        Exact(
+            text="In the last block everything is direct: the largest indirect effect over the "
+            "direct one, of any part and document",
+            value=lambda arms: float(
+                (
+                    arms[model.arm].indirect.isel(block=-1) / arms[model.arm].direct.isel(block=-1)
+                ).max()
+            ),
+            expected=0.0,
+            tolerance=1e-6,
+            source="arithmetic: no block is behind it",
+        ),
+        *(
+            Estimate(
+                text=f"Direct share in {where} of {model.name}{suffix}",
+                value=lambda arms, name=name, kind=kind, block_index=block_index: {
+                    path: x.isel(block=block_index)
+                    for path, x in effects(kind)(arms[name], arms).items()
+                },
+                statistic=share,
+                units=("document",),
+                unit="share of squared effect",
+            )
+            for block_index, where in (
+                (0, "the first block"),
+                (model.blocks // 2 - 1, "the middle block"),
+                (-1, "the last block but one"),
+            )
+            for name, kind, suffix in (
+                (model.arm, "principal", ""),
+                (model.arm, "random", ", along random directions"),
+                (f"{model.prefix}untrained", "principal", " with random weights"),
+            )
+        ),
+    )
+
+
 CLAIMS = (
-    claim(
-        text="In SmolLM2 the later a block the larger the direct share of what its MLP does: rank "
-        "correlation over 29 inner blocks at least 0.5",
-        of="smollm2",
-        value=effects(),
-        statistic=order,
-        units=("document",),
-        low=0.5,
-        unit="Spearman's ρ",
-        must_fail=("smollm2-shuffled", "smollm2-random", "smollm2-untrained"),
-        near={
-            "smollm2-random": "whatever is written there",
-            "smollm2-untrained": "depth alone, without training",
-        },
-        credits=(*UPDATES, "order"),
-        threshold_from=PLAN,
-    ),
-    claim(
-        text="SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks "
-        "the direct share is at most 0.5",
-        of="smollm2",
-        value=effects(),
-        statistic=average,
-        units=("document",),
-        high=0.5,
-        unit="share of squared effect",
-        must_fail=("smollm2-quiet", "smollm2-untrained"),
-        near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
-        credits=UPDATES,
-        threshold_from="plan: mostly is more than half",
-    ),
-    claim(
-        text="Even in SmolLM2's last block but one, a part's direct effect tells at most half of "
-        "what it does: R² at most 0.5",
-        of="smollm2",
-        value=effects(),
-        statistic=told_by_direct,
-        units=("document",),
-        high=0.5,
-        unit="R²",
-        must_fail=("smollm2-quiet", "smollm2-untrained"),
-        near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-shuffled": same_method("any other inner block")},
-        credits=UPDATES,
-        fixed=("{smollm2.directions} principal directions",),
-        threshold_from=(
-            f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks"
-        ),
-    ),
-    claim(
-        text="How the final norm is linearised hardly matters to shares: on average over the 29 "
-        "blocks they move by at most a tenth of themselves",
-        of="smollm2",
-        value=both_norms,
-        statistic=moved,
-        units=("document",),
-        high=0.10,
-        unit="relative change",
-        must_fail=("smollm2-turned",),
-        near={"smollm2-turned": "it would not matter for any parts of this length"},
-        also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
-        credits=UPDATES,
-        violations=("smollm2-turned", "smollm2-slightly"),
-        threshold_from=(
-            f"{BLOCKS_PILOT}: .02, turned .3, slightly .17; the tenth is that of targets"
-        ),
-    ),
+    *paths_of(SMOLLM2),
     claim(
         text="Small models: taking features out for real gives the ratio of indirect to direct "
         "effects that derivatives give, within a tenth",
@@ -235,38 +303,7 @@ CLAIMS = (
         threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what "
         "taking out for real moves ratios by anyway",
     ),
-    Exact(
-        text="In the last block everything is direct: the largest indirect effect over the direct "
-        "one, of any part and document",
-        value=lambda arms: float(
-            (arms["smollm2"].indirect.isel(block=-1) / arms["smollm2"].direct.isel(block=-1)).max()
-        ),
-        expected=0.0,
-        tolerance=1e-6,
-        source="arithmetic: no block is behind it",
-    ),
-    *(
-        Estimate(
-            text=f"Direct share in {where} of SmolLM2{suffix}",
-            value=lambda arms, name=name, kind=kind, block_index=block_index: {
-                path: x.isel(block=block_index)
-                for path, x in effects(kind)(arms[name], arms).items()
-            },
-            statistic=share,
-            units=("document",),
-            unit="share of squared effect",
-        )
-        for block_index, where in (
-            (0, "the first block"),
-            (MIDDLE, "the middle block"),
-            (-1, "the last block but one"),
-        )
-        for name, kind, suffix in (
-            ("smollm2", "principal", ""),
-            ("smollm2", "random", ", along random directions"),
-            ("smollm2-untrained", "principal", " with random weights"),
-        )
-    ),
+    *shares_of(SMOLLM2),
     Estimate(
         text="Direct share of features of small models, by random pulls",
         statistic=share,

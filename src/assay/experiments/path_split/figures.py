@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Figure, figure
+from assay.experiments.path_split.claims import SMOLLM2, OnDisk
 from assay.experiments.path_split.values import effects, ratio_of_halves, share, swept
 
 CURVES = {
@@ -20,18 +21,18 @@ CURVES = {
 def figures(arms: Arms) -> list[Figure]:
     """Direct share by block; how far halves are parted against what it costs."""
     return [
-        *([by_block(arms)] if "smollm2" in arms else []),
+        *([by_block(arms, SMOLLM2)] if "smollm2" in arms else []),
         *([against_cost(arms)] if "main" in arms else []),
     ]
 
 
-def by_block(arms: Arms) -> Figure:
-    """Direct share of every inner block of SmolLM2."""
+def by_block(arms: Arms, model: OnDisk) -> Figure:
+    """Direct share of every inner block of a model on disk."""
     rows = []
     for label, name, kind in (
-        ("SmolLM2", "smollm2", "principal"),
-        ("random directions", "smollm2", "random"),
-        ("untrained", "smollm2-untrained", "principal"),
+        (model.name, model.arm, "principal"),
+        ("random directions", model.arm, "random"),
+        ("untrained", f"{model.prefix}untrained", "principal"),
     ):
         if name in arms:
             terms = {path: x.values for path, x in effects(kind)(arms[name], arms).items()}
@@ -39,7 +40,7 @@ def by_block(arms: Arms) -> Figure:
                 (block, values, label) for block, values in enumerate(share(terms))
             ]  # [block, document]
     return figure(
-        "How far the MLPs of SmolLM2 act directly on the logits",
+        f"How far the MLPs of {model.name} act directly on the logits",
         "line",
         {"block": "x", "share": "mean", "of": "color"},
         rows,

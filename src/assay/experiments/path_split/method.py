@@ -93,6 +93,15 @@ class PathSplit(TinyModelDictionary):
         return f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PathsOnDisk(PathSplit):
+    """A model on disk by itself, on one window of each of 48 files."""
+
+    subject: str = "gemma3-270m"
+    tested: Annotated[int, Ge(0)] = 48
+    context: Annotated[int, Ge(2)] = 48
+
+
 def material(s: PathSplit, bench: Bench) -> Material:
     """What the dictionaries of one seed are trained on and tested with."""
     from assay.experiments.path_split.material import BLOCK, of_harvests, planted

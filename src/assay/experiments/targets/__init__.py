@@ -15,13 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, instead, variant, varied
+from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
-from assay.experiments.targets.claims import CLAIMS
-from assay.experiments.targets.figures import figures
+from assay.experiments.targets.claims import (
+    CLAIMS,
+    GEMMA,
+    SMOLLM2,
+    OnDisk,
+    equal_neurons,
+    linear_norms_of,
+    unread_in,
+    unread_share,
+)
+from assay.experiments.targets.figures import figures, unread_by_block
 from assay.experiments.targets.method import (
+    TargetsOnDisk,
     WhichTarget,
     measure,
     measure_blocks,
@@ -78,6 +88,31 @@ def language_model(subject: str) -> Callable[[tuple[WhichTarget, ...]], list[Whi
 
 ISOTROPIC = {"null": "random_null", "isotropic": "isotropic", "total": "total"}
 READ = {"null": "readable_null", "isotropic": "readable_isotropic", "total": "readable_total"}
+
+
+def changed_parts(model: OnDisk) -> dict[str, Arm]:
+    """A model on disk, other parts of its activations and of its update in their place."""
+    arm, prefix, name = model.arm, model.prefix, model.name
+    return {
+        f"{prefix}isotropic": Arm(
+            derive=instead(arm, **ISOTROPIC),
+            note=f"a random subspace of the same rank for each block of {name}",
+            learned=("activations",),
+        ),
+        f"{prefix}tenfold": Arm(
+            derive=effects_of(arm, "tenfold"), note=f"tenfold for {name}'s principal directions"
+        ),
+        f"{prefix}turned": Arm(
+            derive=effects_of(arm, "turned"), note=f"turned for {name}'s principal directions"
+        ),
+        f"{prefix}random": Arm(
+            derive=effects_of(arm, "random"),
+            note=f"random directions as long as {name}'s principal ones",
+            learned=("activations", "readout"),
+        ),
+    }
+
+
 ARMS = {
     "main": Arm(train, note="a one-block model per seed, and a dictionary for each target"),
     "half": varied(
@@ -157,22 +192,7 @@ ARMS = {
         derive=instead("main", importance="uneven"),
         note="equal worth times lognormal factors, σ = 1: Gini .52 in the mean",
     ),
-    "smollm2-isotropic": Arm(
-        derive=instead("smollm2", **ISOTROPIC),
-        note="a random subspace of the same rank for each block of SmolLM2",
-        learned=("activations",),
-    ),
-    "smollm2-tenfold": Arm(
-        derive=effects_of("smollm2", "tenfold"), note="tenfold for SmolLM2's principal directions"
-    ),
-    "smollm2-turned": Arm(
-        derive=effects_of("smollm2", "turned"), note="turned for SmolLM2's principal directions"
-    ),
-    "smollm2-random": Arm(
-        derive=effects_of("smollm2", "random"),
-        note="random directions as long as SmolLM2's principal ones",
-        learned=("activations", "readout"),
-    ),
+    **changed_parts(SMOLLM2),
 }
 SMALL = WhichTarget(
     model_steps=20, d=16, m=32, width=64, k=4, windows=60, per_file=1, tested=6, steps=20, batch=128
@@ -203,6 +223,33 @@ unread is compared with isotropic directions of the same rank, of which three qu
 arithmetic, and with the same models untrained. SmolLM2 is 4-bit and instruction-tuned; no
 dictionary is trained on it here, parts of its update along 24 principal directions stand for
 features, and its 30 blocks are blocks of one model. """
+ON_GEMMA = Experiment(
+    arms={
+        "main": Arm(no_training, note="all blocks of Gemma, without a dictionary"),
+        "untrained": varied(
+            no_training,
+            "Gemma with weights drawn as before its training",
+            learned=(),
+            subject="untrained gemma3-270m",
+        ),
+        **changed_parts(GEMMA),
+    },
+    measure=measure_blocks,
+    claims=(
+        unread_in(GEMMA),
+        *linear_norms_of(GEMMA),
+        equal_neurons(GEMMA),
+        unread_share(GEMMA),
+    ),
+    figures=lambda arms: [unread_by_block(arms, GEMMA)],
+    inputs=on_text.text_and_model,
+    seeds_per_group=1,
+    measured=3,
+    scope="{models}",
+    smoke=(),
+    default=grid(TargetsOnDisk(), seed=(5000,)),
+    full=(),
+)
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -232,4 +279,5 @@ experiment = Experiment(
         ),
         seed=range(4000, 4008),
     ),
+    elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
 )

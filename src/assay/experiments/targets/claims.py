@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +54,11 @@ def each_block(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     ones have hundreds of times more."""
     terms = squeeze_seed(unread)(arm, arms)
     return {name: x / terms["total"].mean("document") for name, x in terms.items()}
+
+
+def all_blocks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
+    """The terms of `each_block`, their mean over the blocks of this model."""
+    return {name: x.mean("block") for name, x in each_block(arm, arms).items()}
 
 
 def within_files(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -139,6 +146,146 @@ FEATURES = (*READ, "features")
 """What is credited of a model, and of its features, which are principal directions of SmolLM2's."""
 claim = partial(Claim, published="new")
 """A claim with what most of them share."""
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """How claims about a model on disk name it: in words, its arm, what stands before the names of
+    its other arms, its blocks, and the unread share of isotropic activations."""
+
+    name: str
+    arm: str
+    prefix: str
+    blocks: int
+    isotropic: float
+
+
+SMOLLM2 = OnDisk("SmolLM2", "smollm2", "smollm2-", 30, 0.625)
+GEMMA = OnDisk("Gemma", "main", "", 18, 0.6875)
+
+
+def unread_in(model: OnDisk) -> Claim:
+    """Activations of a model on disk turn towards what is read."""
+    untrained, isotropic = f"{model.prefix}untrained", f"{model.prefix}isotropic"
+    several = model.blocks >= 20  # fewer levels are no units
+    return claim(
+        text=f"In {model.name} too: on average over its {model.blocks} MLPs the unread share lies "
+        "at least 0.10 below that of isotropic activations",
+        of=model.arm,
+        value=each_block if several else all_blocks,
+        statistic=below_isotropic,
+        units=("block", "document") if several else ("document",),
+        fixed=() if several else (f"{model.blocks} blocks",),
+        low=0.10,
+        unit="share of variance",
+        must_fail=(untrained, isotropic),
+        near={
+            untrained: ISO,
+            isotropic: "what any subspace of W_out's rank would read",
+        },
+        credits=READ,
+        threshold_from="plan: the margin of the claim before it, fixed before any block but the "
+        "last was measured",
+        source=f"{SEED}; footnote on the null space of W_out",
+    )
+
+
+def linear_norms(
+    arm: str,
+    prefix: str,
+    value: Callable[[Any], Any],
+    units: tuple[str, ...],
+    phrase: str,
+    random: str,
+    fixed: tuple[str, ...] = (),
+) -> tuple[Claim, ...]:
+    """Both linear versions of the final norm are good enough for parts of an arm's update."""
+    return tuple(
+        claim(
+            text=f"{what} is off by at most 0.10: median relative error {phrase}",
+            of=arm,
+            value=value(pairs(kind)),
+            statistic=median_error,
+            units=units,
+            high=0.10,
+            unit="relative error",
+            must_fail=tuple(f"{prefix}{c}" for c in controls),
+            near={f"{prefix}{c}": why for c, why in near.items()},
+            credits=FEATURES,
+            violations=(f"{prefix}{violation}",),
+            fixed=fixed,
+            threshold_from=TABLE,
+            source=f"{SEED}; footnote on layer norm",
+        )
+        for what, kind, controls, near, violation in (
+            (
+                "Holding the final norm's divisor fixed",
+                "frozen",
+                (random, "turned"),
+                {
+                    random: (
+                        "high dimension: random directions are nearly at right angles to the stream"
+                    ),
+                    "turned": "shortness alone",
+                },
+                "turned",
+            ),
+            (
+                "The final norm's Jacobian",
+                "jacobian",
+                ("tenfold",),
+                {"tenfold": "that it is right for parts of any length"},
+                "tenfold",
+            ),
+        )
+    )
+
+
+def linear_norms_of(model: OnDisk) -> tuple[Claim, ...]:
+    """Claim the same of the last update of a model on disk."""
+    return linear_norms(
+        model.arm,
+        model.prefix,
+        squeeze_seed,
+        ("document",),
+        f"over the 24 principal directions of {model.name}'s last update",
+        "random",
+        ("24 principal directions",),
+    )
+
+
+def equal_neurons(model: OnDisk) -> Claim:
+    """Neurons of a model's last MLP are worth the same."""
+    return claim(
+        text=f"The neurons of {model.name}'s last MLP are worth nearly the same to the logits "
+        "within a file: Gini coefficient at most 0.3",
+        of=model.arm,
+        value=squeeze_seed(within_files),
+        statistic=mean,
+        units=("document",),
+        high=0.3,
+        unit="Gini coefficient",
+        must_fail=(f"{model.prefix}untrained",),
+        near={f"{model.prefix}untrained": "that they are so before any training"},
+        credits=READ,
+        threshold_from=TABLE,
+        source=f"{SEED}; footnote on L2",
+    )
+
+
+def unread_share(model: OnDisk) -> Estimate:
+    """What a model's MLPs write and nothing reads."""
+    several = model.blocks >= 20
+    return Estimate(
+        text=f"Unread share of the variance, on average over {model.name}'s MLPs (isotropic: "
+        f"{model.isotropic})",
+        value=lambda arms: (each_block if several else all_blocks)(arms[model.arm], arms),
+        statistic=ratio("null", "total"),
+        units=("block", "document") if several else ("document",),
+        unit="share",
+    )
+
+
 CLAIMS = (
     claim(
         text="Training turns a model's activations towards what is read: their unread share lies "
@@ -155,25 +302,7 @@ CLAIMS = (
         threshold_from=f"{PILOT}: .55 is unread where isotropic activations have .75",
         source=f"{SEED}; footnote on the null space of W_out",
     ),
-    claim(
-        text="In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 "
-        "below that of isotropic activations",
-        of="smollm2",
-        value=each_block,
-        statistic=below_isotropic,
-        units=("block", "document"),
-        low=0.10,
-        unit="share of variance",
-        must_fail=("smollm2-untrained", "smollm2-isotropic"),
-        near={
-            "smollm2-untrained": ISO,
-            "smollm2-isotropic": "what any subspace of W_out's rank would read",
-        },
-        credits=READ,
-        threshold_from="plan: the margin of the claim before it, fixed before any block but the "
-        "last was measured",
-        source=f"{SEED}; footnote on the null space of W_out",
-    ),
+    unread_in(SMOLLM2),
     claim(
         text="A dictionary of activations spends at least 0.10 less of what it writes on what "
         "nothing reads than isotropic rows would",
@@ -239,65 +368,15 @@ CLAIMS = (
         threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
-    *(
-        claim(
-            text=f"{what} is off by at most 0.10: median relative error {phrase}",
-            of=arm,
-            value=value(pairs(kind)),
-            statistic=median_error,
-            units=units,
-            high=0.10,
-            unit="relative error",
-            must_fail=tuple(f"{prefix}{c}" for c in controls),
-            near={f"{prefix}{c}": why for c, why in near.items()},
-            credits=FEATURES,
-            violations=(f"{prefix}{violation}",),
-            fixed=fixed,
-            threshold_from=TABLE,
-            source=f"{SEED}; footnote on layer norm",
-        )
-        for arm, prefix, value, units, phrase, random, fixed in (
-            (
-                "main",
-                "",
-                lambda terms: terms,
-                CROSSED,
-                "of a feature's effect on the logits",
-                "random-parts",
-                (),
-            ),
-            (
-                "smollm2",
-                "smollm2-",
-                squeeze_seed,
-                ("document",),
-                "over the 24 principal directions of SmolLM2's last update",
-                "random",
-                ("24 principal directions",),
-            ),
-        )
-        for what, kind, controls, near, violation in (
-            (
-                "Holding the final norm's divisor fixed",
-                "frozen",
-                (random, "turned"),
-                {
-                    random: (
-                        "high dimension: random directions are nearly at right angles to the stream"
-                    ),
-                    "turned": "shortness alone",
-                },
-                "turned",
-            ),
-            (
-                "The final norm's Jacobian",
-                "jacobian",
-                ("tenfold",),
-                {"tenfold": "that it is right for parts of any length"},
-                "tenfold",
-            ),
-        )
+    *linear_norms(
+        "main",
+        "",
+        lambda terms: terms,
+        CROSSED,
+        "of a feature's effect on the logits",
+        "random-parts",
     ),
+    *linear_norms_of(SMOLLM2),
     claim(
         text="Training makes neurons worth nearly the same to the logits: Gini coefficient at most "
         "0.3",
@@ -313,21 +392,7 @@ CLAIMS = (
         threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
-    claim(
-        text="The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a "
-        "file: Gini coefficient at most 0.3",
-        of="smollm2",
-        value=squeeze_seed(within_files),
-        statistic=mean,
-        units=("document",),
-        high=0.3,
-        unit="Gini coefficient",
-        must_fail=("smollm2-untrained",),
-        near={"smollm2-untrained": "that they are so before any training"},
-        credits=READ,
-        threshold_from=TABLE,
-        source=f"{SEED}; footnote on L2",
-    ),
+    equal_neurons(SMOLLM2),
     Estimate(
         text="Unread share of the variance of the one-block models' activations (isotropic: "
         "{unread})",
@@ -336,13 +401,7 @@ CLAIMS = (
         units=CROSSED,
         unit="share",
     ),
-    Estimate(
-        text="Unread share of the variance, on average over SmolLM2's MLPs (isotropic: 0.625)",
-        value=lambda arms: each_block(arms["smollm2"], arms),
-        statistic=ratio("null", "total"),
-        units=("block", "document"),
-        unit="share",
-    ),
+    unread_share(SMOLLM2),
     Estimate(
         text="Features of activations and of the update, both read from activations: share of the "
         "agreement between two starts",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Figure, by, figure
+from assay.experiments.targets.claims import SMOLLM2, OnDisk
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -41,24 +42,6 @@ def figures(arms: Arms) -> list[Figure]:
         x_title="unread share of a decoder row",
         y_title="features",
         note=f"A random direction has {p:.3f} ± {(2 * p * (1 - p) / (m + 2)) ** 0.5:.3f} (Beta).",
-    )
-    rows = []
-    for label, arm in (
-        ("SmolLM2", "smollm2"),
-        ("untrained", "smollm2-untrained"),
-        ("random subspaces", "smollm2-isotropic"),
-    ):
-        for i in range(arms[arm].sizes["block"] if arm in arms else 0):
-            block = by(arms[arm]).isel(seed=0, block=i)
-            rows.append((i, (block.null / block.total).values, label))
-    blocks = figure(
-        "What the MLPs of SmolLM2 write and nothing reads",
-        "line",
-        {"block": "x", "share": "mean", "model": "color"},
-        rows,
-        x_title="block",
-        y_title="unread share of the activations' variance",
-        note="Mean and 95 % t interval over documents.",
     )
     rows, middle = [], np.sqrt(SIZES[1:] * SIZES[:-1]).tolist()
     for label, arm in (("", "main"), (", SmolLM2", "smollm2")):
@@ -100,7 +83,29 @@ def figures(arms: Arms) -> list[Figure]:
         x_title="share of neurons, least first",
         y_title="share of worth",
     )
-    return [unexplained, features, blocks, linear, even]
+    return [unexplained, features, unread_by_block(arms, SMOLLM2), linear, even]
+
+
+def unread_by_block(arms: Arms, model: OnDisk) -> Figure:
+    """Unread share of each block's activations, trained, untrained and beside random subspaces."""
+    rows = []
+    for label, arm in (
+        (model.name, model.arm),
+        ("untrained", f"{model.prefix}untrained"),
+        ("random subspaces", f"{model.prefix}isotropic"),
+    ):
+        for i in range(arms[arm].sizes["block"] if arm in arms else 0):
+            block = by(arms[arm]).isel(seed=0, block=i)
+            rows.append((i, (block.null / block.total).values, label))
+    return figure(
+        f"What the MLPs of {model.name} write and nothing reads",
+        "line",
+        {"block": "x", "share": "mean", "model": "color"},
+        rows,
+        x_title="block",
+        y_title="unread share of the activations' variance",
+        note="Mean and 95 % t interval over documents.",
+    )
 
 
 SPOKEN = {"act": "activations", "update": "update", "logit": "logits"}

@@ -85,6 +85,16 @@ class WhichTarget(TinyModelDictionary):
         return super().models if self.subject == "tiny" else on_disk
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetsOnDisk(WhichTarget):
+    """A model on disk by itself, on one window of each of 24 files."""
+
+    subject: str = "gemma3-270m"
+    cells: tuple[str, ...] = ()
+    per_file: Annotated[int, Ge(0)] = 1
+    tested: int = 24
+
+
 def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
     spec = TargetSpec(
@@ -236,13 +246,13 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     variables = {
         name: ("run block document", x[None], "squared activation") for name, x in sums.items()
     }
+    h = read.scaled(unread_parts.h)
     worth = (
-        by_document((unread_parts.h - unread_parts.h.mean(0)).square(), *grouping)
-        * read.importance.numpy()
+        by_document((h - h.mean(0)).square(), *grouping) * read.importance.numpy()
     )  # [document, neuron]
     variables["importance"] = (
         "run neuron",
-        worth.sum(0)[None] / len(unread_parts.h),
+        worth.sum(0)[None] / len(h),
         "squared logit",
     )
     variables["gini"] = (

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import matching
 from assay.features.index.schema import COMPANIONS
 
@@ -24,8 +25,6 @@ GAIN, MOST = 0.05, 3
 """F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
 LEGIBLE, FEWEST = 0.5, 20
 """F1 and firings from which a name can be relied on."""
-TWIN = 0.9
-"""Two features whose decoder rows have at least this cosine are twins."""
 LARGEST = 2**22
 """Bytes of a file of names."""
 
@@ -177,7 +176,7 @@ def legible(index: Index) -> dict[str, int]:
 
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:
     """Tell which other features write nearly the same direction, of rows of length 1."""
-    alike = unit @ unit[feature] >= TWIN
+    alike = unit @ unit[feature] > THRESHOLD
     alike[feature] = False
     return alike
 

@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 
 from assay.core import integrity
 from assay.core.errors import DataError, nearest
+from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import names
 from assay.features.index.about import About, Damaged, Lookup
-from assay.features.index.schema import FEATURES, TABLES, selecting
+from assay.features.index.schema import FEATURES, OFTEN, TABLES, TOGETHER, selecting
 
 if TYPE_CHECKING:
     import duckdb
@@ -588,8 +589,8 @@ class Index:
         return [(row["i"], row["n"]) for row in rows]
 
     def summary(self) -> Row:
-        """Counts of features by class, and of those that are antipodal, taken out, and found in all
-        other dictionaries."""
+        """Counts of features by class, and of those that are antipodal, have a twin, fire together
+        with another, are taken out, and found in all other dictionaries."""
         return self._summary
 
     @cached_property
@@ -601,7 +602,15 @@ class Index:
             "count(*) FILTER (seeds = ?) AS recurring FROM features",
             [len(self.about.seeds)],
         )[0]
-        return {"classes": {row["class"]: row["n"] for row in rows}, **more}
+        twins = self.query(
+            "SELECT count(DISTINCT n.feature) FILTER (kind = 'decoder' AND cosine > ?) AS twins, "
+            "count(DISTINCT n.feature) FILTER (kind = 'feature' AND pearson >= ? AND "
+            "least(f.firings, g.firings) >= ?) AS together "
+            "FROM neighbours n JOIN features f ON f.feature = n.feature AND f.firings > 0 "
+            "JOIN features g ON g.feature = n.other AND g.firings > 0",
+            [THRESHOLD, TOGETHER, OFTEN],
+        )[0]
+        return {"classes": {row["class"]: row["n"] for row in rows}, **more, **twins}
 
 
 def _known(value: float) -> float | None:

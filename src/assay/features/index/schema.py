@@ -35,6 +35,10 @@ BINS = 50
 """Bars of the linear histogram, from 0 to the maximum."""
 MATCHED = 0.7
 """A feature recurs in another dictionary that has a decoder row of at least this cosine."""
+TOGETHER = 0.9
+"""Two features fire together where their activations have a correlation of at least this,"""
+OFTEN = 20
+"""and each is on at so many tokens or more: two that are on once, at one token, would have 1."""
 ANTIPODAL = -0.9
 """Two features are antipodal where their decoder rows have a cosine of at most this."""
 

@@ -7,10 +7,10 @@ at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
@@ -28,9 +28,20 @@ from assay.lab.store.store import Store
 FIRST_EDITION = "first-edition.jsonl"
 """Beside the records: of each claim that was judged by the rule's first edition, by its hash, the
 hash of what it says but for the roles of arms."""
+IN_COMMITS = "in-commits.jsonl"
+"""Beside the records: for each that was made before records held what was frozen, the commit
+earlier than the first look at its seeds in which claims, arms and seeds have the hashes that this
+look noted."""
 _ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats", "distance")
 """What the second edition had every claim say anew; thresholds, sides, units and controls stayed,
 so that is no change after a look."""
+
+
+class Standing(NamedTuple):
+    """Whether a record is confirmatory, and why."""
+
+    inference: Literal["confirmatory", "exploratory"]
+    why: str
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
@@ -262,6 +273,46 @@ def bring(path: Path, store: Store, experiment: Experiment) -> None:
         if _content(look) not in known and _burns(look):
             known.add(_content(look))
             journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
+
+
+def standing(name: str, record: Mapping[str, Any], origin: str = "") -> Standing:
+    """Tell whether a committed record is confirmatory: frozen before a result.
+
+    A record holds what was frozen of it. One that was made before records did is confirmatory if
+    its claims, arms and seeds stood in a commit before the first look at its seeds, nothing changed
+    since, and the edition of the rule is that of this look.
+
+    Args:
+        name: the record's, `NAME.PRESET` of a preset elsewhere.
+        record: with its measures, as `records.read` gives it.
+        origin: the experiment's.
+    """
+    if "inference" in record:
+        if (frozen := record["registration"]) is None:
+            return Standing("exploratory", "nothing was frozen before it was run")
+        how = "and followed" if record["inference"] == "confirmatory" else "and not followed"
+        why = f"frozen on {frozen['time'][:10]} before any result ({frozen['hash'][:12]}) {how}"
+        return Standing(record["inference"], why)
+    main = record["arms"]["main"]
+    seeds = {(main["shared"] | spec)["seed"] for spec in main["specs"]}
+    path = records.path(name.partition(".")[0], origin).with_suffix(".looks.jsonl")
+    looks = [look for look in journal.read(path) if seeds & seeds_of(look["seeds"])]
+    first = min(looks, key=lambda look: str(look.get("time", "")), default=None)
+    if first is None:
+        return Standing("exploratory", "no look at its seeds was noted")
+    when = str(first.get("time", ""))[:10]
+    if {v["edition"] for v in record["verdicts"]} - {first.get("edition", 1)}:
+        why = f"its seeds were looked at on {when}, by an earlier edition of the rule"
+        return Standing("exploratory", why)
+    if record["changed"]:
+        return Standing("exploratory", f"changed after its seeds were looked at on {when}")
+    listed = path.with_name(IN_COMMITS)
+    if not (commit := (foreign.json_object(listed) if listed.is_file() else {}).get(name)):
+        why = f"no commit has it as it was when its seeds were looked at on {when}"
+        return Standing("exploratory", why)
+    return Standing(
+        "confirmatory", f"committed ({commit}) before its seeds were looked at on {when}"
+    )
 
 
 def violated(experiment: Experiment) -> dict[str, str]:

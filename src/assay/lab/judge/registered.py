@@ -313,7 +313,7 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
         # In files of older versions there are none.
         **({"estimates": [_statement(experiment, s) for s in estimates]} if estimates else {}),
         "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
-        "judging": sources.unchanged(),
+        "judging": sources.unchanged(experiment.origin),
     }
 
 

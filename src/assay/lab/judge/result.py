@@ -445,7 +445,7 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
 
     That of a user cannot, since a file may import neighbours, which nobody lists; nor can Assay's
     own while somebody edits it."""
-    code = sources.unchanged() if experiment.origin.startswith("assay.") else ""
+    code = sources.unchanged(experiment.origin) if experiment.origin.startswith("assay.") else ""
     if not code:
         return ""
     # what lies in each run's folder, by hash: measures, and the times that its provenance tells

@@ -93,7 +93,11 @@ class Following:
             if k <= look_count and k not in known and not missing:
                 texts = outcomes if k == look_count else look["settled"]
                 line = {
-                    **{"look": k, "registration": frozen.hash, "code": sources.unchanged()},
+                    **{
+                        "look": k,
+                        "registration": frozen.hash,
+                        "code": sources.unchanged(self.experiment.origin),
+                    },
                     **{name: look[name] for name in ("seeds", "level")},
                     "verdicts": {text: o for text, o in outcomes.items() if text in texts},
                 }

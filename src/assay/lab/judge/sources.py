@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -14,20 +15,35 @@ _PACKAGES = ("numpy", "scipy", "xarray", "torch")
 _SPOKEN = ("cli", "verbs", "report", "testing", "conformance")  # what only shows results
 
 
-def unchanged() -> str:
-    """64 hex digits of every file that measures or judges, and of what it computes with; "" where
-    one was written since the start.
+def unchanged(origin: str) -> str:
+    """64 hex digits of every file that measures or judges an experiment from this module or file,
+    and of what it computes with; "" where one was written since the start.
 
     After that nobody can say which modules hold the old text and which, imported later, the new
-    one."""
-    digest = _hash()
-    return digest if _written() == _AT_START else ""
+    one. Other experiments of the catalogue do not count, since none imports another; for a file of
+    Python, which may import any, they do."""
+    # "assay.experiments.gated_sae": itself alone; a study: no experiment of the catalogue
+    except_for = None if origin.endswith(".py") else origin.removeprefix("assay.").replace(".", "/")
+    digest = _hash(except_for)
+    return digest if _counted(_written(), except_for) == _counted(_AT_START, except_for) else ""
+
+
+def _counted(
+    file_states: Mapping[str, tuple[int, int]], except_for: str | None
+) -> dict[str, tuple[int, int]]:
+    """Those files that count for an experiment."""
+    kept = (f"{except_for}.py", f"{except_for}/", "experiments/__init__.py")
+    return {
+        name: state
+        for name, state in file_states.items()
+        if except_for is None or not name.startswith("experiments/") or name.startswith(kept)
+    }
 
 
 @functools.cache
-def _hash() -> str:
+def _hash(except_for: str | None) -> str:
     digest = hashlib.sha256("\0".join(f"{p} {_version(p)}" for p in _PACKAGES).encode())
-    for name in sorted(_AT_START):
+    for name in sorted(_counted(_AT_START, except_for)):
         digest.update(Path(name).as_posix().encode() + b"\0" + (_ROOT / name).read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -19,7 +19,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.lab.store import edits, origin
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
@@ -286,7 +286,8 @@ class _Shelf:
             f"of {path} {bad}, so what changed after that look may go untold"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
-        return tuple(messages)
+        record_name = records.name_of(self.experiment, self.preset.name)
+        return (*messages, *contests.lines(contests.of_record(record_name, self.experiment.origin)))
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:

@@ -80,6 +80,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     if not specs:
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
     cls = type(specs[0])
+    experiment = experiment.designed(specs[:1])
     without = tuple(
         dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT))
     )

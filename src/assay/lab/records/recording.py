@@ -48,7 +48,7 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
         stored = [r.stored for r in rows if r.stored is not None]
         specs = [json.loads(r.job.spec.to_json()) for r in rows]
         arms[arm] = {
-            **_factored(specs),
+            **factor(specs),
             "measures": dumped(result.arms[arm]),
         }
         cost[arm] = round(
@@ -67,6 +67,7 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
         "provenance": json_result["provenance"],
         "cost": cost,
         "bytes": space,
+        **{k: json_result[k] for k in ("inference", "registration")},
         **{k: json_result[k] for k in ("changed", "verdicts", "exact", "findings")},
         "arms": arms,
     }
@@ -138,7 +139,7 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
             cls.from_json(canonical_json({**data["shared"], **own_fields}))
             for own_fields in data["specs"]
         ]
-        measures_by_arm[arm] = _load(specs, data["measures"])
+        measures_by_arm[arm] = load_measures(specs, data["measures"])
     return measures_by_arm
 
 
@@ -150,8 +151,10 @@ def rejudge(
 
     Raises: ClaimError when one of them cannot be computed.
     """
-    scope = scope_by_reading(experiment, override(experiment, record["preset"]))
-    experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
+    preset = override(experiment, record["preset"])
+    experiment = experiment.designed(preset.specs[:1])
+    scope = scope_by_reading(experiment, preset)
+    experiment = looks.marked(experiment.sized(preset.specs))
     statements = judge_statements(
         experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope
     )
@@ -250,7 +253,7 @@ def _describe(s: Statement) -> str:
     return f"{outcome}{numbers}" + (f" ({reasons.explain_reason(s.reason)})" if s.reason else "")
 
 
-def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
+def factor(specs: list[dict[str, Any]]) -> dict[str, Any]:
     """Fields all specs share once, the others per run."""
     shared = {k: v for k, v in specs[0].items() if all(s[k] == v for s in specs)}
     return {
@@ -281,7 +284,8 @@ def dumped(data: xr.Dataset) -> dict[str, Any]:
     return {"coords": coords, "variables": variables}
 
 
-def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
+def load_measures(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
+    """Read the measures of runs of these specs from what `dumped` gave."""
     variables = {
         name: (" ".join(v["dims"]), numbers(v["values"]), v["unit"])
         for name, v in data["variables"].items()

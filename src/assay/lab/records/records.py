@@ -60,7 +60,14 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     Raises: NewerError for one of a later version; ExperimentError when a file of it is missing,
     damaged or not that of a record.
     """
-    record_path = path(name, origin)
+    return read_file(path(name, origin), _written_by(name), measures=measures)
+
+
+def read_file(
+    record_path: Path, written_by: str, *, measures: bool = True
+) -> dict[str, Any] | None:
+    """The record in this file and the one beside it, as `read` gives it; `written_by` is what to
+    type to write both. Raises: as `read`."""
     try:
         record_path.stat()
         record = json.loads(foreign.read(record_path, "a record", LARGEST))
@@ -68,13 +75,12 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
         raise ExperimentError(
-            f"{record_path} is not a record ({type(e).__name__}); write it with: "
-            f"{_written_by(name)}"
+            f"{record_path} is not a record ({type(e).__name__}); write it with: {written_by}"
         ) from e
     sealed.known(record_path, record)
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(
-            f"{record_path} is not a record: it has no verdicts; write it with: {_written_by(name)}"
+            f"{record_path} is not a record: it has no verdicts; write it with: {written_by}"
         )
     digest = record.pop("sha256", "")
     if not measures:
@@ -89,11 +95,11 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     except FileNotFoundError as e:
         raise ExperimentError(
             f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
-            f"write both with: {_written_by(name)}"
+            f"write both with: {written_by}"
         ) from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
         why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
-        raise ExperimentError(f"{why}; write both with: {_written_by(name)}") from e
+        raise ExperimentError(f"{why}; write both with: {written_by}") from e
     return whole
 
 

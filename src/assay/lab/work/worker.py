@@ -111,6 +111,7 @@ def run_group(
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
+            experiment = experiment.designed([str(m.spec.get("_")) for m in group.members[:1]])
             # A group that kills its process, as one out of memory does, would be taken up for ever.
             if lease.deaths >= deadly:
                 raise RunError(

@@ -1,0 +1,86 @@
+"""showcase: the dictionaries that Assay trains to be shown, one of each model that it fetches, as
+artefacts of a store that are opened by name: showcase/smollm2, showcase/gemma3-270m."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from assay.core.bench import Bench
+from assay.core.errors import DataError, nearest
+from assay.core.runs import Runs
+from assay.data import corpus as corpora
+from assay.data.checkpoint import Alone
+from assay.data.harvest import harvest
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.on_text import NamedModelDictionary, fit_on, topk
+from assay.subjects import folder as models
+
+PREFIX = "showcase/"
+FILE = "dictionary.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowcaseSpec(NamedModelDictionary):
+    """A TopK dictionary of a late block's input, where what a feature writes can be read as
+    promoted tokens, on prose."""
+
+    corpus: str = corpora.DOCS
+    layer: Annotated[int, Ge(1)] = 25
+    windows: Annotated[int, Ge(1)] = 2000
+    width: Annotated[int, Ge(1)] = 3072
+    k: Annotated[int, Ge(1)] = 16
+    batch: Annotated[int, Ge(1)] = 1024
+    steps: Annotated[int, Ge(1)] = 1500
+    lr: Annotated[float, Gt(0)] = 2e-3
+    encoder_scale: Annotated[float, Gt(0)] = 0.3
+    """The encoder starts as this times the decoder: from 1 half as many features had readable
+    tokens (pilot seed 0)."""
+    dead_after: Annotated[int, Ge(1)] = 50_000
+    """Rows without a firing after which AuxK brings a feature back."""
+
+    def cut(self, part: Literal["train", "test"]) -> dict[str, Any]:
+        """Give so many windows of training text."""
+        return {"windows": self.windows}
+
+
+RECIPES: Mapping[str, ShowcaseSpec] = {
+    "smollm2": ShowcaseSpec(),
+    "gemma3-270m": ShowcaseSpec(subject="gemma3-270m", layer=14, windows=1000, steps=1200),
+}
+"""By name, as the pilot settled them: its measures are in docs/explorer.md."""
+
+
+def recipe(model: str) -> ShowcaseSpec:
+    """The recipe of a model. Raises: DataError for one that has none."""
+    if model not in RECIPES:
+        raise DataError(f"no showcase of {model!r}; {nearest(model, RECIPES)}")
+    return RECIPES[model]
+
+
+def artefact(spec: ShowcaseSpec) -> ShowcaseSpec:
+    """The spec under which the dictionary is kept: model and text by content."""
+    text = corpora.load(spec.corpus).fingerprint
+    return spec.replace(subject=models.fingerprint(spec.subject), corpus=text)
+
+
+def showcase(spec: ShowcaseSpec, bench: Bench) -> Path:
+    """The file of the dictionary, trained now or before; a training that was killed resumes.
+
+    The same spec gives the same weights (same machine type, versions and one thread)."""
+    return bench.artefact(artefact(spec), lambda path: _train(spec, path, bench)) / FILE
+
+
+def _train(spec: ShowcaseSpec, path: Path, bench: Bench) -> None:
+    data = harvest(spec.text("train"), bench)
+    checkpoint, runs = Alone(bench, path), Runs([spec])
+    loss = losses.TopKAux(dead_after=spec.dead_after)
+    method = topk(runs, loss=loss, encoder_scale=spec.encoder_scale)
+    (trained,) = fit_on(data, [(runs, method)], checkpoint)
+    Dictionary.of(trained).save(path / FILE)
+    checkpoint.file.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""`assay make-showcase`: a dictionary that is opened by its name, a training that resumes after
+Ctrl-C with the same weights, and bad input in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import assay
+import tiny_models
+from assay.cli.main import main
+from assay.dictionaries.training import showcase
+from assay.evaluation.sources import find
+from assay.lab.store.store import Store
+from assay.verbs.train_lm import Desk
+
+LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
+
+
+@pytest.fixture(autouse=True)
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> showcase.ShowcaseSpec:
+    """The recipe of "small", a model with random weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASSAY_ROOT", "store")
+    (tmp_path / "text").mkdir()
+    for i in range(30):
+        (tmp_path / f"text/part-{i:02}.py").write_text(LINES.replace("return", f"return {i} *"))
+    small = showcase.ShowcaseSpec(
+        subject=str(tiny_models.make(tmp_path / "model", "llama", max_position_embeddings=128)),
+        corpus=str(tmp_path / "text"),
+        layer=1,
+        windows=4,
+        width=32,
+        k=4,
+        batch=64,
+        steps=12,
+    )
+    monkeypatch.setattr(showcase, "RECIPES", {"small": small})
+    return small
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(list(words))
+    return (code, *capsys.readouterr())
+
+
+def test_it_is_trained_once_and_opened_by_its_name(capsys):
+    code, out, _ = run(capsys, "make-showcase", "small")
+    assert code == 0 and "assay serve showcase/small" in out and "before" not in out
+    code, out, _ = run(capsys, "make-showcase", "small")
+    assert code == 0 and "trained before" in out
+
+    one = assay.load("showcase/small", root="store")
+    (source,) = find(["showcase/small"], Store("store"))
+    assert source.name == "showcase/small" and torch.equal(source.dictionary.W_dec, one.W_dec)
+    assert one.sites == ("blocks.1.hook_resid_pre",) and one.W_dec.shape[1] == 32
+    x = torch.randn(50, one.W_enc.shape[1], generator=torch.Generator().manual_seed(0))
+    assert ((one.encode(x)[0] > 0).sum(1) <= 4).all()
+    assert one.origin["trained_on"]["part"] == "train"
+
+
+def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeypatch):
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
+    whole = showcase.showcase(spec, Desk(Store("whole"), "cpu", lambda *_: None))
+
+    def stop(done: int, total: int, unit: str) -> None:
+        if unit == "steps" and done == 7:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        showcase.showcase(spec, Desk(Store("store"), "cpu", stop))
+    resumed = showcase.showcase(
+        spec,
+        Desk(Store("store"), "cpu", lambda done, _, unit: steps.append(done)),
+    )
+    assert min(steps) > 0 and len(steps) <= 12 - 5  # what was done is not done again
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert [file.name for file in resumed.parent.iterdir() if "training" in file.name] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("make-showcase", "smal"), "no showcase of 'smal'; did you mean small"),
+        (("evaluate", "showcase/small", "--acts", "x"), "assay make-showcase small trains it"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(capsys, words, said):
+    code, out, err = run(capsys, *words)
+    assert code == 2 and not out and said in " ".join(err.split())
