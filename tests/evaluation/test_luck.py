@@ -112,8 +112,7 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
     )
     assert (
         "nothing is known" in line
-        and "Smallest difference that is not seed noise"
-        in evaluations.page(told, found.figures)
+        and "Smallest difference that is not seed noise" in evaluations.page(told, found.figures)
     )
 
     other = Dictionary(

@@ -9,6 +9,7 @@ import pytest
 import simulated
 
 from assay.core.errors import DataError
+from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import names
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
@@ -67,7 +68,7 @@ def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: In
     chosen = [k for k, _ in index.start]
     rows = names.matching.rows(index.folder).astype(float)
     cosines = rows[chosen] @ rows[chosen].T - np.eye(len(chosen))
-    assert (cosines < names.TWIN).all()
+    assert (cosines < THRESHOLD).all()
     assert (index.all_names.score[chosen] >= names.LEGIBLE).all()
     assert (worth["firings"][chosen] >= names.FEWEST).all()
     low = worth["gradient_low"][chosen]

@@ -56,7 +56,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = index.summary() | names.legible(index)
+    summary = {**index.summary(), **names.legible(index)}
     siblings = [entry_to_row(e) for e in library.beside(entry)]
     numbers = [row["feature"] for row in table.rows]
     named, promoted = index.names(numbers), index.promoted(numbers)

@@ -68,9 +68,9 @@ def _layers(library: Library, here: Entry) -> list[Entry]:
     for entries in library.shelf().values():
         for entry in sorted(entries, key=lambda e: -e.about.d_sae):
             a = entry.about
-            if a.model_sha256 == here.about.model_sha256 and a.site == a.site_out:
-                if "resid" in a.site:
-                    chosen.setdefault(a.site, entry)
+            in_stream = a.site == a.site_out and "resid" in a.site
+            if in_stream and a.model_sha256 == here.about.model_sha256:
+                chosen.setdefault(a.site, entry)
     shelf = [entry.address for entries in library.shelf().values() for entry in entries]
     return sorted(chosen.values(), key=lambda entry: shelf.index(entry.address))
 
@@ -93,9 +93,9 @@ def draw(
     for link in graph.links:
         (x0, y0), (x1, y1) = places[link.source], places[link.target]
         out += Markup(
-            '<g class="wired {}" data-from="{}" data-to="{}"><title>without the lower one the upper '
-            'one {} by {:.0%}</title><path d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} '
-            '{:.0f}" stroke-width="{:.1f}"/></g>'
+            '<g class="wired {}" data-from="{}" data-to="{}"><title>without the lower one the '
+            'upper one {} by {:.0%}</title><path d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} '
+            '{:.0f} {:.0f}" stroke-width="{:.1f}"/></g>'
         ).format(
             "helps" if link.share > 0 else "hurts",
             link.source,

@@ -76,7 +76,7 @@ def trace_layers(
         chosen.append(first.firings[top[first.value[top] != 0]])
     starts = np.cumsum([0, *map(len, chosen)])
     nodes, links, chance = [], [], []
-    for i, (reader, reading, firings) in enumerate(zip(readers, readings, chosen, strict=True)):
+    for i, (reading, firings) in enumerate(zip(readings, chosen, strict=True)):
         n = len(firings)
         effects, shares = _taken_out(readers[i:], reading, firings, chosen[i + 1 :], position, seed)
         chance.append(float(np.abs(effects[n:]).max(initial=0.0)))
