@@ -118,8 +118,8 @@ def judge(
         f"combinations of {' and '.join(units)}",
     )
     main_arm = _under_judgement(parsed, known, controls)
-    named = (*controls, *planted, *allowed, *idle, *violations)
-    _check_arms(parsed, known, (main_arm, *named), source)
+    arms_named = (*controls, *planted, *allowed, *idle, *violations)
+    _check_arms(parsed, known, (main_arm, *arms_named), source)
     _check_controls(main_arm, parsed, (*controls, *planted, *violations))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -255,10 +255,10 @@ def estimate(
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, axes, source)
-    named = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
+    dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     used = dict.fromkeys((main_arm, *parsed.arms))
     rows = rows[rows["arm"].isin(list(used))].copy()
-    labels = _labels(rows, axes, columns, named, source)
+    labels = _labels(rows, axes, columns, dims, source)
     foreign.within(
         math.prod(rows[name].nunique() for name in (*axes, *labels)),
         CELLS,
@@ -336,9 +336,9 @@ def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     )
 
 
-def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:
+def _check_arms(parsed: Parsed, known: list[str], arms_named: Sequence[str], source: str) -> None:
     """Refuse an arm that the table has not, and one whose name reads as a difference."""
-    for arm in (*parsed.arms, *named):
+    for arm in (*parsed.arms, *arms_named):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")

@@ -229,8 +229,8 @@ async def _asked(request: Request) -> QueryParams:
 def _problem(problem: Problem, path: str, json: bool) -> Response:
     if json:
         return Response(render.problem_data(problem), problem.status, media_type="application/json")
-    shown = problem.shown
-    html = render.problem(problem, path) if shown is None else render.html(shown, path)
+    page = problem.page
+    html = render.html(render.Shown(*page), path) if page else render.problem(problem, path)
     return Response(html, problem.status, media_type="text/html")
 
 

@@ -3,14 +3,12 @@ it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from assay.core.errors import AssayError, DataError, ModelError, StoreError
 from assay.features.index.about import Damaged
 from assay.http.guard import Refused
-
-if TYPE_CHECKING:
-    from assay.explorer.render import Shown
 
 ASKED, UNKNOWN, UNFIT, AWAY = 400, 404, 409, 503
 """What was asked makes no sense; there is no such thing; two things do not fit together; it is
@@ -19,9 +17,10 @@ damaged, missing or busy."""
 
 class Problem(AssayError):
     """A page cannot be shown; `words` say why, `then` is a command to type, where one helps.
-    `shown` is the page on which it is said, so that what was typed stays; None: one of its own."""
+    `page` is the template, values and drawings of the page that says it, so that what was typed
+    stays; None: one of its own."""
 
-    shown: Shown | None = None
+    page: tuple[str, Mapping[str, Any], Mapping[str, Any]] | None = None
 
     def __init__(self, status: int, words: str, command: str = ""):
         super().__init__(words)

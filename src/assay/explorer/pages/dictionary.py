@@ -59,9 +59,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     summary = {**index.summary(), **names.legible(index)}
     siblings = [entry_to_row(e) for e in library.beside(entry)]
     numbers = [row["feature"] for row in table.rows]
-    named, promoted = index.names(numbers), index.promoted(numbers)
+    name_of, promoted = index.names(numbers), index.promoted(numbers)
     rows = [
-        {**row, "name": named[row["feature"]], "promotes": promoted[row["feature"]]}
+        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
         for row in table.rows
     ]
     start = dict(index.start)

@@ -26,14 +26,14 @@ LETTERS = 19
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show which firings of each layer carried a prediction, and through which later ones. Raises:
     Problem."""
-    here = library.entry(path_params["model"], path_params["dictionary"])
+    current = library.entry(path_params["model"], path_params["dictionary"])
     text = prompt.checked(query.get("text", ""))
-    path = query_args.link(f"/{here.address}/layers", [("text", text)])
+    path = query_args.link(f"/{current.address}/layers", [("text", text)])
     if "sent" in query:
         return Moved(path)
-    entries = _layers(library, here)
+    entries = _layers(library, current)
     indexes = [library.index(*entry.address.split("/")) for entry in entries]
-    values: dict[str, Any] = {"dictionary": here.address, "about": here.about, "text": text}
+    values: dict[str, Any] = {"dictionary": current.address, "about": current.about, "text": text}
     values |= {"state": "empty", "layers": [entry.address for entry in entries]}
     drawings: dict[str, Any] = {"here": path, "examples": prompt.EXAMPLES, "entries": entries}
     if not text.strip():
@@ -51,25 +51,25 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         best = loaded[0].ask(key, lambda r: likely(r, reading, len(ids) - 1, prompt.COUNT))[0]
         key = ("layers", text, *values["layers"])
         graph = loaded[0].ask(key, lambda _: trace_layers(readers, ids, best.id))
-    named = [
+    name_of = [
         index.names([n.feature for n in graph.nodes if n.layer == i])
         for i, index in enumerate(indexes)
     ]
-    names = [named[n.layer][n.feature] for n in graph.nodes]
+    names = [name_of[n.layer][n.feature] for n in graph.nodes]
     words = [*reading.words[: len(ids)]]
     values |= {"state": "read", "then": {"text": best.text, "probability": best.before}}
     values |= {"graph": graph, "names": names}
     return Shown("layers.html", values, drawings | {"svg": draw(graph, entries, names, words)})
 
 
-def _layers(library: Library, here: Entry) -> list[Entry]:
+def _layers(library: Library, current: Entry) -> list[Entry]:
     """This dictionary, and of each other site in the residual stream of its model the largest."""
-    chosen = {here.about.site: here}
+    chosen = {current.about.site: current}
     for entries in library.shelf().values():
         for entry in sorted(entries, key=lambda e: -e.about.d_sae):
             a = entry.about
             in_stream = a.site == a.site_out and "resid" in a.site
-            if in_stream and a.model_sha256 == here.about.model_sha256:
+            if in_stream and a.model_sha256 == current.about.model_sha256:
                 chosen.setdefault(a.site, entry)
     shelf = [entry.address for entries in library.shelf().values() for entry in entries]
     return sorted(chosen.values(), key=lambda entry: shelf.index(entry.address))

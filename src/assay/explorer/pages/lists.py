@@ -63,8 +63,8 @@ def cards(
     index: Index, numbers: Sequence[int], twins: Mapping[int, int] | None = None
 ) -> list[dict[str, Any]]:
     """What is said of each feature in a list, such as how many twins it hides."""
-    named, glances = index.names(numbers), index.glance(numbers)
-    return [{**glances[k], "name": named[k], "twins": (twins or {}).get(k, 0)} for k in numbers]
+    name_of, glances = index.names(numbers), index.glance(numbers)
+    return [{**glances[k], "name": name_of[k], "twins": (twins or {}).get(k, 0)} for k in numbers]
 
 
 def drawn(index: Index, numbers: Sequence[int]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def kept(template: str, values: dict[str, Any], drawings: dict[str, Any]) -> Ite
         yield
     except Problem as problem:
         fault = {"state": "problem", "problem": problem.words}
-        problem.shown = Shown(template, values | fault, drawings)
+        problem.page = template, values | fault, drawings
         raise
 
 

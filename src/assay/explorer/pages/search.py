@@ -181,8 +181,8 @@ def _list(
 ) -> dict[str, Any]:
     """A list with the name of each feature, how many it hides, and links to the pages
     before and after."""
-    named = index.names([row["feature"] for row in listing.rows])
-    rows = [{**row, "name": named[row["feature"]]} for row in listing.rows]
+    name_of = index.names([row["feature"] for row in listing.rows])
+    rows = [{**row, "name": name_of[row["feature"]]} for row in listing.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
     worth = (
         "gradient_active" if index.about.gradients else "importance"

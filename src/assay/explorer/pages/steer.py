@@ -120,7 +120,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the page says, and draws, before anything is written."""
-    named = index.names([w.feature for w in q.wanted])
+    name_of = index.names([w.feature for w in q.wanted])
     return {
         "dictionary": q.base,
         "about": index.about,
@@ -131,7 +131,7 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         "seed": q.seed,
         "state": "empty",
         "known": {
-            k: {"name": name, "maximum": float(index.maxima[k])} for k, name in named.items()
+            k: {"name": name, "maximum": float(index.maxima[k])} for k, name in name_of.items()
         },
     }, {
         "q": q,

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -16,10 +16,8 @@ from assay.core import foreign
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import matching
+from assay.features.index.about import About
 from assay.features.index.schema import COMPANIONS
-
-if TYPE_CHECKING:
-    from assay.features.index.reader import Index
 
 GAIN, MOST = 0.05, 3
 """F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
@@ -61,7 +59,25 @@ class Names:
         return np.maximum(self.rule, self.promoted)
 
 
-def names(index: Index) -> Names:
+class _Index(Protocol):
+    """What names are made from: an index as its reader opens it, which in turn gives names."""
+
+    folder: Path
+    about: About
+    given_names: Mapping[int, Name]
+
+    @property
+    def windows(self) -> Int[np.ndarray, "window s"]: ...
+    @property
+    def all_names(self) -> Names: ...
+    def names(self, numbers: Sequence[int]) -> dict[int, Name]: ...
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]: ...
+    def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]: ...
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+    def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]: ...
+
+
+def names(index: _Index) -> Names:
     """Score a rule and the promoted tokens of every feature on the index's text.
 
     Formula: 2 TP / (where it should fire + where the feature fires)
@@ -69,8 +85,8 @@ def names(index: Index) -> Names:
     firings = index.columns(("firings",))["firings"]
     table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
     hits, places = np.zeros((2, len(firings), COMPANIONS))
-    at = table["feature"], table["rank"]
-    hits[at], places[at] = table["firings"], table["firings"] / table["recall"]
+    cells = table["feature"], table["rank"]
+    hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
     f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])[:, :MOST]
     size = (f1 - GAIN * np.arange(MOST)).argmax(1)
     return Names(
@@ -78,7 +94,7 @@ def names(index: Index) -> Names:
     )
 
 
-def _promoted(index: Index, firings: Float[np.ndarray, "f"]) -> Float[np.ndarray, "f"]:
+def _promoted(index: _Index, firings: Float[np.ndarray, "f"]) -> Float[np.ndarray, "f"]:
     text, n = index.windows, len(firings)
     places = index.arrays(
         'SELECT feature, "window", position FROM contexts '
@@ -116,7 +132,7 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
     rows = csv.DictReader(text.splitlines())
     if not {"feature", "words"} <= set(rows.fieldnames or ()):
         raise DataError(f"{path} needs the columns feature and words, and may have score")
-    given: dict[int, Name] = {}
+    by_hand: dict[int, Name] = {}
     for line, row in enumerate(rows, 2):
         try:
             number, score = int(row["feature"]), row.get("score") or None
@@ -128,11 +144,11 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
                 f"{path}, line {line}: features are numbered 0 to {width - 1:,}, got {number}"
             )
         if words := (row["words"] or "").strip():
-            given[number] = Name("given", words=words, score=value)
-    return given
+            by_hand[number] = Name("given", words=words, score=value)
+    return by_hand
 
 
-def start(index: Index, count: int = 12) -> tuple[tuple[int, int], ...]:
+def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides: those that surely
     matter most where they are on, of those whose name can be relied on.
 
@@ -150,21 +166,21 @@ def start(index: Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     unit = matching.rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
     hidden: set[int] = set()
-    seen: set[tuple[str, ...]] = set()
+    used: set[tuple[str, ...]] = set()
     for k in order.tolist():
         if len(chosen) == count:
             break
         name = index.names([k])[k]
         words = (name.words, *(t.strip() for t in name.tokens[:1]))
-        if k not in hidden and words not in seen:
-            alike = np.flatnonzero(twins(unit, k)).tolist()
-            hidden.update(alike)
-            seen.add(words)
-            chosen.append((k, len(alike)))
+        if k not in hidden and words not in used:
+            similar = np.flatnonzero(twins(unit, k)).tolist()
+            hidden.update(similar)
+            used.add(words)
+            chosen.append((k, len(similar)))
     return tuple(chosen)
 
 
-def legible(index: Index) -> dict[str, int]:
+def legible(index: _Index) -> dict[str, int]:
     """Count the features that fire often enough to be named, and those whose name can be relied
     on."""
     firing = index.columns(("firings",))["firings"] >= FEWEST
@@ -176,13 +192,13 @@ def legible(index: Index) -> dict[str, int]:
 
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:
     """Tell which other features write nearly the same direction, of rows of length 1."""
-    alike = unit @ unit[feature] > THRESHOLD
-    alike[feature] = False
-    return alike
+    similar = unit @ unit[feature] > THRESHOLD
+    similar[feature] = False
+    return similar
 
 
 def named(
-    index: Index, known: Names, given: Mapping[int, Name], numbers: Sequence[int]
+    index: _Index, known: Names, by_hand: Mapping[int, Name], numbers: Sequence[int]
 ) -> dict[int, Name]:
     """Give the name of each of these features."""
     some = list(dict.fromkeys(int(k) for k in numbers))
@@ -198,8 +214,8 @@ def named(
 
     def best(k: int) -> Name:
         on, up = tokens[k]
-        if k in given or not on:
-            return given.get(k, Name(""))
+        if k in by_hand or not on:
+            return by_hand.get(k, Name(""))
         if known.promoted[k] > known.rule[k]:
             return Name(
                 "promoted", tuple(words[t] for t in up[:MOST]), "", float(known.promoted[k])
