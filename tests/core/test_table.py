@@ -4,6 +4,7 @@ line of advice."""
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -564,7 +565,17 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     frame = pd.DataFrame(rows, columns=["arm", "seed", "acc"])
     frame.loc[frame["arm"] == "mine", "acc"] = 0.9
     asked = {"unit": "seed", "control": "again"}
-    judged = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
+    rounded = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
+    whole = frame.assign(acc=(100 * frame["acc"]).round())  # counts are not rounded numbers
+    unwidened = assay.judge(whole, claim="mine.acc - old.acc > 5", **asked).verdict
+    assert rounded.verdict.outcome == "holds" and "acc is rounded to 0.01" in rounded.notes[0]
+    assert (rounded.verdict.low, rounded.verdict.high) == pytest.approx(
+        (unwidened.low / 100 - 0.01, unwidened.high / 100 + 0.01)
+    ), "half a step of each of two numbers"
+    near = assay.judge(frame, claim="mine.acc - old.acc > 0.09", **asked)
+    assert near.verdict.outcome == "undecided", "what rounding may have made is not decided"
+    frame = whole
+    judged = assay.judge(frame, claim="mine.acc - old.acc > 5", **asked)
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "units agree")
     assert all(
         word in judged.verdict.price.text
@@ -579,6 +590,20 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, (
         "a ratio of means takes no bounds"
     )
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.25, 0.5, 1.0])
+def test_widened_intervals_of_tied_numbers_hold_the_truth(spread):
+    """Normal numbers rounded to 1: where half or more tie, the interval wider by half a step holds
+    their mean in at least 95 % of draws."""
+    rng, kept = np.random.default_rng(3), []
+    for mean in rng.random(2000):
+        x = np.round(rng.normal(mean, spread, 6))
+        if np.unique(x, return_counts=True)[1].max() >= 3:
+            i = assay.stats.interval({"x": x}, assay.stats.mean, draws=1)
+            low, high = replace(i, rounding=0.5).limits()
+            kept.append(low <= mean <= high)
+    assert len(kept) > 500 and np.mean(kept) >= 0.95
 
 
 def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_have_missed():

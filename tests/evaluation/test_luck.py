@@ -98,7 +98,12 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
     )
     (entry,) = found.to_json()["dictionaries"]
     assert entry["luck"] == of_luck.luck("ReLU")
-    (line,) = evaluations.luck(found.to_json())
+    told = found.to_json()
+    assert not evaluations.luck(told), "nine features of no model are not what the record trained"
+    s = entry["luck"]["setup"]
+    entry = {**entry, "width": s["width"], "site": f"blocks.{s['layer']}.hook_resid_pre"}
+    told |= {"model": "SmolLM2-135M", "dictionaries": [entry]}
+    (line,) = evaluations.luck(told)
     assert (
         "two ReLU dictionaries" in line
         and "L0" in line
@@ -107,8 +112,7 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
     )
     assert (
         "nothing is known" in line
-        and "Smallest difference that is not seed noise"
-        in evaluations.page(found.to_json(), found.figures)
+        and "Smallest difference that is not seed noise" in evaluations.page(told, found.figures)
     )
 
     other = Dictionary(

@@ -196,3 +196,33 @@ def test_without_script_a_text_is_a_page_of_its_own(page):
     page.locator("text=Show where it fires").click()
     page.wait_for_url("**activation?text=import**")
     assert page.locator("#activation .warning").count() == 1
+
+
+def test_a_slash_searches_a_key_sends_and_what_is_kept_stands_in_a_list(page):
+    page.goto("/model/made-up/3")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.goto("/model/made-up/sql")
+    page.fill("#q", "SELECT 1 AS x")
+    page.press("#q", "Control+Enter")
+    page.wait_for_url("**/sql?q=SELECT*")
+    page.goto("/model/made-up/3")
+    page.click("button.keep")
+    page.goto("/model/made-up/5")
+    page.click("button.keep")
+    page.click("a.kept")
+    page.wait_for_url("**/list?features=3,5")
+    assert page.locator(".cards li").count() == 2
+    page.locator("button.keep").first.click()
+    assert page.inner_text("a.kept") == "list (1)"
+
+
+def test_each_context_is_a_line_and_the_firing_tokens_stand_in_a_column(page):
+    page.goto("/model/made-up/3")
+    lines = page.locator(".most > .examples .context")
+    boxes = [line.bounding_box() for line in lines.all()]
+    tokens = [line.locator("> .fires").bounding_box() for line in lines.all()]
+    assert len(boxes) > 2 and max(box["height"] for box in boxes) < 40
+    assert max(t["x"] for t in tokens) - min(t["x"] for t in tokens) < 1
+    page.check(".whole input")
+    assert max(line.bounding_box()["height"] for line in lines.all()) > 40

@@ -1,6 +1,7 @@
 """A dictionary without an index: `assay serve` answers at once, its pages say how far the index is,
 and go over to it when it is there."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -151,7 +152,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and out == "" and "Traceback" not in err
     again = background.locate_index(
-        str(world / "one.safetensors"), str(world / "llama"), "stdlib", None, None, tmp_path
+        str(world / "one.safetensors"), str(world / "llama"), "stdlib", tmp_path
     )
     assert again.there and not again.make and again.address == "llama/one"
     assert whole.exists()
@@ -169,12 +170,47 @@ def test_ctrl_c_in_the_midst_leaves_no_process_and_the_next_goes_on(world, tmp_p
     assert len(indexes(tmp_path)) == 1
 
 
+def test_the_start_is_read_without_gradients_first_and_an_index_that_exists_is_used(
+    world, tmp_path, monkeypatch
+):
+    def located(**options):
+        file, model = str(world / "one.safetensors"), str(world / "llama")
+        return background.locate_index(file, model, str(world / "texts"), tmp_path, **options)
+
+    first, then, whole = located(site="blocks.0.hook_resid_post", context=32).steps
+    assert (first.tokens, first.gradients, first.ablate) == (background.FIRST, False, 0)
+    assert (then.tokens, then.gradients, then.ablate) == (8192, True, 0) and whole.ablate == 32
+    assert {step.site for step in (first, then, whole)} == {"blocks.0.hook_resid_post"}
+    assert [step.tokens for step in located(tokens=6000).steps] == [background.FIRST, 6000]
+    (source,) = background.sources.find(
+        [str(world / "one.safetensors")], background.Store(tmp_path)
+    )
+    about = dataclasses.replace(
+        simulated.about(48),
+        dictionary=source.sha256,
+        model=str(world / "llama"),
+        name="one",
+        site="blocks.1.hook_resid_post",
+        context=24,
+        bos=True,
+        gradients=False,
+        ablated=0,
+        windows=4,
+    )
+    monkeypatch.setattr(background, "_abouts", lambda root: iter([about]))
+    again = located()
+    assert again.there and again.make and [step.gradients for step in again.steps] == [True, True]
+    assert {(s.site, s.context, s.bos) for s in again.steps} == {
+        ("blocks.1.hook_resid_post", 24, True)
+    }, "as it was begun"
+
+
 def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
     with pytest.raises(AssayError, match="no file, folder or stored run"):
-        background.locate_index("nowhere.safetensors", "smollm2", "stdlib", None, None, tmp_path)
+        background.locate_index("nowhere.safetensors", "smollm2", "stdlib", tmp_path)
     with pytest.raises(AssayError, match="no model"):
         background.locate_index(
-            str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", None, None, tmp_path
+            str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", tmp_path
         )
 
 

@@ -114,11 +114,15 @@ def serve(
     text: str = "stdlib",
     tokens: int | None = None,
     ablate: int | None = None,
+    site: str | None = None,
+    context: int | None = None,
+    bos: bool | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
     open: Flag = False,
     explanations: Path | None = None,
+    names: Path | None = None,
     rate: Path | None = None,
     rater: str = "me",
     programs: Api = NO_API,
@@ -142,6 +146,12 @@ def serve(
         to those.
     ablate
         Features that are taken out on a sample for its index, 32 without it; 0: none.
+    site
+        Where its activations are read, such as blocks.9.hook_resid_post, if its file does not say.
+    context
+        Tokens in a window; 128 where the file does not say.
+    bos
+        Whether each window starts with the model's BOS token.
     host
         Address to answer at; beyond this machine a token is asked for.
     port
@@ -152,6 +162,9 @@ def serve(
         Show it in the browser.
     explanations
         A folder whose explanations of small models, TOML files, get pages too.
+    names
+        A CSV file of names for the dictionary's features, such as a language model's: columns
+        feature, words and, where it is known, score.
     rate
         Instead, and alone: the page of a rating that `assay rate` began in this folder.
     rater
@@ -174,12 +187,22 @@ def serve(
         return Answer(None)
     wanted, meanwhile = None, ""
     if dictionary is not None:
-        wanted = background.locate_index(dictionary, model, text, tokens, ablate, place.root)
+        wanted = background.locate_index(
+            dictionary,
+            model,
+            text,
+            place.root,
+            tokens=tokens,
+            ablate=ablate,
+            site=site,
+            context=context,
+            bos=bos,
+        )
         meanwhile = (
             f"{wanted.name} is being indexed; the pages say how far that is, and Ctrl-C ends both"
         )
     ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
-    explorer.serve(place.root, host, port, token, wanted, explanations, ready=ready)
+    explorer.serve(place.root, host, port, token, wanted, explanations, names, ready=ready)
     return Answer(None)
 
 

@@ -206,6 +206,9 @@ class Claim:
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an
     exact interval."""
+    rounding: float = 0.0
+    """By how much rounding of the numbers may have moved the value: the interval is wider by it on
+    either side, and units that tie are then no obstacle. A table's, not an author's."""
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed and decides nothing."""

@@ -85,6 +85,8 @@ class Interval:
     """Third cumulant of the estimate, of all factors together."""
     bounds: tuple[float, float] | None = None
     """Between which numbers units lie, where the limits are exact."""
+    rounding: float = 0.0
+    """By how much the limits are wider on either side, as the numbers were rounded."""
 
     def limits(self, level: float = 0.95) -> tuple[float, float]:
         """Give the hull's limits at another level, where they are not exact.
@@ -104,7 +106,7 @@ class Interval:
         low, high, skew_low, skew_high = (
             float(x) for x in student_limits(self.estimate, self.variance, self.third, t)
         )
-        return min(low, skew_low), max(high, skew_high)
+        return min(low, skew_low) - self.rounding, max(high, skew_high) + self.rounding
 
 
 def interval(

@@ -72,19 +72,19 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Stand]:
         return {name: _judge_arm(claim, name, arms, level, scope, gated=gated) for name in names}
 
-    own = ask((claim.of,), gated=True)[claim.of]
+    method = ask((claim.of,), gated=True)[claim.of]
     controls = {
-        name: _as_control(claim, own, control, level)
+        name: _as_control(claim, method, control, level)
         for name, control in ask(claim.must_fail).items()
     }
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
-    others = _others(claim, arms, min(level, USUAL), scope)
-    verdict = _with_others(claim, own, controls, planted, violations, others)
+    rivals = _others(claim, arms, min(level, USUAL), scope)
+    verdict = _with_others(claim, method, controls, planted, violations, rivals)
     failing, holding, violated = (
         {name: stand.verdict for name, stand in stands.items()}
         for stands in (controls, planted, violations)
     )
-    satisfying = {name: v for name, (v, *_) in others.items() if v.outcome == "holds"}
+    satisfying = {name: v for name, (v, *_) in rivals.items() if v.outcome == "holds"}
     also = {
         name: Other(
             reason=claim.may_hold.get(name),
@@ -97,24 +97,24 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         for name, v in satisfying.items()
     }
     return Judged(
-        **structs.asdict(verdict) | _power(claim, own, controls, planted, level),
+        **structs.asdict(verdict) | _power(claim, method, controls, planted, level),
         controls=failing,
         planted=holding,
         violations=violated,
         also=also,
-        asked=tuple(others),
+        asked=tuple(rivals),
         edition=EDITION,
         claim=claim,
     )
 
 
-def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _Stand:
+def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
     """The verdict on a control as such: it fails where its own interval, at the level of controls,
     lies outside of the range to hold, and the method lies beyond it on the range's side."""
     v, i, table, _ = control
     between = None
-    if min(*own.interval.n, *i.n) > 1:
-        between = contrast(claim, own.table, table, level)
+    if min(*method.interval.n, *i.n) > 1:
+        between = contrast(claim, method.table, table, level)
         of = between.interval
         v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
@@ -127,15 +127,15 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
         price = power.price_to_decide(strict(claim), i_at, at_level)
-    elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
+    elif method.verdict.outcome == "holds" and between and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
         price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
 
-def _beaten(claim: Claim, own: _Stand, control: Interval, between: Between) -> bool:
-    target, i, ours = beyond(claim, control), between.interval, own.interval
+def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between) -> bool:
+    target, i, ours = beyond(claim, control), between.interval, method.interval
     if target.low < i.low and i.high < target.high and i.undefined <= UNDEFINED:
         return True
     # Exact limits that do not meet need no contrast, which units on two bounds make too wide.
@@ -145,25 +145,29 @@ def _beaten(claim: Claim, own: _Stand, control: Interval, between: Between) -> b
 
 
 def _power(
-    claim: Claim, own: _Stand, controls: Stands, planted: Stands, level: float
+    claim: Claim, method: _Stand, controls: Stands, planted: Stands, level: float
 ) -> dict[str, Any]:
     """What would have been found: controls have to be beaten and planted effects to hold, too, in
     the same experiment, their true values being those that were measured."""
-    i = own.interval
+    i = method.interval
     # No spread is known from which experiments could be simulated.
-    if own.verdict.reason.startswith("too few") or (not i.variance and i.bounds is None):
+    if method.verdict.reason.startswith("too few") or (not i.variance and i.bounds is None):
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
     alone = power.detectable(claim, i, level)
     if not all(_judged(stand.verdict) for stand in (*controls.values(), *planted.values())):
         return {"controls_chance": 0.0, "detectable_alone": alone}
-    found = math.prod(power.chance(claim, k, k.estimate, level)[0] for _, k, *_ in planted.values())
+    planted_chance = math.prod(
+        power.chance(claim, k, k.estimate, level)[0] for _, k, *_ in planted.values()
+    )
     beaten = power.beaten(claim, i, [(k, b) for _, k, _, b in controls.values()], level)
     return {
-        "detectable": power.detectable(claim, i, level, lambda truth: found * beaten(truth)),
+        "detectable": power.detectable(
+            claim, i, level, lambda truth: planted_chance * beaten(truth)
+        ),
         "detectable_alone": alone,
-        "controls_chance": found * beaten(i.estimate),
+        "controls_chance": planted_chance * beaten(i.estimate),
     }
 
 
@@ -194,11 +198,11 @@ def controls_of(
 ) -> tuple[tuple[Interval, Between], ...]:
     """Tell where each control stands, and how far the method lies from it, without draws."""
     _, ours = _alone(claim, arms, level)
-    found = []
+    contrasts = []
     for name in claim.must_fail:
         i, theirs = _alone(claim.about(name), arms, level)
-        found.append((i, contrast(claim, ours, theirs, level, draws=1)))
-    return tuple(found)
+        contrasts.append((i, contrast(claim, ours, theirs, level, draws=1)))
+    return tuple(contrasts)
 
 
 def _alone(claim: Claim, arms: Arms, level: float) -> tuple[Interval, Table]:
@@ -303,7 +307,13 @@ def _judge_arm(
         dropped=len(bad),
         scope=describe_scope(claim.units, i, arm_reader, scope, claim.fixed),
         method="; ".join(
-            t for t in (describe_method(claim.units, level, i.bounds), ESTIMAND[claim.scale]) if t
+            t
+            for t in (
+                describe_method(claim.units, level, i.bounds),
+                f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
+                ESTIMAND[claim.scale],
+            )
+            if t
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
@@ -350,14 +360,14 @@ def _reason(
 
 def _with_others(
     claim: Claim,
-    own: _Stand,
+    method: _Stand,
     controls: Stands,
     planted: Stands,
     violations: Stands,
-    others: Stands,
+    rivals: Stands,
 ) -> Verdict:
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
-    verdict = own.verdict
+    verdict = method.verdict
     # The arm itself could not be judged, which is said before anything about its company.
     early = verdict.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, (v, *_) in planted.items():
@@ -382,7 +392,7 @@ def _with_others(
 
     if passing := [name for name, (v, *_) in controls.items() if v.outcome == "holds"]:
         return unspecific(passing, "control ", "")
-    every = {**controls, **planted, **violations, **others}
+    every = {**controls, **planted, **violations, **rivals}
     if _is_null(claim, every):
         if reason := _blind(claim, controls, violations):
             price = Price(f"more units do not help: {_violation_wanted(claim)}")
@@ -524,7 +534,10 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         level=level,
         draws=1 if bounds else draws,
     )
-    return i if bounds is None or min(i.n) < 2 else exactly(i, bounds, level)
+    if bounds is None or min(i.n) < 2:
+        by = claim.rounding
+        return replace(i, low=i.low - by, high=i.high + by, rounding=by) if by else i
+    return exactly(i, bounds, level)
 
 
 def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:
@@ -585,7 +598,7 @@ def exact_bounds(
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     """How many units have one and the same number, in words; empty where that is no obstacle."""
-    if i.bounds is not None or min(i.n) < 2:
+    if i.bounds is not None or i.rounding or min(i.n) < 2:
         return ""
     if i.variance == 0:
         return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
@@ -823,7 +836,12 @@ def _p(claim: Claim, i: Interval) -> float:
         edge = power.nearest_edge(claim, i)
         return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
     return (
-        float(2 * scipy.special.stdtr(i.df, -power.distance(claim, i) / math.sqrt(i.variance)))
+        float(
+            2
+            * scipy.special.stdtr(
+                i.df, min(0, i.rounding - power.distance(claim, i)) / math.sqrt(i.variance)
+            )
+        )
         if i.variance
         else math.nan
     )

@@ -10,7 +10,7 @@ import numbers
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
 from operator import or_
@@ -118,8 +118,8 @@ def judge(
         f"combinations of {' and '.join(units)}",
     )
     main_arm = _under_judgement(parsed, known, controls)
-    named = (*controls, *planted, *allowed, *idle, *violations)
-    _check_arms(parsed, known, (main_arm, *named), source)
+    arms_named = (*controls, *planted, *allowed, *idle, *violations)
+    _check_arms(parsed, known, (main_arm, *arms_named), source)
     _check_controls(main_arm, parsed, (*controls, *planted, *violations))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
@@ -166,22 +166,27 @@ def judge(
         bounds = (0.0, 1.0)
         exact = f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares"
         notes += (exact,) if len(units) == 1 else ()
-    judgement = judging.judge(
-        replace(
-            _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
-            **(_of_groups(parsed, main_arm, units[0]) if independent else {}),
-            ceiling=_ceiling(rows, parsed, main_arm),
-            violations=violations,
-            beats=beats,
-            empty=empty,
-        ),
-        {
-            name: data.assign_attrs({LEARNED: ()}) if name in idle else data
-            for name, data in arms.items()
-        },
-        level,
-        scope,
+    statement = replace(
+        _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+        **(_of_groups(parsed, main_arm, units[0]) if independent else {}),
+        ceiling=_ceiling(rows, parsed, main_arm),
+        violations=violations,
+        beats=beats,
+        empty=empty,
     )
+    measured = {
+        name: data.assign_attrs({LEARNED: ()}) if name in idle else data
+        for name, data in arms.items()
+    }
+    judgement = judging.judge(statement, measured, level, scope)
+    if judgement.verdict.reason == TIES and not independent:
+        keys = {c.key: c.name for c in parsed.columns}
+        rounding = _rounding(statement, measured, rows[rows["arm"].isin(compared)], keys)
+        if rounding.by:
+            judgement = judging.judge(
+                replace(statement, rounding=rounding.by), measured, level, scope
+            )
+            notes += (rounding.words,)
     if judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
         judgement = structs.replace(judgement, price=price)
@@ -250,10 +255,10 @@ def estimate(
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, axes, source)
-    named = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
+    dims = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
     used = dict.fromkeys((main_arm, *parsed.arms))
     rows = rows[rows["arm"].isin(list(used))].copy()
-    labels = _labels(rows, axes, columns, named, source)
+    labels = _labels(rows, axes, columns, dims, source)
     foreign.within(
         math.prod(rows[name].nunique() for name in (*axes, *labels)),
         CELLS,
@@ -331,9 +336,9 @@ def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     )
 
 
-def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:
+def _check_arms(parsed: Parsed, known: list[str], arms_named: Sequence[str], source: str) -> None:
     """Refuse an arm that the table has not, and one whose name reads as a difference."""
-    for arm in (*parsed.arms, *named):
+    for arm in (*parsed.arms, *arms_named):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
@@ -350,6 +355,54 @@ def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: 
                 f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
                 "Names with other signs are quoted"
             )
+
+
+@dataclass(frozen=True)
+class _Rounding:
+    by: float = 0.0
+    """By how much rounding may have moved a unit's value."""
+    words: str = ""
+
+
+def _rounding(
+    statement: Claim, arms: Mapping[str, xr.Dataset], rows: pd.DataFrame, keys: Mapping[str, str]
+) -> _Rounding:
+    """Find the step of rounded columns, and what half of it in every number that is compared can
+    move the claim's value by.
+
+    A step is the largest number of which all that a column holds are multiples; one that is whole
+    is a count and no rounding."""
+    steps = {
+        key: step for key, c in keys.items() if 0 < (step := _step(rows[c].to_numpy(float))) < 1
+    }
+    points = judging.standing(statement, arms)[0].points
+    by = 0.0
+    for arm in rows["arm"].unique():
+        for key, step in steps.items():
+            ways = []
+            for half in (-step / 2, step / 2):
+                data = arms[arm].assign({key: arms[arm][key] + half})
+                moved = judging.standing(statement, {**arms, arm: data})[0].points
+                ways.append(float(np.nanmax(np.abs(moved - points), initial=0.0)))
+            by += max(ways)
+    listed = " and ".join(
+        dict.fromkeys(f"{keys[key]} is rounded to {step:.12g}" for key, step in steps.items())
+    )
+    return _Rounding(
+        by,
+        f"{listed}: half a step in each number moves the claim's value by up to {by:.4g}, and the "
+        "interval is wider by that on either side",
+    )
+
+
+def _step(values: np.ndarray) -> float:
+    """The largest step of which all of these are multiples, to six decimals; 0 where there is
+    none."""
+    millionths = values[np.isfinite(values)] * 1e6
+    whole = np.round(millionths)
+    if not len(whole) or np.abs(millionths - whole).max() > 1e-3:
+        return 0.0
+    return int(np.gcd.reduce(whole.astype(np.int64))) / 1e6
 
 
 def _untied(judgement: Judged) -> Price:

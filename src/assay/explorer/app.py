@@ -26,12 +26,15 @@ from assay.core.errors import AssayError
 from assay.explorer import problems, render
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
+    beside,
     circuits,
     compare,
     dictionary,
     experiments,
     feature,
     home,
+    layers,
+    lists,
     making,
     prompt,
     rate,
@@ -77,10 +80,15 @@ ADDRESSES = (
     Address("/circuits/{name}", circuits.show_circuit, live=True),
     Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
+    Address("/compare/{model}/{first}/{other}/{second}", compare.page),
+    Address("/beside/{model}/{first}/{other}/{second}", beside.page, sent=True),
+    Address("/{model}/{dictionary}/list", lists.page),
+    Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
+    Address("/{model}/{dictionary}/layers", layers.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
     Address("/{model}/{dictionary}/{number:int}/token", token.page),
@@ -184,8 +192,9 @@ def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool =
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
+            shelf = source.shelf() if isinstance(source, Library) else {}
             return Response(
-                await run_in_threadpool(render.html, shown, path), media_type="text/html"
+                await run_in_threadpool(render.html, shown, path, shelf), media_type="text/html"
             )
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = making.waiting(error.making)
@@ -220,7 +229,9 @@ async def _asked(request: Request) -> QueryParams:
 def _problem(problem: Problem, path: str, json: bool) -> Response:
     if json:
         return Response(render.problem_data(problem), problem.status, media_type="application/json")
-    return Response(render.problem(problem, path), problem.status, media_type="text/html")
+    page = problem.page
+    html = render.html(render.Shown(*page), path) if page else render.problem(problem, path)
+    return Response(html, problem.status, media_type="text/html")
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

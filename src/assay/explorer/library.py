@@ -15,6 +15,7 @@ from assay.core.errors import DataError
 from assay.explorer.live import Live
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.explorer.shelf import Shelf
+from assay.features.index import names as given_names
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
 
@@ -47,6 +48,8 @@ class Making:
     name: str
     there: bool = False
     """Whether an index of the dictionary can be looked at meanwhile."""
+    made: int = 0
+    """Indexes that were made of it by now, each of more than the one before."""
     progress: Progress = field(default_factory=Progress)
 
 
@@ -106,6 +109,7 @@ class Library:
         experiments: Experiments = Experiments(),
         making: Making | None = None,
         circuits: Shelf | None = None,
+        names: tuple[str, Path] | None = None,
     ):
         self.root, self.experiments, self.live, self.circuits = (
             root,
@@ -113,6 +117,8 @@ class Library:
             Live(root),
             circuits or Shelf(),
         )
+        self.names = names
+        """The address of a dictionary, and a file of names that somebody gave its features."""
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
@@ -163,6 +169,13 @@ class Library:
                 self._open[entry.key] = entry.made, index
         return index
 
+    def shelf(self) -> dict[str, list[Entry]]:
+        """The indexes by model, each model's by layer."""
+        models: dict[str, list[Entry]] = {}
+        for entry in sorted(self.look()[0], key=lambda entry: _by_layer(entry.about)):
+            models.setdefault(entry.about.model_words or entry.about.model, []).append(entry)
+        return models
+
     def beside(self, entry: Entry) -> tuple[Entry, ...]:
         """Find the other indexes of the same model and site."""
         same = (entry.about.model_sha256, entry.about.site)
@@ -174,7 +187,10 @@ class Library:
 
     def _opened(self, entry: Entry) -> Index:
         try:
-            index = Index(self.root / "artefacts" / "index" / entry.key)
+            folder, given = self.root / "artefacts" / "index" / entry.key, None
+            if self.names is not None and self.names[0] == entry.address:
+                given = given_names.read(self.names[1], entry.about.d_sae)
+            index = Index(folder, given)
             features = index.query("SELECT count(*) AS n FROM features")[0]["n"]
         except DataError as error:
             raise Problem(AWAY, str(error)) from error
@@ -202,3 +218,8 @@ class Library:
                 held = changed, str(error)
             self._abouts[folder] = held
         return changed / 1e9, held[1]
+
+
+def _by_layer(about: About) -> tuple[Any, ...]:
+    layers = [int(n) for n in re.findall(r"\d+", about.site)]
+    return about.model_words, layers, about.site, about.name

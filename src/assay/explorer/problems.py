@@ -3,6 +3,9 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from assay.core.errors import AssayError, DataError, ModelError, StoreError
 from assay.features.index.about import Damaged
 from assay.http.guard import Refused
@@ -13,7 +16,11 @@ damaged, missing or busy."""
 
 
 class Problem(AssayError):
-    """A page cannot be shown; `words` say why, `then` is a command to type, where one helps."""
+    """A page cannot be shown; `words` say why, `then` is a command to type, where one helps.
+    `page` is the template, values and drawings of the page that says it, so that what was typed
+    stays; None: one of its own."""
+
+    page: tuple[str, Mapping[str, Any], Mapping[str, Any]] | None = None
 
     def __init__(self, status: int, words: str, command: str = ""):
         super().__init__(words)

@@ -98,9 +98,10 @@ def environment() -> Environment:
     return env
 
 
-def html(view: Shown, path: str = "/") -> str:
-    """A page as HTML; `path` is its address, without what it was asked."""
-    drawings = dict(view.drawn) | {"path": path}
+def html(view: Shown, path: str = "/", shelf: Mapping[str, Any] | None = None) -> str:
+    """A page as HTML; `path` is its address, without what it was asked, `shelf` the dictionaries
+    that can be gone over to, by model."""
+    drawings = dict(view.drawn) | {"path": path, "shelf": shelf or {}}
     return environment().get_template(view.template).render(**{**view.values, **drawings})
 
 
@@ -111,7 +112,7 @@ def data(view: Shown | Raw) -> str:
 
 def problem(error: Problem, path: str = "/") -> str:
     """The page that says why there is none."""
-    return environment().get_template("problem.html").render(problem=error, path=path)
+    return environment().get_template("problem.html").render(problem=error, path=path, shelf={})
 
 
 def problem_data(error: Problem) -> str:

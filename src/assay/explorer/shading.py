@@ -3,6 +3,7 @@ whoever points at one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,13 @@ from assay.explorer.render import level
 from assay.features.index.reader import Context
 from assay.report import pages
 from assay.report.tables import minus
+
+_BLANKS = re.compile(r'(?<=<i class="ws">)[^<]+')
+
+
+def _plain(marks: re.Match[str]) -> str:
+    """Indentation as blanks again: between tokens that fire, only line breaks need a mark."""
+    return marks.group().replace("·", " ")
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def tokens(
 
     Only the token `at`, or else the first that is on, is a stop of the tab key; arrow keys go on
     from there."""
-    parts = []
+    parts: list[str] = []
     stop = (
         position
         if position is not None
@@ -62,13 +70,16 @@ def tokens(
     for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
         word = pages.words(text) or pages.token("")
         if activation <= 0 and i != position:
-            parts.append(f"<span>{word}</span>")
+            parts.append(f"<span>{_BLANKS.sub(_plain, word)}</span>")
             continue
         classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == position else ''}{' long' if len(text) > 20 else ''}"  # noqa: E501
         tip = format_tip(activation, effects[i] if effects is not None else None)
         parts.append(
             f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>'
         )
+    if position is not None:  # in a list, the token at which it fires stands in one column
+        left, right = "".join(parts[:position]), "".join(parts[position + 1 :])
+        return Markup(f"<i>{left}</i>{parts[position]}<i>{right}</i>")
     return Markup("".join(parts))
 
 

@@ -133,9 +133,21 @@ def _on(data: JSON, e: JSON) -> str:
 
 def luck(data: JSON) -> list[str]:
     """The smallest differences that are not the luck of a training, a sentence for each kind of
-    dictionary that a record knows of."""
-    by_kind = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if e.get("luck")}
+    dictionary that a record knows of at this width and site; nothing for others."""
+    by_kind = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if _applies(data, e)}
     return [_of_luck(entry) for entry in by_kind.values()]
+
+
+def _applies(data: JSON, e: JSON) -> bool:
+    """Whether the record's trainings were of such dictionaries."""
+    if not e.get("luck"):
+        return False
+    s = e["luck"]["setup"]
+    there = e["width"], e.get("site"), str(data.get("model", "")).lower()
+    return (
+        there[:2] == (s["width"], f"blocks.{s['layer']}.hook_resid_pre")
+        and s["subject"] in there[2]
+    )
 
 
 def _of_luck(entry: JSON) -> str:

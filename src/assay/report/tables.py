@@ -215,11 +215,14 @@ def estimate(
     high: float | None,
     thresholds: Sequence[float] = (),
 ) -> tuple[str, str]:
-    """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994,
-    1.000]")."""
+    """Estimate and interval as text, to the digits the interval supports, and a decimal more where
+    fewer than two digits of the estimate would be left: ("0.997", "[0.994, 1.000]")."""
     if number(value) == "not estimated":
         return "not estimated", ""
-    places = _choose_places(decimals(low, high), (low, high), thresholds)
+    places = decimals(low, high)
+    if places is not None and value and 10**-places / 2 <= abs(value) < 10 ** (1 - places):
+        places += 1
+    places = _choose_places(places, (low, high), thresholds)
     if not (_known(low) or _known(high)):
         return number(value, places), "no interval"
     return number(value, places), f"[{number(low, places)}, {number(high, places)}]"

@@ -28,6 +28,8 @@ from assay.lab.store.store import Store
 from assay.subjects.folder import find
 from assay.verbs.index import Reading
 
+FIRST = 4096
+"""Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
 YIELDS = 5
 """How far the process steps back (`nice`), so that pages are answered at once."""
 AGAIN = "start assay serve again: it goes on where it was"
@@ -46,18 +48,16 @@ class Wanted:
     dictionary: str
     model: str
     text: str
-    reading: Reading
-    start: bool
-    """Whether an index of the start of the text is made first, so that there is something to see
-    soon."""
+    steps: tuple[Reading, ...]
+    """What is made one after the other, so that there is something to see soon: the start of the
+    text without gradients, then with them, then all that is asked for."""
     root: str
 
 
-def locate_index(
-    dictionary: str, model: str, text: str, tokens: int | None, ablate: int | None, root: Path
-) -> Wanted:
+def locate_index(dictionary: str, model: str, text: str, root: Path, **options: Any) -> Wanted:
     """Find where in the explorer a dictionary is, and whether an index of it is to be made.
 
+    `options` are fields of `Reading`; what is None is as in an index that was begun.
     Raises: AssayError for a dictionary or a model that is not there.
     """
     (source,) = sources.find([dictionary], Store(root))
@@ -65,16 +65,25 @@ def locate_index(
     address = f"{slug(Path(model).name)}/{slug(source.name)}"
     address_abouts = [about for about in dictionary_abouts if about.address == address]
     started = bool(address_abouts) and all(_is_start(about) for about in address_abouts)
-    make = not dictionary_abouts or started or tokens is not None or ablate is not None
+    given = {name: value for name, value in options.items() if value is not None}
+    make = not dictionary_abouts or started or bool(given)
     best = max(
         address_abouts if make else dictionary_abouts, key=lambda about: about.tokens, default=None
     )
     if make:
         find(model)  # one that is not there is told in the terminal
-    reading = Reading(
-        tokens=Reading.tokens if tokens is None else tokens,
-        ablate=Reading.ablate if ablate is None else ablate,
-    )
+    if started and best is not None:  # what the file does not say was said when it was begun
+        given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
+    whole = Reading(**given)
+    first = replace(whole, tokens=INDEX_SHARD, ablate=0)
+    steps = [
+        step
+        for step, needed in (
+            (replace(first, tokens=FIRST, gradients=False), not address_abouts),
+            (first, not any(about.gradients for about in address_abouts)),
+        )
+        if needed and step.tokens < whole.tokens
+    ]
     return Wanted(
         address=address if best is None else best.address,
         name=source.name if best is None else best.name,
@@ -83,8 +92,7 @@ def locate_index(
         dictionary=dictionary,
         model=model,
         text=text,
-        reading=reading,
-        start=reading.tokens > INDEX_SHARD and (not address_abouts or started),
+        steps=(*steps, whole),
         root=str(root),
     )
 
@@ -116,7 +124,7 @@ def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
     theirs.close()
     threading.Thread(
         target=_listen,
-        args=(ours, process, making, request.start and not making.there),
+        args=(ours, process, making, len(request.steps) > 1 and not making.there),
         daemon=True,
     ).start()
     try:
@@ -144,6 +152,7 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
                 return
             case "first":
                 making.there, first = True, False
+                making.made += 1
                 making.progress = Progress(first=False)
             case "finished":
                 making.there = True
@@ -163,8 +172,8 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
 
 
 def _make(pipe: Connection, request: Wanted) -> None:
-    """Make an index of the start of the text where there is none, then the whole one; runs in a
-    process of its own."""
+    """Make an index of the start of the text where there is none, then of more; runs in a process
+    of its own."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is for the server, which ends this process
@@ -197,8 +206,9 @@ def _make(pipe: Connection, request: Wanted) -> None:
 
 
 def _index(request: Wanted, tell: Callable[..., None]) -> None:
-    def make_index(reading: Reading) -> Index:
-        return index(
+    earlier: Index | None = None
+    for reading in request.steps:
+        made = index(
             request.dictionary,
             model=request.model,
             text=request.text,
@@ -206,14 +216,7 @@ def _index(request: Wanted, tell: Callable[..., None]) -> None:
             progress=tell,
             **asdict(reading),
         )
-
-    start = (
-        make_index(replace(request.reading, tokens=INDEX_SHARD, ablate=0))
-        if request.start
-        else None
-    )
-    if start is not None:
+        if earlier is not None and made.folder != earlier.folder:  # the later one has all of it
+            Store(Path(request.root)).remove(earlier.folder)
+        earlier = made
         tell("first")
-    whole = make_index(request.reading)
-    if start is not None and whole.folder != start.folder:  # the whole one has all of it
-        Store(Path(request.root)).remove(start.folder)

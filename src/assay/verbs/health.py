@@ -21,7 +21,7 @@ from assay.lab.work import groups
 from assay.subjects import fetch, hub
 from assay.verbs.audit import Audit, audit, doubts_in_words
 from assay.verbs.options import ANYWHERE, Anywhere, Flag
-from assay.verbs.verb import Answer, Line, verb
+from assay.verbs.verb import Answer, Door, Line, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -55,6 +55,7 @@ def doctor(
     clean: Flag = False,
     migrate: Flag = False,
     place: Anywhere = ANYWHERE,
+    door: Door,
 ) -> Answer[Health | Audit]:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
     health.
@@ -85,6 +86,11 @@ def doctor(
         return Answer(doubts, doubts_in_words(doubts))
     if names:
         raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
+    if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
+        for harm in harms:
+            door.aside(f"{harm.path} ({harm.why})")
+        if not door.asks(f"Delete {len(harms)} that are damaged? [y/N] "):
+            return Answer(None)
     health = examine(place.root, clean, migrate)
     lines = [*health.done, *map(in_words, health.checks)]
     return Answer(health, map(Line, lines), 0 if health.healthy else 1)

@@ -20,6 +20,7 @@ from assay.evaluation.rating import go_on
 from assay.explorer import shelf
 from assay.explorer.library import Experiments, Library, Making
 from assay.explorer.shelf import Subject
+from assay.features.index.names import read
 from assay.lab import catalogue as known
 from assay.lab.records import records
 from assay.lab.store.sealed import unseal
@@ -52,6 +53,7 @@ def serve(
     token: str | None = None,
     request: Wanted | None = None,
     explanations: Path | None = None,
+    names: Path | None = None,
     *,
     ready: Callable[[Served], None],
 ) -> Served:
@@ -60,7 +62,8 @@ def serve(
 
     Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
     which is made up where none is given. Explanations in a folder are listed beside the small
-    models whose weights were written by hand, and those that monthly problems trained.
+    models whose weights were written by hand, and those that monthly problems trained. `names` is a
+    file of names for the dictionary's features.
 
     Raises: AssayError for a store or a folder that is not there, and where the address cannot be
     had."""
@@ -70,6 +73,10 @@ def serve(
         raise AssayError(
             f"{explanations} is no folder; --explanations names the folder of TOML files"
         )
+    if names is not None and request is None:
+        raise AssayError("--names gives names to the features of a dictionary; say which one")
+    if names is not None:
+        read(names)
     models = trained(root)
     circuits = shelf.Shelf(
         lambda: (
@@ -93,7 +100,10 @@ def serve(
     )
     path = "" if request is None else request.address
     return _run(
-        lambda rules: application(Library(root, experiments(root), making, circuits), rules),
+        lambda rules: application(
+            Library(root, experiments(root), making, circuits, (path, names) if names else None),
+            rules,
+        ),
         root,
         host,
         port,

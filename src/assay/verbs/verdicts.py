@@ -21,6 +21,7 @@ from assay.lab.judge.result import Result, judge_statements
 from assay.lab.judge.verdicts import choose, deciding, otherwise
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
+from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file
 from assay.lab.work.events import OnEvent
 from assay.report import tables
@@ -181,6 +182,7 @@ def answer(
             f"{data.cpu_seconds:.0f} CPU-seconds"
         )
         yield from map(Line, summary(data) if special is None else ())
+        yield from map(Line, beside_record(data, experiment, preset) if special is None else ())
         yield from map(Line, invitations(name, data, experiment, preset, place.options))
         for lost in data.failed:
             yield Aside(f"not judged: {lost.text!r} {lost.reason}")
@@ -250,6 +252,25 @@ def summary(data: ResultData) -> list[str]:
         *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines),
         "",
     ]
+
+
+def beside_record(data: ResultData, experiment: Experiment, preset: Preset) -> list[str]:
+    """Say of a smoke run how each claim came out in the record, which stands for the default
+    preset; nothing where there is none."""
+    if preset.name != "smoke":
+        return []
+    try:
+        record = records.read(experiment.name, experiment.origin, measures=False) or {}
+    except AssayError:
+        return []
+    recorded = record.get("verdicts", ())
+    if len(recorded) != len(data.verdicts):
+        return []
+    signs = [
+        f"{number} {tables.SIGNS[v['outcome']]} {v['outcome']} (here {here.outcome})"
+        for number, (v, here) in enumerate(zip(recorded, data.verdicts, strict=True), 1)
+    ]
+    return [f"recorded, of the preset {record.get('preset', 'default')}: {', '.join(signs)}", ""]
 
 
 def invitations(

@@ -34,21 +34,17 @@ Columns = Mapping[str, np.ndarray]
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show two dictionaries beside each other. Raises: Problem where they are not of one site, or
     too many to compare."""
-    entries = [
-        library.entry(path_params["model"], path_params[name]) for name in ("first", "second")
-    ]
-    first, second = (
-        library.index(path_params["model"], path_params[name]) for name in ("first", "second")
-    )
-    if (first.about.model_sha256, first.about.site_out) != (
-        second.about.model_sha256,
-        second.about.site_out,
-    ):
+    model, other = path_params["model"], path_params.get("other", path_params["model"])
+    addresses = (model, path_params["first"]), (other, path_params["second"])
+    entries = [library.entry(*address) for address in addresses]
+    first, second = (library.index(*address) for address in addresses)
+    sides = [(index.about.d_in, index.about.site_out) for index in (first, second)]
+    if sides[0] != sides[1]:
         raise Problem(
             UNFIT,
             (
                 f"{first.about.name} writes to {first.about.site_out}, {second.about.name} to "
-                f"{second.about.site_out}: not one site"
+                f"{second.about.site_out}: not one site of one width"
             ),
         )
     match = _match(first.folder, entries[0].made, second.folder, entries[1].made)
@@ -65,13 +61,11 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     names = ("firings", "density", "importance")
     columns = first.columns(names), second.columns(names)
     values: dict[str, Any] = {
-        "path": f"compare/{path_params['model']}/{path_params['first']}/{path_params['second']}",
-        "first": _side(
-            first, f"{path_params['model']}/{path_params['first']}", match.cosine, columns[0]
-        ),
-        "second": _side(
-            second, f"{path_params['model']}/{path_params['second']}", match.back_cosine, columns[1]
-        ),
+        "path": f"compare/{model}/{path_params['first']}/"
+        f"{f'{other}/' if other != model else ''}{path_params['second']}",
+        "models": first.about.model_sha256 != second.about.model_sha256,
+        "first": _side(first, "/".join(addresses[0]), match.cosine, columns[0]),
+        "second": _side(second, "/".join(addresses[1]), match.back_cosine, columns[1]),
         "mutual": int(match.mutual.sum()),
         "chance": match.chance,
         "matched": MATCHED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from starlette.datastructures import QueryParams
 from assay.dictionaries.measuring.rarity import BOUNDS
 from assay.explorer import charts, query_args
 from assay.explorer.library import Entry, Library
+from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Raw, Shown
+from assay.features.index import names
 from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
 
 ROWS = 50
@@ -53,19 +56,22 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = index.summary()
+    summary = {**index.summary(), **names.legible(index)}
     siblings = [entry_to_row(e) for e in library.beside(entry)]
-    hints = index.hints([row["feature"] for row in table.rows])
+    numbers = [row["feature"] for row in table.rows]
+    name_of, promoted = index.names(numbers), index.promoted(numbers)
     rows = [
-        {**row, "fires_on": hints[row["feature"]][0], "promotes": hints[row["feature"]][1]}
+        {**row, "name": name_of[row["feature"]], "promotes": promoted[row["feature"]]}
         for row in table.rows
     ]
+    start = dict(index.start)
     values = {
         "address": entry.address,
         "about": index.about,
         "this": entry_to_row(entry),
         "beside": siblings,
         "summary": summary,
+        "start": lists.cards(index, list(start), start),
         "view": {name: getattr(view, name) for name in STATE}
         | {"where": [query_args.format_condition(c) for c in view.where]},
         "features": {
@@ -81,6 +87,9 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "classes": CLASSES,
+            "fewest": names.FEWEST,
+            "legible": names.LEGIBLE,
+            **_drawn(index),
             "columns": columns,
             "known": SORTED,
             "numeric": sorted(NUMERIC),
@@ -97,6 +106,11 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             else None,
         },
     )
+
+
+@lru_cache(8)
+def _drawn(index: Index) -> dict[str, Any]:
+    return lists.drawn(index, [k for k, _ in index.start])
 
 
 class _View:

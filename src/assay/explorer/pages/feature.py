@@ -147,6 +147,7 @@ def build_page(
         "next": number + 1 if number + 1 < index.about.d_sae else None,
         "random": another(index, number),
         "about": index.about,
+        "name": index.names([number])[number],
         "sentence": sentence(feature, index),
         "numbers": n,
         "contexts": feature.contexts,

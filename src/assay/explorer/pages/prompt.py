@@ -3,7 +3,8 @@ says with some taken out or set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -116,12 +117,40 @@ def checked(text: str) -> str:
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show a text's features and what carried one prediction. Raises: Problem for what cannot be
-    read or asked."""
+    read or asked, said on the page itself."""
     index = library.index(path_params["model"], path_params["dictionary"])
-    q = question(query, f"{path_params['model']}/{path_params['dictionary']}", index)
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    typed = Question(base, query.get("text", ""), None, None, "effect", False, ())
+    with kept("prompt.html", *_begin(index, typed)):
+        q = question(query, base, index)
     if "sent" in query:
         return Moved(q.link())
-    values: dict[str, Any] = {
+    values, drawings = _begin(index, q)
+    if not q.text.strip():
+        examples = [(text, q.link(text=text)) for text in EXAMPLES]
+        return Shown("prompt.html", values, drawings | {"examples": examples})
+    loaded = library.live.loaded(index)
+    if loaded is None:
+        return Shown("prompt.html", values | {"state": "loading"}, drawings)
+    with kept("prompt.html", values, drawings):
+        values |= {"state": "read"} | answers(index, loaded, q)
+    return Shown("prompt.html", values, drawings)
+
+
+@contextmanager
+def kept(template: str, values: dict[str, Any], drawings: dict[str, Any]) -> Iterator[None]:
+    """Say what cannot be asked on the page itself, with what was typed."""
+    try:
+        yield
+    except Problem as problem:
+        fault = {"state": "problem", "problem": problem.words}
+        problem.page = template, values | fault, drawings
+        raise
+
+
+def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the page says, and draws, before the text is read."""
+    return {
         "dictionary": q.base,
         "about": index.about,
         "text": q.text,
@@ -129,31 +158,25 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "exact": q.exact,
         "changes": q.wanted,
         "state": "empty",
-    }
-    drawings: dict[str, Any] = {
+    }, {
         "q": q,
         "orders": ORDERS,
         "ways": query_args.WAYS,
         "Wanted": Wanted,
         "instead": query_args.instead,
         "without": query_args.without,
+        "examples": (),
     }
-    if not q.text.strip():
-        return Shown(
-            "prompt.html",
-            values,
-            drawings | {"examples": [(text, q.link(text=text)) for text in EXAMPLES]},
-        )
-    loaded = library.live.loaded(index)
-    if loaded is None:
-        return Shown("prompt.html", values | {"state": "loading"}, drawings)
-    values |= {"state": "read"} | answers(index, loaded, q)
-    return Shown("prompt.html", values, drawings)
 
 
 def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     """All numbers of the page. Raises: Problem for what cannot be read or asked."""
-    text = loaded.ask(("read", q.text), lambda reader: reader.read(q.text))
+    reader = loaded.reader
+    missing = (
+        reader.skip_first + 2 - len(loaded.ask(("encode", q.text), lambda r: r.encode(q.text)))
+    )
+    words = "\n" * missing + q.text
+    text = loaded.ask(("read", words), lambda reader: reader.read(words))
     target_position = len(text) if q.at is None else q.at
     if not 1 <= target_position <= len(text):
         raise Problem(
@@ -193,6 +216,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     }
     loss = first.loss
     return {
+        "padded": missing > 0,
         "tokens": [
             {
                 "text": word,
@@ -454,8 +478,7 @@ def _chance(chance: Chance) -> dict[str, Any]:
 
 def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
     """What links to these features say of them."""
-    hints = index.hints(features)
     return {
-        k: {"fires_on": hints[k][0], "promotes": hints[k][1], "maximum": float(index.maxima[k])}
-        for k in features
+        k: {"name": name, "maximum": float(index.maxima[k])}
+        for k, name in index.names(features).items()
     }

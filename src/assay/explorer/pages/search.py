@@ -179,10 +179,10 @@ def _list(
     offset: int,
     state: Sequence[tuple[str, Any]],
 ) -> dict[str, Any]:
-    """A list with what each feature mostly fires on, how many it hides, and links to the pages
+    """A list with the name of each feature, how many it hides, and links to the pages
     before and after."""
-    glances = index.glance([row["feature"] for row in listing.rows])
-    rows = [{**row, "token_text": glances[row["feature"]]["token_text"]} for row in listing.rows]
+    name_of = index.names([row["feature"] for row in listing.rows])
+    rows = [{**row, "name": name_of[row["feature"]]} for row in listing.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
     worth = (
         "gradient_active" if index.about.gradients else "importance"

@@ -3,6 +3,7 @@ explained."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import sql
 from assay.features.index.about import Damaged
+from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
 
 EXAMPLES = {
@@ -63,4 +65,18 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         (name, text, link(f"/{base}/sql", [("q", text)])) for name, text in EXAMPLES.items()
     ]
     links = answer.columns.index("feature") if answer and "feature" in answer.columns else -1
-    return Shown("sql.html", values, {"tables": TABLES, "examples": examples, "links": links})
+    drawings = {"tables": TABLES, "examples": examples, "links": links}
+    return Shown("sql.html", values, drawings | {"texts": _texts(index, answer)})
+
+
+def _texts(index: Index, answer: sql.Answer | None) -> dict[int, dict[Any, list[str]]]:
+    """What the cells in columns of token ids say, by the column's place."""
+    texts: dict[int, dict[Any, list[str]]] = {}
+    for i, name in enumerate(answer.columns if answer else ()):
+        if answer is not None and name in ("token", "tokens"):
+            cells = {
+                row[i]: [int(n) for n in re.findall(r"\d+", str(row[i]))] for row in answer.rows
+            }
+            words = index.words({n for ids in cells.values() for n in ids})
+            texts[i] = {cell: [words[n] for n in ids] for cell, ids in cells.items()}
+    return texts

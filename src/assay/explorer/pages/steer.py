@@ -14,19 +14,20 @@ from assay.core.errors import DataError
 from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import LONGEST, TOKENS, Loaded, Writing
-from assay.explorer.pages.prompt import checked
+from assay.explorer.pages.prompt import checked, kept
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
+from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.live.steering import steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
-LEADS, PUREST, START = 4, 60, "The first thing to do is"
-"""Features that are proposed to whoever names none, among how many of the purest, and a prompt for
-whoever types none."""
+LEADS, START = 4, "The first thing to do is"
+"""Features that are proposed to whoever names none, and a prompt where none of the text is at
+hand."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,44 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show as much of both continuations as there is by now. Raises: Problem for what cannot be
-    read or asked."""
+    read or asked, said on the page itself."""
     index = library.index(path_params["model"], path_params["dictionary"])
-    q = question(query, f"{path_params['model']}/{path_params['dictionary']}", index)
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    typed = Question(base, query.get("text", ""), NEW, 0.0, 0, ())
+    with kept("steer.html", *_begin(index, typed)):
+        q = question(query, base, index)
     if "sent" in query:
         return Moved(q.link())
-    hints = index.hints([w.feature for w in q.wanted])
-    values: dict[str, Any] = {
+    values, drawings = _begin(index, q)
+    if not q.text.strip() or not q.wanted:
+        leads = [] if q.wanted else _leads(index, q)
+        return Shown("steer.html", values, drawings | {"leads": leads})
+    loaded = library.live.loaded(index)
+    if loaded is None:
+        return Shown("steer.html", values | {"state": "loading"}, drawings)
+    with kept("steer.html", values, drawings):
+        length = len(loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text)))
+        room = min(MOST, loaded.reader.limit - length)
+        if room < q.new:
+            raise Problem(
+                ASKED,
+                f"the prompt leaves room for {max(0, room)} new tokens of the "
+                f"{loaded.reader.limit} that are read; shorten it",
+            )
+        writing = _writing(loaded, q, room)
+        if "stop" in query:
+            return Moved(q.link(new=max(1, min(q.new, len(writing.steps)))))
+        try:
+            writing.go_on(loaded.turn, q.new)
+        except DataError as error:
+            raise Problem(ASKED, str(error)) from error
+    return Shown("steer.html", values | describe_writing(writing, q.new) | {"room": room}, drawings)
+
+
+def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the page says, and draws, before anything is written."""
+    name_of = index.names([w.feature for w in q.wanted])
+    return {
         "dictionary": q.base,
         "about": index.about,
         "text": q.text,
@@ -99,66 +131,30 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "seed": q.seed,
         "state": "empty",
         "known": {
-            k: {"fires_on": on, "promotes": up, "maximum": float(index.maxima[k])}
-            for k, (on, up) in hints.items()
+            k: {"name": name, "maximum": float(index.maxima[k])} for k, name in name_of.items()
         },
-    }
-    drawings = {
+    }, {
         "q": q,
         "ways": query_args.WAYS,
         "without": query_args.without,
         "most": MOST,
         "limit": TOKENS,
         "longest": LONGEST,
+        "leads": [],
     }
-    if not q.text.strip() or not q.wanted:
-        return Shown(
-            "steer.html", values, drawings | {"leads": [] if q.wanted else _leads(index, q)}
-        )
-    loaded = library.live.loaded(index)
-    if loaded is None:
-        return Shown("steer.html", values | {"state": "loading"}, drawings)
-    room = min(
-        MOST,
-        loaded.reader.limit
-        - len(loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))),
-    )
-    if room < q.new:
-        raise Problem(
-            ASKED,
-            (
-                f"the prompt leaves room for {max(0, room)} new tokens of the "
-                f"{loaded.reader.limit} that are read; shorten it"
-            ),
-        )
-    writing = _writing(loaded, q, room)
-    if "stop" in query:
-        return Moved(q.link(new=max(1, min(q.new, len(writing.steps)))))
-    try:
-        writing.go_on(loaded.turn, q.new)
-    except DataError as error:
-        raise Problem(ASKED, str(error)) from error
-    return Shown("steer.html", values | describe_writing(writing, q.new) | {"room": room}, drawings)
 
 
-def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
-    """Strong ones of the purest features, each of another token, and a link that sets it to twice
-    its maximum."""
-    purest = index.features(order="purity", limit=PUREST).rows
-    by_token = {
-        row["token_text"]: row["feature"]
-        for row in sorted(purest, key=lambda row: row["maximum"] or 0.0)
-        if row["token_text"]
-    }
-    text = q.text if q.text.strip() else START
-    leads = [
-        (Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3)), token)
-        for token, k in by_token.items()
-    ]
-    return [
-        (change, token, q.link(text=text, wanted=(change,)))
-        for change, token in sorted(leads, key=lambda lead: -lead[0].amount)[:LEADS]
-    ]
+def _leads(index: Index, q: Question) -> list[tuple[Wanted, Name, str]]:
+    """The first features of "start here", each with a link that sets it to twice its maximum in a
+    text of the index on which it is hardly on."""
+    chosen = [k for k, _ in index.start][:LEADS]
+    leads = []
+    for k, name in index.names(chosen).items():
+        weak = index.contexts(k, "even")[-1:]
+        text = q.text if q.text.strip() else "".join(t for c in weak for t in c.tokens[: c.at])
+        change = Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3))
+        leads.append((change, name, q.link(text=text or START, wanted=(change,))))
+    return leads
 
 
 def _writing(loaded: Loaded, q: Question, room: int) -> Writing:

@@ -18,7 +18,7 @@ const tell = (token, load) => {
   hide();
   const line = token.closest(".context");
   const [first, part] = line.dataset.at.split(":"); // of the reader's own text there is no window
-  const position = Number(first) + [...line.children].indexOf(token);
+  const position = Number(first) + [...line.querySelectorAll(".context > :not(i), .context > i > *")].indexOf(token);
   const said = document.createElement("p");
   const answer = document.createElement("div");
   said.textContent = token.dataset.tip;

@@ -1,4 +1,4 @@
-// Keys and hints of the pages about a text: arrows in the heat map, and Ctrl+Enter to send. The pages work without them.
+// Keys and hints of the pages about a text: arrows in the heat map. The pages work without them.
 "use strict";
 
 const cellOf = (event) => event.target.closest?.(".heat [data-tip]");
@@ -12,10 +12,6 @@ for (const kind of ["mouseover", "focusin"]) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) {
-    event.target.form.requestSubmit();
-    return;
-  }
   const cell = cellOf(event);
   const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
   if (!cell || !step || event.ctrlKey || event.metaKey || event.altKey) return;

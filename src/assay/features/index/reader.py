@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from assay.core import integrity
 from assay.core.errors import DataError, nearest
 from assay.dictionaries.measuring.redundancy import THRESHOLD
+from assay.features.index import names
 from assay.features.index.about import About, Damaged, Lookup
 from assay.features.index.schema import FEATURES, OFTEN, TABLES, TOGETHER, selecting
 
@@ -108,8 +109,8 @@ class Index:
     Raises: DataError for a folder that is no index, or one that is damaged.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, given_names: Mapping[int, names.Name] | None = None):
+        self.folder, self.given_names = folder, given_names or {}
         self.about = About.read(folder)
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
@@ -159,7 +160,7 @@ class Index:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-    def _arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+    def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """Columns of a query of ours. Raises: Damaged."""
         with self._undamaged(sql):
             return self._cursor().execute(sql, list(values)).fetchnumpy()
@@ -339,7 +340,7 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        arrays = self._arrays(f"SELECT {chosen} FROM features ORDER BY feature")
+        arrays = self.arrays(f"SELECT {chosen} FROM features ORDER BY feature")
         return {
             name: np.ma.filled(np.ma.asarray(arrays[name], np.float64), np.nan) for name in names
         }
@@ -458,7 +459,7 @@ class Index:
             'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM '
             "contexts"
         )
-        arrays = self._arrays(sql, [self.windows.shape[1]])
+        arrays = self.arrays(sql, [self.windows.shape[1]])
         order = np.argsort(arrays["row"], kind="stable")
         return tuple(np.asarray(arrays[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
@@ -497,7 +498,7 @@ class Index:
         no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        arrays = self._arrays(sql, values)
+        arrays = self.arrays(sql, values)
         return (
             np.asarray(arrays["feature"]),
             np.asarray(arrays["a"], np.float64),
@@ -542,31 +543,35 @@ class Index:
         clause, values = _where(where)
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
 
-    def hints(
-        self, features: Sequence[int], count: int = 3
-    ) -> dict[int, tuple[list[str], list[str]]]:
-        """Say what features are about in a few words: tokens on which each fires most, and tokens
-        that it promotes."""
-        numbers = list(features)
-        hints_by_feature: dict[int, tuple[list[str], list[str]]] = {
-            feature: ([], []) for feature in numbers
-        }
+    @cached_property
+    def all_names(self) -> names.Names:
+        """The best name of each feature that tokens alone give."""
+        return names.names(self)
+
+    def names(self, numbers: Sequence[int]) -> dict[int, names.Name]:
+        """Say what features are about: words that were given, or else tokens, with a score."""
+        return names.named(self, self.all_names, self.given_names, numbers)
+
+    @cached_property
+    def start(self) -> tuple[tuple[int, int], ...]:
+        """The features to look at first, each with how many twins it hides."""
+        return names.start(self)
+
+    def promoted(self, features: Sequence[int], count: int = 3) -> dict[int, list[str]]:
+        """Tokens that features promote most."""
         listed = (
-            ", ".join(str(int(feature)) for feature in numbers) or "NULL"
+            ", ".join(str(int(feature)) for feature in features) or "NULL"
         )  # a list in so many words, by which blocks are skipped
-        clause = f"feature IN ({listed}) AND rank < ?"
-        rows = [
-            self.query(
-                f"SELECT feature, token FROM {table} WHERE {clause}{which} ORDER BY feature, rank",
-                [count],
-            )
-            for table, which in (("feature_tokens", ""), ("logits", " AND sign > 0"))
-        ]
-        words = self.words({row["token"] for part in rows for row in part})
-        for i, part in enumerate(rows):
-            for row in part:
-                hints_by_feature[row["feature"]][i].append(words[row["token"]])
-        return hints_by_feature
+        rows = self.query(
+            f"SELECT feature, token FROM logits WHERE feature IN ({listed}) AND rank < ? AND "
+            "sign > 0 ORDER BY feature, rank",
+            [count],
+        )
+        words = self.words({row["token"] for row in rows})
+        promoted: dict[int, list[str]] = {int(feature): [] for feature in features}
+        for row in rows:
+            promoted[row["feature"]].append(words[row["token"]])
+        return promoted
 
     def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
         """Count features by the logarithm of a column: (i, n) says that n lie from

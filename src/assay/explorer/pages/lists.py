@@ -1,0 +1,92 @@
+"""A list of features: chosen ones with their names and strongest contexts, to keep and to share as
+one file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from assay.explorer import offline, query_args, shading
+from assay.explorer.library import Library
+from assay.explorer.problems import ASKED, UNKNOWN, Problem
+from assay.explorer.render import Raw, Shown
+from assay.features.explaining.rule import show_token
+from assay.features.index.names import Name
+from assay.features.index.reader import Index
+
+MOST = 100
+"""Features of a list."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
+    """Show a list of features, which the address says. Raises: Problem."""
+    index = library.index(path_params["model"], path_params["dictionary"])
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    numbers = _numbers(query, index)
+    state = [("features", ",".join(map(str, numbers)))]
+    files = {kind: query_args.link(f"/{base}/list/{kind}", state) for kind in ("html", "csv")}
+    values = {"dictionary": base, "about": index.about, "features": cards(index, numbers)}
+    return Shown("list.html", values, {"files": files} | drawn(index, numbers))
+
+
+def file(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Raw:
+    """Give a list as one file: pages that open without a server, or names that `assay serve
+    --names` reads. Raises: Problem."""
+    index = library.index(path_params["model"], path_params["dictionary"])
+    numbers = _numbers(query, index)
+    if not numbers:
+        raise Problem(ASKED, "no feature is in this list; say features=12,40")
+    if path_params["format"] == "html":
+        return Raw(offline.page(index, numbers), "text/html", {"features": numbers}, POLICY)
+    if path_params["format"] != "csv":
+        raise Problem(UNKNOWN, "a list is written as html or csv")
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("feature", "words", "score"))
+    for k, name in index.names(numbers).items():
+        writer.writerow((k, in_words(name), "" if name.score is None else f"{name.score:.3f}"))
+    return Raw(out.getvalue(), "text/csv", {"features": numbers})
+
+
+def in_words(name: Name) -> str:
+    """Say a name as text."""
+    tokens = " or ".join(f"“{show_token(token)}”" for token in name.tokens)
+    return name.words or f"{'before ' * (name.kind == 'promoted')}{tokens}"
+
+
+def cards(
+    index: Index, numbers: Sequence[int], twins: Mapping[int, int] | None = None
+) -> list[dict[str, Any]]:
+    """What is said of each feature in a list, such as how many twins it hides."""
+    name_of, glances = index.names(numbers), index.glance(numbers)
+    return [{**glances[k], "name": name_of[k], "twins": (twins or {}).get(k, 0)} for k in numbers]
+
+
+def drawn(index: Index, numbers: Sequence[int]) -> dict[str, Any]:
+    """The strongest context of each feature, shaded."""
+    first = {k: next(iter(index.contexts(k, "top")), None) for k in numbers}
+    return {
+        "lines": {
+            k: "" if c is None else shading.line(c, float(index.maxima[k])).tokens
+            for k, c in first.items()
+        }
+    }
+
+
+def _numbers(query: QueryParams, index: Index) -> list[int]:
+    """Read features=12,40. Raises: Problem."""
+    words = [word for word in query.get("features", "").split(",") if word.strip()]
+    if len(words) > MOST:
+        raise Problem(ASKED, f"a list has at most {MOST} features, got {len(words)}")
+    for word in words:
+        if not word.strip().isdecimal() or not int(word[:10]) < index.about.d_sae:
+            raise Problem(
+                ASKED,
+                f"features are numbered 0 to {index.about.d_sae - 1:,}, got {word[:40]!r}",
+            )
+    return list(dict.fromkeys(map(int, words)))

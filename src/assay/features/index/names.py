@@ -1,0 +1,225 @@
+"""Names: what a feature is about in a few tokens or words, with a score; and the features to look
+at first."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core import foreign
+from assay.core.errors import DataError
+from assay.dictionaries.measuring.redundancy import THRESHOLD
+from assay.features.index import matching
+from assay.features.index.about import About
+from assay.features.index.schema import COMPANIONS
+
+GAIN, MOST = 0.05, 3
+"""F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
+LEGIBLE, FEWEST = 0.5, 20
+"""F1 and firings from which a name can be relied on."""
+LARGEST = 2**22
+"""Bytes of a file of names."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a feature is about. `kind` is rule (it fires on these tokens), promoted (it is on where
+    one of these comes next), given (words of a person or a language model), or empty: it never
+    fires."""
+
+    kind: str
+    tokens: tuple[str, ...] = ()
+    words: str = ""
+    score: float | None = None
+    """F1 of the rule or of the promoted tokens on the index's text; of words, what came with
+    them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """The best name of each feature that tokens alone give."""
+
+    rule: Float[np.ndarray, "f"]
+    """F1 of "the token is one of the first k that it fires on most", at the least k within `GAIN`
+    a token of the best."""
+    size: Int[np.ndarray, "f"]
+    """That k."""
+    promoted: Float[np.ndarray, "f"]
+    """F1 of "one of its ten most promoted tokens comes next", from its even sample of contexts."""
+
+    @property
+    def score(self) -> Float[np.ndarray, "f"]:
+        """F1 of the better one."""
+        return np.maximum(self.rule, self.promoted)
+
+
+class _Index(Protocol):
+    """What names are made from: an index as its reader opens it, which in turn gives names."""
+
+    folder: Path
+    about: About
+    given_names: Mapping[int, Name]
+
+    @property
+    def windows(self) -> Int[np.ndarray, "window s"]: ...
+    @property
+    def all_names(self) -> Names: ...
+    def names(self, numbers: Sequence[int]) -> dict[int, Name]: ...
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]: ...
+    def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]: ...
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+    def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]: ...
+
+
+def names(index: _Index) -> Names:
+    """Score a rule and the promoted tokens of every feature on the index's text.
+
+    Formula: 2 TP / (where it should fire + where the feature fires)
+    """
+    firings = index.columns(("firings",))["firings"]
+    table = index.arrays("SELECT feature, rank, firings, recall FROM feature_tokens")
+    hits, places = np.zeros((2, len(firings), COMPANIONS))
+    cells = table["feature"], table["rank"]
+    hits[cells], places[cells] = table["firings"], table["firings"] / table["recall"]
+    f1 = _f1(hits.cumsum(1), places.cumsum(1), firings[:, None])[:, :MOST]
+    size = (f1 - GAIN * np.arange(MOST)).argmax(1)
+    return Names(
+        np.take_along_axis(f1, size[:, None], 1)[:, 0], size + 1, _promoted(index, firings)
+    )
+
+
+def _promoted(index: _Index, firings: Float[np.ndarray, "f"]) -> Float[np.ndarray, "f"]:
+    text, n = index.windows, len(firings)
+    places = index.arrays(
+        'SELECT feature, "window", position FROM contexts '
+        "WHERE kind = 'even' AND position + 1 < ?",
+        [text.shape[1]],
+    )
+    logits = index.arrays("SELECT feature, token FROM logits WHERE sign > 0")
+    following = text[places["window"], places["position"] + 1]
+    base = int(text.max(initial=0)) + int(logits["token"].max(initial=0)) + 1
+    known = logits["feature"].astype(np.int64) * base + logits["token"]
+    hit = np.isin(places["feature"].astype(np.int64) * base + following, known)
+    share = np.bincount(places["feature"], hit, n) / np.maximum(
+        1, np.bincount(places["feature"], minlength=n)
+    )
+    count = np.bincount(text.ravel(), minlength=base)
+    claimed = np.bincount(logits["feature"], count[logits["token"]], n)
+    return _f1(share * firings, claimed, firings)
+
+
+def _f1(
+    true: Float[np.ndarray, "..."],
+    claimed: Float[np.ndarray, "..."],
+    fires: Float[np.ndarray, "..."],
+) -> Float[np.ndarray, "..."]:
+    return 2 * true / np.maximum(1, claimed + fires)
+
+
+def read(path: Path, width: int = 2**31) -> dict[int, Name]:
+    """Read names that a person or a language model gave: CSV with the columns feature, words and,
+    where it is known, score.
+
+    Raises: DataError for another table, or a feature that is not there.
+    """
+    text = foreign.read(path, "a CSV file of names", LARGEST).decode(errors="replace")
+    rows = csv.DictReader(text.splitlines())
+    if not {"feature", "words"} <= set(rows.fieldnames or ()):
+        raise DataError(f"{path} needs the columns feature and words, and may have score")
+    by_hand: dict[int, Name] = {}
+    for line, row in enumerate(rows, 2):
+        try:
+            number, score = int(row["feature"]), row.get("score") or None
+            value = None if score is None else float(score)
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}") from error
+        if not 0 <= number < width:
+            raise DataError(
+                f"{path}, line {line}: features are numbered 0 to {width - 1:,}, got {number}"
+            )
+        if words := (row["words"] or "").strip():
+            by_hand[number] = Name("given", words=words, score=value)
+    return by_hand
+
+
+def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
+    """Choose the features to look at first, each with how many twins it hides: those that surely
+    matter most where they are on, of those whose name can be relied on.
+
+    By the lower end of the first-order importance, without gradients by how far they move the
+    activations where they are on; of several whose names begin with one token
+    the first.
+    """
+    c = index.columns(("firings", "gradient_low", "mean", "decoder_norm"))
+    worth = c["gradient_low"] if index.about.gradients else c["mean"] * c["decoder_norm"]
+    legible = (index.all_names.score >= LEGIBLE) | np.isin(
+        np.arange(len(worth)), list(index.given_names)
+    )
+    worth = np.where(legible & (c["firings"] >= FEWEST), worth, np.nan)
+    order = np.argsort(-worth, kind="stable")[: int(np.isfinite(worth).sum())]
+    unit = matching.rows(index.folder).astype(np.float32)
+    chosen: list[tuple[int, int]] = []
+    hidden: set[int] = set()
+    used: set[tuple[str, ...]] = set()
+    for k in order.tolist():
+        if len(chosen) == count:
+            break
+        name = index.names([k])[k]
+        words = (name.words, *(t.strip() for t in name.tokens[:1]))
+        if k not in hidden and words not in used:
+            similar = np.flatnonzero(twins(unit, k)).tolist()
+            hidden.update(similar)
+            used.add(words)
+            chosen.append((k, len(similar)))
+    return tuple(chosen)
+
+
+def legible(index: _Index) -> dict[str, int]:
+    """Count the features that fire often enough to be named, and those whose name can be relied
+    on."""
+    firing = index.columns(("firings",))["firings"] >= FEWEST
+    return {
+        "firing": int(firing.sum()),
+        "legible": int((firing & (index.all_names.score >= LEGIBLE)).sum()),
+    }
+
+
+def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:
+    """Tell which other features write nearly the same direction, of rows of length 1."""
+    similar = unit @ unit[feature] > THRESHOLD
+    similar[feature] = False
+    return similar
+
+
+def named(
+    index: _Index, known: Names, by_hand: Mapping[int, Name], numbers: Sequence[int]
+) -> dict[int, Name]:
+    """Give the name of each of these features."""
+    some = list(dict.fromkeys(int(k) for k in numbers))
+    listed = ", ".join(map(str, some)) or "NULL"
+    tokens: dict[int, list[list[int]]] = {k: [[], []] for k in some}
+    for i, (table, only) in enumerate((("feature_tokens", ""), ("logits", "AND sign > 0"))):
+        for row in index.query(
+            f"SELECT feature, token FROM {table} WHERE feature IN ({listed}) {only} "
+            "ORDER BY feature, rank"
+        ):
+            tokens[row["feature"]][i].append(row["token"])
+    words = index.words({t for lists in tokens.values() for some in lists for t in some})
+
+    def best(k: int) -> Name:
+        on, up = tokens[k]
+        if k in by_hand or not on:
+            return by_hand.get(k, Name(""))
+        if known.promoted[k] > known.rule[k]:
+            return Name(
+                "promoted", tuple(words[t] for t in up[:MOST]), "", float(known.promoted[k])
+            )
+        return Name("rule", tuple(words[t] for t in on[: known.size[k]]), "", float(known.rule[k]))
+
+    return {k: best(k) for k in some}

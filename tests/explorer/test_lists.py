@@ -1,0 +1,98 @@
+"""A list of features: what it shows, the two files that it becomes, and what cannot be listed; one
+text in two dictionaries beside each other."""
+
+import csv
+import io
+import time
+
+import pytest
+from shelf import HOME, Tags, client, shelve, simulated
+from starlette.testclient import TestClient
+
+from assay.explorer.app import application
+from assay.explorer.library import Library
+from assay.features.index import names
+from assay.features.index.reader import Index
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("lists")
+    folder = shelve(root, "a" * 16, simulated.made(root / "made"))
+    shelve(root, "b" * 16, simulated.made(root / "other", seed=1), name="other", site="blocks.1.z")
+    return root, client(root), Index(folder)
+
+
+def test_a_list_has_its_features_in_their_order_with_names_and_contexts(world):
+    _, browser, index = world
+    found = browser.get(f"{HOME}/list.json?features=12,3,12").json()["features"]
+    assert [f["feature"] for f in found] == [12, 3]
+    named = index.names([12, 3])
+    assert [f["name"]["score"] for f in found] == pytest.approx([named[k].score for k in (12, 3)])
+    page = browser.get(f"{HOME}/list?features=12,3").text
+    links = [attrs["href"] for tag, attrs in Tags(page).tags if tag == "a" and "download" in attrs]
+    assert links == [f"{HOME}/list/{kind}?features=12%2C3" for kind in ("html", "csv")]
+    assert page.count('class="context"') == 2
+
+
+def test_the_file_of_names_is_what_serve_reads(world, tmp_path):
+    root, browser, _ = world
+    text = browser.get(f"{HOME}/list/csv?features=3,5").text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["feature"] for row in rows] == ["3", "5"]
+    path = tmp_path / "names.csv"
+    path.write_text(text.replace(rows[0]["words"], "my words", 1))
+    library = Library(root, names=(HOME.strip("/"), path))
+    with TestClient(application(library), base_url="http://127.0.0.1:8377") as renamed:
+        assert "my words" in renamed.get(f"{HOME}/3").text
+        assert renamed.get(f"{HOME}/3.json").json()["name"]["kind"] == "given"
+    assert names.read(path, 40)[3].words == "my words"
+
+
+def test_one_file_opens_without_a_server_and_runs_nothing_when_served(world):
+    _, browser, _ = world
+    answer = browser.get(f"{HOME}/list/html?features=3,5")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert {attrs["id"] for tag, attrs in Tags(answer.text).tags if tag == "main"} == {"f3", "f5"}
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("list?features=99", 400, "0 to 39"),
+        ("list?features=x", 400, "0 to 39"),
+        (f"list?features={','.join(map(str, range(101)))}", 400, "at most 100"),
+        ("list/csv?features=", 400, "say features=12,40"),
+        ("list/xml?features=1", 404, "html or csv"),
+    ],
+)
+def test_what_cannot_be_listed_is_said(world, query, status, words):
+    answer = world[1].get(f"{HOME}/{query}")
+    assert answer.status_code == status and words in answer.text
+
+
+def test_an_empty_list_says_how_to_fill_it(world):
+    assert "Nothing is in it yet" in world[1].get(f"{HOME}/list").text
+
+
+def test_the_picker_goes_to_each_other_dictionary_with_the_same_question(world):
+    page = world[1].get(f"{HOME}/prompt").text
+    links = [attrs.get("href") for tag, attrs in Tags(page).tags if tag == "a"]
+    assert "/model/other/prompt" in links and "/beside/model/made-up/model/other" in links
+
+
+def test_one_text_is_read_in_both_as_each_reads_it_alone(tiny):
+    browser, base = client(tiny.store), tiny.base.strip("/")
+
+    def read(path):
+        for _ in range(600):
+            answer = browser.get(path, params={"text": "ab cd ef"}).json()
+            if answer["state"] == "read":
+                return answer
+            time.sleep(0.1)
+        raise AssertionError(answer["state"])
+
+    alone, both = read(f"/{base}/prompt.json"), read(f"/beside/{base}/{base}.json")
+    for side in both["sides"]:
+        assert side["likely"] == alone["likely"] and side["matters"] == alone["matters"]
+    assert browser.get(f"/beside/{base}/model/nothing").status_code == 404

@@ -1,0 +1,80 @@
+"""Names: F1 of what they say, against a count over every position of the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simulated
+
+from assay.core.errors import DataError
+from assay.dictionaries.measuring.redundancy import THRESHOLD
+from assay.features.index import names
+from assay.features.index.names import Name
+from assay.features.index.reader import Index
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> simulated.Made:
+    return simulated.made(tmp_path_factory.mktemp("names"))
+
+
+@pytest.fixture(scope="module")
+def index(made: simulated.Made) -> Index:
+    return Index(made.folder)
+
+
+def f1(predicted: np.ndarray, fires: np.ndarray) -> float:
+    return 2 * (predicted & fires).sum() / max(1, predicted.sum() + fires.sum())
+
+
+def test_a_rule_has_the_f1_of_its_tokens_at_every_position(
+    made: simulated.Made, index: Index
+) -> None:
+    fires = made.acts.reshape(-1, made.acts.shape[-1])[made.kept.ravel()] > 0
+    tokens = made.tokens.ravel()[made.kept.ravel()]
+    named = index.names(range(fires.shape[1]))
+    for k, size in enumerate(index.all_names.size):
+        firings = np.bincount(tokens[fires[:, k]], minlength=simulated.VOCABULARY)
+        if named[k].kind != "rule":
+            assert firings.sum() == 0 or index.all_names.promoted[k] > index.all_names.rule[k]
+            continue
+        first = np.argsort(-firings, kind="stable")[:size]
+        assert f1(np.isin(tokens, first), fires[:, k]) == pytest.approx(named[k].score)
+        for more in range(1, names.MOST + 1):  # none is better by more than its tokens cost
+            other = f1(np.isin(tokens, np.argsort(-firings, kind="stable")[:more]), fires[:, k])
+            assert other - named[k].score <= names.GAIN * (more - size) + 1e-12
+
+
+def test_names_that_are_given_come_before_any_rule(made: simulated.Made, tmp_path: Path) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text("feature,words,score\n3,starts of lines,0.9\n5,\n7,“x” or y,\n")
+    given = names.read(path, 40)
+    index = Index(made.folder, given)
+    assert index.names([3, 7]) == {
+        3: Name("given", words="starts of lines", score=0.9),
+        7: Name("given", words="“x” or y"),
+    }
+    assert index.names([5])[5].kind != "given", "no words are no name"
+    for wrong, word in (("a,b\n1,2\n", "columns"), ("feature,words\n99,x\n", "0 to 39")):
+        path.write_text(wrong)
+        with pytest.raises(DataError, match=word):
+            names.read(path, 40)
+
+
+def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: Index) -> None:
+    worth = index.columns(("gradient_low", "firings"))
+    chosen = [k for k, _ in index.start]
+    rows = names.matching.rows(index.folder).astype(float)
+    cosines = rows[chosen] @ rows[chosen].T - np.eye(len(chosen))
+    assert (cosines < THRESHOLD).all()
+    assert (index.all_names.score[chosen] >= names.LEGIBLE).all()
+    assert (worth["firings"][chosen] >= names.FEWEST).all()
+    low = worth["gradient_low"][chosen]
+    assert (np.diff(low) <= 0).all()
+
+
+def test_twins_are_those_that_write_the_same_direction() -> None:
+    unit = np.array([[1.0, 0.0], [0.95, np.sqrt(1 - 0.95**2)], [-1.0, 0.0], [0.0, 1.0]])
+    assert names.twins(unit, 0).tolist() == [False, True, False, False]
