@@ -37,64 +37,64 @@ EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
 
-def html(shown: Any) -> Markup:
+def html(value: Any) -> Markup:
     """Draw a value of Assay's, or of a class made from one, with the style it needs."""
-    draw = next(DRAWN[kind.__name__] for kind in type(shown).__mro__ if kind.__name__ in DRAWN)
+    draw = next(DRAWN[kind.__name__] for kind in type(value).__mro__ if kind.__name__ in DRAWN)
     return Markup('<div class="assay"><style>{}</style>{}</div>').format(
-        Markup(_style()), draw(shown)
+        Markup(_style()), draw(value)
     )
 
 
-def figure(shown: Any, titled: bool = True) -> Markup:
+def figure(value: Any, titled: bool = True) -> Markup:
     """The figure as inline SVG."""
-    return Markup('<div class="figure">{}</div>').format(Markup(svg(shown, titled=titled)))
+    return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
 
 
-def result(shown: Any) -> Markup:
+def result(value: Any) -> Markup:
     """The tally and the verdict table, the findings folded, and below them the figures."""
-    return _statements(shown.data) + Markup("").join(map(figure, shown.figures))
+    return _statements(value.data) + Markup("").join(map(figure, value.figures))
 
 
-def judged(shown: Any) -> Markup:
+def judged(value: Any) -> Markup:
     """The verdict table of one claim."""
-    return _statements(ResultData(verdicts=(shown,)))
+    return _statements(ResultData(verdicts=(value,)))
 
 
-def verdict(shown: Any) -> Markup:
+def verdict(value: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
-    value, interval = map(minus, estimate(shown.estimate, shown.low, shown.high))
+    value, interval = map(minus, estimate(value.estimate, value.low, value.high))
     row = (
-        f"{SIGNS[shown.outcome]} {shown.outcome}",
-        shown.arm,
+        f"{SIGNS[value.outcome]} {value.outcome}",
+        value.arm,
         f"{value} {interval}",
-        units(shown.n),
-        explain_reason(shown.reason),
+        units(value.n),
+        explain_reason(value.reason),
     )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 
 
-def evaluation(shown: Any) -> Markup:
+def evaluation(value: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
-    entries = shown.dictionaries
+    entries = value.dictionaries
     lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
-    return table(("measure", *(e["name"] for e in entries)), lines) + figure(shown.figure)
+    return table(("measure", *(e["name"] for e in entries)), lines) + figure(value.figure)
 
 
-def dictionary(shown: Any) -> Markup:
+def dictionary(value: Any) -> Markup:
     """What a dictionary is: its shape, its kind, its place, where it comes from."""
-    d_in, d_out = shown.W_enc.shape[1], shown.W_dec.shape[-1]
+    d_in, d_out = value.W_enc.shape[1], value.W_dec.shape[-1]
     facts = [
         (
             "features",
-            f"{shown.width:,} of {d_in:,} dimensions"
+            f"{value.width:,} of {d_in:,} dimensions"
             + (f", to {d_out:,}" if d_out != d_in else ""),
         ),
-        ("nonlinearity", type(shown.nonlinearity).__name__),
-        ("runs", str(len(shown)) if len(shown) > 1 else ""),
-        ("reads at", ", ".join(shown.sites)),
-        ("writes at", ", ".join(shown.sites_out)),
-        ("format", str(shown.origin.get("format", ""))),
-        ("weights", f"{shown.W_dec.dtype} on {shown.W_dec.device}".removeprefix("torch.")),
+        ("nonlinearity", type(value.nonlinearity).__name__),
+        ("runs", str(len(value)) if len(value) > 1 else ""),
+        ("reads at", ", ".join(value.sites)),
+        ("writes at", ", ".join(value.sites_out)),
+        ("format", str(value.origin.get("format", ""))),
+        ("weights", f"{value.W_dec.dtype} on {value.W_dec.device}".removeprefix("torch.")),
     ]
     return table(("Dictionary", ""), [fact for fact in facts if fact[1]])
 

@@ -211,16 +211,16 @@ def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> f
     square = float(np.mean(off**2))
     # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
     if freedom > 1 and square > 0:
-        kept = max(0.0, (square * freedom - 1) / (freedom - 1) / square)
-        r = np.sqrt(kept) * r + (1 - np.sqrt(kept)) * np.eye(len(r))
+        unbiased = max(0.0, (square * freedom - 1) / (freedom - 1) / square)
+        r = np.sqrt(unbiased) * r + (1 - np.sqrt(unbiased)) * np.eye(len(r))
     values, vectors = np.linalg.eigh(r)
     root = vectors * np.sqrt(np.maximum(values, 0))
     freedom = min(freedom, _NORMAL)
     rng = np.random.Generator(np.random.Philox(key=freedom))
     draws = rng.standard_normal((_DRAWS, freedom + 1, len(r))) @ root.T
     t = np.abs(draws.mean(1)) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
-    alone = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
-    return max(1.0, float(np.quantile(t.max(1), level)) / alone)
+    single = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
+    return max(1.0, float(np.quantile(t.max(1), level)) / single)
 
 
 def _between(

@@ -76,20 +76,20 @@ def measured(
         base = _spec(function, fields)
         several = range(FIRST, FIRST + seeds) if isinstance(seeds, int) else seeds
         judged = grid(base, seed=several)
-        made = tuple(c if isinstance(c, Claim) else _claim(c, tuple(fields)) for c in claims)
+        statements = tuple(c if isinstance(c, Claim) else _claim(c, tuple(fields)) for c in claims)
         words = scope or f"{name}({', '.join(f'{n}={{{n}}}' for n in _fields(base))})"
         text = _text(function)
         return Experiment(
             arms={
-                **{arm: _arm(function, own, arm) for arm, own in fields.items()},
+                **{arm: _arm(function, settings, arm) for arm, settings in fields.items()},
                 **(
                     {DEALT: _dealt(tuple(fields))}
-                    if any(DEALT in getattr(c, "must_fail", ()) for c in made)
+                    if any(DEALT in getattr(c, "must_fail", ()) for c in statements)
                     else {}
                 ),
             },
             measure=lambda runs, trained, bench: trained.header["numbers"],
-            claims=made,
+            claims=statements,
             smoke=grid(base, seed=range(2)),
             default=judged,
             full=judged,
@@ -136,8 +136,8 @@ def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
             f"{name} takes its seed and each field by name, as in def {name}(seed, lr=0.1); got "
             f"{name}{inspect.signature(function)}"
         )
-    for arm, own in arms.items():
-        for key in own:
+    for arm, settings in arms.items():
+        for key in settings:
             if key not in parameters:
                 raise ExperimentError(
                     f"arm {arm} sets {key!r}, which {name} does not take; "
@@ -146,17 +146,17 @@ def _spec(function: Loop, arms: Mapping[str, Mapping[str, Any]]) -> Spec:
     hints = typing.get_type_hints(function, include_extras=True)
     fields = []
     for key, parameter in parameters.items():
-        given = [_plain(own[key], key) for own in arms.values() if key in own]
+        inputs = [_plain(settings[key], key) for settings in arms.values() if key in settings]
         default = [] if parameter.default is parameter.empty else [_plain(parameter.default, key)]
         if not default and key not in arms["main"]:
             raise ExperimentError(
                 f"{name} takes {key!r}, for which main has no value; give it a default, or set it "
                 f'in arms={{"main": {{"{key}": …}}}}'
             )
-        kind: Any = hints.get(key) or _kind([*given, *default])
-        value = given[0] if key in arms["main"] else default[0]
+        kind: Any = hints.get(key) or _kind([*inputs, *default])
+        value = inputs[0] if key in arms["main"] else default[0]
         # what differs between runs becomes a coordinate, which a tuple cannot be
-        shared = any(isinstance(x, tuple) for x in [*given, *default])
+        shared = any(isinstance(x, tuple) for x in [*inputs, *default])
         per_run = kind if shared else PerRun[kind]  # type: ignore[misc]
         fields.append((key, per_run, field(default=value)))
     doc = f"What one call of {name} is given."
@@ -192,12 +192,12 @@ def _kind(values: Sequence[Any]) -> Any:
 # arms ---------------------------------------------------------------------------------------------
 
 
-def _arm(function: Loop, own: Mapping[str, Any], name: str) -> Arm:
+def _arm(function: Loop, settings: Mapping[str, Any], name: str) -> Arm:
     def train(runs: Runs, bench: Bench) -> Trained:
         numbers = []
         for done, spec in enumerate(runs):
-            given = {"seed": spec.seed, **_fields(spec)}
-            numbers.append(_numbers(function, function(**given), Runs([spec])))
+            inputs = {"seed": spec.seed, **_fields(spec)}
+            numbers.append(_numbers(function, function(**inputs), Runs([spec])))
             bench.report(done + 1, len(runs), "runs")
         joined = xr.concat(numbers, "run") if numbers[1:] else numbers[0]
         no_runs = Trained.nothing(runs)
@@ -205,8 +205,8 @@ def _arm(function: Loop, own: Mapping[str, Any], name: str) -> Arm:
             {}, {"kind": "numbers", "numbers": joined}, {}, no_runs.steps, no_runs.diverged
         )
 
-    note = ", ".join(f"{key}={value}" for key, value in own.items())
-    return Arm(train, specs=None if name == "main" else changed(**own), note=note)
+    note = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return Arm(train, specs=None if name == "main" else changed(**settings), note=note)
 
 
 def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
@@ -307,12 +307,12 @@ def _with_labels_dealt(said: Said, about: str, arms: tuple[str, ...], read: Cond
     def value(arm: xr.Dataset, others: Mapping[str, xr.Dataset]) -> Any:
         if DEALT not in arm.attrs:
             return plain.value(arm, others)
-        given = {name: others[name][names] for name in arms}
-        _check_alike(given)
-        own = {k: c for k, c in given[about].coords.items() if c.dims == ("run",)}
-        dealt = deal({name: data.drop_vars(own) for name, data in given.items()}, about)
+        inputs = {name: others[name][names] for name in arms}
+        _check_alike(inputs)
+        columns = {k: c for k, c in inputs[about].coords.items() if c.dims == ("run",)}
+        dealt = deal({name: data.drop_vars(columns) for name, data in inputs.items()}, about)
         sides = {about: dealt, **dealt.attrs[OTHERS]}
-        sides = {name: side.assign_coords(own) for name, side in sides.items()}
+        sides = {name: side.assign_coords(columns) for name, side in sides.items()}
         terms = of_deals(sides[about], sides)
         return {term: x.mean(DEAL, skipna=False) for term, x in terms.items()}
 
@@ -323,14 +323,14 @@ def _dealt(arms: tuple[str, ...]) -> Arm:
     """What stands for the numbers with their labels dealt out: of each the mean over the arms."""
 
     def derive(measured: Arms) -> xr.Dataset:
-        given = {name: measured[name] for name in arms}
-        _check_alike(given)
-        first = given[arms[0]]
-        shared = [n for n in first if len({x[n].shape for x in given.values() if n in x}) == 1]
+        inputs = {name: measured[name] for name in arms}
+        _check_alike(inputs)
+        first = inputs[arms[0]]
+        shared = [n for n in first if len({x[n].shape for x in inputs.values() if n in x}) == 1]
         means = {
-            n: first[n].copy(data=np.mean([x[n].values for x in given.values()], axis=0))
+            n: first[n].copy(data=np.mean([x[n].values for x in inputs.values()], axis=0))
             for n in shared
-            if n != "diverged" and all(n in x for x in given.values())
+            if n != "diverged" and all(n in x for x in inputs.values())
         }
         return first[list(means)].assign(means).assign_attrs({DEALT: ", ".join(arms)})
 

@@ -50,7 +50,7 @@ def run_many(
     each_own = _of_each(prompts, edits)
     if not all(each_own):
         raise ModelError("there must be an edit; {} leaves the model as it is")
-    count, edits = len(each_own[0]), [mapping for own in each_own for mapping in own]
+    count, edits = len(each_own[0]), [mapping for part in each_own for mapping in part]
     if (longest := max(map(len, prompts))) > (most := most_tokens(model.folder)):
         raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
     for site in (*capture, *(site for mapping in edits for site in mapping)):
@@ -77,7 +77,7 @@ def run_many(
             stream = Site("resid_pre", first)
             clean = model.run(tokens, capture=[*early, stream], logits=False).acts
             start = (first, clean.pop(stream).repeat_interleave(count, 0))
-        own = [
+        part = [
             _own_positions(edit, n, max(lengths))
             for n, p in zip(lengths, some, strict=True)
             for edit in each_own[p]
@@ -85,7 +85,7 @@ def run_many(
         trace = model.run(
             tokens[:, prefix:].repeat_interleave(count, 0),
             capture=late,
-            edits=by_row(own),
+            edits=by_row(part),
             logits=logits,
             start=start,
             cache=cache,
@@ -102,7 +102,7 @@ def _of_each(prompts: Sequence[Any], edits: Sequence[Any]) -> list[Sequence[Mapp
     """The edits of each prompt. Raises: ModelError where not all have as many."""
     if not edits or isinstance(edits[0], Mapping):
         return [edits] * len(prompts)
-    if len(edits) != len(prompts) or len({len(own) for own in edits}) != 1:
+    if len(edits) != len(prompts) or len({len(part) for part in edits}) != 1:
         raise ModelError("where each prompt has its own edits, all must have as many")
     return list(edits)
 
@@ -193,10 +193,10 @@ def _own_positions(mapping: Mapping[Site, Edit], length: int, most: int) -> dict
 
         def change(x: torch.Tensor) -> torch.Tensor:
             before = most - x.shape[axis]
-            own = x[:, :, : length - before, :length] if axis == 2 else x[:, : length - before]
-            gap = own.new_zeros((*own.shape[:axis], before, *own.shape[axis + 1 :]))
-            new = edited(site, torch.cat([gap, own], axis), edit)
-            own.copy_(new.narrow(axis, before, length - before))
+            part = x[:, :, : length - before, :length] if axis == 2 else x[:, : length - before]
+            gap = part.new_zeros((*part.shape[:axis], before, *part.shape[axis + 1 :]))
+            new = edited(site, torch.cat([gap, part], axis), edit)
+            part.copy_(new.narrow(axis, before, length - before))
             return x
 
         return change
@@ -206,8 +206,8 @@ def _own_positions(mapping: Mapping[Site, Edit], length: int, most: int) -> dict
 
 def _own(site: Site, x: torch.Tensor, row: int, length: int) -> torch.Tensor:
     """What a site has of one row's own positions, a view."""
-    own = x[row : row + 1]
-    return own[:, :, :length, :length] if "q" in site.dims.split() else own[:, :length]
+    part = x[row : row + 1]
+    return part[:, :, :length, :length] if "q" in site.dims.split() else part[:, :length]
 
 
 def _one(trace: Trace, row: int, length: int, shared: Mapping[Site, torch.Tensor]) -> Trace:

@@ -263,9 +263,9 @@ def factor(specs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def dumped(data: xr.Dataset) -> dict[str, Any]:
-    """The small measures of an arm as a record holds them: in single precision, close to 1 that of
-    their distance from 1; that takes double precision, and so does a measure that has such
-    numbers."""
+    """The small measures of an arm as a record holds them: in single precision, of shares close to
+    1 that of their distance from 1; that takes double precision, and so does a measure that has
+    such numbers."""
     small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
     dims = {d for v in small.values() for d in v.dims if d != "run"}
     coords = {
@@ -307,7 +307,8 @@ def _stored(values: np.ndarray) -> np.ndarray:
         return values.astype(bool if values.dtype.kind == "b" else np.int64)
     single = values.astype(np.float32)
     near = (values > 1 - NEAR) & (values < 1)
-    if values.dtype.itemsize <= single.dtype.itemsize or not near.any():
+    is_share = not (values > 1 + NEAR).any()  # as far as rounding goes
+    if values.dtype.itemsize <= single.dtype.itemsize or not (is_share and near.any()):
         return single
     double = numbers(single)
     double[near] = [_from_one(float(x), np.float32) for x in values[near]]
