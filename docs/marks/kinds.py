@@ -34,7 +34,7 @@ from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay.verbs.contest import interval
-from marks import conformance, first, pictures, sections
+from marks import conformance, first, gym, pictures, sections
 from marks.sections import SPACE
 
 DOCS = Path(__file__).parents[1]
@@ -344,6 +344,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "experiments": experiments,
     "first": first.markup,
     "full": full,
+    "gym": gym.table,
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
