@@ -136,7 +136,7 @@ def draw(
             high - (k + 1) * STEP + 14, plain(entry.about.site)
         )
     return Markup(
-        '<svg class="causal" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" '
+        '<svg class="causal" viewBox="-1 0 {w} {h}" width="{w}" height="{h}" role="group" '
         'aria-label="features by layer, {n} of them, with {m} links">{}</svg>'
     ).format(out, w=wide, h=high, n=len(graph.nodes), m=len(graph.links))
 
