@@ -28,7 +28,10 @@ from assay.lab.work.groups import RunGroup
 from assay.lab.work.worker import Report, Task
 
 POLL = 0.5
-"""Seconds between looks at the store."""
+"""Seconds between looks at the store, at the least."""
+REST = 20
+"""How many times as long as a look took it rests, so that ten thousand groups take a twentieth of a
+core."""
 APPEARS = 60.0
 """Seconds until a folder that machines share shows what another one stored, at the latest."""
 IDLE = 30.0
@@ -92,7 +95,7 @@ class Away:
                     pending[task.group] = _Left(task, self.terms)
                 if not open_ and not pending:
                     return
-                ended = []
+                ended, began = [], time.thread_time()
                 if crew is not None:
                     if crew.away is not None:
                         followed = [left.runs for left in pending.values()]
@@ -106,7 +109,7 @@ class Away:
                     self._present = crew.look(list(pending.values()), bool(ended), report)
                 yield from ended
                 if not ended:
-                    time.sleep(POLL)
+                    time.sleep(max(POLL, REST * (time.thread_time() - began)))
         finally:
             for left in pending.values():
                 self._spent += left.cpu_seconds
@@ -206,8 +209,11 @@ class _Left:
     def _follow(self, runs: RunGroup, report: Report) -> None:
         try:
             path = self.folder / "progress.json"
-            written, line = path.stat().st_mtime_ns, foreign.read_stored(path).decode()
-            self.moved, self._seen = self.moved + (written != self._seen), written
+            written = path.stat().st_mtime_ns
+            if written == self._seen:
+                return
+            line = foreign.read_stored(path).decode()
+            self.moved, self._seen = self.moved + 1, written
             if line == self._heard:
                 return
             self._heard, event = line, from_line(line)
