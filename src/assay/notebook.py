@@ -60,15 +60,15 @@ def judged(value: Any) -> Markup:
     return _statements(ResultData(verdicts=(value,)))
 
 
-def verdict(value: Any) -> Markup:
+def verdict(judgement: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
-    value, interval = map(minus, estimate(value.estimate, value.low, value.high))
+    value, interval = map(minus, estimate(judgement.estimate, judgement.low, judgement.high))
     row = (
-        f"{SIGNS[value.outcome]} {value.outcome}",
-        value.arm,
+        f"{SIGNS[judgement.outcome]} {judgement.outcome}",
+        judgement.arm,
         f"{value} {interval}",
-        units(value.n),
-        explain_reason(value.reason),
+        units(judgement.n),
+        explain_reason(judgement.reason),
     )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 

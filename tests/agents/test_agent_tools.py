@@ -569,7 +569,7 @@ def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(
 
 def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
     rows = [
-        row | {"loss": 0.12 if row["arm"] == "mine" and row["seed"] else row["loss"]}
+        row | {"loss": 5 / 41 if row["arm"] == "mine" and row["seed"] else row["loss"]}
         for row in ROWS
     ]
     told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"][

@@ -26,7 +26,7 @@ from marks import sections
     ("estimate", "low", "high", "said"),
     [
         (0.9972, 0.9943, 0.9998, "0.997 [0.994, 1.000]"),
-        (0.0021, -0.0009, 0.0042, "0.002 [-0.001, 0.004]"),
+        (0.0021, -0.0009, 0.0042, "0.0021 [-0.0009, 0.0042]"),
         (1.68, 1.58, 1.74, "1.68 [1.58, 1.74]"),
         (
             0.012,
@@ -238,9 +238,9 @@ def test_export_writes_every_form(tmp_path):
 
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
-    numbers = 0.0023, 0.0002, 0.0046
-    assert tables.estimate(*numbers, [0.005, math.inf]) == ("0.0023", "[0.0002, 0.0046]")
-    assert tables.estimate(*numbers, [0.1, math.inf]) == ("0.002", "[0.000, 0.005]")
+    numbers = 0.0233, 0.0202, 0.0246
+    assert tables.estimate(*numbers, [0.025, math.inf]) == ("0.0233", "[0.0202, 0.0246]")
+    assert tables.estimate(*numbers, [0.1, math.inf]) == ("0.023", "[0.020, 0.025]")
 
 
 @pytest.mark.parametrize(
