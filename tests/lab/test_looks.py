@@ -142,6 +142,13 @@ def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
     )
 
 
+def test_a_later_look_at_other_claims_alone_takes_nothing_from_a_claim():
+    """A preset with a design of its own has claims of its own; in the other order it came after."""
+    first, other = judged(claim()), judged(claim(text="it grows"), time="2026-11-21")
+    assert looks.reshaped(claim(), [first, other]) == ""
+    assert looks.reshaped(claim(), [other | {"time": "2026-11-19"}, first]).startswith("it came")
+
+
 def test_of_a_look_without_shapes_any_other_hash_counts():
     old = {k: v for k, v in judged(claim(also={"far": "rival: x"})).items() if k != "shapes"}
     assert "another one" in looks.reshaped(claim(), [old]) and not looks.reshaped(

@@ -195,13 +195,18 @@ def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
     """What an earlier look had otherwise, in words; empty where nothing.
 
     That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
-    now. A control that was added makes a claim harder to hold, and is no such change.
+    now. A control that was added makes a claim harder to hold, and is no such change; nor is a
+    later look at other claims alone, as that of a preset with a design of its own.
     """
     kind, asks, controls = shape(claim)
-    for look in noted:
-        when, text = str(look.get("time", ""))[:10], claim.text
+    was_there, text = False, claim.text
+    for look in sorted(noted, key=lambda look: str(look.get("time", ""))):
+        when = str(look.get("time", ""))[:10]
         if text not in look["claims"]:
+            if was_there:
+                continue
             return f"it came after a look on {when}"
+        was_there = True
         earlier_shape = look.get("shapes", {}).get(text)
         if earlier_shape is None:
             if look["claims"][text] != claims_key([claim])[:12]:
