@@ -4,6 +4,7 @@ and two that are first at once."""
 import json
 import multiprocessing
 import threading
+import time
 
 import pytest
 from unruly_storage import settle
@@ -112,7 +113,10 @@ def test_a_beat_keeps_it(place, elsewhere, monkeypatch):
     for _ in range(3):
         assert other.take("group") is None
         there.now += 1000.0
-        threading.Event().wait(0.2)  # it beats meanwhile
+        before, deadline = alive._count, time.monotonic() + 30
+        while alive._count < before + 2:  # the one before the last is written by then
+            assert time.monotonic() < deadline, "it beats meanwhile"
+            threading.Event().wait(0.02)
     alive.give_back()
 
 
