@@ -36,6 +36,7 @@ def test_what_one_machine_ran_another_shows_and_lists(
         (["plan", "superposition", "--root", "nope://bucket/x"], "cannot be opened"),
         (["list", "--root", "sftp://me:secret@host/x"], "holds a password"),
         (["show", "superposition", "--root", "s3://"], "names no bucket"),
+        (["run", "superposition", "--root", "memory://x"], "ends with this process"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(

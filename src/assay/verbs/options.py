@@ -110,6 +110,8 @@ def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
     location = tokens[0].value
     if not is_url(location):
         return Path(location)
+    if location.startswith("memory:"):
+        raise AssayError(f"--root {location} ends with this process; name a folder, s3://, gs://")
     from assay.lab.away.depot import mirror
 
     return mirror(location)
