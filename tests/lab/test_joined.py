@@ -16,7 +16,7 @@ import pytest
 from assay.core.errors import FleetError, RunError, StoreError
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
-from assay.lab.away import leases, requests
+from assay.lab.away import leases, requests, worker_loop
 from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Away, Inline, none
 from assay.lab.lab import Lab
@@ -24,7 +24,7 @@ from assay.lab.plan.preset import override
 from assay.lab.store import health
 from assay.lab.store.store import Store
 from assay.lab.work import groups
-from assay.lab.work.events import Said, Started
+from assay.lab.work.events import Outcome, Said, Started
 from assay.testing.executor_contract import measured
 from local_fleet import Local
 
@@ -203,6 +203,23 @@ def test_a_file_beside_the_store_is_found_where_another_machine_mounts_the_folde
     (tmp_path / "a").rename(tmp_path / "b")
     did = Joined(tmp_path / "b" / "s").run(idle=0)
     assert [one.status for one in did] == ["done"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_who_loses_a_group_that_was_begun_says_so(tmp_path, monkeypatch, begun):
+    left(tmp_path / "s", *walk())
+    told = []
+
+    def lost(task, report, **options):
+        if begun:
+            report(Started("walk", ("main",), 1, "0"))
+        return Outcome(task.group, "busy")  # as after a sleep in which another took it
+
+    monkeypatch.setattr(worker_loop, "run_group", lost)
+    assert Joined(tmp_path / "s", tell=told.append).run(idle=0) == []
+    words = [line for line in told if isinstance(line, str)]
+    assert {line.split(":")[0] for line in words} == ({"walk"} if begun else set())
+    assert all("another worker took this group over" in line for line in words)
 
 
 def test_only_what_was_named(tmp_path):

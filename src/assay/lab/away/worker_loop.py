@@ -86,7 +86,7 @@ class Joined:
         self._only, self._device, self._tell = frozenset(only), device, tell
         self._away = depot.open_depot(self._store.root)
         self._asked = False
-        self._working = False
+        self._working = self._started = False
         self._known: dict[str, Wanted] = {}
         self._served: dict[str, int] = {}
         """Of each owner the number of the last group that was taken up for it here."""
@@ -172,6 +172,11 @@ class Joined:
             began = time.monotonic()
             outcome = self._ran(task, folder)
         if outcome is not None and outcome.status == "busy":
+            if self._started:
+                self._tell(
+                    f"{request.name}: another worker took this group over, as this one gave no "
+                    f"sign of life for {leases.lapse():g} s"
+                )
             return None
         seconds = round(time.monotonic() - began, 2)
         if outcome is None:
@@ -232,6 +237,7 @@ class Joined:
         def heard(event: Started | Progress) -> None:
             nonlocal last_report
             if isinstance(event, Started):
+                self._started = True
                 self._tell(event)
             if isinstance(event, Started) or time.monotonic() - last_report >= TELLS:
                 last_report = time.monotonic()
@@ -245,7 +251,7 @@ class Joined:
                 looked, is_wanted = time.monotonic(), requests.is_wanted(root, task.group)
             return self._asked or not is_wanted
 
-        self._working = True
+        self._working, self._started = True, False
         try:
             outcome = run_group(task, heard, stop=stop, deadly=DEADLY)
         except Stopped:
