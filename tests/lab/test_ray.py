@@ -19,7 +19,7 @@ from assay.cli.main import main
 from assay.core import extras
 from assay.core.errors import AssayError, FleetError, RunError
 from assay.lab import catalogue
-from assay.lab.away.fleets import Resources, ray_driver
+from assay.lab.away.fleets import Resources, ray, ray_driver
 from assay.lab.away.fleets.ray import Ray
 from assay.lab.executors import Away, Inline
 from assay.lab.lab import Lab
@@ -159,6 +159,16 @@ def refused(fleet):
     said = str(caught.value)
     assert "\n" not in said and TOKEN not in said
     return said
+
+
+def test_a_worker_gets_no_secret_and_no_store_of_the_environment():
+    environ = {"ASSAY_LEASE_SECONDS": "4", "ASSAY_ROOT": "s", "OMP_NUM_THREADS": "2"}
+    environ |= {"HF_HOME": "/models", "HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "y", "HOME": "/h"}
+    assert ray.forwarded(environ) == {
+        "ASSAY_LEASE_SECONDS": "4",
+        "OMP_NUM_THREADS": "2",
+        "HF_HOME": "/models",
+    }
 
 
 @installed

@@ -54,6 +54,18 @@ _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_niceness": "0",
 }
+_ALONG = re.compile(r"(ASSAY|OMP|MKL|OPENBLAS|HF|TRANSFORMERS)_")
+_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
+
+
+def forwarded(environ: Mapping[str, str]) -> dict[str, str]:
+    """Choose the variables that workers get: Assay's, those of threads, and where models lie; none
+    that is named like a secret, since Ray keeps what a task was sent."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if _ALONG.match(name) and not _SECRET.search(name) and name != "ASSAY_ROOT"
+    }
 
 
 class Ray:
@@ -97,7 +109,7 @@ class Ray:
             Member(name, str(self._folder / f"{name}.log"))
             for name in (str(next(self._numbers)) for _ in range(n))
         ]
-        sent = {k: v for k, v in os.environ.items() if k.startswith("ASSAY_") and k != "ASSAY_ROOT"}
+        sent = forwarded(os.environ)
         for member in members:
             what = {
                 "command": list(command),
