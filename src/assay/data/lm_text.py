@@ -84,12 +84,12 @@ def _words(text: Corpus, spec: TinyTextSpec, path: Path) -> None:
     tokenizer.save(str(path / "tokenizer.json"))
     np.save(
         path / "tokens.npy",
-        text.windows(_encoder(path), "train", context=spec.context, count=0).tokens,
+        text.windows(encoder(path), "train", context=spec.context, count=0).tokens,
     )
 
 
 def _held_out(text: Corpus, spec: HeldOutSpec, words: Path, path: Path) -> None:
-    encode, context = _encoder(words), spec.of.context
+    encode, context = encoder(words), spec.of.context
     is_long_enough = any(
         len(encode(text.text(i))) >= context for i in text.part("validation")
     )  # a corpus of a few documents may have none
@@ -108,7 +108,8 @@ def _held_out(text: Corpus, spec: HeldOutSpec, words: Path, path: Path) -> None:
     np.save(path / "tokens.npy", np.zeros((0, context), np.int32) if windows is None else windows)
 
 
-def _encoder(words: Path) -> Callable[[str], list[int]]:
+def encoder(words: Path) -> Callable[[str], list[int]]:
+    """The tokenizer of such a folder: from text to token ids."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(words / "tokenizer.json"))

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import CLAIMS, EXACT, FINDINGS, MODELS, controls
+from assay.experiments.memorisation.docstrings import DOCSTRINGS
 from assay.experiments.memorisation.figures import drawings
 from assay.experiments.memorisation.method import Memorisation, measure, train
 from assay.experiments.memorisation.removals import MIXED, RULES
@@ -156,5 +157,6 @@ experiment = Experiment(
         Memorisation(model="transformer", subsets=400, rate=0.25, steps=4000, batch=64, lr=1e-3),
         seed=range(13_100, 13_108),
     ),
+    elsewhere={"docstrings": Elsewhere(design=DOCSTRINGS)},
     measured=2,
 )
