@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Experiment, grid, instead, variant
+from assay.core import Arm, Arms, Elsewhere, Experiment, grid, instead, variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
+from assay.experiments.autointerp_io.gemma import GEMMA
 from assay.experiments.autointerp_io.method import TOGETHER, cost, measure, train
 from assay.experiments.autointerp_io.setting import InputsOutputs
 
@@ -182,4 +183,5 @@ experiment = Experiment(
         ),
         seed=range(16010, 16018),
     ),
+    elsewhere={"long": Elsewhere(design=GEMMA)},
 )

@@ -288,7 +288,7 @@ def exchanged_labels(arms: Arms) -> xr.Dataset:
 COSTS = ("memorised", "group", "extracted")
 LOST = 0.5
 """Nats a token that leaving out costs what is memorised, as in the planted corpora."""
-PLAN = "the bound of the planted corpora; a pilot on seeds 0 to 2 was seen"
+PLAN = "plan: the bounds of the planted corpora; a pilot on seeds 0 to 2 was seen"
 shared: dict[str, Any] = {"half": {"main": "half"}, "published": "new", "threshold_from": PLAN}
 CLAIMS = (
     Claim(
