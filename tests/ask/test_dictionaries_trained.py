@@ -18,6 +18,7 @@ from assay.dictionaries.measuring.recovery import mcc
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.subjects.pretrained import fast_dtype
 
 LETTERS = string.ascii_uppercase.replace("P", "")  # "Point" is in the tokenizer's text
 CONTEXT, GROUPS = 16, 6
@@ -228,7 +229,7 @@ def test_a_crosscoder_reads_sites_side_by_side_and_none_outweighs_another(here, 
     weights = load_file(here / "model" / "model.safetensors")["model.embed_tokens.weight"]
     texts = [(here / "texts" / name).read_text() for name in arm.document.values]
     one = torch.cat([weights[ids(here / "model", text)[1:]] for text in texts])
-    one = one.bfloat16().float()  # as activations are kept
+    one = one.to(getattr(torch, fast_dtype())).half().float()  # as activations are kept
     x, width = torch.cat([one, one], 1), one.shape[1]
     assert dictionary.scale.shape == (1, 2 * width)
     assert dictionary.scale[0, 0] == pytest.approx(float(dictionary.scale[0, width]))
