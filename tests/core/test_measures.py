@@ -9,7 +9,15 @@ import pytest
 import xarray as xr
 
 from assay.core.errors import ClaimError
-from assay.core.measures import by, from_tensors, measures, one_run, stack, to_tensors
+from assay.core.measures import (
+    by,
+    from_tensors,
+    measures,
+    one_run,
+    stack,
+    stack_stored,
+    to_tensors,
+)
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 
@@ -81,3 +89,15 @@ def test_runs_measured_on_other_documents_are_not_stacked():
 def test_measures_that_do_not_fit_are_refused(named, words):
     with pytest.raises(ClaimError, match=words):
         measures(RUNS, coords={"document": ("a", "b")}, **named)
+
+
+def test_stored_runs_are_stacked_as_their_measures_are():
+    m = example()
+    stored = [to_tensors(one_run(m, i)) for i in range(len(RUNS))]
+    xr.testing.assert_identical(stack_stored(RUNS.specs, stored), m)
+    other = to_tensors(one_run(example(("a", "c")), 0))
+    with pytest.raises(ClaimError, match="other levels of 'document'"):
+        stack_stored(RUNS.specs, [*stored[:-1], other])
+    longer = ({name: np.zeros(7) for name in stored[0][0]}, stored[0][1])
+    with pytest.raises((ClaimError, ValueError)):
+        stack_stored(RUNS.specs, [*stored[:-1], longer])

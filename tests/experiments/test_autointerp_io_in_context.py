@@ -15,10 +15,12 @@ from assay.experiments.autointerp_io.in_context import (
     AGREE,
     FOLLOW,
     GIVEN,
+    Acted,
     Acting,
+    Explained,
     Fired,
     agreement,
-    chosen,
+    cast,
     in_context,
     told,
 )
@@ -148,8 +150,17 @@ def test_features_that_fire_on_a_token_in_a_context_are_those_that_were_planted(
     (seen, x), (fresh, _) = fired(draw, 900), fired(draw, 500)
     for feature in range(4):
         np.testing.assert_array_equal(seen.values(feature), x[:, feature])
-    assert in_context(seen, fresh, 10) == {0: 7, 3: 7}
-    assert in_context(seen, fresh, 10_000) == {}
+    assert in_context(seen, 10) == {0: 7, 3: 7}
+    assert in_context(seen, 10_000) == {}
+    s = GEMMA.default[0].replace(firings=10)
+    explained = cast(s, seen, fresh, {0: 7, 3: 7})
+    assert sorted(e.own for e in explained) == [(0, 7), (3, 7)]
+    for e in explained:
+        beside = {0, 1, 3} - {e.own[0]}  # feature 2 fires on any token, on 7 as well
+        assert {f for f, _ in e.pairs[1:]} < beside | {2} and len(set(e.pairs)) == 3
+        assert all(token == 7 for _, token in e.pairs)
+    assert len(cast(s.replace(per_token=2), seen, fresh, {0: 7, 1: 7, 3: 7})) == 2
+    assert cast(s.replace(firings=4000), seen, fresh, {0: 7}) == []
 
 
 def test_each_explanation_is_scored_on_the_other_text_and_another_is_of_the_same_token():
@@ -157,31 +168,22 @@ def test_each_explanation_is_scored_on_the_other_text_and_another_is_of_the_same
     (seen, _), (fresh, _) = fired(draw, 900), fired(draw, 500)
     held = np.arange(len(seen.text)) % 4 == 0
     s = GEMMA.default[0].replace(names=2)
-    effects = {n: draw.normal(size=(2, 40)) for n in ("direct", "total", "random direct", "random")}
-    numbers = list(told(s, seen, fresh, held, [0, 3], {0: 7, 3: 7}, effects))
+    pairs = [(0, 7), (3, 7)]
+    effects = {pair: Acted(*draw.normal(size=(4, 40))) for pair in pairs}
+    explained = [Explained(pairs[i], pairs[1 - i], None) for i in range(2)]
+    numbers = list(told(s, seen, fresh, held, explained, effects))
     assert [n["given_before"] for n in numbers] == [1.0, 1.0]
-    top = np.argsort(-effects["direct"], 1)[:, :2]
-    for i, feature in enumerate((0, 3)):
-        given = Given.at(
-            7, seen.text, fresh.text, held, (seen.values(feature), fresh.values(feature))
-        )
-        other = 1 - i
-        assert numbers[i]["given_direct"] == given.next(top[i])
-        assert numbers[i]["given_other"] == given.next(top[other])
-        expected = np.corrcoef(effects["direct"][i], effects["total"][other])[0, 1]
-        centred = [x - x.mean() for x in (effects["direct"][i], effects["total"][other])]
-        assert agreement(*centred) == pytest.approx(expected)
+    for i, (feature, token) in enumerate(pairs):
+        values = (seen.values(feature), fresh.values(feature))
+        given = Given.at(token, seen.text, fresh.text, held, values)
+        own, other = effects[pairs[i]], effects[pairs[1 - i]]
+        assert numbers[i]["given_direct"] == given.next(np.argsort(-own.direct)[:2])
+        assert numbers[i]["given_other"] == given.next(np.argsort(-other.direct)[:2])
+        assert numbers[i]["given_other_total"] == given.next(np.argsort(-other.total)[:2])
+        centred = [x - x.mean() for x in (own.direct, other.total)]
+        assert agreement(*centred) == pytest.approx(np.corrcoef(*centred)[0, 1])
+        assert numbers[i]["agree_other"] == agreement(own.direct, other.total)
         assert "agree_another" not in numbers[i]
-
-
-def test_at_most_so_many_features_of_a_token_are_drawn_and_none_that_is_alone():
-    tokens = {f: f % 5 for f in range(40)} | {100: 9}
-    s = GEMMA.default[0].replace(per_token=3, features=12)
-    features = chosen(s, tokens)
-    of = [tokens[f] for f in features]
-    assert len(features) == 12 and 9 not in of and max(map(of.count, of)) == 3
-    assert len(chosen(s.replace(features=100), tokens)) == 15
-    assert chosen(s, {1: 4}) == []
 
 
 def test_positions_of_firings_are_those_of_the_text():

@@ -202,6 +202,23 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
     return _assemble(specs, coords, entries)
 
 
+def stack_stored(
+    specs: Sequence[Spec], stored: Sequence[tuple[Mapping[str, np.ndarray], str]]
+) -> xr.Dataset:
+    """Stack what `to_tensors` gave of several runs, as `stack` does; where all were measured alike
+    no Dataset is made of each. Raises: as `stack`."""
+    arrays, texts = zip(*stored, strict=True)
+    shapes = {tuple(sorted((name, x.shape) for name, x in run.items())) for run in arrays}
+    if len(set(texts)) > 1 or len(shapes) > 1:
+        return stack(specs, [from_tensors(*run) for run in stored])
+    meta = json.loads(texts[0])
+    entries = {
+        name: (" ".join(("run", *m["dims"])), np.stack([run[name] for run in arrays]), m["unit"])
+        for name, m in meta["variables"].items()
+    }
+    return _assemble(specs, meta["coords"], entries)
+
+
 def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     """Replace the dim `run` of measures by (seed, *names); other run coordinates are dropped.
 

@@ -126,7 +126,7 @@ class Work:
         if experiment.origin.endswith(STUDIES):
             affordable(Path(experiment.origin), lab, experiment, preset)
         lab.run(experiment, preset, self._heard)
-        return to_json(lab.known(experiment, preset) or lab.judge(experiment, preset))
+        return to_json(lab.known_or_judged(experiment, preset))
 
     # -- what is told ------------------------------------------------------------------------------
 

@@ -137,9 +137,7 @@ class Lab:
             raise ExperimentError(
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
             )
-        current_plan = self._stored(experiment, chosen)
-        result = sequential.following(self.store, experiment, chosen).judged(current_plan, arm)
-        return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
+        return self._judged(experiment, chosen, self._stored(experiment, chosen), arm)
 
     show = judge
 
@@ -156,6 +154,28 @@ class Lab:
         if sequential.following(self.store, experiment, chosen).frozen is not None:
             return None  # what was frozen is compared with what is, every time
         current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
+        return self._known(experiment, current_plan)
+
+    def known_or_judged(
+        self, experiment: Experiment, preset: Asked = "default"
+    ) -> dict[str, Any] | Result:
+        """What `known` gives, else what `judge` does; what is stored is read once."""
+        chosen = _preset(experiment, preset)
+        self._fetch(experiment)
+        current_plan = self._stored(experiment, chosen)
+        if sequential.following(self.store, experiment, chosen).frozen is None and (
+            data := self._known(experiment, current_plan)
+        ):
+            return data
+        return self._judged(experiment.designed(chosen.specs[:1]), chosen, current_plan)
+
+    def _judged(
+        self, experiment: Experiment, preset: Preset, current_plan: Plan, arm: str = "main"
+    ) -> Result:
+        result = sequential.following(self.store, experiment, preset).judged(current_plan, arm)
+        return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
+
+    def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
         data = stored_result(self.store, experiment, current_plan)
         if data is None:
             return None

@@ -231,8 +231,10 @@ def load_or_judge(
 ) -> Result | ResultData:
     """Give what is stored, as it was written where no more than that is asked for; else judge
     it."""
-    known = lab.known(experiment, preset) if arm == "main" and claim is None else None
-    return ResultData.from_json(known) if known is not None else lab.judge(experiment, preset, arm)
+    if arm != "main" or claim is not None:
+        return lab.judge(experiment, preset, arm)
+    result = lab.known_or_judged(experiment, preset)
+    return ResultData.from_json(result) if isinstance(result, dict) else result
 
 
 def summary(data: ResultData) -> list[str]:

@@ -52,13 +52,13 @@ class TokenInContext(NamedModelDictionary):
     corpus: str = corpora.DOCS
     width: Annotated[int, Ge(1)] = 6144
     windows: Annotated[int, Ge(1)] = 2000
-    tested: Annotated[int, Ge(1)] = 600
+    tested: Annotated[int, Ge(1)] = 1200
     """Windows of other files, on which explanations are scored."""
     batch: Annotated[int, Ge(1)] = 512
     steps: Annotated[int, Ge(2)] = 1500
     firings: Annotated[int, Ge(2)] = 10
-    """Firings on its token that a feature needs on the text that is explained; half as many on the
-    other."""
+    """Firings on a token that a feature needs on the text that is explained; to be scored half as
+    many on the other text, and as many places where it is silent."""
     features: Annotated[int, Ge(2)] = 56
     """Features that are explained at most."""
     per_token: Annotated[int, Ge(2)] = 4
@@ -109,40 +109,68 @@ class Fired:
         return out
 
 
-def in_context(seen: Fired, fresh: Fired, firings: int) -> dict[int, int]:
-    """The token of each token-in-context feature by the definition, of those that fire on the other
-    text as well."""
-    tokens, after = seen.text.shifted(0), fresh.text.shifted(0)
-    size, out = int(tokens.max()) + 1, {}
-    for feature in range(len(seen.start) - 1):
+def in_context(seen: Fired, firings: int) -> dict[int, int]:
+    """The token of each token-in-context feature by the definition."""
+    tokens, out = seen.text.shifted(0), dict[int, int]()
+    size = int(tokens.max()) + 1
+    for feature in np.flatnonzero(np.diff(seen.start) >= firings).tolist():
         some = slice(*seen.start[feature : feature + 2])
-        if some.stop - some.start < firings:
-            continue
         # what cannot be such a feature is passed over before all its rows are made
-        mass = np.bincount(
-            np.unique(tokens[seen.row[some]], return_inverse=True)[1], seen.value[some]
-        )
+        kinds = np.unique(tokens[seen.row[some]], return_inverse=True)[1]
+        mass = np.bincount(kinds, seen.value[some])
         if mass.max() < SHARE * mass.sum():
             continue
         token = token_in_context(on_tokens(seen.text, seen.values(feature), size), firings)
-        if token is None:
-            continue
-        there, places = fresh.values(feature)[after == token] > 0, int((after == token).sum())
-        if firings // 2 <= there.sum() <= places - firings // 2:
+        if token is not None:
             out[feature] = token
     return out
 
 
-def chosen(s: TokenInContext, tokens: Mapping[int, int]) -> list[int]:
-    """Features in an order drawn by lot, at most so many of a token; of tokens with a single
-    feature none, as there is no other to compare it with."""
-    features = np.array(sorted(tokens))
-    order = features[permutation(np.array([s.seed]), "autointerp.in-context", 0, len(features))[0]]
-    by_token: dict[int, list[int]] = {}
-    for feature in order.tolist():
-        by_token.setdefault(tokens[feature], []).append(feature)
-    several = {t: f[: s.per_token] for t, f in by_token.items() if len(f) > 1}
-    return [f for token in sorted(several) for f in several[token]][: s.features]
+Pair = tuple[int, int]
+"""A feature, and a token at whose places it is looked at."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A token-in-context feature, and two others that fire on its token; None where there are
+    none."""
+
+    own: Pair
+    other: Pair | None
+    another: Pair | None
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """All of them."""
+        return [pair for pair in (self.own, self.other, self.another) if pair is not None]
+
+
+def cast(
+    s: TokenInContext, seen: Fired, fresh: Fired, strict: Mapping[int, int]
+) -> list[Explained]:
+    """The features that are explained, at most so many of a token, and who stands beside them: both
+    drawn by lot, the latter of all that fire on the token often enough."""
+    on, after = seen.text.shifted(0), fresh.text.shifted(0)
+    scored: dict[int, list[int]] = {}
+    for feature in _in_order(s, "in-context", sorted(strict)):
+        fires = fresh.values(feature)[after == strict[feature]] > 0
+        if s.firings // 2 <= fires.sum() <= len(fires) - s.firings // 2:
+            scored.setdefault(strict[feature], []).append(feature)
+    fired_on, of = on[seen.row], np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start))
+    out = []
+    for token in sorted(scored):
+        counts = np.bincount(of[fired_on == token])
+        beside = _in_order(s, f"beside.{token}", np.flatnonzero(counts >= s.firings).tolist())
+        for feature in scored[token][: s.per_token]:
+            others = [(f, token) for f in beside if f != feature][:2]
+            other, another = (*others, None, None)[:2]
+            out.append(Explained((feature, token), other, another))
+    return out[: s.features]
+
+
+def _in_order(s: TokenInContext, purpose: str, items: Sequence[int]) -> list[int]:
+    order = permutation(np.array([s.seed]), f"autointerp.{purpose}", 0, len(items))[0]
+    return [items[i] for i in order.tolist()]
 
 
 @lru_cache(maxsize=1)
@@ -214,19 +242,19 @@ def measure(runs: Runs[TokenInContext], trained: Trained, bench: Bench) -> xr.Da
     data, test = on_text.activations(s, bench)
     dictionary = Dictionary.of(trained.to("cpu"))
     seen, fresh = Fired.of(dictionary, data), Fired.of(dictionary, test)
-    tokens = in_context(seen, fresh, s.firings)
-    features = chosen(s, tokens)
+    strict = in_context(seen, s.firings)
+    explained = cast(s, seen, fresh, strict)
     acting = Acting(data.model(bench.device), s.layer, data)
-    effects = acted(s, acting, dictionary, seen, features, tokens, bench)
+    effects = acted(s, acting, dictionary, seen, explained, bench)
     held = data.document[data.kept] % 4 == 0
     names = (*GIVEN, *FOLLOW, *AGREE)
     out = {name: np.full((1, s.features), np.nan) for name in names}
-    for i, numbers in enumerate(told(s, seen, fresh, held, features, tokens, effects)):
+    for i, numbers in enumerate(told(s, seen, fresh, held, explained, effects)):
         for name, x in numbers.items():
             out[name][0, i] = x
     place = np.full((1, s.features), -1)
-    place[0, : len(features)] = [tokens[f] for f in features]
-    counts = {"strict": len(tokens), "of_tokens": len(set(tokens.values()))}
+    place[0, : len(explained)] = [e.own[1] for e in explained]
+    counts = {"strict": len(strict), "of_tokens": len(set(strict.values()))}
     return measures(
         runs,
         token=("run feature", place, "1"),
@@ -235,40 +263,41 @@ def measure(runs: Runs[TokenInContext], trained: Trained, bench: Bench) -> xr.Da
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Acted:
+    """What a feature does to the next token's logits at its firings on a token, centred; and what a
+    random direction as long does at the same places."""
+
+    direct: Float[np.ndarray, "v"]
+    total: Float[np.ndarray, "v"]
+    lot_direct: Float[np.ndarray, "v"]
+    lot_total: Float[np.ndarray, "v"]
+
+
 def acted(
     s: TokenInContext,
     acting: Acting,
     dictionary: Dictionary,
     seen: Fired,
-    features: Sequence[int],
-    tokens: Mapping[int, int],
+    explained: Sequence[Explained],
     bench: Bench,
-) -> dict[str, Effects]:
-    """What each feature does to the next token's logits at firings drawn by lot: directly, in all,
-    and what a random direction as long does at the same places."""
-    rows = directions(dictionary, features).numpy()
-    lot = normal(np.array([s.seed]), "autointerp.acting", 0, rows.shape)[0]
-    lot *= np.linalg.norm(rows, axis=1, keepdims=True) / np.linalg.norm(lot, axis=1, keepdims=True)
+) -> dict[Pair, Acted]:
+    """The effects of all that is explained or stands beside it, at firings drawn by lot."""
+    pairs, out = sorted({pair for e in explained for pair in e.pairs}), dict[Pair, Acted]()
     on = seen.text.shifted(0)
-    total = []
-    for i, feature in enumerate(features):
+    for i, (feature, token) in enumerate(pairs):
+        row = directions(dictionary, [feature])[0].numpy()
+        lot = normal(np.array([s.seed]), "autointerp.acting", feature, row.shape)[0]
+        both = np.stack([row, lot * np.linalg.norm(row) / np.linalg.norm(lot)])
         value = seen.values(feature)
-        fired = np.flatnonzero((value > 0) & (on == tokens[feature]))
-        some = fired[
-            permutation(np.array([s.seed]), "autointerp.acted", int(feature), len(fired))[0][
-                : s.acted
-            ]
-        ]
-        parts = value[some, None, None] * np.stack([rows[i], lot[i]])
-        total.append(acting.total(seen.text.row[some], torch.from_numpy(parts.astype(np.float32))))
-        bench.report(i + 1, len(features), "features")
-    both = np.stack(total, 1) if total else np.zeros((2, 0, 1))
-    return {
-        "direct": acting.direct(rows),
-        "total": both[0],
-        "random direct": acting.direct(lot),
-        "random": both[1],
-    }
+        some = np.array(
+            _in_order(s, f"acted.{feature}", np.flatnonzero((value > 0) & (on == token)).tolist())
+        )[: s.acted]
+        parts = torch.from_numpy((value[some, None, None] * both).astype(np.float32))
+        direct, total = acting.direct(both), acting.total(seen.text.row[some], parts)
+        out[feature, token] = Acted(direct[0], total[0], direct[1], total[1])
+        bench.report(i + 1, len(pairs), "features")
+    return out
 
 
 def told(
@@ -276,43 +305,48 @@ def told(
     seen: Fired,
     fresh: Fired,
     held: Bool[np.ndarray, "row"],
-    features: Sequence[int],
-    tokens: Mapping[int, int],
-    effects: Mapping[str, Effects],
+    explained: Sequence[Explained],
+    effects: Mapping[Pair, Acted],
 ) -> Iterator[dict[str, float]]:
     """Give the numbers of each feature; those of another are of another on the same token."""
-    given = {
-        f: Given.at(tokens[f], seen.text, fresh.text, held, (seen.values(f), fresh.values(f)))
-        for f in features
-    }
-    after = {f: following(g.seen, g.value > 0, s.names).tolist() for f, g in given.items()}
-    sets = {name: promoted(x, s.names) for name, x in effects.items()}
-    for i, f in enumerate(features):
-        here, conditional = [j for j, g in enumerate(features) if tokens[g] == tokens[f]], given[f]
-        at = here.index(i)
-        other, another = here[(at + 1) % len(here)], here[(at + 2) % len(here)]
-        direct, total = effects["direct"][i], effects["total"][i]
-        yield {
-            "given_before": conditional.before(s.names),
-            "given_direct": conditional.next(sets["direct"][i]),
-            "given_total": conditional.next(sets["total"][i]),
-            "given_other": conditional.next(sets["direct"][other]),
-            "given_other_total": conditional.next(sets["total"][other]),
-            "given_common": conditional.next(conditional.commonest(s.names)),
-            "given_random": conditional.next(sets["random"][i]),
-            "given_hindsight": conditional.next(after[f]),
-            "follow_direct": logit_prediction(after[f], direct),
-            "follow_total": logit_prediction(after[f], total),
-            "follow_other": logit_prediction(after[features[other]], total),
-            "follow_random": logit_prediction(after[f], effects["random"][i]),
-            "agree": agreement(direct, total),
-            "agree_other": agreement(direct, effects["total"][other]),
-            "agree_random": agreement(effects["random direct"][i], effects["random"][i]),
-        } | (
-            {}
-            if another == i
-            else {
-                "follow_another": logit_prediction(after[features[another]], total),
-                "agree_another": agreement(direct, effects["total"][another]),
+
+    def given(pair: Pair) -> Given:
+        values = (seen.values(pair[0]), fresh.values(pair[0]))
+        return Given.at(pair[1], seen.text, fresh.text, held, values)
+
+    def follows(of: Given) -> list[int]:
+        return following(of.seen, of.value > 0, s.names).tolist()
+
+    for e in explained:
+        own, acts = given(e.own), effects[e.own]
+        after = follows(own)
+
+        def by(effect: Float[np.ndarray, "v"], own: Given = own) -> float:
+            return own.next(promoted(effect[None], s.names)[0])
+
+        numbers = {
+            "given_before": own.before(s.names),
+            "given_direct": by(acts.direct),
+            "given_total": by(acts.total),
+            "given_common": own.next(own.commonest(s.names)),
+            "given_random": by(acts.lot_total),
+            "given_hindsight": own.next(after),
+            "follow_direct": logit_prediction(after, acts.direct),
+            "follow_total": logit_prediction(after, acts.total),
+            "follow_random": logit_prediction(after, acts.lot_total),
+            "agree": agreement(acts.direct, acts.total),
+            "agree_random": agreement(acts.lot_direct, acts.lot_total),
+        }
+        if e.other is not None:
+            numbers |= {
+                "given_other": by(effects[e.other].direct),
+                "given_other_total": by(effects[e.other].total),
+                "follow_other": logit_prediction(follows(given(e.other)), acts.total),
+                "agree_other": agreement(acts.direct, effects[e.other].total),
             }
-        )
+        if e.another is not None:
+            numbers |= {
+                "follow_another": logit_prediction(follows(given(e.another)), acts.total),
+                "agree_another": agreement(acts.direct, effects[e.another].total),
+            }
+        yield numbers

@@ -22,7 +22,7 @@ from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
-from assay.core.measures import stack
+from assay.core.measures import stack_stored
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, MADE_OF, Others, plural
 from assay.core.results import (
@@ -263,7 +263,7 @@ def load(plan: Plan) -> dict[str, xr.Dataset]:
     for arm, rows in plan.by_arm().items():
         runs = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored]
         if runs:
-            arms[arm] = stack([spec for spec, _ in runs], [run.measures() for _, run in runs])
+            arms[arm] = stack_stored([spec for spec, _ in runs], [r.tensors() for _, r in runs])
     return arms
 
 

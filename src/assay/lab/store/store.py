@@ -36,7 +36,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
@@ -52,6 +52,9 @@ from assay.lab.store.atomic import explained, sync, write, write_folders
 from assay.lab.store.sealed import SEAL
 from assay.lab.store.tensors import dump_trained, load_trained, pack, unpack
 from assay.lab.store.urls import is_url
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = 1
 Paths = list[Path]
@@ -111,15 +114,14 @@ class Stored:
         """True when the trained tensors are stored beside the measures."""
         return PARAMS in self.files
 
+    def tensors(self) -> tuple[Mapping[str, np.ndarray], str]:
+        """The measures of this run as they are stored: arrays, and what these are."""
+        name = "measures.safetensors"
+        return unpack(foreign.read_stored(self.folder / name, self.files[name][0]))
+
     def measures(self) -> xr.Dataset:
         """The measures of this run, without the dim `run`."""
-        return from_tensors(
-            *unpack(
-                foreign.read_stored(
-                    self.folder / "measures.safetensors", self.files["measures.safetensors"][0]
-                )
-            )
-        )
+        return from_tensors(*self.tensors())
 
     def trained(self) -> Trained:
         """The trained tensors of this run, one row. Raises: StoreError when they are absent or
