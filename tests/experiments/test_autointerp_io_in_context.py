@@ -43,7 +43,7 @@ TELLING = LEVELS | {
     "follow_total": 0.9,
     "agree": 0.7,
 }
-HALF_RANDOM = ("frozen-decoder", "soft-frozen")
+HALF_RANDOM = ("soft-frozen",)
 
 
 def outcomes(main, frozen=LEVELS):
@@ -86,7 +86,7 @@ def test_each_claim_is_judged_by_what_was_planted(changed, expected):
     assert outcomes(TELLING | changed) == expected
 
 
-def test_what_half_random_dictionaries_do_as_well_is_unspecific():
+def test_what_a_half_random_dictionary_does_as_well_is_unspecific():
     assert outcomes(TELLING, TELLING) == ["unspecific"] * 5
 
 

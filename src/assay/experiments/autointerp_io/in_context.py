@@ -50,9 +50,9 @@ class TokenInContext(NamedModelDictionary):
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     corpus: str = corpora.DOCS
-    width: Annotated[int, Ge(1)] = 6144
-    windows: Annotated[int, Ge(1)] = 2000
-    tested: Annotated[int, Ge(1)] = 1200
+    width: Annotated[int, Ge(1)] = 8192
+    windows: Annotated[int, Ge(1)] = 3000
+    tested: Annotated[int, Ge(1)] = 800
     """Windows of other files, on which explanations are scored."""
     batch: Annotated[int, Ge(1)] = 512
     steps: Annotated[int, Ge(2)] = 1500
@@ -197,7 +197,7 @@ class Acting:
     ) -> Float[np.ndarray, "arm v"]:
         """By how much logits at these flat positions fall, on average and centred, where each part
         is taken out of the stream there and nowhere else."""
-        s, total = self.data.tokens.shape[1], np.zeros(())
+        s, ends = self.data.tokens.shape[1], []
         for place, part in zip(places.tolist(), parts, strict=True):
             window, position = divmod(place, s)
             tokens = torch.from_numpy(self.data.tokens[[window], : position + 1].astype(np.int64))
@@ -208,12 +208,12 @@ class Acting:
                 run = self.model.run(
                     tokens.expand(len(stream), -1), start=(self.layer, stream.to(self.model.device))
                 )
-                assert run.final is not None
-                logits = self.model.head(run.final[:, position]).float().cpu()
-            total = total + (logits[:1] - logits[1:]).numpy()
-        mean = total / len(places)
-        centred: np.ndarray = mean - mean.mean(1, keepdims=True)
-        return centred
+            assert run.final is not None
+            ends.append(run.final[:, position])
+        with torch.no_grad():  # at once: reading a large unembedding takes longer than a few blocks
+            logits = self.model.head(torch.stack(ends, 1)).float().mean(1).cpu().numpy()
+        falls: np.ndarray = logits[:1] - logits[1:]
+        return falls - falls.mean(1, keepdims=True)
 
 
 def agreement(a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"]) -> float:
