@@ -19,13 +19,12 @@ from assay.core import (
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
 from assay.dictionaries.training import on_text
-from assay.dictionaries.training.on_text import joint
 from assay.experiments.autointerp_io.claims import GUR, PARTS, SEED
 from assay.experiments.autointerp_io.in_context import (
     AGREE,
     TokenInContext,
     measure,
-    train_together,
+    train,
 )
 
 
@@ -191,17 +190,16 @@ def instead_of(note: str, learned: tuple[str, ...] | None = None, **measured: st
     return Arm(derive=instead("main", "token", **measured), note=note, learned=learned)
 
 
-TOGETHER = joint(train_together)
 PART = ("model", "encoder")
 ARMS = {
-    "main": Arm(TOGETHER, note="a wide TopK dictionary of Gemma's stream before block 14"),
+    "main": Arm(train, note="a wide TopK dictionary of Gemma's stream before block 14"),
     "half": Arm(
-        TOGETHER,
+        train,
         specs=variant(times={"steps": 0.5}),
         note="main, trained half as long, with its own decay",
     ),
     "soft-frozen": Arm(
-        TOGETHER,
+        train,
         specs=variant(frozen="soft-decoder"),
         note="the same, its decoder rows kept within cosine .8 of their start",
         learned=PART,

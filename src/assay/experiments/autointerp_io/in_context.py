@@ -73,10 +73,10 @@ class TokenInContext(NamedModelDictionary):
         return {"windows": self.windows if part == "train" else self.tested}
 
 
-def train_together(groups: Sequence[Runs[TokenInContext]], bench: Bench) -> list[Trained]:
-    """Dictionaries of one seed, learned in full or in part, in one pass over the same batches."""
-    data, _ = on_text.activations(groups[0].shared, bench)
-    return fit_on(data, [(runs, freeze(topk(runs), runs.shared.frozen)) for runs in groups], bench)
+def train(runs: Runs[TokenInContext], bench: Bench) -> Trained:
+    """A dictionary, learned in full or in part; each arm by itself, as cores are fewer than arms."""
+    data, _ = on_text.activations(runs.shared, bench)
+    return fit_on(data, [(runs, freeze(topk(runs), runs.shared.frozen))], bench)[0]
 
 
 @dataclass(frozen=True, eq=False)
