@@ -74,7 +74,7 @@ class TokenInContext(NamedModelDictionary):
 
 
 def train(runs: Runs[TokenInContext], bench: Bench) -> Trained:
-    """A dictionary, learned in full or in part; each arm by itself, so that two cores share them."""
+    """A dictionary, learned in full or in part; each arm by itself: two cores share them."""
     data, _ = on_text.activations(runs.shared, bench)
     return fit_on(data, [(runs, freeze(topk(runs), runs.shared.frozen))], bench)[0]
 
