@@ -159,11 +159,7 @@ class Display(Shown):
             case Said():
                 return event.text
             case Partial():
-                self.claim = (
-                    f"not a look: {leading_claim}"
-                    if (leading_claim := leading(event)) and event.frozen
-                    else leading_claim
-                )
+                self.claim = leading(event)
                 return self.claim
             case Looked():
                 self.claim = ""

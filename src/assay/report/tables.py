@@ -449,6 +449,8 @@ def margin(v: Judged) -> str:
     on = "lies on the threshold" in v.price.text
     if not on and (v.price.more or 0) < MANY * v.n.get(v.price.factor or "", math.inf):
         return ""
+    if v.bounds and any(point not in v.bounds for point in v.points):
+        return "bounds make the interval wide, as it assumes nothing else: leave them out"
     sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
     near = (
         (

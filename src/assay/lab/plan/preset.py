@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -184,6 +185,14 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
             return tuple(
                 dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several)
             )
+        if isinstance(value, str) and (
+            dashed := re.fullmatch(r"(\d{1,18})\s*-\s*(\d{1,18})", value)
+        ):
+            first, last = map(int, dashed.groups())
+            raise SpecError(
+                f"{field}: a range ends before its second number, got {value}; write "
+                f"{first}:{last + 1}"
+            ) from None
         raise
 
 
