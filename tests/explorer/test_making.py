@@ -212,6 +212,14 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
         background.locate_index(
             str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", tmp_path
         )
+    with pytest.raises(AssayError, match="hook_resid_pots"):
+        background.locate_index(
+            str(world / "one.safetensors"),
+            str(world / "llama"),
+            "stdlib",
+            tmp_path,
+            site="blocks.0.hook_resid_pots",
+        )
 
 
 def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):

@@ -231,8 +231,8 @@ def headline(entry: JSON, with_name: bool) -> str:
     ]
     known = [r for r in measure_rows if r.estimate != "not estimated"]
     # what was too uncertain for an interval is no headline beside what has one
-    told = [r for r in known if r.interval != "none"] or known
-    text = ", ".join(f"{r.label} {r.estimate}" for r in told)
+    shown_rows = [r for r in known if r.interval != "none"] or known
+    text = ", ".join(f"{r.label} {r.estimate}" for r in shown_rows)
     return f"{entry['name']}: {text}" if with_name else text
 
 

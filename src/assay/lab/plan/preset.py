@@ -178,21 +178,13 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
             )
         if (
             isinstance(value, str)
-            and ":" in value
+            and (":" in value or "-" in value)
             and len(several := _values(value)) > 0
             and all(v.isdecimal() for v in several)
         ):
             return tuple(
                 dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several)
             )
-        if isinstance(value, str) and (
-            dashed := re.fullmatch(r"(\d{1,18})\s*-\s*(\d{1,18})", value)
-        ):
-            first, last = map(int, dashed.groups())
-            raise SpecError(
-                f"{field}: a range ends before its second number, got {value}; write "
-                f"{first}:{last + 1}"
-            ) from None
         raise
 
 
@@ -280,4 +272,9 @@ def _values(text: str) -> list[str]:
         if int(last) <= int(first):
             raise SpecError(f"a range needs first:end with end above first, got {text}")
         return [str(i) for i in range(int(first), int(last))]
+    if dashed := re.fullmatch(r"(\d{1,18})\s*-\s*(\d{1,18})", text.strip()):
+        start, end = map(int, dashed.groups())
+        raise SpecError(
+            f"a range ends before its second number; write {start}:{end + 1}, not {text.strip()}"
+        )
     return [t for t in text.split(",") if t.strip()] or [text]
