@@ -164,7 +164,7 @@ class Display(Shown):
             case Looked():
                 self.claim = ""
                 open_claims = (
-                    f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}"
+                    f", {len(event.open)} {'open' if event.look < event.of else 'undecided'}"
                     if event.open
                     else ""
                 )

@@ -499,7 +499,7 @@ def describe_detectable(v: Verdict) -> str:
         for ends in (v.detectable, v.detectable_alone)
     )
     if not whole and not alone:
-        return "no value would be found with these units"
+        return "with these units no effect would be seen, however large"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
         values = f"values from {low:.3g} to {high:.3g}"
