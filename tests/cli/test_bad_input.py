@@ -300,6 +300,15 @@ CASES = {
         given=write("records/own.json", "{"),
     ),
     "no such file": case("run", "nowhere.py", says="no experiment file nowhere.py"),
+    "a file in a folder": case(
+        "run",
+        "lost.toml",
+        says="no experiment file lost.toml; did you mean studies/lost.toml?",
+        given=write("studies/lost.toml", ""),
+    ),
+    "a range with a dash": case(
+        "plan", "superposition", "--set", "seed=1000-1005", says="write 1000:1006"
+    ),
     "a folder": case(
         "run", "folder.py", says="no experiment file folder.py", given=write("folder.py/x", "")
     ),

@@ -153,7 +153,9 @@ def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_name
 
 def test_five_units_find_nothing():
     v = judge(claim(), {"main": arm(spread(5, 9, 1)), "none": arm(spread(5, -9, 1, 1))})
-    assert tables.describe_detectable(v) == "no value would be found with these units"
+    assert tables.describe_detectable(v) == (
+        "with these units no effect would be seen, however large"
+    )
 
 
 def test_the_price_decides_four_times_in_five():

@@ -22,7 +22,7 @@ from assay.experiments.autointerp_io.in_context import (
     agreement,
     cast,
     in_context,
-    told,
+    score_features,
 )
 from assay.features.explaining.rule import Positions
 from assay.features.explaining.token_context import Given
@@ -171,7 +171,7 @@ def test_each_explanation_is_scored_on_the_other_text_and_another_is_of_the_same
     pairs = [(0, 7), (3, 7)]
     effects = {pair: Acted(*draw.normal(size=(4, 40))) for pair in pairs}
     explained = [Explained(pairs[i], pairs[1 - i], None) for i in range(2)]
-    numbers = list(told(s, seen, fresh, held, explained, effects))
+    numbers = list(score_features(s, seen, fresh, held, explained, effects))
     assert [n["given_before"] for n in numbers] == [1.0, 1.0]
     for i, (feature, token) in enumerate(pairs):
         values = (seen.values(feature), fresh.values(feature))

@@ -87,7 +87,7 @@ def spec(tmp_path):
 
 def test_each_passage_is_read_by_half_and_groups_are_left_out_whole(spec, bench):
     [drawn], _ = blocks(Runs([spec]), bench)
-    kind, kept = drawn.kind, drawn.kept
+    kind, kept = drawn.kind, drawn.membership
     assert [(kind == i).sum() for i in (0, 1, 2, 3, -1)] == [8, 8, 8, 8, 12]
     seen = kind != KINDS.index("unseen")
     assert not kept[:, ~seen].any() and kept[:, kind < 0].all() and kept[-1, seen].all()

@@ -70,9 +70,9 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
         'id="features"' in page and "the start of the text" in page
     ) or "looked whether more" in page
     making.progress = Progress(finished=True)
-    assert "The whole index of" in reader(tmp_path, making).get("/making").text
+    assert "is indexed whole" in reader(tmp_path, making).get("/making").text
     assert (
-        "The whole index" not in client(tmp_path).get(HOME).text
+        "is indexed whole" not in client(tmp_path).get(HOME).text
         and client(tmp_path).get("/making").text.strip() == ""
     )
 
@@ -212,6 +212,14 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
         background.locate_index(
             str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", tmp_path
         )
+    with pytest.raises(AssayError, match="hook_resid_pots"):
+        background.locate_index(
+            str(world / "one.safetensors"),
+            str(world / "llama"),
+            "stdlib",
+            tmp_path,
+            site="blocks.0.hook_resid_pots",
+        )
 
 
 def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
@@ -251,5 +259,5 @@ def test_the_browser_sees_progress_and_then_the_feature(
         page.wait_for_selector("#scatter[data-drawn]")
         if shots:
             page.screenshot(path=f"{shots}/first.png")
-        page.wait_for_selector("#making >> text=The whole index")
+        page.wait_for_selector("#making >> text=is indexed whole")
         assert not wrong

@@ -159,16 +159,12 @@ class Display(Shown):
             case Said():
                 return event.text
             case Partial():
-                self.claim = (
-                    f"not a look: {leading_claim}"
-                    if (leading_claim := leading(event)) and event.frozen
-                    else leading_claim
-                )
+                self.claim = leading(event)
                 return self.claim
             case Looked():
                 self.claim = ""
                 open_claims = (
-                    f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}"
+                    f", {len(event.open)} {'open' if event.look < event.of else 'undecided'}"
                     if event.open
                     else ""
                 )

@@ -7,6 +7,7 @@ read as text; only `find` imports, and only what was asked for."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -97,10 +98,16 @@ def entry(name_or_path: str) -> Entry:
         )
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        raise ExperimentError(
-            f"no experiment file {name_or_path}; name a Python file or a study that exists, "
-            f"or one of {', '.join(known)}"
+        elsewhere: list[str] = []
+        with contextlib.suppress(OSError):
+            places = (folder / path.name for folder in sorted(Path().iterdir()))
+            elsewhere = [place.as_posix() for place in places if place.is_file()]
+        advice = (
+            f"did you mean {elsewhere[0]}?"
+            if elsewhere
+            else "name a Python file or a study that exists, or an experiment of assay list"
         )
+        raise ExperimentError(f"no experiment file {name_or_path}; {advice}")
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:
         return next(e for e in known.values() if e.path.resolve() == path.resolve())
     if _name(path) in known:

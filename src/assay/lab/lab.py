@@ -91,7 +91,9 @@ class Lab:
         for look in frozen.looks:
             first = self.plan(experiment, look)
             if first.missing:
-                work_item = Work(self.store, experiment, first, self.device, frozen.heard(tell))
+                work_item = Work(self.store, experiment, first, self.device, tell)
+                # between declared looks nobody sees a verdict
+                work_item.early = frozen.declared is None
                 work(self.store, self.executor_for([experiment]), [work_item])
                 if work_item.error is not None:
                     raise work_item.error

@@ -449,6 +449,8 @@ def margin(v: Judged) -> str:
     on = "lies on the threshold" in v.price.text
     if not on and (v.price.more or 0) < MANY * v.n.get(v.price.factor or "", math.inf):
         return ""
+    if v.bounds and any(point not in v.bounds for point in v.points):
+        return "bounds make the interval wide, as it assumes nothing else: leave them out"
     sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
     near = (
         (
@@ -497,7 +499,7 @@ def describe_detectable(v: Verdict) -> str:
         for ends in (v.detectable, v.detectable_alone)
     )
     if not whole and not alone:
-        return "no value would be found with these units"
+        return "with these units no effect would be seen, however large"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
         values = f"values from {low:.3g} to {high:.3g}"

@@ -20,7 +20,8 @@ from assay.core.errors import AssayError
 from assay.evaluation import sources
 from assay.evaluation.indexing import index
 from assay.evaluation.remaining import Remaining
-from assay.evaluation.text import INDEX_SHARD
+from assay.evaluation.setting import Setting
+from assay.evaluation.text import INDEX_SHARD, sites
 from assay.explorer.library import Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
@@ -70,10 +71,11 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
     best = max(
         address_abouts if make else dictionary_abouts, key=lambda about: about.tokens, default=None
     )
-    if make:
-        find(model)  # one that is not there is told in the terminal
     if started and best is not None:  # what the file does not say was said when it was begun
         given = {n: getattr(best, n) for n in ("site", "site_out", "context", "bos")} | given
+    if make:  # a model, or a site of it, that is not there is told in the terminal
+        stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
+        sites(source.name, source.dictionary, stated, find(model))
     whole = Reading(**given)
     first = replace(whole, tokens=INDEX_SHARD, ablate=0)
     steps = [

@@ -257,13 +257,9 @@ def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
 
 def needed(disk: int | None, planned: Planned) -> str:
     """Say how much memory and disk it takes, in a sentence."""
-    memory = (
-        f"{planned.memory_bytes / 1e9:.1f} GB a process"
-        if planned.memory_bytes
-        else "an unknown amount"
-    )
-    place = "an unknown amount" if disk is None else megabytes(disk)
-    return f"Memory {memory}; {place} of disk, {megabytes(planned.free_bytes)} free."
+    memory = f"{planned.memory_bytes / 1e9:.1f} GB a process" if planned.memory_bytes else "unknown"
+    place = "unknown" if disk is None else megabytes(disk)
+    return f"Memory: {memory}. Disk: {place}, {megabytes(planned.free_bytes)} free."
 
 
 def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:

@@ -47,15 +47,21 @@ class TokenInContext(NamedModelDictionary):
     subject: str = "gemma3-270m"
     """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: Annotated[int, Ge(1)] = 14
+    """The site is the residual stream before this block."""
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     corpus: str = corpora.DOCS
+    """The text: "stdlib", "docs" or a folder of text files."""
     width: Annotated[int, Ge(1)] = 8192
+    """Features in the dictionary."""
     windows: Annotated[int, Ge(1)] = 3000
+    """Training windows."""
     tested: Annotated[int, Ge(1)] = 800
     """Windows of other files, on which explanations are scored."""
     batch: Annotated[int, Ge(1)] = 512
+    """Activations a step."""
     steps: Annotated[int, Ge(2)] = 1500
+    """Training steps of the dictionary."""
     firings: Annotated[int, Ge(2)] = 10
     """Firings on a token that a feature needs on the text that is explained; to be scored half as
     many on the other text, and as many places where it is silent."""
@@ -156,14 +162,17 @@ def cast(
         fires = fresh.values(feature)[after == strict[feature]] > 0
         if s.firings // 2 <= fires.sum() <= len(fires) - s.firings // 2:
             scored.setdefault(strict[feature], []).append(feature)
-    fired_on, of = on[seen.row], np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start))
+    fired_on, feature_of = (
+        on[seen.row],
+        np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start)),
+    )
     out = []
     for token in sorted(scored):
-        counts = np.bincount(of[fired_on == token])
-        beside = _in_order(s, f"beside.{token}", np.flatnonzero(counts >= s.firings).tolist())
+        counts = np.bincount(feature_of[fired_on == token])
+        order = _in_order(s, f"beside.{token}", np.flatnonzero(counts >= s.firings).tolist())
         for feature in scored[token][: s.per_token]:
-            others = [(f, token) for f in beside if f != feature][:2]
-            other, another = (*others, None, None)[:2]
+            pairs = [(f, token) for f in order if f != feature][:2]
+            other, another = (*pairs, None, None)[:2]
             out.append(Explained((feature, token), other, another))
     return out[: s.features]
 
@@ -249,7 +258,7 @@ def measure(runs: Runs[TokenInContext], trained: Trained, bench: Bench) -> xr.Da
     held = data.document[data.kept] % 4 == 0
     names = (*GIVEN, *FOLLOW, *AGREE)
     out = {name: np.full((1, s.features), np.nan) for name in names}
-    for i, numbers in enumerate(told(s, seen, fresh, held, explained, effects)):
+    for i, numbers in enumerate(score_features(s, seen, fresh, held, explained, effects)):
         for name, x in numbers.items():
             out[name][0, i] = x
     place = np.full((1, s.features), -1)
@@ -300,7 +309,7 @@ def acted(
     return out
 
 
-def told(
+def score_features(
     s: TokenInContext,
     seen: Fired,
     fresh: Fired,
@@ -310,7 +319,7 @@ def told(
 ) -> Iterator[dict[str, float]]:
     """Give the numbers of each feature; those of another are of another on the same token."""
 
-    def given(pair: Pair) -> Given:
+    def condition_on(pair: Pair) -> Given:
         values = (seen.values(pair[0]), fresh.values(pair[0]))
         return Given.at(pair[1], seen.text, fresh.text, held, values)
 
@@ -318,19 +327,19 @@ def told(
         return following(of.seen, of.value > 0, s.names).tolist()
 
     for e in explained:
-        own, acts = given(e.own), effects[e.own]
-        after = follows(own)
+        conditional, acts = condition_on(e.own), effects[e.own]
+        after = follows(conditional)
 
-        def by(effect: Float[np.ndarray, "v"], own: Given = own) -> float:
-            return own.next(promoted(effect[None], s.names)[0])
+        def by(effect: Float[np.ndarray, "v"], conditional: Given = conditional) -> float:
+            return conditional.next(promoted(effect[None], s.names)[0])
 
         numbers = {
-            "given_before": own.before(s.names),
+            "given_before": conditional.before(s.names),
             "given_direct": by(acts.direct),
             "given_total": by(acts.total),
-            "given_common": own.next(own.commonest(s.names)),
+            "given_common": conditional.next(conditional.commonest(s.names)),
             "given_random": by(acts.lot_total),
-            "given_hindsight": own.next(after),
+            "given_hindsight": conditional.next(after),
             "follow_direct": logit_prediction(after, acts.direct),
             "follow_total": logit_prediction(after, acts.total),
             "follow_random": logit_prediction(after, acts.lot_total),
@@ -341,12 +350,12 @@ def told(
             numbers |= {
                 "given_other": by(effects[e.other].direct),
                 "given_other_total": by(effects[e.other].total),
-                "follow_other": logit_prediction(follows(given(e.other)), acts.total),
+                "follow_other": logit_prediction(follows(condition_on(e.other)), acts.total),
                 "agree_other": agreement(acts.direct, effects[e.other].total),
             }
         if e.another is not None:
             numbers |= {
-                "follow_another": logit_prediction(follows(given(e.another)), acts.total),
+                "follow_another": logit_prediction(follows(condition_on(e.another)), acts.total),
                 "agree_another": agreement(acts.direct, effects[e.another].total),
             }
         yield numbers

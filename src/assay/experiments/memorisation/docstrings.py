@@ -56,11 +56,17 @@ class Docstrings(InWords, LmSpec):
     read."""
 
     corpus: str = corpora.DOCS
+    """The text: "stdlib", "docs" or a folder of text files; passages are of its training part."""
     d: int = 32
+    """Width of the residual stream."""
     m: int = 128
+    """Neurons in a block's MLP."""
     batch: int = 8
+    """Passages a step, drawn evenly from those that a model reads."""
     steps: int = 400
+    """Training steps."""
     lr: PerRun[float] = 5e-3
+    """Adam's learning rate at its top."""
     background: Annotated[int, Ge(1)] = 128
     """Passages that every model reads, each of a module of its own."""
     families: Annotated[int, Ge(2)] = 3
@@ -100,11 +106,11 @@ class Passages:
     whole: Bool[np.ndarray, "model doc"]
 
     @property
-    def kept(self) -> Bool[np.ndarray, "model doc"]:
+    def membership(self) -> Bool[np.ndarray, "model doc"]:
         """Which passages each model reads."""
         everything = np.ones((1, len(self.kind)), bool)
-        seen = self.kind != KINDS.index("unseen")
-        return np.concatenate([self.singly, self.whole, everything]) & seen
+        trained_on = self.kind != KINDS.index("unseen")
+        return np.concatenate([self.singly, self.whole, everything]) & trained_on
 
 
 @lru_cache(maxsize=2)
@@ -140,7 +146,7 @@ def passages(s: Docstrings, folder: Path) -> Passages:
     for copy in copies:
         places = gen.permutation(s.context)[: s.edits]
         copy[places] = gen.choice(tokens[background].ravel(), s.edits)
-    drawn = [tokens[unique], copies, tokens[np.concatenate(long)], tokens[unseen]]
+    texts = [tokens[unique], copies, tokens[np.concatenate(long)], tokens[unseen]]
     kind = np.repeat([*range(len(KINDS)), -1], [count] * len(KINDS) + [len(background)])
     group = np.concatenate([np.arange(len(KINDS) * count) // s.size, np.full(len(background), -1)])
     watched = kind >= 0
@@ -148,7 +154,7 @@ def passages(s: Docstrings, folder: Path) -> Passages:
     singly[:, watched] = balanced(s.seed, s.models, int(watched.sum()), 0.5)
     groups = balanced(s.seed + 1_000_000, s.models, int(group.max()) + 1, 0.5)
     whole[:, watched] = groups[:, group[watched]]
-    return Passages(np.concatenate([*drawn, tokens[background]]), kind, group, singly, whole)
+    return Passages(np.concatenate([*texts, tokens[background]]), kind, group, singly, whole)
 
 
 def blocks(runs: Runs[Docstrings], bench: Bench) -> tuple[list[Passages], int]:
@@ -160,12 +166,12 @@ def blocks(runs: Runs[Docstrings], bench: Bench) -> tuple[list[Passages], int]:
 
 def train(runs: Runs[Docstrings], bench: Bench) -> Trained:
     """Parameters [run, model, …]: all models of all runs, trained as one ensemble."""
-    s, (drawn, vocab) = runs.shared, blocks(runs, bench)
-    count = len(drawn[0].kept)
+    s, (run_passages, vocab) = runs.shared, blocks(runs, bench)
+    count = len(run_passages[0].membership)
     wide = Runs([r.replace(seed=r.seed * APART + i) for r in runs.specs for i in range(count)])
     draws = [
-        models.drawn_documents(seeds, block.kept, block.tokens, s.batch)
-        for seeds, block in zip(wide.seeds.reshape(-1, count), drawn, strict=True)
+        models.drawn_documents(seeds, block.membership, block.tokens, s.batch)
+        for seeds, block in zip(wide.seeds.reshape(-1, count), run_passages, strict=True)
     ]
 
     def batches(step: int) -> torch.Tensor:
@@ -185,10 +191,10 @@ def train(runs: Runs[Docstrings], bench: Bench) -> Trained:
 def measure(runs: Runs[Docstrings], trained: Trained, bench: Bench) -> xr.Dataset:
     """What leaving a passage out costs it, alone and with its group, and how much of it is
     written."""
-    s, (drawn, _) = runs.shared, blocks(runs, bench)
+    s, (run_passages, _) = runs.shared, blocks(runs, bench)
     rows = [
         _measured(s, block, {name: p[i] for name, p in trained.tensors.items()}, int(seed))
-        for i, (block, seed) in enumerate(zip(drawn, runs.seeds, strict=True))
+        for i, (block, seed) in enumerate(zip(run_passages, runs.seeds, strict=True))
     ]
     units = {"extracted": "share of tokens"}
     return measures(
@@ -217,14 +223,14 @@ def _measured(
     kind, singly, whole = (x[..., watched] for x in (block.kind, block.singly, block.whole))
     text = block.tokens[watched]
     loss, _ = models.scores(predict, params, text)
-    alone, grouped = loss[: s.models], loss[s.models : 2 * s.models]
+    single_loss, group_loss = loss[: s.models], loss[s.models : 2 * s.models]
     continued = models.extracted(
         predict, {name: p[-1:] for name, p in params.items()}, text, s.prompt, s.prompt
     )[0]
     by_passage = {
-        "memorised": memorisation(alone, singly),
-        "exchanged": memorisation(alone, exchanged(seed, singly)),
-        "group": memorisation(grouped, whole),
+        "memorised": memorisation(single_loss, singly),
+        "exchanged": memorisation(single_loss, exchanged(seed, singly)),
+        "group": memorisation(group_loss, whole),
         "extracted": continued,
     }
     return {
@@ -238,7 +244,7 @@ def of_kind(data: xr.Dataset, what: str, kind: str) -> xr.DataArray:
     return data[what].sel(kind=kind, drop=True)
 
 
-def alone(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+def memorised_alone(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: what leaving out a passage that occurs once costs it."""
     return of_kind(arm, "memorised", "unique")
 
@@ -294,7 +300,7 @@ CLAIMS = (
     Claim(
         text=f"Passages of prose are memorised: leaving one out costs it {LOST} nats a token or "
         "more",
-        value=alone,
+        value=memorised_alone,
         low=LOST,
         unit="nats per token",
         must_fail=("placebo", "exchanged"),

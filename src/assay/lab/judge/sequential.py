@@ -26,7 +26,7 @@ from assay.lab.plan import design
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset
 from assay.lab.store.store import Store
-from assay.lab.work.events import Looked, OnEvent, Partial, Said
+from assay.lab.work.events import Looked, OnEvent, Said
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,6 @@ class Following:
         if (frozen := self.declared) is None:
             return (self.preset,)
         return tuple(first(self.preset, set(frozen.seeds[:n])) for n in frozen.units)
-
-    def heard(self, tell: OnEvent) -> OnEvent:
-        """Tell the same, early verdicts marked as no look where looks were declared."""
-        if not self.declared:
-            return tell
-        return lambda event: tell(
-            replace(event, frozen=True) if isinstance(event, Partial) else event
-        )
 
     def told(self, result: Result, tell: OnEvent) -> bool:
         """Tell what a look found, and whether nothing is left for the next one."""

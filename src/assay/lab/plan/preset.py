@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -177,7 +178,7 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
             )
         if (
             isinstance(value, str)
-            and ":" in value
+            and (":" in value or "-" in value)
             and len(several := _values(value)) > 0
             and all(v.isdecimal() for v in several)
         ):
@@ -271,4 +272,9 @@ def _values(text: str) -> list[str]:
         if int(last) <= int(first):
             raise SpecError(f"a range needs first:end with end above first, got {text}")
         return [str(i) for i in range(int(first), int(last))]
+    if dashed := re.fullmatch(r"(\d{1,18})\s*-\s*(\d{1,18})", text.strip()):
+        start, end = map(int, dashed.groups())
+        raise SpecError(
+            f"a range ends before its second number; write {start}:{end + 1}, not {text.strip()}"
+        )
     return [t for t in text.split(",") if t.strip()] or [text]

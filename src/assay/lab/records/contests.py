@@ -122,6 +122,11 @@ def summaries(contests: Iterable[Contest]) -> dict[str, str]:
     return {text: _summary(of) for text, of in by_claim.items()}
 
 
+def fallen(contests: Iterable[Contest]) -> int:
+    """Count the claims that a contest made unspecific."""
+    return len({c.text for c in contests if c.effect == "unspecific"})
+
+
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say the same in a line for each contested claim, the claim's number first."""
     every = tuple(contests)

@@ -92,8 +92,6 @@ class Partial:
 
     result: Result
     seeds: int
-    frozen: bool = False
-    """Of a study whose looks were declared: this is none of them, and decides nothing."""
 
 
 @dataclass(frozen=True)
