@@ -181,6 +181,7 @@ def drawings(arms: Arms) -> list[Figure]:
             {"told by": "x", "mean": "mean"},
             rows,
             y_title="AUROC on unseen text",
+            rules=((0.5, "chance"),),
         )
     ]
 
