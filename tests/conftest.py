@@ -18,6 +18,7 @@ import pytest
 
 from budget import Budget
 from forks import Forks
+from slurm_cluster import SlurmCluster, missing
 
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
 # were started from
@@ -132,6 +133,23 @@ def forks() -> Iterator[Forks]:
     """Many processes of `assay` at the price of one."""
     with Forks() as parent:
         yield parent
+
+
+@pytest.fixture(scope="session")
+def slurm_daemons() -> Iterator[SlurmCluster]:
+    if why := missing():
+        pytest.skip(why)
+    with SlurmCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_daemons: SlurmCluster, monkeypatch) -> Iterator[SlurmCluster]:
+    """A real SLURM of two nodes, with nothing in its queue before and after."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_daemons.conf))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+    yield slurm_daemons
+    slurm_daemons.clear()
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,14 @@
 for what cannot be."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assay.cli.main import main
 from assay.core.plain import plain
-from fake_slurm import FakeSlurm, directives
+from fake_slurm import directives
+from slurm_cluster import SlurmCluster
 
 WALK = str(Path(__file__).parents[1] / "lab" / "walk.py")
 
@@ -21,63 +20,26 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
-    with FakeSlurm() as slurm:
-        monkeypatch.setenv("PATH", f"{slurm.bin}:{os.environ['PATH']}")
-        yield slurm
+def dry_run(without: str = "") -> list[str]:
+    typed = (
+        f"run {WALK} --on slurm --partition gpu --time 4:00:00 --gpus 1 --device cuda --memory 16G "
+        "--account lab --workers 16 --threads 4 --prolog prolog.sh --root s --dry-run"
+    )
+    return typed.replace(without, "").split()
 
 
 def test_a_dry_run_prints_the_script_and_does_nothing(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
     Path("prolog.sh").write_text("module load cuda/12\nsource venv/bin/activate\n")
-    typed = [
-        "run",
-        WALK,
-        "--on",
-        "slurm",
-        "--partition",
-        "gpu",
-        "--time",
-        "4:00:00",
-        "--gpus",
-        "1",
-        "--device",
-        "cuda",
-        "--memory",
-        "16G",
-    ]
-    typed += [
-        "--account",
-        "lab",
-        "--workers",
-        "16",
-        "--threads",
-        "4",
-        "--prolog",
-        "prolog.sh",
-        "--sbatch",
-        "--qos=low -C a100",
-    ]
-    typed += ["--root", "s", "--dry-run"]
+    typed = [*dry_run(), "--sbatch", "--qos=low -C a100"]
     assert main(typed) == 0
     script = capsys.readouterr().out
     found = directives(script)
-    expected = {
-        "partition": "gpu",
-        "time": "4:00:00",
-        "gpus-per-node": "1",
-        "mem": "16G",
-        "account": "lab",
-        "array": "0-15",
-        "cpus-per-task": "4",
-        "qos": "low",
-        "constraint": "a100",
-    }
-    assert expected.items() <= found.items() and found["output"].startswith(
-        f"{here}/s/fleets/slurm/"
-    )
+    expected = "--partition=gpu --time=4:00:00 --gpus-per-node=1 --mem=16G --account=lab "
+    expected += "--array=0-15 --cpus-per-task=4 --qos=low -C a100"
+    assert set(expected.split()) <= set(found)
+    assert any(word.startswith(f"--output={here}/s/fleets/slurm/") for word in found)
     *_, first, second, last, end = script.split("\n")
     assert (first, second, end) == ("module load cuda/12", "source venv/bin/activate", "")
     assert last.startswith("exec ") and last.endswith(
@@ -131,31 +93,21 @@ def test_what_cannot_be_asked_is_one_line(
     assert not Path("s").exists()
 
 
-def test_sbatch_refuses_in_its_own_words(
-    capsys: pytest.CaptureFixture[str], cluster: FakeSlurm
+@pytest.mark.thorough
+def test_a_real_sbatch_takes_the_script_and_refuses_a_partition_in_a_line(
+    capsys: pytest.CaptureFixture[str], slurm: SlurmCluster
 ) -> None:
-    assert (
-        main(
-            [
-                "run",
-                WALK,
-                "--preset",
-                "smoke",
-                "--on",
-                "slurm",
-                "--partition",
-                "nowhere",
-                "--root",
-                "s",
-            ]
-        )
-        == 2
-    )
-    words = (
+    Path("prolog.sh").touch()
+    assert main([*dry_run("--threads 4 "), "--sbatch", "--qos=low -C a100"]) == 0
+    Path("workers.sh").write_text(capsys.readouterr().out)
+    slurm.ask("sbatch", "--test-only", "workers.sh")
+
+    typed = f"run {WALK} --preset smoke --on slurm --partition nowhere --root s"
+    assert main(typed.split()) == 2
+    told = (
         "sbatch: invalid partition specified: nowhere; Batch job submission failed: Invalid "
         "partition name specified"
     )
-    assert capsys.readouterr().err.splitlines()[-1] == words
-    assert cluster.jobs == [] and not list(Path("s/wanted").iterdir()), (
-        "and nobody waits for anything"
-    )
+    assert capsys.readouterr().err.splitlines()[-1] == told
+    assert not slurm.ask("squeue", "-h"), "and nobody waits for anything"
+    assert not list(Path("s/wanted").iterdir())

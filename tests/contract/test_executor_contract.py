@@ -22,8 +22,8 @@ from assay.lab.executors import Away, Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
-from fake_slurm import FakeSlurm
 from local_fleet import Local
+from slurm_cluster import SlurmCluster, missing
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 
@@ -57,17 +57,21 @@ def none(root, logs, n):
 @contextlib.contextmanager
 def slurm(root, logs, n):
     """Job arrays of processes that start from nothing, which takes them seconds each."""
-    with FakeSlurm(slots=n) as cluster, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{cluster.bin}:{os.environ['PATH']}")
+    if why := missing():
+        pytest.skip(why)
+    with SlurmCluster() as cluster, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(cluster.conf))
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        yield lambda: Away(Slurm(root, Request(workers=n), every=0.0))
+        yield lambda: Away(Slurm(root, Request(workers=n), every=0.2))
 
 
 EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet, "slurm": slurm}
-SLOW = {"slurm"}
 asked = pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXECUTORS],
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if name == "slurm" else [])
+        for name in EXECUTORS
+    ],
 )
 
 

@@ -1,5 +1,5 @@
-"""The fleet of SLURM against a small SLURM that does as documented: what is written, typed and
-believed, and what is survived."""
+"""The fleet of SLURM: what is written and typed, what its programs' answers are taken for, and what
+is survived. What real jobs do is in test_slurm_runs.py."""
 
 import os
 import re
@@ -16,20 +16,10 @@ import pytest
 from assay.core.errors import FleetError
 from assay.lab.away.fleets import Member
 from assay.lab.away.fleets.sbatch import Request
-from assay.lab.away.fleets.slurm import Slurm
+from assay.lab.away.fleets.slurm import STATES, Slurm
 from fake_slurm import BUSY, FakeSlurm, directives
 
 WAITS = ["/bin/sleep", "60"]
-SAVES = [
-    "/bin/bash",
-    "-c",
-    (
-        'trap "echo saved; exit 0" TERM; echo began $SLURM_ARRAY_TASK_ID '
-        "${SLURM_RESTART_COUNT:-0}; while true; do sleep 0.02 & wait; done"
-    ),
-]
-"""A worker that says when it begins and, told to end, that it saved."""
-IGNORES = ["/bin/bash", "-c", 'trap "" TERM; echo began; while true; do sleep 0.02; done']
 
 
 @pytest.fixture
@@ -43,27 +33,9 @@ def fleet(root: Path, **asked: object) -> Slurm:
     return Slurm(root, Request(**asked), pause=0.01, every=0.0)
 
 
-def until(slurm: Slurm, members: Sequence[Member], *states: str) -> list[str]:
-    """Every change of their states on the way to these."""
-    passed: list[str] = []
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = slurm.look(members)
-        now = " ".join(found[m.id] for m in members)
-        if passed[-1:] != [now]:
-            passed.append(now)
-        if now == " ".join(states):
-            return passed
-        time.sleep(0.01)
-    raise AssertionError(passed)
-
-
-def came(text: str, member: Member, times: int = 1) -> None:
-    """Wait until a worker said this so often."""
-    deadline = time.monotonic() + 60
-    while Path(member.log).read_text().count(text) < times if Path(member.log).exists() else True:
-        assert time.monotonic() < deadline, (text, member)
-        time.sleep(0.01)
+def states(slurm: Slurm, members: Sequence[Member]) -> list[str]:
+    found = slurm.look(members)
+    return [found[m.id] for m in members]
 
 
 def test_a_script_asks_for_what_was_typed_and_bash_reads_it(tmp_path: Path) -> None:
@@ -80,26 +52,27 @@ def test_a_script_asks_for_what_was_typed_and_bash_reads_it(tmp_path: Path) -> N
     )
     command = [sys.executable, "-m", "assay", "worker", "--root", str(root), "--idle", "60"]
     text = Slurm(root, asked).script(command)
-    found = directives(text)
-    name = found.pop("job-name")
-    assert re.fullmatch(r"assay-\d{8}-\d{6}", name)
-    assert found == {
-        "array": "0-3",
-        "partition": "gpu",
-        "account": "lab",
-        "time": "1-12",
-        "gpus-per-node": "a100:2",
-        "mem": "16G",
-        "nodes": "1",
-        "ntasks": "1",
-        "cpus-per-task": "3",
-        "requeue": "",
-        "signal": "B:TERM@60",
-        "open-mode": "append",
-        "qos": "low",
-        "constraint": "a|b",
-        "output": f"{root}/fleets/slurm/{name}/%A_%a.log".replace("100%", "100%%"),
-    }
+    name, *found = directives(text)
+    assert re.fullmatch(r"--job-name=assay-\d{8}-\d{6}", name)
+    logs = f"{root}/fleets/slurm/{name.partition('=')[2]}/%A_%a.log".replace("100%", "100%%")
+    assert found == [
+        "--array=0-3",
+        "--partition=gpu",
+        "--account=lab",
+        "--time=1-12",
+        "--gpus-per-node=a100:2",
+        "--mem=16G",
+        "--nodes=1",
+        "--ntasks=1",
+        "--cpus-per-task=3",
+        "--requeue",
+        "--signal=B:TERM@60",
+        "--open-mode=append",
+        f"--output={logs}",
+        "--qos=low",
+        "-C",
+        "a|b",
+    ]
     assert text.splitlines()[-2] == "module load cuda" and not root.exists()
     said = subprocess.run(
         ["bash", "-c", text.replace("exec ", "printf '%s\\n' ").replace("module", "true")],
@@ -173,121 +146,52 @@ def test_times_are_read_as_sbatch_documents_them(time: str, seconds: int) -> Non
     assert Request(time=time).seconds == seconds
 
 
-def test_workers_wait_run_end_and_leave_their_logs(cluster: FakeSlurm, tmp_path: Path) -> None:
-    slurm = fleet(tmp_path, workers=3, partition="gpu")
-    members = slurm.submit(
-        3,
-        [
-            "/bin/bash",
-            "-c",
-            f"echo I am $SLURM_ARRAY_TASK_ID; until test -e {tmp_path}/go; do sleep 0.02; done",
-        ],
-    )
-    assert [m.id for m in members] == ["101_0", "101_1", "101_2"]
-    until(slurm, members, "running", "running", "waiting")
-    (tmp_path / "go").touch()
-    until(slurm, members, "ended", "ended", "ended")
-    assert [Path(m.log).read_text() for m in members] == [f"I am {i}\n" for i in range(3)]
-    (folder,) = (tmp_path / "fleets/slurm").iterdir()
-    assert {Path(m.log).parent for m in members} == {folder} and sorted(
-        p.name for p in folder.iterdir()
-    )[-1] == "workers.sh"
+def test_each_state_is_told_and_of_what_ended_slurm_is_not_asked_again(
+    cluster: FakeSlurm, tmp_path: Path
+) -> None:
+    slurm = fleet(tmp_path)
+    members = slurm.submit(len(STATES), WAITS)
+    assert [m.id for m in members[:2]] == ["101_0", "101_1"]
+    assert Path(members[1].log).name == "101_1.log"
+    cluster.become(*STATES)
+    assert states(slurm, members) == list(STATES.values())
+    cluster.become(*["COMPLETED"] * len(STATES))
+    over = {"preempted", "lost", "ended"}
+    assert states(slurm, members) == [s if s in over else "ended" for s in STATES.values()]
     asked = len(cluster.asked)
-    assert set(slurm.look(members).values()) == {"ended"} and len(cluster.asked) == asked, (
-        "of what ended SLURM is not asked again"
-    )
-
-
-@pytest.mark.parametrize("grace", [0.0, 0.2])
-def test_a_preempted_worker_saves_and_begins_again_under_its_number(
-    cluster: FakeSlurm, tmp_path: Path, grace: float
-) -> None:
-    slurm = fleet(tmp_path)
-    (member,) = members = slurm.submit(1, SAVES)
-    came("began 0 0", member)
-    cluster.preempt(cluster.running()[0], grace=grace)
-    came("began 0 1", member)
-    assert Path(member.log).read_text().splitlines() == ["began 0 0", "saved", "began 0 1"], (
-        "and its log goes on"
-    )
-    assert slurm.look(members) == {member.id: "running"}
-
-
-def test_a_worker_that_does_not_end_is_killed_and_begins_again(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    cluster.kill_wait = 0.1
-    slurm = fleet(tmp_path)
-    (member,) = members = slurm.submit(1, IGNORES)
-    came("began", member)
-    cluster.preempt(cluster.running()[0])
-    came("began", member, times=2)
-    until(slurm, members, "running")
-
-
-def test_what_slurm_does_not_begin_again_is_told(cluster: FakeSlurm, tmp_path: Path) -> None:
-    cluster.slots, slurm = 4, fleet(tmp_path)
-    members = slurm.submit(4, IGNORES)
-    until(slurm, members, *["running"] * 4)
-    cluster.kill_wait = 0.1
-    preempted, lost, requeued, exhausted = cluster.running()
-    cluster.preempt(preempted, mode="CANCEL")
-    cluster.lose(lost, requeue=False)
-    cluster.lose(requeued)
-    cluster.exhaust(exhausted)
-    until(slurm, members, "preempted", "lost", "running", "ended")
-    assert requeued.starts == 2
-
-
-def test_a_worker_saves_before_its_time_limit_or_is_stopped_by_it(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    cluster.minute, cluster.kill_wait = 0.1, 0.1
-    slurm = fleet(tmp_path, time="5")
-    saves, ignores = slurm.submit(1, SAVES), slurm.submit(1, IGNORES)
-    until(slurm, [*saves, *ignores], "ended", "preempted")
-    assert Path(saves[0].log).read_text().splitlines()[-1] == "saved"
-    assert [job.state for job in cluster.jobs] == ["COMPLETED", "TIMEOUT"]
-
-
-def test_a_failed_worker_and_one_that_somebody_cancelled_have_ended(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    cluster.slots, slurm = 1, fleet(tmp_path)
-    failed, cancelled = slurm.submit(1, ["/bin/false"]), slurm.submit(3, WAITS)
-    until(slurm, [*failed, *cancelled], "ended", "running", "waiting", "waiting")
-    subprocess.run(["scancel", cancelled[0].id.partition("_")[0]], check=True)
-    until(slurm, cancelled, "ended", "ended", "ended")
+    slurm.look(members)
+    assert len(cluster.asked) == asked
 
 
 def test_of_jobs_that_squeue_forgot_sacct_tells_and_without_it_they_are_lost(
     cluster: FakeSlurm, tmp_path: Path
 ) -> None:
-    cluster.min_job_age = 0.0
     slurm = fleet(tmp_path)
-    one, three = slurm.submit(1, ["/bin/false"]), slurm.submit(3, ["/bin/true"])
-    until(slurm, [*one, *three], *["ended"] * 4)
+    one, four, never = (slurm.submit(n, WAITS) for n in (1, 4, 4))
+    cluster.jobs.clear()
+    # those that were cancelled before they began are told in one row
+    cluster.accounts = "101_0|FAILED\n102_[0-1,3]|PREEMPTED\n102_2|RUNNING\n"
+    cluster.accounts += "103_[0-3%2]|CANCELLED by 1000\n"
+    members = [*one, *four, *never]
+    told = ["ended", "preempted", "preempted", "waiting", "preempted", *["ended"] * 4]
+    assert states(slurm, members) == told, "accounts come late: what runs, squeue lists"
 
-    cluster.slots = 0  # cancelled before they began, which the accounts tell in one row
-    never = slurm.submit(4, WAITS)
-    subprocess.run(["scancel", never[0].id.partition("_")[0]], check=True)
-    until(slurm, never, *["ended"] * 4)
-
-    cluster.slots, cluster.accounting = 2, False
-    slurm.gone = 0.05
-    until(slurm, slurm.submit(1, ["/bin/true"]), "lost")
-    slurm.gone = 600.0  # squeue may show a new job late: that is no loss yet
-    assert set(slurm.look(slurm.submit(1, ["/bin/true"])).values()) <= {"waiting", "running"}
+    cluster.accounts, slurm.gone = "", 600.0
+    lost = slurm.submit(1, WAITS)
+    cluster.jobs.clear()
+    assert states(slurm, lost) == ["waiting"], "squeue may show a new job late"
+    slurm.gone = 0.0
+    assert states(slurm, lost) == ["lost"]
 
 
 def test_squeue_may_fail_for_a_while(cluster: FakeSlurm, tmp_path: Path) -> None:
     slurm = fleet(tmp_path)
     members = slurm.submit(2, WAITS)
     cluster.fail("squeue")
-    assert set(slurm.look(members).values()) == {"waiting"}, "nothing is known of them yet"
-    until(slurm, members, "running", "running")
+    assert states(slurm, members) == ["waiting"] * 2, "nothing is known of them yet"
+    assert states(slurm, members) == ["running"] * 2
     cluster.fail("squeue", times=3)
-    assert [set(slurm.look(members).values()) for _ in range(4)] == [{"running"}] * 4
+    assert [states(slurm, members) for _ in range(4)] == [["running"] * 2] * 4
     cluster.fail("squeue", times=2)
     slurm.patience = 0.0
     slurm.look(members)
@@ -303,45 +207,31 @@ def test_a_controller_is_not_asked_more_often_than_need_be(
 ) -> None:
     slurm = fleet(tmp_path)
     members = slurm.submit(2, WAITS)
-    until(slurm, members, "running", "running")
+    slurm.look(members)
     slurm.every, asked = 600.0, len(cluster.asked)
-    assert [set(slurm.look(members).values()) for _ in range(20)] == [{"running"}] * 20 and len(
-        cluster.asked
-    ) == asked
+    assert [states(slurm, members) for _ in range(20)] == [["running"] * 2] * 20
+    assert len(cluster.asked) == asked
 
 
 def test_workers_that_slurm_will_never_begin_are_told(cluster: FakeSlurm, tmp_path: Path) -> None:
-    cluster.longest = 60.0
-    slurm = fleet(tmp_path, time="2:00:00")
+    cluster.begins, cluster.reason = "PENDING", "PartitionTimeLimit"
+    slurm = fleet(tmp_path)
     members = slurm.submit(2, WAITS)
-    told = (
+    with pytest.raises(FleetError) as found:
+        slurm.look(members)
+    assert str(found.value) == (
         "SLURM will not begin what was submitted: PartitionTimeLimit (squeue --jobs=101); ask for "
         "something else, and run the same command again"
     )
-    with pytest.raises(FleetError) as found:
-        until(slurm, members, "never", "never")
-    assert str(found.value) == told
 
 
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        (
-            {"partition": "gpus"},
-            (
-                "sbatch: invalid partition specified: gpus; Batch job submission failed: Invalid "
-                "partition name specified"
-            ),
-        ),
-        ({"extra": "--quality=high"}, "sbatch: unrecognized option '--quality'"),
-    ],
-)
-def test_what_sbatch_refuses_is_told_in_its_words(
-    cluster: FakeSlurm, tmp_path: Path, asked: dict[str, str], told: str
-) -> None:
+def test_what_sbatch_refuses_is_told_in_its_words(cluster: FakeSlurm, tmp_path: Path) -> None:
+    cluster.fail("sbatch", "Invalid partition name specified")
     with pytest.raises(FleetError) as found:
-        fleet(tmp_path, **asked).submit(1, WAITS)
-    assert str(found.value) == told and cluster.jobs == []
+        fleet(tmp_path).submit(1, WAITS)
+    assert str(found.value) == (
+        "sbatch: Batch job submission failed: Invalid partition name specified"
+    )
 
 
 def test_without_slurm_one_line_says_where_to_type(
@@ -363,10 +253,8 @@ def test_a_busy_controller_gets_the_array_once(
     cluster: FakeSlurm, tmp_path: Path, after: bool
 ) -> None:
     cluster.fail("sbatch", times=2 if not after else 1, after=after)
-    slurm = fleet(tmp_path)
-    members = slurm.submit(2, WAITS)
-    until(slurm, members, "running", "running")
-    assert len(cluster.jobs) == 2
+    members = fleet(tmp_path).submit(2, WAITS)
+    assert [job.id for job in cluster.jobs] == [m.id for m in members]
     assert sum(words[0] == "sbatch" for words in cluster.asked) == (1 if after else 3)
 
 
@@ -377,7 +265,7 @@ def test_a_controller_that_stays_busy_is_told_and_nothing_is_left_in_the_queue(
     cluster.fail("squeue", times=20)
     with pytest.raises(FleetError, match=f"^sbatch: Batch job submission failed: {BUSY}$"):
         fleet(tmp_path).submit(1, WAITS)
-    assert cluster.jobs and {job.state for job in cluster.jobs} <= {"CANCELLED", "COMPLETING"}
+    assert {job.state for job in cluster.jobs} == {"CANCELLED"}
 
 
 def test_an_interrupted_submission_is_cancelled(cluster: FakeSlurm, tmp_path: Path) -> None:
@@ -392,7 +280,7 @@ def test_an_interrupted_submission_is_cancelled(cluster: FakeSlurm, tmp_path: Pa
     finally:
         ended.set()
         signal.signal(signal.SIGINT, handler)
-    assert [job.state in ("CANCELLED", "COMPLETING") for job in cluster.jobs] == [True]
+    assert [job.state for job in cluster.jobs] == ["CANCELLED"]
 
 
 def _interrupt_when(begun: Callable[[], object], ended: threading.Event) -> None:
@@ -405,33 +293,17 @@ def _interrupt_when(begun: Callable[[], object], ended: threading.Event) -> None
         ended.wait(20)
 
 
-def test_what_is_typed_wins_over_the_environment(
-    cluster: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {
-        "SBATCH_PARTITION": "nowhere",
-        "SBATCH_OUTPUT": "/dev/null",
-        "SBATCH_ARRAY_INX": "0-9",
-        "SQUEUE_STATES": "PD",
-    }.items():
-        monkeypatch.setenv(name, value)
-    slurm = fleet(tmp_path, partition="main", workers=5)
-    members = slurm.submit(2, ["/bin/echo", "here"])
-    until(slurm, members, "ended", "ended")
-    assert [Path(m.log).read_text() for m in members] == ["here\n"] * 2 and len(cluster.jobs) == 2
-
-
-def test_cancel_stops_what_runs_and_waits_and_minds_nothing_that_ended(
+def test_cancel_is_typed_until_it_is_heard_and_of_what_ended_nothing_is(
     cluster: FakeSlurm, tmp_path: Path
 ) -> None:
     slurm = fleet(tmp_path)
-    ended, rest = slurm.submit(1, ["/bin/true"]), slurm.submit(3, SAVES)
-    until(slurm, [*ended, *rest], "ended", "running", "running", "waiting")
-    came("began", rest[0])
+    ended, rest = slurm.submit(1, WAITS), slurm.submit(3, WAITS)
+    cluster.become("COMPLETED", "RUNNING", "RUNNING", "PENDING")
+    slurm.look([*ended, *rest])
     cluster.fail("scancel")
     slurm.cancel([*ended, *rest])
-    until(slurm, rest, "ended", "ended", "ended")
-    assert Path(rest[0].log).read_text().splitlines()[-1] == "saved" and not cluster.running()
+    assert [job.state for job in cluster.jobs] == ["COMPLETED", *["CANCELLED"] * 3]
+    slurm.look(rest)
     slurm.cancel(rest)
     assert sum(words[0] == "scancel" for words in cluster.asked) == 2, (
         "the one that failed, and the one that did it"
@@ -451,7 +323,7 @@ def test_of_several_clusters_the_one_that_took_the_job_is_asked(
     cluster.cluster = "east"
     slurm = fleet(tmp_path)
     members = slurm.submit(2, WAITS)
-    until(slurm, members, "running", "running")
+    assert states(slurm, members) == ["running"] * 2
     slurm.cancel(members)
     assert [m.id for m in members] == ["101_0;east", "101_1;east"] and Path(
         members[0].log
