@@ -6,12 +6,63 @@ Each is answered by a line. Without further input everything ends. The head, whi
 has the server of Ray Client at PORT."""
 
 import contextlib
+import os
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import psutil
-from ray.cluster_utils import Cluster
 
 SMALL = {"object_store_memory": 80 * 2**20}
+# Calls nobody, and no worker stands back. A node that is gone is known to be so in seconds, in
+# place of half a minute.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "4",
+}
+
+
+class RayCluster:
+    """That process, of a cluster that asks for a token: `direct` is its address for its own nodes,
+    `client` that of the server of Ray Client."""
+
+    def __init__(self, folder, token, env):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        asks = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+        self.log = Path(folder, "cluster.log")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", __file__, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            env={**os.environ, **SETTINGS, **asks, **env, "PYTHONPATH": path},
+            encoding="utf-8",
+        )
+        self.direct, self.client = "ray:" + self._answer("cluster "), f"ray://127.0.0.1:{port}"
+
+    def _answer(self, start):
+        for line in self.process.stdout:
+            if line.startswith(start):
+                return line.removeprefix(start).strip()
+        raise AssertionError(self.log.read_text())
+
+    def do(self, line):
+        """Have it do what a line says."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        self._answer("done")
+
+    def end(self):
+        """End it with its nodes."""
+        self.process.stdin.close()
+        self.process.wait(120)
 
 
 def killed(cluster, node):
@@ -24,6 +75,8 @@ def killed(cluster, node):
 
 
 def main(port):
+    from ray.cluster_utils import Cluster
+
     head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": port, **SMALL}
     cluster, nodes = Cluster(initialize_head=True, head_node_args=head), {}
     print(f"cluster {cluster.address}", flush=True)

@@ -1,8 +1,8 @@
 """A real SLURM of two nodes on this machine: munged, slurmctld and two slurmd, of any user, in a
 folder of their own.
 
-Each node has one CPU, and a GPU in name. Partitions: `main`, `gpu` (five hours at most) and `graced`
-(three seconds after it was told) give way to `urgent`; what gives way is requeued."""
+Each node has one CPU, and a GPU in name. Partitions: `main`, `gpu` (five hours at most) and
+`graced` (three seconds after it was told) give way to `urgent`; what gives way is requeued."""
 
 from __future__ import annotations
 

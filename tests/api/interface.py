@@ -25,9 +25,9 @@ def client(root, bounds=Bounds(), holders=(), patience=0.3, **headers):  # noqa:
 
 
 @contextmanager
-def served(*words):
-    """A server as `assay serve --api` starts it, and its address."""
-    command = [sys.executable, "-m", "assay", "serve", "--api", "--port", "0", *words]
+def served(*words, door=("serve", "--api", "--port", "0")):
+    """A server as `assay serve --api` starts it, or another door, and its address."""
+    command = [sys.executable, "-m", "assay", *door, *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}
     ) as process:

@@ -24,7 +24,6 @@ from assay.lab.executors import Site
 from assay.testing.executor_contract import measured
 from assay.verbs import jobs
 from assay.verbs.run import site
-from fake_slurm import FakeSlurm
 
 JOINED = Site(executor="none")
 
@@ -171,26 +170,6 @@ def test_terms_hold_while_a_group_runs_and_no_longer(tmp_path):
         Terms(job="k", place="gone").hold(tmp_path, "cpu"),
     ):
         pass
-
-
-@pytest.mark.thorough
-def test_slurm_runs_what_is_submitted_preempted_and_cancelled(root, bounds, tmp_path, monkeypatch):
-    with FakeSlurm() as cluster:
-        monkeypatch.setenv("PATH", f"{cluster.bin}:{os.environ['PATH']}")
-        key = jobs.submit(root, one(steps=LONG), "ann", bounds).key
-        short = jobs.submit(root, Asked(study=study(), name="width"), "bob", bounds).key
-        where = Site(on="slurm", slurm=Request(workers=2, time="2:00:00"))
-        with served(root, where):
-            until(lambda: "progress" in kinds(root, key))
-            preempted = cluster.running()[0]
-            cluster.preempt(preempted)
-            until(lambda: preempted.starts == 2, 120)
-            jobs.cancel(root, key)
-            until(lambda: status(root, key) == "cancelled")
-            until(lambda: all(job.state == "CANCELLED" for job in cluster.jobs))
-            until(lambda: status(root, short) in ("done", "failed"), 180)
-        assert (status(root, short), jobs.status(root, short).runs_done) == ("done", 24)
-        until(lambda: not cluster.running())
 
 
 @pytest.mark.thorough

@@ -25,9 +25,9 @@ from assay.lab.executors import Away, Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
+from ray_cluster import RayCluster
 
 WALK = Path(__file__).with_name("walk.py")
-CLUSTER = Path(__file__).parents[1] / "ray_cluster.py"
 TOKEN = "0123456789abcdef" * 3
 installed = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed: pip install 'interp-assay[ray]'"
@@ -76,67 +76,17 @@ def temp(monkeypatch):
         yield folder
 
 
-class Nodes:
-    """A cluster that asks for TOKEN: `direct` is its address for its own nodes, `client` that of
-    the server of Ray Client."""
-
-    def __init__(self, folder):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        asks = {
-            "RAY_TMPDIR": folder,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": TOKEN,
-            "RAY_worker_niceness": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-        }
-        # a node that is gone is known to be so in seconds, in place of half a minute
-        quick = {
-            "RAY_health_check_initial_delay_ms": "1000",
-            "RAY_health_check_period_ms": "500",
-            "RAY_health_check_failure_threshold": "4",
-        }
+@pytest.fixture(scope="session")
+def nodes():
+    """The head and a node of one CPU, `first`."""
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         slow = {
             "WALK_MARKS": os.devnull,
             "WALK_PAUSE": "0.02",
             "ASSAY_LEASE_SECONDS": "4",
             "ASSAY_CHECKPOINT_SECONDS": "0",
         }
-        env = {**os.environ, **asks, **quick, **slow}
-        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-        self.log = Path(folder, "cluster.log")
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(CLUSTER), str(port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("w"),
-            env={**env, "PYTHONPATH": path},
-            encoding="utf-8",
-        )
-        self.direct, self.client = "ray:" + self._answer("cluster "), f"ray://127.0.0.1:{port}"
-
-    def _answer(self, start):
-        for line in self.process.stdout:
-            if line.startswith(start):
-                return line.removeprefix(start).strip()
-        raise AssertionError(self.log.read_text())
-
-    def do(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        self._answer("done")
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(120)
-
-
-@pytest.fixture(scope="session")
-def nodes():
-    """The head and a node of one CPU, `first`."""
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        cluster = Nodes(folder)
+        cluster = RayCluster(folder, TOKEN, slow)
         cluster.do("add first 1")
         yield cluster
         cluster.end()

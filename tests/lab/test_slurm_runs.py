@@ -1,6 +1,7 @@
 """Workers on a real SLURM of two nodes: they really start, are preempted, lost and stopped, and
 every measure is the bytes of a run in one process."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from assay.core.errors import FleetError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.away.fleets import Member
+from assay.lab.away.fleets.ray import forwarded
 from assay.lab.away.fleets.sbatch import Request
 from assay.lab.away.fleets.slurm import Slurm
 from assay.lab.executors import Away, Inline, none
@@ -166,6 +168,19 @@ def test_what_is_typed_wins_over_the_environment(
     for member in members:
         said(member, "here")
     assert len(slurm.jobs(members[0].id.partition("_")[0])) == 2
+
+
+def test_workers_have_what_those_of_ray_have_of_the_environment(
+    slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HOME", "ASSAY_LEASE_SECONDS"):
+        monkeypatch.setenv(name, "3")
+    engine, out = fleet(tmp_path), tmp_path / "env"
+    members = engine.submit(1, ["/bin/bash", "-c", f"env -0 > {out}"])
+    become(engine, members, "ended")
+    found = dict(line.split("=", 1) for line in out.read_text().split("\0") if line)
+    expected = forwarded(os.environ)
+    assert len(expected) >= 4 and expected.items() <= found.items()
 
 
 def test_cancel_has_workers_save_and_minds_nothing_that_ended(
