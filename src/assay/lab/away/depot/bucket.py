@@ -39,7 +39,7 @@ FLAT = ONLY_ABSENT
 """Protocols without folders: none is made before an object is written."""
 ONE_BY_ONE = frozenset({"sftp", "ssh"})
 """Protocols whose backend has one connection, on which requests made at once wait for ever."""
-KNOWN = "s3://, gs://, az:// and file:// are what a depot is known to work on"
+KNOWN = "a depot works on s3://, az:// and file://, and is untried on gs://"
 PROBE = "leases/probe"
 CREDENTIALS = (
     "credential",
