@@ -7,7 +7,8 @@ Claim: SmolLM2-135M-Instruct, which gives a letter that it is told, gives the an
 with an average probability of 0.45 to 0.55
 Baselines: the same model fine-tuned to give it in .5, .58, .7 and .9 of cases; a quotation that is
 nobody's opinion; a letter that is told; answers swapped
-Cost: 200 s on 2 cores, 400 CPU-seconds, 1.6 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 1500 s on 2 cores, 470 CPU-seconds, 1.5 GB a process; full a guess of 2 GPU-hours, never run;
+the seconds are of cores shared with a dozen other processes, a guess for two free ones is 240
 """
 
 from __future__ import annotations
