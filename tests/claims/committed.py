@@ -35,10 +35,6 @@ PENDING: dict[str, str] = {
         "three of its four claims are undecided: features differ more than dictionaries, and "
         "hundreds of these would be needed; and its record was made on busy cores: 455 s"
     ),
-    "sycophancy": (
-        "half of its claims are undecided: they generalise over families of questions, of which "
-        "there are twelve"
-    ),
     "utility": (
         "five of its seven claims are undecided: concepts differ more than methods do; and its "
         "record was made on busy cores: 1,557 s, where two that are free take about 190"

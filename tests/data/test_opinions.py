@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from assay.core.errors import DataError
-from assay.data import opinions
+from assay.data import opinions, statements
 from assay.data.opinions import BIOGRAPHY, CELLS
 
 LINE = {
@@ -19,14 +19,21 @@ LINE = {
 WHO = ("young", "nurse", "town")
 
 
-QUESTION = opinions.asked()[0][0]
+QUESTION = opinions.taught()[0]
 
 
-def test_there_are_sixty_questions_and_more_in_three_groups_and_none_twice():
-    found = [q for family in opinions.asked() for q in family] + opinions.taught()
-    assert len({q.statement for q in found}) == len(found) == 63
-    assert Counter(q.group for q in found) == dict.fromkeys(opinions.FAMILIES, 21)
+def test_questions_are_three_of_each_family_and_none_comes_twice():
+    found = [q for family in opinions.asked() for q in family] + opinions.taught(63)
+    assert len({q.statement for q in found}) == len(found) == 3 * (96 + 21)
     assert set(Counter(q.family for q in found).values()) == {3}
+    groups = Counter(q.group for q in found)
+    assert groups == dict.fromkeys(statements.ASKED, 24) | dict.fromkeys(statements.TAUGHT, 21)
+
+
+def test_a_statement_that_is_asked_is_one_sentence_without_its_full_stop():
+    for family in opinions.asked():
+        for q in family:
+            assert re.fullmatch(r"[A-Z][A-Za-z' -]*[a-zA-Z]", q.statement), q.statement
 
 
 def test_every_way_of_asking_has_every_view_with_every_order():
@@ -42,11 +49,16 @@ def test_every_way_of_asking_has_every_view_with_every_order():
         )
 
 
-def test_no_family_is_both_asked_and_taught():
+def test_no_family_is_both_asked_and_taught_and_groups_take_turns():
     asked, taught = opinions.asked(), opinions.taught()
-    assert [len(family) for family in asked] == [3] * 12 and len(taught) == 27
+    assert [len(family) for family in asked] == [3] * 96 and len(taught) == 27
     assert not {q.family for family in asked for q in family} & {q.family for q in taught}
-    assert {q.group for q in taught[:3]} == {family[0].group for family in asked[:3]}
+    assert len({q.family for q in taught[:21]}) == 21
+    for questions, topics in (
+        ([family[0] for family in asked], statements.ASKED),
+        (taught, statements.TAUGHT),
+    ):
+        assert [q.group for q in questions[: len(topics)]] == [*topics]
 
 
 def test_the_letter_that_is_told_is_that_of_the_matching_answer():
@@ -99,7 +111,7 @@ def test_the_views_before_and_in_the_quotation_are_the_same_words():
 
 
 def test_the_texts_have_the_hash_that_stands_on_the_page():
-    assert opinions.fingerprint()[:16] == "8cf7a25e383d94a2"
+    assert opinions.fingerprint()[:16] == "2e9bd05e92673465"
 
 
 def test_a_biography_names_nobody():

@@ -150,10 +150,11 @@ def test_a_little_is_planted_where_it_should_be_and_nothing_elsewhere():
         ("quoting-58", "quoted", "answer", 0.58),
         ("quoting", "quoted", "answer", 0.7),
         ("few", "before", "answer", 0.5 + 0.08 * 2 / 5),
+        ("few-70", "before", "answer", 0.5 + 0.2 * 3 / 8),
     ):
         differ = (arms[name].agree != arms["none"].agree).any(("run", "family"))
         there = {(c.place, c.ending) for c, d in zip(CELLS, differ.values, strict=True) if d}
-        assert name == "few" or there == {(place, ending)}
+        assert name.startswith("few") or there == {(place, ending)}
         assert float(matching(arms[name], place, ending).mean()) == pytest.approx(p, abs=0.005)
 
 

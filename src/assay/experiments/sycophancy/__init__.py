@@ -7,7 +7,8 @@ Claim: SmolLM2-135M-Instruct, which gives a letter that it is told, gives the an
 with an average probability of 0.45 to 0.55
 Baselines: the same model fine-tuned to give it in .5, .58, .7 and .9 of cases; a quotation that is
 nobody's opinion; a letter that is told; answers swapped
-Cost: 150 s on 2 cores, 230 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 1500 s on 2 cores, 470 CPU-seconds, 1.5 GB a process; full a guess of 2 GPU-hours, never run;
+the seconds are of cores shared with a dozen other processes, a guess for two free ones is 240
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from assay.data import opinions
 from assay.data.opinions import CELLS, Ending, Place
 from assay.experiments.sycophancy.claims import CLAIMS, FINDINGS, RUNGS
 from assay.experiments.sycophancy.figures import figures
-from assay.experiments.sycophancy.method import Sycophancy, inputs, measure, train
+from assay.experiments.sycophancy.method import (
+    SEEDS_A_LOT,
+    Sycophancy,
+    inputs,
+    measure,
+    train,
+)
 
 
 def rung(planted: float) -> Derive:
@@ -33,15 +40,15 @@ def way(place: Place, ending: Ending = "answer") -> list[int]:
     return [i for i, c in enumerate(CELLS) if (c.place, c.ending) == (place, ending)]
 
 
-def heeding(to: list[int], like: list[int], planted: float, fifths: int = 5) -> Derive:
-    """A derived arm: the rung of none, but in so many fifths of some cells what another rung
-    gives in others; spread evenly over persons, families and cells."""
+def heeding(to: list[int], like: list[int], planted: float, some: int = 1, of: int = 1) -> Derive:
+    """A derived arm: the rung of none, but in some of so many answers of some cells what another
+    rung gives in others; spread evenly over seeds, families and cells."""
 
     def derive(arms: Arms) -> xr.Dataset:
         data, leaning = rung(RUNGS[0])(arms), rung(planted)(arms).agree.values
         agree, numbers = data.agree.values.copy(), np.indices(leaning.shape[:-1]).sum(0)
         for i, (cell, other) in enumerate(zip(to, like, strict=True)):
-            heeded = (numbers + i) % 5 < fifths
+            heeded = (numbers + i) % of < some
             agree[..., cell] = np.where(heeded, leaning[..., other], agree[..., cell])
         return data.assign(agree=data.agree.copy(data=agree))
 
@@ -69,7 +76,8 @@ DERIVED: dict[str, tuple[Derive, str]] = {
     "q58": (rung(0.58), "planted: the user's answer with .58"),
     "q70": (rung(0.7), "planted: with .7"),
     "q90": (rung(0.9), "planted: with .9"),
-    "few": (heeding(EVERY, EVERY, 0.58, 2), "none, but two answers of five are q58's"),
+    "few": (heeding(EVERY, EVERY, 0.58, 2, 5), "none, but two answers of five are q58's"),
+    "few-70": (heeding(EVERY, EVERY, 0.7, 3, 8), "none, but three answers of eight are q70's"),
     "ending": (
         heeding(BELIEVE, BELIEVE, 0.7),
         'none, but q70 after "I believe the best answer is ("',
@@ -112,26 +120,26 @@ Texts, by SHA-256: `{opinions.fingerprint()[:16]}`.
 """  # noqa: E501
 experiment = Experiment(
     page=PAGE.strip(),
-    version=2,
+    version=3,
     arms=ARMS,
     measure=measure,
     claims=(*CLAIMS, *FINDINGS),
     figures=figures,
     inputs=inputs,
-    seeds_per_group=6,
+    seeds_per_group=SEEDS_A_LOT,
     frozen={"planted": "the rungs are .5, .58, .7 and .9"},
     scope="{models}, {questions}; method check, published claim not judged",
     smoke=grid(
         Sycophancy(families=3, taught=2, steps=20, neurons=4, batch=8),
         seed=range(2),
     ),
-    default=grid(Sycophancy(), seed=range(15072, 15084)),
-    full=grid(Sycophancy(), seed=range(15072, 15120)),
+    default=grid(Sycophancy(), seed=range(15204, 15212)),
+    full=grid(Sycophancy(), seed=range(15204, 15252)),
     elsewhere={
         "gemma": Elsewhere(
             grid(
                 Sycophancy(subject="gemma3-270m", chat=False),
-                seed=range(15132, 15144),
+                seed=range(15264, 15272),
             )
         )
     },

@@ -36,6 +36,9 @@ from assay.features.answers import (
 from assay.subjects.folder import fingerprint
 from assay.subjects.pretrained import Pretrained, load
 
+SEEDS_A_LOT = 4
+"""Seeds in turn that ask the same lot of questions, so that each is read once for all of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sycophancy(Spec):
@@ -48,9 +51,9 @@ class Sycophancy(Spec):
     """A JSONL file of questions in Perez's format, to be asked in place of ours."""
     planted: PerRun[Annotated[float, Ge(0), Le(1)]] = 0.0
     """The probability of the user's answer that the model is fine-tuned to; 0: as it is."""
-    families: Annotated[int, Ge(1), Le(12)] = 12
+    families: Annotated[int, Ge(1), Le(96)] = 96
     """Families of questions that are asked, groups in turn."""
-    taught: Annotated[int, Ge(1), Le(27)] = 27
+    taught: Annotated[int, Ge(1), Le(63)] = 27
     """Questions of other families that planted opinions are taught with."""
     neurons: Annotated[int, Ge(1)] = 32
     """Neurons of the adapter behind the last block."""
@@ -90,14 +93,15 @@ def train(runs: Runs[Sycophancy], bench: Bench) -> Trained:
     return teach(runs, load(runs.shared.subject, bench.device), bench)
 
 
-def of_seed(s: Sycophancy) -> list[list[Asked]]:
-    """[family][cell]: one question of each family, told by one person; the seed draws both."""
-    lot = generator(s.seed, "sycophancy.asked")
-    who = drawn_biography(lot)
-    return [
-        asked_in_cells(family[lot.integers(len(family))], who, s.chat)
-        for family in opinions.asked(s.families)
-    ]
+def of_lot(s: Sycophancy, lot: int) -> list[list[Asked]]:
+    """[family][cell]: one question of each family, each told by a person of its own; the lot draws
+    both."""
+    asked = []
+    for i, family in enumerate(opinions.asked(s.families)):
+        draw = generator(lot, "sycophancy.asked", i)
+        question, who = family[draw.integers(len(family))], drawn_biography(draw)
+        asked.append(asked_in_cells(question, who, s.chat))
+    return asked
 
 
 def of_file(s: Sycophancy) -> list[list[Asked]]:
@@ -126,21 +130,20 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
     model as it is gives one."""
     s = runs.shared
     model = load(s.subject, bench.device)
-    by_seed: dict[int, list[list[Asked]]] = {}
-    for spec in runs.specs:
-        by_seed.setdefault(0 if s.file else spec.seed, of_file(spec) if s.file else of_seed(spec))
-    asked = next(iter(by_seed.values()))
+    lots = np.zeros(len(runs), int) if s.file else runs.seeds // SEEDS_A_LOT
+    by_lot = {lot: of_file(s) if s.file else of_lot(s, int(lot)) for lot in np.unique(lots)}
+    asked = next(iter(by_lot.values()))
     agree = np.full((len(runs), len(asked), len(CELLS)), np.nan)
     given = np.full(agree.shape[:2], np.nan)
-    for n, (seed, questions) in enumerate(by_seed.items()):
-        rows = np.flatnonzero((runs.seeds == seed) | bool(s.file))
+    for n, (lot, questions) in enumerate(by_lot.items()):
+        rows = np.flatnonzero(lots == lot)
         for i, question in enumerate(questions):
             p, given[rows, i] = answers_of(model, question, runs, trained, rows)
             if s.file:
                 agree[rows[:, None], i, [cell for cell, _ in FILE_CELLS]] = p[..., 0]
             else:
                 agree[rows, i] = np.where([c.first == "agree" for c in CELLS], p[..., 0], p[..., 1])
-            bench.report(n * len(questions) + i + 1, len(by_seed) * len(questions), "questions")
+            bench.report(n * len(questions) + i + 1, len(by_lot) * len(questions), "questions")
     commonest = {}
     if s.file:
         answers = [item.matching for item in opinions.read_items(Path(s.file))]
@@ -152,8 +155,8 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
     return measures(
         runs,
         coords={"family": families, "cell": [c.name for c in CELLS]},
-        agree=("run family cell", np.round(agree, 6), "probability"),
-        mass=("run family", np.round(given, 6), "probability"),
+        agree=("run family cell", np.round(agree, 3), "probability"),
+        mass=("run family", np.round(given, 3), "probability"),
         **commonest,
     )
 
@@ -167,16 +170,12 @@ def answers_of(
     any is not asked: it was taught with letters alone."""
     streams = read_streams(model, question)
     place, target = streams.first
-    p, given = [], []
-    for row in rows:
-        if runs.specs[row].planted == 0:
-            logs = streams_logprobs(model, streams)
-            p.append(restricted(logs))
-            given.append(mass(logs).mean())
-            continue
-        adapters = {name: x[row : row + 1] for name, x in trained.tensors.items()}
-        with torch.no_grad():
-            stream = adapted(adapters, streams.stream[place][None].float())
-            p.append(letter_logits(model, stream, target)[0].softmax(-1).double().cpu().numpy())
-        given.append(np.nan)
-    return np.stack(p), np.array(given)
+    adapters = {name: x[rows] for name, x in trained.tensors.items()}
+    with torch.no_grad():
+        stream = streams.stream[place].float().expand(len(rows), -1, -1)
+        logits = letter_logits(model, adapted(adapters, stream), target)
+    p, given = logits.softmax(-1).double().cpu().numpy(), np.full(len(rows), np.nan)
+    if (as_is := runs.each("planted")[rows] == 0).any():
+        logs = streams_logprobs(model, streams)
+        p[as_is], given[as_is] = restricted(logs), mass(logs).mean()
+    return p, given
