@@ -363,8 +363,6 @@ def kept_in_a_depot(here, rng):
     from assay.testing.store_contract import sample
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FLAT", "ONLY_ABSENT"):
-            patch.setattr(bucket, name, getattr(bucket, name))
         settle(here / "storage")
 
         def machine(name):

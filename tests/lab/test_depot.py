@@ -4,8 +4,10 @@ however the storage behaves."""
 from __future__ import annotations
 
 import json
+import logging
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,6 @@ URL = "adversary://bucket/shared"
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Adversary]:
     monkeypatch.setattr(bucket, "WAITS", (0.001,) * 8)
     monkeypatch.setattr(notes, "LAGS", (0.05, 0.1, 0.2, 0.4))
-    monkeypatch.setattr(leases, "PAUSE", 0.05)
-    for name in ("FLAT", "ONLY_ABSENT"):
-        monkeypatch.setattr(bucket, name, getattr(bucket, name))
     return settle(tmp_path / "storage")
 
 
@@ -51,7 +50,7 @@ def content(store: Store) -> dict[str, dict[str, bytes]]:
     return {s.key: {name: (s.folder / name).read_bytes() for name in s.files} for s in store.list()}
 
 
-@pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.3, "fails": 0.1}, {"honest": False}])
+@pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.3, "fails": 0.1}])
 def test_what_one_machine_stored_another_has_file_for_file(
     how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,30 +326,90 @@ def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(
     assert (fresh.store.root / "registered/sample/default.json").read_bytes() == b"older"
 
 
-def test_a_claim_waits_until_it_is_listed(tmp_path: Path) -> None:
-    settle(tmp_path / "storage", honest=False, lag=0.3)  # later than the pause
-    lease = leases.Leases(bucket.Bucket(URL)).take("group-x")
-    assert lease is not None
-    lease.give_back()
+def test_a_server_that_creates_what_exists_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(tmp_path / "storage", honest=False)
+    with pytest.raises(StoreError, match="its server creates what exists"):
+        machine("a", tmp_path, monkeypatch).prepare()
+
+
+def test_whoever_slept_rewrites_nothing_that_is_gone_or_anothers(tmp_path: Path) -> None:
+    asleep, other = bucket.Bucket(URL), bucket.Bucket(URL)
+    assert asleep.create("leases/x/1.json", b"1")
+    asleep.rewrite("leases/x/1.json", b"2")
+    asleep.delete("leases/x/1.json")
+    with pytest.raises(FileNotFoundError):
+        asleep.rewrite("leases/x/1.json", b"3")
+    assert other.create("leases/x/1.json", b"other")
+    with pytest.raises(FileNotFoundError):
+        asleep.rewrite("leases/x/1.json", b"3")
+    assert other.read("leases/x/1.json") == b"other"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket on a real server of S3's protocol."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "y",
+            "AWS_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket/shared"
+    server.stop()
+
+
+def test_s3_serves_machines_as_the_adversary_does(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (machine(name, tmp_path, monkeypatch, s3) for name in "ab")
+    for seed in range(4):
+        put((a if seed % 2 else b).store, seed)
+    for one in (a, b, a, b):
+        one.exchange("sample")
+    assert len(content(a.store)) == 4
+    assert content(a.store) == content(b.store)
+    lease = a.leases.take("group")
+    assert lease is not None and b.leases.take("group") is None
+    assert lease.beat() and lease.beat()
+    asleep = {**a.bucket._versions}
+    lease.done()
+    later = b.leases.take("group")
+    assert later is not None and b.leases.held("group")
+    a.bucket._versions.update(asleep)
+    with pytest.raises(FileNotFoundError):  # If-Match: it is another's now
+        a.bucket.rewrite("leases/group/1.json", b"{}")
+    assert later.held()
+    later.done()
+    with pytest.raises(StoreError, match="no such bucket"):
+        machine("c", tmp_path, monkeypatch, "s3://elsewhere/shared").prepare()
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nope://bucket/x", "cannot be opened"),
+        ("nope://bucket/x", "cannot be a depot"),
         ("sftp://me:secret@host/x", "holds a password"),
         ("sftp://host/x", "cannot be a depot"),
         ("ssh://host/x", "cannot be a depot"),
         ("s3://bucket/x?token=secret", "holds a password"),
-        ("gs://bucket/x", "pip install gcsfs"),
         ("s3://", "names no bucket"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(
     url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "gcsfs" in said and __import__("importlib.util").util.find_spec("gcsfs"):
-        pytest.skip("gcsfs is installed here")
     with pytest.raises(StoreError, match=said) as refused:
         machine("a", tmp_path, monkeypatch, url).prepare()
     assert "secret" not in str(refused.value)

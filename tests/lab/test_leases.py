@@ -25,18 +25,13 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["folder", "bucket", "bucket that cannot create what is absent"])
+@pytest.fixture(params=["folder", "bucket"])
 def place(request, tmp_path, monkeypatch):
     """What processes or machines share."""
     if request.param == "folder":
         return tmp_path
-    monkeypatch.setattr(leases, "PAUSE", 0.05)
-    for name in ("FLAT", "ONLY_ABSENT"):
-        monkeypatch.setattr(bucket, name, getattr(bucket, name))
-    settle(tmp_path / "storage", honest=request.param == "bucket")
-    there = bucket.Bucket("adversary://bucket/shared")
-    assert there.exclusive is (request.param == "bucket")
-    return there
+    settle(tmp_path / "storage")
+    return bucket.Bucket("adversary://bucket/shared")
 
 
 @pytest.fixture

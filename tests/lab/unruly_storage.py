@@ -1,27 +1,27 @@
 """A storage that does to its users what object storage may: lists late, loses answers, fails now
-and then, renames and appends nothing."""
+and then."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
 import urllib.parse
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
-import fsspec
-from fsspec import AbstractFileSystem
+from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 
-class Adversary(AbstractFileSystem):
-    """Objects in a folder, so that processes share them; what it does to them is set on the
-    class."""
+class Adversary:
+    """Objects in a folder, so that processes share them, by the methods of an obstore; what it does
+    to them is set on the class."""
 
-    protocol = "adversary"
-    cachable = False
     home: ClassVar[Path] = Path(os.environ.get("ADVERSARY_HOME", "/nowhere"))
     lag: ClassVar[float] = 0.0
     """Seconds until a new object is listed, and until a deleted one no longer is."""
@@ -34,8 +34,11 @@ class Adversary(AbstractFileSystem):
     requests: ClassVar[dict[str, int]] = {}
     chance: ClassVar[random.Random] = random.Random(0)
 
+    def __init__(self, url: str):
+        self._root = url.removeprefix("adversary://").strip("/")
+
     def _object(self, path: str) -> Path:
-        return self.home / urllib.parse.quote(self._strip_protocol(path), safe="")
+        return self.home / urllib.parse.quote(f"{self._root}/{path}", safe="")
 
     def _asked(self, what: str) -> bool:
         """Count a request; fail before it, or say that its answer is to be lost."""
@@ -45,8 +48,9 @@ class Adversary(AbstractFileSystem):
             raise ConnectionError("reset by peer")
         return bad
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
+    def put(self, path: str, data: bytes | Path, *, mode: Any) -> dict[str, Any]:
         lost = self._asked("put")
+        value = data.read_bytes() if isinstance(data, Path) else data
         place = self._object(path)
         aside = self.home / f".{uuid.uuid4().hex}"
         if type(self).cut is not None:
@@ -58,24 +62,34 @@ class Adversary(AbstractFileSystem):
         try:
             if mode == "create" and self.honest:
                 os.link(aside, place)
+            elif isinstance(mode, dict) and self._version(place) != mode["e_tag"]:
+                raise PreconditionError(path)
             else:
                 aside.replace(place)
+        except FileExistsError:
+            raise AlreadyExistsError(path) from None
         finally:
             aside.unlink(missing_ok=True)
         if lost:
             raise ConnectionError("no answer")
+        return {"e_tag": self._version(place), "version": None}
 
-    def put_file(self, lpath: str, rpath: str, *_: Any, **__: Any) -> None:
-        self.pipe_file(rpath, Path(lpath).read_bytes())
+    def _version(self, place: Path) -> str:
+        """The content, which no two beats have in common. Raises: FileNotFoundError."""
+        return hashlib.sha256(place.read_bytes()).hexdigest()
 
-    def cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, **_: Any
-    ) -> bytes:
+    def get(self, path: str) -> Any:
         if self._asked("get"):
             raise ConnectionError("no answer")
-        return self._object(path).read_bytes()[start:end]
+        data = self._object(path).read_bytes()
+        return SimpleNamespace(bytes=lambda: data)
 
-    def rm_file(self, path: str) -> None:
+    def head(self, path: str) -> dict[str, Any]:
+        place = self._object(path)
+        modified = datetime.fromtimestamp(place.stat().st_mtime, UTC)
+        return {"last_modified": modified, "e_tag": self._version(place)}
+
+    def delete(self, path: str) -> None:
         lost = self._asked("delete")
         place = self._object(path)
         if self.lag:
@@ -84,18 +98,10 @@ class Adversary(AbstractFileSystem):
         if lost:
             raise ConnectionError("no answer")
 
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        **_: Any,
-    ) -> Any:
+    def list(self, under: str | None = None) -> Iterator[list[dict[str, Any]]]:
         if self._asked("list"):
             raise ConnectionError("no answer")
-        under = self._strip_protocol(path)
-        now, found = time.clock_gettime(time.CLOCK_REALTIME), {}
+        now = time.clock_gettime(time.CLOCK_REALTIME)
         for place in self.home.iterdir():
             gone = place.name.startswith(".gone.")
             if place.name.startswith(".") and not gone:
@@ -106,39 +112,20 @@ class Adversary(AbstractFileSystem):
             except FileNotFoundError:
                 continue
             late = now - about.st_mtime < self.lag
-            if (name == under or name.startswith(f"{under}/")) and late == gone:
-                found[name] = {"name": name, "size": about.st_size, "type": "file"}
-        return found if detail else sorted(found)
+            path = name.removeprefix(f"{self._root}/")
+            if path != name and path.startswith(f"{under}/" if under else "") and late == gone:
+                yield [{"path": path, "size": about.st_size}]
 
-    def ls(self, path: str, detail: bool = True, **_: Any) -> Any:
-        under = self._strip_protocol(path)
-        names = {"/".join(n.split("/")[: under.count("/") + 2]) for n in self.find(path)}
-        if detail:
-            return [{"name": n, "size": 0, "type": "file"} for n in sorted(names)]
-        return sorted(names)
-
-    def exists(self, path: str, **_: Any) -> bool:
-        return bool(self.find(path)) or not self._strip_protocol(path).count("/")
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        pass
-
-    def modified(self, path: str) -> datetime:
-        return datetime.fromtimestamp(self._object(path).stat().st_mtime, UTC)
-
-    def mv(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError("no rename")
-
-    def _open(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError("no open files")
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        return str(path).removeprefix("adversary://").strip("/")
+    def list_with_delimiter(self) -> dict[str, Any]:
+        paths = {about["path"] for page in self.list() for about in page}
+        return {
+            "common_prefixes": sorted({p.partition("/")[0] for p in paths if "/" in p}),
+            "objects": [{"path": p} for p in sorted(paths) if "/" not in p],
+        }
 
 
 def settle(home: Path, **how: Any) -> type[Adversary]:
-    """An adversary over this folder, which behaves like this; fsspec opens it as adversary://."""
+    """An adversary over this folder, which behaves like this, at adversary://."""
     from assay.lab.away.depot import bucket
 
     home.mkdir(parents=True, exist_ok=True)
@@ -152,7 +139,5 @@ def settle(home: Path, **how: Any) -> type[Adversary]:
     }
     for name, value in {**usual, **how, "home": home}.items():
         setattr(Adversary, name, value)
-    fsspec.register_implementation("adversary", Adversary, clobber=True)
-    bucket.FLAT = bucket.FLAT | {"adversary"}
-    bucket.ONLY_ABSENT = bucket.ONLY_ABSENT | {"adversary"}
+    bucket.STORES["adversary"] = Adversary
     return Adversary

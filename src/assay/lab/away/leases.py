@@ -2,8 +2,6 @@
 processes that share a folder and between machines that share a bucket.
 
     leases/<name>/<number>.json             the highest number holds; whoever creates it has it
-    leases/<name>/<number>-<owner>.json     where a storage cannot create only what is absent:
-                                            after a pause the lowest owner has it
 
 The owner alone rewrites its object every few seconds, with a growing count. A lease is taken over
 when that count did not change for as long as the object says, by the clock of whoever looks: clocks
@@ -46,15 +44,9 @@ FARTHER = 4
 that is paid for, and may be late."""
 AGAIN = 0.1
 """Seconds until a lease that another has is asked for again."""
-PAUSE = 2.0
-"""Seconds between a claim and the list that says who was lowest, where nothing better is to be
-had."""
 BEATS = 6
 """Beats in the time in which a lease lapses: some may be late."""
-NAME = re.compile(r"leases/[^/]+/(\d{1,12})(?:-([\w-]+))?\.json")
-
-Place = tuple[int, str]
-"""A number, and whose; without an owner where only one can have made the object."""
+NAME = re.compile(r"leases/[^/]+/(\d{1,12})\.json")
 
 
 def lapse() -> float:
@@ -114,15 +106,11 @@ class Storage(Protocol):
     whole: bool
     """Whether an object is read as it was written or not at all; else it may have been cut off."""
 
-    @property
-    def exclusive(self) -> bool:
-        """Whether of two who create the same object only one does."""
-
     def create(self, name: str, data: bytes) -> bool:
         """Make this object, whole, unless it exists; False where it does."""
 
-    def write(self, name: str, data: bytes) -> None:
-        """Give an object of ours other bytes."""
+    def rewrite(self, name: str, data: bytes) -> None:
+        """Give an object of ours other bytes, while it is there. Raises: OSError."""
 
     def read(self, name: str) -> bytes | None:
         """What an object holds; None where there is none."""
@@ -140,7 +128,7 @@ class Storage(Protocol):
 class Folder:
     """A folder that processes share, perhaps over a network, as a storage of leases."""
 
-    whole = exclusive = True
+    whole = True
 
     def __init__(self, root: Path):
         self._base = os.fspath(root)
@@ -171,7 +159,7 @@ class Folder:
                 os.unlink(aside)  # noqa: PTH108
         return True
 
-    def write(self, name: str, data: bytes) -> None:
+    def rewrite(self, name: str, data: bytes) -> None:
         """Rewrite a file in place, all of it by one call, as long as it is there: whoever was
         asleep does not make it again. Raises: OSError."""
         handle = os.open(f"{self._base}/{name}", os.O_WRONLY | os.O_CLOEXEC)
@@ -437,18 +425,18 @@ class Leases:
             deaths = claim.deaths + 1 if claim.mark == mark else 0
         locked = lock.handle is not None
         new_claim = Claim(owner(), self.lapse(), "1", KERNEL, locked, mark, deaths)
-        lease = Lease(self, name, place[0] + 1 if place else 1, new_claim, lock)
+        lease = Lease(self, name, (place or 0) + 1, new_claim, lock)
         if not lease.claim():
             return None
         self._unchanged.forget(name)
         return lease
 
-    def _over(self, name: str, place: Place | None, claim: Claim, current_time: float) -> bool:
+    def _over(self, name: str, place: int | None, claim: Claim, current_time: float) -> bool:
         """Whether it was given back, or its beat stood still for long enough."""
         unchanged = self._unchanged.seconds(name, (place, claim), current_time)
         return not claim.beat or unchanged >= claim.lapse
 
-    def _claim(self, name: str, place: Place) -> Claim | None:
+    def _claim(self, name: str, place: int) -> Claim | None:
         """What an object says; None where it is gone. Of what nobody can read there is no owner,
         and where it may have been cut off it holds as long as any."""
         data = self.storage.read(_object(name, place))
@@ -471,39 +459,25 @@ class Lease:
         self.owner, self.deaths = claim.owner, claim.deaths
         self._storage, self._pulse, self._name = leases.storage, leases.pulse, name
         self._claim, self._lock, self._count = claim, lock, 1
-        self._place: Place = (number, "" if self._storage.exclusive else claim.owner)
-        self._object = _object(name, self._place)
+        self._place = number
+        self._object = _object(name, number)
         self._lost, self._begun = threading.Event(), False
         self.also: Lease | None = None
         """The lease of the same work among machines: without it this one is worth nothing."""
 
     def claim(self) -> bool:
         """Make the object, unless somebody was first; then beat."""
-        names: Collection[str] = ()
-        if self._storage.exclusive:
-            if not self._storage.create(self._object, self._claim.to_bytes()):
-                return False
-        else:
-            # Both of two may write; names differ by owner, so neither overwrites the other, and
-            # after a pause both read one list and agree on the lowest.
-            self._storage.write(self._object, self._claim.to_bytes())
-            late = time.monotonic() + self._claim.lapse
-            while True:
-                time.sleep(PAUSE)
-                # A list that lacks our claim lacks those beside it too; else all would give up,
-                # again and again.
-                names = self._storage.names(f"leases/{self._name}")
-                if self._object in names or time.monotonic() >= late:
-                    break
+        if not self._storage.create(self._object, self._claim.to_bytes()):
+            return False
         # We may have been slow: higher ones came, were given back, and lower ones removed. Whoever
         # lost leaves nothing behind that looks like a holder.
-        if not names and (self._storage.whole or self._place[0] > 1):
-            names = self._storage.names(f"leases/{self._name}")
-        if self._passed(names) or (not self._storage.exclusive and self._object not in names):
+        whole = self._storage.whole
+        names = self._storage.names(f"leases/{self._name}") if whole or self._place > 1 else ()
+        if self._passed(names):
             self._storage.delete(self._object)
             return False
         # What owners that are gone have left.
-        lower = [n for n in names if (place := _place(n)) and place[0] < self._place[0]]
+        lower = [n for n in names if 0 < _place(n) < self._place]
         with suppress(OSError):
             self._storage.delete(*lower)
         self._begun = True
@@ -542,7 +516,7 @@ class Lease:
         looked = time.monotonic()
         if not self._look():
             return False
-        # Asleep since: the object may be gone, and a bucket would make it again.
+        # Asleep since: the object may be gone, and a folder behind a URL would make it again.
         if time.monotonic() - looked <= self._claim.lapse / 2:
             self._count += 1
             self._write(str(self._count))
@@ -570,13 +544,12 @@ class Lease:
         self._lock.release()
 
     def _write(self, beat: str) -> None:
-        self._storage.write(self._object, replace(self._claim, beat=beat).to_bytes())
+        self._storage.rewrite(self._object, replace(self._claim, beat=beat).to_bytes())
 
     def _passed(self, names: Iterable[str]) -> bool:
         """Whether another comes before us in a list; that ours is not in it says nothing, since
         only a list may be late."""
-        top, ours = highest(names), self._place
-        return top is not None and (top[0] > ours[0] or (top[0] == ours[0] and top[1] < ours[1]))
+        return (highest(names) or 0) > self._place
 
     def __enter__(self) -> Self:
         return self
@@ -602,17 +575,17 @@ def open_leases(root: Path) -> Leases:
     return _known[root]
 
 
-def highest(names: Iterable[str]) -> Place | None:
-    """Who has a lease, by its objects' names: the highest number, of several the lowest owner; None
-    where nobody has it."""
-    places = [place for name in names if (place := _place(name)) is not None]
-    return min((p for p in places if p[0] == max(places)[0]), default=None)
+def highest(names: Iterable[str]) -> int | None:
+    """Give the highest number among a lease's objects, whose owner has it; None where nobody
+    does."""
+    return max(map(_place, names), default=0) or None
 
 
-def _object(name: str, place: Place) -> str:
-    return f"leases/{name}/{place[0]}{'-' * bool(place[1])}{place[1]}.json"
+def _object(name: str, place: int) -> str:
+    return f"leases/{name}/{place}.json"
 
 
-def _place(name: str) -> Place | None:
+def _place(name: str) -> int:
+    """The number in an object's name; 0 for any other."""
     match = NAME.fullmatch(name)
-    return (int(match[1]), match[2] or "") if match else None
+    return int(match[1]) if match else 0

@@ -1,5 +1,5 @@
-"""Depot: a store on object storage or another machine's disk, which fsspec opens by its URL and
-many machines share.
+"""Depot: a store on object storage or another machine's disk, which many machines share by its
+URL.
 
     store.json                                          {"format": 1}, written first
     runs/<experiment>/<key>.<measured>.<like>.<id>.zip  one finished run: its files, uncompressed

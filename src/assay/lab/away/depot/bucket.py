@@ -1,18 +1,20 @@
-"""Bucket: the five things that any storage can do, tried again where a network failed, and refused
-in one line.
+"""Bucket: the six things that any object storage can do, tried again where a network failed, and
+refused in one line.
 
-Read, write, create what is absent, list and delete. An object is written whole, under a name that
-is not changed."""
+Read, write, create what is absent, rewrite what is still ours, list and delete. An object is
+written whole, under a name that is not changed."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, partial
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,26 +23,17 @@ from assay.core.plain import plain
 from assay.lab.away.leases import Lock
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
+    from obstore.store import ObjectStore
 
 T = TypeVar("T")
 S = TypeVar("S")
 
 WAITS = (0.5, 2.0)
-"""Seconds before something that failed is tried again; backends try several times themselves."""
+"""Seconds before something that failed is tried again; obstore tries several times itself."""
 AT_ONCE = 8
 """Requests that are under way at the same time: each takes tens of milliseconds, most of them
 waiting."""
-ONLY_ABSENT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
-"""Protocols whose `pipe_file(mode="create")` is one step on the other side: If-None-Match on S3 and
-Azure, a generation of 0 on Google. fsspec's own default looks first and writes then, between which
-another may write."""
-FLAT = ONLY_ABSENT
-"""Protocols without folders: none is made before an object is written."""
-ONE_BY_ONE = frozenset({"sftp", "ssh"})
-"""Protocols whose backend has one connection, on which requests made at once wait for ever."""
-KNOWN = "a depot works on s3://, az:// and file://, and is untried on gs://"
-PROBE = "leases/probe"
+KNOWN = "a depot is at s3://, az:// or file://, and was never tried at gs://"
 CREDENTIALS = (
     "credential",
     "authentication",
@@ -48,12 +41,48 @@ CREDENTIALS = (
     "unauthorized",
     "token has expired",
     "sso session",
+    "169.254.169.254",  # whom a machine of a cloud asks for them when nothing else is given
+    "metadata.google.internal",
 )
 
 
+def _open_remote(url: str) -> ObjectStore:
+    from obstore.store import from_url
+
+    options: dict[str, Any] = {}
+    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["client_options"] = {"allow_http": True}  # a server of one's own
+    if url.startswith("s3") and not os.environ.get("AWS_ACCESS_KEY_ID"):
+        # obstore reads the environment alone; boto3, where it is installed, also the files and
+        # log-ins of AWS's own tools
+        if importlib.util.find_spec("boto3") is not None:
+            from obstore.auth.boto3 import Boto3CredentialProvider
+
+            with suppress(ValueError):  # it knows of none either
+                options["credential_provider"] = Boto3CredentialProvider()
+    retry = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+    return from_url(url, retry_config=retry, **options)  # type: ignore[arg-type]
+
+
+def _open_folder(url: str) -> ObjectStore:
+    from obstore.store import LocalStore
+
+    return LocalStore("/" + url.partition("://")[2].lstrip("/"), mkdir=True)
+
+
+STORES: dict[str, Callable[[str], Any]] = {
+    "file": _open_folder,
+    "local": _open_folder,
+    **dict.fromkeys(("s3", "s3a", "gs", "az", "abfs", "abfss"), _open_remote),
+}
+"""What opens the URLs of a protocol. In each of them "create" is one step on the other side, which
+refuses the second of two: If-None-Match on S3 and Azure, a generation of 0 on Google, a link in a
+folder."""
+
+
 class Bucket:
-    """What lies under a URL. Raises: StoreError for an unknown protocol, a backend that is not
-    installed, and what refuses to be opened."""
+    """What lies under a URL. Raises: StoreError for an unknown protocol, and what refuses to be
+    opened."""
 
     whole = False
     """Whether an object is read as it was written or not at all."""
@@ -61,42 +90,53 @@ class Bucket:
     def __init__(self, url: str):
         self.url = url
         self.protocol = url.partition("://")[0].lower()
-        self._fs, self._root = self._opened()
+        self._store = self._opened()
+        self._versions: dict[str, dict[str, str]] = {}
 
     def read(self, name: str) -> bytes | None:
         """What an object holds; None where there is none."""
         try:
-            return bytes(self._tried(lambda: self._fs.cat_file(self._at(name))))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return bytes(self._tried(lambda: self._store.get(name).bytes()))
+        except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes | Path) -> None:
-        """Make this object these bytes, or those of a file; it is whole, or was cut off and has
-        fewer."""
-        path = self._at(name)
-
-        def put() -> None:
-            if isinstance(data, Path):
-                self._fs.put_file(str(data), path)
-            else:
-                self._fs.pipe_file(path, data)
-
-        self._written(put, path)
+        """Make this object these bytes, or those of a file."""
+        self._put(name, data, "overwrite")
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write this object unless it exists; False where it does. Only where `exclusive`."""
-        path = self._at(name)
+        """Write this object unless it exists; False where it does."""
+        from obstore.exceptions import AlreadyExistsError
+
         try:
-            self._written(lambda: self._fs.pipe_file(path, data, mode="create"), path)
-        except FileExistsError:
+            self._versions[name] = self._put(name, data, "create")
+        except AlreadyExistsError:
             return self.read(name) == data  # an attempt whose answer was lost may have written it
         return True
 
+    def rewrite(self, name: str, data: bytes) -> None:
+        """Give an object that we created other bytes, while it is as we left it. Raises:
+        FileNotFoundError where it is gone, or another has written it."""
+        from obstore.exceptions import PreconditionError
+
+        known: Any = self._versions.get(name, "overwrite")
+        if self.protocol in ("file", "local"):  # a folder cannot compare: looked at just before
+            if known != _version(self._tried(lambda: self._store.head(name))):
+                raise FileNotFoundError(name)
+            known = "overwrite"
+        try:
+            self._versions[name] = self._put(name, data, known)
+        except PreconditionError:
+            if self.read(name) != data:
+                raise FileNotFoundError(name) from None
+            # ours, by an attempt whose answer was lost
+            self._versions[name] = _version(self._tried(lambda: self._store.head(name)))
+
     def delete(self, *names: str) -> None:
         """Remove these objects, as far as they are there."""
-        for path in map(self._at, names):
+        for name in names:
             with suppress(FileNotFoundError):
-                self._tried(partial(self._fs.rm_file, path))
+                self._tried(lambda name=name: self._store.delete(name))
 
     def lock(self, name: str) -> Lock:
         """The kernel has no locks of a bucket."""
@@ -106,115 +146,78 @@ class Bucket:
         """Every object whose name begins with this folder, by name: its bytes."""
 
         def listed() -> dict[str, int]:
-            # Never a list that is remembered: another machine may have written since.
-            self._fs.invalidate_cache()
-            objects = self._fs.find(self._at(under), detail=True)
-            return {path: int(about.get("size") or 0) for path, about in objects.items()}
+            objects = self._store.list(under or None)
+            return {about["path"]: about["size"] for page in objects for about in page}
 
         try:
-            objects = self._tried(listed)
-        except (FileNotFoundError, NotADirectoryError):
+            return dict(sorted(self._tried(listed).items()))
+        except FileNotFoundError:
             return {}
-        cut = len(self._root.strip("/")) + 1 if self._root.strip("/") else 0
-        return {path.strip("/")[cut:]: size for path, size in sorted(objects.items())}
 
     def modified(self, name: str) -> float:
         """When an object was written, in seconds of the storage's clock; infinity if unknown."""
         try:
-            return float(self._tried(lambda: self._fs.modified(self._at(name))).timestamp())
+            return float(self._tried(lambda: self._store.head(name))["last_modified"].timestamp())
         except (StoreError, FileNotFoundError):
             return math.inf
 
     def top(self) -> set[str]:
         """The names of what lies at the top: objects, and the first part of those that lie
-        deeper."""
+        deeper. Raises: StoreError where there is no such place."""
         try:
-            paths = self._tried(lambda: self._fs.ls(self._root or "", detail=False))
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
-        return {str(path).rstrip("/").rpartition("/")[2] for path in paths}
+            listed = self._tried(lambda: self._store.list_with_delimiter())
+        except FileNotFoundError:
+            raise self._absent() from None
+        paths = [*listed["common_prefixes"], *(about["path"] for about in listed["objects"])]
+        return {path.strip("/").rpartition("/")[2] for path in paths}
 
     def each(self, do: Callable[[S], T], what: Iterable[S]) -> Iterator[T]:
         """What `do` gives for each of these, in order, several at once."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield from pool.map(do, what)
 
-    @cached_property
-    def exclusive(self) -> bool:
-        """Whether of two who create the same object only one does: its protocol can, and this
-        server does not take the second as well."""
-        if self.protocol not in ONLY_ABSENT:
-            return False
-        try:
-            # The first may find the probe of an earlier process, which says the same: that creating
-            # refuses.
-            self._tried(lambda: self._fs.pipe_file(self._at(PROBE), b"1", mode="create"))
-            self._tried(lambda: self._fs.pipe_file(self._at(PROBE), b"2", mode="create"))
-        except FileExistsError:
-            return True
-        except StoreError:  # some servers answer that they do not know how
-            return False
-        return False
-
-    def reach(self) -> None:
-        """Look whether the place is there and may be read. Raises: StoreError."""
-        container = (
-            self._root.strip("/").partition("/")[0] if self.protocol in FLAT - {"memory"} else ""
-        )
-        try:
-            if container and not self._tried(lambda: self._fs.exists(container)):
-                raise self._absent()
-        except FileNotFoundError:
-            raise self._absent() from None
-
-    def _opened(self) -> tuple[AbstractFileSystem, str]:
-        from fsspec.core import url_to_fs
-
-        if self.protocol in ONE_BY_ONE:
+    def insist(self, name: str, data: bytes) -> None:
+        """Write this object, and see that nobody can create it now. Raises: StoreError for a server
+        that lets them: two would work at everything, each as the owner."""
+        self.write(name, data)
+        if self.create(name, data + b"\n"):
             raise StoreError(
-                f"{self.url} cannot be a depot: {self.protocol} answers one request at a time; "
-                f"{KNOWN}"
+                f"{self.url} cannot be a depot: its server creates what exists; it has to "
+                "heed If-None-Match"
             )
+
+    def _opened(self) -> ObjectStore:
+        if self.protocol not in STORES:
+            raise StoreError(f"{self.url} cannot be a depot; {KNOWN}")
         try:
-            fs, root = url_to_fs(
-                self.url,
-                use_listings_cache=False,
-                **({"auto_mkdir": True} if self.protocol in ("file", "local") else {}),
-            )
-        except ImportError as e:
-            missing = getattr(e.__cause__, "name", None) or getattr(e, "name", None) or str(e)
-            raise StoreError(
-                f"{self.url} needs the package {missing}: pip install {missing}"
-            ) from e
-        except ValueError as e:
-            raise StoreError(f"{self.url} cannot be opened ({_summarize(e)}); {KNOWN}") from e
+            return STORES[self.protocol](self.url)
         except Exception as e:
             raise self._refused(e) or StoreError(
-                f"{self.url} cannot be opened ({_summarize(e)})"
+                f"{self.url} cannot be opened ({_summarize(e)}); {KNOWN}"
             ) from e
-        return fs, str(root)
 
-    def _at(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}" if name else self._root
-
-    def _written(self, put: Callable[[], None], path: str) -> None:
+    def _put(self, name: str, data: bytes | Path, mode: Any) -> dict[str, str]:
         try:
-            if self.protocol not in FLAT:
-                self._tried(lambda: self._fs.makedirs(path.rpartition("/")[0], exist_ok=True))
-            self._tried(put)
+            return _version(self._tried(lambda: self._store.put(name, data, mode=mode)))
         except FileNotFoundError as e:
-            raise self._absent() from e
+            if isinstance(mode, str):
+                raise self._absent() from e
+            raise  # what was to be rewritten is gone
 
     def _tried(self, do: Callable[[], T]) -> T:
         """What this gives, tried again while the other side does not answer."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
         for wait in (*WAITS, None):
             try:
                 return do()
-            except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError):
+            except (FileNotFoundError, AlreadyExistsError, PreconditionError):
                 raise
             except Exception as e:
-                # Anything else may pass: backends raise whatever their libraries do, so there is no
-                # list of errors to try again after.
+                # Anything else may pass: a storage says in many ways that it is busy, so there is
+                # no list of errors to try again after.
+                if "status code: 404" in str(e):  # so a list says that its bucket is not there
+                    raise FileNotFoundError(self.url) from e
                 if (refused := self._refused(e)) is not None:
                     raise refused from e
                 if wait is None:
@@ -235,11 +238,13 @@ class Bucket:
         message = f"{type(error).__name__} {error}".lower()
         if any(word in message for word in CREDENTIALS):
             return StoreError(
-                f"{self.url}: no valid credentials ({_summarize(error)}); give them as "
-                f"{self.protocol}'s own tools take them"
+                f"{self.url}: no valid credentials ({_summarize(error)}); give them by "
+                f"{self.protocol}'s usual variables (what ~/.aws holds is read where boto3 is "
+                "installed)"
             )
         if (
             isinstance(error, PermissionError)
+            or "permissiondenied" in message
             or "forbidden" in message
             or "access denied" in message
         ):
@@ -250,6 +255,11 @@ class Bucket:
         if isinstance(error, TypeError | NotImplementedError):
             return StoreError(f"{self.url} cannot be used as a depot ({_summarize(error)})")
         return None
+
+
+def _version(about: Any) -> dict[str, str]:
+    """What a storage calls this writing of an object."""
+    return {name: about[name] for name in ("e_tag", "version") if about.get(name)}
 
 
 def _summarize(error: Any) -> str:

@@ -318,7 +318,7 @@ class Depot:
                     f"{self.url} has no store.json but holds {strange[0]}; name an empty "
                     "bucket or a new prefix with --root"
                 )
-            self.bucket.write(HEADER, canonical_json({"format": FORMAT}).encode())
+            self.bucket.insist(HEADER, canonical_json({"format": FORMAT}).encode())
 
     def _known(self) -> bool:
         """Whether the place is a depot, and not an empty one. Raises: StoreError where it cannot be
@@ -327,7 +327,7 @@ class Depot:
             return True
         header = self.bucket.read(HEADER)
         if header is None:
-            self.bucket.reach()
+            self.bucket.top()  # which refuses a place that is not there
             return False
         try:
             number = int(json.loads(header)["format"])
