@@ -357,7 +357,7 @@ def kept_in_a_depot(here, rng):
 
     from assay.core import cache
     from assay.lab.away import depot
-    from assay.lab.away.depot import Depot, bucket
+    from assay.lab.away.depot import Depot
     from assay.lab.store import health
     from assay.lab.store.store import Store
     from assay.testing.store_contract import sample

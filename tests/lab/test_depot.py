@@ -17,7 +17,7 @@ from unruly_storage import Adversary, settle
 
 from assay.core import integrity
 from assay.core.errors import StoreError
-from assay.lab.away import depot, leases
+from assay.lab.away import depot
 from assay.lab.away.depot import Depot, artefacts, bucket, notes, runs
 from assay.lab.judge import journal
 from assay.lab.store.sealed import seal

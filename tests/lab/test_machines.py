@@ -19,7 +19,7 @@ from unruly_storage import settle
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.away import depot, leases
+from assay.lab.away import depot
 from assay.lab.away.depot import bucket, notes
 from assay.lab.away.depot import depot as sharing
 from assay.lab.away.worker_loop import Joined

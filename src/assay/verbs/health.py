@@ -205,8 +205,7 @@ def disk(root: Path) -> Check:
 
 
 def depot(root: Path) -> Iterator[Check]:
-    """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases
-    are decided in one step there."""
+    """Look whether the depot that a store mirrors can be reached, and what it lists."""
     from assay.lab.away import depot
 
     try:
@@ -214,15 +213,10 @@ def depot(root: Path) -> Iterator[Check]:
         if remote_depot is None:
             return
         runs = sum(remote_depot.survey().values())
-        once = (
-            "a lease is had by one machine"
-            if remote_depot.bucket.exclusive
-            else "it cannot create only what is absent: two may do the same work at times"
-        )
     except AssayError as error:
         yield Check("depot", "broken", str(error))
         return
-    yield Check("depot", "well", f"{remote_depot.url}: {runs} runs; {once}")
+    yield Check("depot", "well", f"{remote_depot.url}: {runs} runs")
 
 
 def store(root: Path) -> Iterator[Check]:

@@ -52,14 +52,14 @@ def _open_remote(url: str) -> ObjectStore:
     options: dict[str, Any] = {}
     if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         options["client_options"] = {"allow_http": True}  # a server of one's own
-    if url.startswith("s3") and not os.environ.get("AWS_ACCESS_KEY_ID"):
-        # obstore reads the environment alone; boto3, where it is installed, also the files and
-        # log-ins of AWS's own tools
-        if importlib.util.find_spec("boto3") is not None:
-            from obstore.auth.boto3 import Boto3CredentialProvider
+    # obstore reads the environment alone; boto3, where it is installed, also the files and log-ins
+    # of AWS's own tools
+    unsaid = url.startswith("s3") and not os.environ.get("AWS_ACCESS_KEY_ID")
+    if unsaid and importlib.util.find_spec("boto3") is not None:
+        from obstore.auth.boto3 import Boto3CredentialProvider
 
-            with suppress(ValueError):  # it knows of none either
-                options["credential_provider"] = Boto3CredentialProvider()
+        with suppress(ValueError):  # it knows of none either
+            options["credential_provider"] = Boto3CredentialProvider()
     retry = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
     return from_url(url, retry_config=retry, **options)  # type: ignore[arg-type]
 
