@@ -33,7 +33,7 @@ def test_what_one_machine_ran_another_shows_and_lists(
     ("words", "said"),
     [
         (["remove", "superposition", "--yes", "--root", "s3://bucket/x"], "take a URL"),
-        (["plan", "superposition", "--root", "nope://bucket/x"], "cannot be opened"),
+        (["plan", "superposition", "--root", "nope://bucket/x"], "cannot be a depot"),
         (["list", "--root", "sftp://me:secret@host/x"], "holds a password"),
         (["show", "superposition", "--root", "s3://"], "names no bucket"),
         (["run", "superposition", "--root", "memory://x"], "ends with this process"),
