@@ -75,6 +75,7 @@ def environment() -> Environment:
     )
     env.globals |= {
         "signs": tables.SIGNS,
+        "evaluations": evaluations,
         "outcome_words": pages.WORDS,
         "plural_words": pages.PLURAL,
     }

@@ -47,6 +47,8 @@ def entry_to_row(entry: Entry) -> dict[str, Any]:
         "l0": a.l0,
         "fvu": a.fvu,
         "loss_rise": None if a.loss is None or a.loss_spliced is None else a.loss_spliced - a.loss,
+        "loss_rise_low": (a.rise or {}).get("low"),
+        "loss_rise_high": (a.rise or {}).get("high"),
         "corpus": a.corpus,
         "tokens": a.tokens,
         "taken_out": a.ablated,
