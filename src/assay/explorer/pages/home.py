@@ -26,6 +26,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "dictionaries": [entry_to_row(entry) for entry in entries],
             "broken": broken,
             "stored": stored,
+            "studies": library.experiments.studies(),
             "making": None if library.making is None else making.describe_making(library.making),
             "recorded": sum(bool(e["recorded"]) for e in experiments),
             "experiments": len(experiments),
