@@ -55,11 +55,14 @@ class Following:
             return (self.preset,)
         return tuple(first(self.preset, set(frozen.seeds[:n])) for n in frozen.units)
 
-    def told(self, result: Result, tell: OnEvent) -> bool:
-        """Tell what a look found, and whether nothing is left for the next one."""
+    def announce(self, tell: OnEvent) -> None:
+        """Tell, before anything is trained, that what was frozen is not what runs, and why."""
         if self.departures:
             departures = "; ".join(self.departures)
             tell(Said(f"not as it was frozen, so what follows is exploratory: {departures}"))
+
+    def told(self, result: Result, tell: OnEvent) -> bool:
+        """Tell what a look found, and whether nothing is left for the next one."""
         if (frozen := self.declared) is None or result.registration is None:
             return True
         k, open_claims = result.registration["taken"], tuple(result.registration["open"])
