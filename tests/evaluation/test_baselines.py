@@ -16,28 +16,28 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import baselines, evaluate
 from assay.report.evaluations import baselines as sentences
 
-D, TRUE = 12, 30
+D = TRUE = 12
 ROWS, DOCUMENTS = 1200, 40
 
 
 @pytest.fixture(scope="module")
 def truth():
-    """Directions, of which few are on in each row."""
+    """Orthogonal directions, of which few are on in each row."""
     draw = torch.Generator().manual_seed(0)
-    return torch.nn.functional.normalize(torch.randn(TRUE, D, generator=draw), dim=-1)
+    return torch.linalg.qr(torch.randn(TRUE, D, generator=draw))[0]
 
 
 @pytest.fixture(scope="module")
 def rows(truth):
     draw = torch.Generator().manual_seed(1)
-    on = torch.rand(ROWS, TRUE, generator=draw) < 0.06
+    on = torch.rand(ROWS, TRUE, generator=draw) < 0.2
     return (on * (1 + torch.rand(ROWS, TRUE, generator=draw))) @ truth + 3
 
 
 def planted(truth):
     """A dictionary of the true directions."""
     zero = torch.zeros(1, TRUE)
-    return Dictionary(truth.T[None], zero - 0.6, truth[None], torch.full((1, D), 3.0), ReLU())
+    return Dictionary(truth.T[None], zero - 0.01, truth[None], torch.full((1, D), 3.0), ReLU())
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,9 @@ def found(truth, rows, tmp_path_factory):
     save_file({"acts": rows, "document": document}, folder / "acts.safetensors")
 
     def measure(dictionary):
-        result = evaluate(dictionary, acts=folder / "acts.safetensors", root=folder, outlier=0)
+        result = evaluate(
+            dictionary, acts=folder / "acts.safetensors", root=folder / "s", outlier=0
+        )
         return result.dictionaries[0]["compared"]
 
     return measure
@@ -100,7 +102,8 @@ def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts
     measures = found["dictionary 1"]
     for measure in (name, "fvu", "l0", "ce_increase"):
         assert compared["dictionary"][measure] == measures[measure], "all text was ablated"
-    assert compared["mean"][name]["estimate"] == pytest.approx(0, abs=1e-6)
+    ablated, clean = (measures[f"ce_{kind}"]["estimate"] for kind in ("mean", "clean"))
+    assert compared["mean"]["ce_increase"]["estimate"] == pytest.approx(ablated - clean, abs=1e-6)
     none = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=0)
     assert none.dictionaries[0]["compared"] is None
 

@@ -242,8 +242,8 @@ def run(
             fitted_on = counted(middle, file.rows)[:2]
             *rows_and_targets, document = counted(0, min(middle, baselines.TOKENS))
             compared = [
-                baselines.on_rows(each, fitted_on, rows_and_targets, document, setting.seed)
-                for each in ours
+                baselines.on_rows(dictionary, fitted_on, rows_and_targets, document, setting.seed)
+                for dictionary in ours
             ]
     if not any(part["tokens"].sum() for part in source_parts[0]):
         raise DataError(
@@ -251,8 +251,8 @@ def run(
             f"{setting.skip_first} and outlier {setting.outlier:g}"
         )
     return [
-        (_concatenate_parts(parts, file), each)
-        for parts, each in zip(source_parts, compared, strict=True)
+        (_concatenate_parts(parts, file), comparison)
+        for parts, comparison in zip(source_parts, compared, strict=True)
     ]
 
 

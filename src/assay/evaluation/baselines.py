@@ -141,9 +141,9 @@ def on_rows(
     centre, n = y.mean(0), int(document.max()) + 1
     shared = measure.of_activations(measured_on[1], document, n, centre)
     parts = {}
-    for name, each in {"": dictionary, **baselines}.items():
+    for name, candidate in {"": dictionary, **baselines}.items():
         sums, _, _ = measure.of_dictionary(
-            each, measured_on[0], measured_on[1], document, n, centre
+            candidate, measured_on[0], measured_on[1], document, n, centre
         )
         parts[name] = measure.arrays(shared | sums)
     return compare(parts, baselines)

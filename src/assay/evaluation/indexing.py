@@ -278,8 +278,8 @@ def index(
             )
     size = shard_windows(place.of.context)
     count = -(-setting.tokens // place.of.context)
-    drawn = windows(corpus, folder, place.of, max(count, SPLICED + SPARE))
-    words = IndexWindows(drawn.tokens[:count], drawn.document[:count])
+    text_windows = windows(corpus, folder, place.of, max(count, SPLICED + SPARE))
+    words = IndexWindows(text_windows.tokens[:count], text_windows.document[:count])
     whole = IndexSpec(
         seed=place.of.seed,
         of=place,
@@ -303,7 +303,7 @@ def index(
             place,
             setting,
             words,
-            drawn.tokens[min(SPLICED, len(words.tokens)) :][:SPARE],
+            text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE],
             size,
             device,
             tell,
@@ -530,19 +530,19 @@ class _Work:
 
     def compared(self, count: int) -> dict[str, Any] | None:
         """How the dictionary compares with baselines on the first windows."""
-        at, d = self.at, self.source.dictionary.W_dec.shape[-1]
+        place, d = self.at, self.source.dictionary.W_dec.shape[-1]
         if not len(self.spare):
             return None
         return baselines.on_text(
-            at.subject,
+            place.subject,
             measure.Place(
-                at.reads,
-                at.writes,
-                at.skip_first,
-                at.limits,
-                Donors.of(at.dictionary.W_dec.new_zeros(2, d), self.place.seed),
+                place.reads,
+                place.writes,
+                place.skip_first,
+                place.limits,
+                Donors.of(place.dictionary.W_dec.new_zeros(2, d), self.place.seed),
             ),
-            at.dictionary,
+            place.dictionary,
             self.spare,
             self.words.tokens[:count],
             self.words.document[:count],

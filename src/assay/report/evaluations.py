@@ -147,17 +147,17 @@ def baselines(compared: JSON) -> str:
         return {name: percent(v) for name, v in values.items() if v is not None}
 
     explained, recovered = shares("explained_variance"), shares("loss_recovered_mean")
-    others = {
+    phrases = {
         "random": "a random dictionary that is on as often explains {}",
         "pca": f"{compared['rank']} principal components explain {{}}",
     }
-    listed = [words.format(explained[name]) for name, words in others.items() if name in explained]
+    listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
     sentences = [
         f"On {compared['tokens']:,} tokens it explains {explained.get('dictionary', 'nothing')} "
         f"of the variance; {', '.join(listed)}."
     ]
     if "dictionary" in recovered:
-        rest = " and ".join(recovered[name] for name in others if name in recovered)
+        rest = " and ".join(recovered[name] for name in phrases if name in recovered)
         sentences.append(
             "Of the loss that the mean in place of the activations costs it wins back "
             f"{recovered['dictionary']}; {'they' if ' and ' in rest else 'that one'} {rest}."

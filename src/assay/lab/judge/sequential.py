@@ -310,8 +310,8 @@ def first(preset: Preset, seeds: set[int]) -> Preset:
 def _of_other_presets(experiment: Experiment, preset: Preset, store: Store) -> str:
     """Say of which other presets a result is stored, and how each is asked for; "" for none."""
     paths = (store.root / "results" / experiment.name).glob("*.json")
-    others = sorted(path.stem for path in paths if path.stem != preset.title)
-    known = [f"{name} (--preset {name})" if name.isalpha() else name for name in others]
+    presets = sorted(path.stem for path in paths if path.stem != preset.title)
+    known = [f"{name} (--preset {name})" if name.isalpha() else name for name in presets]
     return f"a result is stored of the preset {', '.join(known)}; " if known else ""
 
 
