@@ -186,8 +186,8 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, to a tenth."""
-    return tables.minus(f"{100 * share:.1f}") + " %"
+    """A share in percent, to a tenth; the sign stays on the line of its number."""
+    return tables.minus(f"{100 * share:.1f}") + "\N{NO-BREAK SPACE}%"
 
 
 def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
