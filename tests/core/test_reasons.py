@@ -21,6 +21,8 @@ RECORDS = sorted((Path(__file__).parents[2] / "records").glob("*.json"))
         ("control drawn undecided", "control drawn is undecided"),
         ("too few units: 5 of 6 seeds", "too few units: 5 of 6 seeds"),
         ("control drawn satisfies it too", "control drawn satisfies it too"),
+        ("control a, b satisfies it too", "controls a and b satisfy it too"),
+        ("control a, b, c satisfies it too", "controls a, b and c satisfy it too"),
         ("control drawn not beaten", "control drawn is not beaten"),
         ("violation drawn not found", "the planted violation drawn is not found"),
         (

@@ -592,6 +592,27 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     )
 
 
+def test_an_estimate_of_rounded_numbers_that_tie_is_as_wide_as_a_claim_about_them():
+    rows = [
+        (arm, seed, level - 0.1 * (arm == "old" and seed == 7))
+        for arm, level in (("mine", 0.7), ("old", 0.5), ("again", 0.5))
+        for seed in range(8)
+    ]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "acc"])
+    judged = assay.judge(frame, claim="mine.acc - old.acc > 0.05", unit="seed", control="again")
+    number = assay.estimate(frame, value="mine.acc - old.acc", unit="seed")
+    assert (number.low, number.high) == pytest.approx((judged.verdict.low, judged.verdict.high))
+    assert number.notes == judged.notes[-1:] and "wider on either side" in number.method
+    same = frame.assign(acc=frame["arm"].map({"mine": 0.7, "old": 0.5, "again": 0.5}))
+    number = assay.estimate(same, value="mine.acc - old.acc", unit="seed")
+    assert (number.low, number.high) == pytest.approx((0.1, 0.3)), "half of 0.1 in each of two"
+    counts = frame.assign(acc=(10 * frame["acc"]).round())  # whole numbers are not rounded ones
+    number = assay.estimate(counts, value="mine.acc - old.acc", unit="seed")
+    assert number.notes == () and "rounding" not in number.method
+    free = frame.assign(acc=frame["acc"] + np.linspace(0, 0.0317, 24))  # nothing ties
+    assert assay.estimate(free, value="mine.acc - old.acc", unit="seed").notes == ()
+
+
 @pytest.mark.parametrize("spread", [0.1, 0.25, 0.5, 1.0])
 def test_widened_intervals_of_tied_numbers_hold_the_truth(spread):
     """Normal numbers rounded to 1: where half or more tie, the interval wider by half a step holds

@@ -106,6 +106,21 @@ def test_a_pull_is_that_many_more_firings_at_the_present_values():
         np.testing.assert_allclose(refitted.b_dec[r], best[9], atol=1e-4)
 
 
+def test_fewer_rows_than_features_are_solved_by_rows_with_the_same_result():
+    d, pull, few = make(ReLU()), 5.0, X[:7]
+    refitted = refit_decoder(d, few, pull=pull, chunk=3)
+    for r in range(2):
+        f, x, W = (v.double().numpy() for v in (d.encode(few)[r], d.normalise(few)[r], d.W_dec[r]))
+        on = f.any(0)
+        extra = np.diag(np.sqrt(pull * (f**2).sum(0) / np.maximum((f > 0).sum(0), 1)))
+        codes = np.pad(np.concatenate([f, extra]), ((0, 0), (0, 1)))
+        codes[: len(f), 9] = 1  # the bias, which is not drawn to anything
+        best = np.linalg.lstsq(codes, np.concatenate([x, extra @ W]), rcond=None)[0]
+        np.testing.assert_allclose(refitted.W_dec[r][on], best[:9][on], atol=1e-4)
+        np.testing.assert_allclose(refitted.W_dec[r][~on], W[~on], atol=1e-6)
+        np.testing.assert_allclose(refitted.b_dec[r], best[9], atol=1e-4)
+
+
 def test_repairs_help_and_never_turn_features_on():
     d = make(ReLU())
     mended = rescale_and_shift(d, X)

@@ -163,6 +163,52 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
     assert 'href="/model/wide"' in svg and "elsewhere" not in svg
 
 
+def measured(estimate, half):
+    limits = {"low": estimate - half, "high": estimate + half, "t_low": None, "t_high": None}
+    return {"estimate": estimate, **limits, "n": {"document": 30}, "why": ""}
+
+
+def compared(ahead):
+    """What an evaluation found of a dictionary that explains 84 % of the variance."""
+    shares = {"dictionary": (0.84, 0.95), "random": (0.31, 0.2), "pca": (0.55, 0.5), "mean": (0, 0)}
+    return {"tokens": 8064, "documents": 30, "rank": 32, "ahead": measured(ahead, 0.01)} | {
+        name: {
+            "l0": measured(31.5, 0.2),
+            "fvu": measured(1 - explained, 0.01),
+            "explained_variance": measured(explained, 0.01),
+            "loss_recovered_mean": measured(recovered, 0.01),
+        }
+        for name, (explained, recovered) in shares.items()
+    }
+
+
+def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path):
+    a, b, c = (simulated.made(tmp_path / name) for name in "abc")
+    rise = {"estimate": 0.25, "low": 0.21, "high": 0.29}
+    losses = {"loss": 2.0, "loss_spliced": 2.25, "rise": rise}
+    shelve(tmp_path / "s", "a" * 16, a, l0=31.5, **losses, compared=compared(0.53))
+    page = client(tmp_path / "s").get(HOME).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert (
+        "On 8,064 tokens it explains 84.0 % of the variance; a random dictionary that is on as "
+        "often explains 31.0 %, 32 principal components explain 55.0 %." in page
+    )
+    assert "it wins back 95.0 %; they 20.0 % and 50.0 %." in page and "not shown" not in page
+    assert "rises by 0.25 [0.21, 0.29]" in page, "as evaluate shows it"
+    shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
+    page = client(tmp_path / "s").get("/model/none").text
+    assert "That it explains more than random directions do is not shown." in page
+    shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
+    assert "less than random directions" in client(tmp_path / "s").get("/model/worse").text
+
+
+def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):
+    page = world[0].get(HOME).text
+    assert "They are not equally sparse: L0 is 10 to 31.5." in page
+    assert "equally sparse" in world[0].get("/compare/model/made-up/wide").text
+    alone = world[0].get("/model/elsewhere").text
+    assert "equally sparse" not in alone, "nothing of its site stands beside it"
+
+
 def test_points_are_every_feature_that_has_both(world):
     client, made, worth = world
     found = client.get(f"{HOME}/points.json?y=importance").json()

@@ -83,6 +83,27 @@ def test_verdicts_stand_there_with_their_signs(store):
     assert '<a href="/experiments/b">' in reader.get("/experiments").text
 
 
+def test_a_study_of_ones_own_stands_beside_the_catalogue_and_has_its_page(store):
+    from assay.lab.records.records import read
+    from assay.lab.store.sealed import seal
+
+    record = {k: v for k, v in read("superposition").items() if k != "arms"}
+    outcomes = [v["outcome"] for v in record["verdicts"]]
+    folder = store / "results/my-study"
+    folder.mkdir(parents=True)
+    (folder / "default.json").write_bytes(seal({**record, "experiment": "my-study"}))
+    (store / "results/stray.txt").write_text("no folder")
+    reader = client(store, experiments=serve.experiments(store))
+    assert reader.get("/.json").json()["studies"] == [
+        {"name": "my-study", "results": {"default": {o: outcomes.count(o) for o in outcomes}}}
+    ]
+    assert '<a href="/experiments/my-study">my-study, a study of yours</a>' in reader.get("/").text
+    page = reader.get("/experiments/my-study")
+    assert page.status_code == 200 and "assay report FILE" in page.text
+    assert reader.get("/experiments/my-study?preset=smoke").status_code == 404
+    assert reader.get("/experiments/stray.txt").status_code == 404
+
+
 def test_an_experiment_leads_to_those_of_its_dictionaries_that_are_indexed(store, tmp_path):
     shelve(store, "b" * 16, simulated.made(tmp_path / "two"), name="toy/0123abcd-main-s3")
     page = (

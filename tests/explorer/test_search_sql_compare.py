@@ -56,6 +56,18 @@ def test_by_token_lists_the_features_that_a_loop_finds(world: World) -> None:
     )
 
 
+def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world: World) -> None:
+    page = told(world, f"{SEARCH}?by=token&q=DEFenestrate")
+    assert [t["text"] for t in page["tokens"]] == [" def"] and page["lists"] == []
+    assert page["instead"] == f"{SEARCH}?by=text&q=DEFenestrate"
+    assert page["tokens"][0]["link"].endswith(f"id={KNOWN.index(' def')}")
+    answer = world.client.get(f"{SEARCH}?by=token&q=DEFenestrate").text
+    assert "search for features on at the end of “DEFenestrate”" in answer
+    spaced = told(world, f"{SEARCH}?by=token&q={quote('  def')}")
+    assert [t["text"] for t in spaced["tokens"]] == [" def"]
+    assert told(world, f"{SEARCH}?by=token&q=%23%23%23")["tokens"] == []
+
+
 @pytest.mark.parametrize("by, sign", [("promoted", 1), ("suppressed", -1)])
 def test_by_promoted_token_lists_the_features_that_a_product_finds(
     world: World, by: str, sign: int

@@ -130,6 +130,13 @@ def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
     assert not (tmp_path / "s").exists()
 
 
+def test_showing_one_preset_where_another_is_stored_names_that_one(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(walk, "smoke")
+    with pytest.raises(StoreError, match=r"of the preset smoke \(--preset smoke\); run: assay run"):
+        lab.show(walk)
+
+
 def test_looks_are_noted_once(done, walk):
     lab, result = done
     path = result.path(lab.store)

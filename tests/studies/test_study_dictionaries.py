@@ -305,6 +305,12 @@ WRONG = [
         "line 22 column 11: theirs stands in the condition, where it would be compared with itself",
     ),
     ('model = "./model"\n', "", "line 4 column 1: model is not said"),
+    (
+        '"Which reconstructs more?"',
+        '"Which?"\nbudget = "soon"',
+        "line 3 column 10: a budget is a time here",
+    ),
+    ('"plan: a hundredth"', '"0.01"', 'write threshold = "plan: …" before anything was looked at'),
 ]
 
 
@@ -321,6 +327,13 @@ def test_what_is_wrong_is_one_line_with_its_place_before_anything_is_measured(
     assert told in said
     assert "\n" not in said
     assert "asks.toml line" in said
+
+
+def test_a_plan_calls_the_first_dictionary_by_its_label(folder, capsys):
+    assert main(["plan", str(write(folder, HEAD + CLAIM))]) == 0
+    told = capsys.readouterr().out
+    assert "reads mine.fvu, theirs.fvu" in told and "units mine: " in told
+    assert "main" not in told.partition("Next:")[0]
 
 
 def test_what_is_not_said_is_listed(folder, capsys):

@@ -47,6 +47,9 @@ def explain_reason(reason: str) -> str:
         return f"{reason.removesuffix(' undecided')} is undecided"
     if reason.startswith("control ") and reason.endswith(" not beaten"):
         return f"{reason.removesuffix(' not beaten')} is not beaten"
+    if reason.startswith("control ") and reason.endswith(" satisfies it too"):
+        *names, last = reason[len("control ") : -len(" satisfies it too")].split(", ")
+        return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
     if reason == BLIND:
         return "blind: no violation of at most twice the threshold was shown to be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):

@@ -10,7 +10,7 @@ import numbers
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 from operator import or_
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, estimates, foreign, judging
+from assay.core import apart, estimates, foreign, judging, rounding
 from assay.core.arrays import is_tensor
 from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value, rival
@@ -181,12 +181,15 @@ def judge(
     judgement = judging.judge(statement, measured, level, scope)
     if judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in parsed.columns}
-        rounding = _rounding(statement, measured, rows[rows["arm"].isin(compared)], keys)
-        if rounding.by:
-            judgement = judging.judge(
-                replace(statement, rounding=rounding.by), measured, level, scope
-            )
-            notes += (rounding.words,)
+        moved = rounding.find(
+            lambda arms: judging.standing(statement, arms)[0].points,
+            measured,
+            rows[rows["arm"].isin(compared)],
+            keys,
+        )
+        if moved.by:
+            judgement = judging.judge(replace(statement, rounding=moved.by), measured, level, scope)
+            notes += (moved.words,)
     if judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
         judgement = structs.replace(judgement, price=price)
@@ -272,7 +275,7 @@ def estimate(
         arms[arm], told = _cells(rows[rows["arm"] == arm], arm, axes, labels, read)
         notes += told
     compute = _value(parsed, main_arm)
-    if len(axes) == 1 and apart.are_apart(arms, units[0]):
+    if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
         parsed = apart.by_means(parsed, main_arm)
         compute, bounds = apart.put_apart(_value(parsed, main_arm), units[0]), None
@@ -288,7 +291,9 @@ def estimate(
         source=source,
         condition=parsed.text,
     )
-    return structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+    number = structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+    keys = {c.key: c.name for c in parsed.columns}
+    return number if over or independent else rounding.widen(number, statement, arms, rows, keys)
 
 
 def _dealt(
@@ -355,54 +360,6 @@ def _check_arms(parsed: Parsed, known: list[str], arms_named: Sequence[str], sou
                 f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
                 "Names with other signs are quoted"
             )
-
-
-@dataclass(frozen=True)
-class _Rounding:
-    by: float = 0.0
-    """By how much rounding may have moved a unit's value."""
-    words: str = ""
-
-
-def _rounding(
-    statement: Claim, arms: Mapping[str, xr.Dataset], rows: pd.DataFrame, keys: Mapping[str, str]
-) -> _Rounding:
-    """Find the step of rounded columns, and what half of it in every number that is compared can
-    move the claim's value by.
-
-    A step is the largest number of which all that a column holds are multiples; one that is whole
-    is a count and no rounding."""
-    steps = {
-        key: step for key, c in keys.items() if 0 < (step := _step(rows[c].to_numpy(float))) < 1
-    }
-    points = judging.standing(statement, arms)[0].points
-    by = 0.0
-    for arm in rows["arm"].unique():
-        for key, step in steps.items():
-            ways = []
-            for half in (-step / 2, step / 2):
-                data = arms[arm].assign({key: arms[arm][key] + half})
-                moved = judging.standing(statement, {**arms, arm: data})[0].points
-                ways.append(float(np.nanmax(np.abs(moved - points), initial=0.0)))
-            by += max(ways)
-    listed = " and ".join(
-        dict.fromkeys(f"{keys[key]} is rounded to {step:.12g}" for key, step in steps.items())
-    )
-    return _Rounding(
-        by,
-        f"{listed}: half a step in each number moves the claim's value by up to {by:.4g}, and the "
-        "interval is wider by that on either side",
-    )
-
-
-def _step(values: np.ndarray) -> float:
-    """The largest step of which all of these are multiples, to six decimals; 0 where there is
-    none."""
-    millionths = values[np.isfinite(values)] * 1e6
-    whole = np.round(millionths)
-    if not len(whole) or np.abs(millionths - whole).max() > 1e-3:
-        return 0.0
-    return int(np.gcd.reduce(whole.astype(np.int64))) / 1e6
 
 
 def _untied(judgement: Judged) -> Price:

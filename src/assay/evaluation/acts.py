@@ -15,10 +15,10 @@ from jaxtyping import Int
 from assay.core import foreign, hashes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.evaluation import measure, summary
+from assay.evaluation import baselines, measure, summary
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.texts import Arrays, Tick
+from assay.evaluation.texts import Arrays, Compared, Tick
 from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
@@ -177,9 +177,9 @@ def run(
     device: str,
     tick: Tick,
     watch: Watch,
-) -> list[Arrays]:
-    """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for
-    numbers that are not finite."""
+) -> list[tuple[Arrays, Compared]]:
+    """Each dictionary's sums, [document, …], and firings [piece, feature], and how it compares with
+    baselines. Raises: DataError for numbers that are not finite."""
     from safetensors import safe_open
 
     where, pieces, source_parts = (
@@ -194,28 +194,32 @@ def run(
         head = [_read(part, file, 0, min(file.rows, PIECE), where) for part in (x, y)]
         limits = tuple(measure.outlier_limit(part, setting.outlier) for part in head)
         centre = head[1].double().mean(0).float()
+
+        def counted(c: int, d: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            """Rows c to d that count: inputs, targets, documents."""
+            inputs = _read(x, file, c, d, where)
+            target = _read(y, file, c, d, where) if file.target else inputs
+            keep = measure.select_positions(inputs[None], target[None], (limits[0], limits[1]), 0)[
+                0
+            ]
+            if len(file.shape) == 3:
+                keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
+            number = np.zeros(d - c, np.int64) if file.document is None else file.document[c:d]
+            rows = inputs[keep]
+            targets = target[keep] if file.target else rows
+            return rows, targets, torch.from_numpy(number).to(where)[keep]
+
         for a, b in pieces:
-            number = (
-                np.zeros(b - a, np.int64)
-                if file.document is None
-                else file.document[a:b] - file.document[a]
-            )
             parts: list[list[Any]] = [[] for _ in sources]
-            n = int(number[-1]) + 1
+            first, last = (0, 0) if file.document is None else file.document[[a, b - 1]].tolist()
+            n = last - first + 1
             for c in range(a, b, PIECE):
-                d = min(c + PIECE, b)
-                inputs = _read(x, file, c, d, where)
-                target = _read(y, file, c, d, where) if file.target else inputs
-                keep = measure.select_positions(
-                    inputs[None], target[None], (limits[0], limits[1]), 0
-                )[0]
-                if len(file.shape) == 3:
-                    keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
-                rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
-                shared = measure.of_activations(target[keep], rows, n, centre)
+                inputs, target, rows = counted(c, min(c + PIECE, b))
+                rows = rows - first
+                shared = measure.of_activations(target, rows, n, centre)
                 for dictionary, dictionary_parts in zip(ours, parts, strict=True):
                     more, firings, _ = measure.of_dictionary(
-                        dictionary, inputs[keep], target[keep], rows, n, centre
+                        dictionary, inputs, target, rows, n, centre
                     )
                     if not measure.finite(more):
                         raise DataError(
@@ -232,12 +236,24 @@ def run(
             if b < file.rows:
                 for source, all_of in zip(sources, source_parts, strict=True):
                     summary.tell(watch, source.name, all_of, file.document is not None)
+        compared: list[Compared] = [None for _ in ours]
+        if file.rows >= 2 * baselines.FEWEST:
+            middle = file.rows - min(baselines.ROWS, file.rows // 2)
+            fitted_on = counted(middle, file.rows)[:2]
+            *rows_and_targets, document = counted(0, min(middle, baselines.TOKENS))
+            compared = [
+                baselines.on_rows(dictionary, fitted_on, rows_and_targets, document, setting.seed)
+                for dictionary in ours
+            ]
     if not any(part["tokens"].sum() for part in source_parts[0]):
         raise DataError(
             f"{file.path}: all {file.rows} activations are left out, with skip_first "
             f"{setting.skip_first} and outlier {setting.outlier:g}"
         )
-    return [_concatenate_parts(parts, file) for parts in source_parts]
+    return [
+        (_concatenate_parts(parts, file), comparison)
+        for parts, comparison in zip(source_parts, compared, strict=True)
+    ]
 
 
 def _concatenate_parts(parts: list[Arrays], file: ActsFile) -> Arrays:

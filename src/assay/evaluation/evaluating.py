@@ -170,7 +170,7 @@ def _on_text(
             source.forget()
 
     def measured() -> Iterator[Run]:
-        for p, words, sums in texts.run(
+        for p, words, sums, compare in texts.run(
             plans, store, folder, corpus, device, batch, progress, watch
         ):
             counted = words.ablated(setting.ablation_tokens)
@@ -185,6 +185,7 @@ def _on_text(
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
                 "notes": list(p.notes),
+                "compared": compare(),
             }
             yield p.source, details, sums
 
@@ -222,7 +223,7 @@ def _on_file(
                 progress((i * total + count) // len(parts), total)
 
             sums = activations.run(file, bunch, setting, device, tick, watch)
-            for source, of_source in zip(bunch, sums, strict=True):
+            for source, (of_source, compared) in zip(bunch, sums, strict=True):
                 site_names = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
                 reads = setting.site or site_names[0]
                 details = {
@@ -231,6 +232,7 @@ def _on_file(
                     "tokens_read": file.rows,
                     "documents": len(of_source["tokens"]) if file.document is not None else 0,
                     "notes": notes,
+                    "compared": compared,
                 }
                 yield source, details, of_source
                 source.forget()

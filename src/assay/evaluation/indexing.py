@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,11 @@ from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
+from assay.dictionaries.measuring.ablation import Donors
+from assay.dictionaries.measuring.arrays import ratio_or_nan
+from assay.dictionaries.measuring.measures import Measure
 from assay.dictionaries.rows import divide
-from assay.evaluation import file_statements, sources
+from assay.evaluation import baselines, file_statements, measure, sources, summary
 from assay.evaluation.setting import Part, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import (
@@ -45,6 +49,16 @@ from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
 
+RISE = Measure(
+    "rise",
+    "rise of the loss",
+    "nats",
+    "spliced − clean, over all predictions",
+    "lower",
+    ("rise", "predictions"),
+    ratio_or_nan,
+    -math.inf,
+)
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
 NEURON_SHARDS = 4
@@ -55,6 +69,8 @@ place."""
 AT_ONCE = {"cpu": 512, "cuda": 16_384}
 """Tokens that the model reads at once. What a run back needs of each block takes most of the
 memory; more are not faster on a processor."""
+SPARE = 32
+"""Windows after those, on which baselines are fitted."""
 LIMIT_WINDOWS = 16
 """Windows at the start of the text from which the limit for outliers comes."""
 
@@ -125,11 +141,14 @@ class IndexShardSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSplicedSpec(Spec):
-    """The loss with the reconstruction in place, on the first windows of a text."""
+    """The loss with the reconstruction in place, on the first windows of a text, and how the
+    dictionary compares with baselines there."""
 
     of: IndexPlaceSpec
     dictionary: str
     windows: int
+    version: int = 2
+    """2: window by window, and with baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +277,9 @@ def index(
                 "are not of one site"
             )
     size = shard_windows(place.of.context)
-    words = windows(corpus, folder, place.of, -(-setting.tokens // place.of.context))
+    count = -(-setting.tokens // place.of.context)
+    text_windows = windows(corpus, folder, place.of, max(count, SPLICED + SPARE))
+    words = IndexWindows(text_windows.tokens[:count], text_windows.document[:count])
     whole = IndexSpec(
         seed=place.of.seed,
         of=place,
@@ -282,6 +303,7 @@ def index(
             place,
             setting,
             words,
+            text_windows.tokens[min(SPLICED, len(words.tokens)) :][:SPARE],
             size,
             device,
             tell,
@@ -379,6 +401,8 @@ class _Work:
     place: IndexPlaceSpec
     setting: IndexSetting
     words: IndexWindows
+    spare: np.ndarray
+    """The windows after those with the reconstruction in place: baselines are fitted on them."""
     size: int
     device: str
     tell: Progress
@@ -448,11 +472,15 @@ class _Work:
             )
 
             def fill(path: Path) -> None:
-                np.save(path / "rise.npy", rise(self.at, sample, count, report_progress, path))
+                sums = rise(self.at, sample, count, report_progress, path)
+                np.savez(path / "rise.npz", **sums)  # type: ignore[arg-type]
+                (path / "compared.json").write_text(json.dumps(self.compared(count)))
 
-            totals["loss_spliced"] = totals["loss"] + float(
-                np.load(self.store.artefact(spec, fill) / "rise.npy")
-            )
+            spliced = self.store.artefact(spec, fill)
+            with np.load(spliced / "rise.npz") as file:
+                totals["rise"] = _rise(dict(file), self.words.document[:count])
+            totals["loss_spliced"] = totals["loss"] + totals["rise"]["estimate"]
+            totals["compared"] = json.loads((spliced / "compared.json").read_text())
             report_progress(count, count)
         about = About(
             name=self.source.name,
@@ -498,6 +526,27 @@ class _Work:
             documents=[d.path for d in self.corpus.documents],
             ablated=ablated,
             tick=functools.partial(self.tell, "features"),
+        )
+
+    def compared(self, count: int) -> dict[str, Any] | None:
+        """How the dictionary compares with baselines on the first windows."""
+        place, d = self.at, self.source.dictionary.W_dec.shape[-1]
+        if not len(self.spare):
+            return None
+        return baselines.on_text(
+            place.subject,
+            measure.Place(
+                place.reads,
+                place.writes,
+                place.skip_first,
+                place.limits,
+                Donors.of(place.dictionary.W_dec.new_zeros(2, d), self.place.seed),
+            ),
+            place.dictionary,
+            self.spare,
+            self.words.tokens[:count],
+            self.words.document[:count],
+            AT_ONCE["cpu" if self.device == "cpu" else "cuda"],
         )
 
     def announce(self, whole: IndexSpec) -> None:
@@ -613,6 +662,12 @@ def _raw_decoder(dictionary: Any) -> np.ndarray:
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
     rows = dictionary.W_dec if scale is None else divide(dictionary.W_dec, scale)
     return rows[0].cpu().float().numpy()
+
+
+def _rise(sums: dict[str, np.ndarray], document: np.ndarray) -> dict[str, Any]:
+    """The rise of the loss from sums over windows, with its interval over their documents."""
+    _, number = np.unique(document, return_inverse=True)
+    return summary.estimate(RISE, {name: np.bincount(number, sums[name]) for name in RISE.terms})
 
 
 def _totals(shards: Sequence[Path]) -> dict[str, Any]:

@@ -105,6 +105,20 @@ def place(
     )
 
 
+def kept_rows(
+    subject: Pretrained, site_place: Place, tokens: Int[np.ndarray, "w s"]
+) -> tuple[Float[torch.Tensor, "b d_in"], Float[torch.Tensor, "b d"]]:
+    """The activations of these windows that count, where a dictionary reads and where it writes;
+    one tensor twice where that is the same."""
+    rows = []
+    for part in _batches(tokens, 2048):
+        inputs, acts = _captured(subject, site_place.reads, site_place.writes, part)
+        keep = site_place.keep(inputs, acts)
+        rows.append((inputs[keep], acts[keep]))
+    x, y = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    return (y, y) if site_place.reads == site_place.writes else (x, y)
+
+
 def shard(
     subject: Pretrained,
     site_place: Place,

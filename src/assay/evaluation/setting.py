@@ -69,7 +69,8 @@ class EvaluationSpec(Spec):
     data: str
     """Fingerprint of the corpus, or hash of the file of activations."""
     setting: Setting
-    version: int = VERSION
+    version: int = 2
+    """2: with what it is compared with; the sums of shards stay as they were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +117,12 @@ class EvaluationShardSpec(Spec):
 
     of: EvaluationReferenceSpec
     dictionary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationBaselineSpec(Spec):
+    """How one dictionary compares with its baselines at a site."""
+
+    of: EvaluationSiteSpec
+    dictionary: str
+    version: int = VERSION

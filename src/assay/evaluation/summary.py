@@ -59,7 +59,7 @@ def measures(sums: Arrays) -> dict[str, dict[str, Any]]:
     there is no interval."""
     term_values = terms(sums)
     return {
-        m.name: _estimate_measure(m, {t: term_values[t] for t in m.terms})
+        m.name: estimate(m, {t: term_values[t] for t in m.terms})
         for m in known.TABLE
         if all(t in term_values for t in m.terms)
     }
@@ -106,7 +106,8 @@ def _counts(name: str, sums: Arrays) -> np.ndarray:
     return sums["predictions"] if name.startswith(("ce_", "kl_", "predictions")) else sums["tokens"]
 
 
-def _estimate_measure(measure: Measure, terms: Arrays) -> dict[str, Any]:
+def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
+    """One measure of sums per document: estimate, interval, n, and why it has no interval."""
     if not any(np.isfinite(x).any() for x in terms.values()):
         return _entry(math.nan, why="nothing to measure it on")
     measured_interval = interval(terms, measure.statistic)

@@ -5,24 +5,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from assay.core import foreign
 from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
-from assay.evaluation import measure, sources, summary, text
+from assay.evaluation import baselines, measure, sources, summary, text
 from assay.evaluation.setting import (
     TOGETHER,
+    EvaluationBaselineSpec,
     EvaluationReferenceSpec,
     EvaluationShardSpec,
     EvaluationSiteSpec,
 )
 from assay.evaluation.text import Plan, Text
-from assay.evaluation.watching import Watch
+from assay.evaluation.watching import Begun, Watch
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load
@@ -32,6 +35,7 @@ BATCH = {"cpu": 2048, "cuda": 16_384}
 """Tokens in one pass of the model."""
 
 Arrays = dict[str, np.ndarray]
+Compared: TypeAlias = "dict[str, Any] | None"
 Tick = Callable[[int, int], None]
 
 
@@ -58,9 +62,9 @@ def run(
     batch: int | None,
     tick: Tick,
     watch: Watch,
-) -> Iterator[tuple[Plan, Text, Arrays]]:
-    """Each plan with its text and its sums, as soon as it is measured; plans of one site share the
-    clean pass.
+) -> Iterator[tuple[Plan, Text, Arrays, Callable[[], Compared]]]:
+    """Each plan with its text, its sums and what compares it with baselines, as soon as it is
+    measured; plans of one site share the clean pass.
 
     `tick` hears how many tokens of how many are done; where several sites or bunches make several
     passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
@@ -88,12 +92,12 @@ def run(
     model = functools.cache(lambda dtype: load(folder.name, device, dtype))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
-        for plan, sums in zip(
+        for plan, (sums, compare) in zip(
             bunch,
             _bunch(site, bunch, texts[site], store, subject, where, batch, report_tokens, watch),
             strict=True,
         ):
-            yield plan, texts[site], sums
+            yield plan, texts[site], sums, compare
         for plan in bunch:
             plan.source.forget()
 
@@ -108,9 +112,9 @@ def _bunch(
     batch: int,
     report_tokens: Callable[[int], None],
     watch: Watch,
-) -> list[Arrays]:
+) -> list[tuple[Arrays, Callable[[], Compared]]]:
     """The sums of dictionaries at one site over all shards, [document, …], and firings [shard,
-    feature]."""
+    feature]; and what compares each with baselines on windows that are ablated."""
     reads, writes = Site.parse(site.site), Site.parse(site.site_out)
     path = store.artefact(
         site,
@@ -167,7 +171,33 @@ def _bunch(
         if missing and i + 1 < words.shards:
             for plan, parts in zip(plans, plan_parts, strict=True):
                 summary.tell(watch, plan.source.name, parts)
-    return [_concatenate_shards(parts) for parts in plan_parts]
+    chosen = baselines.spread(ablated, words.context)
+
+    def compare(j: int) -> Compared:
+        name, sha256 = plans[j].source.name, plans[j].source.sha256
+        spec = EvaluationBaselineSpec(seed=site.seed, of=site, dictionary=sha256)
+
+        def build(path: Path) -> None:
+            watch(Begun(f"what {name} is compared with"))
+            of_windows = words.tokens[chosen], words.document[chosen]
+            compared = baselines.on_text(
+                subject(), get_place(), moved(j), words.spare, *of_windows, batch
+            )
+            (path / "result.json").write_text(json.dumps(compared, allow_nan=False))
+
+        return _result(store.artefact(spec, build)) if len(chosen) else None
+
+    compares = [functools.partial(compare, j) for j in range(len(plans))]
+    return list(zip(map(_concatenate_shards, plan_parts), compares, strict=True))
+
+
+def _result(path: Path) -> Compared:
+    try:
+        return json.loads(foreign.read_stored(path / "result.json"))  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} is damaged; delete that folder and run the same command again"
+        ) from error
 
 
 def _load_or_measure(

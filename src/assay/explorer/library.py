@@ -92,6 +92,9 @@ class Experiments:
     listed: Callable[[], tuple[JSON, ...]] = tuple
     """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay
     list` prints them."""
+    studies: Callable[[], tuple[JSON, ...]] = tuple
+    """Every study or file of one's own with a stored result: its name, and how its claims came out
+    for each preset."""
     page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
     """The report page of an experiment and a preset as HTML, and its result; None where nothing of
     it is stored or recorded."""

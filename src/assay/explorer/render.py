@@ -17,7 +17,7 @@ from assay.circuits.picture.maps import EXAMPLES, HEADS
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
-from assay.report import pages, palette, tables
+from assay.report import evaluations, pages, palette, tables
 
 LEVELS = 20
 """Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0
@@ -75,6 +75,7 @@ def environment() -> Environment:
     )
     env.globals |= {
         "signs": tables.SIGNS,
+        "evaluations": evaluations,
         "outcome_words": pages.WORDS,
         "plural_words": pages.PLURAL,
     }

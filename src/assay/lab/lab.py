@@ -88,6 +88,7 @@ class Lab:
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
         frozen = sequential.following(self.store, experiment, chosen)
+        frozen.announce(tell)
         for look in frozen.looks:
             first = self.plan(experiment, look)
             if first.missing:

@@ -14,6 +14,12 @@ from assay.features.card import Example
 from assay.report import pages, tables
 
 JSON = Mapping[str, Any]
+BASELINES = ("dictionary", "random", "pca", "mean")
+"""What is compared, in the order in which tables have it."""
+COMPARED = ("l0", "fvu", "loss_recovered_mean")
+"""In which measures."""
+EQUAL = 1.05
+"""L0s that differ by less than this factor count as equal."""
 HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
@@ -131,6 +137,81 @@ def _on(data: JSON, e: JSON) -> str:
     )
 
 
+def baselines(compared: JSON) -> str:
+    """Whether a dictionary is any good: what it explains of the variance and wins back of the loss,
+    and what its baselines do on the same tokens, in sentences."""
+    ahead, names = compared["ahead"], [name for name in BASELINES if name in compared]
+
+    def shares(measure: str) -> dict[str, str]:
+        values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
+        return {name: percent(v) for name, v in values.items() if v is not None}
+
+    explained, recovered = shares("explained_variance"), shares("loss_recovered_mean")
+    phrases = {
+        "random": "a random dictionary that is on as often explains {}",
+        "pca": f"{compared['rank']} principal components explain {{}}",
+    }
+    listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
+    sentences = [
+        f"On {compared['tokens']:,} tokens it explains {explained.get('dictionary', 'nothing')} "
+        f"of the variance; {', '.join(listed)}."
+    ]
+    if "dictionary" in recovered:
+        rest = " and ".join(recovered[name] for name in phrases if name in recovered)
+        sentences.append(
+            "Of the loss that the mean in place of the activations costs it wins back "
+            f"{recovered['dictionary']}; {'they' if ' and ' in rest else 'that one'} {rest}."
+        )
+    if ahead["low"] is None or not ahead["low"] > 0:
+        behind = ahead["high"] is not None and ahead["high"] < 0
+        sentences.append(
+            "It explains less than random directions do."
+            if behind
+            else "That it explains more than random directions do is not shown."
+        )
+    return " ".join(sentences)
+
+
+def unequal_l0(l0s: Sequence[float | None]) -> str:
+    """What a reader who compares dictionaries has to know where they are not equally sparse; empty
+    where they are, to a twentieth."""
+    known = [l0 for l0 in l0s if l0]
+    if len(known) < 2 or max(known) <= EQUAL * min(known):
+        return ""
+    ends = f"{min(known):.3g} to {max(known):.3g}"
+    return (
+        f"They are not equally sparse: L0 is {ends}. More active features explain more by "
+        "themselves, so compare FVU and loss at equal L0, or along the trade-off."
+    )
+
+
+def percent(share: float) -> str:
+    """A share in percent, to a tenth; the sign stays on the line of its number."""
+    return tables.minus(f"{100 * share:.1f}") + "\N{NO-BREAK SPACE}%"
+
+
+def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
+    """A row for a dictionary and for each baseline: L0, FVU, and the share of the loss recovered
+    where there is a model."""
+    called = {"random": "random directions", "pca": f"{compared['rank']} principal components"}
+    rows = []
+    for name in (n for n in BASELINES if n in compared):
+        cells = [row(m, compared[name][m]) for m in COMPARED if m in compared[name]]
+        texts = [
+            f"{r.estimate} {r.interval if r.interval != 'none' else ''}".strip() for r in cells
+        ]
+        if name == "pca":  # signed codes, all of which are on
+            texts[0] = str(compared["rank"])
+        rows.append((called.get(name, name), *texts))
+    return rows
+
+
+def baseline_heads(compared: JSON) -> tuple[str, ...]:
+    """What the columns of `baseline_rows` are called."""
+    known = (m for m in COMPARED if m in compared["dictionary"])
+    return f"on {compared['tokens']:,} tokens", *(labels()[m] for m in known)
+
+
 def luck(data: JSON) -> list[str]:
     """The smallest differences that are not the luck of a training, a sentence for each kind of
     dictionary that a record knows of at this width and site; nothing for others."""
@@ -219,6 +300,10 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
             setting=setting(data),
             headline=headlines,
             luck=luck(data),
+            unequal=unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]),
+            baselines=baselines,
+            baseline_rows=baseline_rows,
+            baseline_heads=baseline_heads,
         )
     )
 

@@ -492,7 +492,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "1.2 or more would be found, controls included"
+    "1.2 or more would be found, controls counted"
     """
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
@@ -507,7 +507,7 @@ def describe_detectable(v: Verdict) -> str:
         values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return f"{values} would be found"
-    return f"{values} would be found, controls {'included' if whole else 'apart'}"
+    return f"{values} would be found, controls {'' if whole else 'not '}counted"
 
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:

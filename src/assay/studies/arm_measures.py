@@ -141,7 +141,7 @@ def measured(
     def watch(event: Warned | SoFar | Begun) -> None:
         """Keep silent about numbers so far: what runs tell is their progress."""
 
-    for planned, words, sums in texts.run(
+    for planned, words, sums, _ in texts.run(
         plans, store, where.folder, where.corpus, str(device), None, tick, watch
     ):
         known[id(planned)] = words.names, sums

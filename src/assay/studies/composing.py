@@ -8,6 +8,7 @@ import inspect
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -19,6 +20,7 @@ import msgspec
 from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value
 from assay.core.columns import Axes, Column
+from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
@@ -172,6 +174,7 @@ class _Study:
     ExperimentError for what is wrong with them."""
 
     def __init__(self, text: Text) -> None:
+        _check_words(text)
         self.sides = sides.sides(text)
         asks = "model" if text.study.model else "train" if text.study.train else ""
         if asks and (self.sides or text.study.dictionary):
@@ -738,6 +741,25 @@ def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
         return nearest(name, offered)
     close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
     return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+
+
+def _check_words(text: Text) -> None:
+    """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
+    if text.study.budget:
+        with text.located("budget"):
+            duration(text.study.budget)
+    for i, entry in enumerate(text.study.claim):
+        if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
+            what = (
+                "a threshold says where the number in the claim comes from: write "
+                'threshold = "plan: …" before anything was looked at, or "paper: …", "theory: …", '
+                f'"pilot: …"; got {entry.threshold!r}'
+            )
+            raise text.error(("claim", i, "threshold"), what)
+
+
+SOURCES = ("plan", "paper", "theory", "pilot")
+"""What a threshold may come from."""
 
 
 def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:

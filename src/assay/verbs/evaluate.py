@@ -93,7 +93,8 @@ class Evaluated:
     """Empty where every number was stored before."""
     dictionaries: tuple[Mapping[str, Any], ...]
     """One entry for each, in the order they were named; `measures` has estimate, low, high and n by
-    the measure's name, `luck` the smallest differences that are not seed noise, or null."""
+    the measure's name, `luck` the smallest differences that are not seed noise, or null; `compared`
+    has leading measures of random directions, principal components and the mean, or is null."""
     notes: tuple[str, ...]
     definitions: Mapping[str, Mapping[str, str]]
     """Unit, better direction and formula of every measure."""
@@ -163,6 +164,10 @@ def words(evaluation: Evaluated) -> Iterator[Part]:
         single(entries[0]) if len(entries) == 1 else (few if len(entries) <= 3 else many)(entries)
     )
     yield ""
+    if unequal := evaluations.unequal_l0([e["measures"]["l0"]["estimate"] for e in entries]):
+        yield unequal
+        yield ""
+    yield from against_baselines(entries)
     yield from (*evaluation.notes, *evaluations.luck(plain))
     if all(e["cached"] for e in entries):
         yield "stored before: nothing was run"
@@ -178,6 +183,20 @@ def single(entry: Mapping[str, Any]) -> Iterator[Part]:
         for r in evaluations.rows(entry)
     ]
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
+
+
+def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+    """Tell of each dictionary what it is compared with; of one also as a table."""
+    compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
+    for name, numbers in compared:
+        if len(entries) == 1:
+            rows = evaluations.baseline_rows(numbers)
+            yield Table(evaluations.baseline_heads(numbers), rows)
+            yield ""
+        text = evaluations.baselines(numbers)
+        yield text if len(entries) == 1 else f"{name}: {text}"
+    if compared:
+        yield ""
 
 
 def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:

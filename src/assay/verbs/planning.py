@@ -3,6 +3,7 @@ a study does not say, what is taken in its place, and what that costs."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -93,22 +94,30 @@ def command(
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
+    label = first_label(entry(name).path) if unsaid is not None else ""
     return Answer(
-        planned, [*words(planned, name, place.options), *(assumed(unsaid) if unsaid else ())]
+        planned, [*words(planned, name, place.options, label), *(assumed(unsaid) if unsaid else ())]
     )
 
 
-def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
+def first_label(path: Path) -> str:
+    """What a study calls its first dictionary, which is the arm main of its experiment; "" where
+    that is another arm."""
+    study = read(path).study
+    return study.dictionary[0].label if study.dictionary and not study.experiment else ""
+
+
+def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
     """Tell what would run, arm by arm, what it will take, and what is to be expected of each claim;
-    then commands for this name and store."""
+    then commands for this name and store. A study's `label` stands where its arm is main."""
 
     def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
         return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
 
     bought = planned.budget if isinstance(planned.budget, Bought) else None
-    yield arms(planned.arms)
+    yield arms(planned.arms, label)
     yield ""
-    yield from claims(planned)
+    yield from claims(planned, label)
     if planned.scope:
         yield f"Verdicts will speak for: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
@@ -192,37 +201,45 @@ def assumed(gaps: Asked) -> Iterator[Part]:
         yield Table(("not said", "taken in its place", "costs", "or"), rows)
 
 
-def arms(arm_rows: Sequence[Arm]) -> Table:
+def arms(arm_rows: Sequence[Arm], label: str = "") -> Table:
     """Tell of each arm its runs, what is stored, and the CPU-seconds of a run."""
     numbers = ("runs", "stored", "missing", "CPU-s a run")
     rows = []
     for arm in arm_rows:
         cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
         counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
-        rows.append((arm.name, *counts, cost, arm.why))
+        rows.append((labelled(arm.name, label), *counts, cost, arm.why))
     return Table(("arm", *numbers, "why"), rows, right=numbers)
 
 
-def claims(planned: Planned) -> Iterator[Part]:
+def labelled(text: str, label: str) -> str:
+    """Write a study's label of its first dictionary where an arm, or a measure of it, is main's."""
+    return re.sub(r"(?<![\w./-])main(?![\w/-])", lambda _: label, text) if label else text
+
+
+def claims(planned: Planned, label: str = "") -> Iterator[Part]:
     """Tell, for each claim, its units and those of its controls, the half-width to expect, and what
     decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(planned.claims, 1):
         every = ", ".join(
-            f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
+            f"{labelled(arm, label)}: {count}"
+            for part in (c.judged, c.controls)
+            for arm, count in part.items()
         )
         yield f"{i}. {c.text}"
         yield f"  units {every}; {outlined(c)}"
         if c.reads:
-            yield f"  reads {', '.join(c.reads)}"
+            yield f"  reads {labelled(', '.join(c.reads), label)}"
     for e in (e for e in planned.estimates if e.reads or e.over):
         crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
         yield f"– {e.text}"
         curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
-        yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
+        columns = labelled(", ".join(e.reads), label) or "what its code says"
+        yield f"  {curve}; reads {columns}"
     if planned.claims and planned.spread_from:
         yield (
             f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
-            "claim is judged; gates apart."
+            "claim is judged; they do not say whether its gates will be met."
         )
 
 

@@ -188,6 +188,12 @@ def experiments(root: Path) -> Experiments:
                 list_cache[state] = rows
             return list_cache[state]
 
+    def studies() -> tuple[Mapping[str, Any], ...]:
+        known_names = {entry.name for entry in known.entries()}
+        folders = sorted(p for p in (root / "results").glob("*") if p.name not in known_names)
+        rows = ((p.name, catalogue.find_stored(root, p.name, runs=0).results) for p in folders)
+        return tuple({"name": name, "results": results} for name, results in rows if results)
+
     def stored(name: str, preset: str) -> Path | None:
         return {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
 
@@ -201,10 +207,13 @@ def experiments(root: Path) -> Experiments:
 
     def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         cached_page = held(name, preset)
-        if cached_page is not None or name not in {entry.name for entry in known.entries()}:
+        if cached_page is not None:
             return cached_page
+        of_catalogue = name in {entry.name for entry in known.entries()}
+        if not of_catalogue and name not in {study["name"] for study in studies()}:
+            return None
         path = stored(name, preset)
-        if path is None and preset != "default":
+        if path is None and (preset != "default" or not of_catalogue):
             return None
         state, rendered = _state(name, path), _page(root, name, path)
         if rendered is not None:
@@ -212,7 +221,10 @@ def experiments(root: Path) -> Experiments:
         return rendered
 
     return Experiments(
-        listed=listed, page=page, held=lambda name, preset: held(name, preset) is not None
+        listed=listed,
+        studies=studies,
+        page=page,
+        held=lambda name, preset: held(name, preset) is not None,
     )
 
 
@@ -268,6 +280,10 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
     from assay.lab import catalogue
 
     home = "/experiments"
+    if stored is not None and name not in {entry.name for entry in catalogue.entries()}:
+        study: dict[str, Any] = unseal(stored)
+        study["notes"] = [*study.get("notes", ()), "its figures are written by assay report FILE"]
+        return pages.page(ResultData.from_json(study), home="/"), study
     if stored is not None:
         try:
             from assay.lab.executors import Inline

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import repeat
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import scipy, torch
@@ -154,17 +155,18 @@ def _refitted(
     """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is
     always 1."""
     f = dictionary.width
-    equations = _equations(
-        f + 1,
-        (
-            (torch.cat((c, torch.ones_like(c[:, :1])), 1), rows)
-            for c, rows in _encoded(dictionary, x, chunk, y)
-        ),
+    codes = (
+        (torch.cat((c, torch.ones_like(c[:, :1])), 1), rows)
+        for c, rows in _encoded(dictionary, x, chunk, y)
     )
     present = torch.cat((dictionary.W_dec[0], dictionary.b_dec)).double()
-    weight = pull * equations.gram.diagonal() / equations.firings
-    weight[-1] = 0
-    W = equations.solved(present, weight).float()
+    if len(x) < f:
+        W = _solved_by_rows(codes, present, pull).float()
+    else:
+        equations = _equations(f + 1, codes)
+        weight = pull * equations.gram.diagonal() / equations.firings
+        weight[-1] = 0
+        W = equations.solved(present, weight).float()
     centre = (
         dictionary.b_dec if dictionary.b_pre is None else dictionary.b_pre
     )  # of the encoder, which stays as it was
@@ -197,6 +199,33 @@ class _Equations(NamedTuple):
         except scipy.linalg.LinAlgError:  # rounding made it indefinite
             change = scipy.linalg.solve(A, b, check_finite=False)
         return present.index_add(0, self.used, torch.from_numpy(change).to(present))
+
+
+def _solved_by_rows(
+    chunks: Iterable[tuple[Float[torch.Tensor, "b n"], Float[torch.Tensor, "b d"]]],
+    present: Float[torch.Tensor, "n d"],
+    pull: float,
+) -> Float[torch.Tensor, "n d"]:
+    """The solution of `_Equations` where rows are fewer than codes: one equation for each row.
+
+    Formula: P + Λ⁻¹ Cᵀ (C Λ⁻¹ Cᵀ + I)⁻¹ (X − C P), P `present`, Λ what draws to it
+    """
+    parts = [
+        (scipy.sparse.csr_array(c.double().cpu().numpy()), x.double().cpu().numpy())
+        for c, x in chunks
+    ]
+    on = scipy.sparse.vstack([c for c, _ in parts], "csr")
+    energy = torch.from_numpy(on.power(2).sum(0))
+    firings = torch.from_numpy(on.astype(bool).sum(0)).clamp_min(1)
+    weight = pull * energy / firings
+    weight[-1] = 0
+    weight += RIDGE * energy.mean().clamp_min(1e-30)
+    scaled = on.multiply(1 / weight.numpy()).tocsr()
+    system = (scaled @ on.T).toarray()
+    system[np.diag_indices_from(system)] += 1
+    residual = np.concatenate([x for _, x in parts]) - on @ present.cpu().numpy()
+    change = scaled.T @ scipy.linalg.solve(system, residual, assume_a="pos", check_finite=False)
+    return present + torch.from_numpy(change).to(present)
 
 
 def _equations(

@@ -59,6 +59,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "chosen": None,
         "lists": [],
         "note": "",
+        "instead": "",
     }
     if where or "order" in query:
         listing = index.features(where=where, order=order, offset=offset, limit=ROWS)
@@ -92,11 +93,13 @@ def _by_token(
     known = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
+        near = index.tokens_like(text.strip(), LIKE) if text.strip() else []
+        near = near or index.tokens_near(text, LIKE)
         return {
-            "note": (
-                "No token of this model's vocabulary holds these letters; a word may be several "
-                "tokens: search in contexts."
-            )
+            "note": "No token of this model's vocabulary holds these letters."
+            + (" The nearest ones:" if near else ""),
+            "tokens": _choices(base, by, text, near),
+            "instead": link(f"/{base}/search", [("by", "text"), ("q", text)]),
         }
     word = known.get(chosen) or index.words([chosen])[chosen]
     if by == "token":
@@ -105,17 +108,21 @@ def _by_token(
         rows = index.by_promoted(chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
     return {
-        "tokens": [
-            {
-                **row,
-                "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])]),
-            }
-            for row in tokens[:LIKE]
-        ],
+        "tokens": _choices(base, by, text, tokens[:LIKE]),
         "more_tokens": len(tokens) > LIKE,
         "chosen": {"token": chosen, "text": word},
         "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
     }
+
+
+def _choices(
+    base: str, by: str, text: str, tokens: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Tokens, each with the address at which it is the chosen one."""
+    return [
+        {**row, "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])])}
+        for row in tokens
+    ]
 
 
 def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:

@@ -139,14 +139,14 @@ def _load_or_make(path: Path, make: Callable[[], Arrays]) -> Arrays:
 
 def rise(
     place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None], parts: Path
-) -> float:
-    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the
-    activations, on the first windows.
+) -> Arrays:
+    """Sums over each of the first windows: `rise` of the loss, in nats, with the reconstruction in
+    place of the activations, and `predictions`.
 
     What is done is kept in the folder `parts`, as in `ablate`.
     """
     count = min(windows, len(sample.tokens))
-    keep_mask, total, predictions = np.concatenate(list(sample.kept)), 0.0, 0
+    keep_mask, sums = np.concatenate(list(sample.kept)), list[Arrays]()
     for a in range(0, count, STEP):
         some = slice(a, min(a + STEP, count))
 
@@ -162,15 +162,13 @@ def rise(
                 spliced_run(place.subject, place.writes, passage, new).loss().double()
                 - trace.loss().double()
             )
-            return {"total": np.array(float(change.sum())), "predictions": np.array(change.numel())}
+            of_window = change.reshape(len(ids), -1).sum(1).cpu().numpy()
+            predictions = np.full(len(ids), change.numel() / len(ids))
+            return {"rise": of_window, "predictions": predictions}
 
-        part_sums = _load_or_make(parts / f"spliced-{a:06}.npz", spliced)
-        total, predictions = (
-            total + float(part_sums["total"]),
-            predictions + int(part_sums["predictions"]),
-        )
+        sums.append(_load_or_make(parts / f"rise-{a:06}.npz", spliced))
         tick(min(a + STEP, count), count)
-    return total / predictions
+    return {name: np.concatenate([part[name] for part in sums]) for name in sums[0]}
 
 
 def _density(firings: Firings, width: int) -> np.ndarray:

@@ -86,6 +86,11 @@ class About:
     """Mean loss of the model at the text's predictions, in nats."""
     loss_spliced: float | None = None
     """Its mean loss with the reconstruction in place, on the sample of the ablations."""
+    rise: Mapping[str, Any] | None = None
+    """By how much it rises, with its 95 % interval over documents, as an evaluation has it."""
+    compared: Mapping[str, Any] | None = None
+    """What random directions, principal components and the mean do on the same tokens, as an
+    evaluation has it."""
     fvu: float | None = None
     """Variance of the activations that the dictionary does not explain, as a share."""
     l0: float = 0.0

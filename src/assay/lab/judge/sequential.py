@@ -55,11 +55,14 @@ class Following:
             return (self.preset,)
         return tuple(first(self.preset, set(frozen.seeds[:n])) for n in frozen.units)
 
-    def told(self, result: Result, tell: OnEvent) -> bool:
-        """Tell what a look found, and whether nothing is left for the next one."""
+    def announce(self, tell: OnEvent) -> None:
+        """Tell, before anything is trained, that what was frozen is not what runs, and why."""
         if self.departures:
             departures = "; ".join(self.departures)
             tell(Said(f"not as it was frozen, so what follows is exploratory: {departures}"))
+
+    def told(self, result: Result, tell: OnEvent) -> bool:
+        """Tell what a look found, and whether nothing is left for the next one."""
         if (frozen := self.declared) is None or result.registration is None:
             return True
         k, open_claims = result.registration["taken"], tuple(result.registration["open"])
@@ -110,7 +113,7 @@ class Following:
             if arm != "main":
                 # nobody froze a claim about another arm: it is asked of the last look reached
                 plan, parts = parts[-1], []
-        _require_usable(experiment, plan, whole=not parts)
+        _require_usable(experiment, plan, store, whole=not parts)
         if frozen and parts:
             result = following._by_looks(frozen, parts, plan)
         else:
@@ -304,7 +307,15 @@ def first(preset: Preset, seeds: set[int]) -> Preset:
     return replace(preset, specs=tuple(s for s in preset.specs if s.seed in seeds))
 
 
-def _require_usable(experiment: Experiment, plan: Plan, *, whole: bool) -> None:
+def _of_other_presets(experiment: Experiment, preset: Preset, store: Store) -> str:
+    """Say of which other presets a result is stored, and how each is asked for; "" for none."""
+    paths = (store.root / "results" / experiment.name).glob("*.json")
+    presets = sorted(path.stem for path in paths if path.stem != preset.title)
+    known = [f"{name} (--preset {name})" if name.isalpha() else name for name in presets]
+    return f"a result is stored of the preset {', '.join(known)}; " if known else ""
+
+
+def _require_usable(experiment: Experiment, plan: Plan, store: Store, *, whole: bool) -> None:
     """Refuse a plan of an arm whose runs read different things and, where it should be `whole`, one
     of which a run is missing. Raises: StoreError."""
     if whole and plan.missing:
@@ -312,7 +323,8 @@ def _require_usable(experiment: Experiment, plan: Plan, *, whole: bool) -> None:
         state = "are not stored" if missing.stored is None else "are stored, but no longer count"
         raise StoreError(
             f"{len(plan.missing)} of {len(plan.rows)} runs of {experiment.name} "
-            f"({plan.preset.title}) {state} ({missing.why}); run: ",
+            f"({plan.preset.title}) {state} ({missing.why}); "
+            f"{_of_other_presets(experiment, plan.preset, store)}run: ",
             plan.preset.run(experiment.typed),
         )
     for name, rows in plan.by_arm().items():

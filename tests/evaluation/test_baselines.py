@@ -1,0 +1,113 @@
+"""What a dictionary is compared with is what plain NumPy gives on the same rows, and the sentence
+says who is ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from assay.dictionaries.baselines.directions import random_directions
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.evaluation import baselines, evaluate
+from assay.report.evaluations import baselines as sentences
+
+D = TRUE = 12
+ROWS, DOCUMENTS = 1200, 40
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Orthogonal directions, of which few are on in each row."""
+    draw = torch.Generator().manual_seed(0)
+    return torch.linalg.qr(torch.randn(TRUE, D, generator=draw))[0]
+
+
+@pytest.fixture(scope="module")
+def rows(truth):
+    draw = torch.Generator().manual_seed(1)
+    on = torch.rand(ROWS, TRUE, generator=draw) < 0.2
+    return (on * (1 + torch.rand(ROWS, TRUE, generator=draw))) @ truth + 3
+
+
+def planted(truth):
+    """A dictionary of the true directions."""
+    zero = torch.zeros(1, TRUE)
+    return Dictionary(truth.T[None], zero - 0.01, truth[None], torch.full((1, D), 3.0), ReLU())
+
+
+@pytest.fixture(scope="module")
+def found(truth, rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("acts")
+    document = torch.arange(DOCUMENTS).repeat_interleave(ROWS // DOCUMENTS)
+    save_file({"acts": rows, "document": document}, folder / "acts.safetensors")
+
+    def measure(dictionary):
+        result = evaluate(
+            dictionary, acts=folder / "acts.safetensors", root=folder / "s", outlier=0
+        )
+        return result.dictionaries[0]["compared"]
+
+    return measure
+
+
+def fvu(x, x_hat):
+    return ((x - x_hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum()
+
+
+def test_each_baseline_has_the_numbers_of_a_plain_computation(truth, rows, found):
+    compared, d = found(planted(truth)), planted(truth)
+    test, fitted = (part.double().numpy() for part in rows.split(ROWS // 2))
+    active = (d.encode(torch.from_numpy(fitted).float())[0] > 0).sum(1).float().mean()
+    assert compared["tokens"] == ROWS // 2 and compared["rank"] == round(float(active))
+    mean = fitted.mean(0)
+    axes = np.linalg.svd(fitted - mean, full_matrices=False)[2][: compared["rank"]]
+    random = random_directions(d, torch.from_numpy(fitted).float(), 0)
+    expected = {
+        "dictionary": d.reconstruct(torch.from_numpy(test).float())[0].double().numpy(),
+        "random": random.reconstruct(torch.from_numpy(test).float())[0].double().numpy(),
+        "pca": mean + (test - mean) @ axes.T @ axes,
+        "mean": np.broadcast_to(mean, test.shape),
+    }
+    for name, x_hat in expected.items():
+        assert compared[name]["fvu"]["estimate"] == pytest.approx(fvu(test, x_hat), rel=1e-4), name
+    assert compared["ahead"]["estimate"] == pytest.approx(
+        fvu(test, expected["random"]) - fvu(test, expected["dictionary"]), rel=1e-4
+    )
+    l0 = compared["random"]["l0"]["estimate"]
+    assert l0 == pytest.approx(compared["dictionary"]["l0"]["estimate"], rel=0.15)
+
+
+def test_the_sentence_says_who_is_ahead(truth, found):
+    good = planted(truth)
+    assert "random directions" not in sentences(found(good))
+    draw = torch.Generator().manual_seed(3)
+    wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])
+    assert "less than random directions do" in sentences(found(wrong))
+
+
+def test_on_a_model_the_same_tokens_give_the_same_share_of_the_loss(model, texts, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(1, 48, 24, generator=draw), dim=-1)
+    sites = ("blocks.1.hook_resid_post",)
+    d = Dictionary(
+        0.6 * W.mT, torch.full((1, 48), -0.2), W, torch.zeros(1, 24), ReLU(), sites=sites
+    )
+    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=400)
+    compared, name = found.dictionaries[0]["compared"], "loss_recovered_mean"
+    measures = found["dictionary 1"]
+    for measure in (name, "fvu", "l0", "ce_increase"):
+        assert compared["dictionary"][measure] == measures[measure], "all text was ablated"
+    ablated, clean = (measures[f"ce_{kind}"]["estimate"] for kind in ("mean", "clean"))
+    assert compared["mean"]["ce_increase"]["estimate"] == pytest.approx(ablated - clean, abs=1e-6)
+    none = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=0)
+    assert none.dictionaries[0]["compared"] is None
+
+
+def test_too_few_rows_fit_nothing():
+    x = torch.zeros(baselines.FEWEST - 1, 3)
+    assert baselines.on_rows(None, (x, x), (x, x), torch.zeros(len(x)), 0) is None
