@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
-from assay.lab.away import leases
 from assay.verbs.new import write_experiment
 
 STUDY = """
@@ -108,7 +107,6 @@ def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -
 
 
 def test_what_one_machine_saw_no_other_freezes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "PAUSE", 0.01)
     depot = ("--root", f"file://{here}/depot")
     study("first.toml", 90)
     monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
