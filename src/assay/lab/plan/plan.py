@@ -20,7 +20,7 @@ from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
-from assay.lab.store import edits, origin
+from assay.lab.store import edits, index, origin
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
@@ -190,7 +190,7 @@ class _Shelf:
     def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
         self.store, self.experiment, self.preset = store, experiment, preset
         self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
-        stored_runs = list(store.every(experiment.name))
+        stored_runs = index.every(store, experiment.name)
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
         self.groups: dict[str, RunGroup] = {}
@@ -423,8 +423,13 @@ def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     The median of those nearest to it, in fields first and then in steps: the first group also pays
     for what all share."""
     spent: dict[Ratio, list[float]] = {}
+    ignored = {*per_run_fields(type(spec))} - {"steps"}
+    ratios: dict[str, Ratio | None] = {}  # thousands of runs differ in nothing that counts
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        ratio = over(spec, json.loads(stored.spec_json))
+        known = {k: v for k, v in json.loads(stored.spec_json).items() if k not in ignored}
+        if (text := canonical_json(known)) not in ratios:
+            ratios[text] = over(spec, known)
+        ratio = ratios[text]
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
         if ratio is not None and ratio.longer <= LONGER and cpu:
             spent.setdefault(ratio, []).append(cpu)

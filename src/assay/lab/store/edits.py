@@ -123,6 +123,11 @@ class _File:
     """Files all of whose names were imported."""
     _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
 
+    @functools.cached_property
+    def lambdas(self) -> tuple[ast.Lambda, ...]:
+        """Every lambda in it."""
+        return tuple(n for s in self.body for n in ast.walk(s) if isinstance(n, ast.Lambda))
+
     def said(self, node: ast.AST) -> tuple[str, tuple[str, ...]]:
         """8 hex digits of what one of its statements or lambdas says, and the names that it takes
         from the top level, sorted."""
@@ -289,16 +294,11 @@ def _under(root: Path, path: Path) -> bool:
 _ASSAY = Path(__file__).resolve().parents[2]
 
 
-def _standing_at(file: _File, code: CodeType) -> list[ast.AST]:
+def _standing_at(file: _File, code: CodeType) -> Sequence[ast.AST]:
     """The top-level definition in which a function's code stands; of a lambda, the lambda alone."""
     line = code.co_firstlineno
     if code.co_name == "<lambda>":
-        return [
-            n
-            for s in file.body
-            for n in ast.walk(s)
-            if isinstance(n, ast.Lambda) and n.lineno == line
-        ]
+        return [n for n in file.lambdas if n.lineno == line]
     first = [
         min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body
     ]
