@@ -8,6 +8,7 @@ arms do not belong to it."""
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -39,6 +40,11 @@ class Texts(NamedTuple):
 def texts(experiment: Experiment) -> dict[str, Texts]:
     """Read the texts of every arm that trains; none where the experiment lies in no file, or one
     that cannot be read."""
+    if (memory := _last.get(experiment.origin)) is not None and memory.of is experiment:
+        with contextlib.suppress(OSError):  # a worker asks once a group
+            if all(_state(path) == state for path, state in memory.states.items()):
+                return memory.texts
+    files = dict[Path, _File]()
 
     def read(reading: _Reading) -> dict[str, Texts]:
         measure = reading.of(experiment.measure)
@@ -56,9 +62,13 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
                 train |= reading.of(function.train if isinstance(function, Joint) else function)
                 before = experiment.arms[before].after
             texts_by_arm[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
+        files.update(reading.files)
         return texts_by_arm
 
-    return _read(experiment, read)
+    found = _read(experiment, read)
+    if files:
+        _last[experiment.origin] = _Memory(experiment, {p: f.state for p, f in files.items()}, found)
+    return found
 
 
 def read_function(function: Callable[..., Any]) -> dict[str, str]:
@@ -68,7 +78,7 @@ def read_function(function: Callable[..., Any]) -> dict[str, str]:
     if path.is_file() and (path := path.resolve()):
         return _Reading(path.parent).of(function)
     tree = syntax.module(textwrap.dedent(inspect.getsource(function)))
-    return {function.__name__: _File(path, (), {}, {}, ()).said(tree.body[0])[0]}
+    return {function.__name__: _File(path, (), {}, {}, (), (0, 0)).said(tree.body[0])[0]}
 
 
 def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
@@ -121,6 +131,8 @@ class _File:
     """Name → the file it comes from, and its name there; "" for the whole file."""
     whole: tuple[Path, ...]
     """Files all of whose names were imported."""
+    state: tuple[int, int]
+    """When it was written, in nanoseconds, and its size."""
     _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
 
     @functools.cached_property
@@ -226,13 +238,28 @@ class _Reading:
 
     def _file(self, path: Path) -> _File:
         if path not in self.files:
-            state = path.stat()
-            self.files[path] = _opened(self.root, path, state.st_mtime_ns, state.st_size)
+            self.files[path] = _opened(self.root, path, _state(path))
         return self.files[path]
 
 
+class _Memory(NamedTuple):
+    """What was last read of an experiment, and of which files."""
+
+    of: Experiment
+    states: Mapping[Path, tuple[int, int]]
+    texts: dict[str, Texts]
+
+
+_last: dict[str, _Memory] = {}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @functools.lru_cache(maxsize=512)
-def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
+def _opened(root: Path, path: Path, state: tuple[int, int]) -> _File:
     """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a
     second."""
     body = tuple(syntax.module(path.read_bytes()).body)
@@ -252,6 +279,7 @@ def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
             if original_name != "*"
         },
         tuple(file for _, file, original_name in names if original_name == "*"),
+        state,
     )
 
 

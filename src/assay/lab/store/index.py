@@ -17,7 +17,7 @@ import hashlib
 import os
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +63,8 @@ class _Entry(msgspec.Struct, array_like=True):
 _FIELDS = _Entry.__struct_fields__[:-1]
 _decode, _plain = msgspec.msgpack.Decoder(_Entry).decode, msgspec.msgpack.decode
 _encode = msgspec.msgpack.Encoder().encode
+_BROKEN = (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What values raise that a damaged database has in place of those that were written."""
 Common = dict[bytes, bytes]
 """What many runs say alike, by hash."""
 
@@ -87,7 +89,8 @@ def every(store: Store, experiment: str) -> list[Stored | Damaged]:
     if len(names) < WORTH:
         return list(store.every(experiment))
     file = _file(base)
-    known = dict(_known(file, base, experiment))
+    rows, alike = _read(file)
+    known = dict(_known(rows, alike, base, experiment))
     runs, fresh, common = list[Stored | Damaged](), list[_Row](), Common()
     for name in names:
         if name in known:
@@ -98,18 +101,19 @@ def every(store: Store, experiment: str) -> list[Stored | Damaged]:
         runs.append(run)
         if isinstance(run, Stored) and (row := _row(run, before, common)):
             fresh.append(row)
-    gone = known.keys() - set(names)
+    gone = {row.name for row in rows} - set(names)
     if fresh or gone:
         _keep(file, fresh, gone, common)
     return runs
 
 
-def _known(file: Path, base: Path, experiment: str) -> Iterator[tuple[str, Stored]]:
+def _known(
+    rows: Iterable[_Row], alike: Mapping[bytes, Any], base: Path, experiment: str
+) -> Iterator[tuple[str, Stored]]:
     """The runs of an index whose files are as they were."""
-    rows, common = _read(file)
-    start, alike = os.fspath(base), {digest: _plain(body) for digest, body in common.items()}
+    start = os.fspath(base)
     for row in rows:
-        with contextlib.suppress(msgspec.MsgspecError, OSError, OverflowError, KeyError):
+        with contextlib.suppress(*_BROKEN, OSError):
             if row.digest != _digest(row.name.encode(), row.state, row.body):
                 continue
             entry = _decode(row.body)
@@ -197,8 +201,8 @@ def _text() -> str:
     return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths)).hexdigest()
 
 
-def _read(file: Path) -> tuple[Iterable[_Row], Common]:
-    """The lines of an index, and what they have in common; none where none can be read."""
+def _read(file: Path) -> tuple[Sequence[_Row], dict[bytes, Any]]:
+    """The lines of an index, and by its hash what they say alike; none where none can be read."""
     import sqlite3
 
     if not file.exists():
@@ -207,8 +211,8 @@ def _read(file: Path) -> tuple[Iterable[_Row], Common]:
         with contextlib.closing(_connected(file)) as index:
             rows = map(_Row._make, index.execute("SELECT name, state, body, digest FROM runs"))
             common = dict(index.execute("SELECT digest, body FROM common"))
-            return list(rows), {d: body for d, body in common.items() if d == _digest(body)}
-    except (sqlite3.Error, TypeError) as error:
+            return list(rows), {d: _plain(b) for d, b in common.items() if d == _digest(b)}
+    except (sqlite3.Error, *_BROKEN) as error:
         _mend(file, error)
         return (), {}
 
