@@ -10,7 +10,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -304,8 +304,9 @@ _write = json.JSONEncoder(
 ).encode
 
 
-def _gone(cls: type) -> Iterator[Removed]:
-    return (v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
+@functools.cache
+def _gone(cls: type) -> tuple[Removed, ...]:
+    return tuple(v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
 
 
 @functools.cache
@@ -328,16 +329,17 @@ def _places(cls: type, *, for_key: bool) -> tuple[tuple[str, str, tuple[object, 
     )
 
 
+_SIMPLE = frozenset({int, float, str, bool, type(None)})
+
+
 def _plain(value: object, *, for_key: bool = False) -> object:
-    if type(value) in (int, float, str, bool, type(None)):  # most: thousands of specs are written
-        return value
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return [_plain(v, for_key=for_key) for v in value] if isinstance(value, tuple) else value
     out: dict[str, object] = {_TAG: type(value).__name__}
     for name, written, before in _places(type(value), for_key=for_key):
         v = getattr(value, name)
         if not before or v != before[0]:
-            out[written] = _plain(v, for_key=for_key)
+            out[written] = v if type(v) in _SIMPLE else _plain(v, for_key=for_key)
     if for_key:
         out.update({g.name: _plain(g.was) for g in _gone(type(value))})
     return out

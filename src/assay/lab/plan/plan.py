@@ -3,10 +3,12 @@ Doing nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -142,9 +144,10 @@ def plan(
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
-    shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
     inputs_for = experiment.inputs or (lambda spec: {})
-    rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
+    with _uncollected():
+        shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
+        rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
     per_run, cost_from, scaled = _cost_per_run(shelf, cost, rows)
@@ -174,6 +177,19 @@ def plan(
         scaled,
         shelf.notes(rows),
     )
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: of a large store hundreds of thousands of values are made, and
+    all stay."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:

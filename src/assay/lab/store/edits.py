@@ -67,7 +67,8 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
 
     found = _read(experiment, read)
     if files:
-        _last[experiment.origin] = _Memory(experiment, {p: f.state for p, f in files.items()}, found)
+        states = {path: file.state for path, file in files.items()}
+        _last[experiment.origin] = _Memory(experiment, states, found)
     return found
 
 

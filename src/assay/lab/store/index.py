@@ -113,7 +113,7 @@ def _known(
     """The runs of an index whose files are as they were."""
     start = os.fspath(base)
     for row in rows:
-        with contextlib.suppress(*_BROKEN, OSError):
+        try:
             if row.digest != _digest(row.name.encode(), row.state, row.body):
                 continue
             entry = _decode(row.body)
@@ -142,6 +142,8 @@ def _known(
                         unchecked=entry.unchecked,
                     ),
                 )
+        except (*_BROKEN, OSError):
+            continue
 
 
 def _states(folder: Path) -> dict[str, os.stat_result]:
