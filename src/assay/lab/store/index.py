@@ -111,39 +111,46 @@ def _known(
     rows: Iterable[_Row], alike: Mapping[bytes, Any], base: Path, experiment: str
 ) -> Iterator[tuple[str, Stored]]:
     """The runs of an index whose files are as they were."""
-    start = os.fspath(base)
-    for row in rows:
-        try:
-            if row.digest != _digest(row.name.encode(), row.state, row.body):
+    if not rows:
+        return
+    handle = os.open(base, os.O_RDONLY)  # from which ways to the files are short
+    try:
+        for row in rows:
+            try:
+                entry = _decode(row.body)
+                files = [f"{row.name}/{name}" for name in (opening.STATUS, *entry.files)]
+                state = _state([os.stat(file, dir_fd=handle) for file in files])  # noqa: PTH116
+                if state == row.state and row.digest == _digest(
+                    row.name.encode(), row.state, row.body
+                ):
+                    yield row.name, _stored(base / row.name, experiment, entry, alike)
+            except (*_BROKEN, OSError):
                 continue
-            entry = _decode(row.body)
-            files, folder = entry.files, f"{start}/{row.name}/"
-            provenance = entry.provenance
-            for name, digest in entry.common.items():
-                provenance[name] = alike[digest]
-            now = [os.stat(folder + name) for name in (opening.STATUS, *files)]  # noqa: PTH116
-            if _state(now) == row.state:
-                yield (
-                    row.name,
-                    Stored(
-                        folder=base / row.name,
-                        key=entry.key,
-                        experiment=experiment,
-                        version=entry.version,
-                        arm=entry.arm,
-                        spec_json=entry.spec_json,
-                        status=entry.status,
-                        measured=entry.measured,
-                        inputs=entry.inputs,
-                        provenance=provenance,
-                        files=files,
-                        id=entry.id,
-                        read=entry.read,
-                        unchecked=entry.unchecked,
-                    ),
-                )
-        except (*_BROKEN, OSError):
-            continue
+    finally:
+        os.close(handle)
+
+
+def _stored(folder: Path, experiment: str, entry: _Entry, alike: Mapping[bytes, Any]) -> Stored:
+    """A run as an entry has it. Raises: KeyError where what it shares with others is lost."""
+    provenance = entry.provenance
+    for name, digest in entry.common.items():
+        provenance[name] = alike[digest]
+    return Stored(
+        folder=folder,
+        experiment=experiment,
+        key=entry.key,
+        version=entry.version,
+        arm=entry.arm,
+        spec_json=entry.spec_json,
+        status=entry.status,
+        measured=entry.measured,
+        inputs=entry.inputs,
+        provenance=provenance,
+        files=entry.files,
+        id=entry.id,
+        read=entry.read,
+        unchecked=entry.unchecked,
+    )
 
 
 def _states(folder: Path) -> dict[str, os.stat_result]:
