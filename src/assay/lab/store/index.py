@@ -111,18 +111,18 @@ def _known(
     rows: Iterable[_Row], alike: Mapping[bytes, Any], base: Path, experiment: str
 ) -> Iterator[tuple[str, Stored]]:
     """The runs of an index whose files are as they were."""
-    if not rows:
+    try:
+        handle = os.open(base, os.O_RDONLY)  # from where it is not far to the files
+    except OSError:
         return
-    handle = os.open(base, os.O_RDONLY)  # from which ways to the files are short
     try:
         for row in rows:
             try:
                 entry = _decode(row.body)
                 files = [f"{row.name}/{name}" for name in (opening.STATUS, *entry.files)]
-                state = _state([os.stat(file, dir_fd=handle) for file in files])  # noqa: PTH116
-                if state == row.state and row.digest == _digest(
-                    row.name.encode(), row.state, row.body
-                ):
+                if row.state != _state([os.stat(file, dir_fd=handle) for file in files]):
+                    continue
+                if row.digest == _digest(row.name.encode(), row.state, row.body):
                     yield row.name, _stored(base / row.name, experiment, entry, alike)
             except (*_BROKEN, OSError):
                 continue
