@@ -124,6 +124,7 @@ SHARED = (
     "assay.core.judging",
     "assay.lab.judge.result",
     "assay.verbs.planning",
+    "assay.verbs.unsaid",
     "assay.verbs.verdicts",
 )
 """What takes time to import."""

@@ -17,7 +17,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
-from assay.verbs.planning import find_unsaid, undecidable
+from assay.verbs.unsaid import find_unsaid, undecidable
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """

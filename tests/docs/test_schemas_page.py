@@ -20,7 +20,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records
 from assay.verbs import catalogue as listing
-from assay.verbs import new, plan, planning, verdicts
+from assay.verbs import new, plan, unsaid, verdicts
 from assay.verbs.health import examine
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def test_what_verbs_give_is_what_the_files_say(
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke, "5m"))
-    valid("plan", planning.find_unsaid(study.path, lab))
+    valid("plan", unsaid.find_unsaid(study.path, lab))
     ran = verdicts.run(lab, experiment, smoke)
     valid("run", ran)
     valid("run", verdicts.run(lab, experiment, smoke))  # as it is stored

@@ -24,7 +24,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.studies.wording import renamed
-from assay.verbs.planning import find_unsaid
+from assay.verbs.unsaid import find_unsaid
 
 SAELENS = Path(__file__).parents[1] / "evaluation" / "saelens"
 SITE = "blocks.1.hook_resid_post"

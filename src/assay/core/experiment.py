@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -432,6 +433,18 @@ class Experiment(Generic[S]):
 
         The map of an arm with `after` is asked for each parent's spec by itself, so it may leave
         runs out."""
+        before = self._paired.get(arm)
+        if before is None or before[0] is not specs:
+            self._paired[arm] = before = (specs, self._pairs(arm, specs))
+        return before[1]
+
+    @cached_property
+    def _paired(self) -> dict[str, tuple[tuple[S, ...], tuple[tuple[S, S | None], ...]]]:
+        """The specs for which `pairs` was last asked of each arm, and what it gave: a command asks
+        for those of one preset many times."""
+        return {}
+
+    def _pairs(self, arm: str, specs: tuple[S, ...]) -> tuple[tuple[S, S | None], ...]:
         a = self.arms[arm]
         if a.after is None:
             return tuple((s, None) for s in (a.specs(specs) if a.specs is not None else specs))

@@ -167,6 +167,15 @@ def from_tensors(arrays: Mapping[str, np.ndarray], text: str) -> xr.Dataset:
     return xr.Dataset(variables, coords=meta["coords"])
 
 
+def sizes(arrays: Mapping[str, np.ndarray], text: str) -> dict[str, int]:
+    """The length of each dim of the measures of one run, from `to_tensors`."""
+    meta = json.loads(text)
+    lengths = {dim: len(levels) for dim, levels in meta["coords"].items()}
+    for name, m in meta["variables"].items():
+        lengths |= dict(zip(m["dims"], arrays[name].shape, strict=True))
+    return lengths
+
+
 def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
     """The measures of several runs along `run`, with coordinates and attributes from their specs.
 

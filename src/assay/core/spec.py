@@ -10,7 +10,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -81,13 +81,13 @@ class Spec:
         if cls.__post_init__ is not Spec.__post_init__:
             return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
         clone, hints = object.__new__(cls), _hints(cls)
-        for f in fields(self):  # what stays is canonical: a preset has thousands of specs
+        for name in _names(cls):  # what stays is canonical: a preset has thousands of specs
             value = (
-                _canonical(changes[f.name], hints[f.name], f"{cls.__name__}.{f.name}")
-                if f.name in changes
-                else getattr(self, f.name)
+                _canonical(changes[name], hints[name], f"{cls.__name__}.{name}")
+                if name in changes
+                else getattr(self, name)
             )
-            object.__setattr__(clone, f.name, value)
+            object.__setattr__(clone, name, value)
         clone.check()
         return clone
 
@@ -296,24 +296,50 @@ def removed(name: str, *, was: object) -> Any:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    return _write(value)
+
+
+_write = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+@functools.cache
+def _gone(cls: type) -> tuple[Removed, ...]:
+    return tuple(v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
+
+
+@functools.cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
+
+
+@functools.cache
+def _places(cls: type, *, for_key: bool) -> tuple[tuple[str, str, tuple[object, ...]], ...]:
+    """Of each field its name, the name under which it is written, and at which value it is not."""
+    if not for_key:
+        return tuple((name, name, ()) for name in _names(cls))
+    return tuple(
+        (
+            f.name,
+            f.metadata.get("born", f.name),
+            (f.metadata["before"],) if "before" in f.metadata else (),
+        )
+        for f in fields(cls)
     )
 
 
-def _gone(cls: type) -> Iterator[Removed]:
-    return (v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
+_SIMPLE = frozenset({int, float, str, bool, type(None)})
 
 
 def _plain(value: object, *, for_key: bool = False) -> object:
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return [_plain(v, for_key=for_key) for v in value] if isinstance(value, tuple) else value
     out: dict[str, object] = {_TAG: type(value).__name__}
-    for f in fields(value):
-        v = getattr(value, f.name)
-        if for_key and "before" in f.metadata and v == f.metadata["before"]:
-            continue
-        out[f.metadata.get("born", f.name) if for_key else f.name] = _plain(v, for_key=for_key)
+    for name, written, before in _places(type(value), for_key=for_key):
+        v = getattr(value, name)
+        if not before or v != before[0]:
+            out[written] = v if type(v) in _SIMPLE else _plain(v, for_key=for_key)
     if for_key:
         out.update({g.name: _plain(g.was) for g in _gone(type(value))})
     return out

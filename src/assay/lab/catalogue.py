@@ -150,7 +150,16 @@ def load(name: str, origin: str) -> Experiment:
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         got = f"it has {len(defined)} of other names" if defined[1:] and value is None else got
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
-    return checked(dataclasses.replace(value, name=name, origin=origin))
+    known = _checked.get(origin)
+    # the same value as long as its module is: what is remembered of it stays with it
+    if known is None or known[0] is not value or known[1].name != name:
+        experiment = checked(dataclasses.replace(value, name=name, origin=origin))
+        _checked[origin] = known = (value, experiment)
+    return known[1]
+
+
+_checked: dict[str, tuple[Experiment, Experiment]] = {}
+"""What each module defines, and what was made of it."""
 
 
 def load_module(origin: str) -> ModuleType:

@@ -26,9 +26,10 @@ from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned
-from assay.verbs.planning import Unsaid, find_unsaid
+from assay.verbs.planning import Unsaid
 from assay.verbs.preregister import Registered
 from assay.verbs.preregister import preregister as register
+from assay.verbs.unsaid import find_unsaid
 from assay.verbs.verb import lasting
 
 LONGEST = 30.0

@@ -12,6 +12,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment, read_header
+from assay.core.measures import sizes
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
@@ -323,7 +324,7 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
         ]
         stored = next((row.stored for row in rows if row.stored is not None), None)
         levels = experiment.arms[arm].levels
-        sizes = stored.measures().sizes if stored is not None else levels
+        lengths = sizes(*stored.tensors()) if stored is not None else levels
         factors = []
         for unit in claim.units:
             if hasattr(specs[0], unit):
@@ -332,7 +333,7 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
                 )
             else:  # a dimension of the measures, such as documents: counted once a run is stored
                 factors.append(
-                    f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2)
+                    f"{lengths[unit]} {plural(unit, 2)}" if unit in lengths else plural(unit, 2)
                 )
         return " × ".join(factors)
 

@@ -7,25 +7,16 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from assay.core import extras
 from assay.core.compute import Range
-from assay.core.errors import AssayError
-from assay.core.experiment import ALL, Experiment
+from assay.core.experiment import ALL
 from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.lab.catalogue import entry
-from assay.lab.judge.journal import Ledger, subject
-from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Prospect
-from assay.lab.plan.preset import Preset, override
 from assay.lab.store.origin import STUDIES
-from assay.studies import missing
-from assay.studies.asked import Asked as Questions
-from assay.studies.composing import composed
-from assay.studies.text import Text, read
 from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
 from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
@@ -87,9 +78,13 @@ def command(
     if name == ALL:
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
-    unsaid = find_unsaid(entry(name).path, lab) if name.endswith(STUDIES) else None
-    if unsaid is not None and unsaid.exit_code:
-        return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
+    unsaid: Asked | None = None
+    if name.endswith(STUDIES):
+        from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
+
+        unsaid = find_unsaid(entry(name).path, lab)
+        if unsaid.exit_code:
+            return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
@@ -154,36 +149,6 @@ def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iter
     yield needed(planned.disk_bytes, planned)
     subject = "The preset itself" if bought is not None else "Next"
     yield Line(f"{subject}: assay run {typed(planned.options)}{without_torch()}")
-
-
-def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planned: Planned) -> str:
-    """Say what a store has of a study that asks a model and has not run: what other studies have
-    measured, and whose verdicts are about the same arms; "" where it has nothing."""
-    text = read(path)
-    if not (text.study.model or text.study.train) or not planned.missing:
-        return ""
-    study, missing_seeds = Questions(text), dict[str, list[int]]()
-    for run in planned.runs:
-        if run.state == "missing":
-            missing_seeds.setdefault(run.arm, []).append(run.seed)
-    smoke = preset.name == "smoke"
-    measured = [
-        arm
-        for arm, seeds in missing_seeds.items()
-        if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
-    ]
-    runs = sum(len(missing_seeds[arm]) for arm in measured)
-    about = subject(experiment, preset)
-    others = dict.fromkeys(
-        line["experiment"]
-        for line in Ledger(lab.store).looks
-        if line["what"] == "judged" and line["experiment"] != experiment.name and about.alike(line)
-    )
-    parts = [f"{runs} of {planned.missing} missing runs are measured, by other studies"] * bool(
-        runs
-    )
-    parts += [f"verdicts of {', '.join(others)} are about some of the same arms"] * bool(others)
-    return f"in this store {'; '.join(parts)}" if parts else ""
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:
@@ -328,47 +293,3 @@ def counted(seeds: int) -> str:
 def number(x: float | None) -> str:
     """Write an amount in three digits; a dash where there is none."""
     return "–" if x is None else "below 1e-6" if x < 1e-6 else f"{x:.3g}"
-
-
-def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
-    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
-    its experiment, where it was composed already. Raises: ExperimentError."""
-    text = read(path)
-    lacks = missing.essential(text)
-    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
-    if not lacks and (text.study.model or text.study.train or text.study.claim):
-        known = known or composed(text)
-        if text.study.model or text.study.train:
-            assumed = missing.of_models(text, known)
-        assumed = [*assumed, *missing.of_claims(known)]
-    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
-    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
-    return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
-
-
-def undecidable(path: Path, known: Experiment) -> list[str]:
-    """Say which claims of a study no data could decide, and what would change that."""
-    text = read(path)
-    lacks = missing.of_models(text, known) if text.study.model or text.study.train else []
-    return [
-        f"{m.where.partition(':')[0]} cannot be decided: {m.default}; {m.text}"
-        for m in [*lacks, *missing.of_claims(known)]
-        if m.where.endswith(": units")
-    ]
-
-
-def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
-    """What a seed costs, with all arms, whatever is claimed."""
-    try:
-        experiment = replace(known or composed(text.bare), name="study")
-        seeds = missing.seeds(text)
-        plan = lab.plan(experiment, override(experiment))
-    except AssayError as e:
-        return f"unknown: {e}"
-    if plan.cpu_seconds is None:
-        return "unknown: no record tells what these runs take"
-    return (
-        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
-        "in all"
-    )

@@ -307,7 +307,7 @@ def run(
 def warn(name: str, experiment: Experiment, door: Door) -> None:
     """Say which claims of a study no data could decide."""
     if name.endswith(STUDIES):
-        from assay.verbs.planning import undecidable
+        from assay.verbs.unsaid import undecidable
 
         for line in undecidable(Path(name), experiment):
             door.aside(line)

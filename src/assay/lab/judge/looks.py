@@ -16,7 +16,7 @@ from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
-from assay.core.spec import canonical_json
+from assay.core.spec import Spec, canonical_json, per_run_fields, static_fields
 from assay.lab.judge import journal
 from assay.lab.judge.journal import JUDGED, Line, digest, seedless, seeds_of, spans
 from assay.lab.plan.plan import Plan
@@ -49,8 +49,8 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     of every arm's settings."""
     arms, experiment = {}, experiment.sized(plan.preset.specs)
     for arm, rows in plan.by_arm().items():
-        fields = {seedless(r.job.spec.to_json()) for r in rows}
-        arms[arm] = digest(canonical_json([experiment.version, sorted(fields)]))
+        settings = {seedless(spec.to_json()) for spec in _settings(r.job.spec for r in rows)}
+        arms[arm] = digest(canonical_json([experiment.version, sorted(settings)]))
     derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
     return {
         "seeds": spans(getattr(s, "seed", -1) for s in plan.preset.specs),
@@ -59,6 +59,18 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
         },
         "arms": {**arms, **derived},
     }
+
+
+def _settings(specs: Iterable[Spec]) -> Iterable[Spec]:
+    """One spec of each setting: of thousands that differ in their seeds a few."""
+    names: dict[type[Spec], list[str]] = {}
+    found: dict[tuple[type[Spec], str], Spec] = {}
+    for spec in specs:
+        cls = type(spec)
+        if cls not in names:
+            names[cls] = [n for n in (*per_run_fields(cls), *static_fields(cls)) if n != "seed"]
+        found.setdefault((cls, repr([getattr(spec, name) for name in names[cls]])), spec)
+    return found.values()
 
 
 def changes(looks: Sequence[Line], current: Line) -> list[str]:

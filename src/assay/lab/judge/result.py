@@ -443,10 +443,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
     code cannot be named.
 
-    That of a user cannot, since a file may import neighbours, which nobody lists; nor can Assay's
-    own while somebody edits it."""
-    code = sources.unchanged(experiment.origin) if experiment.origin.startswith("assay.") else ""
-    if not code:
+    That of a user's file cannot where it may read others, nor can any while somebody edits it."""
+    if not (code := sources.judging(experiment.origin)):
         return ""
     # what lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [

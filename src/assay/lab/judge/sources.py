@@ -1,18 +1,47 @@
-"""Sources: the texts of Assay that measure and judge, by hash, as long as they are those that this
-process began with."""
+"""Sources: the texts that measure and judge, by hash, as long as they are those that this process
+began with: Assay's, and that of an experiment's own file where it reads no other."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
+import platform
+import time
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from assay.core import syntax
+from assay.lab.judge.closed import closed
+from assay.lab.store.origin import files
+
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("numpy", "scipy", "xarray", "torch")
 _SPOKEN = ("cli", "verbs", "report", "testing", "conformance")  # what only shows results
+
+
+def judging(origin: str) -> str:
+    """64 hex digits of all code that judges an experiment; "" where that cannot be named: a text
+    was written since the start, or a user's file may read others."""
+    if origin.startswith("assay."):
+        return unchanged(origin)
+    text = _closed(origin) if origin.endswith(".py") else b""
+    if not text or not (ours := unchanged(origin)):
+        return ""
+    return hashlib.sha256(f"{ours} {platform.python_version()} ".encode() + text).hexdigest()
+
+
+def _closed(origin: str) -> bytes:
+    """The text of a user's file; empty where it may read others, or was written since the start,
+    so that something else may have been imported."""
+    try:
+        (path,) = files(origin)  # a folder has several
+        state, text = path.stat(), path.read_bytes()
+        before = max(state.st_mtime, state.st_ctime) < _BEGAN
+        return text if before and closed(syntax.module(text)) else b""
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return b""
 
 
 def unchanged(origin: str) -> str:
@@ -75,4 +104,5 @@ def _written() -> dict[str, tuple[int, int]]:
     return file_states
 
 
+_BEGAN = time.time()
 _AT_START = _written()  # with the first module of the lab, so before an experiment can be found

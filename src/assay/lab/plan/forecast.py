@@ -28,12 +28,14 @@ from assay.core.reading import plural
 from assay.core.runs import Runs
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec, canonical_json
+from assay.lab.judge.journal import digest
 from assay.lab.judge.result import common_seeds, stamp, with_derived
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
 from assay.lab.records.recording import arms as recorded
 from assay.lab.store.atomic import write
+from assay.lab.store.origin import in_file
 
 START = 4.0
 """CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
@@ -240,12 +242,13 @@ def _remembered(
     """Whose spread is extrapolated, and what is to be expected of each claim with so many seeds.
 
     Loading measures, and the libraries that read them, takes most of the time of a plan. So the
-    last answer about each experiment of the catalogue lies in the cache, beside all that it follows
-    from: the runs, the record, the statements and the code that judges."""
+    last answer about each experiment whose code can be named lies in the cache, beside all that it
+    follows from: the runs, the record, the statements and the code that judges."""
     question = _question(plan, experiment, seeds, per_seed)
     if not question:
         return _expected(plan, experiment, seeds, per_seed)
-    file = cache.folder() / "plans" / f"{experiment.name}.msgpack"
+    own = experiment.origin if in_file(experiment.origin) else ""  # files may share a name
+    file = cache.folder() / "plans" / f"{experiment.name}{own and '-' + digest(own)}.msgpack"
     with contextlib.suppress(OSError, msgspec.MsgspecError, AssayError):
         data = foreign.read(file, "an earlier plan", foreign.LONGEST)
         before, source, claims = msgspec.msgpack.decode(

@@ -3,10 +3,12 @@ Doing nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -20,7 +22,7 @@ from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
-from assay.lab.store import edits, origin
+from assay.lab.store import edits, index, origin
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
@@ -142,9 +144,10 @@ def plan(
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
-    shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
     inputs_for = experiment.inputs or (lambda spec: {})
-    rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
+    with _uncollected():
+        shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
+        rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
     per_run, cost_from, scaled = _cost_per_run(shelf, cost, rows)
@@ -176,6 +179,19 @@ def plan(
     )
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: of a large store hundreds of thousands of values are made, and
+    all stay."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     """Plan once more after work on it: what is stored by now, each run asked to have read what it
     should have read then."""
@@ -190,7 +206,7 @@ class _Shelf:
     def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
         self.store, self.experiment, self.preset = store, experiment, preset
         self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
-        stored_runs = list(store.every(experiment.name))
+        stored_runs = index.every(store, experiment.name)
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
         self.groups: dict[str, RunGroup] = {}
@@ -423,8 +439,13 @@ def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     The median of those nearest to it, in fields first and then in steps: the first group also pays
     for what all share."""
     spent: dict[Ratio, list[float]] = {}
+    ignored = {*per_run_fields(type(spec))} - {"steps"}
+    ratios: dict[str, Ratio | None] = {}  # thousands of runs differ in nothing that counts
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        ratio = over(spec, json.loads(stored.spec_json))
+        known = {k: v for k, v in json.loads(stored.spec_json).items() if k not in ignored}
+        if (text := canonical_json(known)) not in ratios:
+            ratios[text] = over(spec, known)
+        ratio = ratios[text]
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
         if ratio is not None and ratio.longer <= LONGER and cpu:
             spent.setdefault(ratio, []).append(cpu)

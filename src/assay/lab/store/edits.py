@@ -8,6 +8,7 @@ arms do not belong to it."""
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -39,6 +40,11 @@ class Texts(NamedTuple):
 def texts(experiment: Experiment) -> dict[str, Texts]:
     """Read the texts of every arm that trains; none where the experiment lies in no file, or one
     that cannot be read."""
+    if (memory := _last.get(experiment.origin)) is not None and memory.of is experiment:
+        with contextlib.suppress(OSError):  # a worker asks once a group
+            if all(_state(path) == state for path, state in memory.states.items()):
+                return memory.texts
+    files = dict[Path, _File]()
 
     def read(reading: _Reading) -> dict[str, Texts]:
         measure = reading.of(experiment.measure)
@@ -56,9 +62,14 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
                 train |= reading.of(function.train if isinstance(function, Joint) else function)
                 before = experiment.arms[before].after
             texts_by_arm[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
+        files.update(reading.files)
         return texts_by_arm
 
-    return _read(experiment, read)
+    found = _read(experiment, read)
+    if files:
+        states = {path: file.state for path, file in files.items()}
+        _last[experiment.origin] = _Memory(experiment, states, found)
+    return found
 
 
 def read_function(function: Callable[..., Any]) -> dict[str, str]:
@@ -68,7 +79,7 @@ def read_function(function: Callable[..., Any]) -> dict[str, str]:
     if path.is_file() and (path := path.resolve()):
         return _Reading(path.parent).of(function)
     tree = syntax.module(textwrap.dedent(inspect.getsource(function)))
-    return {function.__name__: _File(path, (), {}, {}, ()).said(tree.body[0])[0]}
+    return {function.__name__: _File(path, (), {}, {}, (), (0, 0)).said(tree.body[0])[0]}
 
 
 def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
@@ -121,7 +132,14 @@ class _File:
     """Name → the file it comes from, and its name there; "" for the whole file."""
     whole: tuple[Path, ...]
     """Files all of whose names were imported."""
+    state: tuple[int, int]
+    """When it was written, in nanoseconds, and its size."""
     _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
+
+    @functools.cached_property
+    def lambdas(self) -> tuple[ast.Lambda, ...]:
+        """Every lambda in it."""
+        return tuple(n for s in self.body for n in ast.walk(s) if isinstance(n, ast.Lambda))
 
     def said(self, node: ast.AST) -> tuple[str, tuple[str, ...]]:
         """8 hex digits of what one of its statements or lambdas says, and the names that it takes
@@ -221,13 +239,28 @@ class _Reading:
 
     def _file(self, path: Path) -> _File:
         if path not in self.files:
-            state = path.stat()
-            self.files[path] = _opened(self.root, path, state.st_mtime_ns, state.st_size)
+            self.files[path] = _opened(self.root, path, _state(path))
         return self.files[path]
 
 
+class _Memory(NamedTuple):
+    """What was last read of an experiment, and of which files."""
+
+    of: Experiment
+    states: Mapping[Path, tuple[int, int]]
+    texts: dict[str, Texts]
+
+
+_last: dict[str, _Memory] = {}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @functools.lru_cache(maxsize=512)
-def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
+def _opened(root: Path, path: Path, state: tuple[int, int]) -> _File:
     """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a
     second."""
     body = tuple(syntax.module(path.read_bytes()).body)
@@ -247,6 +280,7 @@ def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
             if original_name != "*"
         },
         tuple(file for _, file, original_name in names if original_name == "*"),
+        state,
     )
 
 
@@ -289,16 +323,11 @@ def _under(root: Path, path: Path) -> bool:
 _ASSAY = Path(__file__).resolve().parents[2]
 
 
-def _standing_at(file: _File, code: CodeType) -> list[ast.AST]:
+def _standing_at(file: _File, code: CodeType) -> Sequence[ast.AST]:
     """The top-level definition in which a function's code stands; of a lambda, the lambda alone."""
     line = code.co_firstlineno
     if code.co_name == "<lambda>":
-        return [
-            n
-            for s in file.body
-            for n in ast.walk(s)
-            if isinstance(n, ast.Lambda) and n.lineno == line
-        ]
+        return [n for n in file.lambdas if n.lineno == line]
     first = [
         min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body
     ]

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 Paths = list[Path]
 Status = Literal["absent", "running", "done", "failed", "diverged"]
-PARAMS = "params.safetensors"
+PARAMS, STATUS = "params.safetensors", "status.json"
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
 
@@ -168,9 +168,7 @@ class Made:
             name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()
         }
         # Last, with the hashes of the others: what it does not name does not belong to the run.
-        files["status.json"] = _sealed(
-            {"status": self.status, "measured": measured, "files": listed}
-        )
+        files[STATUS] = _sealed({"status": self.status, "measured": measured, "files": listed})
         return files
 
 
@@ -368,6 +366,10 @@ class Store:
         if folders:
             with explained(self.root):
                 write_folders(folders, self.root / "tmp")
+
+    def names(self, experiment: str) -> Sequence[str]:
+        """The names of the folders of an experiment's runs, sorted."""
+        return sorted(_names(self.root / "runs" / experiment))
 
     def at(self, folder: Path) -> Stored | Damaged:
         """The run in this folder, of this store or any other."""
@@ -661,8 +663,8 @@ def _open(folder: Path) -> Stored | Damaged:
         return held[name]
 
     try:
-        status = json.loads(content("status.json"))
-        if not _as_sealed(status, content("status.json")):
+        status = json.loads(content(STATUS))
+        if not _as_sealed(status, content(STATUS)):
             return Damaged(folder, "status.json was changed after it was written")
         files = {name: (int(n), str(digest)) for name, (n, digest) in status["files"].items()}
         for name, (n, digest) in files.items():
@@ -686,7 +688,7 @@ def _open(folder: Path) -> Stored | Damaged:
             inputs=json.loads(content("inputs.json")),
             provenance=json.loads(content("provenance.json")),
             files=files,
-            id=hashlib.sha256(content("status.json")).hexdigest()[:16],
+            id=hashlib.sha256(content(STATUS)).hexdigest()[:16],
             read=read,
             unchecked=unchecked,
         )

@@ -1,0 +1,93 @@
+"""Unsaid: what a study does not say, what its claims cannot decide, and what a store has of it
+already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.lab.judge.journal import Ledger, subject
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import Preset, override
+from assay.studies import missing
+from assay.studies.asked import Asked as Questions
+from assay.studies.composing import composed
+from assay.studies.text import Text, read
+from assay.verbs.plan import Planned
+from assay.verbs.planning import Asked, Unsaid
+
+
+def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
+    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+    its experiment, where it was composed already. Raises: ExperimentError."""
+    text = read(path)
+    lacks = missing.essential(text)
+    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
+    if not lacks and (text.study.model or text.study.train or text.study.claim):
+        known = known or composed(text)
+        if text.study.model or text.study.train:
+            assumed = missing.of_models(text, known)
+        assumed = [*assumed, *missing.of_claims(known)]
+    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
+    rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
+    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
+    return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
+
+
+def undecidable(path: Path, known: Experiment) -> list[str]:
+    """Say which claims of a study no data could decide, and what would change that."""
+    text = read(path)
+    lacks = missing.of_models(text, known) if text.study.model or text.study.train else []
+    return [
+        f"{m.where.partition(':')[0]} cannot be decided: {m.default}; {m.text}"
+        for m in [*lacks, *missing.of_claims(known)]
+        if m.where.endswith(": units")
+    ]
+
+
+def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
+    """What a seed costs, with all arms, whatever is claimed."""
+    try:
+        experiment = replace(known or composed(text.bare), name="study")
+        seeds = missing.seeds(text)
+        plan = lab.plan(experiment, override(experiment))
+    except AssayError as e:
+        return f"unknown: {e}"
+    if plan.cpu_seconds is None:
+        return "unknown: no record tells what these runs take"
+    return (
+        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
+        "in all"
+    )
+
+
+def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planned: Planned) -> str:
+    """Say what a store has of a study that asks a model and has not run: what other studies have
+    measured, and whose verdicts are about the same arms; "" where it has nothing."""
+    text = read(path)
+    if not (text.study.model or text.study.train) or not planned.missing:
+        return ""
+    study, missing_seeds = Questions(text), dict[str, list[int]]()
+    for run in planned.runs:
+        if run.state == "missing":
+            missing_seeds.setdefault(run.arm, []).append(run.seed)
+    smoke = preset.name == "smoke"
+    measured = [
+        arm
+        for arm, seeds in missing_seeds.items()
+        if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
+    ]
+    runs = sum(len(missing_seeds[arm]) for arm in measured)
+    about = subject(experiment, preset)
+    others = dict.fromkeys(
+        line["experiment"]
+        for line in Ledger(lab.store).looks
+        if line["what"] == "judged" and line["experiment"] != experiment.name and about.alike(line)
+    )
+    parts = [f"{runs} of {planned.missing} missing runs are measured, by other studies"] * bool(
+        runs
+    )
+    parts += [f"verdicts of {', '.join(others)} are about some of the same arms"] * bool(others)
+    return f"in this store {'; '.join(parts)}" if parts else ""
