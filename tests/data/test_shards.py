@@ -298,5 +298,5 @@ def test_a_training_that_would_starve_is_refused(tmp_path: Path) -> None:
         reader.check(25, 4)
     with pytest.raises(DataError, match="the last 20 batches need room"):
         reader.check(24, 20)
-    with pytest.raises(DataError, match="larger than the 16 rows of a window"):
+    with pytest.raises(DataError, match="larger than a window of 16 rows"):
         ShardReader(open_stream(tmp_path, "a"), 17, window=2).check(2, 1)

@@ -181,9 +181,7 @@ class ShardReader:
         first, last = (self._place(max(0, step))[0] for step in (steps - again, steps - 1))
         rows = self.shards.lengths[0] * self.window
         if self.batch > rows and self.steps > 1:
-            raise DataError(
-                f"a batch of {self.batch:,} is larger than the {rows:,} rows of a window"
-            )
+            raise DataError(f"a batch of {self.batch:,} is larger than a window of {rows:,} rows")
         if (
             (needed := (last + 2 - first) * self.window)
             > self.shards.most

@@ -70,7 +70,7 @@ def check(words: list[str]) -> None:
         batch=args.batch,
         every=args.every,
     )
-    if not Path(args.acts, HEADER).exists():
+    if not _streams(args):
         _rows(args, 1)
 
 
@@ -78,7 +78,7 @@ def _rows(args: argparse.Namespace, rank: int) -> Path | ShardReader:
     """The array, or a reader of the shards or the stream that are meant; of a stream the first rank
     says for all what is read."""
     folder = Path(args.acts)
-    if (folder / HEADER).exists():
+    if _streams(args):
         shards = open_stream(folder, args.folder.absolute().name if rank == 0 else None)
         return ShardReader(shards, args.batch, args.seed, read_header(folder).window)
     if folder.is_file():
@@ -87,14 +87,21 @@ def _rows(args: argparse.Namespace, rank: int) -> Path | ShardReader:
     return ShardReader(open_shards(args.acts), args.batch, args.seed, args.window)
 
 
+def _streams(args: argparse.Namespace) -> bool:
+    return args.stream or Path(args.acts, HEADER).exists()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m assay.dictionaries.sharded.launch --nproc-per-node N", description=__doc__
     )
     parser.add_argument(
         "acts",
-        help="what every rank can read: activations [n, d] as a .npy file; a folder, pattern or "
-        "URL of such files; or the folder of a stream",
+        help="what every rank can read: activations [n, d], a .npy file; a folder, pattern or "
+        "URL of such files; or with --stream the folder of a stream",
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="wait for rows that another process harvests"
     )
     parser.add_argument(
         "folder",
