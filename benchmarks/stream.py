@@ -166,9 +166,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     )
     print(f"killed: harvest {filling.kills} times, training {training.kills} times")
     print(f"largest on the disk: {disk / 1e6:.1f} MB; {MOST} shards may lie there")
-    print(
-        f"largest resident: harvest {filling.peak / 1e6:.0f} MB, training {training.peak / 1e6:.0f} MB"
-    )
+    for what, peak in (("harvest", filling.peak), ("training", training.peak)):
+        print(f"largest resident of the {what}: {peak / 1e6:.0f} MB")
     wanted = one_process(args, steps)
     wanted["W_enc"] = wanted["W_enc"].mT
     names = ("W_enc", "W_dec", "b_enc", "b_dec")

@@ -7,8 +7,9 @@ differ from its own by the order of addition alone. Every rank runs the same loo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ from assay.dictionaries.training.kernels.sparse import Batch, Single
 from assay.dictionaries.training.losses import Loss
 from assay.dictionaries.training.quick import USUAL, check_settings, objective
 from assay.dictionaries.training.train import Method, group
+
+MEASURED = "measured.json"
+"""What the dictionary is worth, beside it."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ def train_sharded(
     `train_dictionary` trains it on one.
 
     `folder` keeps a checkpoint after every `every` steps, from which any number of ranks goes on,
-    and at last `dictionary.safetensors`, an ordinary file of Assay's. The array stays on disk: all
-    ranks need it under the same path. What is measured in the end is measured on all of its rows,
-    of shards on those of the last 32 batches.
+    and at last `dictionary.safetensors`, an ordinary file of Assay's, and `measured.json`. The
+    array stays on disk: all ranks need it under the same path. What is measured in the end is
+    measured on all of its rows, of shards on those of the last 32 batches.
 
     Raises: DataError for a file that is no matrix of finite numbers; SpecError for settings that
     cannot be; StoreError for a folder with another training's checkpoint; RunError where the loss
@@ -118,6 +122,7 @@ def train_sharded(
     )
     if ranks.rank == 0:
         assemble(folder, folder / "dictionary.safetensors")
+        (folder / MEASURED).write_text(json.dumps(asdict(measurements)))
     if rows.reader is not None:
         rows.reader.release(None)
     return measurements
