@@ -19,6 +19,7 @@ import tiny_models
 from assay.cli.main import main
 from assay.core import rng
 from assay.data.harvest import HarvestSpec, cut_text, dtype_of, windows_in
+from assay.data.shards import ShardReader, Shards
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.sharded.part import Part
@@ -40,8 +41,8 @@ WORDS += ["--context", "32", "--tokens", "4096", "--buffer", "512"]
 WORDS += [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_ROOT", "store")
     (tmp_path / "text").mkdir()
@@ -107,7 +108,7 @@ def assert_wanted() -> None:
 
 @pytest.mark.thorough
 def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
-    capsys: pytest.CaptureFixture[str],
+    world: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*WORDS, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -123,7 +124,7 @@ def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
 
 
 @pytest.mark.thorough
-def test_a_command_that_is_killed_resumes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_is_killed_resumes(world: None) -> None:
     """With all that it had started; the training goes on from where it was kept."""
     command = subprocess.Popen([sys.executable, "-m", "assay", *WORDS])
     end = time.monotonic() + 120
@@ -137,29 +138,33 @@ def test_a_command_that_is_killed_resumes(capsys: pytest.CaptureFixture[str]) ->
     assert_wanted()
 
 
-def test_the_disk_holds_what_is_read_again_in_the_end() -> None:
+@pytest.mark.parametrize("steps", [1, 33, 2000, 2001])
+@pytest.mark.parametrize("buffer", [100, 2**14, 2**18])
+@pytest.mark.parametrize("batch", [2, 512, 4096])
+def test_the_disk_holds_what_is_read_again_in_the_end(steps: int, buffer: int, batch: int) -> None:
+    sizes = sizes_of(Method(steps=steps, batch=batch), Reading(buffer=buffer, ahead=1))
+    lengths = [sizes["rows"]] * sizes["shards"]
+    shards = Shards(4, lengths, lambda i, out: None, in_order=True, most=sizes["most"])
+    ShardReader(shards, batch, window=sizes["window"]).check(steps, 32)
+    assert sum(lengths) < steps * batch + sizes["rows"]
+
+
+def test_the_disk_holds_three_buffers_at_the_usual_sizes() -> None:
     sizes = sizes_of(Method(steps=10_000, batch=4096), Reading())
-    assert sizes == {"rows": 2**16, "shards": 625, "window": PIECES, "most": 12}
-    small = sizes_of(Method(steps=10_000, batch=4096), Reading(buffer=2**14, ahead=1))
-    assert small["most"] * small["rows"] >= (32 + 1) * 4096 + 2 * 2**14
-    one = sizes_of(Method(steps=1, batch=100), Reading())
-    assert one["rows"] * one["shards"] == 100
+    assert sizes == {"rows": 2**16, "shards": 625, "window": PIECES, "most": 3 * PIECES}
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (["--kind", "TopKK"], "there is no kind 'TopKK'"),
-        (["--kind", "ReLU", "--penalty", "0.1"], "TopK and BatchTopK need --k"),
-        (["--buffer", "0"], "--buffer, --ahead and --ranks"),
-        (["--text", "nowhere"], "no corpus 'nowhere'"),
-        (["--steps", "0"], "steps must be a whole number from 1 up"),
-    ],
-)
-def test_bad_input_is_one_line(
-    capsys: pytest.CaptureFixture[str], more: list[str], words: str
-) -> None:
-    assert main([*WORDS, *more]) == 2
-    error = capsys.readouterr().err.strip()
-    assert words in error and len(error.splitlines()) == 1
-    assert not Path("out").exists()
+def test_bad_input_is_one_line(world: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for option, value, words in (
+        ("--kind", "TopKK", "there is no kind 'TopKK'"),
+        ("--kind", "ReLU", "other kinds take --penalty"),
+        ("--buffer", "0", "--buffer, --ahead and --ranks"),
+        ("--text", "nowhere", "no corpus 'nowhere'"),
+        ("--steps", "0", "steps must be a whole number from 1 up"),
+    ):
+        words_before = WORDS if option not in WORDS else WORDS[: WORDS.index(option)]
+        rest = WORDS[WORDS.index(option) + 2 :] if option in WORDS else []
+        assert main([*words_before, *rest, option, value]) == 2
+        error = capsys.readouterr().err.strip()
+        assert words in error and len(error.splitlines()) == 1, error
+        assert not Path("out").exists()

@@ -80,7 +80,7 @@ class Reading:
     buffer: int = 2**18
     """Vectors that are shuffled together: one buffer and the next are in memory."""
     ahead: int = 3
-    """Buffers on the disk, at most."""
+    """Buffers on the disk, at most; more where the last 32 batches, read twice, need it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +237,7 @@ def sizes_of(method: Method, reading: Reading) -> dict[str, int]:
     total = method.steps * method.batch
     rows = -(-min(total, max(reading.buffer, method.batch)) // PIECES)
     # What training reads again in the end has to lie there too, and one buffer that is written.
-    again = -(-SETTLING * method.batch // (PIECES * rows)) + 3
+    again = -(-SETTLING * method.batch // (PIECES * rows)) + 2
     most = PIECES * max(reading.ahead, again)
     return {"rows": rows, "shards": math.ceil(total / rows), "window": PIECES, "most": most}
 
