@@ -151,24 +151,24 @@ class ShardReader:
         return rows
 
     def moments(
-        self, of: Callable[[np.ndarray], tuple[torch.Tensor, float]]
+        self, measure: Callable[[np.ndarray], tuple[torch.Tensor, float]]
     ) -> tuple[Float[torch.Tensor, "d"], float]:
-        """Mean and scale: those of the shards, or what `of` says of the rows of the first window.
+        """Mean and scale: those of the shards, or what `measure` says of the first window.
 
         Args:
-            of: a function of rows [n, d].
+            measure: a function of rows [n, d].
         """
         if self.shards.normalisation is not None:
             mean, scale = self.shards.normalisation
             return torch.from_numpy(np.asarray(mean, np.float32)), float(scale)
-        return of(self._fetch(0).result()[0].numpy())
+        return measure(self._fetch(0).result()[0].numpy())
 
-    def check(self, steps: int, again: int) -> None:
+    def check(self, steps: int, last: int) -> None:
         """Check that rows are enough for so many steps, of which the last few are read again.
 
         Args:
             steps: of the training.
-            again: the last of them that are.
+            last: how many those are.
         Raises: DataError for a stream that has too few, or too little room on the disk.
         """
         if self.steps is None or self.shards.most is None:
@@ -178,17 +178,17 @@ class ShardReader:
                 f"the stream has rows for {self.steps:,} steps of {self.batch:,}, and {steps:,} "
                 "were asked for"
             )
-        first, last = (self._place(max(0, step))[0] for step in (steps - again, steps - 1))
+        first, end = (self._place(max(0, step))[0] for step in (steps - last, steps - 1))
         rows = self.shards.lengths[0] * self.window
         if self.batch > rows and self.steps > 1:
             raise DataError(f"a batch of {self.batch:,} is larger than a window of {rows:,} rows")
         if (
-            (needed := (last + 2 - first) * self.window)
+            (needed := (end + 2 - first) * self.window)
             > self.shards.most
             < len(self.shards.lengths)
         ):
             raise DataError(
-                f"the last {again} batches need room for {needed} shards on the disk, and the "
+                f"the last {last} batches need room for {needed} shards on the disk, and the "
                 f"stream has {self.shards.most}"
             )
 
@@ -245,14 +245,14 @@ class ShardReader:
 
     def _gather(self, step: int) -> torch.Tensor:
         window, first = self._place(step)
-        wanted, parts = self.batch, []
-        while wanted:
+        missing, parts = self.batch, []
+        while missing:
             self._windows = {key: value for key, value in self._windows.items() if key >= window}
             rows, order = self._fetch(window).result()
-            its = order[first : first + wanted]
+            its = order[first : first + missing]
             parts.append(rows.index_select(0, its).float())
-            wanted -= len(its)
-            if wanted:
+            missing -= len(its)
+            if missing:
                 window, first = window + 1, 0
         # The next one, when there is room for it: the one before is through.
         if len(self._windows) == 1 and window + 1 < self._ends:
@@ -310,10 +310,10 @@ def _files(names: Iterable[str | Path]) -> Iterable[tuple[Any, str]]:
             system, path = fsspec.core.url_to_fs(str(name))
             folder = "*" not in path and system.isdir(path)
             pattern = f"{path.rstrip('/')}/*.npy" if folder else path
-            found = sorted(system.glob(pattern)) if "*" in pattern else [path]
+            files = sorted(system.glob(pattern)) if "*" in pattern else [path]
         except (OSError, ValueError, ImportError) as error:
             raise DataError(f"{name} cannot be listed: {error}") from error
-        yield from ((system, file) for file in found)
+        yield from ((system, file) for file in files)
 
 
 def _opened(file_at: tuple[Any, str], use: Callable[[IO[bytes]], Any]) -> Any:

@@ -147,12 +147,12 @@ def fill_stream(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _filling(folder), _explained(folder):
-        for left in folder.glob(".*.new"):
-            left.unlink()
+        for partial in folder.glob(".*.new"):
+            partial.unlink()
         if not (folder / HEADER).exists():
-            made = header()
-            made.check()
-            _publish(folder / HEADER, json.dumps(asdict(made)).encode())
+            head = header()
+            head.check()
+            _publish(folder / HEADER, json.dumps(asdict(head)).encode())
         stream = read_header(folder)
         if stream.about != json.loads(json.dumps(dict(about))):
             raise StoreError(
@@ -189,13 +189,13 @@ class _Rows:
         """Where the next row is."""
         return {"block": self._number, "skipped": self._first}
 
-    def take(self, count: int, d: int, each: Callable[[], None]) -> Float[np.ndarray, "count d"]:
+    def take(self, count: int, d: int, beat: Callable[[], None]) -> Float[np.ndarray, "count d"]:
         """The next rows."""
         out, ready, empty = np.empty((count, d), np.float16), 0, 0
         while ready < count:
             if self._rest is None:
                 self._rest = self._block(self._number)
-                each()
+                beat()
             its = self._rest[self._first : self._first + count - ready]
             out[ready : ready + len(its)] = its
             ready, self._first = ready + len(its), self._first + len(its)

@@ -57,11 +57,11 @@ class TextRows:
     def about(self) -> Mapping[str, Any]:
         """What a dictionary that is trained on this should carry, and what tells this from other
         rows."""
-        asked = json.loads(self.spec.replace(subject="", corpus="").to_json())
+        fields = json.loads(self.spec.replace(subject="", corpus="").to_json())
         return {
             "sites": [str(self.site)],
             "trained_on": dict(trained_on(self.spec, self.windows)),
-            "harvest": {"dtype": self.dtype, **asked},
+            "harvest": {"dtype": self.dtype, **fields},
         }
 
     @property
@@ -106,7 +106,7 @@ class TextRows:
             limit: length from which a vector is left out.
         """
         acts, norms = self._pass(number)
-        its = acts[_kept(norms, limit)]
+        its = acts[_kept_rows(norms, limit)]
         if len(its) and float(its.abs().amax()) > F16_MAX:
             raise DataError(
                 f"activations at {self.spec.site} are too large for float16; harvest another site"
@@ -120,7 +120,7 @@ class TextRows:
         limit = OUTLIER * float(np.median(np.concatenate([norms[:, 1:] for _, norms in sample])))
         total, squares, n = np.zeros(1), 0.0, 0
         for acts, norms in sample:
-            its = acts[_kept(norms, limit)].double().numpy()
+            its = acts[_kept_rows(norms, limit)].double().numpy()
             total, squares, n = total + its.sum(0), squares + float((its * its).sum()), n + len(its)
         mean = total / n
         variance = squares / n - float((mean * mean).sum())
@@ -133,10 +133,12 @@ class TextRows:
 
     def _pass(self, number: int) -> tuple[torch.Tensor, Float[np.ndarray, "w s"]]:
         """The activations of a pass [w, s, d], on the CPU, and their lengths."""
-        again, i = divmod(number, self.passes)
-        if again:
+        repeat, i = divmod(number, self.passes)
+        if repeat:
             i = int(
-                rng.permutation(np.array([self.spec.seed]), "stream.pass", again, self.passes)[0][i]
+                rng.permutation(np.array([self.spec.seed]), "stream.pass", repeat, self.passes)[0][
+                    i
+                ]
             )
         tokens = self.windows.tokens[i * self.per_pass : (i + 1) * self.per_pass]
         with unnoted():
@@ -152,7 +154,7 @@ class TextRows:
         return acts, norms
 
 
-def _kept(norms: Float[np.ndarray, "w s"], limit: float) -> Bool[torch.Tensor, "w s"]:
+def _kept_rows(norms: Float[np.ndarray, "w s"], limit: float) -> Bool[torch.Tensor, "w s"]:
     keep = norms <= limit
     keep[:, 0] = False
     return torch.from_numpy(keep)

@@ -194,18 +194,18 @@ def train(
         raise AssayError("--buffer, --ahead and --ranks are numbers from 1 up, --shards from 0 up")
     options = _options(method, by, device)
     check([str(out / STREAM), str(out), *options])
-    asked = {
+    request = {
         "spec": json.loads(spec.to_json()),
         "method": asdict(method),
         "reading": asdict(reading),
         "by": asdict(by),
     }
     writable(out, "--out")
-    if (before := _begun(out, asked)) is not None:
+    if (before := _begun(out, request)) is not None:
         return TrainedDictionary(**{**before, "file": Path(before["file"]), "found": True})
     rows = TextRows(spec, Desk(Store(root), device, lambda done, total, unit: None))
     out.mkdir(parents=True, exist_ok=True)
-    (out / ASKED).write_text(json.dumps(asked, indent=1))
+    (out / ASKED).write_text(json.dumps(request, indent=1))
     sizes = sizes_of(method, reading)
     if not (out / MEASURED).exists():
         with _Trainer(out, options, by.ranks, progress) as trainer:
@@ -226,7 +226,7 @@ def train(
         **measured,
     )
     stored = {**asdict(result), "file": str(result.file)}
-    (out / ASKED).write_text(json.dumps({**asked, "result": stored}, indent=1))
+    (out / ASKED).write_text(json.dumps({**request, "result": stored}, indent=1))
     for folder in (out / STREAM, *out.glob("step-*")):
         shutil.rmtree(folder, ignore_errors=True)
     return result
@@ -237,8 +237,8 @@ def sizes_of(method: Method, reading: Reading) -> dict[str, int]:
     total = method.steps * method.batch
     rows = -(-min(total, max(reading.buffer, method.batch)) // PIECES)
     # What training reads again in the end has to lie there too, and one buffer that is written.
-    again = -(-SETTLING * method.batch // (PIECES * rows)) + 2
-    most = PIECES * max(reading.ahead, again)
+    buffers = -(-SETTLING * method.batch // (PIECES * rows)) + 2
+    most = PIECES * max(reading.ahead, buffers)
     return {"rows": rows, "shards": math.ceil(total / rows), "window": PIECES, "most": most}
 
 
@@ -251,7 +251,7 @@ def _options(method: Method, by: Ranks, device: str) -> list[str]:
     return ["--stream", *(word for pair in pairs for word in pair)]
 
 
-def _begun(out: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+def _begun(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
     """What an earlier call left there when it was done. Raises: AssayError where the folder has
     something else in it."""
     try:
@@ -263,7 +263,7 @@ def _begun(out: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
             ) from error
         return None
     result: dict[str, Any] | None = stored.pop("result", None)
-    if stored and stored != json.loads(json.dumps(asked)):
+    if stored and stored != json.loads(json.dumps(request)):
         raise AssayError(f"{out} has another training; name another folder with --out")
     return result if result is not None and (out / FILE).exists() else None
 
