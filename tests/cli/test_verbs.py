@@ -100,6 +100,7 @@ def test_every_verb_is_there_and_short() -> None:
         "import",
         "export",
         "conformance",
+        "train-dictionary",
         "train-lm",
         "mcp",
         "worker",

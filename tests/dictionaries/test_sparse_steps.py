@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.core import rng
 from assay.core.fit import fit
@@ -21,7 +22,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.kernels import cpu, reference, sparse
+from assay.dictionaries.training.kernels import active, cpu, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
@@ -146,6 +147,60 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
         )
         torch.testing.assert_close(series["l0"].double(), wanted["l0"].double())
         agree(found, gradients, 1e-5)
+
+
+@pytest.fixture(params=[-1.0, 2.0], ids=["crowd", "pieces"])
+def device(request, monkeypatch):
+    """Steps as a device takes them that multiplies whole matrices, or few places at a time."""
+    monkeypatch.setattr(active, "by_places", lambda device: False)
+    monkeypatch.setattr(active, "CROWDED", request.param)
+    monkeypatch.setattr(active, "FEWEST", 3)
+
+
+@every
+@pytest.mark.parametrize("inputs", ["random", "all-dense", "all-zero"])
+def test_steps_of_a_device_are_those_of_float64(kind, inputs, device):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, inputs, 5)
+    loss, more = asked(loss, 24, dead=inputs != "all-zero")
+    exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
+    wanted, gradients = reference.autograd(
+        loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
+    )
+    kernel = cpu.sparse_for(loss, nonlinearity)
+    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-6)
+    agree(found, gradients, 1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the bytes of the largest tensor that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(one, torch.Tensor):
+                self.size = max(self.size, one.numel() * one.element_size())
+        return made
+
+
+@pytest.mark.parametrize("kind", ["relu", "jumprelu", "gated"])
+@pytest.mark.parametrize("share", [active.CROWDED, 2.0])
+def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
+    """Half of all latents are on at the start: rows of both matrices at each place would be d / 2
+    times what the dense product takes. The largest tensor is an index of them all."""
+    monkeypatch.setattr(active, "by_places", lambda device: False)
+    monkeypatch.setattr(active, "CROWDED", share)
+    monkeypatch.setattr(active, "FEWEST", 1)
+    nonlinearity, loss = KINDS[kind]
+    rows, d, f = 128, 256, 2048
+    params, x, penalty = world(nonlinearity, "random", 0, rows, d, f, runs=1)
+    with Largest() as largest:
+        cpu.sparse_for(loss, nonlinearity)(loss, params, x, nonlinearity, penalty, torch.float32)
+    assert 0.4 < (params["b_enc"] + x @ params["W_enc"][0].T > 0).double().mean() < 0.6
+    assert 4 * rows * f <= largest.size <= 8 * rows * f
 
 
 @some_pairs("kind, inputs", tuple(KINDS), ("random", "ragged", "single-row"), each=3)

@@ -44,6 +44,7 @@ BRINGS = {
     "index": "explore",
     "rate": "explore",
     "serve": "explore",
+    "train-dictionary": "models",
     "train-lm": "models",
     "make-showcase": "models",
 }

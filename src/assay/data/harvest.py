@@ -29,8 +29,9 @@ from assay.subjects.site import Site
 
 OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""
-_BATCH_TOKENS = 2048
-_F16_MAX = 65504.0
+BATCH_TOKENS = 2048
+"""Tokens in one pass of the model."""
+F16_MAX = 65504.0
 _LISTED = 5000
 
 
@@ -185,24 +186,9 @@ def harvests(
     for site_spec in specs:
         folder.check(Site.parse(site_spec.site))
     text = corpora.load(spec.corpus)
-    windows_spec = HarvestWindowsSpec(
-        seed=spec.seed,
-        model=folder.fingerprint,
-        corpus=text.fingerprint,
-        part=spec.part,
-        windows=spec.windows,
-        context=spec.context,
-        per_file=spec.per_file,
-        bos=bool(folder.opening),
-    )
-
-    def cut_up(path: Path) -> None:
-        with unnoted():  # what is read stands in the artefact's spec, by content
-            _cut(spec, path)
-
-    cut = bench.artefact(windows_spec, cut_up)
-    windows = _windows(cut)
-    dtype, count = _dtype(spec, bench), len(windows.tokens)
+    windows_spec, cut = cut_text(spec, bench)
+    windows = windows_in(cut)
+    dtype, count = dtype_of(spec, bench), len(windows.tokens)
     sites = sorted({str(Site.parse(site_spec.site)) for site_spec in specs})
     shards = [
         [
@@ -223,7 +209,7 @@ def harvests(
     def run(first: int, folders: Mapping[Site, Path]) -> None:
         _room((count - first) * size, bench.root)
         with unnoted():  # loaded by the first shard that is missing, if any is
-            model = _model(spec.subject, str(bench.device), dtype, folder.fingerprint)
+            model = model_in(spec.subject, str(bench.device), dtype, folder.fingerprint)
         _run(
             model,
             windows.tokens[first : first + spec.shard],
@@ -258,6 +244,32 @@ def harvests(
             _opened(site_spec, cut, files, shard_paths, built, dtype, folder.provenance, same)
         )
     return opened_harvests
+
+
+def cut_text(spec: HarvestSpec, bench: Bench) -> tuple[HarvestWindowsSpec, Path]:
+    """Cut the text of a harvest into windows, or find it cut: by content, and the folder.
+
+    Args:
+        spec: whose.
+        bench: where it is kept.
+    """
+    folder = models.find(spec.subject)
+    windows_spec = HarvestWindowsSpec(
+        seed=spec.seed,
+        model=folder.fingerprint,
+        corpus=corpora.load(spec.corpus).fingerprint,
+        part=spec.part,
+        windows=spec.windows,
+        context=spec.context,
+        per_file=spec.per_file,
+        bos=bool(folder.opening),
+    )
+
+    def cut_up(path: Path) -> None:
+        with unnoted():  # what is read stands in the artefact's spec, by content
+            _cut(spec, path)
+
+    return windows_spec, bench.artefact(windows_spec, cut_up)
 
 
 def _fill(
@@ -301,7 +313,26 @@ def _opened(
 
     `built` are the folders' inodes: a shard that was built again is another one at the same place.
     """
-    return Harvest(spec, _windows(cut), files, shards, dtype, provenance, like)
+    return Harvest(spec, windows_in(cut), files, shards, dtype, provenance, like)
+
+
+def trained_on(spec: HarvestSpec, windows: Windows) -> Mapping[str, Any]:
+    """What a dictionary trained on these windows should carry; see `Harvest.trained_on`.
+
+    Args:
+        spec: of their harvest.
+        windows: the text, as it was cut.
+    """
+    documents = corpora.load(spec.corpus).documents
+    document_hashes = [documents[i].sha256[:12] for i in np.unique(windows.document)]
+    listed = {"documents": document_hashes} if len(document_hashes) <= _LISTED else {}
+    return {
+        **inputs(spec),
+        "part": spec.part,
+        "context_size": spec.context,
+        "prepend_bos": bool(models.find(spec.subject).opening),
+        **listed,
+    }
 
 
 def _cut(spec: HarvestSpec, path: Path) -> None:
@@ -321,7 +352,8 @@ def _cut(spec: HarvestSpec, path: Path) -> None:
     np.save(path / "offset.npy", windows.offset - np.int32(len(folder.opening)))
 
 
-def _windows(path: Path) -> Windows:
+def windows_in(path: Path) -> Windows:
+    """The windows of a folder of `cut_text`. Raises: DamageError."""
     return Windows(*(_open(path, name) for name in ("tokens", "document", "offset")))
 
 
@@ -332,7 +364,8 @@ def _open(path: Path, name: str) -> np.ndarray:
         raise DamageError(path, f"{path / name}.npy is missing or damaged") from error
 
 
-def _dtype(spec: HarvestSpec, bench: Bench) -> str:
+def dtype_of(spec: HarvestSpec, bench: Bench) -> str:
+    """What the model computes in."""
     if spec.dtype != "auto":
         return spec.dtype
 
@@ -360,7 +393,7 @@ def _run(
     # a full disk
     held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
     powers = {site: np.zeros(tokens.shape, np.int16) for site in folders}
-    step = max(1, _BATCH_TOKENS // tokens.shape[1])
+    step = max(1, BATCH_TOKENS // tokens.shape[1])
     for i in range(0, len(tokens), step):
         batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
         for site, x in subject.run(batch, capture=list(folders), logits=False).acts.items():
@@ -369,7 +402,7 @@ def _run(
             largest = rows.abs().amax(-1).float()
             if not bool(largest.isfinite().all()):
                 raise DataError(f"activations at {site} are not finite")
-            if bool((large := largest > _F16_MAX).any()):
+            if bool((large := largest > F16_MAX).any()):
                 # 2¹⁵ and less fits; by a power of two nothing is rounded that float16 would keep
                 power = torch.where(large, torch.frexp(largest).exponent - 15, 0)
                 powers[site][i : i + step] = power.cpu().numpy()
@@ -398,9 +431,10 @@ def _write(path: Path, acts: Float[np.ndarray, "w s d"], powers: Int[np.ndarray,
 
 
 @lru_cache(maxsize=1)
-def _model(
+def model_in(
     name: str, device: str, dtype: str, fingerprint: str
 ) -> Any:  # the fingerprint: a folder may change in place
+    """Load a model, once per process."""
     return load(name, device, dtype)  # type: ignore[arg-type]
 
 
@@ -608,7 +642,7 @@ class Harvest:
     def model(self, device: torch.device) -> Pretrained:
         """The language model whose activations these are, in the dtype it was harvested in; loaded
         once per process."""
-        return _model(
+        return model_in(
             self.spec.subject, str(device), self.dtype, models.fingerprint(self.spec.subject)
         )
 
@@ -631,16 +665,7 @@ class Harvest:
 
         Of each document the first 12 hex digits of its hash; above 5,000 documents they are left
         out."""
-        documents = corpora.load(self.spec.corpus).documents
-        document_hashes = [documents[i].sha256[:12] for i in np.unique(self.windows.document)]
-        listed = {"documents": document_hashes} if len(document_hashes) <= _LISTED else {}
-        return {
-            **inputs(self.spec),
-            "part": self.spec.part,
-            "context_size": self.spec.context,
-            "prepend_bos": bool(models.find(self.spec.subject).opening),
-            **listed,
-        }
+        return trained_on(self.spec, self.windows)
 
     def header(self) -> Mapping[str, Any]:
         """What a dictionary trained on this must carry to be used: site, normalisation, and how it

@@ -44,6 +44,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "mcp": "assay.cli.doors:mcp",
         },
         "Files": {
+            "train-dictionary": "assay.verbs.train_dictionary:command",
             "train-lm": "assay.verbs.train_lm:command",
             "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 from assay.core.errors import AssayError, SpecError, nearest
+from assay.data.shards import WINDOW, ShardReader, open_shards
+from assay.data.stream import HEADER, open_stream, read_header
 from assay.dictionaries.kinds import known
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.sharded.ranks import TIMEOUT, join_ranks
-from assay.dictionaries.sharded.training import matrix, train_sharded
+from assay.dictionaries.sharded.rows import matrix
+from assay.dictionaries.sharded.training import train_sharded
 from assay.dictionaries.training.losses import TopKAux
 from assay.dictionaries.training.quick import check_settings, objective
 
@@ -24,7 +27,7 @@ def main(words: list[str]) -> int:
             measurements = train_sharded(
                 ranks,
                 _kind(args),
-                args.acts,
+                _rows(args, ranks.rank),
                 args.folder,
                 width=args.width,
                 penalty=args.penalty,
@@ -67,7 +70,25 @@ def check(words: list[str]) -> None:
         batch=args.batch,
         every=args.every,
     )
-    matrix(args.acts)
+    if not _streams(args):
+        _rows(args, 1)
+
+
+def _rows(args: argparse.Namespace, rank: int) -> Path | ShardReader:
+    """The array, or a reader of the shards or the stream that are meant; of a stream the first rank
+    says for all what is read."""
+    folder = Path(args.acts)
+    if _streams(args):
+        shards = open_stream(folder, args.folder.absolute().name if rank == 0 else None)
+        return ShardReader(shards, args.batch, args.seed, read_header(folder).window)
+    if folder.is_file():
+        matrix(folder)
+        return folder
+    return ShardReader(open_shards(args.acts), args.batch, args.seed, args.window)
+
+
+def _streams(args: argparse.Namespace) -> bool:
+    return args.stream or Path(args.acts, HEADER).exists()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m assay.dictionaries.sharded.launch --nproc-per-node N", description=__doc__
     )
     parser.add_argument(
-        "acts", type=Path, help="activations [n, d], a .npy file that every rank can read"
+        "acts",
+        help="what every rank can read: activations [n, d], a .npy file; a folder, pattern or "
+        "URL of such files; or with --stream the folder of a stream",
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="wait for rows that another process harvests"
     )
     parser.add_argument(
         "folder",
@@ -105,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--every", type=int, default=500, help="steps from one checkpoint to the next"
+    )
+    parser.add_argument(
+        "--window", type=int, default=WINDOW, help="files whose rows are shuffled together"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(

@@ -7,8 +7,9 @@ differ from its own by the order of addition alone. Every rank runs the same loo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,29 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core.bench import Unkept
-from assay.core.errors import DataError, RunError, SpecError
+from assay.core.bench import Slot, Unkept
+from assay.core.errors import RunError, SpecError
 from assay.core.fit import Trained, fit
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.data.shards import ShardReader
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.sharded.assembling import assemble
 from assay.dictionaries.sharded.checkpoints import Checkpoints
 from assay.dictionaries.sharded.part import Part
-from assay.dictionaries.sharded.ranks import Ranks, bounds
-from assay.dictionaries.training.batches import CHUNK, moments, numbers, shuffled
+from assay.dictionaries.sharded.ranks import Ranks
+from assay.dictionaries.sharded.rows import Rows
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.kernels.cpu import sparse_for
 from assay.dictionaries.training.kernels.sparse import Batch, Single
 from assay.dictionaries.training.losses import Loss
 from assay.dictionaries.training.quick import USUAL, check_settings, objective
 from assay.dictionaries.training.train import Method, group
+
+MEASURED = "measured.json"
+"""What the dictionary is worth, beside it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Measured:
 def train_sharded(
     ranks: Ranks,
     nonlinearity: Nonlinearity,
-    acts: Path,
+    acts: Path | ShardReader,
     folder: Path,
     *,
     width: int,
@@ -66,24 +71,22 @@ def train_sharded(
     every: int = 500,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Measured:
-    """Train one dictionary on the rows of a .npy file, on all ranks, as `train_dictionary` trains
-    it on one.
+    """Train one dictionary on the rows of a .npy file, or of shards, on all ranks, as
+    `train_dictionary` trains it on one.
 
     `folder` keeps a checkpoint after every `every` steps, from which any number of ranks goes on,
-    and at last `dictionary.safetensors`, an ordinary file of Assay's. The array stays on disk: all
-    ranks need it under the same path. What is measured in the end is measured on all of its rows.
+    and at last `dictionary.safetensors`, an ordinary file of Assay's, and `measured.json`. The
+    array stays on disk: all ranks need it under the same path. What is measured in the end is
+    measured on all of its rows, of shards on those of the last 32 batches.
 
     Raises: DataError for a file that is no matrix of finite numbers; SpecError for settings that
     cannot be; StoreError for a folder with another training's checkpoint; RunError where the loss
     did not stay finite, or a rank is lost."""
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch, every=every)
-    rows = matrix(acts)
-    mean, scale = moments(rows)
+    rows = Rows.of(acts, batch, seed, steps)
     method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
     part = Part(ranks, width)
-    draw = shuffled(len(rows), batch, seed)
-    batches = normalised(rows, mean, scale, part, draw)
     identity = {
         "nonlinearity": to_json(nonlinearity),
         "loss": repr(chosen) if not hasattr(chosen, "__name__") else chosen.__name__,
@@ -93,37 +96,35 @@ def train_sharded(
         "lr": lr,
         "batch": batch,
         "seed": index(seed),
-        "rows": list(rows.shape),
-        # A number that other data would hardly share: it stands for the rows themselves.
-        "scale": scale,
+        **rows.identity,
     }
-    normalisation = {"mean": mean[None], "scale": torch.tensor([scale])}
+    normalisation = {"mean": rows.mean[None], "scale": torch.tensor([rows.scale])}
     trained = fit_sharded(
         part,
         method,
-        batches,
-        d=rows.shape[1],
+        rows.normalised(part, rows.training),
+        d=len(rows.mean),
         steps=steps,
         seed=seed,
         report=report,
-        slot=lambda header: Checkpoints(
-            folder, part, identity, {**header, "sites": []}, normalisation, every
+        slot=lambda header: rows.slot(
+            Checkpoints(folder, part, identity, rows.header(header), normalisation, every)
         ),
     )
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
-    pieces = [
-        torch.arange(first, min(first + CHUNK, len(rows))) for first in range(0, len(rows), CHUNK)
-    ]
     measurements = measure(
         part,
         inference(nonlinearity),
         trained,
-        normalised(rows, mean, scale, part, pieces.__getitem__),
-        len(pieces),
+        rows.normalised(part, rows.measuring),
+        rows.pieces,
     )
     if ranks.rank == 0:
         assemble(folder, folder / "dictionary.safetensors")
+        (folder / MEASURED).write_text(json.dumps(asdict(measurements)))
+    if rows.reader is not None:
+        rows.reader.release(None)
     return measurements
 
 
@@ -135,7 +136,7 @@ def fit_sharded(
     d: int,
     steps: int,
     seed: int = 0,
-    slot: Callable[[Mapping[str, Any]], Checkpoints] | None = None,
+    slot: Callable[[Mapping[str, Any]], Slot] | None = None,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """One dictionary after `steps` steps: this rank's latents, each encoder a row as in training
@@ -238,53 +239,13 @@ def measure(
     )
 
 
-def matrix(path: Path) -> Float[np.ndarray, "n d"]:
-    """A matrix in a .npy file, mapped and not read. Raises: DataError."""
-    try:
-        rows = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a readable .npy file ({error}); save the activations [n, d] with "
-            "np.save"
-        ) from error
-    if (
-        not isinstance(rows, np.ndarray)
-        or rows.ndim != 2
-        or rows.dtype.kind != "f"
-        or len(rows) < 2
-        or not rows.shape[1]
-    ):
-        got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else "an archive"
-        raise DataError(f"{path} must hold real numbers [n, d] with at least two rows, got {got}")
-    return rows
-
-
-def normalised(
-    rows: Float[np.ndarray, "n d"],
-    mean: Float[torch.Tensor, "d"],
-    scale: float,
-    part: Part,
-    draw: Callable[[int], torch.Tensor],
-) -> Callable[[int], Float[torch.Tensor, "b d"]]:
-    """This replica's rows of each step's batch, as training sees them."""
-
-    def batches(step: int) -> Float[torch.Tensor, "b d"]:
-        chosen = draw(step)
-        # All ranks draw the same batch by the seed and take their part of it, so that nothing has
-        # to be sent.
-        replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
-        return (torch.from_numpy(numbers(rows[replica_rows.numpy()])) - mean) * scale
-
-    return batches
-
-
 class _Bench(Unkept):
     """One rank's bench: its device, its checkpoints, and a place to report to."""
 
     def __init__(
         self,
         device: torch.device,
-        slot: Checkpoints | None,
+        slot: Slot | None,
         report: Callable[[int, int, float], None] | None,
     ):
         self._device, self._slot, self._report = device, slot, report

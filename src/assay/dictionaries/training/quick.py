@@ -15,11 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.arrays import Array
+from assay.core.bench import Bench
 from assay.core.errors import DataError, RunError, SpecError
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.schedules import probes
 from assay.core.spec import Spec
+from assay.data.shards import ShardReader
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
@@ -27,7 +29,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.batches import batches
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.keeping import Desk, Kept
+from assay.dictionaries.training.keeping import Desk, Kept, Read
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 
 USUAL: Mapping[type, Loss] = {
@@ -72,10 +74,11 @@ def train_dictionary(
     each once before any comes again. `penalty` is λ: larger, and fewer features are on. Kinds that
     choose their number of features, such as TopK, take none. Without a `loss` it is the one that
     the kind is published with. Everything random follows from the seed. Of a memory map only the
-    rows of a batch are read. A function of the step, or an iterable, gives batches [b, d] as they
-    are; mean and scale are then those of the first 32. `origin["curve"]` has the loss on the way.
-    `frozen` makes a control, on the same start and batches: a "decoder" or an "encoder" that is
-    never trained, or a "soft-decoder" whose rows stay within cosine 0.8 of their start (`freeze`).
+    rows of a batch are read, of a `ShardReader` a few files at a time. A function of the step, or
+    an iterable, gives batches [b, d] as they are; mean and scale are then those of the first 32.
+    `origin["curve"]` has the loss on the way. `frozen` makes a control, on the same start and
+    batches: a "decoder" or an "encoder" that is never trained, or a "soft-decoder" whose rows stay
+    within cosine 0.8 of their start (`freeze`).
 
     Args:
         nonlinearity: its kind, such as ReLU() or TopK(32).
@@ -131,6 +134,11 @@ def train_dictionary(
         "scale": data.scale,  # which other data would hardly share: it stands for the rows
     }
     desk = Desk(_device(device), progress)
+    if isinstance(acts, ShardReader):
+        identity["window"] = acts.window  # the order of the rows hangs on it
+    bench: Bench = desk if keep is None else Kept(desk, Path(keep), identity)
+    if isinstance(acts, ShardReader):
+        bench = Read(bench, acts, steps)
     trained = fit_dictionaries(
         [(Runs([Spec(seed=seed)]), method)],
         data,
@@ -140,10 +148,12 @@ def train_dictionary(
         scale=data.scale,
         sites=(site,) if site else (),
         probe_at=probes(steps),
-        bench=desk if keep is None else Kept(desk, Path(keep), identity),
+        bench=bench,
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
+    if isinstance(acts, ShardReader):
+        acts.release(None)
     curve = {"step": trained.steps.tolist()}
     curve |= {name: values[0].tolist() for name, values in trained.history.items()}
     stated = {"model_name": model, "dataset_path": text}

@@ -19,6 +19,12 @@ from jaxtyping import Bool, Float, Int
 from assay.core.heavy import torch
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 
+CROWDED = 0.05
+"""Share of a batch's places above which, off the CPU, whole matrices are multiplied: rows of both
+would take far more memory, 2 d numbers a place, and a device multiplies matrices many times faster
+than it collects rows."""
+FEWEST = 2**12
+"""Places that are multiplied at a time at least."""
 _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 """Integers of the same size; those above 0 are in the order of the numbers whose bits they are."""
 
@@ -37,6 +43,8 @@ class Active:
         """Those at places of the flattened batch, in any order."""
         row = torch.div(places, width, rounding_mode="floor")
         latent = places - row * width
+        if not by_places(places.device) and len(places) > CROWDED * rows * width:
+            return Crowd(rows, width, row, latent)
         # By latent, as the bags of `gather` and the compressed rows of `products` want them.
         order = _ascending(latent, width)
         return cls(rows, width, row[order], latent[order])
@@ -100,8 +108,12 @@ class Active:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
-        if W.device.type != "cpu":
-            return torch.linalg.vecdot(W[self.latent], batch[self.row])
+        if not by_places(W.device):
+            # A few places at a time: rows of both are copied, and together no more numbers than a
+            # batch has.
+            few = max(FEWEST, self.rows * self.width // (2 * W.shape[1]))
+            pieces = zip(self.latent.split(few), self.row.split(few), strict=True)
+            return torch.cat([torch.linalg.vecdot(W[latent], batch[row]) for latent, row in pieces])
         _hush()
         # Places by latent are already the compressed rows of a matrix [width, rows], so W xᵀ can be
         # worked out at these places alone, with no copy of the rows that take part.
@@ -127,9 +139,43 @@ class Active:
         stretch = torch.searchsorted(
             torch.tensor(ends, device=self.latent.device), self.latent, right=True
         )
-        return Active(
+        return type(self)(
             self.rows * len(ends), self.width, self.row + self.rows * stretch, self.latent
         )
+
+
+class Crowd(Active):
+    """Places so many that a product of whole matrices is the cheaper one, in any order: on a device
+    where nothing works out a product at places alone."""
+
+    def decode(
+        self, values: Float[torch.Tensor, "n"], W: Float[torch.Tensor, "width d"]
+    ) -> Float[torch.Tensor, "rows d"]:
+        """The sum of each row's latents, each times its value: values · W."""
+        return self._whole(values) @ W
+
+    def gather(
+        self, values: Float[torch.Tensor, "n"], batch: Float[torch.Tensor, "rows d"]
+    ) -> Float[torch.Tensor, "width d"]:
+        """The sum of each latent's rows, each times its value: valuesᵀ · batch."""
+        return self._whole(values).T @ batch
+
+    def products(
+        self, batch: Float[torch.Tensor, "rows d"], W: Float[torch.Tensor, "width d"]
+    ) -> Float[torch.Tensor, "n"]:
+        """The scalar product of row and latent at each place: batch · Wᵀ there."""
+        return (batch @ W.T).flatten().index_select(0, self.places)
+
+    def _whole(self, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rows width"]:
+        """Values where they stand, 0 elsewhere."""
+        table = torch.zeros(self.rows * self.width, dtype=values.dtype, device=values.device)
+        return table.index_copy_(0, self.places, values).view(self.rows, self.width)
+
+
+def by_places(device: torch.device) -> bool:
+    """Whether products at places alone are worked out without a copy of the rows that take part, as
+    a CPU does."""
+    return device.type == "cpu"
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ it."""
 
 # The kernel tells the worker when the process that holds it dies; then becomes the worker, with the
 # same number.
-_TIED = """
+TIED = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(ctypes.c_int(1), ctypes.c_ulong(signal.SIGTERM))
@@ -59,7 +59,7 @@ def hold(what: Mapping[str, Any]) -> dict[str, Any]:
     env.pop("RAY_AUTH_TOKEN", None)
     with Path(what["log"]).open("ab", buffering=0) as log:
         log.write(f"on {socket.gethostname()}, Ray node {node}\n".encode())
-        words = [sys.executable, "-ISc", _TIED, str(os.getpid()), *command]
+        words = [sys.executable, "-ISc", TIED, str(os.getpid()), *command]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
     until = time.monotonic() + what["seconds"] if what["seconds"] else float("inf")
     try:
