@@ -14,8 +14,7 @@ from assay.core.experiment import Experiment
 from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
 from assay.verbs.jobs import Foreseen, Job
-from assay.verbs.plan import Bought
-from assay.verbs.planning import Unsaid
+from assay.verbs.plan import Bought, Unsaid
 from assay.verbs.preregister import Registered
 
 Answer = dict[str, Any]

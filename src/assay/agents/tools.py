@@ -30,7 +30,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.studies.text import EstimateEntry, Said
 from assay.verbs import jobs
-from assay.verbs.planning import Unsaid
+from assay.verbs.plan import Unsaid
 
 TEXT, LINE, SHORT, MANY = 64 * 1024, 2_000, 200, 64
 """Characters of a study, of a sentence, of a name, and entries of a list."""

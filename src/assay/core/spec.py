@@ -81,7 +81,8 @@ class Spec:
         if cls.__post_init__ is not Spec.__post_init__:
             return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
         clone, hints = object.__new__(cls), _hints(cls)
-        for name in _names(cls):  # what stays is canonical: a preset has thousands of specs
+        # what stays is canonical: a preset has thousands of specs
+        for name in _names(cls):  # type: ignore[arg-type]
             value = (
                 _canonical(changes[name], hints[name], f"{cls.__name__}.{name}")
                 if name in changes

@@ -24,9 +24,8 @@ from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
-from assay.verbs.plan import Planned
+from assay.verbs.plan import Planned, Unsaid
 from assay.verbs.plan import plan as planned
-from assay.verbs.planning import Unsaid
 from assay.verbs.preregister import Registered
 from assay.verbs.preregister import preregister as register
 from assay.verbs.unsaid import find_unsaid

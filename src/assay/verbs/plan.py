@@ -29,6 +29,30 @@ from assay.verbs.preregister import Look, declared
 
 
 @dataclass(frozen=True)
+class Unsaid:
+    """Something that a study does not say."""
+
+    where: str
+    """The field, such as `claim 1: control`."""
+    text: str
+    """What to write."""
+    default: str | None
+    """What is taken in its place; null where nothing can be, so that it has to be said."""
+    cost: str
+    """What that costs, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a study does not say."""
+
+    study: str
+    unsaid: tuple[Unsaid, ...]
+    exit_code: int = field(metadata=BESIDE)
+    """2 where something has to be said before it can run."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One run: whether it is stored, and if not, why."""
 

@@ -6,44 +6,19 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from assay.core import extras
 from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
-from assay.core.schema import BESIDE
 from assay.lab.catalogue import entry
 from assay.lab.plan.forecast import Prospect
 from assay.lab.store.origin import STUDIES
 from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
-from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
+from assay.verbs.plan import Arm, Asked, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
-
-
-@dataclass(frozen=True)
-class Unsaid:
-    """Something that a study does not say."""
-
-    where: str
-    """The field, such as `claim 1: control`."""
-    text: str
-    """What to write."""
-    default: str | None
-    """What is taken in its place; null where nothing can be, so that it has to be said."""
-    cost: str
-    """What that costs, in words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a study does not say."""
-
-    study: str
-    unsaid: tuple[Unsaid, ...]
-    exit_code: int = field(metadata=BESIDE)
-    """2 where something has to be said before it can run."""
 
 
 @verb(

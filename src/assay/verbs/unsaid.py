@@ -15,8 +15,7 @@ from assay.studies import missing
 from assay.studies.asked import Asked as Questions
 from assay.studies.composing import composed
 from assay.studies.text import Text, read
-from assay.verbs.plan import Planned
-from assay.verbs.planning import Asked, Unsaid
+from assay.verbs.plan import Asked, Planned, Unsaid
 
 
 def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:

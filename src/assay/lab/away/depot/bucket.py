@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,7 +62,7 @@ def _open_remote(url: str) -> ObjectStore:
         with suppress(ValueError):  # it knows of none either
             options["credential_provider"] = Boto3CredentialProvider()
     retry = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-    return from_url(url, retry_config=retry, **options)  # type: ignore[arg-type]
+    return from_url(url, retry_config=retry, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def _open_folder(url: str) -> ObjectStore:
@@ -136,7 +137,7 @@ class Bucket:
         """Remove these objects, as far as they are there."""
         for name in names:
             with suppress(FileNotFoundError):
-                self._tried(lambda name=name: self._store.delete(name))
+                self._tried(partial(self._store.delete, name))
 
     def lock(self, name: str) -> Lock:
         """The kernel has no locks of a bucket."""
