@@ -54,27 +54,25 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
+    label = ""
     if name.endswith(STUDIES):
-        from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
+        from assay.verbs.unsaid import (  # what asks a model loads much
+            already,
+            find_unsaid,
+            first_label,
+        )
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
+        label = first_label(entry(name).path)
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    label = first_label(entry(name).path) if unsaid is not None else ""
     return Answer(
         planned, [*words(planned, name, place.options, label), *(assumed(unsaid) if unsaid else ())]
     )
-
-
-def first_label(path: Path) -> str:
-    """What a study calls its first dictionary, which is the arm main of its experiment; "" where
-    that is another arm."""
-    study = read(path).study
-    return study.dictionary[0].label if study.dictionary and not study.experiment else ""
 
 
 def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:

@@ -46,6 +46,13 @@ def undecidable(path: Path, known: Experiment) -> list[str]:
     ]
 
 
+def first_label(path: Path) -> str:
+    """What a study calls its first dictionary, which is the arm main of its experiment; "" where
+    that is another arm."""
+    study = read(path).study
+    return study.dictionary[0].label if study.dictionary and not study.experiment else ""
+
+
 def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
     """What a seed costs, with all arms, whatever is claimed."""
     try:
