@@ -12,7 +12,18 @@ Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant, varied
+from assay.core import (
+    Arm,
+    Arms,
+    Derive,
+    Elsewhere,
+    Experiment,
+    SpecMap,
+    grid,
+    reserved,
+    variant,
+    varied,
+)
 from assay.core.heavy import xr
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
@@ -120,6 +131,10 @@ channels than keys has a way. Patches say what suffices, not what is necessary. 
 RATES = (0.004, 0.01, 0.025)
 DEFAULT = MambaInduction()
 SMALL = MambaInduction(keys=6, values=6, pairs=3, d=16, channels=16, state=4, steps=20, batch=8)
+SCOPE = (
+    "{layers}-block Mamba models of {channels} channels on sequences of {pairs} pairs of {keys} "
+    "keys and {values} values"
+)
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -132,8 +147,7 @@ experiment = Experiment(
         "missed": lambda sizes: sizes("main", "pairs")[0] - 1,
     },
     frozen={"layers": 'the title, "one state-space block",'},
-    scope="{layers}-block Mamba models of {channels} channels on sequences of {pairs} pairs "
-    "of {keys} keys and {values} values",
+    scope=SCOPE,
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),
     default=grid(DEFAULT, lr=RATES, seed=range(21008, 21016)),
     full=grid(
@@ -141,4 +155,5 @@ experiment = Experiment(
         lr=(0.001, 0.002, 0.004, 0.01, 0.025),
         seed=range(21008, 21016),
     ),
+    elsewhere={"long": Elsewhere(grid(DEFAULT, lr=RATES, seed=range(47_000, 47_048)), SCOPE)},
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, varied
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
 from assay.dictionaries.training import on_text
@@ -168,6 +168,7 @@ def near(sizes: Sizes) -> str:
     return f", where L0 is near the truth's {DEFAULT.truth * mean:.1f}"
 
 
+SCOPE = "{inputs_in_words}, {width} latents"
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -180,7 +181,7 @@ experiment = Experiment(
     version=2,  # twice the rate for half the steps; 256 latents on the model too
     measured=3,  # from a quarter on; the median density's own slope
     sizes={"near": near},
-    scope="{inputs_in_words}, {width} latents",
+    scope=SCOPE,
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DEFAULT, seed=range(7000, 7012)),
     full=grid(
@@ -199,4 +200,5 @@ experiment = Experiment(
         ),
         seed=range(7000, 7008),
     ),
+    elsewhere={"long": Elsewhere(grid(DEFAULT, seed=range(48_000, 48_048)), SCOPE)},
 )
