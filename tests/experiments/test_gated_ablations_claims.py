@@ -17,7 +17,7 @@ import pytest
 
 from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
-from assay.experiments.gated_ablations import BIAS, GATED, LARGER, RELU, experiment
+from assay.experiments.gated_ablations import BIAS, GATED, RELU, experiment
 from assay.experiments.gated_ablations.method import UNITS
 from assay.lab.judge.result import with_derived
 from named_claims import claim_of
@@ -106,11 +106,7 @@ for of, ends in {
             p: (l0, fvu * (0.8 if of == "narrow" else 1.0), gamma)
             for p, (l0, fvu, gamma) in LEVELS[like].items()
         }
-SHRUNK = {
-    "shrunk": ("main", BIAS),
-    "rescaled-shrunk": ("rescaled", BIAS),
-    "no-heaviside-shrunk": ("no-heaviside", LARGER),
-}
+SHRUNK = {"shrunk": "main", "rescaled-shrunk": "rescaled", "no-heaviside-shrunk": "no-heaviside"}
 SOFT = {"sigmoid": (0.045, 0.3), "sigmoid-relu": (0.003, 0.95), "sigmoid-relu-half": (0.005, 0.93)}
 """FVU with the gate as trained, and the share of latents that are on then; elsewhere the same as
 with a hard gate."""
@@ -146,9 +142,7 @@ class World:
     def arms(self) -> dict:
         """The measures that runs of the default preset would have."""
         trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
-        levels = self.levels | {
-            name: shrunk(self.levels[of], by) for name, (of, by) in SHRUNK.items()
-        }
+        levels = self.levels | {name: shrunk(self.levels[of]) for name, of in SHRUNK.items()}
         return with_derived(
             experiment,
             {
@@ -158,12 +152,12 @@ class World:
         )
 
 
-def shrunk(points, by):
-    """The same levels where all features are multiplied by a factor: with x̂ → k x̂ the product x·x̂
+def shrunk(points):
+    """The same levels where all features are multiplied by `BIAS`: with x̂ → k x̂ the product x·x̂
     grows k-fold and ‖x̂‖² k²-fold."""
     dots = {p: (1 - fvu) / (2 - gamma) for p, (_, fvu, gamma) in points.items()}
     return {
-        p: (l0, 1 - (2 - by * gamma) * by * dots[p], by * gamma)
+        p: (l0, 1 - (2 - BIAS * gamma) * BIAS * dots[p], BIAS * gamma)
         for p, (l0, _, gamma) in points.items()
     }
 
