@@ -28,6 +28,9 @@ PENDING: dict[str, str] = {
         "two of its five claims are undecided: 23 tokens are too few for one, and the other did "
         "not survive the change since half of the training"
     ),
+    "interpretable-capability": (
+        "its record was made on a slow machine: 778 CPU-seconds, where others took 444"
+    ),
     "interpretable-capability.models": (
         "of one claim the only control, half-frozen dictionaries of Gemma, is undecided"
     ),
@@ -72,7 +75,7 @@ JUDGED = NAMES + [
     name for name in ELSEWHERE if name not in PENDING and name.partition(".")[0] not in PENDING
 ]
 """Records that have to meet the bar."""
-UNANSWERED = ("end-to-end", "interpretable-capability")
+UNANSWERED = ("end-to-end",)
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
 do."""

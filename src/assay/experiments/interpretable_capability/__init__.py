@@ -8,7 +8,7 @@ Claim: over eight sizes interpretable capability has a valley, by circuits that 
 what a model does and by rules for neurons
 Baselines: capability itself; nodes by lot; exchanged weights; neurons that never learned to read;
 another neuron's rule; planted
-Cost: 336 s on 2 cores, 444 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 521 s on 2 cores, 778 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
