@@ -31,7 +31,7 @@ def test_numbers_so_far_are_those_of_the_text_so_far(
     )
     tokens, document, _ = naive_evaluation.windows(tmp_path)
     so_far = [event for event in heard if isinstance(event, SoFar)]
-    assert len(so_far) == len(heard) >= 12
+    assert len(so_far) >= 12 and not any(isinstance(event, Warned) for event in heard)
     encode, decode = own(plain())
     for event in (so_far[0], so_far[11], so_far[-1]):
         words = tokens[document < event.documents]

@@ -295,7 +295,7 @@ def test_what_was_read_travels_through_a_depot(tmp_path, monkeypatch):
     labs = []
     for cache in ("one", "other"):  # two machines
         monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / cache))
-        labs.append(Lab(f"memory://{tmp_path.name}", Inline()))
+        labs.append(Lab(f"file://{tmp_path}/depot", Inline()))
     tried.lab = labs[0]
     assert tried.run() == 5
     tried.lab = labs[1]

@@ -148,7 +148,7 @@ def command(
 
     Examples
     --------
-    assay train-dictionary smollm2 blocks.9.hook_resid_post --out my-sae --width 4096 --steps 2000
+    assay train-dictionary smollm2 blocks.9.hook_resid_post --out my-sae
     """
     with trust.raised(), door.bar("train-dictionary", "steps") as bar:
         spec = HarvestSpec(subject=model, site=site, corpus=text, windows=0)

@@ -24,7 +24,7 @@ _ASSAY = re.compile(
 )
 """Of `assay`."""
 _OPENING = re.compile(
-    "(open|load|read|memmap|genfromtxt|fromfile|fromregex|from_file|DataSource|eval|exec|compile"
+    "(open|load|read|mem|genfromtxt|fromfile|fromregex|from_file|DataSource|eval|exec|compile"
     "|__(?!(name|init|post_init|call|class|doc)__$)).*"
     "|attrgetter|breakpoint|getattr|globals|input|locals|methodcaller|setattr|vars"
 )
