@@ -61,7 +61,7 @@ def head(args: argparse.Namespace) -> Stream:
 
 
 def one_process(args: argparse.Namespace, steps: int) -> dict[str, torch.Tensor]:
-    """The same training on rows that are all in memory, in the order of plain permutations."""
+    """Train the same on rows that are all in memory, in the order of plain permutations."""
     stream = head(args)
     count = stream.rows * stream.shards
     rows = np.concatenate([block(i, args.d) for i in range(-(-count // BLOCK))])[:count]
