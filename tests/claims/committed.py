@@ -20,10 +20,6 @@ PENDING: dict[str, str] = {
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
     ),
-    **dict.fromkeys(
-        ("mamba-induction.long", "ultra-rare-features.long"),
-        "no record: its measures would take the records beyond their 7.5 MB; its look is noted",
-    ),
     "autointerp-io.long": (
         "two of its five claims are undecided: 23 tokens are too few for one, and the other did "
         "not survive the change since half of the training"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")} | {
     "COLUMNS": "120"
 }
+LEFT_OUT = sorted((ROOT / "records").glob("*.*.safetensors.xz"))
 Side = Path | Forks
 """The installed command, or what forks the checkout's."""
 
@@ -100,7 +101,7 @@ def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empt
 
 
 def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
-    """Byte by byte."""
+    """Byte by byte, but for the measures of presets that lie elsewhere."""
     (package,) = installed.glob("lib/python*/site-packages/assay")
     for inside, outside in (
         ("records", "records"),
@@ -108,13 +109,29 @@ def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
         ("conformance/results", "conformance/results"),
     ):
         files = sorted(
-            p.relative_to(ROOT / outside) for p in (ROOT / outside).rglob("*") if p.is_file()
+            p.relative_to(ROOT / outside)
+            for p in (ROOT / outside).rglob("*")
+            if p.is_file() and p not in LEFT_OUT
         )
         assert files
         for file in files:
             assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
     assert [p.stem for p in (package / "conformance").rglob("for_*.py")] == ["for_assay"]
     assert not (package / "exercises").exists()
+
+
+def test_of_presets_elsewhere_it_has_the_verdicts_and_says_where_the_measures_are(
+    wheel: Path, forks: Forks, empty: Path
+) -> None:
+    name = LEFT_OUT[0].name.removesuffix(".safetensors.xz")
+    experiment, _, preset = name.partition(".")
+    chosen = ("export", experiment, "--preset", preset, "--format", "bundle", "--out", "x.zip")
+    refused = said(wheel, empty, *chosen, code=2)
+    assert LEFT_OUT[0].name in refused and "its repository has all" in refused
+    assert "Traceback" not in refused and not (empty / "x.zip").exists()
+    assert "its repository has all" in said(wheel, empty, "plan", experiment, "--preset", preset)
+    both = [said(side, empty, "recheck", experiment) for side in (wheel, forks)]
+    assert "1 record" in both[0] and "2 records" in both[1]
 
 
 def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(

@@ -58,13 +58,16 @@ def command(name: NameOrAll = ALL, /, *, door: Door) -> Answer[Rechecked]:
 
 def recheck(names: Sequence[str], report: Callable[[int], None]) -> Rechecked:
     """Judge the records of these experiments anew, with their contests; `report` hears how many
-    experiments are done. Raises: ExperimentError."""
+    experiments are done. A wheel has no measures of presets that lie elsewhere: those are not
+    judged. Raises: ExperimentError."""
     moved: list[Moved] = []
     counts = {"records": 0, "statements": 0, "contests": 0}
     for done, each in enumerate(names):
         report(done)
         experiment = catalogue.find(each)
         for preset in ("default", *experiment.elsewhere):
+            if not records.carried(records.name_of(experiment, preset), experiment.origin):
+                continue
             if (record := records.load_record(experiment, preset)) is not None:
                 counts["records"] += 1
                 moved += _moved(experiment, preset, record, counts)

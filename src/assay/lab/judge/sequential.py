@@ -53,7 +53,7 @@ class Following:
         or what was is not followed."""
         if (frozen := self.declared) is None:
             return (self.preset,)
-        return tuple(first(self.preset, set(frozen.seeds[:n])) for n in frozen.units)
+        return tuple(self.preset.of_seeds(set(frozen.seeds[:n])) for n in frozen.units)
 
     def announce(self, tell: OnEvent) -> None:
         """Tell, before anything is trained, that what was frozen is not what runs, and why."""
@@ -300,11 +300,6 @@ def following(store: Store, experiment: Experiment, preset: Preset) -> Following
     frozen = registered.find(store, experiment, preset)
     departures = registered.departures(frozen, experiment, preset) if frozen else ()
     return Following(store, experiment, preset, frozen, tuple(departures))
-
-
-def first(preset: Preset, seeds: set[int]) -> Preset:
-    """The preset with these seeds only; its title stays."""
-    return replace(preset, specs=tuple(s for s in preset.specs if s.seed in seeds))
 
 
 def _of_other_presets(experiment: Experiment, preset: Preset, store: Store) -> str:

@@ -299,6 +299,8 @@ def _spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Da
     if len(stored) >= FEWEST:
         arms, n = common_seeds(plan)
         return f"{n} stored seeds", with_derived(experiment, arms)
+    if not records.carried(records.name_of(experiment, plan.preset.name), experiment.origin):
+        return f"nothing: of its record's measures {records.ELSEWHERE}", {}
     if record := records.load_record(experiment, plan.preset.name):
         try:
             arms = with_derived(experiment, recorded(experiment, record))

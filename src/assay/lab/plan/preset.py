@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -49,6 +49,10 @@ class Preset:
         """Give the command that runs this preset of an experiment, by the name or path that is
         typed for it."""
         return Command(experiment, self.name, self.sets)
+
+    def of_seeds(self, seeds: Set[int]) -> Preset:
+        """Give the specs of these seeds alone, under the same title."""
+        return replace(self, specs=tuple(s for s in self.specs if s.seed in seeds))
 
     def but(self, text: str) -> Preset:
         """Put this field=value in the place of what was set of the field; without specs, for its

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -18,15 +18,16 @@ from assay.core import reasons
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
+from assay.core.judging import USUAL
 from assay.core.measures import measures
 from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import looks
+from assay.lab.judge import journal, looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import override, scope_by_reading
+from assay.lab.plan.preset import Preset, override, scope_by_reading
 from assay.lab.records import records
 from assay.lab.records.provenance import commit
 from assay.lab.records.records import load_record, name_of, path
@@ -134,20 +135,25 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
                 f"the record of {experiment.name} has an arm {arm!r}, which is none now; "
                 f"{nearest(arm, experiment.arms)}"
             )
-        cls = spec_class(experiment, arm)
-        specs = [
-            cls.from_json(canonical_json({**data["shared"], **own_fields}))
-            for own_fields in data["specs"]
-        ]
+        specs = specs_in(experiment, record, arm)
         measures_by_arm[arm] = load_measures(specs, data["measures"])
     return measures_by_arm
+
+
+def specs_in(experiment: Experiment, record: Mapping[str, Any], arm: str) -> list[Spec]:
+    """The specs of an arm's runs in a record. Raises: SpecError where they no longer fit."""
+    cls, data = spec_class(experiment, arm), record["arms"][arm]
+    return [
+        cls.from_json(canonical_json({**data["shared"], **own_fields}))
+        for own_fields in data["specs"]
+    ]
 
 
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
 ) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Judge claims, theorems and estimates on the measures in a record, by today's statements;
-    trains nothing.
+    """Judge claims, theorems and estimates on the measures in a record, by today's statements, each
+    claim as the first look that settled it found it; trains nothing.
 
     Raises: ClaimError when one of them cannot be computed.
     """
@@ -155,12 +161,41 @@ def rejudge(
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
     experiment = looks.marked(experiment.sized(preset.specs))
-    statements = judge_statements(
-        experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope
-    )
-    if statements.failed:
-        raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
-    return statements.judged, statements.exact, statements.findings
+    whole, settled = arms(experiment, record), dict[str, Judged]()
+    for part, level in _by_looks(experiment, preset, record, whole):
+        statements = judge_statements(
+            experiment.claims, with_derived(experiment, part), scope=scope, level=level
+        )
+        if statements.failed:
+            raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
+        for j in statements.judged:
+            if j.verdict.outcome != "undecided":
+                settled.setdefault(j.claim.text, j)
+    judged = tuple(settled.get(j.claim.text, j) for j in statements.judged)
+    return judged, statements.exact, statements.findings
+
+
+def _by_looks(
+    experiment: Experiment,
+    preset: Preset,
+    record: Mapping[str, Any],
+    whole: Mapping[str, xr.Dataset],
+) -> Iterator[tuple[Mapping[str, xr.Dataset], float]]:
+    """The measures of each look that a record rests on, and its level; all of them where nothing
+    was frozen."""
+    registration = record.get("registration") or {}
+    taken = registration.get("looks", ())[: registration.get("taken", 0)]
+    for look in taken[:-1]:
+        early = preset.of_seeds(journal.seeds_of(look["seeds"])).specs
+        kept = {arm: set(experiment.specs_of(arm, early)) for arm in whole}
+        yield (
+            {
+                arm: data.isel(run=[s in kept[arm] for s in specs_in(experiment, record, arm)])
+                for arm, data in whole.items()
+            },
+            look["level"],
+        )
+    yield whole, taken[-1]["level"] if taken else USUAL
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ NAME.json is there to be read: the commit, claims key, verdicts, and what it cos
 NAME.safetensors.xz has the rest: the small measures (at most 8192 numbers a run, in single
 precision, a little below 1 in that of their distance from 1), each arm's specs, and all that was
 computed of each statement. They lie in the checkout's `records/`, in the installed package, or
-beside a user's own file."""
+beside a user's own file; of presets that lie elsewhere a wheel has the JSON alone."""
 
 from __future__ import annotations
 
@@ -38,19 +38,37 @@ VERDICT = (
 )
 FINDING = ("text", "estimate", "low", "high", "n", "unit", "curve")
 """What the JSON file has of an arm that a claim is asked of, of a verdict and of an estimate."""
+ELSEWHERE = "an installed Assay has those of default presets alone, its repository has all"
+"""Why a record has no measures here."""
 
 
 def path(name: str, origin: str = "") -> Path:
     """Where the record of an experiment lies, or would be written."""
     if in_file(origin):
         return parent_folder(Path(origin)) / "records" / f"{name}.json"
-    checkout = Path(__file__).resolve().parents[4]
-    folder = (
-        checkout / "records"
-        if (checkout / "pyproject.toml").exists()
-        else Path(__file__).resolve().parents[2] / "records"
-    )
+    checkout = _checkout()
+    folder = _packaged() if checkout is None else checkout / "records"
     return folder / f"{name}.json"
+
+
+def carried(name: str, origin: str = "") -> bool:
+    """Whether the measures of a record lie here: False of a preset that lies elsewhere, where Assay
+    is installed from a wheel."""
+    return not _left_out(path(name, origin))
+
+
+def _left_out(there: Path) -> bool:
+    return "." in there.stem and there.parent == _packaged() and not arrays(there).exists()
+
+
+def _checkout() -> Path | None:
+    """The checkout that this is run from, if it is one."""
+    folder = Path(__file__).resolve().parents[4]
+    return folder if (folder / "pyproject.toml").exists() else None
+
+
+def _packaged() -> Path:
+    return Path(__file__).resolve().parents[2] / "records"
 
 
 def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
@@ -93,10 +111,9 @@ def read_file(
                 f"{record_path} was changed by hand: {arrays(record_path).name} says otherwise"
             )
     except FileNotFoundError as e:
-        raise ExperimentError(
-            f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
-            f"write both with: {written_by}"
-        ) from e
+        missing = f"{arrays(record_path)} is missing, which has the measures of {record_path.name}"
+        typed = f"write both with: {written_by}"
+        raise ExperimentError(f"{missing}; {ELSEWHERE if _left_out(record_path) else typed}") from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
         why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
         raise ExperimentError(f"{why}; write both with: {written_by}") from e
