@@ -511,10 +511,10 @@ FINDINGS = (
         unit="fit times",
     ),
     Estimate(
-        "Delay ÷ fit time at {generalise.pairs[1]} pairs, where training is usual and nobody "
+        "Delay ÷ fit time at {generalise.pairs[-1]} pairs, where training is usual and nobody "
         "would speak of grokking",
         value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(
-            select_pairs(arms["generalise"], arms, 1000)
+            select_pairs(arms["generalise"], arms, 1400)
         ),
         unit="fit times",
     ),
