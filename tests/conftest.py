@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from budget import Budget
 from forks import Forks
@@ -32,6 +33,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What a process wrote outlives its kill without waiting for the disk, and no test pulls the plug;
 # tests/lab/test_store.py sees to the waiting.
 os.fsync = lambda handle: None
+
+# A slow machine fails no test.
+settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("slow")
 
 BEGUN = time.monotonic()
 

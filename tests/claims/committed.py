@@ -24,6 +24,9 @@ PENDING: dict[str, str] = {
         "two of its five claims are undecided: 23 tokens are too few for one, and the other did "
         "not survive the change since half of the training"
     ),
+    "grokking-efficiency": (
+        "its record was made on a slow machine with busy cores: 480 s and 657 CPU-seconds"
+    ),
     "interpretable-capability": (
         "its record was made on a slow machine: 778 CPU-seconds, where others took 444"
     ),

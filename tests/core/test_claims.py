@@ -851,7 +851,7 @@ def test_p_is_that_of_the_t_test_against_the_deciding_threshold():
 
 
 @given(st.floats(0.2, 3.0), st.floats(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_outcome_never_contradicts_its_interval(level, spread):
     v = judged(main=arm(level, spread=spread + 0.01)).verdict
     if v.outcome == "holds":

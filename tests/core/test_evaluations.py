@@ -103,7 +103,7 @@ histories = st.lists(st.tuples(st.floats(0, 5), st.floats(1, 9)), min_size=1, ma
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(histories, st.floats(1.1, 10), st.floats(0.1, 8))
 def test_random_histories_agree_with_a_loop_over_events_and_are_covered(events, ratio, months):
     found = due(events, ratio, months)
@@ -114,7 +114,7 @@ def test_random_histories_agree_with_a_loop_over_events_and_are_covered(events, 
     assert gap <= (months + max([0.0, *np.diff(t)])) * (1 + 1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(histories, st.floats(1.5, 10), st.floats(0.5, 8))
 def test_continuous_evaluations_never_leave_more_than_the_limits(events, ratio, months):
     found = due(events, ratio, months, continuous=True)

@@ -264,7 +264,7 @@ def test_everything_else_is_refused_in_one_line(text, says):
 
 
 @given(st.text(alphabet="ab.<>=+-*/()[]'\" 019_,:lambdaexpog\\\n", max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_read_or_refused_never_crashes(text):
     try:
         p = parse(text)
@@ -281,7 +281,7 @@ def test_any_text_is_read_or_refused_never_crashes(text):
         max_leaves=12,
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_arithmetic_equals_pythons(text):
     names = {"a": 1.25, "b": -3.0}
     walk = parse(f"{text} + a - a < 0").terms["value"]

@@ -242,7 +242,7 @@ def test_undefined_draws_are_counted():
 
 
 @given(st.floats(-100, 100), st.floats(0.01, 100), st.integers(0, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_intervals_move_and_stretch_with_the_numbers(shift, factor, seed):
     x = np.random.default_rng(seed).normal(size=(6, 8))
     one = interval({"x": x}, mean, factors=2, draws=500)
@@ -255,7 +255,7 @@ def test_intervals_move_and_stretch_with_the_numbers(shift, factor, seed):
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_t_interval_does_not_know_the_order_of_units(seed):
     rng = np.random.default_rng(seed)
     x = rng.exponential(size=(6, 8))

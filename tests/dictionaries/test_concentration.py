@@ -78,7 +78,7 @@ def test_random_rows_as_their_laws_say():
     close(of.large(W), exact)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     arrays(
         np.float64,

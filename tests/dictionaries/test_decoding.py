@@ -35,7 +35,7 @@ def by_loops(features, W_dec, b_dec):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     runs=st.integers(1, 3),
     b=st.integers(1, 7),

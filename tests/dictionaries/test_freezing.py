@@ -182,7 +182,7 @@ def naive(w, s, least):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), d=st.integers(2, 9), least=st.floats(0.05, 0.99))
 def test_the_projection_is_the_closest_point_of_the_cone_of_the_same_length(seed, d, least):
     g = torch.Generator().manual_seed(seed)

@@ -224,7 +224,7 @@ EXCEPTIONS = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("metric", METRICS)
 @given(seed=st.integers(0, 99))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_the_table(metric, change, seed):
     w = world(seed)
     before, after = (
@@ -257,7 +257,7 @@ REFERENCES = {
 
 @pytest.mark.parametrize("name", REFERENCES)
 @given(seed=st.integers(0, 99))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_perfect_and_mean_predictors(name, seed):
     x = world(seed).x
     mean = x.mean(0)
@@ -331,7 +331,7 @@ STREAMED = [by_document_sums, by_support_sums, by_cofiring_sums, by_token_sums]
 
 @pytest.mark.parametrize("stream", STREAMED)
 @given(seed=st.integers(0, 99))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_how_rows_are_cut_does_not_matter(stream, seed):
     w, own = world(seed), np.random.default_rng(seed)
     whole = stream(w, [np.arange(B)])

@@ -147,7 +147,7 @@ def test_ce_recovered():
 
 
 @given(st.integers(0, 10**6), st.floats(-3, 3), st.floats(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_ranges(seed, bias, noise):
     g = np.random.default_rng(seed)
     x = g.normal(size=(6, 3))

@@ -123,7 +123,7 @@ def agree(found, wanted, relative):
 
 
 @some_pairs("kind, inputs", tuple(KINDS), INPUTS, each=3)
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=4, derandomize=True)
 @given(
     seed=st.integers(0, 2**16), rows=st.integers(2, 12), d=st.integers(1, 9), f=st.integers(6, 40)
 )
@@ -259,7 +259,7 @@ def naive(batch, count):
     return sorted(found)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     seed=st.integers(0, 2**16),
     rows=st.integers(1, 6),
@@ -284,7 +284,7 @@ def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels
     )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     seed=st.integers(0, 2**16),
     scale=st.sampled_from([0.1, 1.0]),

@@ -12,7 +12,7 @@ from assay.experiments.interpretable_capability.tasks import TASKS, Prompts
 from assay.lab.judge.result import judge_statements, with_derived
 from assay.subjects.pretrained import load, without
 from assay.subjects.site import Site
-from tiny_models import make
+from tiny_models import TEXT, make
 
 JUDGED = [c for c in MODELS.claims if isinstance(c, Claim)]
 RISING, FLAT, DIPPING = (0.1, 0.3, 0.6, 0.9), (0.6, 0.6, 0.6, 0.6), (0.9, 0.3, 0.3, 0.9)
@@ -107,9 +107,13 @@ def test_a_block_that_is_passed_by_leaves_the_stream_as_it_is(model):
     assert not torch.allclose(model.run(tokens).logits, expected)
 
 
-def test_rungs_keep_the_blocks_that_turn_the_stream_most_and_a_late_start_is_the_same(model):
+def test_rungs_keep_the_blocks_that_turn_the_stream_most_and_a_late_start_is_the_same(
+    model, tmp_path
+):
+    for i in range(8):
+        (tmp_path / f"{i}.txt").write_text(f"# {i}\n" + TEXT * 20)
     (s,) = MODELS.default
-    rungs = blocks(s.replace(context=32, windows=8), model)
+    rungs = blocks(s.replace(context=32, windows=8, corpus=str(tmp_path)), model)
     assert rungs[-1] == [0, 1, 2] and [len(kept) for kept in rungs] == [2, 2, 3, 3]
     nodes = Nodes(model, rungs[0])
     with without(model, passed(model, rungs[0])):

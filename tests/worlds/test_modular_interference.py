@@ -101,7 +101,7 @@ def test_optimum_is_no_worse_than_another_optimiser_finds():
         assert found <= searched(k, 5, rng) + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 26), min_size=2, max_size=7, unique=True),
     st.integers(0, 6),
