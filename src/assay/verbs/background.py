@@ -145,7 +145,7 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
             message = pipe.recv()
         except (EOFError, OSError):
             process.join()
-            memory = ", perhaps for want of memory" if process.exitcode == -signal.SIGKILL else ""
+            memory = ", perhaps as memory ran out" if process.exitcode == -signal.SIGKILL else ""
             making.progress = replace(making.progress, failed=f"its process ended{memory}; {AGAIN}")
             return
         match message:

@@ -32,7 +32,7 @@
   const tell = s => {
     const d = s.data, log = [s.canvas.dataset.xscale, s.canvas.dataset.yscale].includes("log");
     const counted = d.cells ? count(d.placed, "feature") + ", counted in cells" : count(d.placed, "feature");
-    say(counted + (d.unplaced ? "; " + d.unplaced.toLocaleString("en") + " more have no place here, for want of a value" + (log ? " above 0 on a logarithmic axis" : "") : "") + ".");
+    say(counted + (d.unplaced ? "; " + d.unplaced.toLocaleString("en") + " more have no place here, as they have no value" + (log ? " above 0 on a logarithmic axis" : "") : "") + ".");
   };
 
   // --- from data to pixels ---------------------------------------------------------------------------------------------
