@@ -333,7 +333,7 @@ def main(folder: str) -> None:
         for number in range(size):
             pid = os.fork()
             if pid == 0:
-                os._exit(rank(name, number, size, shards, port))
+                sys.exit(rank(name, number, size, shards, port))
             ranks.append(pid)
         ends[name] = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in ranks]
     Path("ends.json").write_text(json.dumps(ends))
