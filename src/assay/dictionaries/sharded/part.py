@@ -3,7 +3,7 @@
 Choices are exactly those of one process. TopK: each rank's own k largest of a row are gathered, and
 each rank keeps those of its own that are among the k largest of all; of equal numbers the one of
 lower index comes first, which is the one of the lower shard. BatchTopK: the k·B-th largest number
-of the batch is found digit by digit of its bits, from counts summed over all ranks."""
+of the batch is found 16 bits at a time, from counts summed over all ranks."""
 
 from __future__ import annotations
 
@@ -165,5 +165,5 @@ class Part(Whole):
 
     def _counts(self, count: int) -> list[int]:
         """Rows of the batch on each replica."""
-        mine = torch.tensor([count], device=self.ranks.device)
-        return [int(rows) for rows in self.ranks.rows.gather(mine)]
+        rows = torch.tensor([count], device=self.ranks.device)
+        return [int(part) for part in self.ranks.rows.gather(rows)]

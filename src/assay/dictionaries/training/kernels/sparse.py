@@ -133,7 +133,7 @@ class Batch:
             its = aux.pull.sum(0).to(b_enc.dtype)
             factors.append((its, W_enc[aux.columns]))
         # the encoder takes away from x what the decoder adds
-        taken = self.whole.start_latents(*(() if self.elsewhere else (p @ W for p, W in factors)))
+        shares = self.whole.start_latents(*(() if self.elsewhere else (p @ W for p, W in factors)))
         encoder = active.gather(pull, self.centred)
         if aux is not None:
             more = aux.pull.T @ self.centred.to(self.dtype)
@@ -146,7 +146,7 @@ class Batch:
             rows.index_add_(0, aux.columns, aux.decoder.to(rows.dtype))
         yield "W_dec", rows
         b_dec = grad.sum(0)
-        for share in taken.wait():
+        for share in shares.wait():
             b_dec = b_dec - share
         yield "b_dec", b_dec
 
