@@ -44,17 +44,12 @@ def ring(size: int, count: int) -> int:
 def sent_by(kind: str, shards: int, batch: int, d: int, k: int) -> int:
     """Bytes that a rank sends in one step of float32, without replicas and AuxK: the formula of
     docs/scale.md."""
-    sums = [
-        4 * batch * d,
-        4 * d,
-        4,
-        8,
-    ]  # reconstructions, the share of b_dec's gradient, whether all is finite, L0
+    # reconstructions, the share of b_dec's gradient, whether all is finite together with L0
+    sums = [4 * batch * d, 4 * d, 16]
     if kind == "TopK":
-        return sum(ring(size, shards) for size in [*sums, 8]) + (shards - 1) * 4 * batch * k
-    # BatchTopK: four digits of 256 counts; numbers above 0, above the bound and at it; the least
-    # kept, and how many there are
-    return sum(ring(size, shards) for size in [*sums, *[8 * 256] * 4, 8, 8, 8, 4, 8])
+        return sum(ring(size, shards) for size in sums) + (shards - 1) * 4 * batch * k
+    # BatchTopK: counts of 16 bits, then of 15
+    return sum(ring(size, shards) for size in [*sums, 4 * 2**16, 4 * 2**15])
 
 
 def rank() -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 
 from assay.core.errors import AssayError
@@ -89,11 +90,12 @@ def divisions(replicas: int) -> dict[str, tuple[int, ...]]:
 
 
 def tied(seed: int) -> torch.Tensor:
-    """A batch of few different numbers, [rows, width]."""
-    return (
-        torch.randint(-3, 4, (ROWS, WIDTH), generator=torch.Generator().manual_seed(seed)).float()
-        / 4
-    )
+    """A batch of few different numbers, [rows, width]; of seed 3, of numbers close to 1, of which
+    some pairs are equal in bfloat16."""
+    g = torch.Generator().manual_seed(seed)
+    if seed == 3:
+        return 1 + torch.randn(ROWS, WIDTH, generator=g) / 2**7
+    return torch.randint(-3, 4, (ROWS, WIDTH), generator=g).float() / 4
 
 
 def steps(shards: int) -> dict[str, torch.Tensor]:
@@ -134,13 +136,11 @@ def steps(shards: int) -> dict[str, torch.Tensor]:
                 batch = tied(seed)[mine][:, part.mine].contiguous()
                 b, f = batch.shape
                 row = part.kept(largest(batch, min(4, f)), batch, 4)
-                together = part.kept_together(
-                    largest(batch.view(1, b * f), min(4 * ROWS, b * f)), batch, 4 * ROWS
-                )
-                found |= {
-                    f"{name}/row{seed}": on(row, batch),
-                    f"{name}/batch{seed}": on(together, batch),
-                }
+                found[f"{name}/row{seed}"] = on(row, batch)
+                for key, its in (("batch", batch), ("half", batch.bfloat16())):
+                    chosen = largest(its.view(1, b * f), min(4 * ROWS, b * f))
+                    chosen = part.kept_together(chosen, its, 4 * ROWS)
+                    found[f"{name}/{key}{seed}"] = on(chosen, its)
                 found[f"{name}/strong{seed}"] = part.strongest(batch.relu(), 4) > 0
     return found
 
@@ -148,6 +148,60 @@ def steps(shards: int) -> dict[str, torch.Tensor]:
 def on(places: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
     """Places as a mask."""
     return torch.zeros(batch.numel(), dtype=torch.bool).index_fill_(0, places, True).view_as(batch)
+
+
+def rounds(shards: int) -> dict[str, torch.Tensor]:
+    """Collectives in one step of every kind in float32, and in a choice among equal numbers."""
+    calls = []
+
+    def counted(collective: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **settings: object) -> object:
+            calls.append(collective)
+            return collective(*args, **settings)
+
+        return call
+
+    dist.all_reduce, dist.all_gather = counted(dist.all_reduce), counted(dist.all_gather)
+    found = {}
+    with join_ranks(shards, timeout=60) as ranks:
+        part = Part(ranks, WIDTH)
+        mine = slice(ranks.rows.place, None, ranks.rows.size)
+        for kind, (nonlinearity, loss) in KINDS.items():
+            params, x, _ = world(kind)
+            its = {
+                key: (value if key == "b_dec" else value[:, part.mine]).float()
+                for key, value in params.items()
+            }
+            more = {"idle": torch.zeros(1, len(its["b_enc"][0]), dtype=torch.int64)}
+            kernel = replace(sparse_for(loss, nonlinearity), whole=part)
+            calls.clear()
+            kernel(loss, its, x[mine].float(), nonlinearity, torch.ones(1), torch.float32, more)
+            found[kind] = torch.tensor(len(calls))
+        batch = tied(0)[mine][:, part.mine].contiguous()
+        places = largest(batch.view(1, -1), min(4 * ROWS, batch.numel()))
+        calls.clear()
+        part.kept_together(places, batch, 4 * ROWS)
+        found["ties"] = torch.tensor(len(calls))
+    return found
+
+
+def waited(shards: int) -> dict[str, torch.Tensor]:
+    """The second rank gives its part once the first has started its sum and gone on, and dies
+    before the next."""
+    with join_ranks(shards, timeout=20) as ranks:
+        gone_on = Path("gone-on")
+        deadline = time.monotonic() + 30
+        while ranks.rank == 1 and not gone_on.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        parts = torch.full((3, 2), 0.5 + ranks.rank), torch.tensor([2**40 + ranks.rank])
+        sums = ranks.every.start_sum(*parts)
+        gone_on.touch()
+        numbers, count = sums.wait()
+        if ranks.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save_file({"numbers": numbers.clone(), "count": count.clone()}, "sums.safetensors")
+        ranks.every.start_sum(torch.ones(1)).wait()
+    return {}
 
 
 def trainings(shards: int) -> dict[str, torch.Tensor]:
@@ -226,12 +280,17 @@ def stopped(how: Callable[[], None]) -> Callable[[int], dict[str, torch.Tensor]]
 
 SCENARIOS: dict[str, tuple[int, int, Callable[[int], dict[str, torch.Tensor]]]] = {
     "steps-2-2": (2, 2, steps),
+    "steps-3-3": (3, 3, steps),
     "steps-4-2": (4, 2, steps),
     "steps-4-4": (4, 4, steps),
+    "rounds-2-2": (2, 2, rounds),
+    "rounds-4-2": (4, 2, rounds),
+    "waited": (2, 2, waited),
     "trainings-2-2": (2, 2, trainings),
     "trainings-4-2": (4, 2, trainings),
     "cut": (2, 2, cut_short),
     "gone-on-1": (1, 1, gone_on),
+    "gone-on-3": (3, 3, gone_on),
     "gone-on-4": (4, 4, gone_on),
     "killed": (4, 2, stopped(lambda: os.kill(os.getpid(), signal.SIGKILL))),
     "hanging": (2, 2, stopped(lambda: time.sleep(9))),
@@ -274,7 +333,7 @@ def main(folder: str) -> None:
         for number in range(size):
             pid = os.fork()
             if pid == 0:
-                os._exit(rank(name, number, size, shards, port))
+                sys.exit(rank(name, number, size, shards, port))
             ranks.append(pid)
         ends[name] = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in ranks]
     Path("ends.json").write_text(json.dumps(ends))

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from assay.core.errors import DataError, SpecError, StoreError
+from assay.core.errors import DataError, RunError, SpecError, StoreError
 from assay.data.planted import Mixture
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.metrics import fvu, l0
@@ -36,7 +36,7 @@ from assay.dictionaries.training.kernels import reference
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import Method
 
-GRIDS = ["2-2", "4-2", "4-4"]
+GRIDS = ["2-2", "3-3", "4-2", "4-4"]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,7 @@ def test_of_equal_numbers_the_first_are_chosen(done, grid):
             wanted = {
                 "row": first(batch, 4),
                 "batch": first(batch.flatten(), 4 * given.ROWS).view_as(batch),
+                "half": first(batch.bfloat16().flatten(), 4 * given.ROWS).view_as(batch),
                 "strong": first(batch, 4),
             }
             for name, mask in wanted.items():
@@ -190,15 +191,15 @@ def test_a_training_over_ranks_is_that_of_one_process(done, name):
 
 @pytest.mark.thorough
 def test_a_training_cut_short_goes_on_with_other_ranks(done):
-    """Saved by 2 ranks after step 20 of 30: 1 rank and 4 go on from there, and end where one
+    """Saved by 2 ranks after step 20 of 30: 1 rank, 3 and 4 go on from there, and end where one
     process does."""
     assert ends(done, "cut") == [-9, 3]
     single = train_dictionary(given.BatchTopK(3), np.load(done / "acts.npy"), **given.CUT)
-    for scenario, folder in (("gone-on-1", "cut-1-1"), ("gone-on-4", "cut-4-4")):
-        assert found(done, scenario)[0]["taken"].tolist() == list(range(21, 31))
-        file = Dictionary.load(done / folder / "dictionary.safetensors")
+    for size in (1, 3, 4):
+        assert found(done, f"gone-on-{size}")[0]["taken"].tolist() == list(range(21, 31))
+        file = Dictionary.load(done / f"cut-{size}-{size}" / "dictionary.safetensors")
         for key, value in single.tensors().items():
-            assert torch.allclose(file.tensors()[key], value, rtol=1e-5, atol=1e-5), (folder, key)
+            assert torch.allclose(file.tensors()[key], value, rtol=1e-5, atol=1e-5), (size, key)
 
 
 @pytest.mark.thorough
@@ -224,7 +225,8 @@ def test_what_was_saved_is_read_bit_for_bit_in_any_division(done):
 def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
     assert ends(done, "killed") == [3, 3, 3, -9]
     assert ends(done, "hanging")[0] == 3
-    for scenario, rank in (("cut", 1), ("killed", 0), ("killed", 1), ("killed", 2), ("hanging", 0)):
+    lost = [("cut", 1), ("killed", 0), ("killed", 1), ("killed", 2), ("hanging", 0), ("waited", 0)]
+    for scenario, rank in lost:
         told = (done / f"{scenario}-{rank}.txt").read_text()
         assert (
             told.startswith(f"rank {rank}: no answer in ")
@@ -232,6 +234,45 @@ def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
             and "\n" not in told
         )
         assert "start again with the same folder" in told
+
+
+@pytest.mark.thorough
+def test_a_sum_goes_on_while_its_rank_does_and_raises_where_it_is_waited_for(done):
+    """The second rank gives its part only after the first has gone on from its start, and is dead
+    at the next. Tensors of two types go together, and counts above 2²⁴ stay exact."""
+    assert ends(done, "waited") == [3, -9]
+    sums = load_file(done / "sums.safetensors")
+    assert torch.equal(sums["numbers"], torch.full((3, 2), 2.0))
+    assert torch.equal(sums["count"], torch.tensor([2**41 + 1]))
+
+
+@pytest.mark.thorough
+def test_a_step_takes_few_collectives(done):
+    """Over shards: the reconstruction, what the encoder takes away, and the curves; the choice of
+    TopK is one more, that of BatchTopK two, or three where numbers are equal and four with
+    replicas. Replicas besides count rows and add up squares, each matrix, and all vectors."""
+    parts = {"topk": 1, "batchtopk": 2, "relu": 0, "weighted": 0, "p_anneal": 0, "jumprelu": 0}
+    # The gate has a reconstruction of its own, and AuxK asks whether latents are dead.
+    parts |= {"gated": 1, "topk_aux": 2, "batchtopk_aux": 3, "matryoshka": 3}
+    for grid, more in (("2-2", 3), ("4-2", 8)):
+        for rank in found(done, f"rounds-{grid}"):
+            counts = {name: int(count) for name, count in rank.items()}
+            assert counts.pop("ties") == 4 - (grid == "2-2")
+            assert counts == {kind: more + its for kind, its in parts.items()}
+
+
+def test_nccl_raises_where_it_is_waited_for_and_has_no_watchdog(monkeypatch):
+    """It reads so from the environment when a group is made."""
+    monkeypatch.setattr(os, "environ", {"RANK": "0", "WORLD_SIZE": "2"})
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+
+    def init(backend, **settings):
+        assert backend == "nccl" and os.environ["TORCH_NCCL_BLOCKING_WAIT"] == "1"
+        raise RuntimeError("nobody came")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", init)
+    with pytest.raises(RunError, match="nobody came"), join_ranks(device="cuda"):
+        pass
 
 
 FEW = {"width": 12, "steps": 3, "batch": 50}

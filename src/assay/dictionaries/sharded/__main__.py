@@ -159,4 +159,8 @@ def _tell(step: int, total: int, loss: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if code := main(sys.argv[1:]):
+        sys.stdout.flush()
+        # Where a rank is lost, torch's own threads may abort an interpreter that is being taken
+        # down, and with it the exit code.
+        os._exit(code)

@@ -3,9 +3,11 @@
 Choices are exactly those of one process. TopK: each rank's own k largest of a row are gathered, and
 each rank keeps those of its own that are among the k largest of all; of equal numbers the one of
 lower index comes first, which is the one of the lower shard. BatchTopK: the k·B-th largest number
-of the batch is found digit by digit of its bits, from counts summed over all ranks."""
+of the batch is found 16 bits at a time, from counts summed over all ranks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from jaxtyping import Bool, Float, Int
 
@@ -13,12 +15,12 @@ from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.dictionaries.sharded.ranks import Ranks, bounds
 from assay.dictionaries.training.kernels.active import largest
-from assay.dictionaries.training.kernels.whole import Whole
+from assay.dictionaries.training.kernels.whole import Started, Whole
 
 _BITS = {torch.float64: torch.int64, torch.float32: torch.int32, torch.bfloat16: torch.int16}
 """Integers of the same size; those above 0 are in the order of the numbers whose bits they are."""
-_DIGIT = 8
-"""Bits that are settled at a time: one sum of 256 counts for each."""
+_DIGIT = 16
+"""Bits that are settled at a time: one sum of 2¹⁶ counts for each."""
 
 
 class Part(Whole):
@@ -34,25 +36,28 @@ class Part(Whole):
         self.mine = bounds(width, ranks.latents.size, ranks.latents.place)
         self.first = self.mine.start
 
-    def rows(self, count: int) -> int:
-        """Rows of the batch on all replicas."""
-        return sum(self._rows(count))
+    def rows(self, count: int) -> Callable[[], int]:
+        """Begin to count the rows of the batch on all replicas."""
+        if self.ranks.rows.size == 1:
+            return lambda: count
+        started = self.ranks.rows.start_sum(torch.tensor([count], device=self.ranks.device))
+        return lambda: int(started.wait()[0])
 
-    def sum_latents(self, value: torch.Tensor) -> torch.Tensor:
-        """Sum over the shards of this rank's replica."""
-        return self.ranks.latents.sum(value)
+    def start_latents(self, *values: torch.Tensor) -> Started:
+        """Begin sums over the shards of this rank's replica."""
+        return self.ranks.latents.start_sum(*values)
 
-    def sum_rows(self, value: torch.Tensor) -> torch.Tensor:
-        """Sum over the replicas of this rank's shard."""
-        return self.ranks.rows.sum(value)
+    def start_rows(self, *values: torch.Tensor) -> Started:
+        """Begin sums over the replicas of this rank's shard."""
+        return self.ranks.rows.start_sum(*values)
 
-    def sum_all(self, value: torch.Tensor) -> torch.Tensor:
-        """Sum over all ranks."""
-        return self.ranks.every.sum(value)
+    def start_all(self, *values: torch.Tensor) -> Started:
+        """Begin sums over all ranks."""
+        return self.ranks.every.start_sum(*values)
 
-    def min_all(self, value: torch.Tensor) -> torch.Tensor:
-        """The smallest on any rank."""
-        return self.ranks.every.min(value)
+    def every(self, value: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rank n"]:
+        """What every rank has."""
+        return torch.stack(self.ranks.every.gather(value))
 
     def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
         """Whether it is so on any replica of this rank's shard."""
@@ -63,22 +68,25 @@ class Part(Whole):
     ) -> Int[torch.Tensor, "m"]:
         """Gather what the shards have above 0 of each row, find the count-th largest, and keep what
         is above it, and of equals the first."""
+        longest = min(count, -(-self.width // self.ranks.latents.size))
+        return self._kept(places, pre, count, longest)
+
+    def _kept(
+        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int, most: int
+    ) -> Int[torch.Tensor, "m"]:
+        """`kept`, where no shard has more than `most` places in a row, as all of them know."""
         shards = self.ranks.latents
         b, f = pre.shape
-        if shards.size == 1 or not b:
+        # Even together there may be no more than are wanted: then all of them return.
+        if not b or shards.size * most <= count:
             return places
         row = places // max(1, f)
         starts = torch.searchsorted(row, torch.arange(b + 1, device=row.device))
-        # Place within its row; the table is as wide as the longest row of any shard, since what is
-        # gathered must have equal shapes. Its padding is 0, below all that counts.
+        # Place within its row. What is gathered must have equal shapes; the table's padding is 0,
+        # below all that counts.
         slot = torch.arange(len(row), device=row.device) - starts[row]
-        longest = int(shards.max((starts[1:] - starts[:-1]).max().reshape(1)))
-        # Even together there are no more than are wanted. All shards know `longest`, so all of them
-        # return.
-        if shards.size * longest <= count:
-            return places
         values = pre.flatten()[places]
-        table = pre.new_zeros(b, longest)
+        table = pre.new_zeros(b, most)
         table[row, slot] = values
         every = torch.stack(shards.gather(table))
         bound = (
@@ -101,60 +109,61 @@ class Part(Whole):
     ) -> Int[torch.Tensor, "m"]:
         """Find the count-th largest number of all ranks, and keep what is above it, and of equals
         those of lower place in the batch."""
-        every = self.ranks.every
-        if every.size == 1 or int(every.sum(_count(places))) <= count:
+        if self.ranks.every.size == 1:
             return places
-        # Places are those of numbers above 0, whose bits are in their order.
+        # Places are those of numbers above 0, whose bits, but for the sign, are in their order.
         bits = pre.flatten()[places].view(_BITS[pre.dtype]).long()
-        bound = self._nth(bits, count, 8 * pre.element_size())
-        # Every rank sees the same sums and so takes the same branches: a collective that one of
-        # them left out would hang the rest.
-        room = count - int(every.sum(_count(bits[bits > bound])))
+        bound, room, level = self._nth(bits, count, 8 * pre.element_size() - 1)
         same = bits == bound
-        if int(every.sum(_count(bits[same]))) > room:
-            f = pre.shape[1]
-            before = sum(self._rows(len(pre))[: self.ranks.rows.place])
+        # Every rank knows the same counts and so takes the same branch: a collective that one of
+        # them left out would hang the rest.
+        if level > room:
+            f, counts = pre.shape[1], self._counts(len(pre))
+            before = sum(counts[: self.ranks.rows.place])
             place = (places // f + before) * self.width + places % f + self.first
-            last = torch.iinfo(torch.int64).max
             # Turned round, the lowest places are the largest keys, so the same search finds the
             # `room` first.
-            same &= last - place >= self._nth(last - place[same], room, 64)
+            all_places = sum(counts) * self.width
+            keys = all_places - 1 - place
+            same &= keys >= self._nth(keys[same], room, all_places.bit_length())[0]
         return places[(bits > bound) | same]
 
     def strongest(self, codes: Float[torch.Tensor, "b n"], most: int) -> Float[torch.Tensor, "b n"]:
         """Keep of each whole row the `most` largest and make the others 0."""
         if self.ranks.latents.size == 1:
             return super().strongest(codes, most)
-        places = self.kept(largest(codes, min(most, codes.shape[1])), codes, most)
+        places = largest(codes, min(most, codes.shape[1]))
+        # Where few latents are dead, no shard has nearly `most` in a row.
+        row = places // max(1, codes.shape[1])
+        longest = self.ranks.latents.max(torch.bincount(row, minlength=1).max())
+        places = self._kept(places, codes, most, int(longest))
         values = codes.flatten()[places]
         return torch.zeros_like(codes).flatten().index_copy_(0, places, values).view_as(codes)
 
-    def _nth(self, keys: Int[torch.Tensor, "n"], n: int, bits: int) -> int:
+    def _nth(self, keys: Int[torch.Tensor, "n"], n: int, bits: int) -> tuple[int, int, int]:
         """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by
-        digit from the highest."""
-        prefix = 0
-        for shift in range(bits - _DIGIT, -1, -_DIGIT):
-            # Only keys that begin with the digits settled so far; to shift 64 bits by 64 is
-            # undefined.
-            its = keys[keys >> shift + _DIGIT == prefix] if shift + _DIGIT < 64 else keys
-            counts = self.ranks.every.sum(
-                torch.bincount(its >> shift & 2**_DIGIT - 1, minlength=2**_DIGIT)
-            )
-            above = counts.flip(0).cumsum(0)
-            digit = int((above < n).sum())  # so many digits from the top hold fewer than n
-            n -= int(above[digit - 1]) if digit else 0
-            prefix = prefix << _DIGIT | 2**_DIGIT - 1 - digit
-        return prefix
+        digit from the highest; how many equal to it are among the n largest; and how many there
+        are. −1 where there are fewer than n."""
+        every = self.ranks.every
+        # Half the bytes, where no sum of counts can overflow.
+        narrow = torch.int32 if every.size * n < 2**31 else torch.int64
+        prefix, level = 0, 0
+        while bits:
+            digit = min(_DIGIT, bits)
+            # Only keys that begin with the digits settled so far.
+            its = keys[keys >> bits == prefix]
+            bits -= digit
+            counts = torch.bincount(its >> bits & 2**digit - 1, minlength=2**digit).to(narrow)
+            above = every.sum(counts).flip(0).cumsum(0)
+            first = int((above < n).sum())  # so many digits from the top hold fewer than n
+            if first == len(above):
+                return -1, 0, 0
+            fewer = int(above[first - 1]) if first else 0
+            n, level = n - fewer, int(above[first]) - fewer
+            prefix = prefix << digit | 2**digit - 1 - first
+        return prefix, n, level
 
-    def _rows(self, count: int) -> list[int]:
+    def _counts(self, count: int) -> list[int]:
         """Rows of the batch on each replica."""
-        if self.ranks.rows.size == 1:
-            return [count]
-        return [
-            int(part)
-            for part in self.ranks.rows.gather(torch.tensor([count], device=self.ranks.device))
-        ]
-
-
-def _count(places: torch.Tensor) -> Int[torch.Tensor, "1"]:
-    return torch.tensor([len(places)], device=places.device)
+        rows = torch.tensor([count], device=self.ranks.device)
+        return [int(part) for part in self.ranks.rows.gather(rows)]

@@ -1,5 +1,5 @@
 """Ranks: the processes that train one dictionary together, as a grid of shards and replicas, and
-every collective among them.
+every collective among them. A sum may be started, and waited for once it is needed.
 
 Rank r has shard r mod S and replica r div S, S the number of shards: a shard is a stretch of
 latents, a replica a part of each batch. The ranks of one replica have the same rows and sum over
@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch.distributed as dist
 
 from assay.core.errors import RunError, SpecError
 from assay.core.heavy import torch
+from assay.dictionaries.training.kernels.whole import Started
 
 TIMEOUT = 300.0
 """Seconds that a rank waits for the others."""
@@ -41,17 +43,27 @@ class Circle:
     """Bytes that this rank has sent, by kind of collective, as a ring sends them: 2 (n − 1)/n of a
     sum, (n − 1) of what is gathered."""
 
+    def start_sum(self, *values: torch.Tensor) -> Started:
+        """Begin sums over the ranks, the same bits on each. Several tensors go as one, in float64
+        if their types differ: it holds counts up to 2⁵³."""
+        if self.size == 1 or not any(value.numel() for value in values):
+            return Started(values)
+        if len(values) == 1:
+            return self._reduce(values[0].contiguous(), dist.ReduceOp.SUM, values)
+        dtypes = {value.dtype for value in values}
+        dtype = dtypes.pop() if len(dtypes) == 1 else torch.float64
+        packed = torch.cat([value.flatten().to(dtype) for value in values])
+        return self._reduce(packed, dist.ReduceOp.SUM, values)
+
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over the ranks, the same bits on each."""
-        return self._reduced(value, dist.ReduceOp.SUM)
-
-    def min(self, value: torch.Tensor) -> torch.Tensor:
-        """The smallest among the ranks."""
-        return self._reduced(value, dist.ReduceOp.MIN)
+        return self.start_sum(value).wait()[0]
 
     def max(self, value: torch.Tensor) -> torch.Tensor:
         """The largest among the ranks."""
-        return self._reduced(value, dist.ReduceOp.MAX)
+        if self.size == 1 or not value.numel():
+            return value
+        return self._reduce(value.contiguous(), dist.ReduceOp.MAX, (value,)).wait()[0]
 
     def gather(self, value: torch.Tensor) -> list[torch.Tensor]:
         """What each rank has, in the order of ranks; shapes must be equal."""
@@ -59,8 +71,9 @@ class Circle:
             return [value]
         value = value.contiguous()
         parts = [torch.empty_like(value) for _ in range(self.size)]
-        self._asked("gather", lambda: dist.all_gather(parts, value, group=self.group))
-        self.sent["gather"] += (self.size - 1) * value.numel() * value.element_size()
+        count = (self.size - 1) * value.numel() * value.element_size()
+        start = partial(dist.all_gather, parts, value, group=self.group, async_op=True)
+        self._start("gather", count, start)()
         return parts
 
     def barrier(self) -> None:
@@ -68,26 +81,41 @@ class Circle:
         # A sum ends for nobody before all have given their part.
         self.sum(torch.zeros(1, device=_device(self.group)))
 
-    def _reduced(self, value: torch.Tensor, op: Any) -> torch.Tensor:
-        if self.size == 1 or not value.numel():
-            return value
-        value = value.contiguous()
-        self._asked("reduce", lambda: dist.all_reduce(value, op, group=self.group))
-        self.sent["reduce"] += (
-            2 * (self.size - 1) * value.numel() * value.element_size() // self.size
-        )
-        return value
+    def _reduce(self, value: torch.Tensor, op: Any, shapes: tuple[torch.Tensor, ...]) -> Started:
+        count = 2 * (self.size - 1) * value.numel() * value.element_size() // self.size
+        start = partial(dist.all_reduce, value, op, group=self.group, async_op=True)
+        return _Summed(shapes, value, self._start("reduce", count, start))
 
-    def _asked(self, what: str, ask: Callable[[], Any]) -> None:
-        try:
-            ask()
-            if dist.get_backend(self.group) != "gloo":
-                # so that a failure shows here, and not in what is computed with the answer
-                torch.cuda.current_stream().synchronize()
-        except RuntimeError as error:
-            raise RunError(
-                _lost(f"{what} over the {self.size} ranks of its {self.name}", self.timeout, error)
-            ) from error
+    def _start(self, kind: str, count: int, start: Callable[[], Any]) -> Callable[[], None]:
+        """Start a collective and give what waits for it. A lost rank shows in either."""
+
+        def checked(call: Callable[[], Any]) -> Any:
+            try:
+                return call()
+            except RuntimeError as error:
+                what = f"{kind} over the {self.size} ranks of its {self.name}"
+                raise RunError(_lost(what, self.timeout, error)) from error
+
+        self.sent[kind] += count
+        work = checked(start)
+        return lambda: checked(work.wait)
+
+
+@dataclass(frozen=True, eq=False)
+class _Summed(Started):
+    """Sums in one tensor, in the shapes and types of their parts."""
+
+    packed: torch.Tensor
+    answered: Callable[[], None]
+
+    def wait(self) -> tuple[torch.Tensor, ...]:
+        """The sums. Raises: RunError where a rank is lost."""
+        self.answered()
+        pieces = self.packed.flatten().split([value.numel() for value in self.values])
+        return tuple(
+            piece.view(value.shape).to(value.dtype)
+            for piece, value in zip(pieces, self.values, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +145,9 @@ class Ranks:
 
     def sent(self) -> dict[str, int]:
         """Bytes that this rank has sent since the start, by circle and kind of collective."""
-        circles = {circle.name: circle for circle in (self.latents, self.rows, self.every)}
         return {
-            f"{name} {kind}": count
-            for name, circle in circles.items()
+            f"{circle.name} {kind}": count
+            for circle in (self.latents, self.rows, self.every)
             for kind, count in circle.sent.items()
         }
 
@@ -163,6 +190,9 @@ def join_ranks(
         return
     if place.type == "cuda":
         torch.cuda.set_device(place)
+        # Else nccl's watchdog ends the process when a rank is lost; with this there is no watchdog,
+        # and the error is raised where the answer is waited for.
+        os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     wait = timedelta(seconds=timeout)
     try:
         dist.init_process_group(
@@ -186,7 +216,7 @@ def join_ranks(
 def _circle(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
     """Make the process groups of one kind, and give the one that the rank is in."""
     # Every rank makes every group, in one order, also those it is not in: torch.distributed asks
-    # for it. Not a DeviceMesh, whose groups take no time-out.
+    # for it. Not a DeviceMesh, whose groups take a time-out only from torch 2.9 on.
     group, _ = dist.new_subgroups_by_enumeration(
         [list(ranks) for ranks in members], timeout=timedelta(seconds=timeout)
     )

@@ -215,21 +215,20 @@ def measure(
     for i in range(count):
         x = batches(i).to(ranks.device)
         no_penalty = torch.zeros((), device=ranks.device)
-        codes, (series, _) = kernel.one(
-            Batch(loss, params, x, read, no_penalty, torch.float32, whole=part)
-        )
+        batch = Batch(loss, params, x, read, no_penalty, torch.float32, whole=part)
+        codes, curves, _ = kernel.one(batch)
+        series = curves()
         # `series` is over all ranks already, and so are these; `total` and `squares` are of this
         # rank's rows, and are summed below.
-        rows = part.rows(len(x))
         sums += (
-            rows
+            batch.rows
             * torch.stack(
                 [torch.ones_like(series["mse"]), series["mse"] * d, series["l0"]]
             ).double()
         )
         total, squares = total + x.double().sum(0), squares + x.double().square().sum()
         fired |= codes.fired()
-    total, squares = ranks.rows.sum(total), ranks.rows.sum(squares)
+    total, squares = ranks.rows.start_sum(total, squares).wait()
     dead = ranks.latents.sum((~fired).sum()[None])
     # Σ‖x − x̄‖² = Σ‖x‖² − ‖Σ x‖²/n below: one pass, and no digits lost, as sums are float64 and x
     # is nearly centred.

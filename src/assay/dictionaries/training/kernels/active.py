@@ -186,6 +186,8 @@ class Codes:
     values: Float[torch.Tensor, "n"]
     whole: Whole = ALONE
     """Where the rest of the code is, if there is more."""
+    rows: int = 0
+    """Rows of the whole batch; 0: those that are here."""
 
     def fired(self) -> Bool[torch.Tensor, "width"]:
         """Latents with a value that is not 0 in some row."""
@@ -196,15 +198,13 @@ class Codes:
         """The smallest value above 0; 0 where there are fewer than k a row, since then all are
         there."""
         positive = self.values[self.values > 0]
-        smallest = self.whole.min_all(
-            # ∞ keeps the minimum defined where nothing is positive; it never comes out, as such a
-            # batch is not full.
-            torch.cat([positive, positive.new_full((1,), torch.inf)]).amin()
-        )
-        full = self.whole.sum_all(
-            torch.tensor(len(positive), device=positive.device)
-        ) >= k * self.whole.rows(self.active.rows)
-        return smallest.where(full, 0)
+        # ∞ keeps the minimum defined where nothing is positive; it never comes out, as such a batch
+        # is not full. float64 holds numbers and counts alike.
+        smallest = torch.cat([positive, positive.new_full((1,), torch.inf)]).amin()
+        count = torch.full_like(smallest, len(positive), dtype=torch.float64)
+        every = self.whole.every(torch.stack([smallest.double(), count]))
+        full = every[:, 1].sum() >= k * (self.rows or self.active.rows)
+        return every[:, 0].amin().to(positive.dtype).where(full, 0)
 
 
 def above(

@@ -122,26 +122,35 @@ def revival(
     W_dec: Float[torch.Tensor, "f d"],
     idle: Int[torch.Tensor, "f"] | None,
     whole: Whole = ALONE,
+    rows: int = 0,
 ) -> Revival | None:
     """AuxK where the loss has it, some latents are dead and rows left over more than the same;
-    products are in the precision of `pre`."""
+    products are in the precision of `pre`. `rows`: of the whole batch; 0: those that are here."""
     if idle is None or not isinstance(loss, TopKAux | Matryoshka):
         return None
     columns = (idle >= loss.dead_after).nonzero()[:, 0]
-    size = whole.rows(len(error)) * error.shape[1]
-    from_mean = error - whole.sum_rows(error.sum(0)) / whole.rows(len(error))
-    variance = whole.sum_rows(from_mean.square().sum()) / size
     # Decided by all ranks together: where latents are sharded, a rank without dead ones must still
-    # take part in the sums below, or the others wait for ever. `not … > 0` refuses NaN too.
-    if not whole.sum_latents(torch.tensor(len(columns), device=error.device)) or not variance > 0:
+    # take part in the sums below, or the others wait for ever.
+    if not whole.start_latents(torch.tensor(len(columns), device=error.device)).wait()[0]:
+        return None
+    rows = rows or len(error)
+    size = rows * error.shape[1]
+    total = whole.start_rows(error.sum(0))
+    codes = pre.index_select(-1, columns).relu_()
+    from_mean = error - total.wait()[0] / rows
+    variance = whole.start_rows(from_mean.square().sum()).wait()[0] / size
+    # `not … > 0` refuses NaN too.
+    if not variance > 0:
         return None
     # d/2 at most, as in `aux_k`; of fewer dead latents all take part.
-    codes = whole.strongest(pre.index_select(-1, columns).relu_(), max(1, error.shape[-1] // 2))
-    rows = W_dec.index_select(0, columns).to(codes.dtype)
-    missed = error + whole.sum_latents(
-        codes @ rows
-    )  # what is left over is −error, so this is its reconstruction less itself
+    codes = whole.strongest(codes, max(1, error.shape[-1] // 2))
+    decoder = W_dec.index_select(0, columns).to(codes.dtype)
+    # what is left over is −error, so this is its reconstruction less itself
+    missed = error + whole.start_latents(codes @ decoder).wait()[0]
+    squares = whole.start_rows(missed.square().sum())
     # The variance is a constant here, as the error is: no gradient leads through either.
     grad = (missed * (2 * loss.alpha / (variance * size))).to(codes.dtype)
-    value = loss.alpha * (whole.sum_rows(missed.square().sum()) / size) / variance
-    return Revival(value, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad)
+    pull = where_positive(grad @ decoder.T, codes, 0)
+    towards = codes.T @ grad
+    value = loss.alpha * (squares.wait()[0] / size) / variance
+    return Revival(value, columns, pull, towards)

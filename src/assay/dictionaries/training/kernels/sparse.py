@@ -6,9 +6,9 @@ Each is the step of one run, since it is far larger than a cache. Only the encod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,9 +22,9 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import revival, unit_parts
+from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.training.kernels.whole import ALONE, Whole
+from assay.dictionaries.training.kernels.whole import ALONE, Started, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
@@ -34,7 +34,7 @@ def pays(k: int, width: int) -> bool:
     return width >= 20 * k
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Batch:
     """One run's batch: what a step is asked, the encoder's product, and what follows from what is
     on in it. Parameters come without their run axis, and a target y may stand elsewhere."""
@@ -49,10 +49,13 @@ class Batch:
     whole: Whole = ALONE
     """Where the other latents and rows are."""
 
+    def __post_init__(self) -> None:
+        self._rows = self.whole.rows(len(self.x))  # counted while the encoder's product runs
+
     @cached_property
     def rows(self) -> int:
         """Rows of the whole batch, of which these may be a part."""
-        return self.whole.rows(len(self.x))
+        return self._rows()
 
     @property
     def elsewhere(self) -> bool:
@@ -92,13 +95,13 @@ class Batch:
         """What is on at these places."""
         return Active.at(places, *self.pre.shape)
 
-    def error(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "b d"]:
-        """Reconstruction less target."""
-        return (
-            self.whole.sum_latents(active.decode(values, self.params["W_dec"]))
-            .add_(self.params["b_dec"])
-            .sub_(self.target)
-        )
+    def decode(self, active: Active, values: Float[torch.Tensor, "n"]) -> Started:
+        """Begin to add up a reconstruction, still without b_dec, over all latents."""
+        return self.whole.start_latents(active.decode(values, self.params["W_dec"]))
+
+    def error(self, decoded: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
+        """Reconstruction less target, in place."""
+        return decoded.add_(self.params["b_dec"]).sub_(self.target)
 
     def gradient(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
         """The gradient of the mean squared error in the reconstruction."""
@@ -115,46 +118,81 @@ class Batch:
         values: Float[torch.Tensor, "n"],
         grad: Float[torch.Tensor, "b d"],
         pull: Float[torch.Tensor, "n"],
-    ) -> dict[str, torch.Tensor]:
+        *,
+        decoder: Callable[[], Float[torch.Tensor, "f d"]] | None = None,
+        besides: Mapping[str, torch.Tensor] = NOTHING,
+        aux: Revival | None = None,
+    ) -> Gradients:
         """Gradients of the parameters from those of the reconstruction (`grad`) and of the
-        projections (`pull`)."""
-        b_enc, b_dec = active.sums(pull), grad.sum(0)
-        return {
-            # The same four formulas as `parts.gradients`, with sums over places in the place of
-            # products.
-            "W_enc": active.gather(pull, self.centred),
-            "b_enc": b_enc,
-            "W_dec": active.gather(values, grad),
-            # the encoder takes away from x what the decoder adds
-            "b_dec": b_dec
-            if self.elsewhere
-            else b_dec - self.whole.sum_latents(b_enc @ self.params["W_enc"]),
-        }
+        projections (`pull`), and what a kernel has in place of them or besides."""
+        # The same four formulas as `parts.gradients`, with sums over places in the place of
+        # products.
+        b_enc, W_enc = active.sums(pull), self.params["W_enc"]
+        factors = [(b_enc, W_enc)]
+        if aux is not None:
+            its = aux.pull.sum(0).to(b_enc.dtype)
+            factors.append((its, W_enc[aux.columns]))
+        # the encoder takes away from x what the decoder adds
+        shares = self.whole.start_latents(*(() if self.elsewhere else (p @ W for p, W in factors)))
+        encoder = active.gather(pull, self.centred)
+        if aux is not None:
+            more = aux.pull.T @ self.centred.to(self.dtype)
+            encoder.index_add_(0, aux.columns, more.to(encoder.dtype))
+            b_enc.index_add_(0, aux.columns, its)
+        yield "W_enc", encoder
+        yield from {"b_enc": b_enc, **besides}.items()
+        rows = active.gather(values, grad) if decoder is None else decoder()
+        if aux is not None:
+            rows.index_add_(0, aux.columns, aux.decoder.to(rows.dtype))
+        yield "W_dec", rows
+        b_dec = grad.sum(0)
+        for share in shares.wait():
+            b_dec = b_dec - share
+        yield "b_dec", b_dec
 
-    def curves(
-        self, active: Active, values: Float[torch.Tensor, "n"], error: Float[torch.Tensor, "b d"]
-    ) -> tuple[Codes, dict[str, torch.Tensor]]:
-        """The code, and loss, mse and L0. A number that is none shows in them, wherever in the
-        parameters it is."""
+
+class Curves:
+    """Loss, mse and L0 of a batch, added up while the step goes on. A number that is none shows in
+    them, wherever in the parameters it is."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        values: Float[torch.Tensor, "n"],
+        penalty: Float[torch.Tensor, ""] | None = None,
+    ):
+        self.batch, on = batch, (values != 0).sum()
         # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
         # for a number but NaN for NaN and ∞, so divergence shows wherever it is.
-        nothing = self.whole.sum_all(
-            sum(
-                (0 * value.sum() for value in self.params.values()),
-                torch.zeros_like(error[:0].sum()),
-            )
+        nothing = sum((0 * value.sum() for value in batch.params.values()), values.new_zeros(()))
+        self._sums = batch.whole.start_all(nothing, on, *(() if penalty is None else [penalty]))
+
+    def see(self, *errors: Float[torch.Tensor, "b d"]) -> None:
+        """Take in the errors whose squares the loss has; the first is that of all latents."""
+        # In the form of `parts.mean_square`, with a run axis, so that both add up in the same
+        # order.
+        self._squares = self.batch.whole.start_rows(
+            *(torch.linalg.vector_norm(error[None], dim=(1, 2)).square()[0] for error in errors)
         )
-        mse = self.whole.mean_square(error) + nothing
-        on = self.whole.sum_all((values != 0).sum())
-        return Codes(active, values, self.whole), {
-            "loss": mse,
-            "mse": mse,
-            "l0": on.to(mse.dtype) / self.rows,
-        }
+
+    def series(
+        self, weight: Float[torch.Tensor, ""] | None = None, aux: Revival | None = None
+    ) -> dict[str, torch.Tensor]:
+        """The curves; `weight` is that of the penalty, which is L0 where no other was given."""
+        nothing, on, *penalty = self._sums.wait()
+        size = self.batch.rows * self.batch.target.shape[1]
+        mse, *others = (square / size for square in self._squares.wait())
+        mse = mse + nothing
+        l0 = on.to(mse.dtype) / self.batch.rows
+        loss = mse if weight is None else mse + weight * (penalty[0] if penalty else l0)
+        loss = loss + torch.stack(others).sum() if others else loss
+        return {"loss": loss if aux is None else loss + aux.loss, "mse": mse, "l0": l0}
 
 
-One = tuple[Codes, Step]
-"""The code of one run's batch, its loss and curves, and its gradients."""
+Gradients = Iterator[tuple[str, torch.Tensor]]
+"""Gradients by name, over the rows that this process has, each worked out when it is asked for."""
+One = tuple[Codes, Callable[[], dict[str, torch.Tensor]], Gradients]
+"""The code of one run's batch, its loss and curves once they are called for, and its gradients."""
 
 
 @dataclass(frozen=True)
@@ -189,14 +227,22 @@ class Single:
                 for name, value in more.items()
             }
             run_x = x if x.ndim == 2 else x[r]
-            codes, (series, grads) = self.one(
-                Batch(loss, run_params, run_x, nonlinearity, penalty[r], dtype, its, self.whole)
-            )
-            # A kernel's gradients are over the rows that this process has.
-            grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
+            batch = Batch(loss, run_params, run_x, nonlinearity, penalty[r], dtype, its, self.whole)
+            codes, curves, grads = self.one(batch)
+            # Each matrix is added up over all rows while the next is worked out, vectors together.
+            matrices, vectors = {}, {}
+            for name, value in grads:
+                if value.ndim > 1:
+                    matrices[name] = self.whole.start_rows(value)
+                else:
+                    vectors[name] = value
+            started = self.whole.start_rows(*vectors.values())
+            series = curves()
             if self.whole is not ALONE:
-                series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
-            steps.append((series | dict(note(codes) if note else {}), grads))
+                series["rows"] = torch.tensor(batch.rows, device=x.device)
+            series |= note(codes) if note else {}
+            added = {name: its.wait()[0] for name, its in matrices.items()}
+            steps.append((series, added | dict(zip(vectors, started.wait(), strict=True))))
         stacked_series, gradients = (
             {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
         )
@@ -213,82 +259,79 @@ def _topk(batch: Batch) -> One:
     loss, params, whole = batch.loss, batch.params, batch.whole
     active = batch.active(batch.largest())
     values = active.of(batch.pre)
+    # One reconstruction after another, each with one more stretch of latents, which feels its error
+    # and all that follow; mostly there is one. Ends count latents of the whole dictionary, `active`
+    # those of this shard.
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
-    if len(ends) < 2:
-        error = batch.error(active, values)
-        grad = batch.gradient(error)
-        grads = batch.gradients(active, values, grad, active.products(grad, params["W_dec"]))
-        codes, series = batch.curves(active, values, error)
-    # one reconstruction after another, each with one more stretch of latents, which feels its error
-    # and all that follow
-    else:
-        # Ends count latents of the whole dictionary, `active` those of this shard.
-        nested = active.nested([end - whole.first for end in ends])
-        errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(
-            len(ends), *batch.target.shape
-        )
-        errors[0].add_(params["b_dec"]).sub_(batch.target)
-        # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up
-        # to m.
-        for shorter, longer in pairwise(errors.unbind()):
-            longer.add_(shorter)
-        felt = batch.gradient(errors)
-        # Now backwards: what stretch m feels is the sum of the gradients from m on.
-        for longer, shorter in pairwise(reversed(felt.unbind())):
-            shorter.add_(longer)
-        every = felt.flatten(0, 1)
-        # felt[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
-        # stretch's own, and is replaced below.
-        grads = batch.gradients(active, values, felt[0], nested.products(every, params["W_dec"]))
-        grads["W_dec"] = nested.gather(values, every)
-        error = errors[-1]
-        codes, series = batch.curves(active, values, error)
-        series["loss"] = (
-            series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
-        )
-    if (
-        aux := revival(loss, error, batch.pre, params["W_dec"], batch.more.get("idle"), whole)
-    ) is not None:
-        its = aux.pull.sum(0).to(grads["b_enc"].dtype)
-        grads["W_enc"].index_add_(
-            0, aux.columns, (aux.pull.T @ batch.centred.to(batch.dtype)).to(its.dtype)
-        )
-        grads["W_dec"].index_add_(0, aux.columns, aux.decoder.to(its.dtype))
-        grads["b_enc"].index_add_(0, aux.columns, its)
-        if not batch.elsewhere:
-            grads["b_dec"] -= whole.sum_latents(its @ params["W_enc"][aux.columns])
-        series["loss"] = series["loss"] + aux.loss
-    return codes, (series, grads)
+    nested = active.nested([end - whole.first for end in ends]) if len(ends) > 1 else active
+    decoded = batch.decode(nested, values)
+    curves = Curves(batch, values)
+    errors = decoded.wait()[0].view(max(1, len(ends)), *batch.target.shape)
+    batch.error(errors[0])
+    # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up to
+    # m.
+    for shorter, longer in pairwise(errors.unbind()):
+        longer.add_(shorter)
+    curves.see(errors[-1], *errors[:-1])
+    aux = revival(
+        loss,
+        errors[-1],
+        batch.pre,
+        params["W_dec"],
+        batch.more.get("idle"),
+        whole,
+        batch.rows,
+    )
+    felt = batch.gradient(errors)
+    # Now backwards: what stretch m feels is the sum of the gradients from m on.
+    for longer, shorter in pairwise(reversed(felt.unbind())):
+        shorter.add_(longer)
+    every = felt.flatten(0, 1)
+    # felt[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
+    # stretch's own.
+    grads = batch.gradients(
+        active,
+        values,
+        felt[0],
+        nested.products(every, params["W_dec"]),
+        decoder=lambda: nested.gather(values, every),
+        aux=aux,
+    )
+    codes = Codes(active, values, whole, batch.rows)
+    return codes, partial(curves.series, aux=aux), grads
 
 
 def _relu(batch: Batch) -> One:
-    loss, W_dec, share, total = batch.loss, batch.params["W_dec"], batch.share, batch.whole.sum_all
+    loss, W_dec, share = batch.loss, batch.params["W_dec"], batch.share
     active = batch.active(above(batch.pre))
     values = active.of(batch.pre)
-    error = batch.error(active, values)
-    grad = batch.gradient(error)
-    codes, series = batch.curves(active, values, error)
-    pull = active.products(grad, W_dec)
+    decoded = batch.decode(active, values)
     steeper: torch.Tensor | None = None
     if isinstance(loss, PAnneal):
         p = loss.p(batch.more.get("progress", 0.0))
         # No infinity here, unlike the dense kernel: places that are off are not among the values.
         steep = values ** (p - 1)
-        series["loss"] = series["mse"] + share * total((steep * values).sum())
-        pull += p * share * steep
+        penalty, more = (steep * values).sum(), p * share * steep
     elif isinstance(loss, L1Weighted):
         lengths, units = unit_parts(loss.parts, W_dec)
         sums = active.sums(values)
-        series["loss"] = series["mse"] + share * total((sums * lengths).sum())
-        pull += share * lengths[active.latent]
+        penalty, more = (sums * lengths).sum(), share * lengths[active.latent]
         steeper = (share * sums)[:, None] * units
     else:
-        series["loss"] = series["mse"] + share * total(values.sum())
-        pull += share
-    grads = batch.gradients(active, values, grad, pull)
-    if steeper is not None:
-        grads["W_dec"] += steeper
-    return codes, (series, grads)
+        penalty, more = values.sum(), share
+    curves = Curves(batch, values, penalty)
+    error = batch.error(decoded.wait()[0])
+    curves.see(error)
+    grad = batch.gradient(error)
+
+    def decoder() -> torch.Tensor:
+        rows = active.gather(values, grad)
+        return rows if steeper is None else rows.add_(steeper)
+
+    pull = active.products(grad, W_dec)
+    pull += more
+    grads = batch.gradients(active, values, grad, pull, decoder=decoder)
+    return Codes(active, values, batch.whole, batch.rows), partial(curves.series, share), grads
 
 
 def _jump(batch: Batch) -> One:
@@ -304,47 +347,48 @@ def _jump(batch: Batch) -> One:
     pre, its = active.of(batch.pre), threshold[active.latent]
     # Places in the window but below the threshold are there for its gradient; they are worth 0.
     values = pre * (pre > its)
-    error = batch.error(active, values)
+    decoded = batch.decode(active, values)
+    curves = Curves(batch, values)
+    near = ((pre - its).abs() <= width / 2).to(pre.dtype)
+    error = batch.error(decoded.wait()[0])
+    curves.see(error)
     grad = batch.gradient(error)
     felt = active.products(grad, batch.params["W_dec"])
-    near = ((pre - its).abs() <= width / 2).to(pre.dtype)
-    grads = batch.gradients(active, values, grad, felt * (values > 0))
-    grads["threshold"] = (
-        -(threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)) / width
-    )
-    codes, series = batch.curves(active, values, error)
-    series["loss"] = series["mse"] + penalty * series["l0"]
-    return codes, (series, grads)
+    slope = threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)
+    besides = {"threshold": -slope / width}
+    grads = batch.gradients(active, values, grad, felt * (values > 0), besides=besides)
+    return Codes(active, values, batch.whole, batch.rows), partial(curves.series, penalty), grads
 
 
 def _gated(batch: Batch) -> One:
-    params, whole = batch.params, batch.whole
+    params = batch.params
     active = batch.active(above(batch.pre))  # gates that are open
     gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
     # The projection without its bias, for which a second product is not worth while. Where the gate
     # is shut, nothing has a gradient: not the features, nor ReLU(π_gate), nor its reconstruction.
     z = gate - params["b_enc"][active.latent]
     values = (z * stretch + params["b_mag"][active.latent]).relu()
-    error = batch.error(active, values)
+    decoded = batch.decode(active, values)
+    # the gate's own reconstruction, through a decoder that does not feel it
+    of_gate = batch.decode(active, gate) if batch.loss is losses.gated else None
+    curves = Curves(batch, values, gate.sum())
+    error = batch.error(decoded.wait()[0])
     grad = batch.gradient(error)
-    codes, series = batch.curves(active, values, error)
-    series["loss"] = series["mse"] + batch.share * whole.sum_all(gate.sum())
     # The magnitude's own ReLU may be off behind an open gate.
     pull = active.products(grad, params["W_dec"]) * (values > 0)
     pull_gate = batch.share.expand_as(pull)
-    if (
-        batch.loss is losses.gated
-    ):  # the gate's own reconstruction, through a decoder that does not feel it
-        missed = batch.error(active, gate)
-        pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
-        series["loss"] = series["loss"] + whole.mean_square(missed)
-    grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
-    grads |= {
+    missed = () if of_gate is None else (batch.error(of_gate.wait()[0]),)
+    curves.see(error, *missed)
+    for its in missed:
+        pull_gate = pull_gate + active.products(batch.gradient(its), params["W_dec"])
+    besides = {
         "b_enc": active.sums(pull_gate),
         "b_mag": active.sums(pull),
         "r_mag": active.sums(pull * z * stretch),
     }
-    return codes, (series, grads)
+    grads = batch.gradients(active, values, grad, pull * stretch + pull_gate, besides=besides)
+    codes = Codes(active, values, batch.whole, batch.rows)
+    return codes, partial(curves.series, batch.share), grads
 
 
 topk_sparse = Single(_topk)

@@ -3,41 +3,56 @@
 A step adds up over latents (a reconstruction), over rows (a gradient) and over both (a loss), and
 chooses the largest of all. One process has all of them, so here nothing is left to do. Where
 latents or rows lie on several ranks, `dictionaries/sharded/part.py` puts collectives in these
-places, and the arithmetic of the step stays the same."""
+places, and the arithmetic of the step stays the same. A step starts a sum as soon as it has its
+part, does what needs no answer, and then waits."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
 
 from assay.core.heavy import torch
 
 
+@dataclass(frozen=True, eq=False)
+class Started:
+    """Sums that may still be on their way."""
+
+    values: tuple[torch.Tensor, ...]
+
+    def wait(self) -> tuple[torch.Tensor, ...]:
+        """The sums, in the order in which their parts were given."""
+        return self.values
+
+
 class Whole:
     """One process that has every latent and every row. Sums may be made in the memory of what is
-    given."""
+    given, which nobody may touch before the wait."""
 
     first: int = 0
     """Number of the first latent that this process has."""
 
-    def rows(self, count: int) -> int:
-        """Rows of the whole batch, of which this process has so many."""
-        return count
+    def rows(self, count: int) -> Callable[[], int]:
+        """Begin to count the rows of the whole batch, of which this process has so many."""
+        return lambda: count
 
-    def sum_latents(self, value: torch.Tensor) -> torch.Tensor:
-        """The sum over all latents, from that over those of this process; rows stay its own."""
-        return value
+    def start_latents(self, *values: torch.Tensor) -> Started:
+        """Begin sums over all latents, from those over this process's; rows stay its own."""
+        return Started(values)
 
-    def sum_rows(self, value: torch.Tensor) -> torch.Tensor:
-        """The sum over all rows, from that over those of this process; latents stay its own."""
-        return value
+    def start_rows(self, *values: torch.Tensor) -> Started:
+        """Begin sums over all rows, from those over this process's; latents stay its own."""
+        return Started(values)
 
-    def sum_all(self, value: torch.Tensor) -> torch.Tensor:
-        """The sum over all latents and rows."""
-        return value
+    def start_all(self, *values: torch.Tensor) -> Started:
+        """Begin sums over all latents and rows."""
+        return Started(values)
 
-    def min_all(self, value: torch.Tensor) -> torch.Tensor:
-        """The smallest over all latents and rows."""
-        return value
+    def every(self, value: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rank n"]:
+        """What every process has."""
+        return value[None]
 
     def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
         """Whether it is so in any row, for the latents of this process."""
@@ -64,13 +79,6 @@ class Whole:
             return codes
         values, index = codes.topk(most, dim=-1, sorted=False)
         return torch.zeros_like(codes).scatter_(-1, index, values)
-
-    def mean_square(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, ""]:
-        """Mean squared error per dimension."""
-        # In the form of `parts.mean_square`, with a run axis, so that both add up in the same
-        # order.
-        total = self.sum_rows(torch.linalg.vector_norm(error[None], dim=(1, 2)).square())[0]
-        return total / (self.rows(len(error)) * error.shape[1])
 
 
 ALONE = Whole()
