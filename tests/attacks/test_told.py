@@ -265,4 +265,4 @@ def slowly():
     """The environment in which the walk takes so long that two of them meet."""
     import os
 
-    return os.environ | {"OMP_NUM_THREADS": "1", "WALK_MARKS": "marks", "WALK_PAUSE": "0.3"}
+    return os.environ | {"OMP_NUM_THREADS": "1", "WALK_MARKS": "marks", "WALK_PAUSE": "0.05"}
