@@ -140,7 +140,7 @@ def serve(
         Of a dictionary that is not indexed yet: smollm2, gemma3-270m, a model's folder, or a hub's
         OWNER/NAME (assay fetch).
     text
-        And stdlib, docs (English prose), or a folder of text files.
+        And stdlib, docs (docstrings), or a folder of text files.
     tokens
         Tokens that the model reads for its index, 32768 without it; more than were read before add
         to those.

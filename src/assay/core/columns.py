@@ -79,11 +79,10 @@ class Column:
                 replace(self, levels=(*self.levels, *first)),
                 replace(self, over=(*self.over, *unnamed)),
             )
-            generalised = ", ".join(f'"{unit}"' for unit in (*units, *unnamed))
             raise ClaimError(
                 f"{self.plain} varies over {description}, and nothing is averaged that the claim "
-                f"does not name: write {single} or {every}, or units = [{generalised}] to "
-                "generalise over it"
+                f"does not name: write {single} or {every}, or name {' and '.join(unnamed)} as a "
+                "unit, to generalise over it"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:

@@ -132,7 +132,7 @@ def _on(data: JSON, e: JSON) -> str:
     places = e["site"] if e["site"] == e["site_out"] else f"{e['site']} to {e['site_out']}"
     return (
         f"{data['model']}, {places}; text {data['text']}, "
-        f"{'all of it' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
+        f"{'both parts' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
         f"{e['context']} {bos}; the site ablated on {e['tokens_ablated']:,} of them."
     )
 

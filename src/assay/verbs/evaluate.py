@@ -38,7 +38,7 @@ class Where:
     model: str | None = None
     """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)."""
     text: str | None = None
-    """stdlib, docs (English prose), or a folder of text files."""
+    """stdlib, docs (docstrings), or a folder of text files."""
     acts: Path | None = None
     """In their place a safetensors file with acts [rows, d], and document [rows], or [windows,
     positions, d]: no losses then."""

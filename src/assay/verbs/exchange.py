@@ -69,7 +69,7 @@ class Real:
     """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch), run on
     --text."""
     text: str | None = None
-    """stdlib, docs (English prose), or a folder of text files."""
+    """stdlib, docs (docstrings), or a folder of text files."""
 
 
 AS_IT_SAYS, UNTRIED = Hints(), Real()

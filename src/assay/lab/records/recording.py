@@ -105,14 +105,14 @@ def write_record(
     return record_path
 
 
-def save(there: Path, record: Mapping[str, Any]) -> None:
+def save(record_path: Path, record: Mapping[str, Any]) -> None:
     """Write both files of a record, that with the measures first; equal records give equal bytes.
     In the JSON each statement and each arm has a line: a diff shows which moved."""
     packed = records.pack(record)
     fields = {**records.brief(record), "sha256": sha256(packed).hexdigest()}
     lines = ",\n".join(f" {as_json(key)}: {_lines(value)}" for key, value in fields.items())
-    write(records.arrays(there), packed)
-    write(there, f"{{\n{lines}\n}}\n".encode())
+    write(records.arrays(record_path), packed)
+    write(record_path, f"{{\n{lines}\n}}\n".encode())
 
 
 def _lines(value: Any) -> str:
@@ -184,18 +184,20 @@ def _by_looks(
     """The measures of each look that a record rests on, and its level; all of them where nothing
     was frozen."""
     registration = record.get("registration") or {}
-    taken = registration.get("looks", ())[: registration.get("taken", 0)]
-    for look in taken[:-1]:
+    looks_taken = registration.get("looks", ())[: registration.get("taken", 0)]
+    for look in looks_taken[:-1]:
         early = preset.of_seeds(journal.seeds_of(look["seeds"])).specs
-        kept = {arm: set(experiment.specs_of(arm, early)) for arm in whole}
+        early_specs = {arm: set(experiment.specs_of(arm, early)) for arm in whole}
         yield (
             {
-                arm: data.isel(run=[s in kept[arm] for s in specs_in(experiment, record, arm)])
+                arm: data.isel(
+                    run=[s in early_specs[arm] for s in specs_in(experiment, record, arm)]
+                )
                 for arm, data in whole.items()
             },
             look["level"],
         )
-    yield whole, taken[-1]["level"] if taken else USUAL
+    yield whole, looks_taken[-1]["level"] if looks_taken else USUAL
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,12 @@ def carried(name: str, origin: str = "") -> bool:
     return not _left_out(path(name, origin))
 
 
-def _left_out(there: Path) -> bool:
-    return "." in there.stem and there.parent == _packaged() and not arrays(there).exists()
+def _left_out(record_path: Path) -> bool:
+    return (
+        "." in record_path.stem
+        and record_path.parent == _packaged()
+        and not arrays(record_path).exists()
+    )
 
 
 def _checkout() -> Path | None:
