@@ -1,8 +1,8 @@
 """Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and
 in the gradients of both matrices.
 
-Each is the step of one run, since it is far larger than a cache. Only the encoder's product is in
-`dtype`; what comes after it is float32."""
+Small runs take one side by side, since a step calls torch a hundred times whatever its size. Only
+the encoder's product is in `dtype`; what comes after it is float32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
-from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.active import Active, Codes, above, by_places, largest
 from assay.dictionaries.training.kernels.parts import revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
@@ -36,23 +36,28 @@ def pays(k: int, width: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One run's batch: what a step is asked, the encoder's product, and what follows from what is
-    on in it. Parameters come without their run axis, and a target y may stand elsewhere."""
+    """A batch of one run, or of several side by side: what a step is asked, the encoder's product,
+    and what follows from what is on in it. A target y may stand elsewhere."""
 
     loss: Loss
     params: Params
-    x: Float[torch.Tensor, "b e"]
+    x: Float[torch.Tensor, "*run b e"]
     nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, ""]
+    penalty: Float[torch.Tensor, "run"]
     dtype: torch.dtype
     more: Mapping[str, Any] = field(default_factory=dict)
     whole: Whole = ALONE
     """Where the other latents and rows are."""
 
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self.penalty)
+
     @cached_property
     def rows(self) -> int:
-        """Rows of the whole batch, of which these may be a part."""
-        return self.whole.rows(len(self.x))
+        """Rows of a run's whole batch, of which these may be a part."""
+        return self.whole.rows(self.x.shape[-2])
 
     @property
     def elsewhere(self) -> bool:
@@ -60,106 +65,146 @@ class Batch:
         return self.more.get("y") is not None
 
     @property
-    def target(self) -> Float[torch.Tensor, "b d"]:
+    def target(self) -> Float[torch.Tensor, "*run b d"]:
         """What is to be reconstructed."""
         return self.more["y"] if self.elsewhere else self.x
 
     @cached_property
-    def centred(self) -> Float[torch.Tensor, "b e"]:
+    def centred(self) -> Float[torch.Tensor, "run b e"]:
         """The input without what the encoder takes from it."""
-        return self.x - self.params["b_pre" if self.elsewhere else "b_dec"]
+        return self.x - self.params["b_pre" if self.elsewhere else "b_dec"][:, None]
 
     @cached_property
-    def pre(self) -> Float[torch.Tensor, "b f"]:
+    def pre(self) -> Float[torch.Tensor, "run b f"]:
         """The projections with their bias, the only product in `dtype`."""
         W_enc, b_enc = (self.params[name].to(self.dtype) for name in ("W_enc", "b_enc"))
-        return torch.addmm(b_enc, self.centred.to(self.dtype), W_enc.T)
+        x = self.centred.to(self.dtype)
+        pre = x.new_empty(*x.shape[:2], W_enc.shape[1])
+        # One by one, for the reason that `parts.transposed_product` gives.
+        for r in range(self.runs):
+            torch.addmm(b_enc[r], x[r], W_enc[r].T, out=pre[r])
+        return pre
+
+    @cached_property
+    def decoder(self) -> Float[torch.Tensor, "all d"]:
+        """Decoder rows of all runs."""
+        return self.params["W_dec"].flatten(0, 1)
 
     def largest(self) -> Int[torch.Tensor, "n"]:
         """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
         here."""
-        (b, f), nonlinearity = self.pre.shape, self.nonlinearity
+        (b, f), nonlinearity = self.pre.shape[1:], self.nonlinearity
         assert isinstance(nonlinearity, TopK | BatchTopK)
+        pre = self.pre.flatten(0, 1)
         if isinstance(nonlinearity, BatchTopK):
             # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
             count = nonlinearity.k * self.rows
             return self.whole.kept_together(
-                largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count
+                largest(self.pre.flatten(1), min(count, b * f)), pre, count
             )
-        return self.whole.kept(largest(self.pre, min(nonlinearity.k, f)), self.pre, nonlinearity.k)
+        return self.whole.kept(largest(pre, min(nonlinearity.k, f)), pre, nonlinearity.k)
 
     def active(self, places: Int[torch.Tensor, "n"]) -> Active:
         """What is on at these places."""
-        return Active.at(places, *self.pre.shape)
+        runs, b, f = self.pre.shape
+        return Active.at(places, b, f, runs)
 
-    def error(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "b d"]:
+    def codes(self, active: Active, values: Float[torch.Tensor, "n"]) -> list[Codes]:
+        """The sparse code of each run."""
+        return [Codes(run, values[its], self.whole) for run, its in active.of_runs()]
+
+    def spread(
+        self, active: Active, value: Float[torch.Tensor, "run *f"]
+    ) -> Float[torch.Tensor, "n"]:
+        """What belongs to a run, or to a latent, at each place."""
+        f = self.pre.shape[2]
+        return value.view(self.runs, -1).expand(-1, f).flatten().index_select(0, active.latent)
+
+    def sums(
+        self, active: Active, values: Float[torch.Tensor, "n"]
+    ) -> Float[torch.Tensor, "run f"]:
+        """The sum of each latent's values."""
+        return active.sums(values).view(self.runs, -1)
+
+    def error(
+        self, active: Active, values: Float[torch.Tensor, "n"]
+    ) -> Float[torch.Tensor, "run b d"]:
         """Reconstruction less target."""
-        return (
-            self.whole.sum_latents(active.decode(values, self.params["W_dec"]))
-            .add_(self.params["b_dec"])
-            .sub_(self.target)
-        )
+        decoded = self.whole.sum_latents(active.decode(values, self.decoder))
+        decoded = decoded.view(*self.pre.shape[:2], self.decoder.shape[1])
+        if self.elsewhere:
+            return decoded.add_(self.params["b_dec"][:, None]).sub_(self.target)
+        return decoded.sub_(self.centred)
 
-    def gradient(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
-        """The gradient of the mean squared error in the reconstruction."""
-        return error * (2 / (self.rows * self.target.shape[1]))
+    @property
+    def slope(self) -> float:
+        """The gradient of the mean squared error in the reconstruction, for an error of 1."""
+        return 2 / (self.rows * self.target.shape[-1])
+
+    def felt(
+        self, active: Active, error: Float[torch.Tensor, "*run b d"]
+    ) -> Float[torch.Tensor, "n"]:
+        """The gradient of the mean squared error in the feature at each place."""
+        return active.products(error.flatten(0, -2), self.decoder).mul_(self.slope)
 
     @cached_property
-    def share(self) -> Float[torch.Tensor, ""]:
+    def share(self) -> Float[torch.Tensor, "run"]:
         """The penalty's gradient at a feature of one row."""
-        return self.penalty / (self.rows * self.target.shape[1] ** 0.5)
+        return self.penalty / (self.rows * self.target.shape[-1] ** 0.5)
 
     def gradients(
         self,
         active: Active,
         values: Float[torch.Tensor, "n"],
-        grad: Float[torch.Tensor, "b d"],
+        error: Float[torch.Tensor, "run b d"],
         pull: Float[torch.Tensor, "n"],
     ) -> dict[str, torch.Tensor]:
-        """Gradients of the parameters from those of the reconstruction (`grad`) and of the
-        projections (`pull`)."""
-        b_enc, b_dec = active.sums(pull), grad.sum(0)
+        """Gradients of the parameters from the error and the gradients of the projections
+        (`pull`)."""
+        W_enc, W_dec = self.params["W_enc"], self.params["W_dec"]
+        b_enc, b_dec = self.sums(active, pull), error.sum(1) * self.slope
         return {
             # The same four formulas as `parts.gradients`, with sums over places in the place of
             # products.
-            "W_enc": active.gather(pull, self.centred),
+            "W_enc": active.gather(pull, self.centred.flatten(0, 1)).view_as(W_enc),
             "b_enc": b_enc,
-            "W_dec": active.gather(values, grad),
+            "W_dec": active.gather(values * self.slope, error.flatten(0, 1)).view_as(W_dec),
             # the encoder takes away from x what the decoder adds
             "b_dec": b_dec
             if self.elsewhere
-            else b_dec - self.whole.sum_latents(b_enc @ self.params["W_enc"]),
+            else b_dec - self.whole.sum_latents((b_enc[:, None] @ W_enc)[:, 0]),
         }
+
+    def total(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "run"]:
+        """The sum of values over all rows and latents."""
+        return self.whole.sum_all(
+            values.sum()[None] if self.runs == 1 else self.sums(active, values).sum(1)
+        )
 
     def curves(
-        self, active: Active, values: Float[torch.Tensor, "n"], error: Float[torch.Tensor, "b d"]
-    ) -> tuple[Codes, dict[str, torch.Tensor]]:
-        """The code, and loss, mse and L0. A number that is none shows in them, wherever in the
-        parameters it is."""
+        self,
+        active: Active,
+        values: Float[torch.Tensor, "n"],
+        error: Float[torch.Tensor, "run b d"],
+    ) -> dict[str, torch.Tensor]:
+        """Loss, mse and L0. A number that is none shows in them, wherever in the parameters it
+        is."""
         # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
         # for a number but NaN for NaN and ∞, so divergence shows wherever it is.
-        nothing = self.whole.sum_all(
-            sum(
-                (0 * value.sum() for value in self.params.values()),
-                torch.zeros_like(error[:0].sum()),
-            )
-        )
-        mse = self.whole.mean_square(error) + nothing
-        on = self.whole.sum_all((values != 0).sum())
-        return Codes(active, values, self.whole), {
-            "loss": mse,
-            "mse": mse,
-            "l0": on.to(mse.dtype) / self.rows,
-        }
+        sums = torch.stack([value.flatten(1).sum(1) for value in self.params.values()])
+        mse = self.whole.mean_square(error) + self.whole.sum_all(0 * sums.sum(0))
+        on = self.total(active, (values != 0).long())
+        return {"loss": mse, "mse": mse, "l0": on.to(mse.dtype) / self.rows}
 
 
-One = tuple[Codes, Step]
-"""The code of one run's batch, its loss and curves, and its gradients."""
+One = tuple[Active, torch.Tensor, Step]
+"""What is on and its values, and the loss and curves and the gradients of every run."""
 
 
 @dataclass(frozen=True)
 class Single:
-    """A kernel that computes the step of one run after the other."""
+    """A kernel that computes the step of runs side by side on a CPU, else of one after the
+    other."""
 
     one: Callable[[Batch], One]
     whole: Whole = ALONE
@@ -179,116 +224,124 @@ class Single:
     ) -> Step:
         """The loss of each run and its gradients."""
         steps = []
-        for r in range(len(penalty)):
-            run_params = {name: value[r] for name, value in params.items()}
-            # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
-            its = {
-                name: value[r]
-                if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
-                else value
-                for name, value in more.items()
-            }
-            run_x = x if x.ndim == 2 else x[r]
-            codes, (series, grads) = self.one(
-                Batch(loss, run_params, run_x, nonlinearity, penalty[r], dtype, its, self.whole)
+        # A device multiplies whole matrices (`Crowd`), which side by side would be mostly empty.
+        few = len(penalty) if self.whole is ALONE and by_places(x.device) else 1
+        for first in range(0, len(penalty), few):
+            its = slice(first, first + few)
+            batch = Batch(
+                loss,
+                {name: value[its] for name, value in params.items()},
+                x if x.ndim == 2 else x[its],
+                nonlinearity,
+                penalty[its],
+                dtype,
+                # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
+                {
+                    name: value[its]
+                    if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
+                    else value
+                    for name, value in more.items()
+                },
+                self.whole,
             )
+            active, values, (series, grads) = self.one(batch)
             # A kernel's gradients are over the rows that this process has.
             grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
             if self.whole is not ALONE:
-                series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
-            steps.append((series | dict(note(codes) if note else {}), grads))
-        stacked_series, gradients = (
-            {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
+                series["rows"] = torch.tensor([batch.rows], device=x.device)
+            if note:
+                notes = [note(codes) for codes in batch.codes(active, values)]
+                series |= {name: torch.stack([n[name] for n in notes]) for name in notes[0]}
+            steps.append((series, grads))
+        joined_series, gradients = (
+            {name: _join([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
         )
-        return stacked_series, gradients
+        return joined_series, gradients
 
 
-def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    return (
-        values[0][None] if len(values) == 1 else torch.stack(list(values))
-    )  # no copy of a single run's matrices
+def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    return values[0] if len(values) == 1 else torch.cat(list(values))  # no copy of one run's
 
 
 def _topk(batch: Batch) -> One:
-    loss, params, whole = batch.loss, batch.params, batch.whole
+    loss, params, whole, decoder = batch.loss, batch.params, batch.whole, batch.decoder
     active = batch.active(batch.largest())
     values = active.of(batch.pre)
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
     if len(ends) < 2:
         error = batch.error(active, values)
-        grad = batch.gradient(error)
-        grads = batch.gradients(active, values, grad, active.products(grad, params["W_dec"]))
-        codes, series = batch.curves(active, values, error)
+        grads = batch.gradients(active, values, error, batch.felt(active, error))
+        series = batch.curves(active, values, error)
     # one reconstruction after another, each with one more stretch of latents, which feels its error
     # and all that follow
     else:
         # Ends count latents of the whole dictionary, `active` those of this shard.
         nested = active.nested([end - whole.first for end in ends])
-        errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(
-            len(ends), *batch.target.shape
+        errors = whole.sum_latents(nested.decode(values, decoder)).view(
+            len(ends), *batch.pre.shape[:2], decoder.shape[1]
         )
-        errors[0].add_(params["b_dec"]).sub_(batch.target)
+        errors[0].add_(params["b_dec"][:, None]).sub_(batch.target)
         # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up
         # to m.
         for shorter, longer in pairwise(errors.unbind()):
             longer.add_(shorter)
-        felt = batch.gradient(errors)
-        # Now backwards: what stretch m feels is the sum of the gradients from m on.
-        for longer, shorter in pairwise(reversed(felt.unbind())):
+        later = errors.clone()
+        # Now backwards: what stretch m feels is the sum of the errors from m on.
+        for longer, shorter in pairwise(reversed(later.unbind())):
             shorter.add_(longer)
-        every = felt.flatten(0, 1)
-        # felt[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
+        # later[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
         # stretch's own, and is replaced below.
-        grads = batch.gradients(active, values, felt[0], nested.products(every, params["W_dec"]))
-        grads["W_dec"] = nested.gather(values, every)
+        grads = batch.gradients(active, values, later[0], batch.felt(nested, later))
+        grads["W_dec"] = nested.gather(values * batch.slope, later.flatten(0, 2)).view_as(
+            grads["W_dec"]
+        )
         error = errors[-1]
-        codes, series = batch.curves(active, values, error)
-        series["loss"] = (
-            series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
-        )
-    if (
-        aux := revival(loss, error, batch.pre, params["W_dec"], batch.more.get("idle"), whole)
-    ) is not None:
+        series = batch.curves(active, values, error)
+        series["loss"] = series["mse"] + sum(whole.mean_square(error) for error in errors[:-1])
+    for r, idle in enumerate(batch.more.get("idle", ())):
+        aux = revival(loss, error[r], batch.pre[r], params["W_dec"][r], idle, whole)
+        if aux is None:
+            continue
         its = aux.pull.sum(0).to(grads["b_enc"].dtype)
-        grads["W_enc"].index_add_(
-            0, aux.columns, (aux.pull.T @ batch.centred.to(batch.dtype)).to(its.dtype)
+        grads["W_enc"][r].index_add_(
+            0, aux.columns, (aux.pull.T @ batch.centred[r].to(batch.dtype)).to(its.dtype)
         )
-        grads["W_dec"].index_add_(0, aux.columns, aux.decoder.to(its.dtype))
-        grads["b_enc"].index_add_(0, aux.columns, its)
+        grads["W_dec"][r].index_add_(0, aux.columns, aux.decoder.to(its.dtype))
+        grads["b_enc"][r].index_add_(0, aux.columns, its)
         if not batch.elsewhere:
-            grads["b_dec"] -= whole.sum_latents(its @ params["W_enc"][aux.columns])
-        series["loss"] = series["loss"] + aux.loss
-    return codes, (series, grads)
+            grads["b_dec"][r] -= whole.sum_latents(its @ params["W_enc"][r, aux.columns])
+        series["loss"] = series["loss"].clone()
+        series["loss"][r] += aux.loss
+    return active, values, (series, grads)
 
 
 def _relu(batch: Batch) -> One:
-    loss, W_dec, share, total = batch.loss, batch.params["W_dec"], batch.share, batch.whole.sum_all
+    loss, share = batch.loss, batch.share
     active = batch.active(above(batch.pre))
     values = active.of(batch.pre)
     error = batch.error(active, values)
-    grad = batch.gradient(error)
-    codes, series = batch.curves(active, values, error)
-    pull = active.products(grad, W_dec)
+    series = batch.curves(active, values, error)
+    pull, price = batch.felt(active, error), batch.spread(active, share)
     steeper: torch.Tensor | None = None
     if isinstance(loss, PAnneal):
         p = loss.p(batch.more.get("progress", 0.0))
         # No infinity here, unlike the dense kernel: places that are off are not among the values.
         steep = values ** (p - 1)
-        series["loss"] = series["mse"] + share * total((steep * values).sum())
-        pull += p * share * steep
+        series["loss"] = series["mse"] + share * batch.total(active, steep * values)
+        pull += p * price * steep
     elif isinstance(loss, L1Weighted):
-        lengths, units = unit_parts(loss.parts, W_dec)
-        sums = active.sums(values)
-        series["loss"] = series["mse"] + share * total((sums * lengths).sum())
-        pull += share * lengths[active.latent]
-        steeper = (share * sums)[:, None] * units
+        lengths, units = unit_parts(loss.parts, batch.params["W_dec"])
+        sums = batch.sums(active, values)
+        series["loss"] = series["mse"] + share * batch.whole.sum_all((sums * lengths).sum(1))
+        pull += price * batch.spread(active, lengths)
+        steeper = (share[:, None] * sums)[..., None] * units
     else:
-        series["loss"] = series["mse"] + share * total(values.sum())
-        pull += share
-    grads = batch.gradients(active, values, grad, pull)
+        series["loss"] = series["mse"] + share * batch.total(active, values)
+        pull += price
+    grads = batch.gradients(active, values, error, pull)
     if steeper is not None:
         grads["W_dec"] += steeper
-    return codes, (series, grads)
+    return active, values, (series, grads)
 
 
 def _jump(batch: Batch) -> One:
@@ -301,50 +354,47 @@ def _jump(batch: Batch) -> One:
     active = batch.active(
         above(batch.pre, threshold - width / 2)
     )  # on, or off but within the window
-    pre, its = active.of(batch.pre), threshold[active.latent]
+    pre, its = active.of(batch.pre), batch.spread(active, threshold)
     # Places in the window but below the threshold are there for its gradient; they are worth 0.
     values = pre * (pre > its)
     error = batch.error(active, values)
-    grad = batch.gradient(error)
-    felt = active.products(grad, batch.params["W_dec"])
+    felt = batch.felt(active, error)
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
-    grads = batch.gradients(active, values, grad, felt * (values > 0))
-    grads["threshold"] = (
-        -(threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)) / width
-    )
-    codes, series = batch.curves(active, values, error)
+    grads = batch.gradients(active, values, error, felt * (values > 0))
+    moved, counted = (batch.sums(active, each) for each in (felt * near, near))
+    grads["threshold"] = -(threshold * moved + (penalty / batch.rows)[:, None] * counted) / width
+    series = batch.curves(active, values, error)
     series["loss"] = series["mse"] + penalty * series["l0"]
-    return codes, (series, grads)
+    return active, values, (series, grads)
 
 
 def _gated(batch: Batch) -> One:
-    params, whole = batch.params, batch.whole
+    params = batch.params
     active = batch.active(above(batch.pre))  # gates that are open
-    gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
+    gate, stretch = active.of(batch.pre), batch.spread(active, params["r_mag"].exp())
     # The projection without its bias, for which a second product is not worth while. Where the gate
     # is shut, nothing has a gradient: not the features, nor ReLU(π_gate), nor its reconstruction.
-    z = gate - params["b_enc"][active.latent]
-    values = (z * stretch + params["b_mag"][active.latent]).relu()
+    z = gate - batch.spread(active, params["b_enc"])
+    values = (z * stretch + batch.spread(active, params["b_mag"])).relu()
     error = batch.error(active, values)
-    grad = batch.gradient(error)
-    codes, series = batch.curves(active, values, error)
-    series["loss"] = series["mse"] + batch.share * whole.sum_all(gate.sum())
+    series = batch.curves(active, values, error)
+    series["loss"] = series["mse"] + batch.share * batch.total(active, gate)
     # The magnitude's own ReLU may be off behind an open gate.
-    pull = active.products(grad, params["W_dec"]) * (values > 0)
-    pull_gate = batch.share.expand_as(pull)
+    pull = batch.felt(active, error).mul_(values > 0)
+    pull_gate = batch.spread(active, batch.share)
     if (
         batch.loss is losses.gated
     ):  # the gate's own reconstruction, through a decoder that does not feel it
         missed = batch.error(active, gate)
-        pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
-        series["loss"] = series["loss"] + whole.mean_square(missed)
-    grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
+        pull_gate += batch.felt(active, missed)
+        series["loss"] = series["loss"] + batch.whole.mean_square(missed)
+    grads = batch.gradients(active, values, error, pull * stretch + pull_gate)
     grads |= {
-        "b_enc": active.sums(pull_gate),
-        "b_mag": active.sums(pull),
-        "r_mag": active.sums(pull * z * stretch),
+        "b_enc": batch.sums(active, pull_gate),
+        "b_mag": batch.sums(active, pull),
+        "r_mag": batch.sums(active, pull * z * stretch),
     }
-    return codes, (series, grads)
+    return active, values, (series, grads)
 
 
 topk_sparse = Single(_topk)

@@ -65,12 +65,11 @@ class Whole:
         values, index = codes.topk(most, dim=-1, sorted=False)
         return torch.zeros_like(codes).scatter_(-1, index, values)
 
-    def mean_square(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, ""]:
+    def mean_square(self, error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "run"]:
         """Mean squared error per dimension."""
-        # In the form of `parts.mean_square`, with a run axis, so that both add up in the same
-        # order.
-        total = self.sum_rows(torch.linalg.vector_norm(error[None], dim=(1, 2)).square())[0]
-        return total / (self.rows(len(error)) * error.shape[1])
+        # In the form of `parts.mean_square`, so that both add up in the same order.
+        total = self.sum_rows(torch.linalg.vector_norm(error, dim=(1, 2)).square())
+        return total / (self.rows(error.shape[1]) * error.shape[2])
 
 
 ALONE = Whole()
