@@ -385,7 +385,7 @@ def method(kind, runs=RUNS, **more):
 
 def forced(monkeypatch, few):
     """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setattr(cpu, "WORTH", 0)
+    monkeypatch.setattr(cpu, "WORTH", dict.fromkeys(cpu.WORTH, 0))
     monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, few))
     monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
 

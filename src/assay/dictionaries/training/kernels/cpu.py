@@ -152,9 +152,9 @@ FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
 products."""
 SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
-WORTH = 2**16
-"""Rows times width from which a choice is made at all: below, what a sparse step calls takes longer
-than what it saves."""
+WORTH = {torch.float32: 2**22, torch.bfloat16: 2**25}
+"""Rows times width times dimensions from which a choice is made at all, by the precision of
+products: below, what a sparse step calls takes longer than what it saves."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class ByDensity(TakesNoNote):
         """Whether there is a choice. Sparse steps were never measured but on a CPU."""
         # By shapes, never by how many runs there are or how fast the machine is: the path that a
         # run takes is part of its result, if only in the last digits.
-        return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
+        return x.device.type == "cpu" and x.shape[-2:].numel() * width >= WORTH[self.dtype]
 
     def __call__(
         self,
