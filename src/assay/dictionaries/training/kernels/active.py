@@ -41,7 +41,7 @@ class Active:
     width: int
     row: Int[torch.Tensor, "n"]
     latent: Int[torch.Tensor, "n"]
-    each: int
+    run_width: int
     """Latents of one run."""
 
     @classmethod
@@ -51,38 +51,40 @@ class Active:
         latent = places - row * width
         if runs > 1:
             latent += torch.div(row, rows, rounding_mode="floor") * width
-        rows, width, each = runs * rows, runs * width, width
+        rows, width, run_width = runs * rows, runs * width, width
         if not by_places(places.device) and len(places) > CROWDED * rows * width:
-            return Crowd(rows, width, row, latent, each)
+            return Crowd(rows, width, row, latent, run_width)
         # By latent, as the bags of `gather` and the compressed rows of `products` want them.
         order = _ascending(latent, width)
         # `index_select` takes a third of the time of row[order], here and below.
-        return cls(rows, width, row.index_select(0, order), latent.index_select(0, order), each)
+        return cls(
+            rows, width, row.index_select(0, order), latent.index_select(0, order), run_width
+        )
 
     @cached_property
     def places(self) -> Int[torch.Tensor, "n"]:
         """Where they are in the flattened batch."""
-        return self.row * self.each + self._own
+        return self.row * self.run_width + self._within_run
 
     @property
-    def _own(self) -> Int[torch.Tensor, "n"]:
+    def _within_run(self) -> Int[torch.Tensor, "n"]:
         """Numbers of the latents within their run."""
-        return self.latent if self.each == self.width else self.latent % self.each
+        return self.latent if self.run_width == self.width else self.latent % self.run_width
 
     def of_runs(self) -> list[tuple[Active, slice]]:
         """The places of each run by themselves, and which of all places they are."""
-        if self.each == self.width:
+        if self.run_width == self.width:
             return [(self, slice(None))]
-        ends = self._by_latent[:: self.each].tolist()
+        ends = self._by_latent[:: self.run_width].tolist()
         rows = self.rows // (len(ends) - 1)
         return [
             (
                 Active(
                     rows,
-                    self.each,
+                    self.run_width,
                     self.row[a:b] - r * rows,
-                    self.latent[a:b] - r * self.each,
-                    self.each,
+                    self.latent[a:b] - r * self.run_width,
+                    self.run_width,
                 ),
                 slice(a, b),
             )
@@ -173,14 +175,14 @@ class Active:
         # gives what every stretch adds, as if each had a batch to itself, and the order by latent
         # still holds.
         stretch = torch.searchsorted(
-            torch.tensor(ends, device=self.latent.device), self._own, right=True
+            torch.tensor(ends, device=self.latent.device), self._within_run, right=True
         )
         return type(self)(
             self.rows * len(ends),
             self.width,
             self.row + self.rows * stretch,
             self.latent,
-            self.each,
+            self.run_width,
         )
 
 

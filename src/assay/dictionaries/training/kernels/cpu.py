@@ -162,9 +162,8 @@ class ByDensity(TakesNoNote):
     """A kernel that takes the sparse step of a run where few features are on, else the dense one;
     and a learner that keeps which.
 
-    The choice hangs on the run's own last L0, on shapes and on the precision alone, and each run is
-    computed by itself: so it is the same for a run alone and in a group, on any machine, and after
-    a resume."""
+    The choice hangs on the run's own last L0, on shapes and on the precision alone, and runs share
+    no sum: so it is the same for a run alone and in a group, on any machine, and after a resume."""
 
     dense: Kernel
     sparse: Kernel

@@ -361,7 +361,7 @@ def _jump(batch: Batch) -> One:
     felt = batch.felt(active, error)
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
     grads = batch.gradients(active, values, error, felt * (values > 0))
-    moved, counted = (batch.sums(active, each) for each in (felt * near, near))
+    moved, counted = (batch.sums(active, terms) for terms in (felt * near, near))
     grads["threshold"] = -(threshold * moved + (penalty / batch.rows)[:, None] * counted) / width
     series = batch.curves(active, values, error)
     series["loss"] = series["mse"] + penalty * series["l0"]
