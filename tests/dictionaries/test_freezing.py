@@ -77,7 +77,7 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
-    monkeypatch.setattr(cpu, "WORTH", 0)
+    monkeypatch.setattr(cpu, "WORTH", dict.fromkeys(cpu.WORTH, 0))
     monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, 2.0 if path == "sparse" else 0.0))
     monkeypatch.setattr(cpu, "pays", lambda k, width: path == "sparse")
 

@@ -159,7 +159,8 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
     params, x, penalty = make(nonlinearity, runs=5, per_run=per_run)
     loss, more = asked(loss, params)
     series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    monkeypatch.setattr(cpu, "CACHED", 2 * 17 * 23)  # two runs at a time: chunks of 2, 2 and 1
+    for most in ("CACHED", "TOGETHER"):  # two runs at a time: chunks of 2, 2 and 1
+        monkeypatch.setattr(cpu, most, 2 * 17 * 23)
     pieces_series, pieces = cpu.in_chunks(
         kernel, loss, params, x, nonlinearity, penalty, torch.float32, {}, more
     )

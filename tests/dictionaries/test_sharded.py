@@ -280,8 +280,8 @@ FEW = {"width": 12, "steps": 3, "batch": 50}
 
 @pytest.mark.thorough
 def test_one_process_is_a_grid_of_one_and_its_bits_are_those_of_train_dictionary(tmp_path, done):
-    """With a width and a batch at which train_dictionary takes the sparse step as well."""
-    x = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    """At a size at which train_dictionary takes the sparse step as well."""
+    x = np.random.default_rng(0).normal(size=(400, 64)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     size = {"width": 256, "steps": 8, "batch": 300}
     train_sharded(Ranks.alone(), TopK(2), tmp_path / "x.npy", tmp_path / "run", **size)

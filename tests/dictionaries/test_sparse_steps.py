@@ -152,7 +152,8 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
 @pytest.fixture(params=[-1.0, 2.0], ids=["crowd", "pieces"])
 def device(request, monkeypatch):
     """Steps as a device takes them that multiplies whole matrices, or few places at a time."""
-    monkeypatch.setattr(active, "by_places", lambda device: False)
+    for module in (active, sparse):
+        monkeypatch.setattr(module, "by_places", lambda device: False)
     monkeypatch.setattr(active, "CROWDED", request.param)
     monkeypatch.setattr(active, "FEWEST", 3)
 
@@ -320,6 +321,30 @@ def test_products_at_places_are_those_of_the_whole_matrices(share):
         torch.testing.assert_close(at, codes[:, a:b] @ W[a:b])
 
 
+@every
+def test_runs_side_by_side_are_as_each_alone_and_so_are_their_notes(kind):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, "random", 7, runs=3)
+    loss, more = asked(loss, 24, runs=3)
+    kernel = cpu.sparse_for(loss, nonlinearity)
+
+    def note(codes):
+        return {"fired": codes.fired(), "least": codes.least(2)}
+
+    def step(its):
+        """The curves, notes and gradients of some runs."""
+        mine = {k: v[its] if isinstance(v, torch.Tensor) else v for k, v in more.items()}
+        its_params = {name: value[its] for name, value in params.items()}
+        series, grads = kernel(
+            loss, its_params, x, nonlinearity, penalty[its], torch.float32, mine, note
+        )
+        return series | grads
+
+    together, alone = step(slice(None)), [step(slice(r, r + 1)) for r in range(3)]
+    for name, value in together.items():
+        torch.testing.assert_close(value, torch.cat([run[name] for run in alone]), msg=name)
+
+
 def test_a_sparse_code_is_noted_as_its_features_are():
     features = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
     active = Active.at(torch.tensor([0, 1, 5]), 2, 3)  # one place of value 0
@@ -360,7 +385,7 @@ def method(kind, runs=RUNS, **more):
 
 def forced(monkeypatch, few):
     """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setattr(cpu, "WORTH", 0)
+    monkeypatch.setattr(cpu, "WORTH", dict.fromkeys(cpu.WORTH, 0))
     monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, few))
     monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
 

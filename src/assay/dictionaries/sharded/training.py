@@ -202,7 +202,7 @@ def measure(
     ranks, loss = part.ranks, USUAL[type(read)]
     kernel = sparse_for(loss, read)
     assert kernel is not None
-    params = {name: value[0] for name, value in trained.tensors.items()}
+    params = trained.tensors
     d = params["b_dec"].shape[-1]
     sums = torch.zeros(
         3, dtype=torch.float64, device=ranks.device
@@ -211,23 +211,23 @@ def measure(
         torch.zeros(d, dtype=torch.float64, device=ranks.device),
         torch.zeros(1, dtype=torch.float64, device=ranks.device),
     )
-    fired = torch.zeros(len(params["b_enc"]), dtype=torch.bool, device=ranks.device)
+    fired = torch.zeros(params["b_enc"].shape[-1], dtype=torch.bool, device=ranks.device)
     for i in range(count):
         x = batches(i).to(ranks.device)
-        no_penalty = torch.zeros((), device=ranks.device)
+        no_penalty = torch.zeros(1, device=ranks.device)
         batch = Batch(loss, params, x, read, no_penalty, torch.float32, whole=part)
-        codes, curves, _ = kernel.one(batch)
+        active, values, curves, _ = kernel.compute(batch)
         series = curves()
         # `series` is over all ranks already, and so are these; `total` and `squares` are of this
         # rank's rows, and are summed below.
         sums += (
             batch.rows
             * torch.stack(
-                [torch.ones_like(series["mse"]), series["mse"] * d, series["l0"]]
+                [torch.ones_like(series["mse"][0]), series["mse"][0] * d, series["l0"][0]]
             ).double()
         )
         total, squares = total + x.double().sum(0), squares + x.double().square().sum()
-        fired |= codes.fired()
+        fired |= batch.codes(active, values)[0].fired()
     total, squares = ranks.rows.start_sum(total, squares).wait()
     dead = ranks.latents.sum((~fired).sum()[None])
     # Σ‖x − x̄‖² = Σ‖x‖² − ‖Σ x‖²/n below: one pass, and no digits lost, as sums are float64 and x

@@ -3,6 +3,7 @@ and a nonlinearity, else autograd; and runs a few at a time, as a CPU's caches w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,10 @@ from assay.dictionaries.training.losses import Loss, Params
 CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one
 piece are slower than in 18."""
+TOGETHER = 2**22
+"""Numbers in a matrix, or in the features, of runs that take a sparse step side by side: 14 runs of
+512 features and 576 dimensions. Together they take two thirds of the time; larger ones gain
+nothing."""
 
 
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
@@ -84,25 +89,16 @@ def in_chunks(
     `more` and `note` are the kernel's; tensors in `more` are [run, …], but for a target y that the
     runs share. `room` holds the gradients of all runs from one call to the next: fresh memory of
     that size costs as much as a product."""
-    runs, f, _ = params["W_enc"].shape
-    run_by_run = isinstance(kernel, Single) or (
-        isinstance(kernel, ByDensity) and kernel.apart(x, f)
-    )
-    size = (
-        # An accelerator wants all runs in one launch; a CPU wants the features of a chunk to stay
-        # in cache between the products that read them.
-        runs if x.device.type != "cpu" else 1 if run_by_run else max(1, CACHED // (x.shape[-2] * f))
-    )
-    if size >= runs:
+    chunks = _chunks(kernel, params["W_enc"], x, more)
+    if len(chunks) == 1:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
     chunk_series: list[dict[str, torch.Tensor]] = []
     # Runs of a chunk share a launch, never a sum, so that one that breaks leaves its neighbours
     # alone. Alone and in a group a run differs by rounding only: a batched product may add up in
     # another order.
-    for a in range(0, runs, size):
-        part = {name: value[a : a + size] for name, value in params.items()}
-        chunk = slice(a, a + size)
+    for chunk in chunks:
+        part = {name: value[chunk] for name, value in params.items()}
         rest = {
             # A target [b, d] is shared by the runs; anything else has a run axis first.
             k: v[chunk] if isinstance(v, torch.Tensor) and not (k == "y" and v.ndim == 2) else v
@@ -123,10 +119,32 @@ def in_chunks(
             if name not in room:
                 # Like the parameters, so float32: the assignment below converts and copies at once.
                 room[name] = torch.empty_like(params[name])
-            room[name][a : a + size] = value
+            room[name][chunk] = value
     return {
         name: torch.cat([series[name] for series in chunk_series]) for name in chunk_series[0]
     }, room
+
+
+def _chunks(
+    kernel: Kernel, W_enc: torch.Tensor, x: torch.Tensor, more: Mapping[str, Any]
+) -> list[slice]:
+    """Which runs are computed at a time."""
+    runs, f, d = W_enc.shape
+    # An accelerator wants all runs in one launch; a CPU wants the features of a chunk to stay in
+    # cache between the products that read them.
+    if x.device.type != "cpu":
+        return [slice(0, runs)]
+    choice = isinstance(kernel, ByDensity) and kernel.apart(x, f)
+    sparse = more["sparse"].tolist() if choice else [isinstance(kernel, Single)] * runs
+    dense_runs = 1 if choice else max(1, CACHED // (x.shape[-2] * f))
+    sparse_runs = max(1, TOGETHER // (max(x.shape[-2], d) * f))
+    edges = [0]
+    for r in range(1, runs):
+        most = sparse_runs if sparse[r - 1] else dense_runs
+        # Neighbours that take the same path.
+        if sparse[r] != sparse[r - 1] or r - edges[-1] >= most:
+            edges.append(r)
+    return [slice(a, b) for a, b in itertools.pairwise([*edges, runs])]
 
 
 FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
@@ -134,9 +152,9 @@ FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
 products."""
 SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
-WORTH = 2**16
-"""Rows times width from which a choice is made at all: below, what a sparse step calls takes longer
-than what it saves."""
+WORTH = {torch.float32: 2**22, torch.bfloat16: 2**25}
+"""Rows times width times dimensions from which a choice is made at all, by the precision of
+products: below, what a sparse step calls takes longer than what it saves."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +162,8 @@ class ByDensity(TakesNoNote):
     """A kernel that takes the sparse step of a run where few features are on, else the dense one;
     and a learner that keeps which.
 
-    The choice hangs on the run's own last L0, on shapes and on the precision alone, and each run is
-    computed by itself: so it is the same for a run alone and in a group, on any machine, and after
-    a resume."""
+    The choice hangs on the run's own last L0, on shapes and on the precision alone, and runs share
+    no sum: so it is the same for a run alone and in a group, on any machine, and after a resume."""
 
     dense: Kernel
     sparse: Kernel
@@ -156,11 +173,10 @@ class ByDensity(TakesNoNote):
     """Whether the first step is a sparse one, as where a dictionary chooses few features itself."""
 
     def apart(self, x: torch.Tensor, width: int) -> bool:
-        """Whether runs are computed one by one: where there is a choice. Sparse steps were never
-        measured but on a CPU."""
+        """Whether there is a choice. Sparse steps were never measured but on a CPU."""
         # By shapes, never by how many runs there are or how fast the machine is: the path that a
         # run takes is part of its result, if only in the last digits.
-        return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
+        return x.device.type == "cpu" and x.shape[-2:].numel() * width >= WORTH[self.dtype]
 
     def __call__(
         self,
@@ -175,8 +191,8 @@ class ByDensity(TakesNoNote):
     ) -> Step:
         """What the kernel gives that the run is to take."""
         rest = {name: value for name, value in more.items() if name != "sparse"}
-        # Where runs are apart there is one here, so `all` is that run's own choice. On an
-        # accelerator the flag is not even read: to read it would wait for the device.
+        # Where there is a choice, the runs of a chunk have made the same one. On an accelerator the
+        # flag is not even read: to read it would wait for the device.
         few = self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"].all())
         return (self.sparse if few else self.dense)(
             loss, params, x, nonlinearity, penalty, dtype, rest, note
@@ -191,11 +207,7 @@ class ByDensity(TakesNoNote):
     def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Choose the next step by the density of this one; a density that is no number changes
         nothing."""
-        sparse, density, few = (
-            state["path.sparse"],
-            observation.noted["l0"] / state["b_enc"].shape[-1],
-            FEW[self.dtype],
-        )
-        # Not `density <= …`: a comparison with NaN is false, so that ~(…) leaves the choice as it
-        # was.
-        sparse.copy_((density < few) | (sparse & ~(density > SLACK * few)))
+        sparse, l0 = state["path.sparse"], observation.noted["l0"]
+        few = FEW[self.dtype] * state["b_enc"].shape[-1]
+        # Not `l0 <= …`: a comparison with NaN is false, so that ~(…) leaves the choice as it was.
+        sparse.logical_and_(~(l0 > SLACK * few)).logical_or_(l0 < few)

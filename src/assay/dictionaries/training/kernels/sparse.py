@@ -1,8 +1,8 @@
 """Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and
 in the gradients of both matrices.
 
-Each is the step of one run, since it is far larger than a cache. Only the encoder's product is in
-`dtype`; what comes after it is float32."""
+Small runs take one side by side, since a step calls torch a hundred times whatever its size. Only
+the encoder's product is in `dtype`; what comes after it is float32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
-from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.active import Active, Codes, above, by_places, largest
 from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Started, Whole
@@ -36,25 +36,31 @@ def pays(k: int, width: int) -> bool:
 
 @dataclass(eq=False)
 class Batch:
-    """One run's batch: what a step is asked, the encoder's product, and what follows from what is
-    on in it. Parameters come without their run axis, and a target y may stand elsewhere."""
+    """A batch of one run, or of several side by side: what a step is asked, the encoder's product,
+    and what follows from what is on in it. A target y may stand elsewhere."""
 
     loss: Loss
     params: Params
-    x: Float[torch.Tensor, "b e"]
+    x: Float[torch.Tensor, "*run b e"]
     nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, ""]
+    penalty: Float[torch.Tensor, "run"]
     dtype: torch.dtype
     more: Mapping[str, Any] = field(default_factory=dict)
     whole: Whole = ALONE
     """Where the other latents and rows are."""
 
     def __post_init__(self) -> None:
-        self._rows = self.whole.rows(len(self.x))  # counted while the encoder's product runs
+        # counted while the encoder's product runs
+        self._rows = self.whole.rows(self.x.shape[-2])
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self.penalty)
 
     @cached_property
     def rows(self) -> int:
-        """Rows of the whole batch, of which these may be a part."""
+        """Rows of a run's whole batch, of which these may be a part."""
         return self._rows()
 
     @property
@@ -63,143 +69,204 @@ class Batch:
         return self.more.get("y") is not None
 
     @property
-    def target(self) -> Float[torch.Tensor, "b d"]:
+    def target(self) -> Float[torch.Tensor, "*run b d"]:
         """What is to be reconstructed."""
         return self.more["y"] if self.elsewhere else self.x
 
     @cached_property
-    def centred(self) -> Float[torch.Tensor, "b e"]:
+    def centred(self) -> Float[torch.Tensor, "run b e"]:
         """The input without what the encoder takes from it."""
-        return self.x - self.params["b_pre" if self.elsewhere else "b_dec"]
+        return self.x - self.params["b_pre" if self.elsewhere else "b_dec"][:, None]
 
     @cached_property
-    def pre(self) -> Float[torch.Tensor, "b f"]:
+    def pre(self) -> Float[torch.Tensor, "run b f"]:
         """The projections with their bias, the only product in `dtype`."""
         W_enc, b_enc = (self.params[name].to(self.dtype) for name in ("W_enc", "b_enc"))
-        return torch.addmm(b_enc, self.centred.to(self.dtype), W_enc.T)
+        x = self.centred.to(self.dtype)
+        pre = x.new_empty(*x.shape[:2], W_enc.shape[1])
+        # One by one, for the reason that `parts.transposed_product` gives.
+        for r in range(self.runs):
+            torch.addmm(b_enc[r], x[r], W_enc[r].T, out=pre[r])
+        return pre
+
+    @cached_property
+    def decoder(self) -> Float[torch.Tensor, "all d"]:
+        """Decoder rows of all runs."""
+        return self.params["W_dec"].flatten(0, 1)
 
     def largest(self) -> Int[torch.Tensor, "n"]:
         """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
         here."""
-        (b, f), nonlinearity = self.pre.shape, self.nonlinearity
+        (b, f), nonlinearity = self.pre.shape[1:], self.nonlinearity
         assert isinstance(nonlinearity, TopK | BatchTopK)
+        pre = self.pre.flatten(0, 1)
         if isinstance(nonlinearity, BatchTopK):
             # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
             count = nonlinearity.k * self.rows
             return self.whole.kept_together(
-                largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count
+                largest(self.pre.flatten(1), min(count, b * f)), pre, count
             )
-        return self.whole.kept(largest(self.pre, min(nonlinearity.k, f)), self.pre, nonlinearity.k)
+        return self.whole.kept(largest(pre, min(nonlinearity.k, f)), pre, nonlinearity.k)
 
     def active(self, places: Int[torch.Tensor, "n"]) -> Active:
         """What is on at these places."""
-        return Active.at(places, *self.pre.shape)
+        runs, b, f = self.pre.shape
+        return Active.at(places, b, f, runs)
+
+    def codes(self, active: Active, values: Float[torch.Tensor, "n"]) -> list[Codes]:
+        """The sparse code of each run."""
+        return [Codes(run, values[its], self.whole, self.rows) for run, its in active.of_runs()]
+
+    def spread(
+        self, active: Active, value: Float[torch.Tensor, "run *f"]
+    ) -> Float[torch.Tensor, "n"]:
+        """What belongs to a run, or to a latent, at each place."""
+        f = self.pre.shape[2]
+        return value.view(self.runs, -1).expand(-1, f).flatten().index_select(0, active.latent)
+
+    def sums(
+        self, active: Active, values: Float[torch.Tensor, "n"]
+    ) -> Float[torch.Tensor, "run f"]:
+        """The sum of each latent's values."""
+        return active.sums(values).view(self.runs, -1)
+
+    def total(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "run"]:
+        """The sum of values over this process's rows and latents."""
+        return values.sum()[None] if self.runs == 1 else self.sums(active, values).sum(1)
 
     def decode(self, active: Active, values: Float[torch.Tensor, "n"]) -> Started:
-        """Begin to add up a reconstruction, still without b_dec, over all latents."""
-        return self.whole.start_latents(active.decode(values, self.params["W_dec"]))
+        """Begin to add up reconstructions, still without b_dec, over all latents."""
+        return self.whole.start_latents(active.decode(values, self.decoder))
 
-    def error(self, decoded: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
+    def error(self, decoded: Float[torch.Tensor, "..."]) -> Float[torch.Tensor, "run b d"]:
         """Reconstruction less target, in place."""
-        return decoded.add_(self.params["b_dec"]).sub_(self.target)
+        decoded = decoded.view(*self.pre.shape[:2], self.decoder.shape[1])
+        if self.elsewhere:
+            return decoded.add_(self.params["b_dec"][:, None]).sub_(self.target)
+        return decoded.sub_(self.centred)
 
-    def gradient(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
-        """The gradient of the mean squared error in the reconstruction."""
-        return error * (2 / (self.rows * self.target.shape[1]))
+    @property
+    def slope(self) -> float:
+        """The gradient of the mean squared error in the reconstruction, for an error of 1."""
+        return 2 / (self.rows * self.target.shape[-1])
+
+    def felt(
+        self, active: Active, error: Float[torch.Tensor, "*run b d"]
+    ) -> Float[torch.Tensor, "n"]:
+        """The gradient of the mean squared error in the feature at each place."""
+        return active.products(error.flatten(0, -2), self.decoder).mul_(self.slope)
 
     @cached_property
-    def share(self) -> Float[torch.Tensor, ""]:
+    def share(self) -> Float[torch.Tensor, "run"]:
         """The penalty's gradient at a feature of one row."""
-        return self.penalty / (self.rows * self.target.shape[1] ** 0.5)
+        return self.penalty / (self.rows * self.target.shape[-1] ** 0.5)
+
+    def gather(
+        self,
+        active: Active,
+        values: Float[torch.Tensor, "n"],
+        error: Float[torch.Tensor, "*run b d"],
+    ) -> Float[torch.Tensor, "run f d"]:
+        """The gradient of the mean squared error in the decoder."""
+        rows = active.gather(values * self.slope, error.flatten(0, -2))
+        return rows.view_as(self.params["W_dec"])
 
     def gradients(
         self,
         active: Active,
         values: Float[torch.Tensor, "n"],
-        grad: Float[torch.Tensor, "b d"],
+        error: Float[torch.Tensor, "run b d"],
         pull: Float[torch.Tensor, "n"],
         *,
-        decoder: Callable[[], Float[torch.Tensor, "f d"]] | None = None,
+        decoder: Callable[[], Float[torch.Tensor, "run f d"]] | None = None,
         besides: Mapping[str, torch.Tensor] = NOTHING,
-        aux: Revival | None = None,
+        revived: Sequence[tuple[int, Revival]] = (),
     ) -> Gradients:
-        """Gradients of the parameters from those of the reconstruction (`grad`) and of the
-        projections (`pull`), and what a kernel has in place of them or besides."""
+        """Gradients of the parameters from the error and the gradients of the projections (`pull`),
+        and what a kernel has in place of them or besides; `revived` by run."""
         # The same four formulas as `parts.gradients`, with sums over places in the place of
         # products.
-        b_enc, W_enc = active.sums(pull), self.params["W_enc"]
-        factors = [(b_enc, W_enc)]
-        if aux is not None:
-            its = aux.pull.sum(0).to(b_enc.dtype)
-            factors.append((its, W_enc[aux.columns]))
+        b_enc, W_enc = self.sums(active, pull), self.params["W_enc"]
+        for r, aux in revived:
+            b_enc[r].index_add_(0, aux.columns, aux.pull.sum(0).to(b_enc.dtype))
         # the encoder takes away from x what the decoder adds
-        shares = self.whole.start_latents(*(() if self.elsewhere else (p @ W for p, W in factors)))
-        encoder = active.gather(pull, self.centred)
-        if aux is not None:
-            more = aux.pull.T @ self.centred.to(self.dtype)
-            encoder.index_add_(0, aux.columns, more.to(encoder.dtype))
-            b_enc.index_add_(0, aux.columns, its)
+        shares = self.whole.start_latents(
+            *(() if self.elsewhere else [(b_enc[:, None] @ W_enc)[:, 0]])
+        )
+        encoder = active.gather(pull, self.centred.flatten(0, 1)).view_as(W_enc)
+        for r, aux in revived:
+            more = aux.pull.T @ self.centred[r].to(self.dtype)
+            encoder[r].index_add_(0, aux.columns, more.to(encoder.dtype))
         yield "W_enc", encoder
         yield from {"b_enc": b_enc, **besides}.items()
-        rows = active.gather(values, grad) if decoder is None else decoder()
-        if aux is not None:
-            rows.index_add_(0, aux.columns, aux.decoder.to(rows.dtype))
+        rows = decoder() if decoder else self.gather(active, values, error)
+        for r, aux in revived:
+            rows[r].index_add_(0, aux.columns, aux.decoder.to(rows.dtype))
         yield "W_dec", rows
-        b_dec = grad.sum(0)
+        b_dec = error.sum(1) * self.slope
         for share in shares.wait():
             b_dec = b_dec - share
         yield "b_dec", b_dec
 
 
 class Curves:
-    """Loss, mse and L0 of a batch, added up while the step goes on. A number that is none shows in
+    """Loss, mse and L0 of each run, added up while the step goes on. A number that is none shows in
     them, wherever in the parameters it is."""
 
     def __init__(
         self,
         batch: Batch,
+        active: Active,
         values: Float[torch.Tensor, "n"],
-        penalty: Float[torch.Tensor, ""] | None = None,
+        penalty: Float[torch.Tensor, "run"] | None = None,
     ):
-        self.batch, on = batch, (values != 0).sum()
+        self.batch, on = batch, batch.total(active, (values != 0).long())
         # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
         # for a number but NaN for NaN and ∞, so divergence shows wherever it is.
-        nothing = sum((0 * value.sum() for value in batch.params.values()), values.new_zeros(()))
-        self._sums = batch.whole.start_all(nothing, on, *(() if penalty is None else [penalty]))
+        sums = torch.stack([value.flatten(1).sum(1) for value in batch.params.values()])
+        self._sums = batch.whole.start_all(
+            0 * sums.sum(0), on, *(() if penalty is None else [penalty])
+        )
 
-    def see(self, *errors: Float[torch.Tensor, "b d"]) -> None:
+    def see(self, *errors: Float[torch.Tensor, "run b d"]) -> None:
         """Take in the errors whose squares the loss has; the first is that of all latents."""
-        # In the form of `parts.mean_square`, with a run axis, so that both add up in the same
-        # order.
+        # In the form of `parts.mean_square`, so that both add up in the same order.
         self._squares = self.batch.whole.start_rows(
-            *(torch.linalg.vector_norm(error[None], dim=(1, 2)).square()[0] for error in errors)
+            *(torch.linalg.vector_norm(error, dim=(1, 2)).square() for error in errors)
         )
 
     def series(
-        self, weight: Float[torch.Tensor, ""] | None = None, aux: Revival | None = None
+        self,
+        weight: Float[torch.Tensor, "run"] | None = None,
+        revived: Sequence[tuple[int, Revival]] = (),
     ) -> dict[str, torch.Tensor]:
         """The curves; `weight` is that of the penalty, which is L0 where no other was given."""
         nothing, on, *penalty = self._sums.wait()
-        size = self.batch.rows * self.batch.target.shape[1]
-        mse, *others = (square / size for square in self._squares.wait())
+        size = self.batch.rows * self.batch.target.shape[-1]
+        mse, *rest = (square / size for square in self._squares.wait())
         mse = mse + nothing
         l0 = on.to(mse.dtype) / self.batch.rows
-        loss = mse if weight is None else mse + weight * (penalty[0] if penalty else l0)
-        loss = loss + torch.stack(others).sum() if others else loss
-        return {"loss": loss if aux is None else loss + aux.loss, "mse": mse, "l0": l0}
+        loss = mse.clone() if weight is None else mse + weight * (penalty[0] if penalty else l0)
+        for other in rest:
+            loss += other
+        for r, aux in revived:
+            loss[r] += aux.loss
+        return {"loss": loss, "mse": mse, "l0": l0}
 
 
 Gradients = Iterator[tuple[str, torch.Tensor]]
 """Gradients by name, over the rows that this process has, each worked out when it is asked for."""
-One = tuple[Codes, Callable[[], dict[str, torch.Tensor]], Gradients]
-"""The code of one run's batch, its loss and curves once they are called for, and its gradients."""
+One = tuple[Active, torch.Tensor, Callable[[], dict[str, torch.Tensor]], Gradients]
+"""What is on and its values, the loss and curves of every run once they are called for, and the
+gradients."""
 
 
 @dataclass(frozen=True)
 class Single:
-    """A kernel that computes the step of one run after the other."""
+    """A kernel that computes the step of runs side by side on a CPU, else of one after the
+    other."""
 
-    one: Callable[[Batch], One]
+    compute: Callable[[Batch], One]
     whole: Whole = ALONE
     """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
 
@@ -217,46 +284,55 @@ class Single:
     ) -> Step:
         """The loss of each run and its gradients."""
         steps = []
-        for r in range(len(penalty)):
-            run_params = {name: value[r] for name, value in params.items()}
-            # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
-            its = {
-                name: value[r]
-                if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
-                else value
-                for name, value in more.items()
-            }
-            run_x = x if x.ndim == 2 else x[r]
-            batch = Batch(loss, run_params, run_x, nonlinearity, penalty[r], dtype, its, self.whole)
-            codes, curves, grads = self.one(batch)
+        # A device multiplies whole matrices (`Crowd`), which side by side would be mostly empty.
+        few = len(penalty) if self.whole is ALONE and by_places(x.device) else 1
+        for first in range(0, len(penalty), few):
+            its = slice(first, first + few)
+            batch = Batch(
+                loss,
+                {name: value[its] for name, value in params.items()},
+                x if x.ndim == 2 else x[its],
+                nonlinearity,
+                penalty[its],
+                dtype,
+                # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
+                {
+                    name: value[its]
+                    if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
+                    else value
+                    for name, value in more.items()
+                },
+                self.whole,
+            )
+            active, values, curves, grads = self.compute(batch)
             # Each matrix is added up over all rows while the next is worked out, vectors together.
             matrices, vectors = {}, {}
             for name, value in grads:
-                if value.ndim > 1:
+                if value.ndim > 2:
                     matrices[name] = self.whole.start_rows(value)
                 else:
                     vectors[name] = value
             started = self.whole.start_rows(*vectors.values())
             series = curves()
             if self.whole is not ALONE:
-                series["rows"] = torch.tensor(batch.rows, device=x.device)
-            series |= note(codes) if note else {}
-            added = {name: its.wait()[0] for name, its in matrices.items()}
+                series["rows"] = torch.tensor([batch.rows], device=x.device)
+            if note:
+                notes = [note(codes) for codes in batch.codes(active, values)]
+                series |= {name: torch.stack([n[name] for n in notes]) for name in notes[0]}
+            added = {name: matrix.wait()[0] for name, matrix in matrices.items()}
             steps.append((series, added | dict(zip(vectors, started.wait(), strict=True))))
-        stacked_series, gradients = (
-            {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
+        joined_series, gradients = (
+            {name: _join([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
         )
-        return stacked_series, gradients
+        return joined_series, gradients
 
 
-def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    return (
-        values[0][None] if len(values) == 1 else torch.stack(list(values))
-    )  # no copy of a single run's matrices
+def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    return values[0] if len(values) == 1 else torch.cat(list(values))  # no copy of one run's
 
 
 def _topk(batch: Batch) -> One:
-    loss, params, whole = batch.loss, batch.params, batch.whole
+    loss, whole, W_dec = batch.loss, batch.whole, batch.params["W_dec"]
     active = batch.active(batch.largest())
     values = active.of(batch.pre)
     # One reconstruction after another, each with one more stretch of latents, which feels its error
@@ -265,73 +341,66 @@ def _topk(batch: Batch) -> One:
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
     nested = active.nested([end - whole.first for end in ends]) if len(ends) > 1 else active
     decoded = batch.decode(nested, values)
-    curves = Curves(batch, values)
-    errors = decoded.wait()[0].view(max(1, len(ends)), *batch.target.shape)
+    curves = Curves(batch, active, values)
+    errors = decoded.wait()[0].view(max(1, len(ends)), *batch.pre.shape[:2], batch.decoder.shape[1])
     batch.error(errors[0])
     # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up to
     # m.
     for shorter, longer in pairwise(errors.unbind()):
         longer.add_(shorter)
-    curves.see(errors[-1], *errors[:-1])
-    aux = revival(
-        loss,
-        errors[-1],
-        batch.pre,
-        params["W_dec"],
-        batch.more.get("idle"),
-        whole,
-        batch.rows,
-    )
-    felt = batch.gradient(errors)
-    # Now backwards: what stretch m feels is the sum of the gradients from m on.
-    for longer, shorter in pairwise(reversed(felt.unbind())):
+    error = errors[-1]
+    curves.see(error, *errors[:-1])
+    revived = [
+        (r, aux)
+        for r, idle in enumerate(batch.more.get("idle", ()))
+        if (aux := revival(loss, error[r], batch.pre[r], W_dec[r], idle, whole, batch.rows))
+    ]
+    later = errors.clone() if len(ends) > 1 else errors
+    # Now backwards: what stretch m feels is the sum of the errors from m on.
+    for longer, shorter in pairwise(reversed(later.unbind())):
         shorter.add_(longer)
-    every = felt.flatten(0, 1)
-    # felt[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
+    # later[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
     # stretch's own.
     grads = batch.gradients(
         active,
         values,
-        felt[0],
-        nested.products(every, params["W_dec"]),
-        decoder=lambda: nested.gather(values, every),
-        aux=aux,
+        later[0],
+        batch.felt(nested, later),
+        decoder=lambda: batch.gather(nested, values, later),
+        revived=revived,
     )
-    codes = Codes(active, values, whole, batch.rows)
-    return codes, partial(curves.series, aux=aux), grads
+    return active, values, partial(curves.series, revived=revived), grads
 
 
 def _relu(batch: Batch) -> One:
-    loss, W_dec, share = batch.loss, batch.params["W_dec"], batch.share
+    loss, share = batch.loss, batch.share
     active = batch.active(above(batch.pre))
     values = active.of(batch.pre)
     decoded = batch.decode(active, values)
-    steeper: torch.Tensor | None = None
+    more, steeper = batch.spread(active, share), None
     if isinstance(loss, PAnneal):
         p = loss.p(batch.more.get("progress", 0.0))
         # No infinity here, unlike the dense kernel: places that are off are not among the values.
         steep = values ** (p - 1)
-        penalty, more = (steep * values).sum(), p * share * steep
+        penalty, more = batch.total(active, steep * values), p * more * steep
     elif isinstance(loss, L1Weighted):
-        lengths, units = unit_parts(loss.parts, W_dec)
-        sums = active.sums(values)
-        penalty, more = (sums * lengths).sum(), share * lengths[active.latent]
-        steeper = (share * sums)[:, None] * units
+        lengths, units = unit_parts(loss.parts, batch.params["W_dec"])
+        sums = batch.sums(active, values)
+        penalty, more = (sums * lengths).sum(1), more * batch.spread(active, lengths)
+        steeper = (share[:, None] * sums)[..., None] * units
     else:
-        penalty, more = values.sum(), share
-    curves = Curves(batch, values, penalty)
+        penalty = batch.total(active, values)
+    curves = Curves(batch, active, values, penalty)
     error = batch.error(decoded.wait()[0])
     curves.see(error)
-    grad = batch.gradient(error)
 
     def decoder() -> torch.Tensor:
-        rows = active.gather(values, grad)
+        rows = batch.gather(active, values, error)
         return rows if steeper is None else rows.add_(steeper)
 
-    pull = active.products(grad, W_dec)
-    pull += more
-    grads = batch.gradients(active, values, grad, pull, decoder=decoder)
-    return Codes(active, values, batch.whole, batch.rows), partial(curves.series, share), grads
+    pull = batch.felt(active, error).add_(more)
+    grads = batch.gradients(active, values, error, pull, decoder=decoder)
+    return active, values, partial(curves.series, share), grads
 
 
 def _jump(batch: Batch) -> One:
@@ -344,51 +413,49 @@ def _jump(batch: Batch) -> One:
     active = batch.active(
         above(batch.pre, threshold - width / 2)
     )  # on, or off but within the window
-    pre, its = active.of(batch.pre), threshold[active.latent]
+    pre, its = active.of(batch.pre), batch.spread(active, threshold)
     # Places in the window but below the threshold are there for its gradient; they are worth 0.
     values = pre * (pre > its)
     decoded = batch.decode(active, values)
-    curves = Curves(batch, values)
+    curves = Curves(batch, active, values)
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
     error = batch.error(decoded.wait()[0])
     curves.see(error)
-    grad = batch.gradient(error)
-    felt = active.products(grad, batch.params["W_dec"])
-    slope = threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)
+    felt = batch.felt(active, error)
+    moved, counted = (batch.sums(active, terms) for terms in (felt * near, near))
+    slope = threshold * moved + (penalty / batch.rows)[:, None] * counted
     besides = {"threshold": -slope / width}
-    grads = batch.gradients(active, values, grad, felt * (values > 0), besides=besides)
-    return Codes(active, values, batch.whole, batch.rows), partial(curves.series, penalty), grads
+    grads = batch.gradients(active, values, error, felt * (values > 0), besides=besides)
+    return active, values, partial(curves.series, penalty), grads
 
 
 def _gated(batch: Batch) -> One:
     params = batch.params
     active = batch.active(above(batch.pre))  # gates that are open
-    gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
+    gate, stretch = active.of(batch.pre), batch.spread(active, params["r_mag"].exp())
     # The projection without its bias, for which a second product is not worth while. Where the gate
     # is shut, nothing has a gradient: not the features, nor ReLU(π_gate), nor its reconstruction.
-    z = gate - params["b_enc"][active.latent]
-    values = (z * stretch + params["b_mag"][active.latent]).relu()
+    z = gate - batch.spread(active, params["b_enc"])
+    values = (z * stretch + batch.spread(active, params["b_mag"])).relu()
     decoded = batch.decode(active, values)
     # the gate's own reconstruction, through a decoder that does not feel it
     of_gate = batch.decode(active, gate) if batch.loss is losses.gated else None
-    curves = Curves(batch, values, gate.sum())
+    curves = Curves(batch, active, values, batch.total(active, gate))
     error = batch.error(decoded.wait()[0])
-    grad = batch.gradient(error)
     # The magnitude's own ReLU may be off behind an open gate.
-    pull = active.products(grad, params["W_dec"]) * (values > 0)
-    pull_gate = batch.share.expand_as(pull)
+    pull = batch.felt(active, error).mul_(values > 0)
+    pull_gate = batch.spread(active, batch.share)
     missed = () if of_gate is None else (batch.error(of_gate.wait()[0]),)
     curves.see(error, *missed)
     for its in missed:
-        pull_gate = pull_gate + active.products(batch.gradient(its), params["W_dec"])
+        pull_gate += batch.felt(active, its)
     besides = {
-        "b_enc": active.sums(pull_gate),
-        "b_mag": active.sums(pull),
-        "r_mag": active.sums(pull * z * stretch),
+        "b_enc": batch.sums(active, pull_gate),
+        "b_mag": batch.sums(active, pull),
+        "r_mag": batch.sums(active, pull * z * stretch),
     }
-    grads = batch.gradients(active, values, grad, pull * stretch + pull_gate, besides=besides)
-    codes = Codes(active, values, batch.whole, batch.rows)
-    return codes, partial(curves.series, batch.share), grads
+    grads = batch.gradients(active, values, error, pull * stretch + pull_gate, besides=besides)
+    return active, values, partial(curves.series, batch.share), grads
 
 
 topk_sparse = Single(_topk)
