@@ -27,7 +27,7 @@ SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothin
 LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
 HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
 ELSEWHERE = Control("layer", "the same change a third of the model away does it")
-TOKEN = Control("token", "the same change at the other token that it changes most does it")
+TOKEN = Control("token", "the same change at another token does it")
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 
 

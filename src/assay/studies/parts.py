@@ -25,7 +25,7 @@ from assay.ask import (
     training,
     untouched,
 )
-from assay.ask.controls import Control
+from assay.ask.controls import TOKEN, Control
 from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
@@ -94,7 +94,9 @@ class Part:
         name += f" less {model_phrase(task.less)}" if task.less else ""
         if task.than and isinstance(task, Task):
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
-        return f"{name}, {task.phrase}{f'; {self.why}' if self.why else ''}"
+        # not in `why`, which is part of what is frozen
+        where = ", at that which it changes most" if self.control is TOKEN else ""
+        return f"{name}, {task.phrase}{f'; {self.why}{where}' if self.why else ''}"
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
