@@ -42,8 +42,7 @@ def ring(size: int, count: int) -> int:
 
 
 def sent_by(kind: str, shards: int, batch: int, d: int, k: int) -> int:
-    """Bytes that a rank sends in one step of float32, without replicas and AuxK: the formula of
-    docs/scale.md."""
+    """Bytes that a rank sends in one step of float32, without replicas and AuxK."""
     # reconstructions, the share of b_dec's gradient, whether all is finite together with L0
     sums = [4 * batch * d, 4 * d, 16]
     if kind == "TopK":

@@ -178,9 +178,7 @@ def test_an_interrupted_catalogue_goes_on_where_it_was(
     forks: Forks,
 ) -> None:
     """The first is long enough to be interrupted in, the second of the usual few steps."""
-    longer = re.sub(
-        r"(smoke=grid\(\w+\().*?\)", r"\1steps=300)", (files / "early.py").read_text()
-    )
+    longer = re.sub(r"(smoke=grid\(\w+\().*?\)", r"\1steps=300)", (files / "early.py").read_text())
     assert "steps=300), seed" in longer
     (well / "early.py").write_text(longer)
     (well / "late.py").write_text((files / "late.py").read_text())

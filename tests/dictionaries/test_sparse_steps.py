@@ -310,7 +310,7 @@ def test_products_at_places_are_those_of_the_whole_matrices(share):
     g = torch.Generator().manual_seed(1)
     codes = torch.rand(6, 10, generator=g) * (torch.rand(6, 10, generator=g) < share)
     W, x = torch.randn(10, 4, generator=g), torch.randn(6, 4, generator=g)
-    active = Active.at(codes.flatten().nonzero()[:, 0].flip(0), 6, 10)
+    active = Active.from_places(codes.flatten().nonzero()[:, 0].flip(0), 6, 10)
     values = active.of(codes)
     torch.testing.assert_close(active.decode(values, W), codes @ W)
     torch.testing.assert_close(active.gather(values, x), codes.T @ x)
@@ -347,7 +347,7 @@ def test_runs_side_by_side_are_as_each_alone_and_so_are_their_notes(kind):
 
 def test_a_sparse_code_is_noted_as_its_features_are():
     features = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
-    active = Active.at(torch.tensor([0, 1, 5]), 2, 3)  # one place of value 0
+    active = Active.from_places(torch.tensor([0, 1, 5]), 2, 3)  # one place of value 0
     codes = Codes(active, active.of(features))
     assert torch.equal(Idle().note_codes(codes)["fired"], Idle().note(features[None])["fired"][0])
     for k in (1, 2):

@@ -130,6 +130,7 @@ def test_of_presets_elsewhere_it_has_the_verdicts_and_says_where_the_measures_ar
     assert LEFT_OUT[0].name in refused and "its repository has all" in refused
     assert "Traceback" not in refused and not (empty / "x.zip").exists()
     assert "its repository has all" in said(wheel, empty, "plan", experiment, "--preset", preset)
+    said(wheel, empty, "plan", experiment, "--preset", preset, "--set", "seed=0:2")
     both = [said(side, empty, "recheck", experiment) for side in (wheel, forks)]
     assert "1 record" in both[0] and "2 records" in both[1]
 

@@ -381,7 +381,11 @@ def _cost_per_run(
     recorded: dict[str, float] = shelf.record.get("cost", {})
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return _here(recorded, rows), "the record", False
-    record = (records.load_record(experiment, preset.name) if recorded else None) or {}
+    # a wheel has no specs and measures of presets that lie elsewhere
+    readable = recorded and records.carried(
+        records.name_of(experiment, preset.name), experiment.origin
+    )
+    record = (records.load_record(experiment, preset.name) if readable else None) or {}
     by_record, by_store = (
         {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
         for known_cost in (partial(_recorded, record), partial(_stored, shelf))

@@ -88,7 +88,7 @@ def write_record(
         )
     record_path, known = (
         path(name_of(experiment, plan.preset.name), experiment.origin),
-        load_record(experiment, plan.preset.name),
+        load_record(experiment, plan.preset.name, measures=False),
     )
     if known is not None and known["preset"] != result.preset:
         raise ExperimentError(

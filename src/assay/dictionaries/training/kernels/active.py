@@ -45,7 +45,9 @@ class Active:
     """Latents of one run."""
 
     @classmethod
-    def at(cls, places: Int[torch.Tensor, "n"], rows: int, width: int, runs: int = 1) -> Active:
+    def from_places(
+        cls, places: Int[torch.Tensor, "n"], rows: int, width: int, runs: int = 1
+    ) -> Active:
         """Those at places of the flattened batch [run, rows, width], in any order."""
         row = torch.div(places, width, rounding_mode="floor")
         latent = places - row * width

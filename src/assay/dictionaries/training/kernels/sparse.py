@@ -111,7 +111,7 @@ class Batch:
     def active(self, places: Int[torch.Tensor, "n"]) -> Active:
         """What is on at these places."""
         runs, b, f = self.pre.shape
-        return Active.at(places, b, f, runs)
+        return Active.from_places(places, b, f, runs)
 
     def codes(self, active: Active, values: Float[torch.Tensor, "n"]) -> list[Codes]:
         """The sparse code of each run."""
