@@ -23,6 +23,7 @@ from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import cpu, reference
+from assay.dictionaries.training.kernels.active import Active
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -98,6 +99,39 @@ def test_gradients_by_hand_and_by_autograd_are_those_of_the_cpu(name, device, ne
     for way in ways:
         if way(architectures.method(name, TWO)) is not None:
             near(stepped(name, way, device)[1], wanted, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "rows, width, d, on", [(64, 200, 70, 300), (3, 90, 1, 5), (300, 90, 600, 99)]
+)
+def test_sums_and_products_at_places_are_those_of_whole_matrices(rows, width, d, on, device):
+    def drawn(name, *shape):
+        return torch.from_numpy(rng.normal(np.array([7]), name, 0, shape)[0])
+
+    # few places, for which nothing whole is multiplied; and one latent that is on in every row
+    places = torch.randperm(rows * width, generator=torch.Generator().manual_seed(0))
+    column = torch.arange(rows) * width + 1
+    places = torch.cat([places[:on], column]).unique()
+    W, batch, values = drawn("W", width, d), drawn("batch", rows, d), drawn("v", len(places))
+    whole = torch.zeros(rows * width, dtype=torch.float64).index_copy_(0, places, values.double())
+    whole = whole.view(rows, width)
+
+    active = Active.from_places(places.to(device), rows, width)
+    its = values.to(device)[torch.searchsorted(places.to(device), active.places)]
+    found = [
+        active.decode(its, W.to(device)),
+        active.gather(its, batch.to(device)),
+        torch.zeros(rows * width, device=device).index_copy_(
+            0, active.places, active.products(batch.to(device), W.to(device))
+        ),
+    ]
+    wanted = [
+        whole @ W.double(),
+        whole.T @ batch.double(),
+        torch.where(whole != 0, batch.double() @ W.double().T, 0).flatten(),
+    ]
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a.cpu().double(), b, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("products", ["float32", "bfloat16"])

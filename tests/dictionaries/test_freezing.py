@@ -29,7 +29,7 @@ from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.freezing import NEAR, Part, freeze
 from assay.dictionaries.training.kernels import cpu
 from assay.dictionaries.training.quick import train_dictionary
-from assay.dictionaries.training.train import Method, fit_dictionaries, start
+from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, start
 from pairs import some_pairs
 
 
@@ -77,8 +77,9 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
-    monkeypatch.setattr(cpu, "WORTH", dict.fromkeys(cpu.WORTH, 0))
-    monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, 2.0 if path == "sparse" else 0.0))
+    monkeypatch.setitem(cpu.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
+    few = 2.0 if path == "sparse" else 0.0
+    monkeypatch.setitem(cpu.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
     monkeypatch.setattr(cpu, "pays", lambda k, width: path == "sparse")
 
 

@@ -25,7 +25,7 @@ from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.kernels import active, cpu, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
 from assay.dictionaries.training.learners import Idle
-from assay.dictionaries.training.train import Method, fit_dictionaries, group
+from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
 from pairs import some_pairs
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
@@ -152,8 +152,9 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
 @pytest.fixture(params=[-1.0, 2.0], ids=["crowd", "pieces"])
 def device(request, monkeypatch):
     """Steps as a device takes them that multiplies whole matrices, or few places at a time."""
+    monkeypatch.setattr(active, "by_places", lambda device: False)
     for module in (active, sparse):
-        monkeypatch.setattr(module, "by_places", lambda device: False)
+        monkeypatch.setattr(module, "accelerated", lambda device: True)
     monkeypatch.setattr(active, "CROWDED", request.param)
     monkeypatch.setattr(active, "FEWEST", 3)
 
@@ -193,6 +194,7 @@ def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
     """Half of all latents are on at the start: rows of both matrices at each place would be d / 2
     times what the dense product takes. The largest tensor is an index of them all."""
     monkeypatch.setattr(active, "by_places", lambda device: False)
+    monkeypatch.setattr(active, "accelerated", lambda device: True)
     monkeypatch.setattr(active, "CROWDED", share)
     monkeypatch.setattr(active, "FEWEST", 1)
     nonlinearity, loss = KINDS[kind]
@@ -283,6 +285,20 @@ def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels
         values[: rows * count],
         batch.topk(count).values.relu().float().flatten().sort(descending=True).values,
     )
+
+
+@pytest.mark.parametrize("width, count", [(640, 20), (650, 3), (33, 1), (40, 9)])
+def test_in_two_rounds_the_largest_are_the_same(width, count):
+    # float64 takes the way of an accelerator
+    batch = torch.randn(7, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    batch[0, 1:] = -1
+    assert largest(batch, count).sort().values.tolist() == naive(batch, count)
+    batch = batch.round()  # of equal ones any may be taken
+    taken = (
+        torch.zeros_like(batch).flatten().index_fill_(0, largest(batch, count), 1) * batch.flatten()
+    )
+    wanted = batch.topk(count).values.relu().sort().values
+    assert torch.equal(taken.view_as(batch).topk(count).values.sort().values, wanted)
 
 
 @settings(max_examples=40, derandomize=True)
@@ -385,8 +401,8 @@ def method(kind, runs=RUNS, **more):
 
 def forced(monkeypatch, few):
     """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setattr(cpu, "WORTH", dict.fromkeys(cpu.WORTH, 0))
-    monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, few))
+    monkeypatch.setitem(cpu.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
+    monkeypatch.setitem(cpu.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
     monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
 
 
@@ -498,7 +514,7 @@ def test_going_back_takes_more_than_going_there():
     """Sparse below a density, until it is 1.5 times as high; one that is no number changes
     nothing."""
     choice = cpu.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
-    few = cpu.FEW[torch.float32]
+    few = cpu.FEW["cpu"][torch.float32]
     state = {**choice.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
 
     @dataclass

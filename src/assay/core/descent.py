@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from assay.core.fit import Batch, Group, State
 from assay.core.heavy import torch
+from assay.core.replay import Replay
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, constant
 
@@ -64,17 +65,29 @@ class Adam:
                 )
                 # A copy would be stepped in the place of the state.
                 assert all(p.is_contiguous() for p in params), names
-                steps = torch.zeros((), dtype=torch.float32, device=params[0].device)
+                now, steps = params[0].new_zeros(2, dtype=torch.float32)
                 self.groups.append(
-                    _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, steps)
+                    _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, steps, now)
                 )
 
     def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place: step number `step` (from 0) with every rate times
         `factor`."""
-        change = torch._fused_adamw_ if self.apart else torch._fused_adam_
+        self.aim(step, factor)
+        self.apply(grads)
+
+    def aim(self, step: int, factor: float = 1.0) -> None:
+        """Set the number of the step (from 0), and what every rate is multiplied with."""
+        self.factor = factor
         for g in self.groups:
             g.steps.fill_(step + 1)
+            if g.now.is_cuda:  # where the change is replayed, and reads it
+                g.now.fill_(g.rate * factor)
+
+    def apply(self, grads: Mapping[str, torch.Tensor]) -> None:
+        """Change the parameters in place."""
+        change = torch._fused_adamw_ if self.apart else torch._fused_adam_
+        for g in self.groups:
             # contiguous: the fused kernel reads memory in order, whatever the strides say
             gradients = [grads[name][g.first : g.end].contiguous() for name in g.names]
             change(
@@ -84,7 +97,7 @@ class Adam:
                 g.v,
                 [],
                 [g.steps] * len(g.params),
-                lr=g.rate * factor,
+                lr=g.now if g.now.is_cuda else g.rate * self.factor,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
                 weight_decay=g.decay,
@@ -106,6 +119,8 @@ class _Stretch(NamedTuple):
     m: list[torch.Tensor]
     v: list[torch.Tensor]
     steps: torch.Tensor
+    now: torch.Tensor
+    """Its rate at this step, on a GPU."""
 
 
 class Plain:
@@ -118,11 +133,17 @@ class Plain:
             n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1))
             for n, p in self.params.items()
         }
+        self.now = {name: rate.clone() for name, rate in self.rates.items()}
 
-    def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
-        """Change the parameters in place, with every rate times `factor`."""
+    def aim(self, step: int, factor: float = 1.0) -> None:
+        """Set what every rate is multiplied with."""
+        for name, rate in self.rates.items():
+            torch.mul(rate, factor, out=self.now[name])
+
+    def apply(self, grads: Mapping[str, torch.Tensor]) -> None:
+        """Change the parameters in place."""
         for name, p in self.params.items():
-            p.sub_(self.rates[name] * factor * grads[name])
+            p.sub_(self.now[name] * grads[name])
 
 
 def descent(
@@ -170,11 +191,7 @@ def descent(
     state: State = {**params} if plain else {**params, **adam_state(params)}
     stepper: list[Adam | Plain] = []
 
-    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, run]:
-        if not stepper:  # built here, after any move to a device or restore
-            stepper.append(
-                Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay)
-            )
+    def change(batch: Batch) -> Float[torch.Tensor, run]:
         leaves = {name: state[name].detach().requires_grad_() for name in names}
         losses = loss(leaves, batch)
         grads = dict(
@@ -186,7 +203,17 @@ def descent(
             scale = (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
             grads = {n: g * scale.view(-1, *[1] * (g.ndim - 1)) for n, g in grads.items()}
         with torch.no_grad():
-            stepper[0].step(grads, step, schedule(step))
+            stepper[0].apply(grads)
         return losses.detach()
+
+    replay = Replay(change)
+
+    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, run]:
+        if not stepper:  # built here, after any move to a device or restore
+            stepper.append(
+                Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay)
+            )
+        stepper[0].aim(step, schedule(step))
+        return replay(batch, state[names[0]].device)
 
     return Group(runs, state, step_fn)

@@ -165,9 +165,12 @@ def fit(
 
     # Reports are few, since each waits for the device.
     every = max(1, steps // 200)
+    given = batch = None
     for step in range(start, steps):
-        # Once for all groups, which see one and the same batch.
-        batch = _to(batches(step), bench.device)
+        # Once for all groups, which see one and the same batch; and once for all steps where it is
+        # the same in each, as in descent on everything there is.
+        if (new := batches(step)) is not given or new is None:
+            given, batch = new, _to(new, bench.device)
         for g, book in zip(groups, books, strict=True):
             out = g.step_fn(g.state, batch, step)
             loss, more = out if isinstance(out, tuple) else (out, {})
@@ -194,7 +197,8 @@ def _needed(state: State, step: int, steps: int) -> list[str]:
 def _to(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, tuple):  # inputs and targets
         return tuple(_to(part, device) for part in batch)
-    return batch.to(device) if isinstance(batch, torch.Tensor) else batch
+    # non_blocking: else each step would wait for the one before to be done
+    return batch.to(device, non_blocking=True) if isinstance(batch, torch.Tensor) else batch
 
 
 class _Book:

@@ -78,9 +78,9 @@ def like_rows(
     """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then
     normalised."""
     f, d = b.shape
-    values, axes = torch.linalg.eigh(
-        (b.T @ b / f).double()
-    )  # rows may lie in a subspace: a LayerNorm's mean is never there
+    # Rows may lie in a subspace: a LayerNorm's mean is never there. On the CPU, since each device
+    # has axes in directions of its own, and with them other rows.
+    values, axes = (x.to(b.device) for x in torch.linalg.eigh((b.T @ b / f).double().cpu()))
     noise = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0]).to(b.device)
     return torch.nn.functional.normalize(
         noise * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1

@@ -22,7 +22,7 @@ from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
-from assay.dictionaries.training.kernels.active import Codes
+from assay.dictionaries.training.kernels.active import Codes, by_triton, gpu
 from assay.dictionaries.training.kernels.cpu import (
     ByDensity,
     dense_for,
@@ -280,8 +280,9 @@ def group(
         if (y is None) != (d_out is None):
             raise SpecError("transcoders need d_out and batches (x, y); other dictionaries neither")
         x = x.float()
-        penalty = torch.as_tensor(
-            method.penalty * penalty_rate(step), dtype=torch.float32, device=x.device
+        # non_blocking: else a GPU would be waited for
+        penalty = torch.as_tensor(method.penalty * penalty_rate(step), dtype=torch.float32).to(
+            x.device, non_blocking=True
         )
         for name in factors:
             penalty = penalty * state[name]
@@ -422,6 +423,8 @@ def spread(
 
 def unit_rows(W: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
     """Scale every row to length 1, in place: without it an L1 penalty is evaded by long rows."""
+    if by_triton(W):
+        return gpu().unit_rows(W)
     return W.div_(torch.linalg.vector_norm(W, dim=-1, keepdim=True))
 
 
@@ -430,6 +433,9 @@ def remove_parallel(
 ) -> None:
     """Take from each gradient row its part along the unit row of W, in place: Adam must not see
     what renormalising undoes."""
+    if by_triton(W):
+        gpu().remove_parallel(grad, W)
+        return
     few = (
         256 if W.device.type == "cpu" else W.shape[1]
     )  # so that they are still in a cache at the second pass
@@ -479,7 +485,12 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
         # Of transcoders there is no dense kernel by hand, only autograd's: where few features are
         # on for certain, there is nothing to go back and forth between.
         if few and d_out is not None
-        else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
+        else ByDensity(
+            dense,
+            sparse,
+            PRECISIONS[method.products],
+            most=method.nonlinearity.k if few else None,  # type: ignore[attr-defined]
+        )
     )
 
 

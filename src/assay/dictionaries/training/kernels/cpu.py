@@ -17,6 +17,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.effects import EffectPenalty
+from assay.dictionaries.training.kernels.active import by_places
 from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
 from assay.dictionaries.training.kernels.sparse import (
@@ -130,14 +131,15 @@ def _chunks(
 ) -> list[slice]:
     """Which runs are computed at a time."""
     runs, f, d = W_enc.shape
-    # An accelerator wants all runs in one launch; a CPU wants the features of a chunk to stay in
-    # cache between the products that read them.
-    if x.device.type != "cpu":
-        return [slice(0, runs)]
-    choice = isinstance(kernel, ByDensity) and kernel.apart(x, f)
-    sparse = more["sparse"].tolist() if choice else [isinstance(kernel, Single)] * runs
-    dense_runs = 1 if choice else max(1, CACHED // (x.shape[-2] * f))
-    sparse_runs = max(1, TOGETHER // (max(x.shape[-2], d) * f))
+    choice, sparse = False, [isinstance(kernel, Single)] * runs
+    if isinstance(kernel, ByDensity) and kernel.apart(x, f):
+        choice, sparse = True, [True] * runs if kernel.settled(x, f) else more["sparse"].tolist()
+    # An accelerator wants as many runs as can be in one launch; a CPU wants the features of a chunk
+    # to stay in cache between the products that read them.
+    dense_runs = sparse_runs = runs
+    if x.device.type == "cpu":
+        dense_runs = 1 if choice else max(1, CACHED // (x.shape[-2] * f))
+        sparse_runs = max(1, TOGETHER // (max(x.shape[-2], d) * f))
     edges = [0]
     for r in range(1, runs):
         most = sparse_runs if sparse[r - 1] else dense_runs
@@ -147,12 +149,18 @@ def _chunks(
     return [slice(a, b) for a, b in itertools.pairwise([*edges, runs])]
 
 
-FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
+FEW = {
+    "cpu": {torch.float32: 0.2, torch.bfloat16: 0.06},
+    "cuda": {torch.float32: 0.03, torch.bfloat16: 0.004},
+}
 """Share of features that are on below which the sparse step is the cheaper one, by the precision of
 products."""
 SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
-WORTH = {torch.float32: 2**22, torch.bfloat16: 2**25}
+WORTH = {
+    "cpu": {torch.float32: 2**22, torch.bfloat16: 2**25},
+    "cuda": {torch.float32: 2**35, torch.bfloat16: 2**35},
+}
 """Rows times width times dimensions from which a choice is made at all, by the precision of
 products: below, what a sparse step calls takes longer than what it saves."""
 
@@ -162,21 +170,30 @@ class ByDensity(TakesNoNote):
     """A kernel that takes the sparse step of a run where few features are on, else the dense one;
     and a learner that keeps which.
 
-    The choice hangs on the run's own last L0, on shapes and on the precision alone, and runs share
-    no sum: so it is the same for a run alone and in a group, on any machine, and after a resume."""
+    The choice hangs on the run's own last L0, on shapes, on the precision and the kind of device
+    alone, and runs share no sum: so it is the same for a run alone and in a group, on any machine,
+    and after a resume."""
 
     dense: Kernel
     sparse: Kernel
     dtype: torch.dtype
     """Precision of products."""
-    first: bool = False
-    """Whether the first step is a sparse one, as where a dictionary chooses few features itself."""
+    most: int | None = None
+    """Features on in a row at most, where a dictionary chooses them itself and they are few: then
+    the first step is a sparse one."""
+
+    def settled(self, x: torch.Tensor, width: int) -> bool:
+        """Whether so few are on for certain that no flag need be read, for which an accelerator
+        would have to be waited for."""
+        return self.most is not None and self.most < FEW[x.device.type][self.dtype] * width
 
     def apart(self, x: torch.Tensor, width: int) -> bool:
-        """Whether there is a choice. Sparse steps were never measured but on a CPU."""
+        """Whether there is a choice."""
         # By shapes, never by how many runs there are or how fast the machine is: the path that a
         # run takes is part of its result, if only in the last digits.
-        return x.device.type == "cpu" and x.shape[-2:].numel() * width >= WORTH[self.dtype]
+        if not by_places(x.device):
+            return False
+        return x.shape[-2:].numel() * width >= WORTH[x.device.type][self.dtype]
 
     def __call__(
         self,
@@ -191,9 +208,10 @@ class ByDensity(TakesNoNote):
     ) -> Step:
         """What the kernel gives that the run is to take."""
         rest = {name: value for name, value in more.items() if name != "sparse"}
-        # Where there is a choice, the runs of a chunk have made the same one. On an accelerator the
-        # flag is not even read: to read it would wait for the device.
-        few = self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"].all())
+        # Where there is a choice, the runs of a chunk have made the same one. Elsewhere the flag is
+        # not even read: to read it would wait for an accelerator.
+        width = params["W_enc"].shape[1]
+        few = self.apart(x, width) and (self.settled(x, width) or bool(more["sparse"].all()))
         return (self.sparse if few else self.dense)(
             loss, params, x, nonlinearity, penalty, dtype, rest, note
         )
@@ -202,12 +220,12 @@ class ByDensity(TakesNoNote):
 
     def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """Whether the next step is a sparse one [run]."""
-        return {"path.sparse": torch.full((len(seeds),), self.first)}
+        return {"path.sparse": torch.full((len(seeds),), self.most is not None)}
 
     def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Choose the next step by the density of this one; a density that is no number changes
         nothing."""
         sparse, l0 = state["path.sparse"], observation.noted["l0"]
-        few = FEW[self.dtype] * state["b_enc"].shape[-1]
+        few = FEW.get(sparse.device.type, FEW["cpu"])[self.dtype] * state["b_enc"].shape[-1]
         # Not `l0 <= …`: a comparison with NaN is false, so that ~(…) leaves the choice as it was.
         sparse.logical_and_(~(l0 > SLACK * few)).logical_or_(l0 < few)

@@ -21,7 +21,14 @@ from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
-from assay.dictionaries.training.kernels.active import Active, Codes, above, by_places, largest
+from assay.dictionaries.training.kernels.active import (
+    Active,
+    Codes,
+    above,
+    accelerated,
+    in_two_rounds,
+    largest,
+)
 from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Started, Whole
@@ -96,11 +103,15 @@ class Batch:
 
     def largest(self) -> Int[torch.Tensor, "n"]:
         """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
-        here."""
+        here. What is not above 0 may be among them."""
         (b, f), nonlinearity = self.pre.shape[1:], self.nonlinearity
         assert isinstance(nonlinearity, TopK | BatchTopK)
-        pre = self.pre.flatten(0, 1)
-        if isinstance(nonlinearity, BatchTopK):
+        pre, batch_wide = self.pre.flatten(0, 1), isinstance(nonlinearity, BatchTopK)
+        if self.whole is ALONE and accelerated(pre.device):
+            # to find those above 0 an accelerator would have to be waited for
+            rows = self.pre.flatten(1) if batch_wide else pre
+            return in_two_rounds(rows, nonlinearity.k * (b if batch_wide else 1))
+        if batch_wide:
             # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
             count = nonlinearity.k * self.rows
             return self.whole.kept_together(
@@ -285,7 +296,7 @@ class Single:
         """The loss of each run and its gradients."""
         steps = []
         # A device multiplies whole matrices (`Crowd`), which side by side would be mostly empty.
-        few = len(penalty) if self.whole is ALONE and by_places(x.device) else 1
+        few = 1 if accelerated(x.device) or self.whole is not ALONE else len(penalty)
         for first in range(0, len(penalty), few):
             its = slice(first, first + few)
             batch = Batch(
@@ -334,7 +345,7 @@ def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
 def _topk(batch: Batch) -> One:
     loss, whole, W_dec = batch.loss, batch.whole, batch.params["W_dec"]
     active = batch.active(batch.largest())
-    values = active.of(batch.pre)
+    values = active.of(batch.pre).relu_()
     # One reconstruction after another, each with one more stretch of latents, which feels its error
     # and all that follow; mostly there is one. Ends count latents of the whole dictionary, `active`
     # those of this shard.
@@ -365,7 +376,7 @@ def _topk(batch: Batch) -> One:
         active,
         values,
         later[0],
-        batch.felt(nested, later),
+        batch.felt(nested, later).mul_(values > 0),
         decoder=lambda: batch.gather(nested, values, later),
         revived=revived,
     )
