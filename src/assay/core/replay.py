@@ -3,29 +3,36 @@ hundreds of small ones would keep it waiting."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core.heavy import torch
 
-WARM = 2
-"""Calls before the one that is recorded: libraries choose and load their kernels in the first."""
+MOST = 64
+"""Shapes of batches that are recorded; the step of any other is called each time."""
+
+
+class Recording(NamedTuple):
+    """A step on a batch of one shape: where the batch is put, and where the outcome lies then."""
+
+    graph: Any
+    inputs: list[torch.Tensor]
+    output: torch.Tensor
 
 
 class Replay:
     """A function of a batch that changes tensors in place, always the same, and gives a tensor.
 
-    What it does may hang on nothing but the batch and those tensors. On CUDA it is recorded at its
-    third call, and for each shape of a batch anew; where it waits for the device or brings numbers
-    to it, and elsewhere, it is called every time."""
+    What it does may hang on nothing but the batch and those tensors. On CUDA it is recorded when
+    the shape of a batch comes again; where it waits for the device or brings numbers to it, and
+    elsewhere, it is called every time."""
 
     def __init__(self, function: Callable[[Any], torch.Tensor]):
         self.function = function
-        self.shapes: list[tuple[Any, ...]] = []
-        self.calls, self.able = 0, True
-        self.graph: Any = None
-        self.inputs: list[torch.Tensor] = []
-        self.output: torch.Tensor | None = None
+        self.calls: Counter[tuple[Any, ...]] = Counter()
+        self.able = True
+        self.recordings: dict[tuple[Any, ...], Recording] = {}
 
     def __call__(self, batch: Any, device: torch.device) -> torch.Tensor:
         """What the function gives of a batch: a tensor, or several in a tuple, or None."""
@@ -33,33 +40,37 @@ class Replay:
         able = self.able and device.type == "cuda"
         if not able or not all(isinstance(x, torch.Tensor) and x.is_cuda for x in tensors):
             return self.function(batch)
-        shapes = [(x.shape, x.dtype, x.stride()) for x in tensors]
-        if shapes != self.shapes:
-            self.shapes, self.calls, self.graph = shapes, 0, None
-        self.calls += 1
-        if self.calls < WARM:
-            return self.function(batch)
-        if self.calls == WARM:
+        shapes = tuple((x.shape, x.dtype, x.stride()) for x in tensors)
+        self.calls[shapes] += 1
+        if self.calls.total() == 2:  # the first may make what later ones find made
             with _watch() as watch:
                 out = self.function(batch)
             self.able = not watch.once
             return out
-        if self.graph is None:
-            self._record(batch, tensors)
-        elif tensors:
-            torch._foreach_copy_(self.inputs, tensors)
-        self.graph.replay()
-        assert self.output is not None
-        return self.output.clone()  # the next replay writes there
+        if shapes not in self.recordings:
+            seen = self.calls.total() > 2 and self.calls[shapes] > 1
+            if not seen or len(self.recordings) == MOST:
+                return self.function(batch)
+            self.recordings[shapes] = self._record(batch, tensors)
+        recording = self.recordings[shapes]
+        if tensors:
+            torch._foreach_copy_(recording.inputs, tensors)
+        recording.graph.replay()
+        return recording.output.clone()  # the next replay writes there
 
-    def _record(self, batch: Any, tensors: list[torch.Tensor]) -> None:
-        self.inputs = [x.clone() for x in tensors]
-        own = (
-            tuple(self.inputs) if isinstance(batch, tuple) else self.inputs[0] if tensors else None
-        )
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):  # nothing is done yet
-            self.output = self.function(own)
+    def _record(self, batch: Any, tensors: list[torch.Tensor]) -> Recording:
+        inputs = [x.clone() for x in tensors]
+        own = tuple(inputs) if isinstance(batch, tuple) else inputs[0] if tensors else None
+        first = next(iter(self.recordings.values()), None)
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            # They may share memory, as only one is replayed at a time and its outcome copied.
+            graph.capture_begin(**({"pool": first.graph.pool()} if first else {}))
+            output = self.function(own)
+            graph.capture_end()
+        torch.cuda.current_stream().wait_stream(stream)
+        return Recording(graph, inputs, output)
 
 
 def _watch() -> Any:
