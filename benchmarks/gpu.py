@@ -56,7 +56,7 @@ def parts(device: str, least: bool, folder: Path) -> Iterator[Part]:
     yield Part("tests", ["-m", "pytest", "-q", str(TESTS / "devices")], 0.2)
     yield Part("steps at 24,576 latents", steps(24_576, SMALL), 0.1)
     yield Part("steps at 65,536 latents", steps(65_536, LARGE), 0.1)
-    sizes = ("2", "2") if least else ("200", "64")
+    sizes = ("2", "2") if least else ("10", "64")
     yield Part("an ensemble of toys", script("ensembles", *sizes, device), 0.1)
     model = ["--model", str(folder / "model"), "--windows", "2" if least else "2000"]
     site = "blocks.1.hook_resid_pre"

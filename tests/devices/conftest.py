@@ -1,4 +1,5 @@
-"""Where these tests compute: on a pretend accelerator, and on a GPU as well where there is one.
+"""Where these tests compute: on a GPU where there is one, else on a pretend accelerator, which
+PyTorch cannot have beside one.
 
 PyTorch counts its devices at the first pass back of a process, so these tests have a process of
 their own: they are collected only where they are named, and
@@ -24,7 +25,7 @@ def pytest_ignore_collect(collection_path, config):
     return None if any(path.is_relative_to(here) for path in named) else True
 
 
-@pytest.fixture(params=["pretend", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.fixture(params=["cuda" if torch.cuda.is_available() else "pretend"])
 def device(request):
     """A device that is not the CPU."""
     if request.param == "cuda":

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="not beside a GPU")
+
 HERE = torch.arange(12.0).view(3, 4)
 INDEX = torch.tensor([2, 0])
 

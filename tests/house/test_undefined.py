@@ -5,6 +5,7 @@ import builtins
 import dis
 import importlib
 import pkgutil
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
 
@@ -12,8 +13,8 @@ from everywhere import everywhere
 
 import assay
 
-APART = ("__main__", ".adapters.")
-"""What starts a command, and what runs in the environments of peers."""
+APART = ("__main__", ".adapters.", *(() if find_spec("triton") else (".kernels.gpu",)))
+"""What starts a command, what runs in the environments of peers, and what only Triton compiles."""
 MODULES = sorted(
     m.name
     for m in pkgutil.walk_packages(assay.__path__, "assay.")

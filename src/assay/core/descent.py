@@ -65,9 +65,9 @@ class Adam:
                 )
                 # A copy would be stepped in the place of the state.
                 assert all(p.is_contiguous() for p in params), names
-                now, steps = params[0].new_zeros(2, dtype=torch.float32)
+                rate, steps = params[0].new_zeros(2, dtype=torch.float32)
                 self.groups.append(
-                    _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, steps, now)
+                    _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, steps, rate)
                 )
 
     def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
@@ -81,8 +81,8 @@ class Adam:
         self.factor = factor
         for g in self.groups:
             g.steps.fill_(step + 1)
-            if g.now.is_cuda:  # where the change is replayed, and reads it
-                g.now.fill_(g.rate * factor)
+            if g.current_rate.is_cuda:  # where the change is replayed, and reads it
+                g.current_rate.fill_(g.rate * factor)
 
     def apply(self, grads: Mapping[str, torch.Tensor]) -> None:
         """Change the parameters in place."""
@@ -97,7 +97,7 @@ class Adam:
                 g.v,
                 [],
                 [g.steps] * len(g.params),
-                lr=g.now if g.now.is_cuda else g.rate * self.factor,
+                lr=g.current_rate if g.current_rate.is_cuda else g.rate * self.factor,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
                 weight_decay=g.decay,
@@ -119,7 +119,7 @@ class _Stretch(NamedTuple):
     m: list[torch.Tensor]
     v: list[torch.Tensor]
     steps: torch.Tensor
-    now: torch.Tensor
+    current_rate: torch.Tensor
     """Its rate at this step, on a GPU."""
 
 
@@ -133,17 +133,17 @@ class Plain:
             n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1))
             for n, p in self.params.items()
         }
-        self.now = {name: rate.clone() for name, rate in self.rates.items()}
+        self.current_rates = {name: rate.clone() for name, rate in self.rates.items()}
 
     def aim(self, step: int, factor: float = 1.0) -> None:
         """Set what every rate is multiplied with."""
         for name, rate in self.rates.items():
-            torch.mul(rate, factor, out=self.now[name])
+            torch.mul(rate, factor, out=self.current_rates[name])
 
     def apply(self, grads: Mapping[str, torch.Tensor]) -> None:
         """Change the parameters in place."""
         for name, p in self.params.items():
-            p.sub_(self.now[name] * grads[name])
+            p.sub_(self.current_rates[name] * grads[name])
 
 
 def descent(

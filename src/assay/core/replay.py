@@ -48,8 +48,8 @@ class Replay:
             self.able = not watch.once
             return out
         if shapes not in self.recordings:
-            seen = self.calls.total() > 2 and self.calls[shapes] > 1
-            if not seen or len(self.recordings) == MOST:
+            comes_again = self.calls.total() > 2 and self.calls[shapes] > 1
+            if not comes_again or len(self.recordings) == MOST:
                 return self.function(batch)
             self.recordings[shapes] = self._record(batch, tensors)
         recording = self.recordings[shapes]
@@ -60,14 +60,14 @@ class Replay:
 
     def _record(self, batch: Any, tensors: list[torch.Tensor]) -> Recording:
         inputs = [x.clone() for x in tensors]
-        own = tuple(inputs) if isinstance(batch, tuple) else inputs[0] if tensors else None
+        copied = tuple(inputs) if isinstance(batch, tuple) else inputs[0] if tensors else None
         first = next(iter(self.recordings.values()), None)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             # They may share memory, as only one is replayed at a time and its outcome copied.
             graph.capture_begin(**({"pool": first.graph.pool()} if first else {}))
-            output = self.function(own)
+            output = self.function(copied)
             graph.capture_end()
         torch.cuda.current_stream().wait_stream(stream)
         return Recording(graph, inputs, output)
@@ -91,12 +91,12 @@ def _watch() -> Any:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             out, what = func(*args, **(kwargs or {})), func.overloadpacket
-            given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+            operands = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             # A number of the CPU goes along with a launch; more than that is a copy.
-            here = [x for x in given if x.device.type == "cpu" and (x.ndim or what in copies)]
-            here += [x for x in tree_leaves(out) if isinstance(x, torch.Tensor) and x.is_cpu]
-            masks = what in indexing and any(x.dtype == torch.bool for x in given)
-            self.once |= bool(here) or masks or what in waits
+            on_cpu = [x for x in operands if x.device.type == "cpu" and (x.ndim or what in copies)]
+            on_cpu += [x for x in tree_leaves(out) if isinstance(x, torch.Tensor) and x.is_cpu]
+            masks = what in indexing and any(x.dtype == torch.bool for x in operands)
+            self.once |= bool(on_cpu) or masks or what in waits
             return out
 
     return Watch()

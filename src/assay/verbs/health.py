@@ -124,7 +124,11 @@ def packages() -> Iterator[Check]:
     """Look at each package that Assay stands on, then at those that only an extra needs; one that
     lacks is missing, not broken."""
     pattern = r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?"
-    matches = [re.fullmatch(pattern, line) for line in metadata.requires("interp-assay") or ()]
+    try:
+        lines = metadata.requires("interp-assay") or ()
+    except metadata.PackageNotFoundError:  # a folder of sources, on the path alone
+        lines = ()
+    matches = [re.fullmatch(pattern, line) for line in lines]
     listed = [(m[1], m[2], m[3] or "") for m in matches if m and (m[3] or "") in EXTRAS]
     needs: dict[str, tuple[str, str]] = {}
     for name, least, extra in sorted(listed, key=lambda line: EXTRAS.index(line[2])):

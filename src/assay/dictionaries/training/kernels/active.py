@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from types import ModuleType
@@ -233,7 +232,9 @@ def _has_triton() -> bool:
 @cache
 def gpu() -> ModuleType:
     """Those kernels, which only a machine with Triton can import."""
-    return import_module("assay.dictionaries.training.kernels.gpu")
+    from assay.dictionaries.training.kernels import gpu as kernels
+
+    return kernels
 
 
 def _sums(

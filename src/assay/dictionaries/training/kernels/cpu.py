@@ -159,7 +159,7 @@ SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
 WORTH = {
     "cpu": {torch.float32: 2**22, torch.bfloat16: 2**25},
-    "cuda": {torch.float32: 2**35, torch.bfloat16: 2**35},
+    "cuda": {torch.float32: 2**34, torch.bfloat16: 2**36},
 }
 """Rows times width times dimensions from which a choice is made at all, by the precision of
 products: below, what a sparse step calls takes longer than what it saves."""

@@ -38,20 +38,20 @@ def _sums(
 
 @triton.jit
 def _products(
-    left_index, right_index, left, right, out, n, d, PLACES: tl.constexpr, COLUMNS: tl.constexpr
+    a_index, b_index, a_rows, b_rows, out, n, d, PLACES: tl.constexpr, COLUMNS: tl.constexpr
 ):  # a program for a few neighbouring places
     places = tl.program_id(0).to(tl.int64) * PLACES + tl.arange(0, PLACES)
-    here = places < n
-    a = tl.load(left_index + places, mask=here, other=0).to(tl.int64)
-    b = tl.load(right_index + places, mask=here, other=0).to(tl.int64)
+    real = places < n
+    a = tl.load(a_index + places, mask=real, other=0).to(tl.int64)
+    b = tl.load(b_index + places, mask=real, other=0).to(tl.int64)
     total = tl.zeros([PLACES], tl.float32)
     for first in range(0, d, COLUMNS):
         columns = first + tl.arange(0, COLUMNS)
-        both = here[:, None] & (columns < d)[None]
-        x = tl.load(left + a[:, None] * d + columns[None], mask=both, other=0.0)
-        y = tl.load(right + b[:, None] * d + columns[None], mask=both, other=0.0)
+        both = real[:, None] & (columns < d)[None]
+        x = tl.load(a_rows + a[:, None] * d + columns[None], mask=both, other=0.0)
+        y = tl.load(b_rows + b[:, None] * d + columns[None], mask=both, other=0.0)
         total += tl.sum(x * y, 1)
-    tl.store(out + places, total, mask=here)
+    tl.store(out + places, total, mask=real)
 
 
 @triton.jit
@@ -89,18 +89,18 @@ def sums(
 
 
 def products(
-    left_index: Int[torch.Tensor, "n"],
-    right_index: Int[torch.Tensor, "n"],
-    left: Float[torch.Tensor, "k d"],
-    right: Float[torch.Tensor, "m d"],
+    a_index: Int[torch.Tensor, "n"],
+    b_index: Int[torch.Tensor, "n"],
+    a_rows: Float[torch.Tensor, "k d"],
+    b_rows: Float[torch.Tensor, "m d"],
 ) -> Float[torch.Tensor, "n"]:
-    """The scalar product of a left and a right row at each place, in float32."""
-    count, d = len(left_index), left.shape[1]
-    out = left.new_empty(count)
+    """The scalar product of a row of each matrix at each place, in float32."""
+    count, d = len(a_index), a_rows.shape[1]
+    out = a_rows.new_empty(count)
     columns = min(FEW_COLUMNS, triton.next_power_of_2(d))
-    left, right = left.contiguous(), right.contiguous()
+    a_rows, b_rows = a_rows.contiguous(), b_rows.contiguous()
     _products[(triton.cdiv(count, PLACES),)](
-        left_index, right_index, left, right, out, count, d, PLACES, columns, num_warps=4
+        a_index, b_index, a_rows, b_rows, out, count, d, PLACES, columns, num_warps=4
     )
     return out
 
