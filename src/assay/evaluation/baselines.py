@@ -7,7 +7,7 @@ an index, which both end in `compare`; what they cost is bounded by `TOKENS`."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +77,7 @@ def on_text(
     tokens: Int[np.ndarray, "w s"],
     document: Int[np.ndarray, "w"],
     batch: int,
+    tick: Callable[[int], None],
 ) -> JSON | None:
     """Compare a dictionary with baselines on windows of text; None where too little of the spare
     windows is left to fit them on.
@@ -89,9 +90,11 @@ def on_text(
         tokens: windows that all are measured on.
         document: of each of those.
         batch: tokens in one pass.
+        tick: hears how many more tokens are done.
     """
     x, y = measure.kept_rows(subject, place, spare)
     if len(x) < FEWEST:
+        tick(tokens.size)
         return None
     few = x[:ROWS]
     baselines = fit(dictionary, few, few if y is x else y[:ROWS], place.donors.seed)
@@ -108,7 +111,7 @@ def on_text(
         reference=False,
         first=0,
         batch=batch,
-        tick=lambda count: None,
+        tick=tick,
     )
     parts = {name: shared | part for name, part in zip(("", *baselines), sums, strict=True)}
     for part in parts.values():

@@ -547,6 +547,7 @@ class _Work:
             self.words.tokens[:count],
             self.words.document[:count],
             AT_ONCE["cpu" if self.device == "cpu" else "cuda"],
+            tick=lambda count: None,
         )
 
     def announce(self, whole: IndexSpec) -> None:

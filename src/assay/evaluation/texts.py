@@ -66,8 +66,8 @@ def run(
     """Each plan with its text, its sums and what compares it with baselines, as soon as it is
     measured; plans of one site share the clean pass.
 
-    `tick` hears how many tokens of how many are done; where several sites or bunches make several
-    passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
+    `tick` hears how many tokens of how many are done, those on which a dictionary is compared with
+    baselines among them; where several sites or bunches make several passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
     last."""
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
@@ -81,7 +81,12 @@ def run(
         for site, some in groups.items()
         for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
     ]
-    total, tokens_read = sum(texts[site].tokens.size for site, _ in bunches), 0
+    total = sum(
+        texts[site].tokens.size
+        + len(bunch) * _compared(site, texts[site]).size * texts[site].context
+        for site, bunch in bunches
+    )
+    tokens_read = 0
 
     def report_tokens(tokens: int) -> None:
         nonlocal tokens_read
@@ -171,24 +176,35 @@ def _bunch(
         if missing and i + 1 < words.shards:
             for plan, parts in zip(plans, plan_parts, strict=True):
                 summary.tell(watch, plan.source.name, parts)
-    chosen = baselines.spread(ablated, words.context)
+    chosen = _compared(site, words)
 
     def compare(j: int) -> Compared:
         name, sha256 = plans[j].source.name, plans[j].source.sha256
         spec = EvaluationBaselineSpec(seed=site.seed, of=site, dictionary=sha256)
 
+        is_stored = store.built(spec) is not None
+
         def build(path: Path) -> None:
             watch(Begun(f"what {name} is compared with"))
             of_windows = words.tokens[chosen], words.document[chosen]
             compared = baselines.on_text(
-                subject(), get_place(), moved(j), words.spare, *of_windows, batch
+                subject(), get_place(), moved(j), words.spare, *of_windows, batch, report_tokens
             )
             (path / "result.json").write_text(json.dumps(compared, allow_nan=False))
 
-        return _result(store.artefact(spec, build)) if len(chosen) else None
+        if not len(chosen):
+            return None
+        if is_stored:
+            report_tokens(chosen.size * words.context)
+        return _result(store.artefact(spec, build))
 
     compares = [functools.partial(compare, j) for j in range(len(plans))]
     return list(zip(map(_concatenate_shards, plan_parts), compares, strict=True))
+
+
+def _compared(site: EvaluationSiteSpec, words: Text) -> Int[np.ndarray, "w"]:
+    """The windows on which a dictionary is compared with baselines."""
+    return baselines.spread(words.ablated(site.ablation_tokens), words.context)
 
 
 def _result(path: Path) -> Compared:
