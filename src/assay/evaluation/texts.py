@@ -67,8 +67,8 @@ def run(
     measured; plans of one site share the clean pass.
 
     `tick` hears how many tokens of how many are done, those on which a dictionary is compared with
-    baselines among them; where several sites or bunches make several passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
-    last."""
+    baselines among them; where several sites or bunches make several passes, their mean. `watch`
+    hears each dictionary's numbers so far after each shard but the last."""
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}

@@ -23,6 +23,8 @@ GAIN, MOST = 0.05, 3
 """F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
 LEGIBLE, FEWEST = 0.5, 20
 """F1 and firings from which a name can be relied on."""
+COMMON = 0.1
+"""Share of the tokens above which a feature is on everywhere, and says little of any of them."""
 LARGEST = 2**22
 """Bytes of a file of names."""
 
@@ -150,7 +152,8 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 
 def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     """Choose the features to look at first, each with how many twins it hides: those that surely
-    matter most where they are on, of those whose name can be relied on.
+    matter most where they are on, of those whose name can be relied on; if there are any, of those
+    that are not on everywhere.
 
     By the lower end of the first-order importance, without gradients by how far they move the
     activations where they are on; of several whose names begin with one token
@@ -161,7 +164,9 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     legible = (index.all_names.score >= LEGIBLE) | np.isin(
         np.arange(len(worth)), list(index.given_names)
     )
-    worth = np.where(legible & (c["firings"] >= FEWEST), worth, np.nan)
+    known = legible & (c["firings"] >= FEWEST)
+    rare = known & (c["firings"] <= COMMON * index.about.tokens)
+    worth = np.where(rare if rare.any() else known, worth, np.nan)
     order = np.argsort(-worth, kind="stable")[: int(np.isfinite(worth).sum())]
     unit = matching.rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
