@@ -22,7 +22,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
-from assay.dictionaries.training.kernels import cpu, reference
+from assay.dictionaries.training.kernels import choice, reference
 from assay.dictionaries.training.kernels.active import Active
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from assay.subjects.pretrained import load
@@ -93,8 +93,8 @@ def test_gradients_by_hand_and_by_autograd_are_those_of_the_cpu(name, device, ne
     wanted = stepped(name, lambda method: reference.autograd, "cpu")[1]
     ways = (
         lambda m: reference.autograd,
-        lambda m: cpu.dense_for(m.loss, m.nonlinearity),
-        lambda m: cpu.sparse_for(m.loss, m.nonlinearity),
+        lambda m: choice.dense_for(m.loss, m.nonlinearity),
+        lambda m: choice.sparse_for(m.loss, m.nonlinearity),
     )
     for way in ways:
         if way(architectures.method(name, TWO)) is not None:

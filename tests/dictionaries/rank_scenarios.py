@@ -33,7 +33,7 @@ from assay.dictionaries.sharded.ranks import join_ranks
 from assay.dictionaries.sharded.training import fit_sharded, train_sharded
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.active import Codes, largest
-from assay.dictionaries.training.kernels.cpu import sparse_for
+from assay.dictionaries.training.kernels.choice import sparse_for
 from assay.dictionaries.training.train import Method
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)

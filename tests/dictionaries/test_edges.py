@@ -21,7 +21,7 @@ from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.kernels.cpu import kernel_for
+from assay.dictionaries.training.kernels.choice import kernel_for
 from assay.dictionaries.training.kernels.reference import autograd
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from seeded import drawn

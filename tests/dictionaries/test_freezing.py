@@ -27,7 +27,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.freezing import NEAR, Part, freeze
-from assay.dictionaries.training.kernels import cpu
+from assay.dictionaries.training.kernels import choice
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, start
 from pairs import some_pairs
@@ -77,10 +77,10 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
-    monkeypatch.setitem(cpu.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
+    monkeypatch.setitem(choice.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
     few = 2.0 if path == "sparse" else 0.0
-    monkeypatch.setitem(cpu.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
-    monkeypatch.setattr(cpu, "pays", lambda k, width: path == "sparse")
+    monkeypatch.setitem(choice.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
+    monkeypatch.setattr(choice, "pays", lambda k, width: path == "sparse")
 
 
 # --- frozen: the start, bit for bit ---------------------------------------------------------------

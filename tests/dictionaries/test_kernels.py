@@ -13,7 +13,7 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.kernels import cpu, reference, sparse
+from assay.dictionaries.training.kernels import choice, reference, sparse
 from assay.dictionaries.training.kernels.dense import dense
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
@@ -160,8 +160,8 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
     loss, more = asked(loss, params)
     series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
     for most in ("CACHED", "TOGETHER"):  # two runs at a time: chunks of 2, 2 and 1
-        monkeypatch.setattr(cpu, most, 2 * 17 * 23)
-    pieces_series, pieces = cpu.in_chunks(
+        monkeypatch.setattr(choice, most, 2 * 17 * 23)
+    pieces_series, pieces = choice.in_chunks(
         kernel, loss, params, x, nonlinearity, penalty, torch.float32, {}, more
     )
     close(pieces, whole, 1e-6)
@@ -173,7 +173,7 @@ def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity, rows=256, d=64, f=48)
     loss, more = asked(loss, params)
     _, exact = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    series, found = cpu.in_chunks(
+    series, found = choice.in_chunks(
         kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
     )
     # gates and top-k places that sit on an edge may flip; f^p is steepest there
@@ -183,13 +183,13 @@ def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
 
 def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
     for name, (loss, nonlinearity) in BY_HAND.items():
-        assert cpu.sparse_for(loss, nonlinearity) is sparse_step(name)
-        assert cpu.kernel_for(loss, nonlinearity, 32) is dense
+        assert choice.sparse_for(loss, nonlinearity) is sparse_step(name)
+        assert choice.kernel_for(loss, nonlinearity, 32) is dense
         # of the others only training tells the density
         few = sparse.topk_sparse if isinstance(nonlinearity, TopK | BatchTopK) else dense
-        assert cpu.kernel_for(loss, nonlinearity, 4608) is few
-    assert cpu.kernel_for(losses.l1, Gated(), 32) is reference.autograd
+        assert choice.kernel_for(loss, nonlinearity, 4608) is few
+    assert choice.kernel_for(losses.l1, Gated(), 32) is reference.autograd
     assert (
-        cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
+        choice.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
         is reference.autograd
     )

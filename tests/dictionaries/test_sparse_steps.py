@@ -22,7 +22,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.kernels import active, cpu, reference, sparse
+from assay.dictionaries.training.kernels import active, choice, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
@@ -137,9 +137,9 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
     wanted, gradients = reference.autograd(
         loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
     )
-    kernels = [cpu.sparse_for(loss, nonlinearity)]
+    kernels = [choice.sparse_for(loss, nonlinearity)]
     if inputs != "tied" or exact is nonlinearity:  # torch.topk takes any of equal numbers
-        kernels.append(cpu.dense_for(loss, nonlinearity))
+        kernels.append(choice.dense_for(loss, nonlinearity))
     for kernel in kernels:
         series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
         torch.testing.assert_close(
@@ -169,7 +169,7 @@ def test_steps_of_a_device_are_those_of_float64(kind, inputs, device):
     wanted, gradients = reference.autograd(
         loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
     )
-    kernel = cpu.sparse_for(loss, nonlinearity)
+    kernel = choice.sparse_for(loss, nonlinearity)
     series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
     torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-6)
     agree(found, gradients, 1e-5)
@@ -201,7 +201,7 @@ def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
     rows, d, f = 128, 256, 2048
     params, x, penalty = world(nonlinearity, "random", 0, rows, d, f, runs=1)
     with Largest() as largest:
-        cpu.sparse_for(loss, nonlinearity)(loss, params, x, nonlinearity, penalty, torch.float32)
+        choice.sparse_for(loss, nonlinearity)(loss, params, x, nonlinearity, penalty, torch.float32)
     assert 0.4 < (params["b_enc"] + x @ params["W_enc"][0].T > 0).double().mean() < 0.6
     assert 4 * rows * f <= largest.size <= 8 * rows * f
 
@@ -216,8 +216,8 @@ def test_bfloat16_of_both_paths_is_near(kind, inputs):
         loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more
     )
     distances = []
-    for kernel in (cpu.sparse_for(loss, nonlinearity), cpu.dense_for(loss, nonlinearity)):
-        _, found = cpu.in_chunks(
+    for kernel in (choice.sparse_for(loss, nonlinearity), choice.dense_for(loss, nonlinearity)):
+        _, found = choice.in_chunks(
             kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
         )
         distances.append(
@@ -235,7 +235,7 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 3)
     loss, more = asked(loss, 24)
-    kernel = cpu.sparse_for(loss, nonlinearity)
+    kernel = choice.sparse_for(loss, nonlinearity)
     _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
     for name in params:
         for wrong in (torch.nan, -torch.nan, torch.inf):
@@ -342,7 +342,7 @@ def test_runs_side_by_side_are_as_each_alone_and_so_are_their_notes(kind):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 7, runs=3)
     loss, more = asked(loss, 24, runs=3)
-    kernel = cpu.sparse_for(loss, nonlinearity)
+    kernel = choice.sparse_for(loss, nonlinearity)
 
     def note(codes):
         return {"fired": codes.fired(), "least": codes.least(2)}
@@ -401,9 +401,9 @@ def method(kind, runs=RUNS, **more):
 
 def forced(monkeypatch, few):
     """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setitem(cpu.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
-    monkeypatch.setitem(cpu.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
-    monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
+    monkeypatch.setitem(choice.WORTH, "cpu", dict.fromkeys(PRECISIONS.values(), 0))
+    monkeypatch.setitem(choice.FEW, "cpu", dict.fromkeys(PRECISIONS.values(), few))
+    monkeypatch.setattr(choice, "pays", lambda k, width: few > 0)
 
 
 def done(kind, bench, steps=120, runs=RUNS, **more):
@@ -513,9 +513,9 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypat
 def test_going_back_takes_more_than_going_there():
     """Sparse below a density, until it is 1.5 times as high; one that is no number changes
     nothing."""
-    choice = cpu.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
-    few = cpu.FEW["cpu"][torch.float32]
-    state = {**choice.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
+    by_density = choice.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
+    few = choice.FEW["cpu"][torch.float32]
+    state = {**by_density.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
 
     @dataclass
     class Seen:
@@ -528,7 +528,7 @@ def test_going_back_takes_more_than_going_there():
         ([0.5, 1.6], [True, False]),
     ]
     for shares, paths in wanted:
-        choice.learn(state, Seen({"l0": torch.tensor(shares) * few * 100}))
+        by_density.learn(state, Seen({"l0": torch.tensor(shares) * few * 100}))
         assert state["path.sparse"].tolist() == paths
 
 
@@ -574,6 +574,6 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(kind, shared):
         x, more["y"] = (torch.stack([rows, rows.flip(0) + 1]) for rows in (x, more["y"]))
     given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
     wanted, gradients = reference.autograd(*given)
-    series, found = cpu.sparse_for(loss, nonlinearity)(*given)
+    series, found = choice.sparse_for(loss, nonlinearity)(*given)
     torch.testing.assert_close(series["loss"], wanted["loss"])
     agree(found, double(gradients), 1e-5)

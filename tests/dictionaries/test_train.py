@@ -19,7 +19,7 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.kernels import cpu, sparse
+from assay.dictionaries.training.kernels import choice, sparse
 from assay.dictionaries.training.train import Method, fit_dictionaries, group, start
 
 
@@ -119,7 +119,7 @@ def test_it_is_the_plain_loop_of_each_run(name, bench):
 @every
 def test_alone_is_as_in_a_group(name, bench, monkeypatch):
     """Fifty steps, 1e-5; the parameters start bitwise equal."""
-    monkeypatch.setattr(cpu, "CACHED", 10**9)  # all runs of the group in one product
+    monkeypatch.setattr(choice, "CACHED", 10**9)  # all runs of the group in one product
     together = train(name, bench)
     for r, spec in enumerate(RUNS):
         start, alone = (train(name, bench, Runs([spec]), steps=steps) for steps in (0, 50))

@@ -32,7 +32,7 @@ from assay.dictionaries.sharded.part import Part
 from assay.dictionaries.sharded.ranks import Ranks
 from assay.dictionaries.sharded.rows import Rows
 from assay.dictionaries.training.dead import Resample
-from assay.dictionaries.training.kernels.cpu import sparse_for
+from assay.dictionaries.training.kernels.choice import sparse_for
 from assay.dictionaries.training.kernels.sparse import Batch, Single
 from assay.dictionaries.training.losses import Loss
 from assay.dictionaries.training.quick import USUAL, check_settings, objective

@@ -23,7 +23,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes, by_triton, gpu
-from assay.dictionaries.training.kernels.cpu import (
+from assay.dictionaries.training.kernels.choice import (
     ByDensity,
     dense_for,
     in_chunks,

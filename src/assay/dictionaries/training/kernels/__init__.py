@@ -1,2 +1,2 @@
-"""Values and gradients of the losses: `reference` by autograd, `cpu` written by hand; tests compare
-them."""
+"""Values and gradients of the losses: `reference` by autograd, `dense` and `sparse` by hand;
+`choice` says which is taken. Tests compare them."""
