@@ -1,5 +1,5 @@
-"""Choice: which kernel computes a step, gradients by hand, dense or sparse, where there are some
-for a loss and a nonlinearity, else autograd; and runs a few at a time, as a CPU's caches want it."""
+"""Choice: which kernel computes a step: gradients by hand, dense or sparse, where there are some
+for a loss and a nonlinearity, else autograd; and a few runs at a time, for the caches of a CPU."""
 
 from __future__ import annotations
 
