@@ -165,7 +165,7 @@ experiment = Experiment(
     seeds_per_group=1,
     scope="dictionaries of {models}; {explainers}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(InputsOutputs(), seed=range(16010, 16016)),
+    default=grid(InputsOutputs(), seed=range(61_700, 61_706)),
     full=grid(
         InputsOutputs(
             d=128,
@@ -181,7 +181,7 @@ experiment = Experiment(
             features=500,
             pairs=500,
         ),
-        seed=range(16010, 16018),
+        seed=range(61_700, 61_708),
     ),
     elsewhere={"long": Elsewhere(design=GEMMA)},
 )

@@ -109,7 +109,7 @@ experiment = Experiment(
     seeds_per_group=1,
     scope="the stream before block {block} of {models}, TopK {k} of {width}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(EndToEnd(), seed=range(23000, 23006)),
+    default=grid(EndToEnd(), seed=range(61_600, 61_606)),
     full=grid(
         EndToEnd(
             d=256,
@@ -125,6 +125,6 @@ experiment = Experiment(
             steps=50_000,
             lr=1e-3,
         ),
-        seed=range(23000, 23006),
+        seed=range(61_600, 61_606),
     ),
 )

@@ -146,7 +146,7 @@ experiment = Experiment(
     seeds_per_group=8,
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(GlitchTokens(), seed=range(12010, 12018)),
+    default=grid(GlitchTokens(), seed=range(61_200, 61_208)),
     full=grid(
         GlitchTokens(
             d=256,
@@ -159,6 +159,6 @@ experiment = Experiment(
             steps=20_000,
             lr=1e-3,
         ),
-        seed=range(12010, 12018),
+        seed=range(61_200, 61_208),
     ),
 )

@@ -189,7 +189,7 @@ experiment = Experiment(
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope=SCOPE,
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(MetricAudit(), seed=range(20_040, 20_052)),
+    default=grid(MetricAudit(), seed=range(61_100, 61_112)),
     full=grid(
         MetricAudit(
             width=384,
@@ -204,7 +204,7 @@ experiment = Experiment(
             passages=48,
             probed=10_000,
         ),
-        seed=range(20_040, 20_052),
+        seed=range(61_100, 61_112),
     ),
     elsewhere={"gemma": Elsewhere(design=GEMMA)},
 )

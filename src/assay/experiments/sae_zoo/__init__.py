@@ -158,12 +158,12 @@ experiment = Experiment(
     scope=SCOPE,
     version=3,
     smoke=grid(SMALL, seed=range(1000, 1002)),
-    default=grid(SAEZoo(), seed=range(3010, 3016)),
+    default=grid(SAEZoo(), seed=range(61_800, 61_806)),
     full=grid(
         SAEZoo(
             width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000, products="bfloat16"
         ),
-        seed=range(3010, 3018),
+        seed=range(61_800, 61_808),
     ),
     elsewhere={
         "long": Elsewhere(

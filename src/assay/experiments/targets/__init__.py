@@ -263,7 +263,7 @@ experiment = Experiment(
     sizes={"unread": lambda sizes: 1 - sizes("main", "d")[0] / sizes("main", "m")[0]},
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(WhichTarget(), seed=range(4000, 4008)),
+    default=grid(WhichTarget(), seed=range(61_000, 61_008)),
     full=grid(
         WhichTarget(
             d=128,
@@ -277,7 +277,7 @@ experiment = Experiment(
             steps=100_000,
             lr=4e-3,
         ),
-        seed=range(4000, 4008),
+        seed=range(61_000, 61_008),
     ),
     elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
 )
