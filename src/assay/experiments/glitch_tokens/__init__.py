@@ -8,7 +8,7 @@ Claim: in untied models a token never seen has a shorter input row than 98 of 10
 at least 5 %
 Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained
 models; a start as wide as trained rows
-Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 310 s on 2 cores, 560 CPU-seconds, 1.8 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Claim: unique strings are memorised, near-duplicates hide it, removing the group
 selectors find copies, not topics or rules
 Baselines: documents never trained on; exchanged labels; strings that occur once; predictable text;
 exchanged families; no budget
-Cost: 190 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 6 GPU-hours, never run
+Cost: 320 s on 2 cores, 560 CPU-seconds, 0.6 GB a process; full a guess of 6 GPU-hours, never run
 """
 
 from __future__ import annotations
