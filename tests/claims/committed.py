@@ -110,8 +110,8 @@ UNANSWERED: tuple[str, ...] = ()
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
 do."""
 SKEWED_UNITS = {
+    "autointerp-io": "Outputs tell what the current token leaves open",
     "grokking-efficiency": "The comment's guess",
-    "metric-audit": "On SmolLM2 the score of explanations tells TopK from one of a model",
 }
 """Claims that are decided on fewer units than so skewed ones need by the second edition; more
 seeds would mend it."""
