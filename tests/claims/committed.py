@@ -19,10 +19,6 @@ PENDING: dict[str, str] = {
         "its record was made on a slow machine with busy cores: 627 s and 613 CPU-seconds, where "
         "others took 484"
     ),
-    "dictionary-weights": (
-        "its record was made on a slow machine with busy cores: 546 s, where two that are free "
-        "take 230"
-    ),
     "end-to-end": (
         "its record was made on a slow machine with busy cores: 610 s and 715 CPU-seconds, where "
         "others took 258 and 372"
@@ -42,7 +38,6 @@ PENDING: dict[str, str] = {
         "its record was made on a slow machine with busy cores: 739 CPU-seconds, where others took "
         "319"
     ),
-    "targets": "its record was made on a slow machine: 329 s, where others took 218",
     "mamba-induction": (
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"

@@ -229,6 +229,7 @@ def test_steps_do_what_the_function_does() -> None:
         lambda m: np.stack([m["a.x"], m["b.x"]]).max(0).min(1),
         lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
         lambda m: np.where(m["a.x"] > m["b.x"], 0.0, m["a.y"]) @ np.arange(4.0),
+        lambda m: np.subtract(*np.split(m["a.x"], 2, axis=1)).mean(1),
     ):
         found = json.loads(json.dumps(steps.trace(statistic, m)))
         other = {name: x[:17] * 1.01 for name, x in m.items()}

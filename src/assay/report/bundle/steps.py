@@ -58,6 +58,8 @@ class Noted(np.ndarray):
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
+        if func in (np.split, np.array_split):  # gives several arrays, each by itself a step
+            return func._implementation(*args, **kwargs)  # type: ignore[attr-defined]
         return _apply(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
