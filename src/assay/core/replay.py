@@ -51,25 +51,25 @@ class Replay:
             comes_again = self.calls.total() > 2 and self.calls[shapes] > 1
             if not comes_again or len(self.recordings) == MOST:
                 return self.function(batch)
-            self.recordings[shapes] = self._record(batch, tensors)
+            self.recordings[shapes] = self._record(batch, tensors, device)
         recording = self.recordings[shapes]
         if tensors:
             torch._foreach_copy_(recording.inputs, tensors)
         recording.graph.replay()
         return recording.output.clone()  # the next replay writes there
 
-    def _record(self, batch: Any, tensors: list[torch.Tensor]) -> Recording:
+    def _record(self, batch: Any, tensors: list[torch.Tensor], device: torch.device) -> Recording:
         inputs = [x.clone() for x in tensors]
         copied = tuple(inputs) if isinstance(batch, tuple) else inputs[0] if tensors else None
         first = next(iter(self.recordings.values()), None)
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             # They may share memory, as only one is replayed at a time and its outcome copied.
             graph.capture_begin(**({"pool": first.graph.pool()} if first else {}))
             output = self.function(copied)
             graph.capture_end()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream(device).wait_stream(stream)
         return Recording(graph, inputs, output)
 
 

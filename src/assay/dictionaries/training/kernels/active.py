@@ -225,8 +225,8 @@ def by_triton(rows: torch.Tensor) -> bool:
 
 @cache
 def _has_triton() -> bool:
-    """Whether Triton is here, which comes with PyTorch for CUDA on Linux alone."""
-    return find_spec("triton") is not None
+    """Whether Triton is here, which comes with PyTorch for CUDA on Linux alone, and works."""
+    return find_spec("triton") is not None and gpu().works()
 
 
 @cache

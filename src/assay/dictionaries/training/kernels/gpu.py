@@ -82,9 +82,10 @@ def sums(
     out = rows.new_empty(count, d)
     columns = min(COLUMNS, triton.next_power_of_2(d))
     rows, weights = rows.contiguous(), weights.contiguous()
-    _sums[(count, triton.cdiv(d, columns))](
-        starts, index, weights, rows, out, d, AT_ONCE, columns, num_warps=4
-    )
+    with torch.cuda.device_of(rows):  # where Triton launches, which looks at no tensor for it
+        _sums[(count, triton.cdiv(d, columns))](
+            starts, index, weights, rows, out, d, AT_ONCE, columns, num_warps=4
+        )
     return out
 
 
@@ -99,9 +100,10 @@ def products(
     out = a_rows.new_empty(count)
     columns = min(FEW_COLUMNS, triton.next_power_of_2(d))
     a_rows, b_rows = a_rows.contiguous(), b_rows.contiguous()
-    _products[(triton.cdiv(count, PLACES),)](
-        a_index, b_index, a_rows, b_rows, out, count, d, PLACES, columns, num_warps=4
-    )
+    with torch.cuda.device_of(a_rows):
+        _products[(triton.cdiv(count, PLACES),)](
+            a_index, b_index, a_rows, b_rows, out, count, d, PLACES, columns, num_warps=4
+        )
     return out
 
 
@@ -111,12 +113,24 @@ def remove_parallel(
     """Take from each gradient row its part along the unit row of W, in place."""
     d = W.shape[-1]
     assert grad.is_contiguous() and W.is_contiguous()
-    _remove_parallel[(W.numel() // d,)](grad, W, d, triton.next_power_of_2(d), num_warps=4)
+    with torch.cuda.device_of(W):
+        _remove_parallel[(W.numel() // d,)](grad, W, d, triton.next_power_of_2(d), num_warps=4)
 
 
 def unit_rows(W: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
     """Scale every row to length 1, in place."""
     d = W.shape[-1]
     assert W.is_contiguous()
-    _unit_rows[(W.numel() // d,)](W, d, triton.next_power_of_2(d), num_warps=4)
+    with torch.cuda.device_of(W):
+        _unit_rows[(W.numel() // d,)](W, d, triton.next_power_of_2(d), num_warps=4)
     return W
+
+
+def works() -> bool:
+    """Whether Triton can build a kernel here, for which it wants a C compiler and Python's
+    headers."""
+    try:
+        unit_rows(torch.ones(1, 1, 1, device="cuda"))
+    except Exception:  # whatever its compiler says: PyTorch's own calls do the same
+        return False
+    return True
