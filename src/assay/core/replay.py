@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from assay.core.heavy import torch
@@ -51,14 +52,19 @@ class Replay:
             comes_again = self.calls.total() > 2 and self.calls[shapes] > 1
             if not comes_again or len(self.recordings) == MOST:
                 return self.function(batch)
-            self.recordings[shapes] = self._record(batch, tensors, device)
+            recorded = self._record(batch, tensors, device)
+            if recorded is None:
+                return self.function(batch)
+            self.recordings[shapes] = recorded
         recording = self.recordings[shapes]
         if tensors:
             torch._foreach_copy_(recording.inputs, tensors)
         recording.graph.replay()
         return recording.output.clone()  # the next replay writes there
 
-    def _record(self, batch: Any, tensors: list[torch.Tensor], device: torch.device) -> Recording:
+    def _record(
+        self, batch: Any, tensors: list[torch.Tensor], device: torch.device
+    ) -> Recording | None:
         inputs = [x.clone() for x in tensors]
         copied = tuple(inputs) if isinstance(batch, tuple) else inputs[0] if tensors else None
         first = next(iter(self.recordings.values()), None)
@@ -67,10 +73,15 @@ class Replay:
         with torch.cuda.stream(stream):
             # They may share memory, as only one is replayed at a time and its outcome copied.
             graph.capture_begin(**({"pool": first.graph.pool()} if first else {}))
-            output = self.function(copied)
-            graph.capture_end()
+            try:
+                output = self.function(copied)
+                graph.capture_end()
+            except RuntimeError:  # something in it waits that `_watch` does not see
+                self.able = False
+                with suppress(RuntimeError):
+                    graph.capture_end()
         torch.cuda.current_stream(device).wait_stream(stream)
-        return Recording(graph, inputs, output)
+        return Recording(graph, inputs, output) if self.able else None
 
 
 def _watch() -> Any:
