@@ -7,7 +7,7 @@ import pytest
 from assay.evaluation import remaining
 from assay.evaluation.remaining import PHASES, Phase, Remaining
 
-TOKENS, OUT, IN_PLACE, FEATURES = PHASES
+TOKENS, OUT, IN_PLACE, BESIDE, FEATURES = PHASES
 
 
 @pytest.fixture
@@ -17,14 +17,17 @@ def clock(monkeypatch):
     monkeypatch.setattr(
         remaining,
         "PHASES",
-        {name: Phase(name, name, cost) for name, cost in zip(PHASES, (1, 10, 5, 2), strict=True)},
+        {
+            name: Phase(name, name, cost)
+            for name, cost in zip(PHASES, (1, 10, 5, 5, 2), strict=True)
+        },
     )
     return now
 
 
 def begun():
     left = Remaining()
-    for name, total in ((TOKENS, 1000), (OUT, 20), (IN_PLACE, 40), (FEATURES, 100)):
+    for name, total in ((TOKENS, 1000), (OUT, 20), (IN_PLACE, 20), (BESIDE, 20), (FEATURES, 100)):
         left(name, 0, total)
     return left
 
@@ -46,13 +49,13 @@ def test_a_phase_goes_at_its_own_speed_and_no_share_falls(clock):
     for name, done, total in itertools.chain(
         ((TOKENS, n, 1000) for n in range(100, 1001, 100)),
         ((OUT, n, 16) for n in (4, 8, 16)),
-        ((IN_PLACE, n, 40) for n in (20, 40)),
+        ((where, n, 20) for where in (IN_PLACE, BESIDE) for n in (10, 20)),
     ):
         clock[0] += 10
         left(name, done, total)
         shares.append(left.share)
     assert shares == sorted(shares)
-    assert left.seconds == pytest.approx(200 * (90 + 30 + 20) / (900 + 160 + 200))
+    assert left.seconds == pytest.approx(200 * (90 + 30 + 40) / (900 + 160 + 200))
 
 
 def test_what_was_found_says_nothing_of_the_speed(clock):

@@ -533,6 +533,13 @@ class _Work:
         place, d = self.at, self.source.dictionary.W_dec.shape[-1]
         if not len(self.spare):
             return None
+        tokens_done = 0
+
+        def tick(tokens: int) -> None:
+            nonlocal tokens_done
+            tokens_done += tokens
+            self.tell("windows beside others", tokens_done // self.place.of.context, count)
+
         return baselines.on_text(
             place.subject,
             measure.Place(
@@ -547,7 +554,7 @@ class _Work:
             self.words.tokens[:count],
             self.words.document[:count],
             AT_ONCE["cpu" if self.device == "cpu" else "cuda"],
-            tick=lambda count: None,
+            tick=tick,
         )
 
     def announce(self, whole: IndexSpec) -> None:
@@ -557,11 +564,9 @@ class _Work:
         self.tell(
             "windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN)
         )
-        self.tell(
-            "windows with the reconstruction in place",
-            0,
-            min(SPLICED, whole.windows) if self.setting.gradients else 0,
-        )
+        count = min(SPLICED, whole.windows) if self.setting.gradients else 0
+        self.tell("windows with the reconstruction in place", 0, count)
+        self.tell("windows beside others", 0, count if len(self.spare) else 0)
         self.tell("features", 0, self.source.dictionary.width)
 
     @property
