@@ -502,7 +502,9 @@ experiment = Experiment(
     smoke=grid(
         Phase(steps=20, densities=(0.05, 0.3, 1.0)), relative=(0.25, 0.4), seed=range(GROUP)
     ),
-    default=grid(Phase(densities=COLUMNS), relative=ROWS, seed=range(3000, 3000 + GROUPS * GROUP)),
+    default=grid(
+        Phase(densities=COLUMNS), relative=ROWS, seed=range(62_100, 62_100 + GROUPS * GROUP)
+    ),
     full=grid(
         Phase(
             steps=10_000,
@@ -511,6 +513,6 @@ experiment = Experiment(
             densities=tuple(float(p) for p in np.round(np.geomspace(0.05, 1, 30), 5)),
         ),
         relative=tuple(float(r) for r in np.round(np.geomspace(0.1, 0.5, 8), 5)),
-        seed=range(3000, 3000 + GROUPS * GROUP),
+        seed=range(62_100, 62_100 + GROUPS * GROUP),
     ),
 )

@@ -84,6 +84,8 @@ experiment = Experiment(
     frozen={"months": 'the title, "every 4× of compute or 3 months",'},
     version=2,  # fine-tuned on too few examples as well
     smoke=grid(Schedule(steps=128), seed=range(2)),
-    default=grid(Schedule(), seed=range(3000, 3024)),
-    full=grid(Schedule(p=97, steps=65_536, share=0.4, lr=1e-3, decay=1e-4), seed=range(3000, 3012)),
+    default=grid(Schedule(), seed=range(62_000, 62_024)),
+    full=grid(
+        Schedule(p=97, steps=65_536, share=0.4, lr=1e-3, decay=1e-4), seed=range(62_000, 62_012)
+    ),
 )

@@ -125,10 +125,10 @@ experiment = Experiment(
     "times a factor of each seed; agents with a few hundred states to learn",
     seeds_per_group=6,
     smoke=grid(Myopia(steps=20, updates=10, episodes=8, spread=SPREAD), seed=range(2), cost=COSTS),
-    default=grid(Myopia(spread=SPREAD), seed=range(5000, 5012), cost=COSTS),
+    default=grid(Myopia(spread=SPREAD), seed=range(62_200, 62_212), cost=COSTS),
     full=grid(
         Myopia(steps=20_000, updates=10_000, episodes=512, hidden=128, spread=SPREAD),
-        seed=range(5000, 5012),
+        seed=range(62_200, 62_212),
         cost=COSTS,
     ),
 )
