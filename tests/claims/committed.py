@@ -27,6 +27,10 @@ PENDING: dict[str, str] = {
         "its record was made on a slow machine with busy cores: 447 s and 260 CPU-seconds, where "
         "others took 57 and 99"
     ),
+    "superposition-phase": (
+        "its record was made on a slow machine with busy cores: 429 s and 367 CPU-seconds, where "
+        "others took 74 and 124"
+    ),
     "glitch-tokens": (
         "its record was made on a slow machine with busy cores: 559 CPU-seconds, where others took "
         "321"
