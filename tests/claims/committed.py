@@ -23,6 +23,18 @@ PENDING: dict[str, str] = {
         "its record was made on a slow machine with busy cores: 610 s and 715 CPU-seconds, where "
         "others took 258 and 372"
     ),
+    "eval-schedule": (
+        "its record was made on a slow machine with busy cores: 447 s and 260 CPU-seconds, where "
+        "others took 57 and 99"
+    ),
+    "superposition-phase": (
+        "its record was made on a slow machine with busy cores: 429 s and 367 CPU-seconds, where "
+        "others took 74 and 124"
+    ),
+    "myopia": (
+        "its record was made on a slow machine with busy cores: 554 s and 482 CPU-seconds, where "
+        "others took 121 and 190"
+    ),
     "glitch-tokens": (
         "its record was made on a slow machine with busy cores: 559 CPU-seconds, where others took "
         "321"

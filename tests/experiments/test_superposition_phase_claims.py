@@ -57,9 +57,8 @@ class World:
         }
         edge = edges[self.edge]
         predicted = np.where(abs(np.log(p / edge)) > 0.1, (p > edge).astype(float), np.nan)
-        bad = (runs.seeds % phases.GROUP == 0)[:, None] & (
-            not self.lucky
-        )  # the first start of a group
+        first = (runs.seeds - experiment.default[0].seed) % phases.GROUP == 0  # of its group
+        bad = first[:, None] & (not self.lucky)
         missed = bad & (rng.uniform(size=shape) < 0.7) | (rng.uniform(size=shape) < 0.001)
         state = np.where(
             missed, 2, (p > edge).astype(int) if self.state[of] == "as predicted" else 1
