@@ -15,58 +15,21 @@ from assay.lab.records import recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "sae-zoo": (
-        "its record was made on a slow machine with busy cores: 627 s and 613 CPU-seconds, where "
-        "others took 484"
-    ),
-    "end-to-end": (
-        "its record was made on a slow machine with busy cores: 610 s and 715 CPU-seconds, where "
-        "others took 258 and 372"
-    ),
-    "eval-schedule": (
-        "its record was made on a slow machine with busy cores: 447 s and 260 CPU-seconds, where "
-        "others took 57 and 99"
-    ),
-    "superposition-phase": (
-        "its record was made on a slow machine with busy cores: 429 s and 367 CPU-seconds, where "
-        "others took 74 and 124"
-    ),
-    "myopia": (
-        "its record was made on a slow machine with busy cores: 554 s and 482 CPU-seconds, where "
-        "others took 121 and 190"
-    ),
-    "glitch-tokens": (
-        "its record was made on a slow machine with busy cores: 559 CPU-seconds, where others took "
-        "321"
-    ),
     "path-split": (
         "four of its nine claims are undecided: two leads still move with training, six of seven "
         "models lie beyond a tenth, and one document of 24 apart"
     ),
-    "memorisation": (
-        "its record was made on a slow machine: 558 CPU-seconds, where others took 368"
-    ),
-    "metric-audit": (
-        "its record was made on a slow machine with busy cores: 739 CPU-seconds, where others took "
-        "319"
-    ),
     "mamba-induction": (
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
-    ),
-    "autointerp-io": (
-        "its record was made on a slow machine with busy cores: 614 CPU-seconds, where others took "
-        "442"
     ),
     "autointerp-io.long": (
         "two of its five claims are undecided: 23 tokens are too few for one, and the other did "
         "not survive the change since half of the training"
     ),
     "grokking-efficiency": (
-        "its record was made on a slow machine with busy cores: 480 s and 657 CPU-seconds"
-    ),
-    "interpretable-capability": (
-        "its record was made on a slow machine: 778 CPU-seconds, where others took 444"
+        "the ten seeds of the claim of twice the speed, which fails by much, are skewed; and its "
+        "record took 657 CPU-seconds on a slow machine with busy cores"
     ),
     "interpretable-capability.models": (
         "of one claim the only control, half-frozen dictionaries of Gemma, is undecided"
@@ -85,6 +48,35 @@ PENDING: dict[str, str] = {
     ),
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
+COSTLY: dict[str, str] = {
+    "sae-zoo": (
+        "its record was made on a slow machine with busy cores: 627 s and 613 CPU-seconds, where "
+        "others took 484"
+    ),
+    "end-to-end": (
+        "its record was made on a slow machine with busy cores: 610 s and 715 CPU-seconds, where "
+        "others took 258 and 372"
+    ),
+    "glitch-tokens": (
+        "its record was made on a slow machine with busy cores: 559 CPU-seconds, where others took "
+        "321"
+    ),
+    "memorisation": (
+        "its record was made on a slow machine: 558 CPU-seconds, where others took 368"
+    ),
+    "metric-audit": (
+        "its record was made on a slow machine with busy cores: 739 CPU-seconds, where others took "
+        "319"
+    ),
+    "autointerp-io": (
+        "its record was made on a slow machine with busy cores: 614 CPU-seconds, where others took "
+        "442"
+    ),
+    "interpretable-capability": (
+        "its record was made on a slow machine: 778 CPU-seconds, where others took 444"
+    ),
+}
+"""Records that took more CPU time than the bar allows, and why; all else is asked of them."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
 ELSEWHERE = sorted(
     p.name.removesuffix(".json")
@@ -118,7 +110,6 @@ that nothing is there, and plant no violation small enough. Each leaves this lis
 do."""
 SKEWED_UNITS = {
     "autointerp-io": "Outputs tell what the current token leaves open",
-    "grokking-efficiency": "The comment's guess",
 }
 """Claims that are decided on fewer units than so skewed ones need by the second edition; more
 seeds would mend it."""

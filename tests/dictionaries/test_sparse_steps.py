@@ -152,7 +152,6 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
 @pytest.fixture(params=[-1.0, 2.0], ids=["crowd", "pieces"])
 def device(request, monkeypatch):
     """Steps as a device takes them that multiplies whole matrices, or few places at a time."""
-    monkeypatch.setattr(active, "by_places", lambda device: False)
     for module in (active, sparse):
         monkeypatch.setattr(module, "accelerated", lambda device: True)
     monkeypatch.setattr(active, "CROWDED", request.param)
@@ -193,7 +192,6 @@ class Largest(TorchDispatchMode):
 def test_a_device_copies_no_row_for_each_place(kind, share, monkeypatch):
     """Half of all latents are on at the start: rows of both matrices at each place would be d / 2
     times what the dense product takes. The largest tensor is an index of them all."""
-    monkeypatch.setattr(active, "by_places", lambda device: False)
     monkeypatch.setattr(active, "accelerated", lambda device: True)
     monkeypatch.setattr(active, "CROWDED", share)
     monkeypatch.setattr(active, "FEWEST", 1)

@@ -165,12 +165,9 @@ def fit(
 
     # Reports are few, since each waits for the device.
     every = max(1, steps // 200)
-    drawn = batch = None
     for step in range(start, steps):
-        # Once for all groups, which see one and the same batch; and once for all steps where it is
-        # the same in each, as in descent on everything there is.
-        if (fresh := batches(step)) is not drawn or fresh is None:
-            drawn, batch = fresh, _to(fresh, bench.device)
+        # Once for all groups, which see one and the same batch.
+        batch = _to(batches(step), bench.device)
         for g, book in zip(groups, books, strict=True):
             out = g.step_fn(g.state, batch, step)
             loss, more = out if isinstance(out, tuple) else (out, {})

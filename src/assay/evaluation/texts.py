@@ -181,7 +181,6 @@ def _bunch(
     def compare(j: int) -> Compared:
         name, sha256 = plans[j].source.name, plans[j].source.sha256
         spec = EvaluationBaselineSpec(seed=site.seed, of=site, dictionary=sha256)
-
         is_stored = store.built(spec) is not None
 
         def build(path: Path) -> None:
