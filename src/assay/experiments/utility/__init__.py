@@ -8,7 +8,7 @@ Claim: features tell a wrong docstring: on other libraries their best probe's AU
 0.03 above that of the best tuned baseline
 Baselines: regression, difference of means, sparse coordinates, words, a fine-tuned block, asking;
 frozen decoder; random directions or weights; shuffled labels
-Cost: 190 s on 2 cores, 313 CPU-seconds, 2.0 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 737 s on 2 cores, 921 CPU-seconds, 2.4 GB a process; full a guess of 60 GPU-hours, never run
 """
 
 from __future__ import annotations
