@@ -199,7 +199,7 @@ def judge(
             *notes,
             *_left_out(
                 judgement,
-                rows,
+                rows[rows["arm"].isin(compared)] if independent else rows,
                 units,
                 {a: arms[a] for a in dict.fromkeys((main_arm, *parsed.arms))},
             ),
