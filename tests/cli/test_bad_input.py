@@ -263,6 +263,9 @@ CASES = {
         "run", "superposition-llc", "--set", "passing=True", says="passing is for arms to set"
     ),
     "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
+    "no machine's number": case(
+        "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"
+    ),
     "missing preset": case(
         "run", "own.py", "--preset", "huge", says="no preset 'huge'; presets: smoke, default, full"
     ),

@@ -393,6 +393,17 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"
 
 
+def test_what_lies_beyond_its_threshold_is_told_no_weaker_sentence():
+    """An estimate of three times the threshold, and one unit of eight that lies apart."""
+    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
+    level = [0.01 * (7 * s % 5) for s in range(8)]
+    table["x"] = [0.46, *(0.8 + x for x in level[1:]), *(0.7 + x for x in level)]
+    table["x"] += [0.7 + x for x in level[::-1]]
+    entry = judge(table, claim="mine.x - base.x > 0.02", unit="seed", control="again")
+    assert entry.outcome == "undecided" and entry.estimate > 0.05 and entry.low < -0.2
+    assert "claim a margin" not in tables.why(entry) and "more seeds" in tables.why(entry)
+
+
 def test_a_column_stands_where_a_row_has_something_in_it():
     number = {"n": {"seed": 6}, "units": ("seed",)}
     alone = Estimated(text="A number", estimate=3.1, low=3.0, high=3.2, **number)

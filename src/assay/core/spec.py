@@ -477,6 +477,8 @@ def _canonical(value: Any, hint: Any, where: str) -> Any:
         value = tuple(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError(f"{where} must be finite, got {value}")
+    if isinstance(value, int) and abs(value) >= 2**63:  # arrays hold no larger ones
+        raise SpecError(f"{where} must be less than 2^63, got {value}")
     for option, marks in _alternatives(hint):
         if (fitted := _fitted(value, option, where)) is not _MISFIT:
             return within(fitted, marks, where)

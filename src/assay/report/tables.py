@@ -452,6 +452,8 @@ def margin(v: Judged) -> str:
     if v.bounds and any(point not in v.bounds for point in v.points):
         return "bounds make the interval wide, as it assumes nothing else: leave them out"
     sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
+    if not on and not (limit < high if sign == "<" else limit > low):
+        return ""  # it lies on this side, so that a margin would be a weaker sentence
     near = (
         (
             f", such as {sign} {number(limit, decimals(v.low, v.high))}, where the estimate's own "

@@ -67,6 +67,8 @@ class Asked(TrainedParts):
             stands_in = part.task.stands_in
             if stands_in == "heads":
                 return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+            if stands_in == "position":
+                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
                 return any(untouched.varies(r, part.task.prompts) for r in reads_named)
             return True
