@@ -45,7 +45,7 @@ from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
-from assay.lab.store.store import PARAMS, Store
+from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
 
 if TYPE_CHECKING:
@@ -446,16 +446,10 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     That of a user's file cannot where it may read others, nor can any while somebody edits it."""
     if not (code := sources.judging(experiment.origin)):
         return ""
-    # what lies in each run's folder, by hash: measures, and the times that its provenance tells
-    runs = [
-        [r.job.key, r.stored.status, {n: d for n, (_, d) in r.stored.files.items() if n != PARAMS}]
-        for r in plan.rows
-        if r.stored
-    ]
-    text = canonical_json(
-        {"preset": plan.preset.title, "runs": runs, "rows": len(plan.rows), "code": code}
-    )
-    return provenance.digest(text)
+    # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
+    runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]
+    head = {"preset": plan.preset.title, "rows": len(plan.rows), "code": code}
+    return provenance.digest("\n".join([canonical_json(head), *runs]))
 
 
 def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:

@@ -278,9 +278,9 @@ def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: float | 
     record = records.path(records.name_of(experiment, plan.preset.name), experiment.origin)
     files = [p for p in (record, records.arrays(record)) if p.is_file()]
     digests = [sha256(foreign.read(p, "a record", records.LARGEST)).hexdigest() for p in files]
-    rows = [[r.job.key, r.state] for r in plan.rows]
-    parts = [code, digests, claims_key(experiment.claims), rows, seeds, per_seed]
-    return sha256(canonical_json(parts).encode()).hexdigest()
+    rows = "\n".join(f"{r.job.key} {r.state}" for r in plan.rows)
+    parts = [code, digests, claims_key(experiment.claims), seeds, per_seed]
+    return sha256(f"{canonical_json(parts)}\n{rows}".encode()).hexdigest()
 
 
 def _expected(
