@@ -21,6 +21,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST
+from assay.core.memo import remembering
 from assay.core.outlook import outlook
 from assay.core.outlying_units import warning
 from assay.core.power import MOST
@@ -289,7 +290,8 @@ def _expected(
     source, arms = _spread(plan, experiment)
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
-    return source, tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
+    with remembering(arms):
+        return source, tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
 
 
 def _spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dataset]]:
