@@ -154,7 +154,8 @@ def baselines(compared: JSON) -> str:
     listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
     if ahead["low"] is not None and ahead["low"] > 0:
         lead, low, high = (percent(ahead[name]) for name in ("estimate", "low", "high"))
-        answer = f"It explains {lead} [{low}, {high}] more of the variance than random directions."
+        more = f"by {lead} [{low}, {high}] of it"
+        answer = f"It explains more of the variance than random directions: {more}."
     elif ahead["high"] is not None and ahead["high"] < 0:
         answer = "It explains less than random directions do."
     else:
