@@ -146,8 +146,8 @@ def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
 
 def _summary(contests: list[Contest]) -> str:
     first = contests[0]
-    now = standing(first.text, first.before, contests)
-    status = "still holds after" if now == "holds" else f"is {now} by"
+    outcome = standing(first.text, first.before, contests)
+    status = "still holds after" if outcome == "holds" else f"is {outcome} by"
     months = ", ".join(sorted({c.when[:7] for c in contests}))
     count = "a contest" if len(contests) == 1 else f"{len(contests)} contests"
     arms = "; ".join(f"{c.arm} ({c.note}) {WORDS[c.effect]}" for c in contests)
