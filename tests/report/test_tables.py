@@ -292,6 +292,17 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
     )
 
 
+def test_a_smoke_run_says_in_a_line_why_a_claim_is_undecided():
+    price = {"text": "about 4 more seeds", "factor": "seed", "more": 4}
+    entry = sample.verdicts()[0] | {"outcome": "undecided", "price": price}
+    data = sample.of(entry | {"reason": "too few units: 2 of 6 seeds"}, preset="smoke")
+    text = " ".join(tables.text(data).split())
+    assert "undecided: too few units: 2 of 6 seeds" in text
+    assert "holds if" not in text and "to decide it" not in text and "would be" not in text
+    long = structs.replace(data, preset="default")
+    assert "to decide it: about 4 more seeds" in " ".join(tables.text(long).split())
+
+
 def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
     entry = {
         **sample.verdicts()[0],
