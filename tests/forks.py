@@ -52,6 +52,7 @@ class Forks:
         env = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
             "OMP_NUM_THREADS": "1",
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
         }  # a fork keeps one thread, so there must be no other
         self.parent = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
@@ -126,6 +127,7 @@ SHARED = (
     "assay.verbs.planning",
     "assay.verbs.unsaid",
     "assay.verbs.verdicts",
+    "xarray",
 )
 """What takes time to import."""
 HEAVY = (
