@@ -347,6 +347,6 @@ experiment = Experiment(
     version=3,  # networks alone, with a spec of their own
     measured=2,  # fewer spectra
     smoke=grid(GradientNoise(steps=40, minibatches=50, subset=64), seed=range(2)),
-    default=grid(GradientNoise(), seed=range(6000, 6024)),
-    full=grid(GradientNoise(steps=100_000, minibatches=20_000), seed=range(6000, 6024)),
+    default=grid(GradientNoise(), seed=range(63360, 63384)),
+    full=grid(GradientNoise(steps=100_000, minibatches=20_000), seed=range(63360, 63384)),
 )

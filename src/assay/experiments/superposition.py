@@ -280,10 +280,10 @@ experiment = Experiment(
     ],
     scope="{features} equally important independent features in {width} dimensions",
     smoke=grid(Superposition(steps=20), density=(1.0, 0.01), seed=range(2)),
-    default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(3000, 3016)),
+    default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(63340, 63356)),
     full=grid(
         Superposition(features=400, width=100, steps=50_000),
         density=(1.0, 0.1, 0.01),
-        seed=range(3000, 3016),
+        seed=range(63340, 63356),
     ),
 )

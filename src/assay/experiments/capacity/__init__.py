@@ -87,10 +87,10 @@ experiment = Experiment(
         density=(1.0, DENSITIES[3], SPARSE[-1]),
         seed=range(2),
     ),
-    default=grid(Capacity(), density=DENSITIES, seed=range(3000, 3024)),
+    default=grid(Capacity(), density=DENSITIES, seed=range(63400, 63424)),
     full=grid(
         Capacity(steps=10_000, batch=1_024, lr=1e-3, exact=4_000),
         density=DENSITIES,
-        seed=range(3000, 3008),
+        seed=range(63400, 63408),
     ),
 )

@@ -112,10 +112,10 @@ experiment = Experiment(
     "{hidden} hidden units, full gradient descent",
     seeds_per_group=16,
     smoke=grid(DeepLinear(steps=1_000, lr=0.008), start=(0.001, START, 0.3), seed=range(2)),
-    default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(3000, 3064)),
+    default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(63100, 63164)),
     full=grid(
         DeepLinear(size=32, hidden=1_024, lr=0.001, steps=8_000),
         start=(0.001, START, 0.1, 0.3),
-        seed=range(3000, 3016),
+        seed=range(63100, 63116),
     ),
 )

@@ -75,9 +75,9 @@ experiment = Experiment(
     smoke=grid(
         FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)
     ),
-    default=grid(FeaturesPerDimension(), seed=range(3000, 3000 + 16 * GROUP)),
+    default=grid(FeaturesPerDimension(), seed=range(63200, 63200 + 16 * GROUP)),
     full=grid(
         FeaturesPerDimension(steps=10_000, batch=1_024, lr=1e-3),
-        seed=range(3000, 3000 + 16 * GROUP),
+        seed=range(63200, 63200 + 16 * GROUP),
     ),
 )
