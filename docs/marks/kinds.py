@@ -389,9 +389,11 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
     record = _record(entry.name)
     data = ResultData.from_json(record or {})
     first = _standing(entry.name, record).inference if record and data.verdicts else ""
-    signs = tables.signs(tables.outcomes(data.verdicts)) or tables.exactly(data) or "not recorded"
-    if fell := contests.fallen(contests.of_record(entry.name, entry.origin)):
-        signs += f" ({fell} fell)"
+    past = contests.of_record(entry.name, entry.origin)
+    standing = tables.outcomes(contests.after(data.verdicts, past))
+    signs = tables.signs(standing) or tables.exactly(data) or "not recorded"
+    if fallen := contests.fallen(past):
+        signs += f" ({fallen} by contest)"
     time = entry.header().cost.partition(" on ")[0]
     return signs.replace(" ", SPACE), first, time.replace(" ", SPACE)
 

@@ -578,6 +578,20 @@ def test_a_control_lacks_what_its_own_arm_is_credited_with_and_nothing_else(here
     }
 
 
+def test_beside_what_is_done_to_a_model_only_that_model_as_it_is_is_listed(here):
+    """Its untrained twin and another prompt's answer, which nothing is done to, tell nothing of
+    it; nor does the model where the claim already compares with it."""
+    claims = claim("main.said > -90") + claim("cut.said > -90") + claim("main.said - cut.said < 90")
+    experiment = study(here, HEAD + CUT + prompts(8) + claims)
+    untouched = {"main/untrained", "main/unrelated"}
+    about_main, about_cut, compared = experiment.claims
+    assert set(about_main.unlike) == {"cut", "cut/layer"}
+    assert set(about_cut.unlike) == untouched
+    assert set(compared.unlike) == {"main", *untouched}
+    result = run(here, HEAD + CUT + prompts(8) + claims)
+    assert not untouched & {*result.judged[1].asked, *result.judged[1].also}
+
+
 def test_two_models_under_the_same_intervention(here):
     pair = '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n'
     pair += '\n[[diff]]\nname = "gained"\nmodels = ["main", "tuned"]\nintervention = "cut"\n'

@@ -563,22 +563,22 @@ def test_without_its_effect_every_claim_fails(name):
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_control_of_every_claim_can_pass_and_then_the_claim_is_unspecific(name):
-    none(passing_controls(name, most=1))
+    none(passing_controls(name, slice(1)))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_control_can_pass_and_then_the_claim_is_unspecific(name):
-    none(passing_controls(name))
+def test_every_other_control_can_pass_and_then_the_claim_is_unspecific(name):
+    none(passing_controls(name, slice(1, None)))
 
 
-def passing_controls(name, most=None):
-    """What is wrong where a control passes in the world planted for it: of every claim so many."""
+def passing_controls(name, some):
+    """What is wrong where a control passes in the world planted for it: of every claim some."""
     problems = []
     asked = (
         (with_control(c, control), world)
         for c, (*_, passing) in cases(name).items()
-        for control, world in list(passing.items())[:most]
+        for control, world in list(passing.items())[some]
     )
     for c, judged in judged_alone(asked):
         (control,) = c.must_fail

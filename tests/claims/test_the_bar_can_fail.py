@@ -289,7 +289,7 @@ def figures(**changes):
             "should be 'holds' and its controls fail in WORLD; got {'main': 'fails'",
         ),
         (
-            bar.test_every_control_can_pass_and_then_the_claim_is_unspecific,
+            bar.test_every_other_control_can_pass_and_then_the_claim_is_unspecific,
             {
                 "module": cases(
                     lambda world, removed, passing: (removed, {**passing, "linear": world})

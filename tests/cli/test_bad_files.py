@@ -26,7 +26,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from forks import Ended, Forks
+from forks import Forks
 
 DATA = Path(__file__).parents[1] / "fixtures/formats"
 
@@ -659,32 +659,19 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def ended(
-    forks: Forks, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[Ended, set[str]]]:
-    """How every case ended, and what lay in its folder before and did not after, or the other way
-    round."""
-    found = {}
+@pytest.mark.parametrize("name", CASES)
+def test_one_line_and_nothing_written(name: str, forks: Forks, tmp_path: Path) -> None:
+    case = CASES[name]
     env = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")} | {
         "OMP_NUM_THREADS": "1"
     }
-    for name, case in CASES.items():
-        here = tmp_path_factory.mktemp("case")
-        case.given(here / case.path)
-        before = {str(p.relative_to(here)) for p in here.rglob("*")}
-        done = forks.run(("import", case.path, "--out", "new.safetensors", *case.words), here, env)
-        found[name] = done, before ^ {str(p.relative_to(here)) for p in here.rglob("*")}
-    return found
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_one_line_and_nothing_written(name: str, ended: dict[str, tuple[Ended, set[str]]]) -> None:
-    done, changed = ended[name]
+    case.given(tmp_path / case.path)
+    before = {*tmp_path.rglob("*")}
+    done = forks.run(("import", case.path, "--out", "new.safetensors", *case.words), tmp_path, env)
     assert done.code == 2, f"exit code {done.code}\n{done.err}"
     assert len(done.err.splitlines()) == 1 and "Traceback" not in done.err, done.err
-    assert re.search(CASES[name].says, done.err), done.err
-    assert done.out == "" and not changed
+    assert re.search(case.says, done.err), done.err
+    assert done.out == "" and {*tmp_path.rglob("*")} == before
 
 
 def test_a_hostile_pickle_is_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

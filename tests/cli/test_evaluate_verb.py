@@ -202,6 +202,16 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     )
 
 
+def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, forks):
+    here, first, second = done
+    assert "which this one replaced" not in first.err + second.err
+    shutil.copytree(here / "report", here / "again")
+    words = ("evaluate", "sae", *ON, "--out", "again")
+    assert "again had an evaluation of sae, d, e, which this one replaced" in " ".join(
+        forks.run(words, here, env(here)).err.split()
+    )
+
+
 def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(done):
     here, first, second = done
     data = json.loads(second.out)

@@ -338,6 +338,14 @@ def test_reason_gate():
     )  # undertraining refutes nothing
 
 
+def test_more_units_are_not_priced_alone_where_a_gate_is_shut_as_well():
+    few = xr.Dataset({"x": ("run", 1.5 + NOISE[:3])}, coords={"seed": ("run", np.arange(3))})
+    changes = {"gates": (Gate("converged", lambda arm: False),)}
+    v = judged(main=few, changes=changes).verdict
+    assert v.reason == "too few units: 3 of 6 seeds"
+    assert v.price.text == "about 3 more seeds, and longer training" and v.price.more == 3
+
+
 def test_gates_are_not_asked_of_controls():
     j = judged(changes={"gates": (Gate("high", lambda arm: bool((arm.x > 1).all())),)})
     assert j.verdict.outcome == "holds" and j.controls["control"].gates == {}

@@ -196,6 +196,7 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("2 * log(3) < 1", "names no column"),
         ("mean(3) < 1", "mean(3) names no column"),
         ("gated.fvu < < 1", "it is no arithmetic"),
+        ("gated.fvu − relu.fvu ≤ 1", "- is written for − and <= is written for ≤"),
         ("gated.fvu < 1; import os", "it is no arithmetic"),
         (
             "gated.lambda < 1",

@@ -823,6 +823,52 @@ def test_arms_without_a_common_unit_are_independent_groups(value):
     )
 
 
+def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
+    """Three groups of ten runs: new lies far above old, again where old lies: by SciPy's Welch
+    tests new is above again, and again not above old."""
+    rows = pd.DataFrame(groups(NEW, OLD[:10]))
+    again = pd.DataFrame(
+        {"arm": "again", "run": range(200, 210), "acc": [x + 0.001 for x in OLD[3:]]}
+    )
+    rows = pd.concat([rows.assign(acc=rows.acc + 0.1 * (rows.arm == "new")), again])
+    judged = assay.judge(rows, claim="new.acc - old.acc > 0.05", unit="run", control="again")
+    by_arm = rows.groupby("arm").acc.apply(list)
+    above = scipy.stats.ttest_ind(by_arm["new"], by_arm["again"], equal_var=False)
+    assert above.confidence_interval().low > 0.05
+    assert judged.outcome == "holds" and judged.controls["again"].outcome == "fails"
+    equal = assay.judge(
+        rows.assign(acc=rows.acc + 0.1 * (rows.arm == "again")),
+        claim="new.acc - old.acc > 0.05",
+        unit="run",
+        control="again",
+    )
+    assert equal.outcome == "unspecific"
+    assert not any("count in nothing" in note for note in judged.notes)
+
+
+def test_rows_of_two_runs_speak_for_these_two_alone():
+    """Two trainings of each kind, thirty documents each: a claim over documents has no other
+    training in it, and says so; one over trainings needs no such words."""
+    noise = 0.01 * np.random.default_rng(0).normal(size=(2, 2, 30))
+    rows = pd.DataFrame(
+        [
+            (arm, 10 * a + s, f"{arm}-{s}-{i}", 0.1 * (arm == "new") + noise[a, s, i])
+            for a, arm in enumerate(("new", "old"))
+            for s in range(2)
+            for i in range(30)
+        ],
+        columns=["arm", "seed", "document", "acc"],
+    )
+    words = "seed is no unit here: the verdict is about these 4 seeds"
+    judged = assay.judge(rows, claim="new.acc - old.acc > 0.05", unit="document")
+    assert judged.outcome == "holds" and any(words in note for note in judged.notes)
+    shared = rows.assign(document=[f"{i}" for i in range(30)] * 4)
+    for unit in ("document", ["seed", "document"]):
+        both = shared.assign(seed=shared.seed % 10)
+        notes = assay.judge(both, claim="new.acc - old.acc > 0.05", unit=unit).notes
+        assert not any("is no unit here" in note for note in notes)
+
+
 def test_groups_are_told_apart_by_means_alone_and_six_units_each():
     with pytest.raises(ClaimError, match=r"new and old have no unit in common, .*compare means"):
         assay.judge(groups(NEW, OLD), claim="new.acc / old.acc > 1", unit="run")

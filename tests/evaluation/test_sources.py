@@ -129,6 +129,11 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
         evaluate(tmp_path / "gemma", **ask)
 
 
+def test_a_showcase_that_was_not_made_says_which_command_makes_it(tmp_path):
+    with pytest.raises(DataError, match=r"run gated-sae trains it.* make demo .* make-showcase"):
+        sources.find([sources.SHOWCASE], Store(tmp_path))
+
+
 def test_a_note_is_of_one_dictionary_or_of_each():
     entries = [
         {"name": "a", "notes": ["its file is old", "it is wide"]},

@@ -193,6 +193,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
         "often explains 31.0 %, 32 principal components explain 55.0 %." in page
     )
     assert "it wins back 95.0 %; they 20.0 % and 50.0 %." in page and "not shown" not in page
+    assert "than random directions: by 53.0 % [52.0 %, 54.0 %] of it. On 8,064" in page
     assert "rises by 0.25 [0.21, 0.29]" in page, "as evaluate shows it"
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text

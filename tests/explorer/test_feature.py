@@ -172,17 +172,24 @@ def test_what_is_decided_is_said_before_what_is_not() -> None:
         "To first order, on all of the text, taking it out lowers the loss by 0.020 [0.010, "
         "0.030] nat where it is on: it hurts."
     )
-    assert feature._worth(taken | estimated) == said
+    assert feature._worth(taken | estimated, True) == said
     open_too = estimated | {"gradient_high": 0.01}
     said = (
         "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
         "told from nothing."
     )
-    assert feature._worth(taken | open_too) == said
+    assert feature._worth(taken | open_too, True) == said
     unknown = dict.fromkeys([*taken, *estimated])
-    assert (
-        feature._worth(unknown)
-        == "What it does to the loss cannot be told: it was not measured, or on too few documents."
+    assert feature._worth(unknown, False) == "What it does to the loss was not measured."
+    begins = "What it does to the loss cannot be told: "
+    few = unknown | {"documents": 2}
+    assert feature._worth(few, True) == (
+        f"{begins}it fires in 2 documents, too few for an interval."
+    )
+    many = unknown | {"documents": 60}
+    assert feature._worth(many, True) == f"{begins}this index is older than intervals of it."
+    assert feature._worth(many | {"importance": 0.1}, False) == (
+        f"{begins}it was taken out in too few documents for an interval."
     )
 
 

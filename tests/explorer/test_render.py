@@ -52,7 +52,12 @@ def test_what_is_on_is_shaded(share, step):
 
 @pytest.mark.parametrize(
     ("low", "high", "wanted"),
-    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 70, [0, 20, 40, 60]), (3, 3, [3])],
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0, 70, [0, 20, 40, 60]),
+        (3, 3, [3]),
+        (0, 4e-13, [0, 1e-13, 2e-13, 3e-13, 4e-13]),  # what an exact dictionary leaves
+    ],
 )
 def test_ticks_are_round(low, high, wanted):
     assert charts.ticks(low, high) == wanted or charts.ticks(low, high, 5) == wanted

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from parsed import nodes
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "numpy", "scipy", "xarray", "pandas", "transformers", "jinja2", "vl_convert"}
@@ -39,7 +40,7 @@ def test_imports_go_one_way() -> None:
 def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
     """The modules that a file names in its imports, wherever they stand: at the top, in functions,
     for type checkers alone."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
         elif isinstance(node, ast.ImportFrom):
@@ -83,7 +84,7 @@ def test_nothing_loads_our_packages_by_a_name_in_a_text() -> None:
     """Such an import is seen by no rule of this file: it could go up, or in a circle."""
     by_name = set()
     for path in sorted((ROOT / "src/assay").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else ""

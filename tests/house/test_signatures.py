@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from everywhere import everywhere
+from parsed import nodes
 
 from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
@@ -63,9 +64,7 @@ def untyped(function: ast.FunctionDef) -> list[str]:
 
 @everywhere(sorted(EXPERIMENTS.rglob("*.py")))
 def test_every_function_has_types(path: Path) -> None:
-    functions = [
-        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
-    ]
+    functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
     assert not [
         f"line {f.lineno}: {f.name}: {', '.join(untyped(f))}" for f in functions if untyped(f)
     ]

@@ -5,6 +5,8 @@ import ast
 import re
 from pathlib import Path
 
+from parsed import tree
+
 from budget import listed, reasons
 
 ROOT = Path(__file__).parents[2]
@@ -15,16 +17,14 @@ MARK = "mark.slow"
 def slow(path: Path) -> set[str]:
     """The tests of a file that have the mark: by a decorator, by the file's `pytestmark`, or by
     parameters with a name."""
-    tree = ast.parse(path.read_text())
+    body = tree(path).body
     named = {
         ast.unparse(node.targets[0])
-        for node in tree.body
+        for node in body
         if isinstance(node, ast.Assign) and MARK in ast.unparse(node.value)
     }
     tests = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
     return {
         test.name

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from everywhere import everywhere
+from parsed import nodes, tree
 
 import assay
 
@@ -40,10 +41,10 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+def public(module: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
     """The functions and classes that others may use: at the top of a module, or methods of such a
     class."""
-    for node in tree.body:
+    for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node
             if isinstance(node, ast.ClassDef):
@@ -56,23 +57,23 @@ def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
 
 @everywhere(SOURCE)
 def test_public_names_are_documented(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    if not tree.body:
+    module = tree(path)
+    if not module.body:
         return
     missing = [
-        f"line {node.lineno}: {node.name}" for node in public(tree) if not ast.get_docstring(node)
+        f"line {node.lineno}: {node.name}" for node in public(module) if not ast.get_docstring(node)
     ]
-    assert ast.get_docstring(tree), f"{name(path)} does not say what it is"
+    assert ast.get_docstring(module), f"{name(path)} does not say what it is"
     # An experiment's train, measure and value functions have the meaning that `Experiment`
     # documents once for all.
     if "experiments" not in path.parts and path.name != "template.py":
         assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
-def sentences(tree: ast.Module) -> Iterator[tuple[int, str, ast.AST]]:
+def sentences(path: Path) -> Iterator[tuple[int, str, ast.AST]]:
     """Every string that says what something is, a private function or a field too: its line, its
     words, and what it stands in."""
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             for part in node.body:
                 if (
@@ -96,7 +97,7 @@ def gives_nothing(node: ast.AST) -> bool:
 def test_names_say_what_they_do(path: Path) -> None:
     """With a verb where something is done: "Record how a task ended.", not "Nothing; a task
     ended.", and never "The same, …"."""
-    told = list(sentences(ast.parse(path.read_text())))
+    told = list(sentences(path))
     empty = [
         f"line {line}: {text}"
         for line, text, _ in told
@@ -118,9 +119,7 @@ def test_names_say_what_they_do(path: Path) -> None:
     [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/verbs/template.py"]
 )
 def test_spec_fields_say_what_they_mean(path: Path) -> None:
-    for spec in (
-        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
-    ):
+    for spec in (node for node in tree(path).body if isinstance(node, ast.ClassDef)):
         if not any(isinstance(base, ast.Name) and base.id.endswith("Spec") for base in spec.bases):
             continue
         for field, after in zip(spec.body, [*spec.body[1:], None], strict=True):
@@ -147,9 +146,7 @@ MEASURES += ["features/statistics", "features/probing"]
 
 @pytest.mark.parametrize("path", [ROOT / f"src/assay/{stem}.py" for stem in MEASURES], ids=name)
 def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
-    for function in (
-        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
-    ):
+    for function in (node for node in tree(path).body if isinstance(node, ast.FunctionDef)):
         gives_numbers = function.returns is not None and re.match(
             r"Float\[|Array", ast.unparse(function.returns)
         )
@@ -176,14 +173,15 @@ def dotted(node: ast.expr) -> str:
 
 @everywhere(SOURCE)
 def test_no_pickle_and_nothing_global(path: Path) -> None:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
     imported = {
-        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+        alias.name for node in nodes(path) if isinstance(node, ast.Import) for alias in node.names
     }
-    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {node.module or "" for node in nodes(path) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"pickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
     calls = {
-        dotted(node.func) for node in nodes if isinstance(node, ast.Call) and not weights_only(node)
+        dotted(node.func)
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and not weights_only(node)
     }
     assert not calls & {
         "torch.load",
@@ -199,7 +197,7 @@ def test_no_pickle_and_nothing_global(path: Path) -> None:
         assert "torch.set_num_threads" not in calls
     assert not any(
         keyword.arg == "allow_pickle"
-        for node in nodes
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         for keyword in node.keywords
     )

@@ -5,6 +5,8 @@ import ast
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from parsed import tree
+
 TESTS = sorted(Path(__file__).parents[1].rglob("*.py"))
 
 
@@ -26,7 +28,7 @@ def test_no_helper_is_written_three_times() -> None:
     can import."""
     places = defaultdict(list)
     for path in TESTS:
-        for node in ast.parse(path.read_text()).body:
+        for node in tree(path).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):
                 does = node.body[1:] if ast.get_docstring(node) else node.body
                 places[ast.dump(node.args) + "".join(map(ast.dump, does))].append(

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from parsed import nodes
+
 ROOT = Path(__file__).parents[2]
 VAGUE = """
     found at one told of own said made asked kept there given taken drawn seen shown wanted joined
@@ -12,9 +14,9 @@ VAGUE = """
 SHARE = 0.01
 
 
-def bound(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def bound(path: Path) -> Iterator[tuple[str, int]]:
     """The names that a file binds: functions, classes, parameters, variables, fields."""
-    for node in ast.walk(tree):
+    for node in nodes(path):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name, node.lineno
@@ -25,9 +27,7 @@ def bound(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def test_at_most_one_name_in_a_hundred_is_no_noun_and_no_verb() -> None:
     files = sorted((ROOT / "src/assay").rglob("*.py"))
     names = [
-        (name, f"{path.relative_to(ROOT)}:{line}")
-        for path in files
-        for name, line in bound(ast.parse(path.read_text()))
+        (name, f"{path.relative_to(ROOT)}:{line}") for path in files for name, line in bound(path)
     ]
     vague = [f"{where} {name}" for name, where in names if name.strip("_") in VAGUE.split()]
     assert len(vague) <= SHARE * len(names), (

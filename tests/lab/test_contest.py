@@ -144,7 +144,10 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     lab, experiment = recorded
     put(recorded, "low", 0.1)
     when = put(recorded, "tall", 0.9).when[:7]
-    line = f"claim 1 is contested by 2 arms ({when}): 1 beaten, 1 made it unspecific (tall)"
+    line = (
+        f"claim 1 is unspecific by 2 contests ({when}): low (another height) was beaten; tall "
+        "(another height) satisfies it too, and must not"
+    )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)
     assert line in lab.plan(experiment).notes
 

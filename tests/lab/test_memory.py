@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import functools
+import gc
+from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from assay.core import rng
 from assay.lab.work import memory
+
+
+@pytest.fixture(autouse=True)
+def unfrozen() -> Iterator[None]:
+    """As in a worker: what was imported is not set apart from the rest (tests/conftest.py)."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 def test_caches_of_assay_are_empty_then_and_those_of_others_are_as_they_were():

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from assay.core import foreign, spec
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError, ModelError, StoreError
 from assay.core.experiment import Arm, Cost, Experiment
@@ -17,6 +18,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import write_record
+from assay.lab.store import index
 from assay.lab.work import groups
 from assay.lab.work.work import Work
 from assay.lab.work.worker import Workbench
@@ -99,6 +101,33 @@ def test_never_run_then_cached(lab):
     plan = lab.plan(experiment)
     assert (len(plan.cached), plan.missing, plan.cpu_seconds) == (12, (), 0.0)
     assert reasons(lab, experiment) == {""}
+
+
+def test_a_stored_run_more_costs_a_plan_no_file_and_no_text_that_all_share(lab, monkeypatch):
+    monkeypatch.setattr(index, "WORTH", 1)
+    monkeypatch.setattr(index, "SETTLED", 0.0)
+    lab.run(experiment)
+    calls = []
+
+    def count(module, name):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **k: calls.append(name) or function(*a, **k))
+
+    count(foreign, "_opened")
+    count(spec, "_write")
+    count(spec.hashlib, "sha256")
+
+    def work(seeds):
+        chosen = override(experiment, "default", (f"seed={seeds}",))
+        plan = lab.plan(experiment, chosen)  # keeps what it opens
+        calls.clear()
+        again = lab.plan(experiment, chosen)
+        assert again.rows == plan.rows and not again.missing
+        return calls.count("_opened"), calls.count("_write"), calls.count("sha256")
+
+    few, more = work("1000:1002"), work("1000:1006")
+    assert more[:2] == few[:2]
+    assert more[2] - few[2] == 8, "one hash for each run's key"
 
 
 def test_other_inputs_say_which(lab):

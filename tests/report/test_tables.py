@@ -292,6 +292,17 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
     )
 
 
+def test_a_smoke_run_says_in_a_line_why_a_claim_is_undecided():
+    price = {"text": "about 4 more seeds", "factor": "seed", "more": 4}
+    entry = sample.verdicts()[0] | {"outcome": "undecided", "price": price}
+    data = sample.of(entry | {"reason": "too few units: 2 of 6 seeds"}, preset="smoke")
+    text = " ".join(tables.text(data).split())
+    assert "undecided: too few units: 2 of 6 seeds" in text
+    assert "holds if" not in text and "to decide it" not in text and "would be" not in text
+    long = structs.replace(data, preset="default")
+    assert "to decide it: about 4 more seeds" in " ".join(tables.text(long).split())
+
+
 def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
     entry = {
         **sample.verdicts()[0],
@@ -391,6 +402,17 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     )
     fixed = structs.replace(entry, threshold_from="pilot: seeds 0–5")
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"
+
+
+def test_what_lies_beyond_its_threshold_is_told_no_weaker_sentence():
+    """An estimate of three times the threshold, and one unit of eight that lies apart."""
+    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
+    level = [0.01 * (7 * s % 5) for s in range(8)]
+    table["x"] = [0.46, *(0.8 + x for x in level[1:]), *(0.7 + x for x in level)]
+    table["x"] += [0.7 + x for x in level[::-1]]
+    entry = judge(table, claim="mine.x - base.x > 0.02", unit="seed", control="again")
+    assert entry.outcome == "undecided" and entry.estimate > 0.05 and entry.low < -0.2
+    assert "claim a margin" not in tables.why(entry) and "more seeds" in tables.why(entry)
 
 
 def test_a_column_stands_where_a_row_has_something_in_it():

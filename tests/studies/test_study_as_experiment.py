@@ -318,6 +318,11 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
             "line 14 column 10: claim[1].budget belongs to the study: write budget above",
         ),
         (
+            'threshold = "plan: a degree"',
+            "empty = nan",
+            "empty is the number that comes out where there is nothing, got nan",
+        ),
+        (
             'control = ["flat"]',
             'control = ["width=3/main"]',
             "line 12 column 11: width=3/main stands in the condition",

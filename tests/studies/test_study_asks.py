@@ -123,6 +123,7 @@ CASES = {
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("planted")
     planted.write_all(where)
+    planted.write(where / "relay", planted.relay_words(), planted.relay_weights())
     things = ("room", "meal", "film", "town")
     moods = [
         f"{things[i % 4]},{word},{label}"
@@ -170,6 +171,48 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
     result = Lab(tmp_path, Inline()).run(experiment)
     [verdict] = [judged.verdict for judged in result.judged]
     assert verdict.outcome == outcome, verdict
+
+
+LOOKS = """
+[[prompts]]
+text = "in the {place} anna bought {number} {thing}"
+[prompts.slots]
+place = ["house", "market", "harbor", "garden"]
+number = ["2", "5", "9"]
+thing = ["coins", "boats"]
+[[read]]
+name = "look"
+pattern = "0.1"
+position = "{thing}"
+to = "{number}"
+"""
+
+
+AT_COUNTRY = """
+[[read]]
+name = "look"
+pattern = "1.1"
+position = -1
+to = "{country}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "tables", "outcome"),
+    [
+        ("relay", LOOKS, "unspecific"),
+        ("planted", capitals('ablate = "zero"\nheads = ["1.2"]') + AT_COUNTRY, "holds"),
+    ],
+    ids=["always one back", "at the country, wherever it stands"],
+)
+def test_a_head_that_looks_at_a_place_does_not_look_at_what_stands_there(
+    model, tables, outcome, folder, tmp_path
+):
+    path = study(folder, f"looks in {model}", tables, "main.look > 0.5")
+    path.write_text(path.read_text().replace("./planted", f"./{model}"))
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.outcome == outcome, judged
+    assert (judged.controls["main/position"].estimate > 0.5) == (outcome == "unspecific")
 
 
 REFUSED = {

@@ -100,9 +100,9 @@ class Task:
     """In a difference of models: that whose numbers are taken off."""
     than: PromptSet | None = None
     """In a difference of prompts: those whose numbers are taken off, row by row."""
-    stands_in: Literal["", "unrelated", "shuffled", "heads"] = ""
-    """In a control of models as they are: what stands in the place of the prompts, the weights or
-    the head that is read."""
+    stands_in: Literal["", "unrelated", "shuffled", "heads", "position"] = ""
+    """In a control of models as they are: what stands in the place of the prompts, the weights, the
+    head that is read, or the tokens."""
     start: Model | None = None
     """Of a shuffled change: the model that was changed."""
 
@@ -440,6 +440,8 @@ class _Pass:
         by_table = [
             _ready(task, table, self.prompts, dictionary, self._learned) for table in tables
         ]
+        if task.stands_in == "position":  # reads stay those of the places that the prompts had
+            self.prompts = untouched.scrambled(self.prompts, seeds[0])
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
         self.sites = list(dict.fromkeys(site for r in every for site in r.sites))

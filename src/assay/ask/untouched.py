@@ -4,11 +4,13 @@ explain their numbers just as well."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from assay.ask.controls import Control
 from assay.ask.prompts import SLOT, PromptSet, Row
+from assay.ask.seen import Prompt
 from assay.ask.tables import Read, texts_of
 from assay.core import rng
 from assay.core.errors import DataError
@@ -19,6 +21,7 @@ UNRELATED = Control(
     "unrelated", "the answers have it by themselves, behind another row's prompt as well"
 )
 HEADS = Control("heads", "other heads of the block attend there as much")
+POSITION = Control("position", "it looks at that place whatever tokens there are")
 TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
 CHANGED = Control("shuffled", "any change of the weights as large does it")
 
@@ -30,6 +33,7 @@ def of_model(
     another's change, as a training's later states are, this change shuffled too."""
     controls = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
     controls += [HEADS] if any(map(names_a_head, reads)) and not untrained else []
+    controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
     return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
 
 
@@ -67,6 +71,25 @@ def names_a_head(read: Read) -> bool:
     over heads."""
     head = read.pattern.partition(".")[2]
     return bool(head) and "pattern" not in read.sweep and not SLOT.search(head)
+
+
+def looks_at_a_slot(read: Read) -> bool:
+    """Whether a read is of the attention to what stands in a slot, which its place alone may get;
+    not to a place that the read names as one."""
+    slots = SLOT.findall(read.to) if read.pattern and isinstance(read.to, str) else []
+    return any(slot not in read.sweep for slot in slots)
+
+
+def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """Draw other tokens for all prompts, at each place one of all their tokens; places of slots and
+    what stands before the text stay."""
+    pool = [t for p in prompts for t in p.tokens[p.opening :]]
+
+    def draw(i: int, p: Prompt) -> Prompt:
+        picks = rng.integers(np.array([seed]), "ask.position", i, (len(p.own),), len(pool))[0]
+        return replace(p, tokens=(*p.tokens[: p.opening], *(pool[k] for k in picks)))
+
+    return [draw(i, p) for i, p in enumerate(prompts)]
 
 
 def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:

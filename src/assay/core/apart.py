@@ -11,6 +11,7 @@ import numpy as np
 
 from assay.core.claims import Value
 from assay.core.columns import Column
+from assay.core.contrasts import OfGroups
 from assay.core.errors import ClaimError
 from assay.core.expression import Parsed
 from assay.core.heavy import xr
@@ -60,7 +61,7 @@ def by_means(parsed: Parsed, main_arm: str) -> Parsed:
         with np.errstate(all="ignore"):  # a draw without a unit of one arm has no number
             return statistic({name: m[name] / m[COUNT + name] for name in terms})
 
-    return replace(parsed, terms=terms, statistic=of_sums)
+    return replace(parsed, terms=terms, statistic=OfGroups(of_sums))
 
 
 def put_apart(value: Value, unit: str) -> Value:

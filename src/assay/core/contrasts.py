@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,13 @@ SHARED = 6
 """Common units of every factor from which on two arms are compared unit by unit."""
 UNDEFINED = 0.01
 """Share of draws that may be undefined."""
+
+
+@dataclass(frozen=True)
+class OfGroups(Compared):
+    """A statistic of arms that have no unit in common: of sums, to which a unit adds 0 in the terms
+    of every arm but its own."""
+
 
 TwoArms = Callable[[Means, Means], np.ndarray]
 """Means of the method and of the control → [draw]."""
@@ -72,6 +79,9 @@ def _compared(
 ) -> tuple[Interval, int]:
     factors = len(claim.units)
     draws = 1 if claim.statistic is mean else draws  # a mean of units that are there is defined
+    if isinstance(claim.statistic, OfGroups):
+        # an arm that both read has its units in both: of these alone the others have no number
+        method, control = _on_units_of_both(method, control, claim.units[0])
     places = [
         np.intersect1d(method.levels[u], control.levels[u], return_indices=True)[1:]
         for u in claim.units
@@ -129,6 +139,20 @@ def _means(terms: Mapping[str, np.ndarray], factors: int) -> dict[str, np.ndarra
         [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
     )
     return {name: x[present].mean(0) for name, x in terms.items()} if present.any() else {}
+
+
+def _on_units_of_both(method: Table, control: Table, unit: str) -> tuple[Table, Table]:
+    """Both tables on the units that either has, where one that it lacks counts 0."""
+    every = np.union1d(method.levels[unit], control.levels[unit])
+
+    def spread(table: Table) -> Table:
+        terms = {name: np.zeros(len(every)) for name in table.terms}
+        places = np.searchsorted(every, table.levels[unit])
+        for name, x in table.terms.items():
+            terms[name][places] = x
+        return Table(terms, {unit: every})
+
+    return spread(method), spread(control)
 
 
 def _with_fixed(by: TwoArms, other: Mapping[str, np.ndarray], first: bool) -> Statistic:

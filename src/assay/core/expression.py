@@ -39,6 +39,8 @@ Walk = Callable[[Any], Any]
 Names = Callable[[Column], Any]
 """A column → its numbers."""
 
+SIGNS_TYPED = {"−": "-", "–": "-", "≤": "<=", "≥": ">=", "×": "*", "·": "*", "÷": "/"}
+"""Signs that are not read, as texts and our own pages have them, and those that are."""
 _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=)")  # quoted text, brackets, = alone
 
 
@@ -78,6 +80,9 @@ class Reader:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             words = [w for w in re.findall(r"(?<![\w\"'])[a-z]+(?=\.)", self.text) if iskeyword(w)]
             hint = f'a name such as "{words[0]}" is quoted: "{words[0]}".x' if words else ""
+            typed = [sign for sign in SIGNS_TYPED if sign in self.text]
+            if typed and not hint:
+                hint = " and ".join(f"{SIGNS_TYPED[sign]} is written for {sign}" for sign in typed)
             raise self.no(hint or self.EXAMPLE) from e
 
     def walk(self, node: ast.expr, inside: bool = False) -> Walk:

@@ -342,8 +342,10 @@ def _reason(
     )
     if short:
         unit = min(short, key=lambda u: n[u])
-        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", power.price_of_units(
-            unit, n[unit], available[unit], fewest
+        price = power.price_of_units(unit, n[unit], available[unit], fewest)
+        return (
+            f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}",
+            power.price_with_gates(price, unmet),
         )
     if not survived:
         return "diverged", Price(

@@ -365,6 +365,14 @@ def price_of_gate(gate: str, i: Interval) -> Price:
     return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
 
 
+def price_with_gates(price: Price, unmet: Sequence[str]) -> Price:
+    """Add to the price of more units what else a claim waits for, lest they be bought in vain."""
+    if price.more is None or not unmet:
+        return price
+    waits = "longer training" if "converged" in unmet else f"what meets the gate {unmet[0]}"
+    return structs.replace(price, text=f"{price.text}, and {waits}")
+
+
 def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:
     """The value nearest to `no` from which on something is seen, which it is at `yes`; to a
     billionth of the way."""

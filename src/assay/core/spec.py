@@ -80,21 +80,20 @@ class Spec:
         _known(cls := type(self), changes)
         if cls.__post_init__ is not Spec.__post_init__:
             return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
-        clone, hints = object.__new__(cls), _hints(cls)
+        clone, plain = object.__new__(cls), _plain_fields(cls)  # type: ignore[arg-type]
         # what stays is canonical: a preset has thousands of specs
-        for name in _names(cls):  # type: ignore[arg-type]
-            value = (
-                _canonical(changes[name], hints[name], f"{cls.__name__}.{name}")
-                if name in changes
-                else getattr(self, name)
-            )
+        for name, kind in plain.items():
+            if name not in changes:
+                value = getattr(self, name)
+            elif type(value := changes[name]) is not kind:
+                value = _canonical(value, _hints(cls)[name], f"{cls.__name__}.{name}")
             object.__setattr__(clone, name, value)
         clone.check()
         return clone
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, no spaces, shortest floats, the class name as tag."""
-        return canonical_json(_plain(self))
+        return _text(self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -267,7 +266,7 @@ def key(experiment: str, version: int, arm: str, spec: Spec) -> str:
     A field made by `added` is left out where it has the value at which old and new code agree, and
     a field made by `renamed` keeps its first name, so neither moves an old key.
     """
-    text = canonical_json([experiment, version, arm, _plain(spec, for_key=True)])
+    text = f"{_head(experiment, version, arm)},{_text(spec, for_key=True)}]"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -316,34 +315,54 @@ def _names(cls: type) -> tuple[str, ...]:
 
 
 @functools.cache
-def _places(cls: type, *, for_key: bool) -> tuple[tuple[str, str, tuple[object, ...]], ...]:
-    """Of each field its name, the name under which it is written, and at which value it is not."""
-    if not for_key:
-        return tuple((name, name, ()) for name in _names(cls))
-    return tuple(
-        (
-            f.name,
-            f.metadata.get("born", f.name),
-            (f.metadata["before"],) if "before" in f.metadata else (),
-        )
-        for f in fields(cls)
-    )
+def _head(experiment: str, version: int, arm: str) -> str:
+    """How the text begins that a run's key is the hash of."""
+    return canonical_json([experiment, version, arm])[:-1]
 
 
-_SIMPLE = frozenset({int, float, str, bool, type(None)})
+_SIMPLE: Mapping[type, Callable[[Any], str]] = {
+    int: int.__repr__,
+    float: float.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    str: functools.lru_cache(canonical_json),
+}
 
 
-def _plain(value: object, *, for_key: bool = False) -> object:
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return [_plain(v, for_key=for_key) for v in value] if isinstance(value, tuple) else value
-    out: dict[str, object] = {_TAG: type(value).__name__}
-    for name, written, before in _places(type(value), for_key=for_key):
-        v = getattr(value, name)
-        if not before or v != before[0]:
-            out[written] = v if type(v) in _SIMPLE else _plain(v, for_key=for_key)
-    if for_key:
-        out.update({g.name: _plain(g.was) for g in _gone(type(value))})
-    return out
+def _text(value: Any, *, for_key: bool = False) -> str:
+    """The canonical JSON of a spec, or of a value in one: that of its plain values in a dict, but
+    with what a class writes of itself remembered."""
+    if (write := _SIMPLE.get(type(value))) is not None:
+        return write(value)
+    if isinstance(value, tuple):
+        return f"[{','.join([_text(v, for_key=for_key) for v in value])}]"
+    if not dataclasses.is_dataclass(value):
+        return canonical_json(value)
+    parts = []
+    cls: Any = type(value)
+    for name, begin, before in _parts(cls, for_key=for_key):
+        if not name:
+            parts.append(begin)
+        elif (v := getattr(value, name)) != before or not for_key:
+            parts.append(begin + _text(v, for_key=for_key))
+    return f"{{{','.join(parts)}}}"
+
+
+@functools.cache
+def _parts(cls: type, *, for_key: bool) -> tuple[tuple[str, str, object], ...]:
+    """Of each field, in the order of the text, its name, what is written before its value, and at
+    which value it is left out of a key; of what is the same in all, the whole part without a
+    name."""
+    parts = {_TAG: ("", f"{canonical_json(_TAG)}:{canonical_json(cls.__name__)}", _NOTHING)}
+    for f in fields(cls):
+        written = f.metadata.get("born", f.name) if for_key else f.name
+        before = f.metadata.get("before", _NOTHING)
+        parts[written] = (f.name, f"{canonical_json(written)}:", before)
+    for g in _gone(cls) if for_key else ():
+        parts[g.name] = ("", f"{canonical_json(g.name)}:{_text(g.was)}", _NOTHING)
+    return tuple(parts[written] for written in sorted(parts))
+
+
+_NOTHING = object()
 
 
 def _build(cls: type, data: Mapping[str, Any]) -> Any:
@@ -402,6 +421,14 @@ def _hints(cls: type) -> dict[str, Any]:
     if cls not in _hint_cache:
         _hint_cache[cls] = typing.get_type_hints(cls, include_extras=True)
     return _hint_cache[cls]
+
+
+@functools.cache
+def _plain_fields(cls: type) -> dict[str, type | None]:
+    """The names of fields, in order, each with int, str or bool where any of these is canonical as
+    it is."""
+    plain: dict[object, type] = {((kind, ()),): kind for kind in (int, str, bool)}
+    return {name: plain.get(_alternatives(_hints(cls)[name])) for name in _names(cls)}
 
 
 _split_cache: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
@@ -477,6 +504,8 @@ def _canonical(value: Any, hint: Any, where: str) -> Any:
         value = tuple(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError(f"{where} must be finite, got {value}")
+    if isinstance(value, int) and abs(value) >= 2**63:  # arrays hold no larger ones
+        raise SpecError(f"{where} must be less than 2^63, got {value}")
     for option, marks in _alternatives(hint):
         if (fitted := _fitted(value, option, where)) is not _MISFIT:
             return within(fitted, marks, where)
@@ -548,7 +577,7 @@ def _read(text: str, hint: Any, where: str) -> Any:
 
 
 def _known(cls: type, names: Mapping[str, object]) -> None:
-    known = {f.name for f in fields(cls)}
+    known = _names(cls)  # type: ignore[arg-type]
     for name in names:
         if name not in known:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, known)}")

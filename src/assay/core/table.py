@@ -197,9 +197,10 @@ def judge(
         judgement,
         notes=(
             *notes,
+            *_nested(rows[rows["arm"].isin(compared)], units),
             *_left_out(
                 judgement,
-                rows,
+                rows[rows["arm"].isin(compared)] if independent else rows,
                 units,
                 {a: arms[a] for a in dict.fromkeys((main_arm, *parsed.arms))},
             ),
@@ -401,6 +402,20 @@ def _left_out(
             )
             lines.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
     return lines
+
+
+def _nested(rows: pd.DataFrame, units: Names) -> list[str]:
+    """A line for each column of runs that are taken as they are: of which each unit has one, and
+    fewer of them than units."""
+    return [
+        f"{name} is no unit here: the verdict is about these {count} {plural(name, count)}, and "
+        f"says nothing of others; with --unit {name} it does"
+        for name in RUNS
+        if name in rows and name not in units
+        for count in [rows[name].nunique()]
+        if rows.groupby([*units])[name].nunique().max() == 1
+        and count < rows.groupby([*units]).ngroups
+    ]
 
 
 def _labels(

@@ -30,9 +30,6 @@ from assay.subjects.pretrained import load
 if TYPE_CHECKING:
     import pandas as pd
 
-
-SHOWCASE = "gated-sae/showcase"
-"""The stored run that is looked at when no dictionary is named."""
 CANDIDATES = 8
 """So many features are taken out for each that is shown: those that add most to the reconstruction
 of this text."""
@@ -259,7 +256,7 @@ def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> so
     if dictionary is not None:
         return sources.find([dictionary], store)[0]
     try:
-        return sources.find([SHOWCASE], store)[0]
+        return sources.find([sources.SHOWCASE], store)[0]
     except DataError as error:
         raise DataError(
             "no dictionary is named, and the showcase of gated-sae is not stored in "

@@ -25,6 +25,8 @@ from assay.dictionaries.training import showcase
 from assay.lab.store.store import PARAMS, Store, Stored
 from assay.subjects.folder import find as find_model
 
+SHOWCASE = "gated-sae/showcase"
+"""The stored run that is looked at when no dictionary is named."""
 GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")
 
 
@@ -292,6 +294,11 @@ def stored(text: str, store: Store) -> Stored:
         raise DataError(
             f"{text} has {len(matches)} stored dictionaries, name one of them: "
             f"{some}{' …' if len(matches) > 4 else ''}"
+        )
+    if text == SHOWCASE:
+        raise DataError(
+            f"{text} is not in {store.root.absolute()} yet; assay run gated-sae trains it, as make "
+            "demo does in a checkout; assay make-showcase trains a larger one, showcase/smollm2"
         )
     addresses = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
     suggestion = nearest_beside(Path(text).expanduser())

@@ -36,7 +36,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     step = 10 ** math.floor(math.log10((high - low) / count))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= count)
     first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def pareto(points: Sequence[Point], x: str, y: str) -> Markup:

@@ -152,22 +152,24 @@ def baselines(compared: JSON) -> str:
         "pca": f"{compared['rank']} principal components explain {{}}",
     }
     listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
+    if ahead["low"] is not None and ahead["low"] > 0:
+        lead, low, high = (percent(ahead[name]) for name in ("estimate", "low", "high"))
+        more = f"by {lead} [{low}, {high}] of it"
+        answer = f"It explains more of the variance than random directions: {more}."
+    elif ahead["high"] is not None and ahead["high"] < 0:
+        answer = "It explains less than random directions do."
+    else:
+        answer = "That it explains more than random directions do is not shown."
     sentences = [
+        answer,
         f"On {compared['tokens']:,} tokens it explains {explained.get('dictionary', 'nothing')} "
-        f"of the variance; {', '.join(listed)}."
+        f"of the variance; {', '.join(listed)}.",
     ]
     if "dictionary" in recovered:
         rest = " and ".join(recovered[name] for name in phrases if name in recovered)
         sentences.append(
             "Of the loss that the mean in place of the activations costs it wins back "
             f"{recovered['dictionary']}; {'they' if ' and ' in rest else 'that one'} {rest}."
-        )
-    if ahead["low"] is None or not ahead["low"] > 0:
-        behind = ahead["high"] is not None and ahead["high"] < 0
-        sentences.append(
-            "It explains less than random directions do."
-            if behind
-            else "That it explains more than random directions do is not shown."
         )
     return " ".join(sentences)
 

@@ -12,7 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
@@ -50,6 +50,8 @@ ONLY_EXACT = (
     "program."
 )
 """What is said of a result that judges no claim."""
+SMOKE = "smoke"
+"""The preset of every experiment that only checks that everything works."""
 WIDTH = 100
 MANY = 9
 """Where so many times as many units would be needed, what they would tell apart may well be
@@ -145,6 +147,9 @@ class Row:
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
     """Of a curve: where it crosses, and a line for each level with its part of the band."""
+    brief: str = ""
+    """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
+    it."""
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -359,6 +364,7 @@ def row(s: Statement) -> Row:
         command(s),
         agreed(s),
         holds_if(s),
+        brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
 
 
@@ -452,6 +458,8 @@ def margin(v: Judged) -> str:
     if v.bounds and any(point not in v.bounds for point in v.points):
         return "bounds make the interval wide, as it assumes nothing else: leave them out"
     sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
+    if not on and not (limit < high if sign == "<" else limit > low):
+        return ""  # it lies on this side, so that a margin would be a weaker sentence
     near = (
         (
             f", such as {sign} {number(limit, decimals(v.low, v.high))}, where the estimate's own "
@@ -512,12 +520,12 @@ def describe_detectable(v: Verdict) -> str:
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:
     """The verdict table as rich draws it in `width` columns; below 96, n and the published number
-    move under their neighbours."""
+    move under their neighbours. A smoke run, whose few units decide nothing, says why in a line."""
     from rich.table import Table
     from rich.text import Text
 
     # A terminal obeys what a name may hold.
-    listed, wide = rows(ResultData.from_json(plain_all(data.to_json()))), width >= 96
+    listed, wide = _listed(ResultData.from_json(plain_all(data.to_json()))), width >= 96
     table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
@@ -571,6 +579,18 @@ def terminal(data: ResultData, width: int = WIDTH) -> Table:
     return table
 
 
+def _listed(data: ResultData) -> list[Row]:
+    """The rows of a terminal: of what a smoke run leaves undecided the reason alone, and no control
+    that is undecided as well."""
+
+    def shortened(r: Row) -> Row:
+        decided = tuple(c for c in r.controls if c.met is not None)
+        return replace(r, threshold="", why=r.brief, agreed="", controls=decided)
+
+    short = data.preset == SMOKE
+    return [shortened(r) if short and r.brief else r for r in rows(data)]
+
+
 def _is_compared(listed: Sequence[Row]) -> bool:
     """Whether a paper's number stands beside any of these statements."""
     return any(r.published not in ("", "new") for r in listed)
@@ -579,7 +599,7 @@ def _is_compared(listed: Sequence[Row]) -> bool:
 def explained(data: ResultData) -> str:
     """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where
     none does."""
-    listed = rows(data)
+    listed = _listed(data)
     printed, setups = {r.published for r in listed}, {r.setup for r in listed}
     words = [
         "near: the control that is the strongest other explanation"

@@ -67,6 +67,8 @@ class Asked(TrainedParts):
             stands_in = part.task.stands_in
             if stands_in == "heads":
                 return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+            if stands_in == "position":
+                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
                 return any(untouched.varies(r, part.task.prompts) for r in reads_named)
             return True
@@ -211,15 +213,29 @@ class Asked(TrainedParts):
             proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
         return proposed
 
-    def unlike(self, arm: str) -> tuple[str, ...]:
+    def unlike(self, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
         """The arms whose numbers mean something else than those of this one: of a difference those
-        of one model or of another kind of difference, and the other way round."""
+        of one model or of another kind of difference, of a model to which something is done those
+        of a model as it is; and the other way round.
 
-        def kind(part: Part) -> tuple[bool, bool]:
-            return part.task.less is None, part.task.than is None
+        The same model as it is stays, unless the claim reads it already: that it satisfies the
+        claim says that nothing had to be done."""
 
-        about = self.by_label.get(arm)
-        return tuple(p.label for p in self.parts if about is not None and kind(p) != kind(about))
+        def kind(part: Part) -> tuple[bool, ...]:
+            return part.task.less is None, part.task.than is None, part.task.intervention is None
+
+        def is_before(part: Part) -> bool:
+            return part.control is None and kind(part) == (True, True, True)
+
+        if (about := self.by_label.get(arm)) is None:
+            return ()
+        before = {
+            p.label
+            for p in self.parts
+            if about.task.intervention and p.task.model == about.task.model and is_before(p)
+        }
+        unlike = (p.label for p in self.parts if kind(p) != kind(about))
+        return tuple(label for label in unlike if label in read or label not in before)
 
     def compared(self, arm: str) -> tuple[str, ...]:
         """The arms of the two models of which an arm is the difference; none of any other arm."""

@@ -340,7 +340,7 @@ class _Study:
             return judged
         if twins := self._twins(s):
             judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
-        unlike = self.asked.unlike(s.main)
+        unlike = self.asked.unlike(s.main, s.read.parsed.arms)
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s))
 
     def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:

@@ -41,7 +41,7 @@ from assay.lab.store.store import Store
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
 
-STANDING_IN = ("unrelated", "shuffled", "heads")
+STANDING_IN = ("unrelated", "shuffled", "heads", "position")
 """Controls of models as they are in which something stands in the place of what is read."""
 
 
@@ -472,6 +472,9 @@ class Parts:
         """Add a control of models as they are, or of their difference."""
         stands_in: Any = control.name if control.name in STANDING_IN else ""
         task = dataclasses.replace(task, stands_in=stands_in)
+        if control == untouched.POSITION:  # anything else is about the tokens that were there
+            some = tuple(r for r in task.reads if untouched.looks_at_a_slot(r))
+            task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))
 
     def _model(self, i: int, name: str) -> Model:

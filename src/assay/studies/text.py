@@ -381,6 +381,12 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         struct = Literature if "published" in keys[:-1] else struct
+        if struct is Read and unknown[1] == "prompts":
+            return (
+                f"{field_path}: every read is of the first [[prompts]], or of those that an "
+                "intervention names; two texts are compared by [[diff]] with prompts = "
+                '["first", "second"]'
+            )
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
                 f"{field_path} belongs to the study: write {unknown[1]} above the first [[…]], as "

@@ -37,7 +37,8 @@ class Here:
 
 @dataclass(frozen=True)
 class Listed:
-    """One experiment: its header, how many recorded claims came out how, and what is here."""
+    """One experiment: its header, how many recorded claims came out how, after contests, and what is
+    here."""
 
     name: str
     title: str
@@ -118,7 +119,8 @@ def questions(entries: Sequence[Listed]) -> Table:
     rows = []
     for e in entries:
         recorded = tables.signs(e.recorded, "") or e.board or "–"
-        contested = f" · {'; '.join(e.contests)}" * bool(e.contests)
+        many = f"{len(e.contests)} claim{'s' * (len(e.contests) > 1)}"
+        contested = f" · {many} contested: assay contest {e.name}" * bool(e.contests)
         rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
@@ -158,6 +160,7 @@ def listed(root: Path) -> Catalogue:
     rows, stored = [], _surveyed(root) if url_of(root) else None
     for entry in catalogue.entries():
         header, record = entry.header(), _recorded(entry.name, entry.origin)
+        past = contests.of_record(entry.name, entry.origin)
         other_presets = records.elsewhere(entry.name, entry.origin)
         rows.append(
             Listed(
@@ -168,13 +171,13 @@ def listed(root: Path) -> Catalogue:
                 baselines=header.baselines,
                 cost=header.cost,
                 presets=(*PRESETS, *other_presets),
-                recorded=tables.outcomes(record.verdicts),
+                recorded=tables.outcomes(contests.after(record.verdicts, past)),
                 board=tables.board(record),
                 elsewhere={
                     p: tables.outcomes(_recorded(f"{entry.name}.{p}", entry.origin).verdicts)
                     for p in other_presets
                 },
-                contests=contests.lines(contests.of_record(entry.name, entry.origin)),
+                contests=contests.lines(past),
                 local=find_stored(
                     root,
                     entry.name,

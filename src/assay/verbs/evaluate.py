@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from assay.core import foreign
+from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import OPTIONAL, to_json
 from assay.evaluation import evaluating
@@ -145,7 +147,10 @@ def evaluate(
             progress=bar,
             watch=bar.watch,
         )
+        before = evaluated_in(out) if out is not None else ()
         written = write(evaluation, out) if out is not None else []
+    if before and before != tuple(e["name"] for e in evaluation.to_json()["dictionaries"]):
+        door.aside(f"{out} had an evaluation of {', '.join(before)}, which this one replaced")
     fields = evaluation.to_json()
     evaluated = Evaluated(
         **fields | {"dictionaries": tuple(fields["dictionaries"]), "notes": tuple(fields["notes"])},
@@ -228,6 +233,16 @@ def cell(entry: Mapping[str, Any], name: str, between: str) -> Cell:
         return ""
     row = evaluations.row(name, entry["measures"][name])
     return row.estimate, f"{between}{row.interval}"
+
+
+def evaluated_in(out: Path) -> tuple[str, ...]:
+    """Name the dictionaries whose evaluation a folder holds; none where it holds none that can be
+    read."""
+    try:
+        data = foreign.json_object(out / "evaluation.json")
+        return tuple(str(entry["name"]) for entry in data["dictionaries"])
+    except (OSError, ValueError, LookupError, TypeError, AssayError):
+        return ()
 
 
 def write(evaluation: Evaluation, out: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from assay.lab.judge.result import Result, judge_statements
 from assay.lab.judge.verdicts import choose, deciding, otherwise
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.lab.store.origin import STUDIES, in_file
 from assay.lab.work.events import OnEvent
 from assay.report import tables
@@ -60,6 +60,8 @@ CAME = {
     "passing": "DOES: a control, and must not",
 }
 """Whether another arm satisfies a claim, in words."""
+FEW = 3
+"""So many changes of a kind are told one by one."""
 
 
 def results() -> Any:
@@ -169,8 +171,8 @@ def answer(
                 yield f"not asked of {data.arm}: {skipped.text} ({skipped.reason})"
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
-        for change in data.changed:
-            yield f"changed after a look at these seeds: {change}"
+        for changes in many_in_words(data.changed):
+            yield f"changed after a look at these seeds: {changes}"
         for note in data.notes:
             yield f"note: {note}"
         # of the catalogue's own entries their pages say what was planned
@@ -237,6 +239,22 @@ def load_or_judge(
     return ResultData.from_json(result) if isinstance(result, dict) else result
 
 
+def many_in_words(changes: Sequence[str]) -> list[str]:
+    """Say what changed: of each kind what it was, or how many where those are many; the report and
+    --json have each."""
+    by_kind: dict[str, list[str]] = {}
+    for change in changes:
+        kind, colon, what = change.partition(": ")
+        by_kind.setdefault(kind if colon else change, []).append(what)
+    words = []
+    for kind, names in by_kind.items():
+        if len(names) > FEW:
+            words.append(f"{kind}: {len(names)} (the report has each)")
+        else:
+            words += [f"{kind}: {name}" if name else kind for name in names]
+    return words
+
+
 def summary(data: ResultData) -> list[str]:
     """Say how the claims came out: how many in which way, then each in a line; nothing of one
     alone, which stands right above."""
@@ -248,6 +266,8 @@ def summary(data: ResultData) -> list[str]:
         f"{tables.SIGNS[v.outcome]} {number} {words}"
         for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)
     ]
+    if data.preset == tables.SMOKE:  # the table is as short
+        return ["", tables.tallied(judged)]
     return [
         "",
         tables.tallied(judged),
@@ -262,17 +282,17 @@ def beside_record(data: ResultData, experiment: Experiment, preset: Preset) -> l
     if preset.name != "smoke":
         return []
     try:
-        record = records.read(experiment.name, experiment.origin, measures=False) or {}
+        record = records.read(experiment.name, experiment.origin, measures=False)
     except AssayError:
         return []
-    recorded = record.get("verdicts", ())
+    if record is None:
+        return []
+    past = contests.of_record(experiment.name, experiment.origin)
+    recorded = contests.after(ResultData.from_json(record).verdicts, past)
     if len(recorded) != len(data.verdicts):
         return []
-    signs = [
-        f"{number} {tables.SIGNS[v['outcome']]} {v['outcome']} (here {here.outcome})"
-        for number, (v, here) in enumerate(zip(recorded, data.verdicts, strict=True), 1)
-    ]
-    return [f"recorded, of the preset {record.get('preset', 'default')}: {', '.join(signs)}", ""]
+    signs = [f"{n} {tables.SIGNS[v.outcome]} {v.outcome}" for n, v in enumerate(recorded, 1)]
+    return [f"recorded, of the preset {record['preset']}: {', '.join(signs)}", ""]
 
 
 def invitations(
@@ -294,6 +314,7 @@ def invitations(
     if preset.name == "smoke" and experiment.default:
         return [
             f"smoke checks that everything works; for verdicts: assay run {typed}{place}",
+            f"All that is known of a claim: assay show {typed} 1{options}",
             *lines,
         ]
     for command, numbers in deciding(judged, experiment, preset).items():

@@ -190,7 +190,7 @@ def drawings(arms: Arms) -> list[Figure]:
     ]
 
 
-SEED = 22_060
+SEED = 63_001
 MODELS = Experiment(
     arms={
         "main": Arm(train, note="SmolLM2 with half to all of its blocks"),

@@ -247,7 +247,7 @@ ON_GEMMA = Experiment(
     measured=3,
     scope="{models}",
     smoke=(),
-    default=grid(TargetsOnDisk(), seed=(5000,)),
+    default=grid(TargetsOnDisk(), seed=(63_000,)),
     full=(),
 )
 experiment = Experiment(

@@ -8,7 +8,7 @@ Claim: features tell a wrong docstring: on other libraries their best probe's AU
 0.03 above that of the best tuned baseline
 Baselines: regression, difference of means, sparse coordinates, words, a fine-tuned block, asking;
 frozen decoder; random directions or weights; shuffled labels
-Cost: 190 s on 2 cores, 313 CPU-seconds, 2.0 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 737 s on 2 cores, 921 CPU-seconds, 2.4 GB a process; full a guess of 60 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ validation prefers of a regression, sixteen coordinates, difference of means, wo
 **Read this before you quote it.** The dictionaries are weak: 1,024 features, 64,000 tokens of source code, one layer of a small model. What is
 planted comes from short lists of ours, so that words go far; the models are too small to answer questions about code.
 """  # noqa: E501
-JUDGED = range(15_200, 15_206)
+JUDGED = range(63_010, 63_016)
 experiment = Experiment(
     page=PAGE.strip(),
     arms=ARMS,
@@ -125,6 +125,6 @@ experiment = Experiment(
         seed=JUDGED,
     ),
     elsewhere={
-        "gemma": Elsewhere(grid(Utility(subject="gemma3-270m"), seed=range(15_300, 15_306)))
+        "gemma": Elsewhere(grid(Utility(subject="gemma3-270m"), seed=range(63_020, 63_026)))
     },
 )

@@ -17,6 +17,7 @@ from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown
 from assay.features import statistics
+from assay.features.index.blocks import LEAST
 from assay.features.index.reader import Context, Feature, Index, Row
 from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
 from assay.features.live.ablation import ablate_features
@@ -209,12 +210,14 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
         pieces.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             pieces += [", " if i else "", {"token": text}]
-    return [*pieces, ". ", _worth(n)]
+    return [*pieces, ". ", _worth(n, index.about.gradients)]
 
 
-def _worth(n: Row) -> str:
+def _worth(n: Row, estimated_all: bool) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: what is
-    decided before what is not."""
+    decided before what is not.
+
+    `estimated_all` says that the first-order effect of every feature was read."""
     measured = _describe_effect(
         "Taking it out", n["importance"], n["importance_low"], n["importance_high"]
     )
@@ -226,9 +229,16 @@ def _worth(n: Row) -> str:
     )
     sentences = [words for words in (measured, estimated) if words]
     if not sentences:
-        return (
-            "What it does to the loss cannot be told: it was not measured, or on too few documents."
-        )
+        if n["importance"] is None and not estimated_all:
+            return "What it does to the loss was not measured."
+        many = n["documents"]
+        if many < LEAST:
+            why = f"it fires in {many} document{'s' * (many != 1)}, too few for an interval"
+        elif estimated_all:
+            why = "this index is older than intervals of it"
+        else:
+            why = "it was taken out in too few documents for an interval"
+        return f"What it does to the loss cannot be told: {why}."
     return next((words for words in sentences if not words.endswith(UNTOLD)), sentences[0])
 
 

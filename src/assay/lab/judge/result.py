@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +44,7 @@ from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
-from assay.lab.store.store import PARAMS, Store
+from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
 
 if TYPE_CHECKING:
@@ -446,16 +445,10 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     That of a user's file cannot where it may read others, nor can any while somebody edits it."""
     if not (code := sources.judging(experiment.origin)):
         return ""
-    # what lies in each run's folder, by hash: measures, and the times that its provenance tells
-    runs = [
-        [r.job.key, r.stored.status, {n: d for n, (_, d) in r.stored.files.items() if n != PARAMS}]
-        for r in plan.rows
-        if r.stored
-    ]
-    text = canonical_json(
-        {"preset": plan.preset.title, "runs": runs, "rows": len(plan.rows), "code": code}
-    )
-    return provenance.digest(text)
+    # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
+    runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]
+    head = {"preset": plan.preset.title, "rows": len(plan.rows), "code": code}
+    return provenance.digest("\n".join([canonical_json(head), *runs]))
 
 
 def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
@@ -527,20 +520,29 @@ def _arm(error: BaseException) -> str:
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
     """Complete a verdict's price with the minutes of one core and the command, where more seeds
     would decide it."""
-    price = judged.price
+    price, preset = judged.price, plan.preset
     if price is None or price.more is None or price.factor != "seed":
         return judged
     # not those of the arms, which may be shifted
-    seeds = sorted({s.seed for s in plan.preset.specs})
-    sets = (
-        *(s for s in plan.preset.sets if not s.startswith("seed=")),
-        f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}",
-    )
-    command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
-    minutes = per_seed * price.more / 60
+    seeds = sorted({s.seed for s in preset.specs})
+    changed = preset.but(f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}")
+    trained = price.more
+    if judged.gates.get("converged") is False and (doubled := twice_the_steps(preset)):
+        # every seed is trained anew, twice as long
+        changed, trained = changed.but(doubled), 2 * (len(seeds) + price.more)
+    command = f"assay run {experiment.typed}{changed.options}"
+    minutes = per_seed * trained / 60
     duration = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
     text = f"{price.text}, {duration} CPU-minutes: {command}"
     return structs.replace(judged, price=structs.replace(price, text=text))
+
+
+def twice_the_steps(preset: Preset) -> str:
+    """Set twice as many steps, as `field=value`; "" where the specs have none, or differ in
+    them."""
+    steps = {getattr(spec, "steps", None) for spec in preset.specs}
+    [most] = steps if len(steps) == 1 else [None]
+    return f"steps={2 * most}" if isinstance(most, int) else ""
 
 
 def _says(path: Path, text: bytes) -> bool:

@@ -10,7 +10,7 @@ from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason, remedy
 from assay.core.results import Judged
-from assay.lab.judge.result import Result
+from assay.lab.judge.result import Result, twice_the_steps
 from assay.lab.plan.preset import Preset
 
 
@@ -63,18 +63,8 @@ def deciding(
     numbers_by_command: dict[str, list[int]] = {}
     for number, verdict in enumerate(verdicts, 1):
         command = remedy(verdict.price.text)[1] if verdict.price else ""
-        if not command and verdict.reason == "gate converged":
-            command = longer(experiment, preset)
+        if not command and verdict.reason == "gate converged" and (sets := twice_the_steps(preset)):
+            command = f"run {experiment.typed}{preset.but(sets).options}"
         if command:
             numbers_by_command.setdefault(command, []).append(number)
     return numbers_by_command
-
-
-def longer(experiment: Experiment, preset: Preset) -> str:
-    """Write what to type after `assay` to train twice as many steps; "" where the specs have none,
-    or differ in them."""
-    steps = {getattr(spec, "steps", None) for spec in preset.specs}
-    [most] = steps if len(steps) == 1 else [None]
-    if isinstance(most, int):
-        return f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}"
-    return ""

@@ -21,6 +21,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST
+from assay.core.memo import remembering
 from assay.core.outlook import outlook
 from assay.core.outlying_units import warning
 from assay.core.power import MOST
@@ -278,9 +279,9 @@ def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: float | 
     record = records.path(records.name_of(experiment, plan.preset.name), experiment.origin)
     files = [p for p in (record, records.arrays(record)) if p.is_file()]
     digests = [sha256(foreign.read(p, "a record", records.LARGEST)).hexdigest() for p in files]
-    rows = [[r.job.key, r.state] for r in plan.rows]
-    parts = [code, digests, claims_key(experiment.claims), rows, seeds, per_seed]
-    return sha256(canonical_json(parts).encode()).hexdigest()
+    rows = "\n".join(f"{r.job.key} {r.state}" for r in plan.rows)
+    parts = [code, digests, claims_key(experiment.claims), seeds, per_seed]
+    return sha256(f"{canonical_json(parts)}\n{rows}".encode()).hexdigest()
 
 
 def _expected(
@@ -289,7 +290,8 @@ def _expected(
     source, arms = _spread(plan, experiment)
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
-    return source, tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
+    with remembering(arms):
+        return source, tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
 
 
 def _spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dataset]]:

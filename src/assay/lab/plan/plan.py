@@ -10,10 +10,13 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Cost, Experiment
@@ -28,8 +31,7 @@ from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One run: what it is, whether it is stored, and if not, why."""
 
     job: Job
@@ -70,17 +72,17 @@ class Plan:
     """Whether times are known of runs with other fields or steps."""
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def missing(self) -> tuple[Row, ...]:
         """The runs that would be trained or measured."""
         return tuple(r for r in self.rows if r.state == "missing")
 
-    @property
+    @cached_property
     def cached(self) -> tuple[Row, ...]:
         """The runs that are stored and usable."""
         return tuple(r for r in self.rows if r.state == "cached")
 
-    @property
+    @cached_property
     def stored(self) -> tuple[Stored, ...]:
         """What the store has of the cached runs."""
         return tuple(r.stored for r in self.cached if r.stored is not None)
@@ -97,8 +99,12 @@ class Plan:
         sessions = (s for run in self.stored for s in run.provenance.get("sessions", []))
         return tuple(sorted({(float(start), float(end)) for start, end in sessions}))
 
-    def by_arm(self) -> dict[str, tuple[Row, ...]]:
+    def by_arm(self) -> Mapping[str, tuple[Row, ...]]:
         """The rows of each trained arm, in the order of its specs."""
+        return self._arms
+
+    @cached_property
+    def _arms(self) -> Mapping[str, tuple[Row, ...]]:
         arms: dict[str, list[Row]] = {}
         for r in self.rows:
             arms.setdefault(r.job.arm, []).append(r)
@@ -248,13 +254,13 @@ class _Shelf:
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
-        if dict(stored.inputs) != dict(inputs):
+        if stored.inputs != inputs:
             names = sorted(stored.inputs.keys() | inputs.keys())
             pairs = [(n, stored.inputs.get(n), inputs.get(n)) for n in names]
             return "other inputs: " + ", ".join(
                 f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
             )
-        if self.compares and (changed := self.present.changed(stored.read)):
+        if self.compares and stored.read and (changed := self.present.changed(stored.read)):
             return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
             how = "measured again from stored parameters"
@@ -446,8 +452,9 @@ def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     ignored = {*per_run_fields(type(spec))} - {"steps"}
     ratios: dict[str, Ratio | None] = {}  # thousands of runs differ in nothing that counts
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        known = {k: v for k, v in json.loads(stored.spec_json).items() if k not in ignored}
-        if (text := canonical_json(known)) not in ratios:
+        fields = msgspec.json.decode(stored.spec_json)
+        known = {k: v for k, v in fields.items() if k not in ignored}
+        if (text := repr(known)) not in ratios:
             ratios[text] = over(spec, known)
         ratio = ratios[text]
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))

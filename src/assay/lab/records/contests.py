@@ -4,15 +4,16 @@ two files as a record has them."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
+from msgspec import structs
+
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
-from assay.core.results import Outcome
+from assay.core.results import Judged, Outcome
 from assay.core.schema import Number, Written
 from assay.core.spec import canonical_json
 from assay.lab.records import records
@@ -20,13 +21,13 @@ from assay.lab.records import records
 Effect = Literal["beaten", "unspecific", "undecided", "shared", "void"]
 Role = Literal["control", "rival"]
 WORDS: Mapping[str, str] = {
-    "beaten": "beaten",
-    "unspecific": "made it unspecific",
+    "beaten": "was beaten",
+    "unspecific": "satisfies it too, and must not",
     "undecided": "left it undecided",
-    "shared": "satisfied it too",
-    "void": "void",
+    "shared": "satisfies it too, as another method may",
+    "void": "does not count",
 }
-"""What came of the arm, in words that follow a number of arms."""
+"""What came of the arm, in words that follow its name."""
 
 
 class Contest(Written, frozen=True, kw_only=True):
@@ -113,34 +114,41 @@ def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
     return read_all(records.path(record_name, origin).parent / "contests", record_name)
 
 
-def summaries(contests: Iterable[Contest]) -> dict[str, str]:
-    """Say of each contested claim, by its text, what came of its contests: "contested by 3 arms
-    (2026-11): 2 beaten, 1 made it unspecific (lot)"."""
-    by_claim: dict[str, list[Contest]] = {}
-    for contest in contests:
-        by_claim.setdefault(contest.text, []).append(contest)
-    return {text: _summary(of) for text, of in by_claim.items()}
-
-
 def fallen(contests: Iterable[Contest]) -> int:
     """Count the claims that a contest made unspecific."""
     return len({c.text for c in contests if c.effect == "unspecific"})
 
 
-def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
-    """Say the same in a line for each contested claim, the claim's number first."""
+def standing(text: str, recorded: Outcome, contests: Iterable[Contest]) -> Outcome:
+    """Give the outcome of a recorded claim after its contests: one that made it unspecific, or left
+    it undecided, has the last word."""
+    effects = {c.effect for c in contests if c.text == text}
+    if "unspecific" in effects:
+        return "unspecific"
+    return "undecided" if "undecided" in effects else recorded
+
+
+def after(verdicts: Iterable[Judged], contests: Iterable[Contest]) -> list[Judged]:
+    """Give recorded verdicts with the outcomes that their contests left."""
     every = tuple(contests)
-    numbers = {c.text: c.number for c in every}
-    in_order = sorted(summaries(every).items(), key=lambda item: numbers[item[0]])
-    return tuple(f"claim {numbers[text]} is {words}" for text, words in in_order)
+    return [structs.replace(v, outcome=standing(v.text, v.outcome, every)) for v in verdicts]
+
+
+def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
+    """Say of each contested claim, its number first, how it stands now, and of each arm what it is
+    and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
+    directions) satisfies it too, and must not"."""
+    by_claim: dict[int, list[Contest]] = {}
+    for contest in contests:
+        by_claim.setdefault(contest.number, []).append(contest)
+    return tuple(f"claim {number} {_summary(of)}" for number, of in sorted(by_claim.items()))
 
 
 def _summary(contests: list[Contest]) -> str:
-    counts = Counter(c.effect for c in contests)
-    parts = []
-    for effect, n in counts.items():
-        names = ", ".join(c.arm for c in contests if c.effect == effect)
-        parts.append(f"{n} {WORDS[effect]}" + (f" ({names})" if effect != "beaten" else ""))
-    months = sorted({c.when[:7] for c in contests})
-    many = f"{len(contests)} arm{'s' * (len(contests) > 1)}"
-    return f"contested by {many} ({', '.join(months)}): {', '.join(parts)}"
+    first = contests[0]
+    outcome = standing(first.text, first.before, contests)
+    status = "still holds after" if outcome == "holds" else f"is {outcome} by"
+    months = ", ".join(sorted({c.when[:7] for c in contests}))
+    count = "a contest" if len(contests) == 1 else f"{len(contests)} contests"
+    arms = "; ".join(f"{c.arm} ({c.note}) {WORDS[c.effect]}" for c in contests)
+    return f"{status} {count} ({months}): {arms}"

@@ -103,11 +103,11 @@ def edited(stored: Stored, current_texts: Texts | None) -> tuple[str, str] | Non
     """("train" or "measure", the names of what was edited since a run was stored); None where
     nothing was, or no text was noted then."""
     stored_texts = stored.provenance.get("texts")
-    if current_texts is None or not isinstance(stored_texts, Mapping):
+    if current_texts is None or not isinstance(stored_texts, dict):
         return None
-    for what, new in current_texts._asdict().items():
+    for what, new in zip(Texts._fields, current_texts, strict=True):
         old = stored_texts.get(what)
-        if isinstance(old, Mapping) and dict(old) != dict(new):
+        if isinstance(old, dict) and old != new:
             return what, ", ".join(
                 sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
             )

@@ -16,12 +16,12 @@ import functools
 import hashlib
 import os
 import time
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import force_setattr, replace
 
 from assay.core import cache, inputs
 from assay.core.hashes import SETTLED
@@ -40,46 +40,19 @@ WAIT = 2.0
 """Seconds until files are read in place of an index that another process is writing."""
 
 
-class _Entry(msgspec.Struct, array_like=True):
-    """What a run's files say."""
-
-    key: str
-    version: Any
-    arm: Any
-    spec_json: str
-    status: Any
-    measured: Any
-    inputs: Any
-    provenance: dict[str, Any]
-    files: dict[str, tuple[int, str]]
-    id: str
-    read: dict[str, str]
-    unchecked: tuple[str, ...]
-    common: dict[str, bytes]
-    """The hashes of what its provenance says of its machine and the like, by name: other runs say
-    the same."""
-
-
-_FIELDS = _Entry.__struct_fields__[:-1]
-_decode, _plain = msgspec.msgpack.Decoder(_Entry).decode, msgspec.msgpack.decode
+_Body = tuple[Stored, list[int], dict[str, bytes]]
+"""Of a run what its files say, `place` being the folder's name alone; their inodes, sizes and
+times; and the hashes of what its provenance says of its machine and the like, by name, since other
+runs say the same."""
+_decode, _plain = msgspec.msgpack.Decoder(_Body).decode, msgspec.msgpack.decode
 _encode = msgspec.msgpack.Encoder().encode
 _BROKEN = (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError, OverflowError)
 """What values raise that a damaged database has in place of those that were written."""
 Common = dict[bytes, bytes]
 """What many runs say alike, by hash."""
-
-
-class _Row(NamedTuple):
-    """A line of the index."""
-
-    name: str
-    """That of the run's folder."""
-    state: bytes
-    """Inode, size and times of its files."""
-    body: bytes
-    """What they say."""
-    digest: bytes
-    """Of the others: a database that lost power or a bit may still be read."""
+_Row = tuple[str, bytes, bytes]
+"""A line of the index: the name of the run's folder, a body, and its hash, since a database that
+lost power or a bit may still be read."""
 
 
 def every(store: Store, experiment: str) -> list[Stored | Damaged]:
@@ -90,7 +63,7 @@ def every(store: Store, experiment: str) -> list[Stored | Damaged]:
         return list(store.every(experiment))
     file = _file(base)
     rows, alike = _read(file)
-    known = dict(_known(rows, alike, base, experiment))
+    known = dict(_known(rows, alike, base))
     runs, fresh, common = list[Stored | Damaged](), list[_Row](), Common()
     for name in names:
         if name in known:
@@ -99,16 +72,16 @@ def every(store: Store, experiment: str) -> list[Stored | Damaged]:
         before = _states(base / name)
         run = store.at(base / name)
         runs.append(run)
-        if isinstance(run, Stored) and (row := _row(run, before, common)):
+        if isinstance(run, Stored) and (row := _row(name, run, before, common)):
             fresh.append(row)
-    gone = {row.name for row in rows} - set(names)
+    gone = {name for name, *_ in rows} - set(names)
     if fresh or gone:
         _keep(file, fresh, gone, common)
     return runs
 
 
 def _known(
-    rows: Iterable[_Row], alike: Mapping[bytes, Any], base: Path, experiment: str
+    rows: Iterable[_Row], alike: Mapping[bytes, Any], base: Path
 ) -> Iterator[tuple[str, Stored]]:
     """The runs of an index whose files are as they were."""
     try:
@@ -116,41 +89,24 @@ def _known(
     except OSError:
         return
     try:
-        for row in rows:
+        for _, body, digest in rows:
             try:
-                entry = _decode(row.body)
-                files = [f"{row.name}/{name}" for name in (opening.STATUS, *entry.files)]
-                if row.state != _state([os.stat(file, dir_fd=handle) for file in files]):
+                if digest != _digest(body):
                     continue
-                if row.digest == _digest(row.name.encode(), row.state, row.body):
-                    yield row.name, _stored(base / row.name, experiment, entry, alike)
+                run, state, shared = _decode(body)
+                name = run.place
+                files = [f"{name}/{file}" for file in (opening.STATUS, *run.files)]
+                if state != _state([os.stat(file, dir_fd=handle) for file in files]):
+                    continue
+                provenance: Any = run.provenance
+                for part, hashed in shared.items():
+                    provenance[part] = alike[hashed]
+                force_setattr(run, "place", f"{base}/{name}")
+                yield name, run
             except (*_BROKEN, OSError):
                 continue
     finally:
         os.close(handle)
-
-
-def _stored(folder: Path, experiment: str, entry: _Entry, alike: Mapping[bytes, Any]) -> Stored:
-    """A run as an entry has it. Raises: KeyError where what it shares with others is lost."""
-    provenance = entry.provenance
-    for name, digest in entry.common.items():
-        provenance[name] = alike[digest]
-    return Stored(
-        folder=folder,
-        experiment=experiment,
-        key=entry.key,
-        version=entry.version,
-        arm=entry.arm,
-        spec_json=entry.spec_json,
-        status=entry.status,
-        measured=entry.measured,
-        inputs=entry.inputs,
-        provenance=provenance,
-        files=entry.files,
-        id=entry.id,
-        read=entry.read,
-        unchecked=entry.unchecked,
-    )
 
 
 def _states(folder: Path) -> dict[str, os.stat_result]:
@@ -162,39 +118,34 @@ def _states(folder: Path) -> dict[str, os.stat_result]:
     return states
 
 
-def _state(files: Iterable[os.stat_result]) -> bytes:
-    """Inode, size and times of these files. Raises: OverflowError for times before 1970."""
-    numbers = array("Q")
-    for f in files:
-        numbers.extend((f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns))
-    return numbers.tobytes()
+def _state(files: Iterable[os.stat_result]) -> list[int]:
+    """Inode, size and times of these files."""
+    return [n for f in files for n in (f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)]
 
 
-def _row(run: Stored, before: Mapping[str, os.stat_result], common: Common) -> _Row | None:
+def _row(
+    name: str, run: Stored, before: Mapping[str, os.stat_result], common: Common
+) -> _Row | None:
     """What is kept of a run that was opened, and in `common` what others may say alike; None where
     its files may change unseen, or its values cannot be written. `before` is how its files were
     when it was opened."""
     with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
-        files = [before[name] for name in (opening.STATUS, *run.files)]
+        files = [before[file] for file in (opening.STATUS, *run.files)]
         if max(max(f.st_mtime, f.st_ctime) for f in files) > time.time() - SETTLED:
             return None
-        provenance, references = dict(run.provenance), dict[str, bytes]()
-        for key, value in run.provenance.items():
+        provenance, shared = dict(run.provenance), dict[str, bytes]()
+        for part, value in run.provenance.items():
             if isinstance(value, dict):
                 text = _encode(value)
-                provenance[key], references[key] = None, _digest(text)
-                common[references[key]] = text
-        said = [provenance if f == "provenance" else getattr(run, f) for f in _FIELDS]
-        name, state, body = run.folder.name, _state(files), _encode([*said, references])
-        return _Row(name, state, body, _digest(name.encode(), state, body))
+                provenance[part], shared[part] = None, _digest(text)
+                common[shared[part]] = text
+        body = _encode((replace(run, place=name, provenance=provenance), _state(files), shared))
+        return name, body, _digest(body)
     return None
 
 
-def _digest(*parts: bytes) -> bytes:
-    hasher = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        hasher.update(part)
-    return hasher.digest()
+def _digest(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _file(base: Path) -> Path:
@@ -218,9 +169,9 @@ def _read(file: Path) -> tuple[Sequence[_Row], dict[bytes, Any]]:
         return (), {}
     try:
         with contextlib.closing(_connected(file)) as index:
-            rows = map(_Row._make, index.execute("SELECT name, state, body, digest FROM runs"))
+            rows = index.execute("SELECT name, body, digest FROM runs").fetchall()
             common = dict(index.execute("SELECT digest, body FROM common"))
-            return list(rows), {d: _plain(b) for d, b in common.items() if d == _digest(b)}
+            return rows, {d: _plain(b) for d, b in common.items() if d == _digest(b)}
     except (sqlite3.Error, *_BROKEN) as error:
         _mend(file, error)
         return (), {}
@@ -239,12 +190,12 @@ def _keep(file: Path, fresh: Iterable[_Row], gone: Iterable[str], common: Common
         try:
             with contextlib.closing(_connected(file)) as index, index:
                 index.execute(
-                    "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state, body, digest)"
+                    "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, body, digest)"
                 )
                 index.execute("CREATE TABLE IF NOT EXISTS common (digest PRIMARY KEY, body)")
                 index.executemany("DELETE FROM runs WHERE name = ?", ((name,) for name in gone))
                 index.executemany("REPLACE INTO common VALUES (?, ?)", common.items())
-                index.executemany("REPLACE INTO runs VALUES (?, ?, ?, ?)", fresh)
+                index.executemany("REPLACE INTO runs VALUES (?, ?, ?)", fresh)
         except sqlite3.Error as error:
             _mend(file, error)
 

@@ -38,6 +38,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from filelock import FileLock
 
 from assay.core import foreign, inputs, integrity
@@ -87,11 +88,11 @@ class Damaged:
     reason: str
 
 
-@dataclass(frozen=True)
-class Stored:
-    """One finished run as it lies on the disk."""
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """One finished run as it lies on the disk: a struct, since a plan makes a hundred thousand."""
 
-    folder: Path
+    place: str
+    """The path of its folder."""
     key: str
     experiment: str
     version: int
@@ -104,10 +105,15 @@ class Stored:
     files: Mapping[str, tuple[int, str]]
     id: str
     """16 hex digits of status.json, which has the hashes of all other files."""
-    read: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, str] = {}
     """The hash of each file that was read through Assay, by where it lies (`core.inputs`)."""
     unchecked: tuple[str, ...] = ()
     """Where files lie that were read past Assay."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return Path(self.place)
 
     @property
     def has_params(self) -> bool:
@@ -117,7 +123,7 @@ class Stored:
     def tensors(self) -> tuple[Mapping[str, np.ndarray], str]:
         """The measures of this run as they are stored: arrays, and what these are."""
         name = "measures.safetensors"
-        return unpack(foreign.read_stored(self.folder / name, self.files[name][0]))
+        return unpack(foreign.read_stored(f"{self.place}/{name}", self.files[name][0]))
 
     def measures(self) -> xr.Dataset:
         """The measures of this run, without the dim `run`."""
@@ -677,7 +683,7 @@ def _open(folder: Path) -> Stored | Damaged:
         note = content(inputs.NOTE) if inputs.NOTE in files else b""
         read, unchecked = inputs.unpacked(note) if note else ({}, ())
         return Stored(
-            folder=folder,
+            place=base,
             key=head["key"],
             experiment=head["experiment"],
             version=head["version"],
