@@ -302,7 +302,7 @@ experiment = Experiment(
     measured=3,
     scope="{models}",
     smoke=grid(SMALL, seed=range(2), alpha=ALPHAS),
-    default=grid(PathSplit(taken_out=8), seed=range(61_300, 61_307), alpha=ALPHAS),
+    default=grid(PathSplit(taken_out=8), seed=range(64_100, 64_110), alpha=ALPHAS),
     full=grid(
         PathSplit(
             layers=4,
@@ -318,7 +318,7 @@ experiment = Experiment(
             lr=2e-3,
             taken_out=8,
         ),
-        seed=range(61_300, 61_308),
+        seed=range(64_100, 64_110),
         alpha=ALPHAS,
     ),
     elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
