@@ -150,7 +150,7 @@ experiment = Experiment(
     seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(DictionaryWeights(), seed=range(61_400, 61_406)),
+    default=grid(DictionaryWeights(features=36), seed=range(64_300, 64_306)),
     full=grid(
         DictionaryWeights(
             d=128,
@@ -166,6 +166,6 @@ experiment = Experiment(
             features=100,
             texts=20_000,
         ),
-        seed=range(61_400, 61_406),
+        seed=range(64_300, 64_306),
     ),
 )
