@@ -8,7 +8,7 @@ Claim: at 1.10 times the FVU, a dictionary trained as a direct and an indirect h
 at least 1.5 times as well as sorting does
 Baselines: one block of the same size and penalty, sorted; random halves; turned metrics; frozen
 halves; models with random weights
-Cost: 300 s on 2 cores, 540 CPU-seconds, 3.3 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 750 s on 2 cores, 810 CPU-seconds, 3.3 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
