@@ -285,11 +285,6 @@ class Claim:
                 f"claim {self.text!r}: beats is by how much controls are beaten, 0 or more, got "
                 f"{self.beats:g}"
             )
-        if self.empty is not None and not math.isfinite(self.empty):
-            raise ClaimError(
-                f"claim {self.text!r}: empty is the number that comes out where there is nothing, "
-                f"got {self.empty:g}"
-            )
         if self.bounds is not None:
             _check_bounds(self)
         fail_low, fail_high = self.fail_range

@@ -319,6 +319,12 @@ class _Study:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
+        if s.entry.empty is not None and not math.isfinite(s.entry.empty):
+            what = (
+                "empty is the number that comes out where there is nothing, got "
+                f"{s.entry.empty:g}; leave it out where none does"
+            )
+            raise s.error("empty", what)
         s.entry = self._with_proposals(s, s.entry)
         s.entry = self._completed(s)
         for key in ("control", "planted"):

@@ -8,7 +8,7 @@ Claim: features are denser over neurons than random rows spread as the activatio
 at least 1.1 times as many neurons for 90 % of its squared length
 Baselines: frozen and soft-frozen decoder; frozen encoder; untrained models; independent neurons;
 turned, permuted, random, planted rows
-Cost: 550 s on 2 cores, 520 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 610 s on 2 cores, 600 CPU-seconds, 1.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ experiment = Experiment(
     seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(DictionaryWeights(), seed=range(61_400, 61_406)),
+    default=grid(DictionaryWeights(features=36), seed=range(64_300, 64_306)),
     full=grid(
         DictionaryWeights(
             d=128,
@@ -166,6 +166,6 @@ experiment = Experiment(
             features=100,
             texts=20_000,
         ),
-        seed=range(61_400, 61_406),
+        seed=range(64_300, 64_306),
     ),
 )

@@ -8,7 +8,7 @@ Claim: at 1.10 times the FVU, a dictionary trained as a direct and an indirect h
 at least 1.5 times as well as sorting does
 Baselines: one block of the same size and penalty, sorted; random halves; turned metrics; frozen
 halves; models with random weights
-Cost: 300 s on 2 cores, 540 CPU-seconds, 3.3 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 750 s on 2 cores, 810 CPU-seconds, 3.3 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ experiment = Experiment(
     measured=3,
     scope="{models}",
     smoke=grid(SMALL, seed=range(2), alpha=ALPHAS),
-    default=grid(PathSplit(taken_out=8), seed=range(61_300, 61_307), alpha=ALPHAS),
+    default=grid(PathSplit(taken_out=8), seed=range(64_100, 64_110), alpha=ALPHAS),
     full=grid(
         PathSplit(
             layers=4,
@@ -318,7 +318,7 @@ experiment = Experiment(
             lr=2e-3,
             taken_out=8,
         ),
-        seed=range(61_300, 61_308),
+        seed=range(64_100, 64_110),
         alpha=ALPHAS,
     ),
     elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
