@@ -37,8 +37,8 @@ class Here:
 
 @dataclass(frozen=True)
 class Listed:
-    """One experiment: its header, how many recorded claims came out how, after contests, and what is
-    here."""
+    """One experiment: its header, how many recorded claims came out how, after contests, and what
+    is here."""
 
     name: str
     title: str
