@@ -7,7 +7,7 @@ Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.01 below that of a ReLU dict
 wider with rescale & shift
 Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; again, no effect;
 short and lagging, less training; shrunk, a planted bias; oracle
-Cost: 350 s on 2 cores, 450 CPU-seconds, 1.2 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 780 s on 2 cores, 860 CPU-seconds, 1.1 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
