@@ -68,7 +68,7 @@ def test_the_catalogue_counts_recorded_outcomes(recorded):
     }
     assert len(lines) > 40 and all("| ● 1" in line for line in lines.values())
     assert "| ● 1 | " in lines["llc"]
-    assert "| ● 1 (2 by contest) | " in lines["capacity"]  # as its committed contests say
+    assert "| ● 1 (1 by contest) | " in lines["capacity"]  # as its committed contests say
 
 
 def test_a_claim_in_a_sentence_is_the_records_and_says_when_the_sentence_is_stale(recorded):
