@@ -32,7 +32,7 @@ def others(spec: Spec) -> Iterator[tuple[str, Any]]:
 
 
 def once(make: Callable[..., Any], key: Callable[..., Hashable]) -> Callable[..., Any]:
-    """The same function, called once for each key."""
+    """Call a function once for each key, and give what it gave whenever that key comes again."""
     known: dict[Hashable, Any] = {}
 
     def remembered(*args: Any) -> Any:
