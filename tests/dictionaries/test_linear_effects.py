@@ -17,6 +17,7 @@ D, M = 16, 40
 def test_changed_parts_have_the_length_and_direction_that_they_should():
     parts, x, draws = (drawn(50, D, seed=i) for i in range(3))
     assert torch.equal(le.tenfold(parts, x, draws), 10 * parts)
+    assert torch.equal(le.longer(parts, x, draws), 1.6 * parts)
     for change in (le.turned, le.scattered):
         torch.testing.assert_close(change(parts, x, draws).norm(dim=1), parts.norm(dim=1))
     half = torch.cosine_similarity(le.turned(parts, x, draws), x)

@@ -63,6 +63,8 @@ PLAIN = {
     "jacobian": 0.05,
     "tenfold_frozen": 0.05,
     "tenfold_jacobian": 0.17,
+    "longer_frozen": 0.05,
+    "longer_jacobian": 0.14,
     "turned_frozen": 1.0,
     "turned_jacobian": 0.05,
     "random_frozen": 0.2,
@@ -154,7 +156,7 @@ class World(Planted, of=experiment):
         if arm in ("main", "smollm2"):
             for kind in (
                 f"{change}{kind}"
-                for change in ("", "tenfold_", "turned_", "random_")
+                for change in ("", "tenfold_", "longer_", "turned_", "random_")
                 for kind in ("frozen", "jacobian")
             ):
                 median = np.log(level[kind]) + np.log(luck(DOCUMENTS))

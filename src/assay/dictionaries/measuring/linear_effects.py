@@ -29,6 +29,11 @@ def tenfold(parts: Parts, x: Parts, draws: Parts) -> Parts:
     return 10 * parts
 
 
+def longer(parts: Parts, x: Parts, draws: Parts) -> Parts:
+    """Make parts 1.6 times as long: a violation about as far from right as it is allowed to be."""
+    return 1.6 * parts
+
+
 def turned(parts: Parts, x: Parts, draws: Parts) -> Parts:
     """Turn parts, at the same length, half-way towards the stream x that they are in."""
     return torch.nn.functional.normalize(
@@ -44,6 +49,7 @@ def scattered(parts: Parts, x: Parts, draws: Parts) -> Parts:
 
 CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {
     "tenfold": tenfold,
+    "longer": longer,
     "turned": turned,
     "random": scattered,
 }

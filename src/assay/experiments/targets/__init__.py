@@ -179,6 +179,9 @@ ARMS = {
     "tenfold": Arm(
         derive=effects_of("main", "tenfold"), note="features' contributions made ten times as long"
     ),
+    "longer": Arm(
+        derive=effects_of("main", "longer"), note="features' contributions made 1.6 times as long"
+    ),
     "turned": Arm(
         derive=effects_of("main", "turned"),
         note="features' contributions turned half-way towards the stream they are in",
@@ -259,7 +262,7 @@ experiment = Experiment(
     inputs=on_text.text_and_model,
     cost=on_text.tiny_cost("m", "d"),
     seeds_per_group=1,
-    measured=3,
+    measured=4,
     sizes={"unread": lambda sizes: 1 - sizes("main", "d")[0] / sizes("main", "m")[0]},
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),

@@ -198,6 +198,7 @@ def linear_norms(
     phrase: str,
     random: str,
     fixed: tuple[str, ...] = (),
+    too_long: str = "tenfold",
 ) -> tuple[Claim, ...]:
     """Both linear versions of the final norm are good enough for parts of an arm's update."""
     return tuple(
@@ -235,7 +236,7 @@ def linear_norms(
                 "jacobian",
                 ("tenfold",),
                 {"tenfold": "that it is right for parts of any length"},
-                "tenfold",
+                too_long,
             ),
         )
     )
@@ -375,6 +376,7 @@ CLAIMS = (
         CROSSED,
         "of a feature's effect on the logits",
         "random-parts",
+        too_long="longer",
     ),
     *linear_norms_of(SMOLLM2),
     claim(
