@@ -513,7 +513,7 @@ experiment = Experiment(
     ),
     default=grid(
         Collapse(permuted=True, densities=(0.05, 0.18, 0.425, 0.652, 1.0)),
-        seed=range(4000, 4000 + GROUPS * GROUP),
+        seed=range(63600, 63600 + GROUPS * GROUP),
     ),
     full=grid(
         Collapse(
@@ -526,6 +526,6 @@ experiment = Experiment(
             batch=1_024,
             densities=PUBLISHED,
         ),
-        seed=range(4000, 4000 + GROUPS * GROUP),
+        seed=range(63600, 63600 + GROUPS * GROUP),
     ),
 )

@@ -61,7 +61,7 @@ MESS3 = {
     "ending": 2,
     "draws": 1,
 }
-MESS3_STEPS = 500 / 1800
+MESS3_STEPS = 500 / 2700
 ARMS = {
     "main": Arm(
         train,
@@ -210,11 +210,11 @@ experiment = Experiment(
     scope="all prefixes and endings of {strings}, {layers}-layer transformers of width {d}",
     measured=3,  # R² over all endings, averaged over draws of the folds, beliefs cut to 0 … 1
     smoke=grid(SMALL, seed=range(1000, 1002)),
-    default=grid(DEFAULT, seed=range(4000, 4012)),
+    default=grid(DEFAULT, seed=range(63540, 63552)),
     full=grid(
         BeliefStates(
             moments=ALONG, draws=2, steps=1_000_000, lr=0.01, decay=0.0, sgd=True, sampled=True
         ),
-        seed=range(4000, 4012),
+        seed=range(63540, 63552),
     ),
 )

@@ -57,7 +57,7 @@ class BeliefStates(Spec):
     read: Literal["network", "planted", "noise", "tokens"] = "network"
     """What is probed: the residual stream, a planted belief or noise in its place, or the tokens
     themselves."""
-    steps: Annotated[int, Ge(0)] = 1_800
+    steps: Annotated[int, Ge(0)] = 2_700
     """Training steps; 0 leaves the network untrained."""
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Learning rate at its top: 50 steps of warm-up, linear decay to 0 over the whole training."""

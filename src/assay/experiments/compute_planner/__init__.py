@@ -105,8 +105,8 @@ experiment = Experiment(
     figures=figures,
     scope="{trainings}",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(7000, 36),
-    full=worlds(7000, 36, toys=1920, steps=3000),
+    default=worlds(63440, 36),
+    full=worlds(63440, 36, toys=1920, steps=3000),
     seeds_per_group=1,
     measured=3,  # sgd-noise has other commands
 )

@@ -149,11 +149,11 @@ experiment = Experiment(
     frozen={"layers": 'the title, "one state-space block",'},
     scope=SCOPE,
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),
-    default=grid(DEFAULT, lr=RATES, seed=range(21008, 21016)),
+    default=grid(DEFAULT, lr=RATES, seed=range(63520, 63531)),
     full=grid(
         MambaInduction(steps=20_000, pairs=8, keys=256, values=256, batch=256),
         lr=(0.001, 0.002, 0.004, 0.01, 0.025),
-        seed=range(21008, 21016),
+        seed=range(63520, 63531),
     ),
     elsewhere={"long": Elsewhere(grid(DEFAULT, lr=RATES, seed=range(47_000, 47_048)), SCOPE)},
 )

@@ -266,7 +266,7 @@ experiment = Experiment(
     sizes={"unread": lambda sizes: 1 - sizes("main", "d")[0] / sizes("main", "m")[0]},
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(WhichTarget(), seed=range(61_000, 61_008)),
+    default=grid(WhichTarget(), seed=range(64_000, 64_008)),
     full=grid(
         WhichTarget(
             d=128,
@@ -280,7 +280,7 @@ experiment = Experiment(
             steps=100_000,
             lr=4e-3,
         ),
-        seed=range(61_000, 61_008),
+        seed=range(64_000, 64_008),
     ),
     elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
 )

@@ -183,7 +183,7 @@ experiment = Experiment(
     sizes={"near": near},
     scope=SCOPE,
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(DEFAULT, seed=range(7000, 7012)),
+    default=grid(DEFAULT, seed=range(63480, 63492)),
     full=grid(
         DEFAULT.replace(
             width=4096,
@@ -198,7 +198,7 @@ experiment = Experiment(
             windows=12_000,
             test_windows=2_000,
         ),
-        seed=range(7000, 7008),
+        seed=range(63480, 63488),
     ),
     elsewhere={"long": Elsewhere(grid(DEFAULT, seed=range(48_000, 48_048)), SCOPE)},
 )
