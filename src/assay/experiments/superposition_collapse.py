@@ -6,7 +6,7 @@ Claim: denser inputs keep fewer features, by default from five in two dimensions
 least important go first
 Baselines: single, one start in place of the best of twenty; uniform, equal importance; by-index,
 features ranked by index; linear, without ReLU
-Cost: 250 s on 2 cores, 450 CPU-seconds, 0.6 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 340 s on 2 cores, 640 CPU-seconds, 0.8 GB a process; full a guess of 2 GPU-hours, never run
 Seed: with varying importance it is usually the lower-importance features that collapse first (C.
 McDougall)"""
 

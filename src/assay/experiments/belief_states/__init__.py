@@ -6,7 +6,7 @@ Claim: on RRXOR a linear probe of the stream reads 0.1 of R² more of the belief
 regression on the raw tokens, endings held out
 Baselines: kernel regression and tables on tokens, without a network; untrained; the network's own
 prediction; shuffled beliefs; noise
-Cost: 230 s on 2 cores, 360 CPU-seconds, 1.5 GB a process; full a guess of 10 GPU-hours, never run
+Cost: 450 s on 2 cores, 740 CPU-seconds, 0.6 GB a process; full a guess of 10 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Claim: one block recalls, in a narrow window of learning rates; it binds a pair 
 one token after the value
 Baselines: a time-invariant scan, no convolution, each tuned as well; untrained; patches at the
 places beside
-Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-minutes, never run
+Cost: 306 s on 2 cores, 520 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-minutes, never run
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Claim: at equal L0 a dictionary trained on the MLP's update lowers the update's 
 0.003
 Baselines: untrained models; isotropic directions of the same rank; another start; the whole stream;
 random, turned and tenfold parts
-Cost: 330 s on 2 cores, 480 CPU-seconds, 2.3 GB a process; full a guess of 30 GPU-hours, never run
+Cost: 370 s on 2 cores, 570 CPU-seconds, 2.3 GB a process; full a guess of 30 GPU-hours, never run
 """
 
 from __future__ import annotations
