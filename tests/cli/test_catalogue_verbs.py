@@ -311,6 +311,27 @@ def test_other_digits_are_no_difference_but_are_counted(
     assert found["numbers"]["equal"] < found["numbers"]["total"] and found["numbers"]["unequal"]
 
 
+@pytest.mark.parametrize("moved", [1.0, 1 + 1e-6])
+def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(
+    capsys: pytest.CaptureFixture[str], recorded: Path, moved: float
+) -> None:
+    """As if it was made on busy cores, and, in the second case, on another machine."""
+    before = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
+    before |= {"seconds": 1e6, "changed": ["a threshold"]}
+    angle = before["arms"]["main"]["measures"]["variables"]["angle"]
+    angle["values"] = (angle["values"] * np.float32(moved)).astype(np.float32)
+    recording.save(recorded, before)
+    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL, "--record")
+    after = records.read("own", str(Path("own.py").absolute()))
+    if moved != 1.0:
+        assert (code, after["seconds"]) == (1, 1e6) and "keeps its cost" in out
+        return
+    assert code == 0 and "has the cost of this run" in out, out + err
+    assert after["seconds"] < 1e3 and set(after["cost"]) == set(before["cost"])
+    for key in ("verdicts", "changed", "claims_key", "registration"):
+        assert after[key] == before[key]
+
+
 def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
     code, out, err = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "assay-store")
     assert (code, out, len(err.splitlines())) == (2, "", 1)

@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.errors import ExperimentError, StoreError, nearest
+from assay.core.errors import AssayError, ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import contest as contesting
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.records import contests, records
+from assay.lab.records import contests, recording, records
 from assay.lab.records.contests import WORDS, Contest
 from assay.lab.records.recording import Statement
 from assay.lab.records.reproduction import Reproduction, reproduction
 from assay.lab.work import groups
 from assay.lab.work.events import OnEvent
 from assay.report import tables
-from assay.verbs.options import CPU, Choice, Machine, Name
+from assay.verbs.options import CPU, Choice, Flag, Machine, Name
 from assay.verbs.record import recorded
 from assay.verbs.verb import Answer, Door, Part, Table, duration, verb
 
@@ -59,6 +59,7 @@ def command(
     root: Path | None = None,
     preset: str = "default",
     contest: str = "",
+    record: Flag = False,
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Reproduction | Repeated]:
@@ -74,24 +75,31 @@ def command(
         The preset that was recorded.
     contest
         Repeat this contest of the record alone: the claim's number and the arm, as 2.lot.
+    record
+        Where every number is equal, let the record have the cost, date and machine of this run.
 
     Examples
     --------
     assay reproduce superposition
     """
+    if contest and record:
+        raise AssayError("--record is of a whole record, --contest repeats one contest of it")
     experiment, chosen = Choice(preset=preset).of(name)
     try:
         with door.run(experiment.name) as display:
             if contest:
                 repeated = repeat(experiment, preset, contest, machine.lab, root, display)
                 return Answer(repeated, compare(repeated), int(not repeated.same))
-            outcome = reproduce(experiment, chosen, machine.lab, root, display)
+            outcome = reproduce(experiment, chosen, machine.lab, root, display, record=record)
     except KeyboardInterrupt:
         if root is not None:
             where = f"{shlex.quote(name)}{chosen.options} --root {shlex.quote(str(root))}"
             door.aside(f"to go on with what is stored: assay run {where}, then assay check {where}")
         raise
-    return Answer(outcome, words(outcome), 0 if outcome.same else 1)
+    if not record:
+        return Answer(outcome, words(outcome), int(not outcome.same))
+    cost = "has the cost of this run" if outcome.equal else "keeps its cost: not all is equal"
+    return Answer(outcome, [*words(outcome), f"The record {cost}."], int(not outcome.equal))
 
 
 def repeat(
@@ -234,18 +242,25 @@ def reproduce(
     make_lab: Callable[[Path], Lab],
     root: Path | None = None,
     on_event: OnEvent | None = None,
+    *,
+    record: bool = False,
 ) -> Reproduction:
-    """Run an experiment from an empty store and compare with its record, claim by claim.
+    """Run an experiment from an empty store and compare with its record, claim by claim; with
+    `record` the record takes over what this run cost, if every number is equal.
 
-    `at` makes the lab on a store; the store is at `root` and kept, or in a temporary folder.
+    `make_lab` makes the lab on a store; the store is at `root` and kept, or in a temporary folder.
 
     Raises: ExperimentError without a record of this preset; StoreError where the store holds
     anything of the experiment."""
-    record = recorded(experiment, preset)
+    known = recorded(experiment, preset)
     with _folder(root) as folder:
         lab = make_lab(folder)
         require_unused(lab, experiment)
-        return reproduction(lab.run(experiment, preset, on_event), record)
+        result = lab.run(experiment, preset, on_event)
+        outcome = reproduction(result, known)
+        if record and outcome.equal:
+            recording.take_cost(experiment, known, result, lab.plan(experiment, preset))
+        return outcome
 
 
 @contextmanager

@@ -72,6 +72,11 @@ class Reproduction:
     """Machine and versions, recorded and reproduced; no host names, no paths."""
     numbers: Numbers
 
+    @property
+    def equal(self) -> bool:
+        """Whether every statement came out as recorded, of numbers that are all equal."""
+        return self.same and self.same_runs and not self.numbers.unequal
+
 
 def reproduction(result: Result, record: JSON) -> Reproduction:
     """Compare a result with the record of the same experiment."""
