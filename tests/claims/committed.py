@@ -84,6 +84,17 @@ COSTLY: dict[str, str] = {
     "interpretable-capability": (
         "its record was made on a slow machine: 778 CPU-seconds, where others took 444"
     ),
+    "belief-states": (
+        "its record was made on a slow machine: 744 CPU-seconds for 2,700 steps, where 1,800 took "
+        "360 elsewhere"
+    ),
+    "superposition-collapse": (
+        "its record was made on a slow machine: 640 CPU-seconds, where others took 453"
+    ),
+    "targets": "its record was made on a slow machine: 575 CPU-seconds, where others took 306",
+    "ultra-rare-features": (
+        "its record was made on a slow machine: 570 CPU-seconds, where others took 339"
+    ),
 }
 """Records that took more CPU time than the bar allows, and why; all else is asked of them."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]

@@ -7,7 +7,7 @@ Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades 
 training
 Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight; pair, a planted
 conspiracy
-Cost: 200 s on 2 cores, 340 CPU-seconds, 2.1 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 320 s on 2 cores, 570 CPU-seconds, 1.9 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from __future__ import annotations
