@@ -15,10 +15,6 @@ from assay.lab.records import recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "mamba-induction": (
-        "three of its six claims are undecided after two looks: one block of eight takes a slower "
-        "way, the value three tokens late"
-    ),
     "autointerp-io.long": (
         "two of its five claims are undecided: 23 tokens are too few for one, and the other did "
         "not survive the change since half of the training"
