@@ -8,7 +8,7 @@ Claim: planned CPU-seconds and interval widths come true within stated factors; 
 per parameter and token, not 6
 Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; by-n, widths as 1/n;
 all-shrinks, no second factor
-Cost: 160 s on 2 cores, 260 CPU-seconds, 1.3 GB a process; full a guess of 1 CPU-hour, never run
+Cost: 370 s on 2 cores, 680 CPU-seconds, 0.5 GB a process; full a guess of 1 CPU-hour, never run
 """
 
 from __future__ import annotations
