@@ -219,7 +219,7 @@ experiment = Experiment(
             grid(
                 GatedSAE(windows=5000, steps=5000, k=8),
                 penalty=(0.1, 0.2),
-                seed=range(64_400, 64_406),
+                seed=range(44_000, 44_006),
             ),
             scope=f"{SCOPE}, {{steps}} steps",
         ),
