@@ -313,8 +313,9 @@ CASES = {
         "plan", "superposition", "--set", "seed=1000-1005", says="write 1000:1006"
     ),
     "a folder": case(
-        "run", "folder.py", says="no experiment file folder.py", given=write("folder.py/x", "")
+        "run", "folder.py", says="this is a folder; name the file", given=write("folder.py/x", "")
     ),
+    "a table": case("run", "t.csv", says="judged by: assay judge t.csv", given=write("t.csv", "")),
     "syntax error": case(
         "run", "own.py", says="own.py line", given=edit("own.py", "def train(", "def train((")
     ),

@@ -140,6 +140,12 @@ for entry in catalogue.entries():
     )
 
 
+def test_a_file_that_has_used_a_late_library_has_the_library_itself() -> None:
+    use = "from assay.core.heavy import xr\nlate = xr\nxr.Dataset"
+    assert "xarray" not in modules_after(use.rpartition("\n")[0])
+    assert "xarray" in modules_after(f"{use}\nassert xr is sys.modules['xarray'] is not late")
+
+
 def test_a_plan_made_before_is_told_with_numpy_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ Files import them from here, at their top; a command pays for none that it does 
     from assay.core.heavy import torch, xr
 """
 
+import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch as torch
     import xarray as xr
 else:
+    SHORT = {"xarray": "xr"}
 
     class _Deferred(ModuleType):
         """Stands for a module of the same name. A stand-in in `sys.modules`, as
@@ -22,8 +24,15 @@ else:
         is there, and threads that meet in it see half a module."""
 
         def __getattr__(self, name: str) -> Any:
-            # Import takes the lock of the module; afterwards this is one look into sys.modules.
-            return getattr(import_module(self.__name__), name)
+            # Import takes the lock of the module, so that no thread sees half of it. From then on
+            # the file that asked has the module itself: a look through here takes 4 µs, and a step
+            # of a toy looks fifty times.
+            module = import_module(self.__name__)
+            names = sys._getframe(1).f_globals
+            short = SHORT.get(self.__name__, self.__name__)
+            if names.get(short) is self:
+                names[short] = module
+            return getattr(module, name)
 
         def __dir__(self) -> list[str]:
             return dir(import_module(self.__name__))

@@ -91,22 +91,20 @@ def entry(name_or_path: str) -> Entry:
         )
     if not in_file(path.name) and "/" not in name_or_path:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
-        hint = (
-            f"did you mean {local_file}?"
-            if local_file.is_file()
-            else nearest(name_or_path, [*known, ALL])
-        )
+        hint = nearest(name_or_path, [*known, ALL])
+        if local_file.is_file():
+            hint = f"did you mean {local_file}?"
+        elif path.is_file():
+            hint = f"this is a file of another kind; a table is judged by: assay judge {path}"
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        elsewhere: list[str] = []
+        advice = "name a Python file or a study that exists, or an experiment of assay list"
         with contextlib.suppress(OSError):
             places = (folder / path.name for folder in sorted(Path().iterdir()))
-            elsewhere = [place.as_posix() for place in places if place.is_file()]
-        advice = (
-            f"did you mean {elsewhere[0]}?"
-            if elsewhere
-            else "name a Python file or a study that exists, or an experiment of assay list"
-        )
+            if place := next((place for place in places if place.is_file()), None):
+                advice = f"did you mean {place.as_posix()}?"
+        if path.is_dir():
+            advice = "this is a folder; name the file in it"
         raise ExperimentError(f"no experiment file {name_or_path}; {advice}")
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:
         return next(e for e in known.values() if e.path.resolve() == path.resolve())

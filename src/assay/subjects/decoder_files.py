@@ -158,11 +158,22 @@ def write(
 
     Raises: SpecError where no configuration expresses the decoder.
     """
+    write_folder(folder, config(shape), stored(params, shape, run), tokenizer, about)
+
+
+def write_folder(
+    folder: Path,
+    config: Any,
+    weights: Mapping[str, torch.Tensor],
+    tokenizer: Path,
+    about: Mapping[str, Any],
+) -> None:
+    """Write a model folder in transformers' format: configuration, weights, tokenizer, and what is
+    said about it in assay.json."""
     from safetensors.torch import save_file
 
-    settings = config(shape)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(stored(params, shape, run), folder / "model.safetensors", {"format": "pt"})
-    settings.save_pretrained(folder)
+    save_file(dict(weights), folder / "model.safetensors", {"format": "pt"})
+    config.save_pretrained(folder)
     shutil.copy(tokenizer, folder / "tokenizer.json")
     (folder / "assay.json").write_text(json.dumps(about))

@@ -3,8 +3,6 @@ parameters with a run axis."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from assay.core.errors import ModelError, SpecError
 from assay.core.heavy import torch
 from assay.subjects.decoder import EPS
+from assay.subjects.decoder_files import write_folder
 from assay.subjects.folder import find
 from assay.subjects.mamba import Params, Shape
 from assay.subjects.pretrained import load
@@ -132,14 +131,7 @@ def write(
 
     Raises: SpecError where no configuration expresses the model.
     """
-    from safetensors.torch import save_file
-
-    settings = config(shape)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(stored(params, shape, run), folder / "model.safetensors", {"format": "pt"})
-    settings.save_pretrained(folder)
-    shutil.copy(tokenizer, folder / "tokenizer.json")
-    (folder / "assay.json").write_text(json.dumps(about))
+    write_folder(folder, config(shape), stored(params, shape, run), tokenizer, about)
 
 
 def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
