@@ -8,7 +8,7 @@ Claim: with classes as unequal as words, networks' minibatch noise has at most h
 of isotropic noise, mostly by unequal variances
 Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal
 variances, correlations alone
-Cost: 101 s on 2 cores, 118 CPU-seconds, 0.6 GB a process; full a guess of 0.3 GPU-hours, never run
+Cost: 52 s on 2 cores, 98 CPU-seconds, 0.6 GB a process; full a guess of 0.3 GPU-hours, never run
 """
 
 from __future__ import annotations

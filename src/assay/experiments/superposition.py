@@ -5,7 +5,7 @@ Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al.
 Claim: at density 0.01 at least 1.5 features per dimension are represented
 Baselines: drawn, the ReLU model on directions that nobody trained; linear, no ReLU, which stays
 below (width + 1)/0.9 features
-Cost: 172 s on 2 cores, 226 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 111 s on 2 cores, 200 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from __future__ import annotations

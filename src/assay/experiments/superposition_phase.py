@@ -7,7 +7,7 @@ Claim: trained models drop the lesser of two features where theory says so, by d
 importance, and all at once
 Baselines: single, one start in place of the best of eight; blind and by-row, predictions without
 importance or density; equal; linear
-Cost: 430 s on 2 cores, 370 CPU-seconds, 0.4 GB a process; full a guess of 0.2 GPU-hours, never run
+Cost: 166 s on 2 cores, 300 CPU-seconds, 0.4 GB a process; full a guess of 0.2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Claim: trained models leave hardly any capacity unused, share it evenly, and mor
 same to every feature that shares
 Baselines: early, the first hundred steps; untrained; scattered, trained lengths in random
 directions; linear models
-Cost: 390 s on 2 cores, 412 CPU-seconds, 0.4 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 204 s on 2 cores, 370 CPU-seconds, 0.4 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from assay.core import Arm, Experiment, changed, grid, reserved, variant

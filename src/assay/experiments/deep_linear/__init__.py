@@ -7,7 +7,7 @@ Claim: two linear layers learn one mode after another, each in a step; split une
 function at the start, they do not
 Baselines: lopsided, the same product split unevenly; redrawn, another draw of the start; shallow,
 one layer; turned, another basis
-Cost: 150 s on 2 cores, 78 CPU-seconds, 0.4 GB a process; full a guess of 5 CPU-minutes, never run
+Cost: 38 s on 2 cores, 68 CPU-seconds, 0.4 GB a process; full a guess of 5 CPU-minutes, never run
 Seed: what does not change the function a network computes still changes its training, as in deep
 linear nets (nostalgebraist)"""
 

@@ -8,7 +8,7 @@ Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute
 coming, and misses one that passes
 Baselines: fine-tuning on too few examples; no fine-tuning; networks that can only memorise; every
 2×, every 8×, every checkpoint
-Cost: 450 s on 2 cores, 260 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 117 s on 2 cores, 192 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from __future__ import annotations
