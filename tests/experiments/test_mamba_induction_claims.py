@@ -210,7 +210,7 @@ def test_steps_to_a_share_of_the_loss_are_those_at_the_one_rate():
     assert (half == np.argmax(loss <= loss[0] / 2)).all() and (
         quarter == np.argmax(loss <= loss[0] / 4)
     ).all()
-    assert (half < quarter).all() and len(half) == 8 and len(frozen) == 6
+    assert (half < quarter).all() and len(half) == 11 and len(frozen) == 6
     flat = World().arms()
     flat["main"] = flat["main"].assign(loss=flat["main"].loss * 0 + 4)
     assert all(
