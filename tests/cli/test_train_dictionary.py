@@ -111,7 +111,9 @@ def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
     world: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*WORDS, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert "the first step comes after" in printed.err, "a harvest is silent"
+    found = json.loads(printed.out)
     assert (found["vectors"], found["l0"], found["found"]) == (7680, 4, False)
     assert found["times"] == 7680 / (128 * 31)
     assert_wanted()

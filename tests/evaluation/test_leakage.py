@@ -176,3 +176,13 @@ def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(text
             "not recorded"
             in choose("one", {"corpus": "another", "documents": empty}, there, "auto")[1]
         )
+
+
+def test_of_a_text_that_the_file_names_the_test_part_is_read(texts):
+    from assay.evaluation.file_statements import choose
+
+    there = corpus.load(str(texts))
+    part, why = choose("one", None, there, "auto", there.name)
+    assert part == "test" and f"its file names {there.name}" in why and "cannot be known" in why
+    assert choose("one", None, there, "all", there.name)[0] == "all"
+    assert choose("one", None, there, "auto", "another")[0] == "all"

@@ -10,6 +10,7 @@ import pytest
 
 import tiny_models
 from assay.subjects import folder as models
+from assay.subjects.fetch import SMOLLM2
 from assay.subjects.names import ModelName, differs
 
 
@@ -72,6 +73,16 @@ def test_a_file_of_16_bits_is_not_quantised(eight_bit: models.ModelFolder) -> No
     whole = replace(eight_bit, about={"name": "SmolLM2-135M", "quantisation": "F16"})
     assert differs("HuggingFaceTB/SmolLM2-135M", whole) == ""
     assert differs("SmolLM2-135M-GGUF", whole) == "an unquantised version of it, by its name"
+
+
+def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(
+    eight_bit: models.ModelFolder,
+) -> None:
+    about = {"name": SMOLLM2.model, "quantisation": "Q4_1", "gguf_sha256": SMOLLM2.gguf_sha256}
+    assert differs("smollm2", replace(eight_bit, about=about)) == ""
+    another = about | {"quantisation": "Q8_0", "gguf_sha256": ""}
+    assert differs("smollm2", replace(eight_bit, about=another)).endswith("of it, by its name")
+    assert differs("gemma3-270m", replace(eight_bit, about=about)) == "another model, by its name"
 
 
 def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(

@@ -35,7 +35,7 @@ _LONGEST = 80
 
 
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its
+    """What a dictionary's file says of its text: `context_size`, `prepend_bos`, and its name,
     `dataset`, where it does."""
     statements: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
@@ -44,9 +44,7 @@ def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
                 k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None
             }
             if isinstance(place.get("dataset_path"), str):
-                statements["dataset"] = (
-                    f"its file names {place['dataset_path'][:_LONGEST]} as its text"
-                )
+                statements["dataset"] = place["dataset_path"][:_LONGEST]
     if not isinstance(statements.get("context_size"), int) or statements.get("context_size", 0) < 2:
         statements.pop("context_size", None)
     return statements
@@ -185,25 +183,29 @@ def choose(
     trained_on: Mapping[str, Any] | None,
     corpus: Corpus,
     requested_part: Part | Literal["auto"],
-    text_statement: str = "",
+    text_name: str = "",
 ) -> tuple[Part, str]:
     """The part of the corpus to evaluate on, and a sentence about why: what is known, or what
     cannot be.
 
     `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and
-    `documents` (the first 12 hex digits of each one's hash) where it lists them. `told` is what
-    else the file says of its text.
+    `documents` (the first 12 hex digits of each one's hash) where it lists them. `text_name` is
+    what else the file says of its text: of one by the same name the test part is read.
 
     Raises: DataError where documents of that part were trained on, naming one.
     """
     listed = (trained_on or {}).get("documents")
     documents = [str(d) for d in listed] if isinstance(listed, list | tuple) else []
     if not trained_on or not ("corpus" in trained_on or documents):
+        named = f"its file names {text_name} as its text" if text_name else ""
         why = (
-            f"{text_statement or 'its file does not say which text it was trained on'}, so "
+            f"{named or 'its file does not say which text it was trained on'}, so "
             "overlap with this text cannot be ruled out"
         )
-        return "all" if requested_part == "auto" else requested_part, why
+        usual: Part = "test" if text_name == corpus.name else "all"
+        if usual == "test":
+            why = f"{named}, but not which part; that it was not the test part cannot be known"
+        return usual if requested_part == "auto" else requested_part, why
     same, part_then = (
         trained_on.get("corpus") == corpus.fingerprint,
         str(trained_on.get("part", "all")),

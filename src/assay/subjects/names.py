@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from assay.subjects import fetch
 from assay.subjects.folder import ModelFolder
 
 _QUANTISED = re.compile(
@@ -54,6 +55,10 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
 
     A folder may be called anything: its own name tells that it is that model, or a version of it,
     but never that it is another."""
+    if packaged := fetch.MODELS.get(expected_name):
+        if folder.about.get("gguf_sha256") == packaged.gguf_sha256:
+            return ""
+        expected_name = packaged.model
     expected = ModelName.of(expected_name)
     known = _stated(folder)
     names = [ModelName.of(name) for name in (known or _called(folder))]

@@ -152,7 +152,8 @@ def command(
     """
     with trust.raised(), door.bar("train-dictionary", "steps") as bar:
         spec = HarvestSpec(subject=model, site=site, corpus=text, windows=0)
-        trained = train(spec, out, method, reading, by, place.root, device_here(device), bar)
+        device = device_here(device)
+        trained = train(spec, out, method, reading, by, place.root, device, bar, door.aside)
     return Answer(trained, words(trained))
 
 
@@ -181,6 +182,7 @@ def train(
     root: Path = Path("assay-store"),
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> TrainedDictionary:
     """Harvest in this process, train in others, and go on where an earlier call was interrupted.
 
@@ -208,6 +210,10 @@ def train(
     (out / ASKED).write_text(json.dumps(request, indent=1))
     sizes = sizes_of(method, reading)
     if not (out / MEASURED).exists():
+        say(
+            f"train-dictionary: harvests {method.steps * method.batch:,} vectors; the first step "
+            f"comes after {sizes['rows'] * sizes['window']:,} of them (--buffer)"
+        )
         with _Trainer(out, options, by.ranks, progress) as trainer:
             rows.fill(out / STREAM, begun=trainer.begin, watch=lambda *_: trainer.check(), **sizes)
             trainer.wait()
