@@ -14,6 +14,7 @@ import pytest
 import sample
 from msgspec import structs
 
+from assay.core import reasons
 from assay.core.curves import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
@@ -161,6 +162,13 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
         "It falls",
         "Few words: all shown",
     ]
+
+
+def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():
+    claim = sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"kind": "confirming"}
+    assert tables.board(sample.of(claim | {"threshold_from": "pilot: twice"})) == "pilot-set ● 1"
+    given = claim | {"threshold_from": reasons.GIVEN}
+    assert tables.board(sample.of(given)) == "threshold unexplained ● 1"
 
 
 def test_exact_statements_without_any_claim_are_told_apart():

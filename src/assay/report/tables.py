@@ -360,7 +360,7 @@ def row(s: Statement) -> Row:
         published,
         setup,
         controls,
-        "" if s.threshold_from == reasons.GIVEN else KIND_WORDS.get(s.kind, s.kind),
+        _kind(s),
         command(s),
         agreed(s),
         holds_if(s),
@@ -701,6 +701,11 @@ KIND_WORDS = {"risky": "risky", "confirming": "pilot-set"}
 """What is said of where a threshold comes from; stored results have the older word."""
 
 
+def _kind(v: Judged) -> str:
+    """Where the threshold of a claim comes from, in a word; "" where its author does not say."""
+    return "" if v.threshold_from == reasons.GIVEN else KIND_WORDS.get(v.kind, v.kind)
+
+
 def board(data: ResultData) -> str:
     """Count the four kinds of statement apart: `risky ● 2 ✕ 1, pilot-set ● 3, exact ≡ 4, estimates
     6`; empty where there are none.
@@ -708,9 +713,9 @@ def board(data: ResultData) -> str:
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
     """
     parts = []
-    for kind, word in KIND_WORDS.items():
-        counts = outcomes([v for v in data.verdicts if v.kind == kind])
-        parts += [f"{word} {signs(counts)}"] if counts else []
+    for word in (*KIND_WORDS.values(), ""):
+        counts = outcomes([v for v in data.verdicts if _kind(v) == word])
+        parts += [f"{word or 'threshold unexplained'} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if data.exact else []
     parts += [f"estimates {len(data.findings)}"] if data.findings else []
