@@ -77,14 +77,18 @@ def locate_index(dictionary: str, model: str, text: str, root: Path, **options: 
         stated = Setting(site=given.get("site") or "", site_out=given.get("site_out") or "")
         sites(source.name, source.dictionary, stated, find(model))
     whole = Reading(**given)
+    quick = replace(whole, tokens=min(FIRST, whole.tokens), gradients=False, ablate=0)
     first = replace(whole, tokens=INDEX_SHARD, ablate=0)
     steps = [
         step
         for step, needed in (
-            (replace(first, tokens=FIRST, gradients=False), not address_abouts),
-            (first, not any(about.gradients for about in address_abouts)),
+            (quick, quick != whole and not address_abouts),
+            (
+                first,
+                first.tokens < whole.tokens and not any(a.gradients for a in address_abouts),
+            ),
         )
-        if needed and step.tokens < whole.tokens
+        if needed
     ]
     return Wanted(
         address=address if best is None else best.address,
