@@ -913,3 +913,53 @@ def test_two_columns_of_ones_leave_no_room_for_a_difference():
         "no difference could show"
         not in assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt").warning
     )
+
+
+def conditions(missing=(), name="layer", names=("a", "b", "c")):
+    """Two layers of ten seeds, b and c half as far again at each; without the rows `missing`."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"arm": arm, "seed": seed, name: layer, "x": layer / 9 + 0.5 * (arm != "a") + noise}
+        for seed in range(10)
+        for layer in (5, 9)
+        for arm in names
+        for noise in [rng.normal(0, 0.03)]
+    ]
+    return pd.DataFrame([r for r in rows if (r["arm"], r["seed"], r[name]) not in missing])
+
+
+@pytest.mark.parametrize("missing", [(), [("a", 0, 5)], [("a", 0, 5), ("b", 0, 5), ("c", 0, 5)]])
+@pytest.mark.parametrize("name", ["layer", "depth"])
+def test_a_condition_is_refused_though_some_rows_are_missing(missing, name):
+    with pytest.raises(ClaimError, match=rf"a.x varies over {name} \(5, 9\)"):
+        assay.judge(conditions(missing, name), claim="a.x - b.x < -0.1", unit="seed", control="c")
+
+
+def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
+    """Arms that are alike: a is mostly measured at 9, b and c mostly at 5."""
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        {"arm": arm, "seed": seed, "depth": depth, "x": rng.normal(-depth / 5, 0.03)}
+        for seed in range(10)
+        for arm in "abc"
+        for depth, most in ((5, arm != "a"), (9, arm == "a"))
+        for _ in range(5 if most else rng.integers(0, 2))
+    )
+    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c"}
+    assert any("depth differs between the arms" in n for n in assay.judge(rows, **ask).notes)
+    with pytest.raises(ClaimError, match=r"a\.x varies over layer"):
+        assay.judge(rows.rename(columns={"depth": "layer"}), **ask)
+    apart = rows[(rows["depth"] == 9) == (rows["arm"] == "a")].rename(columns={"depth": "layer"})
+    lone = apart.groupby(["arm", "seed"], as_index=False).first()
+    assert any("layer differs between the arms" in n for n in assay.judge(lone, **ask).notes)
+    assert not any("differs" in n for n in assay.judge(lone.drop(columns="layer"), **ask).notes)
+
+
+def test_copies_of_units_are_named():
+    f = frame(seeds=24)
+    f["fvu"] += 0.01 * np.random.default_rng(3).normal(size=len(f))
+    assert not any("copies" in n for n in assay.judge(f, **ASK).notes)
+    few = f[f["seed"] < 3]
+    copied = pd.concat([few.assign(seed=few["seed"] + 3 * i) for i in range(8)])
+    told = "the 24 levels of seed have only 3 different sets of numbers"
+    assert any(n.startswith(told) for n in assay.judge(copied, **ASK).notes)

@@ -47,6 +47,16 @@ LARGEST, WIDEST, ARMS, CELLS = 64 * 2**20, 1_000, 1_000, 10_000_000
 RUNS = ("seed", "run")
 """Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands
 there."""
+CONDITIONS = frozenset(
+    (
+        *("layer", "block", "head", "position", "site", "width", "step"),
+        *("document", "prompt", "task", "template", "dataset"),
+    )
+)
+"""Columns that are conditions, whatever their numbers."""
+NEARLY, FEW_LEVELS = 0.8, 12
+"""Share of cells with the same numbers from which these are labels; levels of a column of whole
+numbers up to which it may be a condition."""
 
 
 def judge(
@@ -179,7 +189,7 @@ def judge(
         for name, data in arms.items()
     }
     judgement = judging.judge(statement, measured, level, scope)
-    if judgement.verdict.reason == TIES and not independent:
+    if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in parsed.columns}
         moved = rounding.find(
             lambda arms: judging.standing(statement, arms)[0].points,
@@ -197,6 +207,8 @@ def judge(
         judgement,
         notes=(
             *notes,
+            *_cautions(rows[rows["arm"].isin(compared)], units, labels, columns),
+            *(() if tied else _copies(rows[rows["arm"].isin(compared)], units, columns)),
             *_nested(rows[rows["arm"].isin(compared)], units),
             *_left_out(
                 judgement,
@@ -418,14 +430,49 @@ def _nested(rows: pd.DataFrame, units: Names) -> list[str]:
     ]
 
 
+def _cautions(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
+    """A line for each column of a few whole numbers in which the arms that are compared differ,
+    though the claim does not name it."""
+    lines = []
+    averaged = rows.duplicated(["arm", *units, *labels]).any()
+    for name in rows.columns:
+        if name in ("arm", *units, *labels, *columns, *RUNS) or _texts(rows[name]):
+            continue
+        values, by_arm = rows[name].astype(float), rows.groupby("arm", sort=False)[name].mean()
+        few = 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
+        shift = by_arm.max() - by_arm.min()
+        if few and (averaged or name.lower() in CONDITIONS) and shift > values.std() / 2:
+            each = ", ".join(f"{arm} {mean:.3g}" for arm, mean in by_arm.items())
+            lines.append(
+                f"{name} differs between the arms that are compared ({each} on average), and the "
+                f"claim does not name it: if it is a condition, write COLUMN[{name}=…], or "
+                f"mean(COLUMN, over={name})"
+            )
+    return lines
+
+
+def _copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
+    """A line for each unit of which half of the levels or more have all the numbers of others."""
+    lines = []
+    for unit in units if rows["arm"].nunique() > 1 else ():
+        numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
+        distinct = len(numbers.drop_duplicates())
+        if 2 * distinct <= len(numbers):
+            lines.append(
+                f"the {len(numbers)} levels of {unit} have only {distinct} different sets of "
+                "numbers: copies of a unit are no further units"
+            )
+    return lines
+
+
 def _labels(
     rows: pd.DataFrame, units: Names, columns: list[str], label_names: Iterable[str], source: str
 ) -> Names:
     """The columns that the claim names as dimensions, and those that tell rows of one cell apart
     though it does not name them.
 
-    Such are texts that stand in two rows or more on average, and numbers of which every cell has
-    the same ones.
+    Such are texts that stand in two rows or more on average, numbers of which nearly every cell has
+    the same ones, and whatever is called as conditions are.
     Raises: ClaimError, DataError.
     """
     used_columns = ["arm", *units, *columns]
@@ -459,8 +506,8 @@ def _labels(
         key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()),
     ):
         cells = rows.groupby([*cell, *labels], sort=False, dropna=False)
-        if bool((cells[name].nunique(dropna=False) > 1).any()) and _recurs(
-            rows[name], cells.ngroup().to_numpy()
+        if bool((cells[name].nunique(dropna=False) > 1).any()) and (
+            name.lower() in CONDITIONS or _recurs(rows[name], cells.ngroup().to_numpy())
         ):
             rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
             labels.append(name)
@@ -474,15 +521,18 @@ def _texts(values: Any) -> bool:
 
 
 def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
-    """Whether values are labels: texts that come again, or numbers, the same ones in every cell."""
+    """Whether values are labels: texts that come again, or numbers, the same ones in every cell but
+    those few that lack a row."""
     if _texts(values):
         texts = values[values.notna() & (values != "")]
         return 2 * texts.nunique() <= len(texts)
     counts = np.bincount(cell)
-    if len(counts) == 1 or len(set(counts.tolist())) > 1:
+    if len(counts) == 1 or 2 * values.nunique() > len(values):
         return False
-    table = values.to_numpy()[np.lexsort((values.to_numpy(), cell))].reshape(len(counts), -1)
-    return bool((table == table[0]).all())
+    in_order = values.to_numpy()[np.lexsort((values.to_numpy(), cell))]
+    cells = Counter(map(tuple, np.split(in_order, np.cumsum(counts)[:-1])))
+    _, most = cells.most_common(1)[0]
+    return most >= NEARLY * len(counts)
 
 
 def _cells(
