@@ -963,3 +963,26 @@ def test_copies_of_units_are_named():
     copied = pd.concat([few.assign(seed=few["seed"] + 3 * i) for i in range(8)])
     told = "the 24 levels of seed have only 3 different sets of numbers"
     assert any(n.startswith(told) for n in assay.judge(copied, **ASK).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
+        ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
+        ("arm,seed,x\na,0,0,1\n", "a comma in a number is a point here"),
+        ("arm,seed,x\na,0,1\n".encode("utf-16"), r"not UTF-8 text \(byte 0\); save it as UTF-8"),
+    ],
+)
+def test_what_keeps_a_file_from_being_a_table_is_said(tmp_path, text, told):
+    file = tmp_path / "t.csv"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=told):
+        assay.judge(file, claim="a.x > 0", unit="seed")
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_numbers_have_no_step_of_rounding():
+    rows = [{"arm": a, "seed": s, "x": (s % 2) * 1e17} for a in "abc" for s in range(8)]
+    ask = {"claim": "a.x - b.x > 1", "unit": "seed", "control": "c"}
+    assert assay.judge(pd.DataFrame(rows), **ask).verdict.outcome != "holds"

@@ -323,6 +323,11 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
             "empty is the number that comes out where there is nothing, got nan",
         ),
         (
+            'threshold = "plan: a degree"',
+            "beats = nan",
+            "line 14 column 9: beats is no number; leave it out, or name one",
+        ),
+        (
             'control = ["flat"]',
             'control = ["width=3/main"]',
             "line 12 column 11: width=3/main stands in the condition",

@@ -303,7 +303,8 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
             if not np.array_equal(levels, levels_by_arm.get(read[0], levels)):
                 return (
                     f"{read[0]!r} and {name!r} have other levels of {unit!r}: "
-                    f"{_difference(levels_by_arm[read[0]], levels)}"
+                    f"{_difference(levels_by_arm[read[0]], levels)}; all arms have the same ones, "
+                    "or each has its own"
                 )
     return ""
 

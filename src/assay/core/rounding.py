@@ -108,6 +108,6 @@ def _step(values: np.ndarray) -> float:
     none."""
     millionths = values[np.isfinite(values)] * 1e6
     whole = np.round(millionths)
-    if not len(whole) or np.abs(millionths - whole).max() > 1e-3:
+    if not len(whole) or np.abs(millionths - whole).max() > 1e-3 or np.abs(whole).max() >= 2**63:
         return 0.0
     return int(np.gcd.reduce(whole.astype(np.int64))) / 1e6

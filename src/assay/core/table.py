@@ -676,20 +676,22 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
                 f"{source} is empty; expected a header line with arm, the units and the numbers"
             ) from e
         except (UnicodeDecodeError, pd.errors.ParserError) as e:
-            packed = (
-                " (unpack it first)"
-                if path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
-                else ""
-            )
+            packed = path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
+            if isinstance(e, UnicodeDecodeError) and not packed:
+                raise DataError(
+                    f"{source} is not a comma-separated table: it is not UTF-8 text (byte "
+                    f"{e.start:,}); save it as UTF-8"
+                ) from e
             raise DataError(
-                f"{source} is not a comma-separated table{packed}: {str(e).splitlines()[0].strip()}"
+                f"{source} is not a comma-separated table{' (unpack it first)' * packed}: "
+                f"{str(e).splitlines()[0].strip()}"
             ) from e
         if not isinstance(
             frame.index, pd.RangeIndex
         ):  # pandas would take the first column for row names
             raise DataError(
                 f"{source} is not a comma-separated table: its rows have more values than its "
-                "header has names"
+                "header has names; a comma in a number is a point here"
             )
     try:
         if isinstance(frame, Mapping):
@@ -709,6 +711,11 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
         )
     if not needed and arm_column == "arm" and "arm" not in rows.columns:
         rows = rows.assign(arm="main")
+    if len(rows.columns) == 1 and (other := re.search(r"[;\t|]", str(rows.columns[0]))):
+        raise DataError(
+            f"{source} has no column {arm_column!r}, but one called {str(rows.columns[0])!r}: its "
+            f"values are separated by {other[0]!r}; write commas"
+        )
     if arm_column not in rows.columns:
         raise DataError(
             f"{source} has no column {arm_column!r}, which says what each row is a run of; "

@@ -259,7 +259,20 @@ def read(path: Path) -> Text:
         raise ExperimentError(
             f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
         ) from None
-    return Text(path, toml, first, page, study)
+    text = Text(path, toml, first, page, study)
+    for keys in _no_numbers(table):
+        raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
+    return text
+
+
+def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where NaN stands, which TOML has a word for and no study a use; of a claim's `empty` more is
+    said where it is judged."""
+    if isinstance(value, float) and value != value and keys[-1] != "empty":
+        yield keys
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _no_numbers(part, (*keys, key))
 
 
 def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
