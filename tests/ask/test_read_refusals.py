@@ -1,6 +1,9 @@
 """Reads that a model or a prompt cannot have are refused in a line that says where; what one should
 know of the others is told; and each says in words what it is."""
 
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,10 @@ from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask import logits, measuring, reads
+from assay.ask.prompts import load
 from assay.ask.seen import Want, prompt
-from assay.ask.tables import Direction, Read
-from assay.core.errors import AssayError
+from assay.ask.tables import Direction, Prompts, Read
+from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.studies.asked import Asked
@@ -277,3 +281,13 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
             (np.exp(logs[0]) * (logs[0] - logs)).sum(1),
         ]
         np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)
+
+
+def test_a_prompt_that_stands_there_twice_is_refused_where_prompts_are_the_unit():
+    rows = ({"country": "France"}, {"country": "Peru"}, {"country": "France"})
+    table = Prompts(text="The capital of {country} is", rows=rows)
+    with pytest.raises(DataError, match="row 3 has the same text and columns as prompts, row 1"):
+        load(table, Path())
+    assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 3
+    twice = tuple(row | {"number": str(i)} for i, row in enumerate(rows))
+    assert len(load(msgspec.structs.replace(table, rows=twice), Path()).rows) == 3
