@@ -986,3 +986,13 @@ def test_huge_numbers_have_no_step_of_rounding():
     rows = [{"arm": a, "seed": s, "x": (s % 2) * 1e17} for a in "abc" for s in range(8)]
     ask = {"claim": "a.x - b.x > 1", "unit": "seed", "control": "c"}
     assert assay.judge(pd.DataFrame(rows), **ask).verdict.outcome != "holds"
+
+
+def test_where_one_of_two_units_is_too_few_the_verdict_about_these_is_named():
+    f = frame(documents=5)
+    told = "--unit seed alone, and mean(COLUMN, over=document) in the claim, would give a verdict"
+    j = assay.judge(f, **ASK)
+    assert j.verdict.outcome == "undecided" and any(n.startswith(told) for n in j.notes)
+    claim = "mean(gated.fvu, over=document) - mean(relu.fvu, over=document) < -0.02"
+    these = assay.judge(f, **{**ASK, "claim": claim, "unit": "seed"})
+    assert these.verdict.outcome == "holds" and not any(n.startswith("--unit") for n in these.notes)

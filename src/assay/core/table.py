@@ -210,6 +210,7 @@ def judge(
             *_cautions(rows[rows["arm"].isin(compared)], units, labels, columns),
             *(() if tied else _copies(rows[rows["arm"].isin(compared)], units, columns)),
             *_nested(rows[rows["arm"].isin(compared)], units),
+            *_too_few(judgement.verdict.n),
             *_left_out(
                 judgement,
                 rows[rows["arm"].isin(compared)] if independent else rows,
@@ -427,6 +428,18 @@ def _nested(rows: pd.DataFrame, units: Names) -> list[str]:
         for count in [rows[name].nunique()]
         if rows.groupby([*units])[name].nunique().max() == 1
         and count < rows.groupby([*units]).ngroups
+    ]
+
+
+def _too_few(n: Mapping[str, int]) -> list[str]:
+    """What can be judged where one of two units has too few levels."""
+    few = [unit for unit in n if n[unit] < FEWEST]
+    return [
+        f"--unit {other} alone, and mean(COLUMN, over={unit}) in the claim, would give a verdict "
+        f"about these {n[unit]} {plural(unit, n[unit])}"
+        for unit in few
+        for other in n
+        if other not in few
     ]
 
 
