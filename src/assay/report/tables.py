@@ -120,7 +120,8 @@ class Control:
     @property
     def numbers(self) -> str:
         """Its estimate; with the interval where that is what keeps it undecided."""
-        return f"{self.estimate} {self.interval}" if self.met is None else self.estimate
+        known = self.interval and self.met is None
+        return f"{self.estimate} {self.interval}" if known else self.estimate
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def essential(text: Text) -> list[Missing]:
         lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
     if not (study.experiment or study.dictionary or study.model or study.train):
         how = (
-            'write [[experiment]] and name = "…", of which assay list has the names, or '
-            '[[dictionary]] and path = "…"'
+            'write [[model]] and name = "…", of a model to ask, [[experiment]] and name = "…", of '
+            'which assay list has the names, or [[dictionary]] and path = "…"'
         )
         lacks.append(("experiment", how, ("experiment",)))
     if not study.claim and not study.estimate:
