@@ -283,11 +283,11 @@ def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
         np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)
 
 
-def test_a_prompt_that_stands_there_twice_is_refused_where_prompts_are_the_unit():
-    rows = ({"country": "France"}, {"country": "Peru"}, {"country": "France"})
+def test_copies_of_prompts_are_refused_where_prompts_are_the_unit():
+    rows = ({"country": "France"}, {"country": "Peru"}) * 2
     table = Prompts(text="The capital of {country} is", rows=rows)
-    with pytest.raises(DataError, match="row 3 has the same text and columns as prompts, row 1"):
+    with pytest.raises(DataError, match="of the 4 prompts of prompts 2 are different"):
         load(table, Path())
-    assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 3
+    assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 4
     twice = tuple(row | {"number": str(i)} for i, row in enumerate(rows))
-    assert len(load(msgspec.structs.replace(table, rows=twice), Path()).rows) == 3
+    assert len(load(msgspec.structs.replace(table, rows=twice), Path()).rows) == 4

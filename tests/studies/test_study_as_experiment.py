@@ -328,12 +328,6 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
             "line 14 column 9: beats is no number; leave it out, or name one",
         ),
         (
-            "[[claim]]",
-            '[[claim]]\ntext = "Narrow ones find their subspace better"\nholds = "main.angle < 9"\n'
-            "[[claim]]",
-            "this is the text of claim 1, too; each claim has its own",
-        ),
-        (
             'control = ["flat"]',
             'control = ["width=3/main"]',
             "line 12 column 11: width=3/main stands in the condition",

@@ -166,7 +166,7 @@ def load(table: Prompts, folder: Path) -> PromptSet:
     templates = _texts(table)
     if len(records) * max(1, len(templates)) > MOST:
         raise DataError(f"{table.name} has more than {MOST:,} prompts")
-    rows, first = [], dict[str, str]()
+    rows = []
     for place, record in records:
         columns = {name: _written(value) for name, value in record.items()}
         for template in templates or ("{text}",):
@@ -175,15 +175,16 @@ def load(table: Prompts, folder: Path) -> PromptSet:
             text, spans = filled(row, template)
             if not text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
-            same = first.setdefault(json.dumps([text, sorted(row.columns.items())]), place)
-            if same is not place and not (table.unit or table.split):
-                raise DataError(
-                    f"{place} has the same text and columns as {same}: a prompt counts once; take "
-                    "it out, or write what you generalise over as unit"
-                )
             rows.append(Row(text, row.columns, place, spans))
     if not rows:
         raise DataError(f"{table.file or table.name} has no prompts")
+    different = len({json.dumps([row.text, sorted(row.columns.items())]) for row in rows})
+    if 2 * different <= len(rows) and not (table.unit or table.split):
+        raise DataError(
+            f"of the {len(rows)} prompts of {table.file or table.name} {different} are different, "
+            "others have the same text and columns: copies count as no units; take them out, or "
+            "write what you generalise over as unit"
+        )
     return PromptSet(table, tuple(rows))
 
 

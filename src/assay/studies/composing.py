@@ -750,16 +750,11 @@ def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
 
 
 def _check_words(text: Text) -> None:
-    """Refuse a budget that is no time, a text that two claims have, and a threshold that does not
-    say where it comes from."""
+    """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
     if text.study.budget:
         with text.located("budget"):
             duration(text.study.budget)
-    texts = [entry.text for entry in text.study.claim]
     for i, entry in enumerate(text.study.claim):
-        if (first := texts.index(entry.text)) < i:
-            what = f"this is the text of claim {first + 1}, too; each claim has its own"
-            raise text.error(("claim", i, "text"), what)
         if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
             what = (
                 "a threshold says where the number in the claim comes from: write "
