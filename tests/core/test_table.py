@@ -963,6 +963,15 @@ def test_copies_of_units_are_named():
     copied = pd.concat([few.assign(seed=few["seed"] + 3 * i) for i in range(8)])
     told = "the 24 levels of seed have only 3 different sets of numbers"
     assert any(n.startswith(told) for n in assay.judge(copied, **ASK).notes)
+    # neither of arms that share no unit, nor of answers that are right or wrong
+    apart = few.groupby(["arm", "seed"], as_index=False)["fvu"].mean()
+    apart = pd.concat([apart.assign(seed=apart["seed"] + 3 * i) for i in range(8)])
+    apart["fvu"] += 0.01 * np.random.default_rng(4).normal(size=len(apart))
+    apart["seed"] += 100 * (apart["arm"] == "relu") + 200 * (apart["arm"] == "shuffled")
+    lone = assay.judge(apart, **{**ASK, "unit": "seed"})
+    right = copied.assign(fvu=(np.arange(len(copied)) % 3 == 0).astype(float))
+    for judgement in (lone, assay.judge(right, **ASK)):
+        assert not any("copies" in n for n in judgement.notes), judgement.notes
 
 
 @pytest.mark.parametrize(

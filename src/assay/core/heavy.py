@@ -26,7 +26,7 @@ else:
         def __getattr__(self, name: str) -> Any:
             # Import takes the lock of the module, so that no thread sees half of it. From then on
             # the file that asked has the module itself: a look through here takes 4 µs, and a step
-            # of a toy looks fifty times.
+            # of a toy looks some sixteen times.
             module = import_module(self.__name__)
             names = sys._getframe(1).f_globals
             short = SHORT.get(self.__name__, self.__name__)

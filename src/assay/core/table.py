@@ -465,12 +465,14 @@ def _cautions(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
 
 
 def _copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
-    """A line for each unit of which half of the levels or more have all the numbers of others."""
+    """A line for each unit of which half of the levels or more have all the numbers of others; of
+    whole numbers, such as right and wrong answers, many have."""
     lines = []
-    for unit in units if rows["arm"].nunique() > 1 else ():
+    whole = bool((rows[list(columns)].astype(float) % 1 == 0).all(axis=None))
+    for unit in units if rows["arm"].nunique() > 1 and not whole else ():
         numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
         distinct = len(numbers.drop_duplicates())
-        if 2 * distinct <= len(numbers):
+        if 0 < 2 * distinct <= len(numbers):
             lines.append(
                 f"the {len(numbers)} levels of {unit} have only {distinct} different sets of "
                 "numbers: copies of a unit are no further units"
