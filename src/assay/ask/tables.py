@@ -27,6 +27,7 @@ def texts_of(answer: Answer) -> tuple[str, ...]:
 
 
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
+Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +84,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_prob: str | Answers = ""
     """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the second.
     A list in place of a text is any of its texts, as in [["red", "blue"], ["Monday"]]."""
-    accuracy: tuple[Answer, ...] = ()
+    accuracy: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1)] = ()
     """1 where the first of these texts is the most probable to follow, else 0; ties share. A list
     in place of a text is any of its texts."""
     rank: str = ""
@@ -95,7 +96,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kl: bool = False
     """KL divergence of the next token from the untouched model's, in nats, or its mean over the
     prompt's tokens; 0 where nothing is done."""
-    generates: tuple[str, ...] = ()
+    generates: Texts = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     as whole words (large and small letters alike), else 0."""
     tokens: Few = 20
@@ -178,7 +179,7 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """In units of the dictionary."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
-    heads: tuple[str, ...] = ()
+    heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
     position: Place = "all"
     """At which token; all: every one of the text, a BOS before it left as it is. No feature is set
