@@ -525,7 +525,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "1.2 or more would be found, controls counted"
+    "a true 1.2 or more would be found 4 times in 5, controls included"
     """
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
@@ -535,12 +535,13 @@ def describe_detectable(v: Verdict) -> str:
         return "with these units no effect would be seen, however large"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
-        values = f"values from {low:.3g} to {high:.3g}"
+        values = f"true values from {low:.3g} to {high:.3g}"
     else:
-        values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
+        values = f"a true {low:.3g} or more" if math.isfinite(low) else f"a true {high:.3g} or less"
+    found = f"{values} would be found 4 times in 5"
     if math.isnan(v.controls_chance):  # judged before controls were counted
-        return f"{values} would be found"
-    return f"{values} would be found, controls {'' if whole else 'not '}counted"
+        return found
+    return f"{found}, controls {'' if whole else 'not '}included"
 
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:

@@ -188,9 +188,14 @@ def outlined(c: Prospect) -> str:
     spent = f", {amount(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
     sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
+    outcome = c.expected
+    # what these units decide of the claim by itself, they need not decide of its controls
+    if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
+        outcome = f"{outcome} by itself"
+        need = f"{need} without controls" if c.fewest is not None else need
     return (
         f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
-        f"{c.expected}{powered(c.power)}; {need}"
+        f"{outcome}{powered(c.power)}; {need}"
     ) + (f"; {c.warning}" if c.warning else "")
 
 
@@ -199,8 +204,10 @@ def powered(power: float | None) -> str:
     where nothing is known."""
     if power is None:
         return ""
-    words = f", decided in {power:.0%} of such experiments, controls included"
-    return words if power >= CHANCE else f"{words}: underpowered as planned"
+    words = f"decided in {power:.0%} of such experiments"
+    if power >= CHANCE:
+        return f", {words}, controls included"
+    return f"; with its controls {words}: underpowered as planned"
 
 
 def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
