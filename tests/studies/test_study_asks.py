@@ -242,7 +242,14 @@ REFUSED = {
         capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
             'corrupted = "{who} went', 'corrupted = "now {who} went'
         ),
-        "as many",
+        f"capitals.csv line {', '.join(map(str, range(2, 26)))}: its pair has another number of "
+        "tokens; where all are patched both have as many",
+    ),
+    "a token of a pair of another form": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{country}"').replace(
+            'corrupted = "{who} went', 'corrupted = "now {who} went'
+        ),
+        "its pair has another number of tokens and no slot {country}; write corrupted = ",
     ),
 }
 
