@@ -1,5 +1,6 @@
 """Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
-for others, how many draws of a control pass, what each of a few prompts gave, and what to claim where any patch does as well."""
+for others, how many draws of a control pass, what each of a few prompts gave, and what to claim
+where any patch does as well."""
 
 from __future__ import annotations
 
@@ -118,7 +119,7 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
     (low, high), numbers = verdict.range, verdict.points
     passing = sum(low <= x <= high for x in numbers)
     if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
-        each = "; ".join(f"{x:.3g}" for x in numbers)
+        each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
         words = f"{part.label}: seeds drawn: {len(numbers)}, that pass alone: {passing}"
         yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
