@@ -173,6 +173,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
         assumptions.append(Missing("arms", how, default))
+    assumptions += unused_prompts(text)
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
@@ -186,6 +187,23 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
             how = f"write prompts for {more} more {what}{halved}"
             assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
+
+
+def unused_prompts(text: Text) -> list[Missing]:
+    """The prompts that nothing reads or learns from."""
+    study = text.study
+    named = {name for d in study.diff for name in d.prompts or ()}
+    named |= {t.prompts for t in (*study.direction, *study.intervene, *study.probe, *study.train)}
+    named |= {p.test for p in study.probe}
+    names = [p.name for p in study.prompts]
+    first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
+    idle = [name for name in names if name not in (*first, *named)]
+    if not idle:
+        return []
+    default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
+    default += f"; the first are read, {first[0]}" if first else ""
+    how = f'write prompts = "{idle[0]}" under what is to use them, or put them first'
+    return [Missing("prompts", how, default)]
 
 
 def of_claims(whole: Experiment) -> list[Missing]:

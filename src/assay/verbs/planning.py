@@ -54,25 +54,27 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label = ""
+    label, warned = "", list[Part]()
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import (  # what asks a model loads much
             already,
             find_unsaid,
             first_label,
+            hopeless,
         )
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
         label = first_label(entry(name).path)
+        warned = [f"! {line}" for line in hopeless(unsaid.unsaid)]
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    return Answer(
-        planned, [*words(planned, name, place.options, label), *(assumed(unsaid) if unsaid else ())]
-    )
+    told = words(planned, name, place.options, label)
+    first = [*warned, ""] if warned else []
+    return Answer(planned, [*first, *told, *(assumed(unsaid) if unsaid else ())])
 
 
 def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
