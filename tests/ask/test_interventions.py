@@ -170,10 +170,11 @@ def test_ablating_by_zeros_and_by_means(subject, three, position, heads):
     check(subject, three, intervention(ablate="mean", position=position, **table), edit)
 
 
-@pytest.mark.parametrize("position", [-1, "{what}"])
+@pytest.mark.parametrize("position", [-1, "{what}", "{who}"])
 @pytest.mark.parametrize("heads", [None, ["1.2", "1.0"]], ids=str)
 def test_a_patch_of_one_token_takes_the_others_own(subject, three, position, heads):
-    """Whose number is another, as the texts of a pair have other lengths."""
+    """Whose number is another, as the texts of a pair have other lengths; of a swap it is that of
+    the slot which stands there in its place."""
     site = Z if heads else SITE
     template = TEMPLATE.replace("{who}", "{other}")
     pairs = rows_of(*TEXTS, text=TEMPLATE, corrupted=template)
@@ -182,7 +183,9 @@ def test_a_patch_of_one_token_takes_the_others_own(subject, three, position, hea
         text = template.format(**TEXTS[i])
         here, there = n - 1, -1
         if position != -1:
-            here, there = last_of_what(naive, i), last_within(naive, text, TEXTS[i]["what"])
+            name, own = position.strip("{}"), TEMPLATE.format(**TEXTS[i])
+            here = last_within(naive, own, TEXTS[i][name])
+            there = last_within(naive, text, TEXTS[i]["other" if name == "who" else name])
         source = naive.acts(text, site)[there]
         if heads is None:
             return {site: at([here], lambda x, s: source)}
@@ -457,7 +460,7 @@ def test_pairs_that_do_not_fit_are_told_with_their_row(llama):
     uneven = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE.replace("{who}", "{other}"))
     table = intervention(patch="corrupted", site=SITE)
     with pytest.raises(
-        DataError, match=r"row 1: the prompt has .* tokens, its pair .* position = -1"
+        DataError, match=r"row 1: its pair has another number of tokens; .* position = -1"
     ):
         measured(folder, uneven, table)
     same = rows_of(*TEXTS, text=TEMPLATE, corrupted=TEMPLATE)

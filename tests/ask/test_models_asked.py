@@ -17,7 +17,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
-from assay.verbs.unsaid import find_unsaid, undecidable
+from assay.verbs.unsaid import find_unsaid, undecidable, unused
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """
@@ -544,6 +544,24 @@ def test_what_no_data_could_decide_is_told_before_it_runs(here):
     ]
     experiment = study(here, HEAD + prompts(24) + claim("main.constant > 90"))
     assert undecidable(here / "asks.toml", experiment) == []
+    both = claim("main.constant > 90") + claim("main.constant > 80")
+    [line] = undecidable(here / "asks.toml", study(here, HEAD + prompts(8) + both))
+    assert line.startswith("claims 1, 2 cannot be decided: 8 prompts")
+
+
+def test_prompts_that_nothing_uses_are_told_with_what_to_write(here):
+    path = here / "asks.toml"
+    rows = prompts(24).partition("[[read]]")[0]
+    spare = rows.replace("[[prompts]]", '[[prompts]]\nname = "spare"', 1)
+    study(here, HEAD + prompts(24) + spare + claim("main.constant > 90"))
+    assert unused(path) == [
+        "prompts: spare left out, as nothing reads or learns from them; the first are read, "
+        'prompts; write prompts = "spare" under what is to use them, or put them first'
+    ]
+    assert "prompts" in [r.where for r in find_unsaid(path, Lab(here / "store", Inline())).unsaid]
+    used = CUT.replace("[[intervene]]", '[[intervene]]\nprompts = "spare"', 1)
+    study(here, HEAD + prompts(24) + spare + used + claim("cut.constant > 90"))
+    assert unused(path) == []
 
 
 def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):

@@ -270,22 +270,78 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         for line in capsys.readouterr().out.splitlines()
         if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()
     }
-    assert lines["1"][0] == "✓" and "does" in lines["1"]
+    assert lines["1"][0] == "✓" and "fails" in lines["1"]
     one = SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped)
     show(arm_in_words(one, experiment))
     told = " ".join(capsys.readouterr().out.split())
     assert "3 main is below 4 2.04 1.04 does, and may" in told, (
-        "no sign of a control; main's number stands beside it"
+        "no sign of a control; the method's number stands beside it"
     )
     assert (
-        "4 relu is below 3 2.04 1.04 does" in told
-        and "(the claim is about relu)" in told.replace("[2.01, 2.06] [1.01, 1.06] ", "")
+        "4 relu is below 3 2.04 0.54 does" in told
+        and "(the claim is about relu)" in told.replace("[2.01, 2.06] [0.51, 0.56] ", "")
     )
     assert "2 main is no giant 2.04 1.04 does, as" in told
-    assert "Claim 5 is about bare itself (holds): bare is below 3" in told
+    assert "Claim 5 is about bare itself (holds, 2.04 [2.01, 2.06]): bare is below 3" in told
     idle = {**arms, "bare": arms["bare"].assign_attrs({LEARNED: ()})}
     asked = judge_statements(claims, idle, "bare")
     one = SimpleNamespace(arm="bare", arms=idle, judged=asked.judged, skipped=asked.skipped)
     show(arm_in_words(one, experiment))
     told = " ".join(capsys.readouterr().out.split())
     assert "! 2 main is no giant 2.04 1.04 DOES, and" in told
+
+
+def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_numbers(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    from types import SimpleNamespace
+
+    import xarray as xr
+
+    from assay.cli.printing import show
+    from assay.core.claims import Claim
+    from assay.lab.judge.result import judge_statements
+    from assay.report.tables import row
+    from assay.verbs.verdicts import arm_in_words
+
+    def arm(*values: float) -> xr.Dataset:
+        return xr.Dataset({"x": ("run", [*values])}, coords={"seed": ("run", range(8))})
+
+    opposite = (-2.66, 2.10, 1.25, 0.41, -0.92, -0.31, -0.89, 1.01)
+    arms = {
+        "main": arm(*(-10 - i / 10 for i in range(8))),
+        "random": arm(*opposite),
+        "near-by": arm(*(-1 + x / 2 for x in opposite)),
+        "layer": arm(*(-6 - i / 10 for i in range(8))),
+    }
+    claim = Claim(
+        text="it falls by one",
+        value=lambda one, others: one.x,
+        high=-1,
+        must_fail=("random", "near-by", "layer"),
+        near={"layer": "a layer away does it"},
+        threshold_from="theory",
+        source="none",
+    )
+    (judged,) = judge_statements([claim], arms).judged
+    assert judged.controls["random"].low < -1 < judged.controls["random"].high
+    by_arm = {c.arm: c for c in row(judged).controls}
+    assert {name: (c.sign, c.came) for name, c in by_arm.items()} == {
+        "random": ("✓", "fails at 80 %"),
+        "near-by": ("?", "undecided"),
+        "layer": ("!", "passes, and must not"),
+    }
+    assert row(judged).instead == ("layer: a layer away does it",)
+    experiment = SimpleNamespace(
+        arms={name: SimpleNamespace(note="") for name in arms}, claims=(claim,), origin=""
+    )
+    for name, control in by_arm.items():
+        asked = judge_statements([claim], arms, name)
+        one = SimpleNamespace(arm=name, arms=arms, judged=asked.judged, skipped=asked.skipped)
+        show(arm_in_words(one, experiment))
+        told = " ".join(capsys.readouterr().out.split())
+        assert f"{control.sign} 1 it falls by one {control.estimate}" in told, name
+        assert control.interval in told and "not beaten" not in told
+        assert ("Undecided, the interval spans the threshold: claim 1" in told) == (
+            control.met is None
+        )

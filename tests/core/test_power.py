@@ -146,9 +146,13 @@ def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_name
         and entry["detectable_alone"][0] > LOW
         and entry["controls_chance"] < 0.3
     )
-    assert tables.describe_detectable(v).endswith("or more would be found, controls not counted")
+    assert tables.describe_detectable(v).endswith(
+        "or more would be found 4 times in 5, controls not included"
+    )
     sure = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))})
-    assert tables.describe_detectable(sure).endswith("or more would be found, controls counted")
+    assert tables.describe_detectable(sure).endswith(
+        "or more would be found 4 times in 5, controls included"
+    )
 
 
 def test_five_units_find_nothing():

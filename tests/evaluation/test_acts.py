@@ -75,7 +75,7 @@ def test_documents_that_count_in_nothing_are_told(x, tmp_path):
         "document": 57
     }
     assert (
-        "dictionary 1: 3 of 60 documents have no position left, and count in nothing"
+        "dictionary 1: 3 of 60 documents have no position left, and are left out"
         in found.to_json()["notes"]
     )
     whole = evaluate(dictionary(), acts=tmp_path / "a.safetensors", root=tmp_path / "s", outlier=0)

@@ -8,6 +8,7 @@ from shelf import HOME, Rows, client, replace, shelve, simulated
 
 from assay.explorer import render
 from assay.explorer.pages import dictionary
+from assay.report import evaluations
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +193,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
         "On 8,064 tokens it explains 84.0 % of the variance; a random dictionary that is on as "
         "often explains 31.0 %, 32 principal components explain 55.0 %." in page
     )
+    assert evaluations.components({"rank": 1}) == "1 principal component"
     assert "it wins back 95.0 %; they 20.0 % and 50.0 %." in page and "not shown" not in page
     assert "than random directions: by 53.0 % [52.0 %, 54.0 %] of it. On 8,064" in page
     assert "rises by 0.25 [0.21, 0.29]" in page, "as evaluate shows it"

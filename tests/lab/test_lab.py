@@ -318,7 +318,7 @@ def test_seeds_without_a_number_are_told(tmp_path, walk):
     result = Lab(tmp_path / "s", Inline()).run(dataclasses.replace(walk, measure=measure))
     assert result.judged[0].verdict.n == {"seed": 4}
     assert result.to_json()["notes"] == [
-        "2 of 6 seeds have no number, and count in nothing: The walk ends above 0.5"
+        "2 of 6 seeds have no number, and are left out: The walk ends above 0.5"
     ]
     assert not Lab(tmp_path / "t", Inline()).run(walk).notes
 

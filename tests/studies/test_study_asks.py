@@ -242,7 +242,14 @@ REFUSED = {
         capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
             'corrupted = "{who} went', 'corrupted = "now {who} went'
         ),
-        "as many",
+        f"capitals.csv line {', '.join(map(str, range(2, 26)))}: its pair has another number of "
+        "tokens; where all are patched both have as many",
+    ),
+    "a token of a pair of another form": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{country}"').replace(
+            'corrupted = "{who} went', 'corrupted = "now {who} went'
+        ),
+        "its pair has another number of tokens and no slot {country}; write corrupted = ",
     ),
 }
 
@@ -275,7 +282,7 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     assert missing.of_claims(catalogue.find(str(within))) == []
     drawn = study(folder, "drawn", MOOD, "steered.good - main.good > 0")
     [direction] = missing.of_claims(catalogue.find(str(drawn)))
-    assert "a twin without the effect lies on the threshold" in direction.default
+    assert "an arm without the effect lies on the threshold" in direction.default
     shares = MOOD.replace("log_prob", "accuracy")
     both = study(folder, "both", shares, "steered.good > 0.9")
     [reach] = missing.of_claims(catalogue.find(str(both)))

@@ -1,14 +1,19 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
+from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
 
 from assay.core.errors import ExperimentError
+from assay.core.results import Verdict
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.studies import missing
+from assay.studies import beside, missing
 from assay.studies.text import read
 
 PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
@@ -274,3 +279,22 @@ log_prob = [" good", " bad"]
     (note,) = [n for n in result.notes if n.startswith("each prompt: ")]
     numbers = result.arms["main"].good.mean("run").values
     assert note == f"each prompt: room {numbers[0]:.3g}; meal {numbers[1]:.3g}"
+
+
+@pytest.mark.parametrize(
+    ("points", "note"),
+    [
+        ((-2.66, 2.1, 0.5), "steered/random: seeds drawn: 3, that pass alone: 1: -2.66, passes; "),
+        ((-2.0,) * 9, "steered/random: seeds drawn: 9, that pass alone: 9"),
+        ((-0.9, 2.1, 0.5), ""),
+    ],
+)
+def test_how_many_draws_of_a_control_pass_alone_is_told_where_any_does(points, note):
+    part = SimpleNamespace(label="steered/random")
+    by_seed = Verdict(
+        outcome="fails", units=("seed", "prompt"), points=points, range=(-math.inf, -1)
+    )
+    (told,) = [*beside._draws(part, by_seed)] or [""]
+    assert told.startswith(note) and bool(told) == bool(note)
+    assert not [*beside._draws(part, structs.replace(by_seed, units=("prompt",)))]
+    assert not [*beside._draws(part, structs.replace(by_seed, outcome="holds"))], "it passes whole"

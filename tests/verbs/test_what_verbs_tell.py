@@ -2,6 +2,7 @@
 function gives in Python."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from assay.core.schema import schema, to_json
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.plan.forecast import Prospect
 from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
@@ -21,6 +23,7 @@ from assay.verbs.health import Health
 from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
 from assay.verbs.plan import Planned, PlannedCatalogue
+from assay.verbs.planning import outlined
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
 from assay.verbs.series import Series
@@ -113,3 +116,14 @@ def test_what_taking_out_a_feature_does_says_sum_and_direction():
     assert "raises the sum" in worth({"feature": 1, "delta": 0.5}) and worth(
         {"feature": 1, "delta": 0.5}
     ).endswith("helps here")
+
+
+def test_units_that_decide_a_claim_and_not_its_controls_are_not_called_enough() -> None:
+    known = {"text": "a", "scale": "plain", "factor": "seed", "units": 6, "half_width": 0.1}
+    prospect = Prospect(**known, distance=0.2, expected="holds", power=0.0, fewest=6)
+    told = outlined(prospect)
+    assert "holds by itself; with its controls decided in 0% of such experiments" in told
+    assert told.endswith("underpowered as planned; 6 seeds are enough without controls")
+    assert outlined(replace(prospect, power=1.0)).endswith(
+        "holds, decided in 100% of such experiments, controls included; 6 seeds are enough"
+    )

@@ -124,14 +124,22 @@ def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolde
         _check_place(table, point, task, folder, prompts)
         for p in prompts:
             interventions.positions_of(table, p)
-        if table.patch == "corrupted" and table.position == "all":
-            for p in prompts:
-                other = editing.corrupted(task.prompts, p)
-                if len(other.tokens) != len(p.tokens):
-                    raise DataError(
-                        f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair "
-                        f"{len(other.tokens)}; what is patched at all of them must have as many"
-                    )
+        if table.patch == "corrupted":
+            _check_pairs(task.prompts, prompts, table)
+
+
+def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Intervention) -> None:
+    """Refuse pairs that cannot be patched, with all rows of which the same is wrong. Raises:
+    DataError."""
+    rows: dict[str, list[str]] = {}
+    for p in prompts:
+        other = editing.corrupted(source, p)
+        if why := editing.unfit(p, other, table.position, source):
+            rows.setdefault(why, []).append(p.row.place)
+    for why, places in rows.items():
+        first, *more = dict.fromkeys(places)
+        numbers = [place.split()[-1] for place in more]
+        raise DataError(f"{', '.join([first, *numbers])}: {why}")
 
 
 def _site(site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask import dictionaries, directions, interventions
 from assay.ask.directions import Learner
 from assay.ask.interventions import Put
-from assay.ask.prompts import PromptSet, Row, filled
+from assay.ask.prompts import SLOT, PromptSet, Row, filled
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Place, Plain
 from assay.core import rng
@@ -358,15 +358,17 @@ class Editing:
         if table.ablate == "mean":
             return self._means(table, sites, some, shift)
         place: Place = table.position
+        measured = self.learner.measured
         if table.patch == "corrupted" and self.control != "unrelated":
-            partners = [corrupted(self.learner.measured, p) for p in some]
+            partners = [corrupted(measured, p) for p in some]
             for p, other in zip(some, partners, strict=True):
-                _check_pair(p, other, place)
+                if why := unfit(p, other, place, measured):
+                    raise DataError(f"{p.row.place}: {why}")
         else:
             partners = self._partners(some, place, seed)
         acts = self._seen(partners, sites)
         return [
-            {site: _aligned(site, values[site], p, other, place, shift) for site in sites}
+            {s: _aligned(s, values[s], p, other, place, measured, shift) for s in sites}
             for p, other, values in zip(some, partners, acts, strict=True)
         ]
 
@@ -468,19 +470,48 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     return prompt(p.folder, Row(whole, p.row.columns, p.row.place, spans))
 
 
-def _check_pair(p: Prompt, other: Prompt, place: Place) -> None:
-    """Refuse a pair that cannot be patched. Raises: DataError."""
+def unfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
+    """Say why a pair cannot be patched, without its row; "" where it can be."""
     if p.tokens == other.tokens:
-        raise DataError(f"{p.row.place}: both texts of the pair are the same, so nothing changes")
+        return "both texts of the pair are the same, so nothing changes"
     if place == "all" and len(p.tokens) != len(other.tokens):
-        raise DataError(
-            f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair {len(other.tokens)}; "
-            "where all are patched both have as many; or say position = -1, say"
+        return (
+            "its pair has another number of tokens; where all are patched both have as many: write "
+            "such pairs, or a token at which each has its own, as position = -1"
         )
+    if place != "all" and _source(p, other, place, prompts) is None:
+        return (
+            f"its pair has another number of tokens and no slot {place}; write corrupted = "
+            f'"…", the text of the prompts with {place}, or one other slot in its place, or say '
+            "position = -1"
+        )
+    return ""
+
+
+def _source(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> int | None:
+    """Which token of another text stands for one of a prompt's: that of the same slot; of texts as
+    long that of the same number; else that of the slot which the other text has in its place. None
+    where none does."""
+    slot = place.strip("{}") if isinstance(place, str) else ""
+    if not slot or slot in other.row.spans:
+        return other.at(place)
+    if len(p.tokens) == len(other.tokens):
+        return p.at(place)
+    ours, theirs = map(SLOT.split, (prompts.template(p.row), prompts.table.corrupted))
+    if ours[::2] != theirs[::2]:  # the texts between the slots
+        return None
+    stands_in = dict(zip(ours[1::2], theirs[1::2], strict=True)).get(slot)
+    return None if stands_in is None else other.at(f"{{{stands_in}}}")
 
 
 def _aligned(
-    site: Site, rows: Rows, p: Prompt, other: Prompt, place: Place, shift: int = 0
+    site: Site,
+    rows: Rows,
+    p: Prompt,
+    other: Prompt,
+    place: Place,
+    prompts: PromptSet,
+    shift: int = 0,
 ) -> Rows:
     """What another text has, a row for each token of the prompt: at one position its own, else
     token by token from the first, the last of a shorter one standing for all that it lacks. Raises:
@@ -495,13 +526,9 @@ def _aligned(
         return rows
     index = [min(t, m - 1) for t in range(n)]
     if place != "all":
-        lacks_slot = isinstance(place, str) and place.strip("{}") not in other.row.spans
-        if lacks_slot and n != m:
-            raise DataError(
-                f"{p.row.place}: its pair has another number of tokens and no slot {place}; write "
-                f'corrupted = "… {place} …" in [[prompts]], or position = -1'
-            )
-        source = p.at(place) if lacks_slot else other.at(place)
+        source = _source(p, other, place, prompts)
+        if source is None:
+            raise DataError(f"{p.row.place}: what is put there has no slot {place}")
         # a pair's other text may end sooner
         index[p.at(place) + shift] = min(max(0, source + shift), m - 1)
     return rows[index]

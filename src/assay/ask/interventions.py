@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -131,10 +132,18 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
             if name in PLACES and isinstance(value, str) and NUMBER.fullmatch(value):
                 value = int(value)
         fields[name] = value
+    # what is left out stays so: an empty list may be nothing that a study can write
+    usual = _usual(type(table))
+    fields = {name: value for name, value in fields.items() if value != usual[name]}
     try:
         return msgspec.convert(fields, type(table))
     except msgspec.ValidationError as e:
         raise DataError(f"{table.name!r} cannot have {dict(point)}: {e}") from None
+
+
+@cache
+def _usual(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return {f.name: f.default for f in msgspec.structs.fields(kind)}
 
 
 def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:

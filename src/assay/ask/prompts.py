@@ -76,6 +76,11 @@ class PromptSet:
         """What is generalised over: a column, or each prompt."""
         return self.table.unit or self.table.split or "prompt"
 
+    def template(self, row: Row) -> str:
+        """Give the text from which a row was filled."""
+        texts = _texts(self.table) or ("{text}",)
+        return row.columns["template"] if len(texts) > 1 else texts[0]
+
     def column(self, name: str, rows: Sequence[int] | None = None) -> list[str]:
         """Give a column of these rows. Raises: DataError where there is none."""
         chosen = self.rows if rows is None else [self.rows[i] for i in rows]

@@ -397,7 +397,7 @@ def _untied(judgement: Judged) -> Price:
 def _left_out(
     judgement: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]
 ) -> list[str]:
-    """A line for each unit of which levels count in nothing, with the arms of the verdict that lack
+    """A line for each unit of which levels are left out, with the arms of the verdict that lack
     them."""
     lines = []
     for unit, n in judgement.verdict.n.items():
@@ -408,12 +408,15 @@ def _left_out(
                 for a, data in arms.items()
                 if bool(data.to_array().isnull().any("variable").all(other_units).any())
             ]
+            *some, last = empty or [""]
             why = (
-                f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there"
+                f"{' and '.join(filter(None, (', '.join(some), last)))} "
+                f"{'have' if some else 'has'} no number there"
                 if empty
                 else "no arm has all numbers there"
             )
-            lines.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
+            are = "is" if levels - n == 1 else "are"
+            lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
     return lines
 
 

@@ -284,9 +284,9 @@ def _keep(
 
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
-    """Which documents count in nothing, or in no loss."""
+    """Which documents are left out, or count in no loss."""
     kinds = (
-        ("tokens", "no position left, and count in nothing"),
+        ("tokens", "no position left, and are left out"),
         ("predictions", "no prediction left, and count in no loss"),
     )
     empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.figures import Figure
+from assay.core.reading import plural
 from assay.dictionaries.measuring import measures
 from assay.evaluation.watching import SoFar
 from assay.features.card import Example
@@ -149,7 +150,7 @@ def baselines(compared: JSON) -> str:
     explained, recovered = shares("explained_variance"), shares("loss_recovered_mean")
     phrases = {
         "random": "a random dictionary that is on as often explains {}",
-        "pca": f"{compared['rank']} principal components explain {{}}",
+        "pca": f"{components(compared)} explain{'s' * (compared['rank'] == 1)} {{}}",
     }
     listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
     if ahead["low"] is not None and ahead["low"] > 0:
@@ -192,10 +193,16 @@ def percent(share: float) -> str:
     return tables.minus(f"{100 * share:.1f}") + "\N{NO-BREAK SPACE}%"
 
 
+def components(compared: JSON) -> str:
+    """Count the principal components with which a dictionary is compared: "32 principal
+    components"."""
+    return f"{compared['rank']} {plural('principal component', compared['rank'])}"
+
+
 def baseline_rows(compared: JSON) -> list[tuple[str, ...]]:
     """A row for a dictionary and for each baseline: L0, FVU, and the share of the loss recovered
     where there is a model."""
-    called = {"random": "random directions", "pca": f"{compared['rank']} principal components"}
+    called = {"random": "random directions", "pca": components(compared)}
     rows = []
     for name in (n for n in BASELINES if n in compared):
         cells = [row(m, compared[name][m]) for m in COMPARED if m in compared[name]]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
 from assay.core.plain import plain_all
+from assay.core.power import control_level
 from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class Control:
     role: str
     """near, control, planted, violation, also (excused by the author), true (named by nobody, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
+    level: str = ""
+    """Of a control that fails though its interval reaches into the range to hold: the level of the
+    narrower one by which it does, "80 %"."""
 
     @property
     def met(self) -> bool | None:
@@ -96,17 +100,19 @@ class Control:
             "unnamed": "holds too",
             "near": "near",
         }.get(self.role, "")
-        if self.met is None:
-            came = "undecided"
-        elif self.role == "planted":
+        if self.role == "planted" and self.met is not None:
             came = "and does" if self.met else "and does not"
         else:
-            came = (
-                "passes, and must not"
-                if self.role in ("near", "control", "violation") and not self.met
-                else ""
-            )
+            usual = self.met is True and not self.level
+            came = "" if usual or self.role in ("also", "true", "unnamed") else self.came
         return ", ".join(filter(None, (must, came)))
+
+    @property
+    def came(self) -> str:
+        """How it came out, in a word; by which interval, if that is not the one that is printed."""
+        if self.outcome != "holds" or self.role == "planted":
+            return f"{self.outcome} at {self.level}" if self.level else self.outcome
+        return "passes, and must not"
 
     @property
     def sign(self) -> str:
@@ -119,8 +125,8 @@ class Control:
 
     @property
     def numbers(self) -> str:
-        """Its estimate; with the interval where that is what keeps it undecided."""
-        known = self.interval and self.met is None
+        """Its estimate; with the interval where that reaches into the range to hold."""
+        known = self.interval and (self.met is None or self.level)
         return f"{self.estimate} {self.interval}" if known else self.estimate
 
 
@@ -148,6 +154,8 @@ class Row:
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
     """Of a curve: where it crosses, and a line for each level with its part of the band."""
+    instead: tuple[str, ...] = ()
+    """Where near controls pass, what each of them would explain."""
     brief: str = ""
     """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
     it."""
@@ -342,15 +350,7 @@ def row(s: Statement) -> Row:
             s.kind,
             curve=curve_lines(s),
         )
-    controls = tuple(
-        Control(
-            arm,
-            v.outcome if isinstance(v, Verdict) else "holds",
-            *estimate_of(v, s if isinstance(v, Other) else None),
-            role,
-        )
-        for role, arm, v in s.arms()
-    )
+    controls = tuple(control(role, arm, v, s) for role, arm, v in s.arms())
     return Row(
         s.outcome,
         s.text,
@@ -365,8 +365,32 @@ def row(s: Statement) -> Row:
         command(s),
         agreed(s),
         holds_if(s),
+        instead=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
+
+
+def _explains(c: Control) -> bool:
+    """Whether it is a control that may explain the claim in its method's place."""
+    return c.role == "near" and c.outcome == "holds"
+
+
+def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:
+    """An arm beside a claim as tables show it; one that is only known to satisfy it is written to
+    the digits of the claim."""
+    if isinstance(v, Other):
+        return Control(arm, "holds", *estimate_of(v, claim), role)
+    level = _narrower(v) if role in ("near", "control") else ""
+    return Control(arm, v.outcome, *estimate_of(v), role, level)
+
+
+def _narrower(v: Verdict) -> str:
+    """The level of the interval by which a control fails, where the printed one reaches into the
+    range to hold; "" where that lies outside as well."""
+    (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
+    if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
+        return ""
+    return f"{100 * control_level(float(printed[1]) / 100):.4g} %"
 
 
 def _unit(s: Statement) -> str:
@@ -501,7 +525,7 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "1.2 or more would be found, controls counted"
+    "a true 1.2 or more would be found 4 times in 5, controls included"
     """
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
@@ -511,12 +535,13 @@ def describe_detectable(v: Verdict) -> str:
         return "with these units no effect would be seen, however large"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
-        values = f"values from {low:.3g} to {high:.3g}"
+        values = f"true values from {low:.3g} to {high:.3g}"
     else:
-        values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
+        values = f"a true {low:.3g} or more" if math.isfinite(low) else f"a true {high:.3g} or less"
+    found = f"{values} would be found 4 times in 5"
     if math.isnan(v.controls_chance):  # judged before controls were counted
-        return f"{values} would be found"
-    return f"{values} would be found, controls {'' if whole else 'not '}counted"
+        return found
+    return f"{found}, controls {'' if whole else 'not '}included"
 
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:
@@ -551,7 +576,7 @@ def terminal(data: ResultData, width: int = WIDTH) -> Table:
         )
         # Beside the levels of a curve a unit would be read as theirs.
         counted, below = (f"in {r.unit}", "") if r.curve and r.unit else ("", r.unit)
-        for words in filter(None, (counted, r.threshold, r.why, r.agreed, *r.curve)):
+        for words in filter(None, (counted, r.threshold, r.why, *r.instead, r.agreed, *r.curve)):
             claim.append(f"\n{words}", "bright_black")
         value = Text.assemble(
             (r.estimate, "bold"),
@@ -605,6 +630,9 @@ def explained(data: ResultData) -> str:
     words = [
         "near: the control that is the strongest other explanation"
         if any(c.role == "near" for r in listed for c in r.controls)
+        else "",
+        "fails at …: by the narrower interval that a control has to itself; printed is the claim's"
+        if any(c.level for r in listed for c in r.controls)
         else "",
         "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
         "other set-up: for orientation, not comparable" if "other set-up" in setups else "",

@@ -1,5 +1,6 @@
 """Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
-for others, what each of a few prompts gave, and what to claim where any patch does as well."""
+for others, how many draws of a control pass, what each of a few prompts gave, and what to claim
+where any patch does as well."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from assay.ask.sae_arms import SaeTask
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
-from assay.core.results import Judged
+from assay.core.results import Judged, Verdict
 from assay.studies.asked import Asked, Part
 from assay.studies.missing import ALONE
 from assay.studies.notes import Asking, falls_only, follows
@@ -24,7 +25,7 @@ from assay.subjects.folder import find
 from assay.subjects.sizes import read_sizes
 
 NAMED = 8
-"""Of so many draws of heads each is told; of more they are counted."""
+"""Of so many draws each is told; of more they are counted."""
 SHORT = 40
 """Characters of a prompt that are told."""
 Arms = Mapping[str, "xr.Dataset"]
@@ -48,8 +49,12 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
     claim = judged.claim
     for name in claim.must_fail:
         part = questions.by_label.get(name)
-        if part and part.control and part.control.name == "heads" and name in arms:
+        if part is None or part.control is None or name not in arms:
+            continue
+        if part.control.name == "heads":
             yield from _heads(questions, claim, part, arms)
+        elif part.task.drawn and name in judged.controls:
+            yield from _draws(part, judged.controls[name])
     yield from _each(questions, claim, arms)
     yield from _follows(questions, asking, judged)
     yield from _too_small(judged)
@@ -106,6 +111,17 @@ def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[s
     kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
     words = f"{name}: {kind} asked: {len(numbers)}, that pass: {len(passing)}"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
+
+
+def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
+    """Tell how many of the draws of a control would satisfy the claim by themselves, where any
+    does: a mean of draws of opposite effect is near 0 whatever they do."""
+    (low, high), numbers = verdict.range, verdict.points
+    passing = sum(low <= x <= high for x in numbers)
+    if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
+        each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
+        words = f"{part.label}: seeds drawn: {len(numbers)}, that pass alone: {passing}"
+        yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
 def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:

@@ -173,6 +173,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
         assumptions.append(Missing("arms", how, default))
+    assumptions += unused_prompts(text)
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
@@ -188,6 +189,23 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     return assumptions
 
 
+def unused_prompts(text: Text) -> list[Missing]:
+    """The prompts that nothing reads or learns from."""
+    study = text.study
+    named = {name for d in study.diff for name in d.prompts or ()}
+    named |= {t.prompts for t in (*study.direction, *study.intervene, *study.probe, *study.train)}
+    named |= {p.test for p in study.probe}
+    names = [p.name for p in study.prompts]
+    first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
+    idle = [name for name in names if name not in (*first, *named)]
+    if not idle:
+        return []
+    default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
+    default += f"; the first are read, {first[0]}" if first else ""
+    how = f'write prompts = "{idle[0]}" under what is to use them, or put them first'
+    return [Missing("prompts", how, default)]
+
+
 def of_claims(whole: Experiment) -> list[Missing]:
     """Where claims ask for more than their units can show, or for a direction without a size."""
     assumptions = []
@@ -197,7 +215,7 @@ def of_claims(whole: Experiment) -> list[Missing]:
         if c.bounds is not None and len(counts) == len(c.units):
             assumptions += _out_of_reach(f"claim {i}: units", c, counts)
         if _is_direction(c):
-            default = "a twin without the effect lies on the threshold"
+            default = "an arm without the effect lies on the threshold"
             how = "claim a size, as in > 0.1, which is decided sooner"
             assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
     return assumptions

@@ -48,8 +48,8 @@ def judge(
     claim
         The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
     unit
-        A column whose levels are independent units; e.g. --unit seed. A second one is crossed with
-        it.
+        A column whose levels are independent units; e.g. --unit seed. Two are crossed, each
+        level of one with each of the other.
     control
         An arm where the claim has to be false; e.g. --control shuffled. Left out: dealt, the same
         rows with their labels dealt out.

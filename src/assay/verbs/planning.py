@@ -54,25 +54,27 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label = ""
+    label, warned = "", list[Part]()
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import (  # what asks a model loads much
             already,
             find_unsaid,
             first_label,
+            hopeless,
         )
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
         label = first_label(entry(name).path)
+        warned = [f"! {line}" for line in hopeless(unsaid.unsaid)]
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    return Answer(
-        planned, [*words(planned, name, place.options, label), *(assumed(unsaid) if unsaid else ())]
-    )
+    told = words(planned, name, place.options, label)
+    first = [*warned, ""] if warned else []
+    return Answer(planned, [*first, *told, *(assumed(unsaid) if unsaid else ())])
 
 
 def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
@@ -188,9 +190,14 @@ def outlined(c: Prospect) -> str:
     spent = f", {amount(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
     sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
+    outcome = c.expected
+    # what these units decide of the claim by itself, they need not decide of its controls
+    if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
+        outcome = f"{outcome} by itself"
+        need = f"{need} without controls" if c.fewest is not None else need
     return (
         f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
-        f"{c.expected}{powered(c.power)}; {need}"
+        f"{outcome}{powered(c.power)}; {need}"
     ) + (f"; {c.warning}" if c.warning else "")
 
 
@@ -199,8 +206,10 @@ def powered(power: float | None) -> str:
     where nothing is known."""
     if power is None:
         return ""
-    words = f", decided in {power:.0%} of such experiments, controls included"
-    return words if power >= CHANCE else f"{words}: underpowered as planned"
+    words = f"decided in {power:.0%} of such experiments"
+    if power >= CHANCE:
+        return f", {words}, controls included"
+    return f"; with its controls {words}: underpowered as planned"
 
 
 def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:

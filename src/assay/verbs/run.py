@@ -305,12 +305,15 @@ def run(
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
-    """Say which claims of a study no data could decide."""
+    """Say which claims of a study no data could decide, and which of its prompts nothing uses."""
     if name.endswith(STUDIES):
-        from assay.verbs.unsaid import undecidable
+        from assay.verbs.unsaid import undecidable, unused
 
-        for line in undecidable(Path(name), experiment):
-            door.aside(line)
+        lines = undecidable(Path(name), experiment)
+        for line in (*lines, *unused(Path(name))):
+            door.aside(f"! {line}")
+        if lines:
+            door.aside("It runs all the same; Ctrl-C stops it, and what is measured by then stays.")
 
 
 def run_several(

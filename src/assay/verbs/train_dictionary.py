@@ -211,7 +211,7 @@ def train(
     sizes = sizes_of(method, reading)
     if not (out / MEASURED).exists():
         say(
-            f"train-dictionary: harvests {method.steps * method.batch:,} vectors; the first step "
+            f"train-dictionary: reads {method.steps * method.batch:,} activations; the first step "
             f"comes after {sizes['rows'] * sizes['window']:,} of them (--buffer)"
         )
         with _Trainer(out, options, by.ranks, progress) as trainer:

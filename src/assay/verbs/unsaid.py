@@ -3,11 +3,13 @@ already."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.reading import plural
 from assay.lab.judge.journal import Ledger, subject
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
@@ -39,11 +41,27 @@ def undecidable(path: Path, known: Experiment) -> list[str]:
     """Say which claims of a study no data could decide, and what would change that."""
     text = read(path)
     lacks = missing.of_models(text, known) if text.study.model or text.study.train else []
+    return hopeless([*lacks, *missing.of_claims(known)])
+
+
+def hopeless(gaps: Iterable[missing.Missing | Unsaid]) -> list[str]:
+    """Say of what a study does not say which claims it leaves open whatever comes out, those of
+    which the same is to be said together."""
+    numbers: dict[str, list[str]] = {}
+    for gap in gaps:
+        claim, _, field = gap.where.partition(": ")
+        if field == "units" and gap.cost == "the verdict":
+            number = claim.removeprefix("claim ")
+            numbers.setdefault(f"{gap.default}; {gap.text}", []).append(number)
     return [
-        f"{m.where.partition(':')[0]} cannot be decided: {m.default}; {m.text}"
-        for m in [*lacks, *missing.of_claims(known)]
-        if m.where.endswith(": units")
+        f"{plural('claim', len(of))} {', '.join(of)} cannot be decided: {words}"
+        for words, of in numbers.items()
     ]
+
+
+def unused(path: Path) -> list[str]:
+    """Say which prompts of a study nothing uses, and what to write."""
+    return [f"{m.where}: {m.default}; {m.text}" for m in missing.unused_prompts(read(path))]
 
 
 def first_label(path: Path) -> str:

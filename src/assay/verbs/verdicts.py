@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,14 +52,12 @@ MUST = {
 }
 """What an arm is to a claim, in words."""
 CAME = {
-    "control": "does not: a control, and must not",
     "other": "does not",
     "also": "does, and may: its author says so",
     "true": "does, as another arm may",
     "unnamed": "DOES, and lacks what is credited",
-    "passing": "DOES: a control, and must not",
 }
-"""Whether another arm satisfies a claim, in words."""
+"""Whether an arm that is no control satisfies a claim, in words."""
 FEW = 3
 """So many changes of a kind are told one by one."""
 
@@ -364,8 +362,8 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Par
 def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, its role, and why the author names it."""
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
-    came = control.outcome if control.role in ("near", "control", "planted", "violation") else ""
-    role = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
+    judged = control.role in ("near", "control", "planted", "violation")
+    role = ", ".join([MUST.get(control.role, control.role), *([control.came] if judged else [])])
     return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
         f" ({why})" if why else ""
     )
@@ -381,8 +379,8 @@ def published(judged_claim: Judged) -> str:
 
 
 def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
-    """Tell the arm, and for every claim its number beside those of main and of the arm that the
-    claim is about, and whether it satisfies it."""
+    """Tell the arm, and for every claim its number beside that of the arm that the claim is about,
+    and whether it satisfies it. A control is told as the verdict on the claim has it."""
     arm, note = result.arm, experiment.arms[result.arm].note
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
@@ -392,28 +390,26 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
     other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
     judgements = judge_statements(other_claims, result.arms, origin=experiment.origin)
     judged_by_text |= {judged_claim.text: judged_claim for judged_claim in judgements.judged}
-    as_main = judge_statements(
-        [s if s.of == "main" else s.about("main") for s in claims],
-        result.arms,
-        origin=experiment.origin,
-    ).judged
-    main = {judged_claim.text: judged_claim for judged_claim in as_main}
+    as_claimed = judge_statements(claims, result.arms, origin=experiment.origin).judged
+    method = {judged_claim.text: judged_claim for judged_claim in as_claimed}
     lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
-    rows, own_numbers = [], []
+    rows, own_numbers, undecided = [], [], dict[str, list[int]]()
     for i, s in enumerate(claims, 1):
-        judged_claim = judged_by_text.get(s.text)
+        own = method.get(s.text)
+        verdict = (own.controls.get(arm) if own else None) or judged_by_text.get(s.text)
         if s.of == arm and arm != "main":
             own_numbers.append(i)
-        elif judged_claim is not None and judged_claim.outcome != "undecided":
-            sign, came = satisfied(s, judged_claim)
+        elif verdict is not None:
+            sign, came = satisfied(s, verdict)
             answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
-            mine, method = number(judged_claim), number(main.get(s.text))
-            rows.append((sign, f"{i} {s.text}", mine, method, answer))
+            rows.append((sign, f"{i} {s.text}", number(verdict), number(own), answer))
+            if verdict.outcome == "undecided":
+                undecided.setdefault(explain_reason(verdict.reason), []).append(i)
     if rows:
-        names = ("", "claim", arm, "main", "satisfies it?")
+        names = ("", "claim", arm, "method", "satisfies it?")
         yield Table(names, rows, wide={"claim": 1}, narrow={"satisfies it?": 18})
-    for reason, texts in undecided(judged_by_text).items():
-        yield f"Undecided, {reason}: {'; '.join(texts)}"
+    for reason, numbers in undecided.items():
+        yield f"Undecided, {reason}: {', '.join(f'claim {i}' for i in numbers)}"
     missing = [s.text for s in claims if s.text in lacking]
     if missing:
         yield (
@@ -421,22 +417,21 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
             f"{'; '.join(missing)}"
         )
     for i in own_numbers:
-        outcome = [
-            f" ({own_claim.outcome})"
-            for own_claim in judge_statements(
-                [claims[i - 1]], result.arms, origin=experiment.origin
-            ).judged
-        ]
-        yield f"Claim {i} is about {arm} itself{''.join(outcome)}: {claims[i - 1].text}"
+        own = method.get(claims[i - 1].text)
+        came = f" ({own.outcome}, {' '.join(number(own).split())})" if own else ""
+        yield f"Claim {i} is about {arm} itself{came}: {claims[i - 1].text}"
 
 
 def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
     """The sign of an arm that satisfies a claim, or does not, and whether it may."""
     arm = verdict.arm
-    if verdict.outcome == "fails":
-        return tables.CHECKS[True], CAME["control" if arm in claim.must_fail else "other"]
     if arm in claim.must_fail:
-        return tables.CHECKS[False], CAME["passing"]
+        control = tables.control("control", arm, verdict)
+        return control.sign, f"a control: {control.came}"
+    if verdict.outcome == "undecided":
+        return tables.CHECKS[None], "undecided"
+    if verdict.outcome == "fails":
+        return tables.CHECKS[True], CAME["other"]
     if verdict.lacks:
         return tables.CHECKS[False], CAME["unnamed"]
     return "", CAME["also" if arm in claim.may_hold or arm in claim.must_hold else "true"]
@@ -447,12 +442,3 @@ def number(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
     return "\n".join(tables.estimate(verdict.estimate, verdict.low, verdict.high))
-
-
-def undecided(judged_by_text: Mapping[str, Judged]) -> dict[str, list[str]]:
-    """Group the texts of undecided claims by the reason in words."""
-    grouped: dict[str, list[str]] = {}
-    for text, judged_claim in judged_by_text.items():
-        if judged_claim.outcome == "undecided":
-            grouped.setdefault(explain_reason(judged_claim.reason), []).append(text)
-    return grouped

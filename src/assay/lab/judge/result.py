@@ -384,9 +384,10 @@ def left_out(result: Result) -> tuple[str, ...]:
                 continue
             measured = len(np.unique(arm[unit].values)) - j.dropped
             if n < measured:
+                have, are = ("has", "is") if measured - n == 1 else ("have", "are")
                 messages.append(
-                    f"{measured - n} of {measured} {plural(unit, measured)} have no number, "
-                    f"and count in nothing: {j.claim.text}"
+                    f"{measured - n} of {measured} {plural(unit, measured)} {have} no number, "
+                    f"and {are} left out: {j.claim.text}"
                 )
     return tuple(messages)
 
