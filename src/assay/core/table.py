@@ -546,11 +546,11 @@ def _labels(
         ):
             rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
             if UNNAMED.fullmatch(name):
+                place = list(rows.columns).index(name) + 1
                 some = ", ".join(map(str, rows[name].unique()[:2]))
                 raise ClaimError(
-                    f"column {list(rows.columns).index(name) + 1}, which has no name, tells rows apart "
-                    f"({some}), and nothing is averaged that the claim does not name: name it in "
-                    "the header, and in the claim"
+                    f"column {place}, which has no name, tells rows apart ({some}), and nothing is "
+                    "averaged that the claim does not name: name it in the header, and in the claim"
                 )
             labels.append(name)
     return tuple(labels)
