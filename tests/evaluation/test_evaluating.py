@@ -412,7 +412,9 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
         origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}}
     )
     assert "none of these documents" in evaluate(clean, **ask).notes[-1]
-    assert "cannot be ruled out" in evaluate(plain(), **ask).notes[-1]
+    silent = evaluate(plain(), **ask)
+    assert "cannot be ruled out" in silent.notes[-1]
+    assert str(silent).splitlines() == [repr(silent), *silent.notes], "print hides no note"
 
 
 def test_few_documents_have_no_interval_and_say_so(model, tmp_path):
