@@ -570,7 +570,7 @@ def test_terms_with_other_levels_are_refused():
     c = claim(value=lambda arm, arms: {"a": arm.x, "b": arms["other"].x}, statistic=difference("x"))
     with pytest.raises(
         ClaimError,
-        match="other levels of 'seed': only the first has 1000, only the second has 1008",
+        match="other levels of 'seed': 'a' has no seed 1008, 'b' has no seed 1000",
     ):
         judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
 

@@ -410,8 +410,8 @@ def other_levels():
             {},
             ClaimError,
             (
-                "'gated' and 'relu' have other levels of 'seed': only the first has 5, only the "
-                "second has 9"
+                "'gated' and 'relu' have other levels of 'seed': 'gated' has no seed 9, 'relu' "
+                "has no seed 5; add what is missing, or drop these levels in both"
             ),
         ),
         (
@@ -465,7 +465,7 @@ def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, 
         (b"arm,seed\n", "has no rows"),
         (b"\xff\xfe\x00\x01,\x80\n1,2\n", "is not a comma-separated table"),
         (b'arm,seed,fvu\n"a,1,2\nb,1,3\n', "is not a comma-separated table"),
-        (b"arm,seed,fvu\na,1,2,3,4\nb,1\n", "rows have more values than its header has names"),
+        (b"arm,seed,fvu\na,1,2,3,4\nb,1\n", "line 2 has more values than the header has names"),
         (b"\x00\x00\x00", None),
         (b"arm;seed;fvu\na;1;2\n", "has no column 'arm'"),
         (b"arm,seed,fvu,fvu\na,1,2,3\n", "several columns called 'fvu'"),
@@ -932,6 +932,34 @@ def test_a_condition_is_refused_though_some_rows_are_missing(missing, name):
         assay.judge(conditions(missing, name), claim="a.x - b.x < -0.1", unit="seed", control="c")
 
 
+@pytest.mark.parametrize("number", [lambda f: f, lambda f: f.reset_index(drop=True)])
+def test_a_row_index_tells_no_rows_apart(tmp_path, number):
+    """With the index that pandas writes, a table says what it says without."""
+    ask = {"claim": "a.x - b.x < -0.1", "unit": "seed", "control": "c"}
+    f = number(conditions((), "depth"))
+    f.drop(columns="depth").to_csv(tmp_path / "with.csv")
+    f.drop(columns="depth").to_csv(tmp_path / "without.csv", index=False)
+    known = [assay.judge(tmp_path / f"{name}.csv", **ask) for name in ("with", "without")]
+    says = [(j.notes, j.verdict.outcome, j.verdict.estimate, j.verdict.low) for j in known]
+    assert says[0] == says[1] and any("no column tells" in note for note in known[0].notes)
+    repeated = f.rename(columns={"depth": "run"})
+    assert not any("no column" in note for note in assay.judge(repeated, **ask).notes)
+    f.to_csv(tmp_path / "with.csv")
+    with pytest.raises(ClaimError, match=r"a.x varies over depth \(5, 9\)"):
+        assay.judge(tmp_path / "with.csv", **ask)
+
+
+@pytest.mark.parametrize("levels", [("easy", "hard"), (5, 9)])
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path, levels):
+    f = conditions((), "depth")
+    f["depth"] = f["depth"].map(dict(zip((5, 9), levels, strict=True)))
+    place = f.columns.get_loc("depth") + 1
+    f.rename(columns={"depth": ""}).to_csv(tmp_path / "t.csv", index=False)
+    told = rf"column {place}, which has no name, tells rows apart \({levels[0]}, {levels[1]}\)"
+    with pytest.raises(ClaimError, match=told):
+        assay.judge(tmp_path / "t.csv", claim="a.x - b.x < -0.1", unit="seed", control="c")
+
+
 def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
     """Arms that are alike: a is mostly measured at 9, b and c mostly at 5."""
     rng = np.random.default_rng(1)
@@ -976,7 +1004,10 @@ def test_copies_of_units_are_named():
     [
         ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
         ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
-        ("arm,seed,x\na,0,0,1\n", "a comma in a number is a point here"),
+        ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
+        ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),
+        ('arm,seed,x\na,0,"84,1"\n', "got '84,1' in row 1; write 84.1, with a point"),
+        ("arm,seed,x\na,0,84.1%\n", "got '84.1%' in row 1; write 84.1, without the sign"),
         ("arm,seed,x\na,0,1\n".encode("utf-16"), r"not UTF-8 text \(byte 0\); save it as UTF-8"),
     ],
 )

@@ -15,8 +15,10 @@ from assay.core.errors import DataError, ModelError, SpecError
 from assay.core.intervals import interval
 from assay.core.stats import ratio
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.nonlinearity import ReLU
-from assay.evaluation import evaluate
+from assay.evaluation import evaluate, summary
+from assay.report.evaluations import baselines
 
 SAELENS = Path(__file__).parent / "saelens"
 SITES = {
@@ -55,7 +57,9 @@ def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, mode
     assert np.nansum(
         [got[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")]
     ) == pytest.approx(1)
-    for name in set(got) - {"ordinary", "rare", "ultra_rare"}:
+    undefined = {name for name, m in found[kind].items() if m["why"].startswith("not defined")}
+    assert not any(name.startswith("loss") and wanted[name] > 1 for name in set(got) - undefined)
+    for name in set(got) - {"ordinary", "rare", "ultra_rare"} - undefined:
         assert got[name] == pytest.approx(
             wanted[name], rel=2e-4 if "recovered" in name else 2e-5, nan_ok=True
         ), name
@@ -316,8 +320,6 @@ def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path
 
 
 def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative():
-    from assay.evaluation import summary
-
     x = np.random.default_rng(0).normal(size=(30, 4))
     x -= x.mean(0)
     terms = {
@@ -345,9 +347,30 @@ def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative(
             )
 
 
-def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
-    from assay.evaluation import summary
+def test_no_share_is_given_of_a_loss_that_an_ablation_is_not_shown_to_cost():
+    """The same gain of 0.002 nats, where the ablation costs 0.004 give or take 0.02, or 0.04."""
+    name, noise = "loss_recovered_mean", np.random.default_rng(0).normal(0, 0.1, 30)
+    measure = next(m for m in TABLE if m.name == name)
 
+    def share(cost):
+        harm = cost + noise - noise.mean()
+        terms = {"a_ce_mean": 6.0 + harm, "a_ce_spliced": np.full(30, 5.998)}
+        return summary.estimate(measure, terms | {"a_ce_clean": np.full(30, 6.0)})
+
+    lost, there = share(0.004), share(0.4)
+    assert lost["estimate"] is None and "not shown to cost anything here" in lost["why"]
+    assert there["estimate"] == pytest.approx(1.005) and there["low"] < 1.005 < there["high"]
+    compared = {
+        "tokens": 9,
+        "rank": None,
+        "ahead": {"low": None, "high": None},
+        "dictionary": {name: lost, "explained_variance": {"estimate": 0.5}},
+        "random": {name: lost, "explained_variance": {"estimate": 0.1}},
+    }
+    assert baselines(compared).endswith("ablation is not shown to cost anything here.")
+
+
+def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     firings = np.ones((24, 10))
     # 100,800 tokens; without one part 96,600
     found = summary.density(firings, np.full(24, 4200.0), [5] * 24)["ultra_rare"]
@@ -389,7 +412,9 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
         origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}}
     )
     assert "none of these documents" in evaluate(clean, **ask).notes[-1]
-    assert "cannot be ruled out" in evaluate(plain(), **ask).notes[-1]
+    silent = evaluate(plain(), **ask)
+    assert "cannot be ruled out" in silent.notes[-1]
+    assert str(silent).splitlines() == [repr(silent), *silent.notes], "print hides no note"
 
 
 def test_few_documents_have_no_interval_and_say_so(model, tmp_path):

@@ -54,6 +54,17 @@ def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
         assert not found[1]["cached"] and found[2]["cached"], where
 
 
+def test_a_folder_of_train_dictionary_is_a_dictionary_as_its_file_is(tmp_path, ask):
+    folder = tmp_path / "my-sae"
+    folder.mkdir()
+    assay.dictionaries.pca(torch.randn(20, D), 4)[0].save(folder / "dictionary.safetensors")
+    for name in ("training.json", "measured.json"):
+        (folder / name).write_text("{}")
+    assert assay.load(folder).width == load(folder, format="assay").width == 4
+    for path in (folder, folder / "dictionary.safetensors"):
+        assert evaluate(path, **ask).dictionaries[0]["name"] == "my-sae"
+
+
 def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path_is_not(
     tmp_path, ask
 ):

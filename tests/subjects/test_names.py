@@ -67,6 +67,7 @@ def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(
         == "an otherwise quantised version of it, by its name"
     )
     assert differs("gpt2", eight_bit) == "another model, by its name"
+    assert differs(f"{eight_bit.name}/", eight_bit) == "", "it was opened by this name"
 
 
 def test_a_file_of_16_bits_is_not_quantised(eight_bit: models.ModelFolder) -> None:

@@ -285,8 +285,27 @@ class _Claim(Reader):
                     "number first"
                 )
         else:
-            raise self.no(f"one side must be a number; {example}")
+            raise self.no(f"one side must be a number; {self._difference(tree) or example}")
         return low, high, body
+
+    def _difference(self, tree: ast.Compare) -> str:
+        """How two quantities are compared: their difference with a number; "" of anything else."""
+        sides = [tree.left, *tree.comparators]
+        if len(sides) > 2 or not all(map(_has_column, sides)):
+            return ""
+        left, right = sides
+        margin, subtracted = "0", self._spelled(right)
+        if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Add | ast.Sub):
+            subtracted = f"({subtracted})"
+            if isinstance(right.op, ast.Add) and _number(right.right) is not None:
+                margin, subtracted = self._spelled(right.right), self._spelled(right.left)
+        sign = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}[type(tree.ops[0])]
+        return f"write {self._spelled(left)} - {subtracted} {sign} {margin}"
+
+    def _spelled(self, node: ast.expr) -> str:
+        """A part of the text as it was typed."""
+        typed = ast.get_source_segment(_parsable(self.text), node) or _unparsed(node)
+        return typed.replace("==", "=")
 
     def _edge(self, number: float, op: type[ast.cmpop], inward: float) -> float:
         if not math.isfinite(number):
@@ -394,6 +413,10 @@ def _column(node: ast.expr) -> tuple[str | None, str] | None:
         arm = _arm(node.value)
         return None if arm is None else (arm, node.slice.value)
     return None
+
+
+def _has_column(node: ast.expr) -> bool:
+    return any(isinstance(n, ast.expr) and _column(n) is not None for n in ast.walk(node))
 
 
 def _arm(node: ast.expr) -> str | None:

@@ -201,7 +201,7 @@ def tabulate(
             if not np.array_equal(levels[unit], other[unit]):
                 raise ClaimError(
                     f"{_quoted(text)}: terms {first!r} and {name!r} have other levels of {unit!r}: "
-                    f"{_difference(levels[unit], other[unit])}"
+                    f"{_lacking(unit, (first, levels[unit]), (name, other[unit]))}"
                 )
     return Table({name: x for name, (x, _) in tables.items()}, levels)
 
@@ -300,21 +300,23 @@ def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
             if unit in arm_reader.arms[n].coords
         }
         for name, levels in levels_by_arm.items():
-            if not np.array_equal(levels, levels_by_arm.get(read[0], levels)):
+            first = levels_by_arm.get(read[0], levels)
+            if not np.array_equal(levels, first):
                 return (
                     f"{read[0]!r} and {name!r} have other levels of {unit!r}: "
-                    f"{_difference(levels_by_arm[read[0]], levels)}; all arms have the same ones, "
-                    "or each has its own"
+                    f"{_lacking(unit, (read[0], first), (name, levels))}; add what is missing, or "
+                    "drop these levels in both; arms that are not to be paired share no level"
                 )
     return ""
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> str:
-    only_first, right = (
-        sorted(set(a.tolist()) - set(b.tolist())),
-        sorted(set(b.tolist()) - set(a.tolist())),
+def _lacking(unit: str, *levels_by_name: tuple[str, np.ndarray]) -> str:
+    """Which levels of one each of two lacks, in words."""
+    (a, of_a), (b, of_b) = ((name, set(levels.tolist())) for name, levels in levels_by_name)
+    lacking = ((a, sorted(of_b - of_a)), (b, sorted(of_a - of_b)))
+    return ", ".join(
+        f"{name!r} has no {unit} {_some(levels)}" for name, levels in lacking if levels
     )
-    return f"only the first has {_some(only_first)}, only the second has {_some(right)}"
 
 
 def _some(levels: Any) -> str:

@@ -57,6 +57,10 @@ CONDITIONS = frozenset(
 NEARLY, FEW_LEVELS = 0.8, 12
 """Share of cells with the same numbers from which these are labels; levels of a column of whole
 numbers up to which it may be a condition."""
+TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
+"""What mends a row of a CSV that has a value more than the header has names."""
+UNNAMED = re.compile(r"(Unnamed: \d+)?")
+"""What pandas calls a column without a name."""
 
 
 def judge(
@@ -208,6 +212,7 @@ def judge(
         notes=(
             *notes,
             *_cautions(rows[rows["arm"].isin(compared)], units, labels, columns),
+            *_alike(rows[rows["arm"].isin(compared)], units, labels, columns),
             *(() if tied else _copies(rows[rows["arm"].isin(compared)], units, columns)),
             *_nested(rows[rows["arm"].isin(compared)], units),
             *_too_few(judgement.verdict.n),
@@ -454,6 +459,8 @@ def _cautions(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
     for name in rows.columns:
         if name in ("arm", *units, *labels, *columns, *RUNS) or _texts(rows[name]):
             continue
+        if _numbers(rows, name):
+            continue
         values, by_arm = rows[name].astype(float), rows.groupby("arm", sort=False)[name].mean()
         few = 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
         shift = by_arm.max() - by_arm.min()
@@ -465,6 +472,19 @@ def _cautions(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
                 f"mean(COLUMN, over={name})"
             )
     return lines
+
+
+def _alike(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
+    """A line where rows are averaged of which nothing says in what they differ."""
+    cell = ["arm", *units, *labels]
+    others = [c for c in rows.columns if c not in (*cell, *columns) and not _numbers(rows, c)]
+    cells = rows.groupby(cell, sort=False)
+    if cells.ngroups == len(rows) or any((cells[c].nunique() > 1).any() for c in others):
+        return []
+    return [
+        "no column tells the averaged rows apart: where they are of several settings, a column "
+        "must say which"
+    ]
 
 
 def _copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
@@ -515,7 +535,7 @@ def _labels(
     labels = list(label_names)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
     candidates = (
-        [c for c in rows.columns if c not in (*cell, *columns, *labels)]
+        [c for c in rows.columns if c not in (*cell, *columns, *labels) and not _numbers(rows, c)]
         if rows.duplicated([*cell, *labels]).any()
         else []
     )
@@ -528,8 +548,26 @@ def _labels(
             name.lower() in CONDITIONS or _recurs(rows[name], cells.ngroup().to_numpy())
         ):
             rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
+            if UNNAMED.fullmatch(name):
+                place = list(rows.columns).index(name) + 1
+                some = ", ".join(map(str, rows[name].unique()[:2]))
+                raise ClaimError(
+                    f"column {place}, which has no name, tells rows apart ({some}), and nothing is "
+                    "averaged that the claim does not name: name it in the header, and in the claim"
+                )
             labels.append(name)
     return tuple(labels)
+
+
+def _numbers(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a column only numbers the rows, as pandas' index does, and so tells none apart."""
+    if _texts(rows[name]) or not (UNNAMED.fullmatch(name) or name.lower() == "index"):
+        return False
+    return (
+        bool((rows[name] % 1 == 0).all())
+        and rows[name].is_monotonic_increasing
+        and (rows[name].is_unique)
+    )
 
 
 def _texts(values: Any) -> bool:
@@ -700,16 +738,19 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
                     f"{source} is not a comma-separated table: it is not UTF-8 text (byte "
                     f"{e.start:,}); save it as UTF-8"
                 ) from e
+            why = str(e).splitlines()[0].strip()
+            if counts := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
+                names, line, values = counts.groups()
+                why = f"line {line} has {values} values, the header {names} names; {TOO_MANY}"
             raise DataError(
-                f"{source} is not a comma-separated table{' (unpack it first)' * packed}: "
-                f"{str(e).splitlines()[0].strip()}"
+                f"{source} is not a comma-separated table{' (unpack it first)' * packed}: {why}"
             ) from e
         if not isinstance(
             frame.index, pd.RangeIndex
         ):  # pandas would take the first column for row names
             raise DataError(
-                f"{source} is not a comma-separated table: its rows have more values than its "
-                "header has names; a comma in a number is a point here"
+                f"{source} is not a comma-separated table: line 2 has more values than the header "
+                f"has names; {TOO_MANY}"
             )
     try:
         if isinstance(frame, Mapping):
@@ -833,7 +874,7 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
     if wrong.any():
         raise DataError(
             f"column {column!r} must hold numbers, got {str(raw[wrong].iloc[0])[:80]!r} in "
-            f"{_places(wrong)}"
+            f"{_places(wrong)}{_as_number(str(raw[wrong].iloc[0]).strip())}"
         )
     if np.isinf(numeric).any():
         raise DataError(
@@ -841,6 +882,16 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
             "nothing"
         )
     rows[column] = numeric.astype(float)
+
+
+def _as_number(text: str) -> str:
+    """How a percentage or a decimal comma is written here, as the end of a sentence; "" of any
+    other text."""
+    if share := re.fullmatch(r"([-+]?[\d.]+)\s*%", text):
+        return f"; write {share[1]}, without the sign"
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        return f"; write {text.replace(',', '.')}, with a point"
+    return ""
 
 
 def _real(value: Any) -> Any:

@@ -82,6 +82,9 @@ class Evaluation(Shown):
         )
         return f"<Evaluation of {len(self.dictionaries)}: {listed}; to_pandas() has the table>"
 
+    def __str__(self) -> str:
+        return "\n".join((repr(self), *self.notes))
+
     @property
     def notes(self) -> list[str]:
         """What was assumed and what cannot be known, each once, with the dictionaries of which it

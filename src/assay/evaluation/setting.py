@@ -69,8 +69,9 @@ class EvaluationSpec(Spec):
     data: str
     """Fingerprint of the corpus, or hash of the file of activations."""
     setting: Setting
-    version: int = 2
-    """2: with what it is compared with; the sums of shards stay as they were."""
+    version: int = 3
+    """2: with what it is compared with; 3: no share of a loss that nothing is shown to cost. The
+    sums of shards stay as they were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,4 +126,5 @@ class EvaluationBaselineSpec(Spec):
 
     of: EvaluationSiteSpec
     dictionary: str
-    version: int = VERSION
+    version: int = 2
+    """2: no share of a loss that nothing is shown to cost."""

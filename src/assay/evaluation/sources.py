@@ -27,7 +27,7 @@ from assay.subjects.folder import find as find_model
 
 SHOWCASE = "gated-sae/showcase"
 """The stored run that is looked at when no dictionary is named."""
-GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")
+GENERIC = ("ae", "params", "sae", "sae_weights", "cfg", "dictionary")
 
 
 @dataclass(frozen=True, eq=False)

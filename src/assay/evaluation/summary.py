@@ -22,6 +22,7 @@ MANY = 20
 """With fewer, the bootstrap's and Student's t limits are both covered, as neither is trusted
 alone."""
 UNDEFINED = 0.01
+"""Share of the draws of documents up to which a measure may be undefined in them."""
 
 Arrays = Mapping[str, np.ndarray]
 LEADING = ("l0", "fvu", "ce_clean", "ce_spliced", "ce_increase")
@@ -112,19 +113,15 @@ def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
         return _entry(math.nan, why="nothing to measure it on")
     measured_interval = interval(terms, measure.statistic)
     n = measured_interval.n[0]
-    if not math.isfinite(measured_interval.estimate):
-        return _entry(math.nan, n=n, why=f"undefined: {measure.undefined}")
+    # Of a ratio whose divisor is not shown to be above 0, any number may come.
+    shown = n < 2 or measured_interval.undefined <= UNDEFINED
+    if not (shown and math.isfinite(measured_interval.estimate)):
+        return _entry(math.nan, n=n, why=f"not defined: {measure.undefined}")
     if n < LEAST:
         return _entry(
             measured_interval.estimate,
             n=n,
             why=f"too few documents: {n}, an interval needs {LEAST}",
-        )
-    if measured_interval.undefined > UNDEFINED:
-        return _entry(
-            measured_interval.estimate,
-            n=n,
-            why=f"undefined in {measured_interval.undefined:.0%} of the draws",
         )
     low, high = (
         (measured_interval.low, measured_interval.high)
@@ -193,7 +190,7 @@ def density(
         )
         if not math.isfinite(share):
             rare = f"no feature so rare can be seen on {rows:,.0f} tokens"
-            why = rare if m.terms == FIRINGS else f"undefined: {m.undefined}"
+            why = rare if m.terms == FIRINGS else f"not defined: {m.undefined}"
             entries[name] = _entry(math.nan, n=n, why=why)
         elif n < LEAST:
             entries[name] = _entry(

@@ -172,6 +172,8 @@ def baselines(compared: JSON) -> str:
             "Of the loss that the mean in place of the activations costs it wins back "
             f"{recovered['dictionary']}; {'they' if ' and ' in rest else 'that one'} {rest}."
         )
+    elif why := compared["dictionary"].get("loss_recovered_mean", {}).get("why"):
+        sentences.append(f"What share of the loss it wins back: {why}.")
     return " ".join(sentences)
 
 

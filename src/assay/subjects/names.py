@@ -55,6 +55,8 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
 
     A folder may be called anything: its own name tells that it is that model, or a version of it,
     but never that it is another."""
+    if expected_name.rstrip("/") == folder.name.rstrip("/"):
+        return ""
     if packaged := fetch.MODELS.get(expected_name):
         if folder.about.get("gguf_sha256") == packaged.gguf_sha256:
             return ""

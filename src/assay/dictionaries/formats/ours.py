@@ -1,4 +1,5 @@
-"""Assay's own files: what `Dictionary.save` wrote, or `params.safetensors` of a stored run."""
+"""Assay's own files: what `Dictionary.save` wrote, `params.safetensors` of a stored run, or the
+folder of `assay train-dictionary`."""
 
 from __future__ import annotations
 
@@ -113,5 +114,11 @@ def _wrong(dictionary: Dictionary) -> str:
 
 
 FORMAT = Format(
-    name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read, prepare=prepare
+    name="assay",
+    suffixes=(".safetensors",),
+    files=("dictionary.safetensors",),
+    fits=fits,
+    open=open_file,
+    read=read,
+    prepare=prepare,
 )

@@ -110,8 +110,13 @@ def _twin_share(firings: Array, tokens: float, twinned: Array) -> Array:
     return ratio_or_nan((on * twinned).sum(-1), on.sum(-1))
 
 
-AGAINST = "reconstructions do not point along activations: the mean of their product is not above 0"
+AGAINST = (
+    "reconstructions do not point along activations: the mean of their product is not shown to be "
+    "above 0"
+)
 """Why γ is undefined."""
+HARMLESS = "ablation is not shown to cost anything here"
+"""Why there is no share of an ablation's loss."""
 
 L0 = Measure(
     "l0",
@@ -264,7 +269,7 @@ TABLE: tuple[Measure, ...] = (
             (f"a_ce_{a}", "a_ce_spliced", "a_ce_clean"),
             recovered,
             -math.inf,
-            undefined="this ablation does no harm",
+            undefined=HARMLESS,
         )
         for a in ABLATIONS
     ),
@@ -279,7 +284,7 @@ TABLE: tuple[Measure, ...] = (
             recovered,
             -math.inf,
             1,
-            "this ablation does no harm",
+            HARMLESS,
         )
         for a in ABLATIONS
     ),
