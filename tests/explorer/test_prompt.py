@@ -135,7 +135,9 @@ def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypa
     answer = client.get(
         f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1}
     )
-    assert answer.status_code == 200 and "No single feature helps it more than chance" in answer.text
+    assert (
+        answer.status_code == 200 and "No single feature helps it more than chance" in answer.text
+    )
     lead = answer.text[answer.text.index('<p class="question">Without all 10') :]
     assert "together they hurt it. No single" in lead, "what they do together comes first"
     assert "These help" not in answer.text
@@ -372,7 +374,9 @@ def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
         assert answer.status_code == 200 and words in answer.text and "hx-trigger" in answer.text
     gate.set()
     monkeypatch.setattr(live, "SHOWN", 60.0)
-    assert "Features that matter to" in client.get(f"{tiny.base}/prompt", params={"text": TEXT}).text
+    assert (
+        "Features that matter to" in client.get(f"{tiny.base}/prompt", params={"text": TEXT}).text
+    )
 
 
 def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
