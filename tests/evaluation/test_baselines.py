@@ -78,13 +78,17 @@ def test_each_baseline_has_the_numbers_of_a_plain_computation(truth, rows, found
     assert compared["ahead"]["estimate"] == pytest.approx(
         fvu(test, expected["random"]) - fvu(test, expected["dictionary"]), rel=1e-4
     )
+    assert compared["pca"]["l0"]["estimate"] == compared["rank"], "all of its signed codes are on"
     l0 = compared["random"]["l0"]["estimate"]
     assert l0 == pytest.approx(compared["dictionary"]["l0"]["estimate"], rel=0.15)
 
 
 def test_the_sentence_says_who_is_ahead(truth, found):
     good = planted(truth)
-    assert "It explains more of the variance than random directions: by" in sentences(found(good))
+    assert (
+        "It explains more of the variance than random directions do; the difference is"
+        in sentences(found(good))
+    )
     draw = torch.Generator().manual_seed(3)
     wrong = replace(good, W_dec=good.W_dec[:, torch.randperm(TRUE, generator=draw)])
     assert "less than random directions do" in sentences(found(wrong))

@@ -1,5 +1,6 @@
 """The page of a dictionary says what the arrays say that its index was made from."""
 
+import re
 import struct
 
 import numpy as np
@@ -8,6 +9,7 @@ from shelf import HOME, Rows, client, replace, shelve, simulated
 
 from assay.explorer import render
 from assay.explorer.pages import dictionary
+from assay.features.index import names
 from assay.report import evaluations
 
 
@@ -159,9 +161,36 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
     assert [d["name"] for d in found["beside"]] == ["wide"]
     assert found["this"]["fvu"] == 0.16 and found["this"]["loss_rise"] == pytest.approx(0.25)
     svg = world[0].get(HOME).text
-    assert svg.count('<svg class="chart"') == 3, "FVU, rise of the loss, densities"
+    assert svg.count('<svg class="chart"') == 2, "FVU and densities; the loss of one is no chart"
     svg = svg[svg.index('id="place"') :]  # above it is the picker, which has all
     assert 'href="/model/wide"' in svg and "elsewhere" not in svg
+
+
+def test_one_dot_is_no_chart_and_the_kind_is_in_the_title(world):
+    page = world[0].get("/model/elsewhere").text
+    assert page.count('<svg class="chart"') == 1, "densities alone"
+    assert re.search(r"<h1>elsewhere<.*?>, TopK<", page)
+
+
+def test_the_name_that_was_typed_leads_to_the_dictionary(tmp_path):
+    made = simulated.made(tmp_path / "made")
+    shelve(tmp_path / "s", "a" * 16, made, name="study/8a38-arm-s3", source="study/arm")
+    reader = client(tmp_path / "s")
+    moved = reader.get("/model/study/arm")
+    assert (moved.status_code, moved.headers["location"]) == (303, "/model/study-8a38-arm-s3")
+    assert reader.get("/model/study/8a38-arm-s3").status_code == 303
+    assert reader.get("/model/study/leg").status_code == 404
+    assert reader.get("/other/study/arm").status_code == 404
+    assert "study/arm</code>" in reader.get("/model/study-8a38-arm-s3").text
+
+
+def test_the_page_counts_the_largest_group_of_one_name(tmp_path, monkeypatch):
+    made = simulated.made(tmp_path / "made")
+    group = {"namesakes": 15, "namesake": {"token": 7, "text": "self"}}
+    monkeypatch.setattr(names, "namesakes", lambda index: group)
+    shelve(tmp_path / "s", "a" * 16, made)
+    page = client(tmp_path / "s").get(HOME).text
+    assert f'<a href="{HOME}/search?q=self&amp;id=7">15 on' in page
 
 
 def measured(estimate, half):
@@ -194,8 +223,13 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
         "often explains 31.0 %, 32 principal components explain 55.0 %." in page
     )
     assert evaluations.components({"rank": 1}) == "1 principal component"
-    assert "it wins back 95.0 %; they 20.0 % and 50.0 %." in page and "not shown" not in page
-    assert "than random directions: by 53.0 % [52.0 %, 54.0 %] of it. On 8,064" in page
+    assert (
+        "it wins back 95.0 %; they win back 20.0 % and 50.0 %." in page and "not shown" not in page
+    )
+    assert (
+        "random directions do; the difference is 53.0 % [52.0 %, 54.0 %] of the variance. On"
+        in page
+    )
     assert "rises by 0.25 [0.21, 0.29]" in page, "as evaluate shows it"
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
@@ -206,7 +240,7 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):
     page = world[0].get(HOME).text
-    assert "They are not equally sparse: L0 is 10 to 31.5." in page
+    assert "They are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
     assert "equally sparse" in world[0].get("/compare/model/made-up/wide").text
     alone = world[0].get("/model/elsewhere").text
     assert "equally sparse" not in alone, "nothing of its site stands beside it"

@@ -155,6 +155,10 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
     assert words[5].endswith(
         "Taking it out lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts."
     )
+    pushes = "along the direct path it pushes towards ["
+    assert (pushes in words[4], pushes in words[5], pushes in words[6]) == (True, False, True), (
+        "only where its direct share is large"
+    )
     row = index.feature(
         7
     ).numbers  # not taken out, so what is known is the estimate on all of the text

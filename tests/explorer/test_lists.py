@@ -3,6 +3,7 @@ text in two dictionaries beside each other."""
 
 import csv
 import io
+import re
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from assay.explorer.pages import lists
 from assay.features.index import names
 from assay.features.index.reader import Index
 
@@ -33,6 +35,34 @@ def test_a_list_has_its_features_in_their_order_with_names_and_contexts(world):
     links = [attrs["href"] for tag, attrs in Tags(page).tags if tag == "a" and "download" in attrs]
     assert links == [f"{HOME}/list/{kind}?features=12%2C3" for kind in ("html", "csv")]
     assert page.count('class="context"') == 2
+
+
+def test_what_a_name_does_not_cover_in_the_strongest_context_stands_beside_it(world):
+    _, browser, index = world
+    numbers = [k for k in range(40) if index.feature(k).contexts]
+    also = lists.drawn(index, numbers)["also"]
+    rules = 0
+    for k in numbers:
+        name, first = index.names([k])[k], index.contexts(k, "top")[0]
+        if name.kind != "rule":
+            continue
+        rules += 1
+        assert (k in also) == (first.tokens[first.at] not in name.tokens)
+        shares = {row["text"]: row["share"] for row in index.feature(k).tokens}
+        if k in also:
+            text = first.tokens[first.at]
+            assert also[k] == {"text": text, "share": shares.get(text)}
+    assert rules and also
+    k = next(iter(also))
+    page = browser.get(f"{HOME}/list?features={k}").text
+    assert re.search(r"also (before )?<q class=.tokens.>", page)
+
+
+def test_a_mixed_name_is_said_to_be_mixed_in_words():
+    mixed = names.Name("rule", (" a", "b"), score=0.1)
+    assert (
+        lists.in_words(mixed).startswith("mixed, often “") and "b" not in lists.in_words(mixed)[7:]
+    )
 
 
 def test_the_file_of_names_is_what_serve_reads(world, tmp_path):

@@ -69,7 +69,10 @@ def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_pat
     assert (
         'id="features"' in page and "the start of the text" in page
     ) or "looked whether more" in page
+    assert "Names are provisional" in page
+    assert "Names are provisional" in reader(tmp_path, making).get(f"{HOME}/3").text
     making.progress = Progress(finished=True)
+    assert "Names are provisional" not in reader(tmp_path, making).get(HOME).text
     assert "is indexed whole" in reader(tmp_path, making).get("/making").text
     assert (
         "is indexed whole" not in client(tmp_path).get(HOME).text

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
-from assay.core import integrity
+from assay.core import integrity, rng
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
@@ -129,13 +129,46 @@ def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypa
         whole["matters"] = SimpleNamespace(
             delta=-np.abs(whole["matters"].delta), agreement=whole["matters"].agreement
         )
-        return whole
+        return whole | {"together": -1.0}
 
     monkeypatch.setattr(prompt, "_really", harmful)
     answer = client.get(
         f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1}
     )
-    assert answer.status_code == 200 and "No single feature carried it" in answer.text
+    assert (
+        answer.status_code == 200 and "No single feature helps it more than chance" in answer.text
+    )
+    lead = answer.text[answer.text.index('<p class="question">Without all 10') :]
+    assert "together they hurt it. No single" in lead, "what they do together comes first"
+    assert "These help" not in answer.text
+
+
+def test_a_feature_within_what_random_directions_do_is_not_said_to_help(
+    tiny, client, ask, monkeypatch
+):
+    """The bound is the largest effect of a random direction in the place of each feature."""
+    ids, at = tiny.ids(TEXT), 8
+    logits, codes = tiny.naive(ids)
+    before = -log_probabilities(logits)[at - 1, ids[0, at]]
+    found = ask(at=at, exact=1)
+    seeds = np.arange(prompt.DRAWS)
+    drawn = rng.normal(seeds, "ablation.controls", 0, (10, 24)).astype(np.float64)
+    effects = []
+    for row, directions in zip(found["matters"], drawn.swapaxes(0, 1), strict=True):
+        length = np.linalg.norm(tiny.part(codes[:, row["feature"]], row["feature"])[0], axis=-1)
+        for direction in directions:
+            part = (length[:, None] * direction / np.linalg.norm(direction))[None]
+            after = -log_probabilities(tiny.naive(ids, less=part)[0])[at - 1, ids[0, at]]
+            effects.append(abs(after - before))
+    assert found["found"]["chance"] == pytest.approx(max(effects), abs=1e-4)
+    assert found["found"]["random"] == len(effects)
+    for row in found["matters"]:
+        assert row["beyond"] == (abs(row["exact"]) > found["found"]["chance"])
+    really = prompt._really
+    monkeypatch.setattr(prompt, "_really", lambda *given: really(*given) | {"chance": 9.5})
+    page = client.get(f"{tiny.base}/prompt", params={"text": TEXT + " again", "exact": 1}).text
+    assert "No single feature helps it more than chance" in page and "9.5 nat" in page
+    assert "These help" not in page and "These hurt" not in page
 
 
 def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
@@ -341,7 +374,9 @@ def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
         assert answer.status_code == 200 and words in answer.text and "hx-trigger" in answer.text
     gate.set()
     monkeypatch.setattr(live, "SHOWN", 60.0)
-    assert "Features that carried" in client.get(f"{tiny.base}/prompt", params={"text": TEXT}).text
+    assert (
+        "Features that matter to" in client.get(f"{tiny.base}/prompt", params={"text": TEXT}).text
+    )
 
 
 def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):

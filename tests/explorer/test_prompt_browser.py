@@ -106,7 +106,7 @@ def test_a_text_of_ones_own_on_a_features_page(page, tiny):
     page.locator("#text").fill(TEXT)
     page.get_by_role("button", name="Show where it fires").click()
     playwright.expect(page.locator("#activation .mine")).to_be_visible(timeout=60_000)
-    page.get_by_role("link", name="Which features carried its predictions?").click()
+    page.get_by_role("link", name="Which features matter to its predictions?").click()
     playwright.expect(page.locator("#prediction")).to_be_visible()
 
 

@@ -162,6 +162,9 @@ def compare(
         numbers = {k: v for k, v in sums.items() if k != "firings"}
         measures = summary.measures(numbers)
         results[name or "dictionary"] = {m: measures[m] for m in SHOWN if m in measures}
+    if "pca" in results:  # its codes are signed, and all are on, not only those above 0
+        on = dict.fromkeys(("estimate", "low", "high", "t_low", "t_high"), baselines["pca"].width)
+        results["pca"]["l0"] = {**results["pca"]["l0"], **on}
     terms = {f"error_{name}" if name else "error": part["error"] for name, part in parts.items()}
     about_mean = summary.terms({k: v for k, v in parts[""].items() if k != "firings"})
     terms = {name: terms[name] for name in AHEAD.terms if name in terms} | {

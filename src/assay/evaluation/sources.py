@@ -298,7 +298,7 @@ def stored(text: str, store: Store) -> Stored:
     if text == SHOWCASE:
         raise DataError(
             f"{text} is not in {store.root.absolute()} yet; assay run gated-sae trains it, as make "
-            "demo does in a checkout; assay make-showcase trains a larger one, showcase/smollm2"
+            "demo does in a checkout; assay make-showcase trains another one, showcase/smollm2"
         )
     addresses = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
     suggestion = nearest_beside(Path(text).expanduser())

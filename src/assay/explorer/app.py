@@ -94,6 +94,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/{number:int}/token", token.page),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
+    Address("/{model}/{first}/{second}", dictionary.typed),
 )
 """In the order in which they are tried: the particular before the general."""
 
@@ -192,9 +193,10 @@ def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool =
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
-            shelf = source.shelf() if isinstance(source, Library) else {}
+            library = source if isinstance(source, Library) else None
+            around = (library.shelf(), library.growing) if library else ()
             return Response(
-                await run_in_threadpool(render.html, shown, path, shelf), media_type="text/html"
+                await run_in_threadpool(render.html, shown, path, *around), media_type="text/html"
             )
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = making.waiting(error.making)

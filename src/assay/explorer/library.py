@@ -172,6 +172,13 @@ class Library:
                 self._open[entry.key] = entry.made, index
         return index
 
+    @property
+    def growing(self) -> str:
+        """The address of the dictionary to whose index more is added; empty where none is."""
+        making = self.making
+        unfinished = making is not None and making.there and not making.progress.finished
+        return making.address if making is not None and unfinished else ""
+
     def shelf(self) -> dict[str, list[Entry]]:
         """The indexes by model, each model's by layer."""
         models: dict[str, list[Entry]] = {}

@@ -41,12 +41,8 @@ def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> 
         parts.append(Markup(env.get_template(view.template).render(**{**view.values, **drawings})))
     script = files("assay.explorer").joinpath("static", "feature.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    glances, name_of, promoted = (
-        index.glance(numbers),
-        index.names(numbers),
-        index.promoted(numbers),
-    )
-    contents = [{**glances[k], "name": name_of[k], "promotes": promoted[k]} for k in numbers]
+    glances, promoted = index.glance(numbers), index.promoted(numbers)
+    contents = [{**glances[k], "promotes": promoted[k]} for k in numbers]
     return env.get_template("offline.html").render(
         about=index.about,
         chosen=chosen,

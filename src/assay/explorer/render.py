@@ -99,10 +99,12 @@ def environment() -> Environment:
     return env
 
 
-def html(view: Shown, path: str = "/", shelf: Mapping[str, Any] | None = None) -> str:
+def html(
+    view: Shown, path: str = "/", shelf: Mapping[str, Any] | None = None, growing: str = ""
+) -> str:
     """A page as HTML; `path` is its address, without what it was asked, `shelf` the dictionaries
-    that can be gone over to, by model."""
-    drawings = dict(view.drawn) | {"path": path, "shelf": shelf or {}}
+    that can be gone over to, by model, `growing` the one whose index is not whole yet."""
+    drawings = dict(view.drawn) | {"path": path, "shelf": shelf or {}, "growing": growing}
     return environment().get_template(view.template).render(**{**view.values, **drawings})
 
 
@@ -113,7 +115,8 @@ def data(view: Shown | Raw) -> str:
 
 def problem(error: Problem, path: str = "/") -> str:
     """The page that says why there is none."""
-    return environment().get_template("problem.html").render(problem=error, path=path, shelf={})
+    around = {"path": path, "shelf": {}, "growing": ""}
+    return environment().get_template("problem.html").render(problem=error, **around)
 
 
 def problem_data(error: Problem) -> str:

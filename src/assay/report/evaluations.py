@@ -155,8 +155,8 @@ def baselines(compared: JSON) -> str:
     listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
     if ahead["low"] is not None and ahead["low"] > 0:
         lead, low, high = (percent(ahead[name]) for name in ("estimate", "low", "high"))
-        more = f"by {lead} [{low}, {high}] of it"
-        answer = f"It explains more of the variance than random directions: {more}."
+        more = f"the difference is {lead} [{low}, {high}] of the variance"
+        answer = f"It explains more of the variance than random directions do; {more}."
     elif ahead["high"] is not None and ahead["high"] < 0:
         answer = "It explains less than random directions do."
     else:
@@ -168,9 +168,10 @@ def baselines(compared: JSON) -> str:
     ]
     if "dictionary" in recovered:
         rest = " and ".join(recovered[name] for name in phrases if name in recovered)
+        others = "they win" if " and " in rest else "that one wins"
         sentences.append(
             "Of the loss that the mean in place of the activations costs it wins back "
-            f"{recovered['dictionary']}; {'they' if ' and ' in rest else 'that one'} {rest}."
+            f"{recovered['dictionary']}; {others} back {rest}."
         )
     elif why := compared["dictionary"].get("loss_recovered_mean", {}).get("why"):
         sentences.append(f"What share of the loss it wins back: {why}.")
@@ -183,7 +184,9 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
     known = [l0 for l0 in l0s if l0]
     if len(known) < 2 or max(known) <= EQUAL * min(known):
         return ""
-    ends = f"{min(known):.3g} to {max(known):.3g}"
+    first, *others = (f"{l0:.3g}" for l0 in known)
+    pair = len(known) == 2  # in their order, as both are named
+    ends = f"{first} and {others[0]}" if pair else f"{min(known):.3g} to {max(known):.3g}"
     return (
         f"They are not equally sparse: L0 is {ends}. More active features explain more by "
         "themselves, so compare FVU and loss at equal L0, or along the trade-off."

@@ -78,3 +78,27 @@ def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: In
 def test_twins_are_those_that_write_the_same_direction() -> None:
     unit = np.array([[1.0, 0.0], [0.95, np.sqrt(1 - 0.95**2)], [-1.0, 0.0], [0.0, 1.0]])
     assert names.twins(unit, 0).tolist() == [False, True, False, False]
+
+
+def test_a_name_below_its_bound_is_mixed() -> None:
+    assert Name("rule", ("a",), score=0.24).mixed and Name("promoted", ("a",), score=0.1).mixed
+    assert not Name("rule", ("a",), score=0.25).mixed
+    assert not Name("given", words="a", score=0.1).mixed and not Name("").mixed
+
+
+def test_namesakes_are_those_whose_whole_name_is_one_token(made: simulated.Made) -> None:
+    index = Index(made.folder, {3: Name("given", words="mine")})
+    width = made.acts.shape[-1]
+    whole = np.arange(width) % 3 > 0
+    known = names.Names(np.full(width, 0.5), np.where(whole, 1, 2), np.zeros(width))
+    index.__dict__["all_names"] = known
+    said = [
+        name.tokens[0]
+        for name in index.names(range(width)).values()
+        if name.kind == "rule" and len(name.tokens) == 1
+    ]
+    found = names.namesakes(index)
+    assert found["namesakes"] == max(map(said.count, said)) > 1
+    assert said.count(found["namesake"]["text"]) == found["namesakes"]
+    index.__dict__["all_names"] = names.Names(np.full(width, 0.1), known.size, known.promoted)
+    assert names.namesakes(index)["namesakes"] == 0, "a mixed name is none"

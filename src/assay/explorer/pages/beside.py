@@ -1,5 +1,5 @@
 """Beside: one text in two dictionaries, of one model or of two: what each model expects next, and
-which features carried it."""
+which features matter to it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from assay.features.index.schema import MATCHED
 ONLY = 0.5
 """A feature whose best cosine lies below is said to be in one dictionary only."""
 ROWS, BINS = 25, 40
-LISTS = {"pairs": "counterparts", "first": "only in the first", "second": "only in the second"}
+LISTS = {"pairs": "nearest pairs", "first": "only in the first", "second": "only in the second"}
 SORTS = ("cosine", "density", "importance")
 Columns = Mapping[str, np.ndarray]
 

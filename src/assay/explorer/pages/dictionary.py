@@ -16,6 +16,7 @@ from assay.explorer import charts, query_args
 from assay.explorer.library import Entry, Library
 from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
+from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Moved, Raw, Shown
 from assay.features.index import names
 from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
@@ -56,7 +57,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = {**index.summary(), **names.legible(index)}
+    summary = {**index.summary(), **names.legible(index), **names.namesakes(index)}
     siblings = [entry_to_row(e) for e in library.beside(entry)]
     numbers = [row["feature"] for row in table.rows]
     name_of, promoted = index.names(numbers), index.promoted(numbers)
@@ -106,6 +107,16 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             else None,
         },
     )
+
+
+def typed(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Moved:
+    """Go to the dictionary whose name was typed with its slash, such as gated-sae/showcase. Raises:
+    Problem."""
+    model, name = path_params["model"], f"{path_params['first']}/{path_params['second']}"
+    for entry in sorted(library.look()[0], key=lambda entry: -entry.made):
+        if entry.address.startswith(f"{model}/") and name in (entry.about.source, entry.about.name):
+            return Moved(f"/{entry.address}")
+    raise Problem(UNKNOWN, "there is no page at this address")
 
 
 @lru_cache(8)
@@ -263,7 +274,7 @@ def _plots(entry: Entry, siblings: Sequence[Entry]) -> list[Any]:
             for r, is_current in rows
             if r[name] is not None
         ]
-        if any(p.here for p in points):
+        if len(points) > 1 and any(p.here for p in points):  # one dot says nothing
             plots.append(charts.pareto(points, "L0, features on per token", words))
     return plots
 

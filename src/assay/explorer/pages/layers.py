@@ -20,7 +20,7 @@ from assay.features.live.edits import likely
 from assay.features.live.layers import Layers, trace_layers
 
 WIDE, HIGH, GAP, STEP = 164, 62, 16, 130
-LETTERS = 19
+LETTERS = 17
 
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
@@ -109,7 +109,8 @@ def draw(
         x, y = places[i]
         title = plain(in_words(names[i]))
         where = f"at {plain(words[node.position]).strip() or '␣'}"
-        lines = (f"{node.feature} {title}", where, f"{signed(node.effect, 2)} nat")
+        short = title.replace("mixed, often", "mixed")
+        lines = (f"{node.feature} {short}", where, f"{signed(node.effect, 2)} nat")
         text = Markup("").join(
             Markup('<text class="{}" x="{:.0f}" y="{:.0f}">{}</text>').format(
                 "name" if j == 0 else "scale", x + 8, y + 18 + 17 * j, _short(line)

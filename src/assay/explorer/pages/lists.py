@@ -8,6 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
 from assay.explorer import offline, query_args, shading
@@ -16,7 +17,7 @@ from assay.explorer.problems import ASKED, UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
 from assay.features.explaining.rule import show_token
 from assay.features.index.names import Name
-from assay.features.index.reader import Index
+from assay.features.index.reader import Context, Feature, Index
 
 MOST = 100
 """Features of a list."""
@@ -55,6 +56,8 @@ def file(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 def in_words(name: Name) -> str:
     """Say a name as text."""
+    if name.mixed:
+        return f"mixed, often “{show_token(name.tokens[0])}”"
     tokens = " or ".join(f"“{show_token(token)}”" for token in name.tokens)
     return name.words or f"{'before ' * (name.kind == 'promoted')}{tokens}"
 
@@ -63,19 +66,36 @@ def cards(
     index: Index, numbers: Sequence[int], twins: Mapping[int, int] | None = None
 ) -> list[dict[str, Any]]:
     """What is said of each feature in a list, such as how many twins it hides."""
-    name_of, glances = index.names(numbers), index.glance(numbers)
-    return [{**glances[k], "name": name_of[k], "twins": (twins or {}).get(k, 0)} for k in numbers]
+    glances = index.glance(numbers)
+    return [{**glances[k], "twins": (twins or {}).get(k, 0)} for k in numbers]
 
 
 def drawn(index: Index, numbers: Sequence[int]) -> dict[str, Any]:
-    """The strongest context of each feature, shaded."""
-    first = {k: next(iter(index.contexts(k, "top")), None) for k in numbers}
-    return {
-        "lines": {
-            k: "" if c is None else shading.line(c, float(index.maxima[k])).tokens
-            for k, c in first.items()
-        }
-    }
+    """The strongest context of each feature, shaded, and the token there that its name does not
+    cover."""
+    lines, also = dict.fromkeys(numbers, Markup("")), {}
+    for k, name in index.names(numbers).items():
+        feature = index.feature(k)
+        strongest = next((c for c in feature.contexts if c.kind == "top"), None)
+        if strongest is not None:
+            lines[k] = shading.line(strongest, float(index.maxima[k])).tokens
+            if (text := _uncovered(feature, name, strongest)) is not None:
+                shares = {row["text"]: row["share"] for row in feature.tokens}
+                share = shares.get(text) if name.kind == "rule" else None
+                also[k] = {"text": text, "share": share}
+    return {"lines": lines, "also": also}
+
+
+def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
+    """The token of a context by which a name does not explain it; None where it does."""
+    if name.kind == "rule":
+        covered, place = set(name.tokens), context.at
+    elif name.kind == "promoted":
+        covered, place = {text for text, _ in feature.promoted}, context.at + 1
+    else:
+        return None
+    text = next(iter(context.tokens[place:]), None)
+    return None if text in covered else text
 
 
 def _numbers(query: QueryParams, index: Index) -> list[int]:

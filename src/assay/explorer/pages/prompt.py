@@ -1,5 +1,5 @@
-"""Prompt: which features are on in a text, which of them carried one prediction, and what the model
-says with some taken out or set."""
+"""Prompt: which features are on in a text, which of them matter to one prediction, and what the
+model says with some taken out or set."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ from assay.features.live.reader import Firings, Reading
 
 COUNT, ROWS = 10, 16
 """Features listed as mattering, and in a ranking; rows of the heat map."""
+DRAWS = 2
+"""Random directions taken out in the place of each feature: any one of ten features passes all
+twenty by luck at one prompt in twenty-one, and more would double the wait."""
 LINK = 6000
 """Bytes that a text may take in a link."""
 ORDERS = {
@@ -116,7 +119,7 @@ def checked(text: str) -> str:
 
 
 def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
-    """Show a text's features and what carried one prediction. Raises: Problem for what cannot be
+    """Show a text's features and what matters to one prediction. Raises: Problem for what cannot be
     read or asked, said on the page itself."""
     index = library.index(path_params["model"], path_params["dictionary"])
     base = f"{path_params['model']}/{path_params['dictionary']}"
@@ -268,6 +271,7 @@ def _mattering(
                 "feature": k,
                 "first_order": value,
                 "exact": None,
+                "beyond": None,
                 "probability": None,
                 "path": None,
                 "firings": len(indices),
@@ -282,6 +286,7 @@ def _mattering(
     for row, delta in zip(rows, whole["matters"].delta, strict=True):
         row |= {
             "exact": float(delta),
+            "beyond": bool(abs(delta) > whole["chance"]),
             "probability": float(np.exp(-first.loss - delta)),
             "path": whole["paths"].get(row["feature"]),
         }
@@ -290,27 +295,28 @@ def _mattering(
         "correlation": agreement.correlation,
         "same_sign": agreement.same_sign,
         "n": agreement.n,
+        "chance": whole["chance"],
+        "random": DRAWS * agreement.n,
         "together": whole["together"],
         "probability_together": float(np.exp(-first.loss - whole["together"])),
     }
 
 
 def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str, Any]:
-    """What ablation says of the features that matter most, of all of them at once, and the path of
-    those on just before the token."""
-    reader = loaded.reader
-    mattering: Matters = matters(reader, reading, target_position - 1, count=COUNT)
+    """What ablation says of the features that matter most, of all of them at once, of random
+    directions in their places, and the path of those on just before the token."""
+    reader, before = loaded.reader, target_position - 1
+    mattering: Matters = matters(reader, reading, before, count=COUNT)
     features = [int(k) for k in mattering.feature]
-    together = float(
-        ablate_features(reader, reading.cut(target_position + 1), [features]).on(
-            target_position - 1
-        )[0]
-    )
-    firings = reading.firings.at(target_position - 1)
+    text = reading.cut(target_position + 1)
+    together = float(ablate_features(reader, text, [features]).on(before)[0])
+    random = [ablate_features(reader, text, features, random=i).on(before) for i in range(DRAWS)]
+    chance = float(np.abs(random).max())
+    firings = reading.firings.at(before)
     firings = firings[np.isin(firings.feature, features)]
     paths = {}
     try:
-        split = split_paths(reader, reading.cut(target_position + 1), firings)
+        split = split_paths(reader, text, firings)
         for k, share, steps in zip(split.firings.feature, split.share, split.on_next, strict=True):
             paths[int(k)] = {
                 "direct_share": float(share),
@@ -320,7 +326,7 @@ def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str,
             }
     except ModelError:  # outside the residual stream no path is direct
         pass
-    return {"matters": mattering, "together": together, "paths": paths}
+    return {"matters": mattering, "chance": chance, "together": together, "paths": paths}
 
 
 def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[str, Any]:

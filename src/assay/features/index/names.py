@@ -23,6 +23,8 @@ GAIN, MOST = 0.05, 3
 """F1 by which each further token of a rule has to pay for itself, and how many it has at most."""
 LEGIBLE, FEWEST = 0.5, 20
 """F1 and firings from which a name can be relied on."""
+MIXED = 0.25
+"""F1 below which a name says little of where its feature fires."""
 COMMON = 0.1
 """Share of the tokens above which a feature is on everywhere, and says little of any of them."""
 LARGEST = 2**22
@@ -39,8 +41,13 @@ class Name:
     tokens: tuple[str, ...] = ()
     words: str = ""
     score: float | None = None
-    """F1 of the rule or of the promoted tokens on the index's text; of words, what came with
-    them."""
+    """F1 of the rule or of the promoted tokens on the index's text, on which they were chosen; of
+    words, what came with them."""
+
+    @property
+    def mixed(self) -> bool:
+        """Whether tokens say so little of where it fires that it goes by the commonest alone."""
+        return self.kind in ("rule", "promoted") and (self.score or 0.0) < MIXED
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +200,22 @@ def legible(index: _Index) -> dict[str, int]:
         "firing": int(firing.sum()),
         "legible": int((firing & (index.all_names.score >= LEGIBLE)).sum()),
     }
+
+
+def namesakes(index: _Index) -> dict[str, Any]:
+    """Find the token that is the whole name of most features, and count these."""
+    known = index.all_names
+    first = index.arrays("SELECT feature, token FROM feature_tokens WHERE rank = 0")
+    k = first["feature"]
+    rule = known.rule[k]
+    whole = (known.size[k] == 1) & (rule >= MIXED) & (rule >= known.promoted[k])
+    whole &= ~np.isin(k, list(index.given_names))
+    tokens, counts = np.unique(first["token"][whole], return_counts=True)
+    if not len(tokens):
+        return {"namesakes": 0, "namesake": None}
+    token = int(tokens[counts.argmax()])
+    words = index.words([token])[token]
+    return {"namesakes": int(counts.max()), "namesake": {"token": token, "text": words}}
 
 
 def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:

@@ -277,13 +277,13 @@ class Index:
         )
 
     def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
-        """Density, importance and commonest token of some features, by number: what a link to one
-        says of it."""
-        known = self._glances
+        """Name, density, importance and commonest token of some features, by number: what a link to
+        one says of it."""
+        known, name_of = self._glances, self.names(numbers)
         words = self.words({int(t) for t in known["token"][list(numbers)] if t >= 0})
-        return {i: self._glance(i, words) for i in numbers}
+        return {i: self._glance(i, words) | {"name": name_of[i]} for i in numbers}
 
-    def _glance(self, number: int, words: Mapping[int, str]) -> Row:
+    def _glance(self, number: int, words: Mapping[int, str]) -> dict[str, Any]:
         density, importance, token = (
             self._glances[name][number] for name in ("density", "importance", "token")
         )

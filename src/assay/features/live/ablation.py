@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
@@ -55,6 +56,7 @@ def ablate_features(
     *,
     mode: Mode = "full",
     batch: int = BATCH,
+    random: int | None = None,
 ) -> Ablation:
     """Take out each of these features wherever it is on, or each set of features at once.
 
@@ -62,6 +64,9 @@ def ablate_features(
     "single" takes out one position at a time and counts its own next token. One pass from the
     dictionary's block on for each feature that is on (each firing, in "single"), `batch` tokens of
     them at a time. The same computation as `importance_sums`.
+
+    `random` is the seed of a control: in the place of each feature a random direction is taken out,
+    with the length that the feature has at each token.
 
     Raises: DataError for features that are not there; ModelError in mode "direct" for a site
     outside the residual stream."""
@@ -77,8 +82,13 @@ def ablate_features(
         else torch.zeros(0, 1, len(reading), dtype=torch.bool)
     )
 
+    directions = None if random is None else _directions(random, len(groups), reading)
+
     def removed(job: Job) -> Float[torch.Tensor, "s d"]:
-        return added(reader.dictionary, groups[job.group], columns[job.group], reading.inputs)
+        part = added(reader.dictionary, groups[job.group], columns[job.group], reading.inputs)
+        if directions is None:
+            return part
+        return part.norm(dim=-1, keepdim=True) * directions[job.group]
 
     first = np.array([group[0] for group in groups], dtype=np.int64)
     return _ablation(
@@ -135,6 +145,13 @@ def _ablation(
         :, 0
     ]
     return Ablation(feature, position, delta, reading.loss)
+
+
+def _directions(seed: int, count: int, reading: Reading) -> Float[torch.Tensor, "n d"]:
+    """So many random directions of length 1."""
+    shape = count, reading.acts.shape[-1]
+    drawn = torch.from_numpy(rng.normal(np.array([seed]), "ablation.controls", 0, shape)[0])
+    return torch.nn.functional.normalize(drawn, dim=-1).to(reading.acts)
 
 
 def _check(reader: Reader, groups: Sequence[Sequence[int]]) -> None:
