@@ -46,7 +46,7 @@ def figures(arms: Arms) -> list[Figure]:
             arms,
             "Frontier: what each method leaves unexplained",
             lines,
-            "points",
+            "joined",
             x_title=x_title,
             y_title="FVU",
             note=note,
