@@ -146,10 +146,20 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     when = put(recorded, "tall", 0.9).when[:7]
     line = (
         f"claim 1 is unspecific by 2 contests ({when}): low (another height) was beaten; tall "
-        "(another height) satisfies it too, and must not"
+        "(another height) satisfies it too, and should not"
     )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)
     assert line in lab.plan(experiment).notes
+    smoke = lab.plan(experiment, "smoke")
+    assert not any("contest" in note for note in smoke.notes)  # nobody contested a smoke run
+
+
+def test_only_a_claim_that_a_contest_turned_has_another_outcome_now(
+    recorded: tuple[Lab, Experiment],
+) -> None:
+    beaten, fallen = put(recorded, "low", 0.1), put(recorded, "tall", 0.9)
+    assert contests.turned([beaten]) == {}
+    assert contests.turned([beaten, fallen]) == {fallen.text: "unspecific"}
 
 
 def test_a_contest_that_was_changed_by_hand_is_refused(recorded: tuple[Lab, Experiment]) -> None:
