@@ -225,7 +225,7 @@ def _named(table: re.Match[str]) -> str:
 
 
 def _words(markup: str) -> str:
-    return re.sub(r"<.*?>|\"", "", markup).strip()
+    return re.sub(r"<.*?>|[\"?]", "", markup).strip()
 
 
 SECTION = re.compile(r"(Args|Formula|Range|Better|Raises|Source|Differs|Example):")

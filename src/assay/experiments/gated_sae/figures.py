@@ -49,7 +49,7 @@ def figures(arms: Arms) -> list[Figure]:
             "joined",
             x_title=x_title,
             y_title="FVU",
-            note=note,
+            note=f"{note} At another method's L0 Gated is read off its line.",
         ),
         figure(
             "Leads over 1.5 × ReLU at equal L0, along length and width",
