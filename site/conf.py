@@ -16,7 +16,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.cli.main import app as commands
 from assay.cli.main import example
@@ -39,6 +39,7 @@ include_patterns = [
     "docs/*.md",
     "docs/decisions/*.md",
     "records/*.md",
+    "site/claims.md",
     "site/reference.md",
     *(f"{page}.md" for page in BESIDE),
 ]
@@ -75,6 +76,7 @@ PARTS = {
 results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": ["docs/README", "docs/first-claim"],
+    RESULTS: ["docs/catalogue", "site/claims"],
     "Reference": [
         "docs/cli",
         "site/reference",
@@ -199,6 +201,33 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n\n{contents()}\n"
 
 
+STACKED = range(4, 9)
+"""Columns of the tables whose rows become blocks on a phone; narrower ones fit there, and wider
+ones scroll."""
+
+
+def stack(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Give each cell of a table the head of its column, which a phone shows beside it."""
+    context["body"] = re.sub(r"<table.*?</table>", _named, context.get("body", ""), flags=re.S)
+
+
+def _named(table: re.Match[str]) -> str:
+    heads = [_words(head) for head in re.findall(r"<th\b.*?</th>", table[0], re.S)]
+    if len(heads) not in STACKED:
+        return table[0]
+
+    def line(row: re.Match[str]) -> str:
+        names = iter(heads)
+        return re.sub(r"<td\b", lambda _: f'<td data-name="{next(names, "")}"', row[0])
+
+    rows = re.sub(r"<tr\b.*?</tr>", line, table[0], flags=re.S)
+    return rows.replace('class="', 'class="stack ', 1)
+
+
+def _words(markup: str) -> str:
+    return re.sub(r"<.*?>|[\"?]", "", markup).strip()
+
+
 SECTION = re.compile(r"(Args|Formula|Range|Better|Raises|Source|Differs|Example):")
 
 
@@ -238,5 +267,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", filled)
     # before napoleon, which makes Sphinx's own marks of arguments and examples
     app.connect("autodoc-process-docstring", plain, priority=400)
+    app.connect("html-page-context", stack)
     app.connect("build-finished", pictures)
     return {"parallel_read_safe": True}

@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec import structs
@@ -25,7 +25,7 @@ import assay
 from assay.core import syntax
 from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
-from assay.core.results import ResultData
+from assay.core.results import Estimated, Judged, ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import looks
@@ -34,11 +34,12 @@ from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay.verbs.contest import interval
-from marks import conformance, first, gym, pictures, sections
+from marks import bar, conformance, first, gym, pictures, sections
 from marks.sections import SPACE
 
 DOCS = Path(__file__).parents[1]
 """Where the pages are."""
+S = TypeVar("S", Judged, Estimated)
 BLOCK = re.compile(
     r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z0-9.-]+))? -->\n?)"
     r".*?(<!-- end -->)",
@@ -149,7 +150,7 @@ def verdicts(name: str) -> str:
     data = _data(name, record)
     inference, why = _standing(name, record)
     head = f"*{inference.capitalize()}*: {why}.\n\n" if data.verdicts else ""
-    return head + "\n".join((sections.brief(data), *_contests(name)))
+    return head + "\n".join((sections.brief(data, _turned(name)), *_contests(name)))
 
 
 def claim(name: str) -> str:
@@ -168,6 +169,30 @@ def claim(name: str) -> str:
         raise ValueError(f"{name}: the record says {verdict.outcome}; write the sentence anew")
     row = tables.row(verdict)
     return tables.minus(f"{row.sign} {row.estimate} {row.interval}").replace(" ", SPACE)
+
+
+def estimate(name: str) -> str:
+    """An estimate of a record with its interval, for the middle of a sentence.
+
+    Args:
+        name: of the record, then the first words of the estimate that name it alone, joined by
+            dashes: `path-split.direct-share-of-the-direct-half`.
+    Raises: ValueError where no estimate begins so, or several do.
+    """
+    recorded, _, words = name.rpartition(".")
+    if (record := _record(recorded)) is None:
+        raise ValueError(f"{name}: {recorded} has no record")
+    slugs = {re.sub(r"\W+", "-", f.text.lower()): f for f in _data(recorded, record).findings}
+    found = [f for slug, f in slugs.items() if slug.startswith(words)]
+    if len(found) != 1:
+        raise ValueError(f"{name}: {len(found)} estimates of {recorded} begin so")
+    row = tables.row(found[0])
+    return tables.minus(f"{row.estimate} {row.interval}").replace(" ", SPACE)
+
+
+def unmet() -> str:
+    """The entries that do not meet the catalogue's bar, and why."""
+    return bar.unmet(_linked)
 
 
 def standing() -> str:
@@ -190,7 +215,7 @@ def full(name: str) -> str:
     if record is None:
         return _absent(name)
     experiment = name.partition(".")[0]
-    parts = [sections.full(_data(name, record)), budget(name)]
+    parts = [sections.full(_data(name, record), _turned(name)), budget(name)]
     if name == experiment:
         parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
     return "\n".join(parts)
@@ -217,8 +242,17 @@ def contests_table() -> str:
 
 def _contests(name: str) -> list[str]:
     """Say of each contested claim of a record what came of its contests."""
-    made = contests.of_record(name, catalogue.entry(name.partition(".")[0]).origin)
-    return [f"{line[0].upper()}{line[1:]}.\n" for line in contests.lines(made)]
+    return [f"{line[0].upper()}{line[1:]}.\n" for line in contests.lines(_past(name))]
+
+
+def _past(name: str) -> tuple[contests.Contest, ...]:
+    """The contests of a record."""
+    return contests.of_record(name, catalogue.entry(name.partition(".")[0]).origin)
+
+
+def _turned(name: str) -> Mapping[str, str]:
+    """The outcome now of each claim of a record that a contest turned, by its text."""
+    return contests.turned(_past(name))
 
 
 def compare_presets(name: str) -> str:
@@ -236,14 +270,18 @@ def compare_presets(name: str) -> str:
 
     def table(kind: str) -> str:
         rows = {
-            p: {r.text: r for r in map(tables.row, getattr(data, kind))}
+            p: {
+                r.text: r
+                for r in tables.rows(data, _turned(names[p]))
+                if (r.outcome == "finding") == (kind == "findings") and r.kind != "exact"
+            }
             for p, data in results.items()
         }
         lines = []
         heads = statements.heads(list(rows["default"])) if only else list(rows["default"])
         for text, head in zip(rows["default"], heads, strict=True):
             cells = [
-                f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
+                f"{r.came_out.replace(' ', SPACE)}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in (preset_rows[text] for preset_rows in rows.values())
             ]
@@ -304,8 +342,12 @@ def judge() -> str:
 
 def overview() -> str:
     """One line per recorded experiment, and how many false verdicts to expect among all their
-    claims."""
-    results = _records()
+    claims; outcomes are those after contests."""
+    results = {
+        name: structs.replace(data, verdicts=tuple(contests.after(data.verdicts, _past(name))))
+        for name, data in _records().items()
+    }
+    turned = sum(len(_turned(name)) for name in results)
     counted = sections.folded(
         "Statements by kind and outcome, and cost as measured",
         statements.counts(results, links=documentation.links(DOCS, results)),
@@ -313,26 +355,29 @@ def overview() -> str:
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
+        f"Outcomes are those after contests, which turned {turned} of these verdicts.\n\n"
         f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
         f"{sections.violations(results, violated)}\n"
     )
 
 
 def everything() -> str:
-    """Every claim of every recorded experiment, folded away under a heading for each."""
+    """Every claim of every recorded experiment, folded away under a heading for each: for a page
+    beside docs/."""
     parts = []
     for name, data in _records().items():
         header = catalogue.entry(name).header()
+        guess = header.cost.partition("; full ")[2]
         about = (
-            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
+            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} `full`: {guess}."
         )
-        listing = statements.listed(data)
+        listing = statements.listed(data, _turned(name))
         claims = (
             listing
             if tables.only_exact(data)
-            else sections.folded(f"Claims: {tables.signs(tables.outcomes(data.verdicts))}", listing)
+            else sections.folded(f"Claims: {_signs(name, data)}", listing)
         )
-        parts.append(f"### {_linked(name)}\n\n{about}\n\n{claims}")
+        parts.append(f"## {_linked(name, '../docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
@@ -340,6 +385,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,
+    "estimate": estimate,
     "everything": everything,
     "experiments": experiments,
     "first": first.markup,
@@ -354,6 +400,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "picture": picture,
     "standing": standing,
     "tree": tree,
+    "unmet": unmet,
     "contests": contests_table,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
@@ -371,11 +418,11 @@ def filled(page: str, where: str = "made", kinds: Mapping[str, Callable[..., str
     return BLOCK.sub(one, page)
 
 
-def _linked(name: str) -> str:
+def _linked(name: str, folder: str = "") -> str:
     """A link to the page of an experiment, or to its section of one; by convention its own page
-    where there is none yet."""
+    where there is none yet. `folder` is where the pages are, as seen from the one that links."""
     found = documentation.documented(DOCS, name)
-    return f"[{name}]({found.link if found else f'{name}.md'})"
+    return f"[{name}]({folder}{found.link if found else f'{name}.md'})"
 
 
 def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
@@ -389,13 +436,17 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
     record = _record(entry.name)
     data = ResultData.from_json(record or {})
     first = _standing(entry.name, record).inference if record and data.verdicts else ""
-    past = contests.of_record(entry.name, entry.origin)
-    standing = tables.outcomes(contests.after(data.verdicts, past))
-    signs = tables.signs(standing) or tables.exactly(data) or "not recorded"
-    if fallen := contests.fallen(past):
-        signs += f" ({fallen} by contest)"
-    time = entry.header().cost.partition(" on ")[0]
-    return signs.replace(" ", SPACE), first, time.replace(" ", SPACE)
+    signs = _signs(entry.name, data) or "not recorded"
+    time = f"{data.seconds:,.0f}{SPACE}s" if record else ""
+    return signs.replace(" ", SPACE), first, time
+
+
+def _signs(name: str, data: ResultData) -> str:
+    """How the claims of a record stand after contests, and how many of them a contest turned; of a
+    record without claims its exact statements."""
+    signs = tables.signs(tables.outcomes(contests.after(data.verdicts, _past(name))))
+    turned = len(_turned(name))
+    return (signs or tables.exactly(data)) + (f" ({turned} by contest)" if turned else "")
 
 
 def _select_statements(
@@ -410,16 +461,34 @@ def _record(name: str) -> Mapping[str, Any] | None:
 
 
 def _data(name: str, record: Mapping[str, Any]) -> ResultData:
-    """The statements of a record, with what papers print as the claims say it today: a number
-    found later needs no runs."""
+    """The statements of a record, with what their authors say today of papers and of the least and
+    the greatest number that there can be: what is found later needs no runs."""
     of, _, preset = name.partition(".")
     experiment = catalogue.find(of)
     experiment = experiment.designed(experiment.preset(preset or "default")[:1])
-    claims = _select_statements(experiment, Claim)
-    today = {c.text: c.published for c in claims}
+    today = {s.text: s for s in experiment.claims if isinstance(s, Claim | Estimate)}
     data = ResultData.from_json(record)
-    verdicts = (structs.replace(v, published=today.get(v.text, v.published)) for v in data.verdicts)
-    return structs.replace(data, verdicts=tuple(verdicts))
+
+    def current(s: S) -> S:
+        if (now := today.get(s.text)) is None:
+            return s
+        return structs.replace(s, published=now.published, natural=now.natural)
+
+    def judged(v: Judged) -> Judged:
+        natural = getattr(today.get(v.text), "natural", None)
+        arms = {
+            role: {
+                arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()
+            }
+            for role in ("controls", "planted", "violations")
+        }
+        return structs.replace(current(v), **arms)
+
+    return structs.replace(
+        data,
+        verdicts=tuple(map(judged, data.verdicts)),
+        findings=tuple(map(current, data.findings)),
+    )
 
 
 def _records() -> dict[str, ResultData]:

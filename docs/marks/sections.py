@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from assay.core.claims import Claim
-from assay.core.reasons import explain_reason
+from assay.core.reasons import explain_reason, unlearned_arms
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.report import statements, tables
-from assay.report.tables import cell, minus
+from assay.report.tables import Row, cell, minus
 
 SPACE = "\N{NO-BREAK SPACE}"
 """Where a line of a narrow cell must not break."""
@@ -25,24 +26,24 @@ def folded(summary: str, body: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"
 
 
-def brief(record: ResultData) -> str:
+def brief(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> str:
     """Show each claim in a few words with its verdict, our number, the threshold, and how many of
     its controls fail; or the exact statements of a record that has no claim.
 
-    Only the first `LINES` of them; of the others it counts the outcomes.
+    Only the first `LINES` of them; of the others it counts the outcomes. `turned` has the outcome
+    now of claims that contests turned.
     """
     claims = record.verdicts
     if not claims:
         return _exact(record.exact[:LINES])
-    rows = list(map(tables.row, claims))
+    rows = tables.rows(record, turned)[: len(claims)]
     words = statements.heads([r.text for r in rows])
     lines = []
     for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
         reason = f"<br>{cell(explain_reason(v.reason))}" if v.reason else ""
         ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
-        must = [c.met for c in r.controls if c.role in ("near", "control")]
-        numbers = (ours, cell(v.threshold), f"{sum(map(bool, must))} of {len(must)}")
-        came_out = f"{r.sign}{SPACE}{r.outcome}{reason}"
+        numbers = (ours, cell(v.threshold), _controls(v, r))
+        came_out = f"{r.came_out.replace(' ', SPACE)}{reason}"
         lines.append((str(i + 1), cell(words[i]), came_out, *map(minus, numbers)))
     columns = ("#", "claim", "verdict", "ours", "holds if", "controls that fail")
     table = tables.markdown(columns, lines)
@@ -52,13 +53,26 @@ def brief(record: ResultData) -> str:
     return table
 
 
-def full(record: ResultData) -> str:
-    """List the claims with every control, exact statements and estimates, each kind folded away."""
+def _controls(v: Judged, r: Row) -> str:
+    """How many controls fail, and what else keeps a claim from being specific: arms that pass
+    although they did not learn what it credits."""
+    must = [c.met for c in r.controls if c.role in ("near", "control")]
+    fail = f"{sum(map(bool, must))} of {len(must)}"
+    if not (unlearned := unlearned_arms(v.reason)):
+        return fail
+    one = len(unlearned) == 1
+    count = "an arm" if one else f"{len(unlearned)} arms"
+    return f"{fail}; {count} that did not learn it pass{'es' * one}"
+
+
+def full(record: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> str:
+    """List the claims with every control, exact statements and estimates, each kind folded away;
+    `turned` as in `brief`."""
     claims, exact, findings = record.verdicts, record.exact, record.findings
     right = sum(e.outcome == "exact" for e in exact)
     parts = {
         "The claims in full, with their controls (✓: a control that fails, as it must)": (
-            claims and _full(claims)
+            claims and _full(claims, tables.rows(record, turned))
         ),
         f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),
         f"Estimates, which have no verdict: {len(findings)}": findings and _findings(findings),
@@ -95,11 +109,11 @@ def before(claims: Sequence[Claim]) -> str:
     return minus("\n".join(lines)) + "\n"
 
 
-def _full(claims: Sequence[Judged]) -> str:
+def _full(claims: Sequence[Judged], rows: Sequence[Row]) -> str:
     """List each claim as it was judged, with what would have been found or would decide it, and
     every control."""
     lines = []
-    for i, (v, r) in enumerate(zip(claims, map(tables.row, claims), strict=True), 1):
+    for i, (v, r) in enumerate(zip(claims, rows, strict=False), 1):
         paper = (
             ""
             if not r.published
@@ -110,7 +124,7 @@ def _full(claims: Sequence[Judged]) -> str:
         why = f" {r.advice[:1].upper()}{r.advice[1:]}." if r.advice else ""
         unit = f" {r.unit}" if r.unit else ""
         lines.append(
-            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{tables.KIND_WORDS[v.kind]}*: "
+            f"{i}. **{r.text}.** {r.came_out}, *{tables.KIND_WORDS[v.kind]}*: "
             f"{r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}"
         )
         for kind in dict.fromkeys(c.told for c in r.controls):

@@ -471,7 +471,7 @@ def test_documents_alone_need_twenty_and_say_of_what_they_speak():
     main = xr.Dataset({"err": (("run", "document"), err)}, coords={"seed": ("run", [1000, 1001])})
     changes = {"value": lambda arm, arms: arm.err.mean("run"), "units": ("document",)}
     v = judged(main=main, control=main - 1, changes=changes).verdict
-    assert v.outcome == "holds" and v.scope == "over 25 documents; these trained runs only"
+    assert v.outcome == "holds" and v.scope == "over 25 documents; for these trained runs only"
     few = main.isel(document=slice(19))
     assert (
         judged(main=few, control=few - 1, changes=changes).verdict.reason

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,17 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[ -]+", "-", re.sub(r"[^\w\- ]", "", head)) for head in plain}
 
 
-def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None:
+def configuration() -> Any:
+    """The site's own configuration, as a module."""
     spec = spec_from_file_location("conf", ROOT / "site/conf.py")
     assert spec is not None and spec.loader is not None
     site = module_from_spec(spec)
     spec.loader.exec_module(site)
+    return site
+
+
+def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None:
+    site = configuration()
     files = [file for pattern in site.include_patterns for file in ROOT.glob(pattern)]
     pages = {file: kinds.filled(file.read_text(), "site", site.KINDS) for file in files}
     heads = {file: anchors(page) for file, page in pages.items()}
@@ -51,6 +58,21 @@ def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None
         assert not lacking, entry.name
     verbs = [name for name in site.commands.resolved_commands() if not name.startswith("-")]
     assert all(f"assay-{verb}" in heads[ROOT / "docs/cli.md"] for verb in verbs)
+
+
+def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_left() -> None:
+    def table(columns: int) -> str:
+        heads = "".join(f'<th class="head"><p>h{i}</p></th>' for i in range(columns))
+        cells = "<td><p>c</p></td>" * columns
+        return f'<table class="docutils"><tr>{heads}</tr><tr>{cells}</tr></table>'
+
+    site = configuration()
+    context = {"body": "".join(map(table, (3, 4, 9)))}
+    site.stack(None, "", "", context, None)
+    few, four, many = context["body"].split("</table>")[:3]
+    assert (few + "</table>", many + "</table>") == (table(3), table(9))
+    assert four.startswith('<table class="stack docutils">')
+    assert re.findall(r'<td data-name="(\w+)">', four) == ["h0", "h1", "h2", "h3"]
 
 
 @pytest.mark.slow

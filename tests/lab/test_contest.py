@@ -14,7 +14,9 @@ from assay.lab import catalogue, contest
 from assay.lab.contest import Challenger
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
 from assay.lab.records import contests, recording
+from assay.verbs.pages import page_of
 from assay.verbs.reproduce import repeat
 
 WORLD = '''
@@ -146,10 +148,31 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     when = put(recorded, "tall", 0.9).when[:7]
     line = (
         f"claim 1 is unspecific by 2 contests ({when}): low (another height) was beaten; tall "
-        "(another height) satisfies it too, and must not"
+        "(another height) satisfies it too, and should not"
     )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)
     assert line in lab.plan(experiment).notes
+    smoke = lab.plan(experiment, "smoke")
+    assert not any("contest" in note for note in smoke.notes)  # nobody contested a smoke run
+
+
+def test_the_page_of_the_contested_preset_says_so_beside_the_verdict_and_no_other_page(
+    recorded: tuple[Lab, Experiment],
+) -> None:
+    lab, experiment = recorded
+    put(recorded, "tall", 0.9)
+    lab.run(experiment, "smoke")
+    for preset, times in (("default", 1), ("smoke", 0)):
+        page, _ = page_of(lab, experiment, override(experiment, preset))
+        assert page.count("by contest</span>") == times, preset
+
+
+def test_only_a_claim_that_a_contest_turned_has_another_outcome_now(
+    recorded: tuple[Lab, Experiment],
+) -> None:
+    beaten, fallen = put(recorded, "low", 0.1), put(recorded, "tall", 0.9)
+    assert contests.turned([beaten]) == {}
+    assert contests.turned([beaten, fallen]) == {fallen.text: "unspecific"}
 
 
 def test_a_contest_that_was_changed_by_hand_is_refused(recorded: tuple[Lab, Experiment]) -> None:

@@ -2,6 +2,7 @@
 where things lie on the axis."""
 
 import dataclasses
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -109,7 +110,7 @@ def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
     assert 4 <= len(shown) <= 10 and shown == levels[:: levels.index(shown[1])]
 
 
-@pytest.mark.parametrize("mark", ["line", "points", "bars", "heatmap", "histogram"])
+@pytest.mark.parametrize("mark", ["line", "points", "joined", "bars", "heatmap", "histogram"])
 def test_columns_may_be_numpy_arrays(mark):
     columns = {
         "arm": np.array(["a", "b"]),
@@ -263,6 +264,20 @@ def test_tokens_can_be_read_where_they_are_shaded(mode):
         shade = "#" + "".join(f"{int(c):02x}" for c in fire.split())
         shaded = mixed(shade, palette.PALETTE["paper"][mode], strength)
         assert palette.contrast(palette.PALETTE["ink"][mode], shaded) >= 4.5
+
+
+def test_joined_points_keep_their_intervals_and_have_a_line_through_each_series():
+    columns = {"arm": ["a", "a", "b"], "l0": [40, 10, 20], "fvu": [0.1, 0.3, 0.2]}
+    columns |= {"low": [0.09, 0.29, 0.19], "high": [0.11, 0.31, 0.21]}
+    figure = Figure("n", columns, "joined", x="l0", y="fvu", color="arm", band=("low", "high"))
+    apart = dataclasses.replace(figure, mark="points")
+
+    def layers(figure):
+        found = re.findall(r'"mark": \{"type": "(\w+)"', json.dumps(vega(figure)))
+        return [name for name in found if name in ("rule", "line", "point")]
+
+    assert layers(figure) == ["rule", "line", "point"] and layers(apart) == ["rule", "point"]
+    ET.fromstring(draw.svg(figure))
 
 
 def test_every_colour_has_one_name_or_it_could_not_be_told_in_the_dark():

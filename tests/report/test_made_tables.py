@@ -3,9 +3,9 @@
 import pytest
 
 from assay.core.results import Judged
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.report import statements
-from marks import kinds
+from marks import bar, kinds
 
 ONE = {
     "estimate": 0.024,
@@ -111,7 +111,10 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
         records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None
     )
     page = kinds.everything()
-    assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
+    assert (
+        page.startswith("## [gated-sae](../docs/gated-sae.md)\n")
+        and "290 s, 541 CPU-seconds" in page
+    )
     assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
     assert (
         "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page
@@ -212,3 +215,49 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     del kept["gated-sae.docs"]
     assert "assay check gated-sae --preset docs --record" in kinds.compare_presets("gated-sae")
     assert "assay check gated-sae --preset docs --record" in kinds.budget("gated-sae.docs")
+
+
+def test_the_catalogue_and_its_counts_have_seconds_and_outcomes_of_the_record(recorded):
+    lines = [line.replace(kinds.SPACE, " ") for line in kinds.experiments().splitlines()]
+    assert all(line.endswith("| 290 s |") for line in lines if ".md" in line)
+    counted = kinds.overview()
+    assert "Outcomes are those after contests, which turned 5 of these verdicts." in counted
+    assert counted.count("| 290 | 541 |") > 40
+
+
+def test_counts_are_those_after_contests(monkeypatch):
+    text = contests.of_record("capacity")[0].text
+    record = RECORD | {"verdicts": [RECORD["verdicts"][0] | {"text": text, "kind": "risky"}]}
+    monkeypatch.setattr(
+        records, "read", lambda name, origin="", **head: record if name == "capacity" else None
+    )
+    assert "| [`capacity`](capacity.md) | 0 | 0 | 1 | 0 |" in kinds.overview()
+    assert "Claims: ◐ 1 (1 by contest)" in kinds.everything()
+    assert "● holds → ◐ by contest" in kinds.everything()
+
+
+def test_an_estimate_in_a_sentence_is_named_by_its_first_words_alone(monkeypatch):
+    found = [{**ONE, "text": text} for text in ("Share of the first half", "Share of the second")]
+    record = RECORD | {"findings": found}
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
+    said = kinds.estimate("llc.share-of-the-first").replace(kinds.SPACE, " ")
+    assert said == "0.0240 [0.0222, 0.0258]"
+    for words, count in (("share-of-the", 2), ("shares", 0)):
+        with pytest.raises(ValueError, match=f"{count} estimates of llc begin so"):
+            kinds.estimate(f"llc.{words}")
+
+
+def test_an_interval_ends_where_its_author_says_today_that_such_numbers_end():
+    order, *_ = kinds.verdicts("path-split").splitlines()[4:]
+    assert "0.92 [0.61, 1.00]" in order.replace(kinds.SPACE, " ")
+    low = kinds.estimate("path-split.direct-share-in-the-middle-block-of-smollm2-along")
+    assert low.endswith(f"[0.000,{kinds.SPACE}0.114]")
+
+
+def test_records_that_do_not_meet_the_bar_are_listed_with_the_bars_own_reasons():
+    why = bar.reasons('PENDING: dict[str, str] = {"a.long": "x | y"}\nCOSTLY: dict = {"b": "z"}')
+    assert why == {"a.long": "x | y", "b": "z"}
+    table = bar.unmet("[{}]".format, why)
+    assert "2 records do not meet it yet" in table
+    assert "| [a], `long` | x \\| y |\n| [b] | z |" in table
+    assert set(bar.reasons(bar.FILE.read_text())) >= {"utility", "path-split"}

@@ -19,7 +19,7 @@ from assay.core.curves import curve
 from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
-from assay.report import export, statements, tables
+from assay.report import export, pages, statements, tables
 from marks import sections
 
 
@@ -152,6 +152,43 @@ def test_a_short_table_has_ten_claims_counts_the_others_and_says_how_many_contro
     assert lines[-1] == "1 more claim: ● 1."
 
 
+def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
+    kept, fails = (sample.entry(name, name, 1.0, 0.9, 1.1) for name in ("holds", "fails"))
+    data, turned = sample.of(kept, fails), {"holds": "unspecific", "fails": "unspecific"}
+    holds = "● holds → ◐ by contest"
+    rows = tables.rows(data, turned)
+    assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
+    for page in (sections.brief(data, turned), sections.full(data, turned)):
+        assert holds in page.replace(sections.SPACE, " ")
+    assert holds in statements.listed(data, turned) and "contest" not in statements.listed(data)
+    page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
+    assert page.count("→ ◐ by contest") == 1
+
+
+def test_what_makes_a_claim_unspecific_stands_beside_controls_that_all_fail():
+    first, *_ = sample.verdicts()
+    count = len(first["controls"])
+    for names, said in (
+        ("frozen satisfies it", "an arm that did not learn it passes"),
+        ("frozen, random satisfy it", "2 arms that did not learn it pass"),
+    ):
+        claim = {**first, "outcome": "unspecific", "reason": f"{names} too, unlearned"}
+        line = sections.brief(sample.of(claim)).splitlines()[2]
+        assert line.endswith(f"| {count} of {count}; {said} |")
+
+
+def test_the_head_of_controls_explains_the_signs_below_it_and_no_other():
+    claim = sample.entry("c", "holds", 1.0, 0.9, 1.1)
+    like = {"like": claim}
+    by_outcome = {o: sample.control(o, o, 1.0, 0.9, 1.1, **like) for o in ("fails", "undecided")}
+    both = sample.of(claim | {"controls": by_outcome})
+    assert tables.checked(tables.rows(both)) == "control: ✓ fails, as it must; ? undecided"
+    del by_outcome["fails"]
+    lone = tables.rows(sample.of(claim | {"controls": by_outcome}))
+    assert tables.checked(lone) == "control: ? undecided"
+    assert tables.checked(tables.rows(sample.of(claim))) == "control"
+
+
 def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
     tail = ": " + "word " * 12
     assert statements.heads(
@@ -256,7 +293,7 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     [
         ("control", "fails", "✓", ""),
         ("near", "fails", "✓", "near"),
-        ("control", "holds", "!", "passes, and must not"),
+        ("control", "holds", "!", "passes, and should not"),
         ("near", "undecided", "?", "near, undecided"),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),

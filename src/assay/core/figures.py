@@ -12,7 +12,8 @@ from assay.core.display import Shown
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 
-Mark = Literal["line", "points", "bars", "heatmap", "histogram"]
+Mark = Literal["line", "points", "joined", "bars", "heatmap", "histogram"]
+"""joined: points with their intervals, and a line through those of a series in the order of x."""
 
 
 @dataclass(frozen=True)

@@ -863,7 +863,7 @@ def describe_scope(
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
     parts = [f"over {over}", *(f"of these {what}" for what in stays)]
-    parts += ["these trained runs only" if fixed else "", words]
+    parts += ["for these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 
 

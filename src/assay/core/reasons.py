@@ -3,6 +3,8 @@ stored keeps the judge's short form."""
 
 from __future__ import annotations
 
+import re
+
 GATES = {
     "converged": "not converged",
     "overlap": "not comparable: the sweeps share too little of their range",
@@ -57,6 +59,20 @@ def explain_reason(reason: str) -> str:
     if reason.endswith(" too, unlearned"):
         return f"{reason.removesuffix(', unlearned')}, where what is credited was not learned"
     return reason
+
+
+def unlearned_arms(reason: str) -> list[str]:
+    """List the arms that a reason says satisfy the claim without having learned what it credits.
+
+    Args:
+        reason: as it is stored.
+    Example:
+        >>> from assay.core.reasons import unlearned_arms
+        >>> unlearned_arms("frozen, random satisfy it too, unlearned")
+        ['frozen', 'random']
+    """
+    words, found, _ = reason.partition(" too, unlearned")
+    return re.sub(r" satisf(y|ies) it$", "", words).split(", ") if found else []
 
 
 def too_in_words(n: int) -> str:

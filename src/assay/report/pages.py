@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -45,7 +46,7 @@ def environment() -> Environment:
     )
     env.globals |= {
         "signs": tables.SIGNS,
-        "checked": tables.CHECKED,
+        "checked": tables.checked,
         "open": OPEN,
         "outcome_words": WORDS,
         "kinds": tables.KIND_WORDS.values(),
@@ -132,12 +133,14 @@ def page(
     looks: Sequence[Mapping[str, Any]] = (),
     specs: Mapping[str, Sequence[str]] | None = None,
     home: str = "index.html",
+    turned: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
     `data` is the result, `header` the experiment's header block, `text` its prose in
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
-    JSON, `home` the address of the index, if there is one."""
+    JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
+    contests of the record turned."""
     claims, findings = data.verdicts, data.findings
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
@@ -165,7 +168,7 @@ def page(
             scopes=scopes,
             tally=tally(data),
             parts=[(anchor, title) for anchor, title, present in parts if present],
-            rows=tables.rows(data),
+            rows=tables.rows(data, turned),
             claims=claims,
             findings=findings,
             table_csv=export.verdicts_csv(data),
@@ -221,8 +224,8 @@ def tally(data: ResultData) -> list[tuple[str, int]]:
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href` and
-    optionally `header`."""
-    listed = [{"header": None, **e, **listing(e["data"])} for e in entries]
+    optionally `header` and `turned`, as `page` has it."""
+    listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     everything = together(e["data"] for e in listed)
     return (
         environment()
@@ -236,13 +239,13 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def listing(data: ResultData) -> dict[str, Any]:
+def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
     out, and the cost. Estimates are many, and on the result's own page."""
     stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
     return {
         "statements": stated,
-        "rows": list(map(tables.row, stated)),
+        "rows": tables.rows(data, turned)[: len(stated)],
         "tally": tally(data),
         "cost": statements.cost(data),
     }

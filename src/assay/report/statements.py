@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from assay.core.results import Judged, Published, Registration, ResultData
 from assay.report import tables
@@ -153,14 +154,15 @@ def counted(data: ResultData) -> list[int]:
     ]
 
 
-def listed(data: ResultData) -> str:
+def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is
-    published, and every control."""
+    published, and every control; `turned` as `tables.rows` has it."""
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
-    head = f"{tables.CHECKED}; and other arms that hold"
+    claims = tables.rows(data, turned)[: len(data.verdicts)]
+    head = f"{tables.checked(claims)}; and other arms that hold"
     rows = []
-    for r in map(tables.row, data.verdicts):
+    for r in claims:
         why = f"<br>*{minus(cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         texts = [
@@ -171,7 +173,7 @@ def listed(data: ResultData) -> str:
         value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
         rows.append(
             (
-                f"{r.sign} {r.outcome}<br>*{r.kind}*",
+                f"{r.came_out}<br>*{r.kind}*",
                 f"{cell(r.text)}{why}",
                 *map(minus, (value, published, controls)),
             )

@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
@@ -38,6 +39,8 @@ CHECKS = {True: "✓", False: "!", None: "?"}
 must."""
 CHECKED = "control: ✓ fails, as it must"
 """What stands above a column of controls."""
+CHECK_WORDS = {True: "fails, as it must", False: "does not", None: "undecided"}
+"""What a sign beside a control says, where all signs of a column are explained."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -112,7 +115,7 @@ class Control:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
-        return "passes, and must not"
+        return "passes, and should not"
 
     @property
     def sign(self) -> str:
@@ -156,6 +159,8 @@ class Row:
     """Of a curve: where it crosses, and a line for each level with its part of the band."""
     instead: tuple[str, ...] = ()
     """Where near controls pass, what each of them would explain."""
+    now: str = ""
+    """The outcome that a contest of the claim's record turned it to; "" where none did."""
     brief: str = ""
     """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
     it."""
@@ -190,6 +195,19 @@ class Row:
     def sign(self) -> str:
         """The outcome's sign."""
         return SIGNS.get(self.outcome, "–")
+
+    @property
+    def came_out(self) -> str:
+        """The outcome with its sign, and what a contest turned it to: "● holds → ◐ by contest"."""
+        now = f" → {SIGNS[self.now]} by contest" if self.now else ""
+        return f"{self.sign} {self.outcome}{now}"
+
+
+def checked(rows: Iterable[Row]) -> str:
+    """What stands above the controls of these rows: each sign that occurs there, in words."""
+    met = {c.met for r in rows for c in r.checked}
+    words = [f"{CHECKS[k]} {words}" for k, words in CHECK_WORDS.items() if k in met]
+    return f"control: {'; '.join(words)}" if words else "control"
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -323,9 +341,13 @@ def several(name: str) -> str:
     return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
 
 
-def rows(data: ResultData) -> list[Row]:
-    """All statements of a result in reading order: claims, then exact ones, then estimates."""
-    return [row(s) for s in data.statements]
+def rows(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> list[Row]:
+    """All statements of a result in reading order: claims, then exact ones, then estimates.
+
+    `turned` has the outcome now of claims that contests of the record turned, by their texts; one
+    that does not hold here was not theirs to turn."""
+    every = map(row, data.statements)
+    return [replace(r, now=turned.get(r.text, "") if r.outcome == "holds" else "") for r in every]
 
 
 def row(s: Statement) -> Row:

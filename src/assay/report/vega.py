@@ -49,6 +49,8 @@ COLD = "#408ce6"
 """The full shade below 0, where a heat map has such numbers; its red is 64, so that a shade's red
 says how much paper shows through."""
 BINS, MOST_BARS = 40, 60
+DOTTED = ("points", "joined")
+"""Marks that are dots with their intervals."""
 
 
 def vega(
@@ -318,7 +320,7 @@ def _style(figure: Figure, series: list, legend: bool, across: int) -> dict[str,
         style["strokeDash"] = base | {
             "scale": {"domain": order, "range": [DASHES[i % len(DASHES)] for i in count]}
         }
-    if figure.mark == "points" or (
+    if figure.mark in DOTTED or (
         figure.mark == "line" and not legend
     ):  # a legend of lines shows their dashes
         style["shape"] = base | {
@@ -360,13 +362,16 @@ def _marks(
     if ends:
         thin = {"type": "rule", "strokeWidth": 1}
         area = {"type": "area", "opacity": 0.14}
-        band = thin if figure.mark == "points" else area
+        band = thin if figure.mark in DOTTED else area
         layers.append({"mark": band, "encoding": place | ends | {"color": colour}})
     if figure.mark == "line":
         line_style = {k: v for k, v in style.items() if k != "shape"}
         line = {"type": "line", "strokeWidth": 1.8}
         layers.append({"mark": line, "encoding": place | line_style})
-    if figure.mark == "points" or len(figure.columns[figure.x]) <= 12 * max(1, len(series)):
+    if figure.mark == "joined":
+        through = {"type": "line", "strokeWidth": 1, "opacity": 0.6}
+        layers.append({"mark": through, "encoding": place | {"color": colour}})
+    if figure.mark in DOTTED or len(figure.columns[figure.x]) <= 12 * max(1, len(series)):
         dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
         if figure.mark == "line" and "field" in colour:
             dot_style["color"] = colour | {"legend": None}

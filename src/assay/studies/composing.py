@@ -66,8 +66,8 @@ def header(path: Path) -> Header:
     return Header(
         study.question.rstrip("."),
         f"a study of {', '.join(dict.fromkeys(names))}",
-        "; ".join(texts) or "none yet",
-        controls or "none yet",
+        "; ".join(texts) or "none",
+        controls or "none",
         "as planned",
     )
 
@@ -663,9 +663,9 @@ class _Study:
         return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
 
     def _page(self) -> str:
-        """What a reader of the report must know: the question, what stands beside what, and what
-        was left out."""
-        lines = [f"**The question.** {self.text.study.question}", ""]
+        """What a reader of the report must know beside the question, which is its title: what
+        stands beside what, and what was left out."""
+        lines = []
         for s in self.sides:
             lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
         for p in self.owned:

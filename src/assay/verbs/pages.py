@@ -17,7 +17,9 @@ from assay.lab.away import depot
 from assay.lab.judge.journal import judgings
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
+from assay.lab.plan.plan import recorded_contests
 from assay.lab.plan.preset import Preset
+from assay.lab.records import contests
 from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
@@ -127,6 +129,7 @@ def page_of(
         looks=judgings(lab.store, experiment.name),
         specs=result.specs,
         home=home,
+        turned=contests.turned(recorded_contests(experiment, preset)),
     )
     return page, result
 
@@ -177,8 +180,18 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             except (StoreError, DataError) as e:
                 left_out.append(str(e))
                 continue
-            index_entries.append({"data": data, "href": href, "header": entry and entry.header()})
+            listed = {"data": data, "href": href, "header": entry and entry.header()}
+            index_entries.append(listed | {"turned": _turned(path.stem, entry)})
     return index_entries, left_out
+
+
+def _turned(title: str, entry: catalogue.Entry | None) -> Mapping[str, str]:
+    """Give the outcome now of claims of a result that contests of its own record turned."""
+    if entry is None:
+        return {}
+    names = (entry.name, f"{entry.name}.{title}")
+    every = [c for name in names for c in contests.of_record(name, entry.origin)]
+    return contests.turned(c for c in every if c.preset == title)
 
 
 def slug(name: str, title: str) -> str:

@@ -241,6 +241,7 @@ CLAIMS = (
             published="new",
             source="this program",
             unit=unit,
+            natural=(0, 1) if value is inside else None,
         )
         for text, value, unit in (
             (

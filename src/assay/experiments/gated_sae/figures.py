@@ -46,10 +46,10 @@ def figures(arms: Arms) -> list[Figure]:
             arms,
             "Frontier: what each method leaves unexplained",
             lines,
-            "points",
+            "joined",
             x_title=x_title,
             y_title="FVU",
-            note=note,
+            note=f"{note} At another method's L0 Gated is read off its line.",
         ),
         figure(
             "Leads over 1.5 × ReLU at equal L0, along length and width",

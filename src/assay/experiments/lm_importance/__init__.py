@@ -8,7 +8,7 @@ Claim: where features fire most strongly, losing their part costs at least 0.04 
 random part as long
 Baselines: directions between random activations, as long; the same parts at other tokens; weak
 firings; frozen decoder
-Cost: 180 s on 2 cores, 290 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 460 s on 2 cores, 290 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations

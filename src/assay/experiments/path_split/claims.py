@@ -105,6 +105,7 @@ def paths_of(model: OnDisk) -> tuple[Claim, ...]:
             units=("document",),
             low=0.5,
             unit="Spearman's ρ",
+            natural=(-1, 1),
             must_fail=(
                 f"{model.prefix}shuffled",
                 f"{model.prefix}random",
@@ -196,6 +197,7 @@ def shares_of(model: OnDisk) -> tuple[Exact | Estimate, ...]:
                 statistic=share,
                 units=("document",),
                 unit="share of squared effect",
+                natural=(0, 1),
             )
             for block_index, where in (
                 (0, "the first block"),
@@ -309,6 +311,7 @@ CLAIMS = (
         statistic=share,
         units=CROSSED,
         unit="share of squared effect",
+        natural=(0, 1),
         value=lambda arms: {
             path: swept(arms["main"])[path].isel(alpha=0).sum("half") for path in PATHS
         },
@@ -322,6 +325,7 @@ CLAIMS = (
             statistic=share,
             units=CROSSED,
             unit="share of squared effect",
+            natural=(0, 1),
         )
         for what, suffix in (
             ("linear", "a hundredth taken out"),
@@ -375,6 +379,7 @@ CLAIMS = (
             statistic=lambda m, i=i: at_spent(fvu_of(m), share(m)[..., i]),
             units=CROSSED,
             unit="share of squared effect",
+            natural=(0, 1),
         )
         for i, half in enumerate(("direct", "indirect"))
     ),

@@ -8,7 +8,7 @@ Claim: at rank 1 the loss first stands on a plateau, descending at most a tenth 
 its fastest
 Baselines: full-rank and rank-ten, products of more components; dealt, starts mixed up; small,
 squared error at the start of ce; free
-Cost: 390 s on 2 cores, 380 CPU-seconds, 0.5 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 770 s on 2 cores, 380 CPU-seconds, 0.5 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -284,7 +284,12 @@ finding = partial(Estimate, unit="probability", source="this page", units=RUNGS_
 """A finding with what most of them share."""
 FINDINGS = (
     *(
-        finding(text=f"The model: {words}", value=of_arm("as-is", value), units=FAMILIES)
+        finding(
+            text=f"The model: {words}",
+            value=of_arm("as-is", value),
+            units=FAMILIES,
+            natural=(-0.5, 0.5) if value is letter_bias else (0, 1),
+        )
         for words, value in ASKED
     ),
     *(

@@ -308,8 +308,14 @@ class _Shelf:
             f"of {path} {bad}, so what changed after that look may go untold"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
-        record_name = records.name_of(self.experiment, self.preset.name)
-        return (*messages, *contests.lines(contests.of_record(record_name, self.experiment.origin)))
+        return (*messages, *contests.lines(recorded_contests(self.experiment, self.preset)))
+
+
+def recorded_contests(experiment: Experiment, preset: Preset) -> tuple[contests.Contest, ...]:
+    """Read the contests of a preset's own record; a smoke run, or one of other fields, has none."""
+    name = records.name_of(experiment, preset.name)
+    made = contests.of_record(name, experiment.origin)
+    return tuple(c for c in made if c.preset == preset.title)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:

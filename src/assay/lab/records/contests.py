@@ -22,7 +22,7 @@ Effect = Literal["beaten", "unspecific", "undecided", "shared", "void"]
 Role = Literal["control", "rival"]
 WORDS: Mapping[str, str] = {
     "beaten": "was beaten",
-    "unspecific": "satisfies it too, and must not",
+    "unspecific": "satisfies it too, and should not",
     "undecided": "left it undecided",
     "shared": "satisfies it too, as another method may",
     "void": "does not count",
@@ -114,11 +114,6 @@ def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
     return read_all(records.path(record_name, origin).parent / "contests", record_name)
 
 
-def fallen(contests: Iterable[Contest]) -> int:
-    """Count the claims that a contest made unspecific."""
-    return len({c.text for c in contests if c.effect == "unspecific"})
-
-
 def standing(text: str, recorded: Outcome, contests: Iterable[Contest]) -> Outcome:
     """Give the outcome of a recorded claim after its contests: one that made it unspecific, or left
     it undecided, has the last word."""
@@ -134,10 +129,17 @@ def after(verdicts: Iterable[Judged], contests: Iterable[Contest]) -> list[Judge
     return [structs.replace(v, outcome=standing(v.text, v.outcome, every)) for v in verdicts]
 
 
+def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
+    """Give the outcome now of each claim that a contest turned, by the claim's text."""
+    every = tuple(contests)
+    now = {c.text: standing(c.text, c.before, every) for c in every}
+    return {c.text: now[c.text] for c in every if now[c.text] != c.before}
+
+
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each contested claim, its number first, how it stands now, and of each arm what it is
     and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
-    directions) satisfies it too, and must not"."""
+    directions) satisfies it too, and should not"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:
         by_claim.setdefault(contest.number, []).append(contest)
