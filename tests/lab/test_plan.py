@@ -130,6 +130,46 @@ def test_a_stored_run_more_costs_a_plan_no_file_and_no_text_that_all_share(lab, 
     assert more[2] - few[2] == 8, "one hash for each run's key"
 
 
+def test_a_plan_by_the_index_is_that_of_every_run_read_by_itself(lab, monkeypatch):
+    monkeypatch.setattr(index, "SETTLED", 0.0)
+    monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": 3.0})
+    mixed = dataclasses.replace(
+        experiment,
+        arms={
+            **experiment.arms,
+            "same": Arm(train, specs=changed(steps=2)),  # as main, but of another arm
+            "few": Arm(train, specs=lambda specs: (*specs[:2], *specs[:3])),
+        },
+        default=grid(Dot(), seed=range(1000, 1008), rate=(0.5, 1.0)),
+    )
+    lab.run(mixed)
+    lab.run(alone(Dot(width=8, steps=20), seed=range(3)))  # which this preset does not have
+    runs = lab.store.root / "runs" / "dot"
+    lost, hurt, edited = (row.stored.folder for row in lab.plan(mixed).by_arm()["main"][:3])
+    shutil.rmtree(lost)
+    (hurt / "measures.safetensors").write_bytes(b"")
+    (edited / "provenance.json").write_text("{}")
+    (runs / "notes.txt").write_text("of somebody else")
+    shutil.copytree(runs, lab.store.root / "runs" / "other")
+
+    def planned(worth):
+        monkeypatch.setattr(index, "WORTH", worth)
+        return lab.plan(mixed)
+
+    plain, first, again = planned(10**6), planned(1), planned(1)
+    for plan in (first, again):
+        assert dataclasses.replace(plan, free=plain.free) == plain
+        assert (plan.cpu_spent, plan.sessions) == (plain.cpu_spent, plain.sessions)
+    assert plain.per_run == dict.fromkeys(mixed.arms, 3.0)
+    assert len(plain.missing) == 3
+    assert len({row.job.key for row in plain.rows}) == len(plain.rows) == 3 * 16 + 3
+    for row in plain.rows:
+        job = row.job
+        assert job.key == spec.key(job.experiment, job.version, job.arm, job.spec)
+        assert row.stored == lab.store.get(job.key, "dot")
+        assert (row.state == "cached") == (row.stored is not None) == (row.why == "")
+
+
 def test_other_inputs_say_which(lab):
     first = dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa", "corpus": "c"})
     lab.run(first)

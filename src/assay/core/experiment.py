@@ -414,7 +414,7 @@ class Experiment(Generic[S]):
         for name in (*names, *trained):
             if name in names or not any(runs.values()):  # an arm may be there without a run
                 every = self.specs_of(name, specs)
-                runs[name] = tuple(s for s in every if scopes.fits(s, where)) or every
+                runs[name] = tuple(s for s in every if not where or scopes.fits(s, where)) or every
         return self.speaks_for(preset, {name: of for name, of in runs.items() if of})
 
     def speaks_for(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:

@@ -266,7 +266,7 @@ def key(experiment: str, version: int, arm: str, spec: Spec) -> str:
     A field made by `added` is left out where it has the value at which old and new code agree, and
     a field made by `renamed` keeps its first name, so neither moves an old key.
     """
-    text = f"{_head(experiment, version, arm)},{_text(spec, for_key=True)}]"
+    text = f"{_head(experiment, version, arm)},{_text(spec, True)}]"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -328,27 +328,27 @@ _SIMPLE: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def _text(value: Any, *, for_key: bool = False) -> str:
+def _text(value: Any, for_key: bool = False) -> str:
     """The canonical JSON of a spec, or of a value in one: that of its plain values in a dict, but
     with what a class writes of itself remembered."""
     if (write := _SIMPLE.get(type(value))) is not None:
         return write(value)
     if isinstance(value, tuple):
-        return f"[{','.join([_text(v, for_key=for_key) for v in value])}]"
+        return f"[{','.join([_text(v, for_key) for v in value])}]"
     if not dataclasses.is_dataclass(value):
         return canonical_json(value)
     parts = []
     cls: Any = type(value)
-    for name, begin, before in _parts(cls, for_key=for_key):
+    for name, begin, before in _parts(cls, for_key):
         if not name:
             parts.append(begin)
         elif (v := getattr(value, name)) != before or not for_key:
-            parts.append(begin + _text(v, for_key=for_key))
+            parts.append(begin + _text(v, for_key))
     return f"{{{','.join(parts)}}}"
 
 
 @functools.cache
-def _parts(cls: type, *, for_key: bool) -> tuple[tuple[str, str, object], ...]:
+def _parts(cls: type, for_key: bool) -> tuple[tuple[str, str, object], ...]:
     """Of each field, in the order of the text, its name, what is written before its value, and at
     which value it is left out of a key; of what is the same in all, the whole part without a
     name."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from assay.core import extras
 from assay.core.compute import Range
 from assay.core.experiment import ALL
+from assay.core.garbage import uncollected
 from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
@@ -25,6 +26,7 @@ from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
     "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
     version=6,
 )
+@uncollected()
 def command(
     name: str,
     /,

@@ -15,6 +15,7 @@ from msgspec import structs
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.garbage import uncollected
 from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData, Verdict
 from assay.lab.judge.result import Result, judge_statements
@@ -70,6 +71,7 @@ def results() -> Any:
 
 
 @verb("verdicts of what is stored; what is measured", version=6, results=results)
+@uncollected()
 def command(
     name: Name,
     claim: str | None = None,

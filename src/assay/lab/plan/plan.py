@@ -3,12 +3,10 @@ Doing nothing."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -20,6 +18,7 @@ from msgspec.structs import replace
 
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Cost, Experiment
+from assay.core.garbage import uncollected
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
@@ -135,6 +134,7 @@ names."""
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 
 
+@uncollected()
 def plan(
     store: Store,
     experiment: Experiment,
@@ -151,9 +151,8 @@ def plan(
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     inputs_for = experiment.inputs or (lambda spec: {})
-    with _uncollected():
-        shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
-        rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
+    shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
+    rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
     per_run, cost_from, scaled = _cost_per_run(shelf, cost, rows)
@@ -185,19 +184,6 @@ def plan(
     )
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: of a large store hundreds of thousands of values are made, and
-    all stay."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     """Plan once more after work on it: what is stored by now, each run asked to have read what it
     should have read then."""
@@ -222,8 +208,9 @@ class _Shelf:
                 self.groups.setdefault(key, group)
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
+        self.binding = edits.binding(experiment)
         edited = any(s.provenance.get("code") != self.code for s in self.runs.values())
-        read = edited or (self.runs and edits.binding(experiment))
+        read = edited or (self.runs and self.binding)
         self.texts = edits.texts(experiment) if read else {}
         self.other_versions = {
             (s.arm, s.spec_json): s.version
@@ -267,8 +254,7 @@ class _Shelf:
             if not stored.has_params:
                 how = "trained again, since no parameters are stored"
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        edited = edits.edited(stored, self.texts.get(stored.arm))
-        if edited is not None and edits.binding(self.experiment):
+        if self.binding and (edited := edits.edited(stored, self.texts.get(stored.arm))):
             what, parts = edited
             keeps = what == "measure" and stored.has_params
             how = "measured again from stored parameters" if keeps else "trained again"
@@ -340,15 +326,12 @@ def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
     for name, arm in experiment.arms.items():
         if arm.train is None:
             continue
-        pairs = experiment.pairs(name, shelf.preset.specs)
-        arm_entries = [job(name, spec) for spec, _ in pairs]
-        parents = [
-            job(arm.after, before).key if arm.after and before else None for _, before in pairs
-        ]
-        inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in arm_entries]
-        rows_by_key = {
-            j.key: shelf.row(j, p, i) for j, p, i in zip(arm_entries, parents, inputs, strict=True)
-        }
+        rows_by_key: dict[str, Row] = {}
+        for spec, before in experiment.pairs(name, shelf.preset.specs):
+            run = job(name, spec)
+            parent = job(arm.after, before).key if arm.after and before else None
+            inputs = dict(inputs_of(run, shelf.runs.get(run.key)))
+            rows_by_key[run.key] = shelf.row(run, parent, inputs)
         rows[name] = list(rows_by_key.values())  # equal specs are one run
     # A missing run needs its parent's parameters: where they are not stored, the parent is missing
     # too.
@@ -456,12 +439,12 @@ def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
     for what all share."""
     spent: dict[Ratio, list[float]] = {}
     ignored = {*per_run_fields(type(spec))} - {"steps"}
-    ratios: dict[str, Ratio | None] = {}  # thousands of runs differ in nothing that counts
+    counted = [(name, Any, None) for name in json.loads(spec.to_json()) if name not in ignored]
+    read = msgspec.json.Decoder(msgspec.defstruct("Counted", counted)).decode
+    ratios: dict[bytes, Ratio | None] = {}  # thousands of runs differ in nothing that counts
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        fields = msgspec.json.decode(stored.spec_json)
-        known = {k: v for k, v in fields.items() if k not in ignored}
-        if (text := repr(known)) not in ratios:
-            ratios[text] = over(spec, known)
+        if (text := msgspec.json.encode(read(stored.spec_json))) not in ratios:
+            ratios[text] = over(spec, msgspec.json.decode(text))
         ratio = ratios[text]
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
         if ratio is not None and ratio.longer <= LONGER and cpu:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import force_setattr, replace
@@ -40,19 +41,19 @@ WAIT = 2.0
 """Seconds until files are read in place of an index that another process is writing."""
 
 
-_Body = tuple[Stored, list[int], dict[str, bytes]]
+_Body = tuple[Stored, list[int], bytes]
 """Of a run what its files say, `place` being the folder's name alone; their inodes, sizes and
-times; and the hashes of what its provenance says of its machine and the like, by name, since other
-runs say the same."""
+times; and the hash of what its provenance says of its machine and the like, since other runs say
+the same."""
 _decode, _plain = msgspec.msgpack.Decoder(_Body).decode, msgspec.msgpack.decode
 _encode = msgspec.msgpack.Encoder().encode
 _BROKEN = (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError, OverflowError)
 """What values raise that a damaged database has in place of those that were written."""
 Common = dict[bytes, bytes]
 """What many runs say alike, by hash."""
-_Row = tuple[str, bytes, bytes]
-"""A line of the index: the name of the run's folder, a body, and its hash, since a database that
-lost power or a bit may still be read."""
+_Row = tuple[str, bytes, int]
+"""A line of the index: the name of the run's folder, a body, and its checksum, since a database
+that lost power or a bit may still be read."""
 
 
 def every(store: Store, experiment: str) -> list[Stored | Damaged]:
@@ -89,18 +90,16 @@ def _known(
     except OSError:
         return
     try:
-        for _, body, digest in rows:
+        for _, body, checksum in rows:
             try:
-                if digest != _digest(body):
+                if checksum != crc32(body):
                     continue
                 run, state, shared = _decode(body)
-                name = run.place
-                files = [f"{name}/{file}" for file in (opening.STATUS, *run.files)]
-                if state != _state([os.stat(file, dir_fd=handle) for file in files]):
+                name, files = run.place, (opening.STATUS, *run.files)
+                if state != _state([os.stat(f"{name}/{f}", dir_fd=handle) for f in files]):
                     continue
                 provenance: Any = run.provenance
-                for part, hashed in shared.items():
-                    provenance[part] = alike[hashed]
+                provenance.update(alike[shared])
                 force_setattr(run, "place", f"{base}/{name}")
                 yield name, run
             except (*_BROKEN, OSError):
@@ -133,14 +132,12 @@ def _row(
         files = [before[file] for file in (opening.STATUS, *run.files)]
         if max(max(f.st_mtime, f.st_ctime) for f in files) > time.time() - SETTLED:
             return None
-        provenance, shared = dict(run.provenance), dict[str, bytes]()
-        for part, value in run.provenance.items():
-            if isinstance(value, dict):
-                text = _encode(value)
-                provenance[part], shared[part] = None, _digest(text)
-                common[shared[part]] = text
-        body = _encode((replace(run, place=name, provenance=provenance), _state(files), shared))
-        return name, body, _digest(body)
+        parts = {part: v for part, v in run.provenance.items() if isinstance(v, dict)}
+        shared = _digest(text := _encode(parts))
+        common[shared] = text
+        rest = {**run.provenance, **dict.fromkeys(parts)}
+        body = _encode((replace(run, place=name, provenance=rest), _state(files), shared))
+        return name, body, crc32(body)
     return None
 
 
@@ -169,7 +166,7 @@ def _read(file: Path) -> tuple[Sequence[_Row], dict[bytes, Any]]:
         return (), {}
     try:
         with contextlib.closing(_connected(file)) as index:
-            rows = index.execute("SELECT name, body, digest FROM runs").fetchall()
+            rows = index.execute("SELECT name, body, checksum FROM runs").fetchall()
             common = dict(index.execute("SELECT digest, body FROM common"))
             return rows, {d: _plain(b) for d, b in common.items() if d == _digest(b)}
     except (sqlite3.Error, *_BROKEN) as error:
@@ -190,7 +187,7 @@ def _keep(file: Path, fresh: Iterable[_Row], gone: Iterable[str], common: Common
         try:
             with contextlib.closing(_connected(file)) as index, index:
                 index.execute(
-                    "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, body, digest)"
+                    "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, body, checksum)"
                 )
                 index.execute("CREATE TABLE IF NOT EXISTS common (digest PRIMARY KEY, body)")
                 index.executemany("DELETE FROM runs WHERE name = ?", ((name,) for name in gone))

@@ -163,7 +163,7 @@ def digests_by_name(stored: Iterable[Stored]) -> dict[str, str]:
 
 def notes(stored: Iterable[Stored], present: Present, outdated: bool) -> list[str]:
     """Say what was not checked, what cannot be and, with `outdated`, what has changed since."""
-    runs = list(stored)
+    runs = [run for run in stored if run.read or run.unchecked]
     messages = []
     if unchecked := sorted({inputs.brief(place) for run in runs for place in run.unchecked}):
         messages.append(f"read past Assay: {_some(unchecked)}, not checked")

@@ -65,8 +65,7 @@ AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, dict=True):
     """What one folder answers: a spec of one arm of one version of an experiment."""
 
     experiment: str
