@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.ask.measuring import Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
+from assay.ask.tables import Direction, Intervention, Probe, Train
 from assay.core import power, scopes
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
@@ -193,7 +194,9 @@ def unused_prompts(text: Text) -> list[Missing]:
     """The prompts that nothing reads or learns from."""
     study = text.study
     named = {name for d in study.diff for name in d.prompts or ()}
-    named |= {t.prompts for t in (*study.direction, *study.intervene, *study.probe, *study.train)}
+    parts: Iterable[Direction | Intervention | Probe | Train]
+    parts = (*study.direction, *study.intervene, *study.probe, *study.train)
+    named |= {part.prompts for part in parts}
     named |= {p.test for p in study.probe}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
