@@ -472,10 +472,15 @@ def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     def current(s: S) -> S:
         if (now := today.get(s.text)) is None:
             return s
-        return structs.replace(s, published=now.published, natural=now.natural)
+        return structs.replace(s, published=now.published, natural=ends(now))
+
+    def ends(now: Claim | Estimate | None) -> tuple[float, float] | None:
+        if isinstance(now, Claim):
+            return now.facts["natural"]  # a distance ends at 0 by itself
+        return now.natural if now else None
 
     def judged(v: Judged) -> Judged:
-        natural = getattr(today.get(v.text), "natural", None)
+        natural = ends(today.get(v.text))
         arms = {
             role: {
                 arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()
