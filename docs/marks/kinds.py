@@ -368,9 +368,8 @@ def everything() -> str:
     for name, data in _records().items():
         header = catalogue.entry(name).header()
         guess = header.cost.partition("; full ")[2]
-        about = (
-            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} `full`: {guess}."
-        )
+        claimed = f"Claim: {header.claim.rstrip('.')}. `full`: {guess}."
+        about = f"{statements.about(data, header.title)}\n\n{claimed}"
         listing = statements.listed(data, _turned(name))
         claims = (
             listing
