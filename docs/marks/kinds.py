@@ -368,9 +368,8 @@ def everything() -> str:
     for name, data in _records().items():
         header = catalogue.entry(name).header()
         guess = header.cost.partition("; full ")[2]
-        about = (
-            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} `full`: {guess}."
-        )
+        claimed = f"Claim: {header.claim.rstrip('.')}. `full`: {guess}."
+        about = f"{statements.about(data, header.title)}\n\n{claimed}"
         listing = statements.listed(data, _turned(name))
         claims = (
             listing
@@ -472,10 +471,15 @@ def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     def current(s: S) -> S:
         if (now := today.get(s.text)) is None:
             return s
-        return structs.replace(s, published=now.published, natural=now.natural)
+        return structs.replace(s, published=now.published, natural=ends(now))
+
+    def ends(now: Claim | Estimate | None) -> tuple[float, float] | None:
+        if isinstance(now, Claim):
+            return now.facts["natural"]  # a distance ends at 0 by itself
+        return now.natural if now else None
 
     def judged(v: Judged) -> Judged:
-        natural = getattr(today.get(v.text), "natural", None)
+        natural = ends(today.get(v.text))
         arms = {
             role: {
                 arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()

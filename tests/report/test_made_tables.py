@@ -250,6 +250,8 @@ def test_an_estimate_in_a_sentence_is_named_by_its_first_words_alone(monkeypatch
 def test_an_interval_ends_where_its_author_says_today_that_such_numbers_end():
     order, *_ = kinds.verdicts("path-split").splitlines()[4:]
     assert "0.92 [0.61, 1.00]" in order.replace(kinds.SPACE, " ")
+    distance = kinds.verdicts("gated-ablations").replace(kinds.SPACE, " ")
+    assert "0.00088 [0.00000, 0.00200] | ≤ 0.01 largest difference of γ" in distance
     low = kinds.estimate("path-split.direct-share-in-the-middle-block-of-smollm2-along")
     assert low.endswith(f"[0.000,{kinds.SPACE}0.114]")
 

@@ -352,7 +352,7 @@ class Claim:
             "threshold_from": self.threshold_since,
             "near": self.near,
             "bounds": self.bounds,
-            "natural": self.natural,
+            "natural": self.natural or ((0.0, math.inf) if self.distance else None),
         }
 
     @property

@@ -241,7 +241,7 @@ CLAIMS = (
             published="new",
             source="this program",
             unit=unit,
-            natural=(0, 1) if value is inside else None,
+            natural=(0, 1) if value is inside else (0, np.inf),
         )
         for text, value, unit in (
             (

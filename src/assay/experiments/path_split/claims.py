@@ -160,6 +160,7 @@ def paths_of(model: OnDisk) -> tuple[Claim, ...]:
             units=("document",),
             high=0.10,
             unit="relative change",
+            natural=(0, np.inf),
             must_fail=(f"{model.prefix}turned",),
             near={f"{model.prefix}turned": "it would not matter for any parts of this length"},
             also={f"{model.prefix}shuffled": same_method("the order does not matter for a mean")},
@@ -337,6 +338,7 @@ CLAIMS = (
         Estimate(
             text=f"Ratio of ratios at 1.10 times FVU, {suffix}",
             unit="1",
+            natural=(0, np.inf),
             units=CROSSED,
             statistic=geometric,
             value=lambda arms, name=name, value=value: np.log(
@@ -361,6 +363,7 @@ CLAIMS = (
             text="Ratio of ratios of two blocks over that with a decoder kept near random rows, "
             f"at the FVU of the latter{suffix}",
             unit="1",
+            natural=(0, np.inf),
             units=CROSSED,
             statistic=geometric,
             value=lambda arms, name=name, other=other: np.log(
