@@ -326,12 +326,12 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
     (judged,) = judge_statements([claim], arms).judged
     assert judged.controls["random"].low < -1 < judged.controls["random"].high
     by_arm = {c.arm: c for c in row(judged).controls}
-    assert {name: (c.sign, c.came) for name, c in by_arm.items()} == {
+    assert {name: (c.sign, c.state) for name, c in by_arm.items()} == {
         "random": ("✓", "fails at 80 %"),
         "near-by": ("?", "undecided"),
         "layer": ("!", "passes, and should not"),
     }
-    assert row(judged).instead == ("layer: a layer away does it",)
+    assert row(judged).explanations == ("layer: a layer away does it",)
     experiment = SimpleNamespace(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=(claim,), origin=""
     )

@@ -134,7 +134,7 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
     rows: dict[str, list[str]] = {}
     for p in prompts:
         other = editing.corrupted(source, p)
-        if why := editing.unfit(p, other, table.position, source):
+        if why := editing.misfit(p, other, table.position, source):
             rows.setdefault(why, []).append(p.row.place)
     for why, places in rows.items():
         first, *more = dict.fromkeys(places)

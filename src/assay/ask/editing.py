@@ -362,7 +362,7 @@ class Editing:
         if table.patch == "corrupted" and self.control != "unrelated":
             partners = [corrupted(measured, p) for p in some]
             for p, other in zip(some, partners, strict=True):
-                if why := unfit(p, other, place, measured):
+                if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
         else:
             partners = self._partners(some, place, seed)
@@ -470,7 +470,7 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     return prompt(p.folder, Row(whole, p.row.columns, p.row.place, spans))
 
 
-def unfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
+def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
     """Say why a pair cannot be patched, without its row; "" where it can be."""
     if p.tokens == other.tokens:
         return "both texts of the pair are the same, so nothing changes"

@@ -107,11 +107,11 @@ class Control:
             came = "and does" if self.met else "and does not"
         else:
             usual = self.met is True and not self.level
-            came = "" if usual or self.role in ("also", "true", "unnamed") else self.came
+            came = "" if usual or self.role in ("also", "true", "unnamed") else self.state
         return ", ".join(filter(None, (must, came)))
 
     @property
-    def came(self) -> str:
+    def state(self) -> str:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
@@ -157,7 +157,7 @@ class Row:
     threshold, or there is none."""
     curve: tuple[str, ...] = ()
     """Of a curve: where it crosses, and a line for each level with its part of the band."""
-    instead: tuple[str, ...] = ()
+    explanations: tuple[str, ...] = ()
     """Where near controls pass, what each of them would explain."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
@@ -387,7 +387,7 @@ def row(s: Statement) -> Row:
         command(s),
         agreed(s),
         holds_if(s),
-        instead=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
+        explanations=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
 
@@ -560,10 +560,10 @@ def describe_detectable(v: Verdict) -> str:
         values = f"true values from {low:.3g} to {high:.3g}"
     else:
         values = f"a true {low:.3g} or more" if math.isfinite(low) else f"a true {high:.3g} or less"
-    found = f"{values} would be found 4 times in 5"
+    words = f"{values} would be found 4 times in 5"
     if math.isnan(v.controls_chance):  # judged before controls were counted
-        return found
-    return f"{found}, controls {'' if whole else 'not '}included"
+        return words
+    return f"{words}, controls {'' if whole else 'not '}included"
 
 
 def terminal(data: ResultData, width: int = WIDTH) -> Table:
@@ -598,7 +598,9 @@ def terminal(data: ResultData, width: int = WIDTH) -> Table:
         )
         # Beside the levels of a curve a unit would be read as theirs.
         counted, below = (f"in {r.unit}", "") if r.curve and r.unit else ("", r.unit)
-        for words in filter(None, (counted, r.threshold, r.why, *r.instead, r.agreed, *r.curve)):
+        for words in filter(
+            None, (counted, r.threshold, r.why, *r.explanations, r.agreed, *r.curve)
+        ):
             claim.append(f"\n{words}", "bright_black")
         value = Text.assemble(
             (r.estimate, "bold"),

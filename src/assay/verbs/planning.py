@@ -56,7 +56,7 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label, warned = "", list[Part]()
+    label, warnings = "", list[Part]()
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import (  # what asks a model loads much
             already,
@@ -69,14 +69,14 @@ def command(
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
         label = first_label(entry(name).path)
-        warned = [f"! {line}" for line in hopeless(unsaid.unsaid)]
+        warnings = [f"! {line}" for line in hopeless(unsaid.unsaid)]
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    told = words(planned, name, place.options, label)
-    first = [*warned, ""] if warned else []
-    return Answer(planned, [*first, *told, *(assumed(unsaid) if unsaid else ())])
+    warnings += [""] if warnings else []
+    gaps = assumed(unsaid) if unsaid else ()
+    return Answer(planned, [*warnings, *words(planned, name, place.options, label), *gaps])
 
 
 def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:

@@ -365,7 +365,7 @@ def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, its role, and why the author names it."""
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
     judged = control.role in ("near", "control", "planted", "violation")
-    role = ", ".join([MUST.get(control.role, control.role), *([control.came] if judged else [])])
+    role = ", ".join([MUST.get(control.role, control.role), *([control.state] if judged else [])])
     return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
         f" ({why})" if why else ""
     )
@@ -397,14 +397,14 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
     lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
     rows, own_numbers, undecided = [], [], dict[str, list[int]]()
     for i, s in enumerate(claims, 1):
-        own = method.get(s.text)
-        verdict = (own.controls.get(arm) if own else None) or judged_by_text.get(s.text)
+        claimed = method.get(s.text)
+        verdict = (claimed.controls.get(arm) if claimed else None) or judged_by_text.get(s.text)
         if s.of == arm and arm != "main":
             own_numbers.append(i)
         elif verdict is not None:
             sign, came = satisfied(s, verdict)
             answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
-            rows.append((sign, f"{i} {s.text}", number(verdict), number(own), answer))
+            rows.append((sign, f"{i} {s.text}", number(verdict), number(claimed), answer))
             if verdict.outcome == "undecided":
                 undecided.setdefault(explain_reason(verdict.reason), []).append(i)
     if rows:
@@ -419,9 +419,9 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
             f"{'; '.join(missing)}"
         )
     for i in own_numbers:
-        own = method.get(claims[i - 1].text)
-        came = f" ({own.outcome}, {' '.join(number(own).split())})" if own else ""
-        yield f"Claim {i} is about {arm} itself{came}: {claims[i - 1].text}"
+        claimed = method.get(claims[i - 1].text)
+        value = f" ({claimed.outcome}, {' '.join(number(claimed).split())})" if claimed else ""
+        yield f"Claim {i} is about {arm} itself{value}: {claims[i - 1].text}"
 
 
 def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
@@ -429,7 +429,7 @@ def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
     arm = verdict.arm
     if arm in claim.must_fail:
         control = tables.control("control", arm, verdict)
-        return control.sign, f"a control: {control.came}"
+        return control.sign, f"a control: {control.state}"
     if verdict.outcome == "undecided":
         return tables.CHECKS[None], "undecided"
     if verdict.outcome == "fails":
