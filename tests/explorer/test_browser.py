@@ -110,7 +110,7 @@ def test_from_the_first_page_to_a_dictionary_and_back(page):
     assert page.title() == "dictionaries · Assay"
     page.click("text=made/up")
     page.wait_for_url(f"**{HOME}")
-    assert page.inner_text("h1") == "made/up"
+    assert page.inner_text("h1") == "made/up, TopK"
     assert drawn(page) > 0
     page.go_back()
     page.wait_for_selector("h1:has-text('Dictionaries')")
