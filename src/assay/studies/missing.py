@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from assay.ask.measuring import Task
 from assay.ask.probe_tasks import ProbeTask
@@ -193,7 +194,8 @@ def unused_prompts(text: Text) -> list[Missing]:
     """The prompts that nothing reads or learns from."""
     study = text.study
     named = {name for d in study.diff for name in d.prompts or ()}
-    named |= {t.prompts for t in (*study.direction, *study.intervene, *study.probe, *study.train)}
+    tables: tuple[Any, ...] = (*study.direction, *study.intervene, *study.probe, *study.train)
+    named |= {t.prompts for t in tables}
     named |= {p.test for p in study.probe}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
