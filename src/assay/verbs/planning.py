@@ -56,27 +56,23 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label, warnings = "", list[Part]()
+    label = ""
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import (  # what asks a model loads much
             already,
             find_unsaid,
             first_label,
-            hopeless,
         )
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
         label = first_label(entry(name).path)
-        warnings = [f"! {line}" for line in hopeless(unsaid.unsaid)]
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    warnings += [""] if warnings else []
-    gaps = assumed(unsaid) if unsaid else ()
-    return Answer(planned, [*warnings, *words(planned, name, place.options, label), *gaps])
+    return Answer(planned, _with(unsaid, words(planned, name, place.options, label)))
 
 
 def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
@@ -133,6 +129,24 @@ def lacking(gaps: Asked) -> Iterator[Part]:
     rest."""
     yield from (gap.text for gap in gaps.unsaid if gap.default is None)
     yield from assumed(gaps)
+
+
+def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
+    """Put what a study leaves open around what is told of its plan."""
+    if gaps is not None:
+        yield from warnings(gaps)
+    yield from parts
+    if gaps is not None:
+        yield from assumed(gaps)
+
+
+def warnings(gaps: Asked) -> Iterator[Part]:
+    """Tell first which claims of a study come out undecided whatever is measured."""
+    from assay.verbs.unsaid import hopeless  # loads much
+
+    yield from (lines := [f"! {line}" for line in hopeless(gaps.unsaid)])
+    if lines:
+        yield ""
 
 
 def assumed(gaps: Asked) -> Iterator[Part]:
