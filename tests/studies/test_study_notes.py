@@ -230,14 +230,14 @@ def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # no
     result = run(study(folder, "looks", tables, "main.looks > 0.8"), tmp_path)
     (judged,) = result.judged
     assert judged.outcome == "holds" and judged.controls["main/heads"].outcome == "fails"
-    (note,) = [n for n in result.notes if n.startswith("main/heads: other heads asked: 3")]
-    assert "that pass: 0" in note and all(f"1.{h} 0." in note for h in (0, 2, 3))
+    (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
+    assert all(f"1.{h} 0." in note for h in (0, 2, 3))
     result = run(
         study(folder, "looks wrong", tables.replace("1.1", "1.2"), "main.looks > 0.8"), tmp_path
     )
     assert result.judged[0].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
-    assert "that pass: 1" in note and "1.1 1, passes" in note
+    assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
 
 
 def test_other_heads_are_no_control_of_what_no_head_names(folder):  # noqa: F811
@@ -256,7 +256,7 @@ def test_the_head_that_does_it_is_named_where_a_claim_names_another(folder, tmp_
     result = run(study(folder, "wrong head", tables, "changed.right < -2"), tmp_path)
     assert result.judged[0].outcome == "fails"
     (note,) = [n for n in result.notes if n.startswith("changed/heads")]
-    assert "that pass: 1: 1.1 -" in note
+    assert "1 of 1 other heads pass: 1.1 -" in note
 
 
 def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path):  # noqa: F811
@@ -284,8 +284,8 @@ log_prob = [" good", " bad"]
 @pytest.mark.parametrize(
     ("points", "note"),
     [
-        ((-2.66, 2.1, 0.5), "steered/random: seeds drawn: 3, that pass alone: 1: -2.66, passes; "),
-        ((-2.0,) * 9, "steered/random: seeds drawn: 9, that pass alone: 9"),
+        ((-2.66, 2.1, 0.5), "steered/random: 1 of 3 seeds would pass alone: -2.66, passes; "),
+        ((-2.0,) * 9, "steered/random: 9 of 9 seeds would pass alone"),
         ((-0.9, 2.1, 0.5), ""),
     ],
 )

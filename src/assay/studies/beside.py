@@ -109,7 +109,7 @@ def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[s
         for heads, x in sorted(numbers.items())
     )
     kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
-    words = f"{name}: {kind} asked: {len(numbers)}, that pass: {len(passing)}"
+    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
@@ -120,7 +120,7 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
     passing = sum(low <= x <= high for x in numbers)
     if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
         each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
-        words = f"{part.label}: seeds drawn: {len(numbers)}, that pass alone: {passing}"
+        words = f"{part.label}: {passing} of {len(numbers)} seeds would pass alone"
         yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
