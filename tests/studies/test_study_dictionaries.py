@@ -122,7 +122,11 @@ def test_its_verdict_is_the_interval_over_documents_of_what_evaluate_measures(fo
 
             m = QUANTITIES[quantity]
             ours = float(m.of(*(np.nansum(data[t].values) for t in m.terms)))
-            assert ours == pytest.approx(found[name][quantity]["estimate"], rel=1e-6), quantity
+            theirs = found[name][quantity]
+            if theirs["estimate"] is None:  # of a model of random weights ablation costs nothing
+                assert quantity == "loss_recovered_mean" and "not defined" in theirs["why"]
+                continue
+            assert ours == pytest.approx(theirs["estimate"], rel=1e-6), quantity
         terms = {t: data[t].values for t in ("error", "variance")}
         alone = interval(terms, ratio("error", "variance"))
         assert found[name]["fvu"]["low"] == pytest.approx(alone.low, rel=1e-6)

@@ -477,9 +477,9 @@ def _cautions(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
 def _alike(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
     """A line where rows are averaged of which nothing says in what they differ."""
     cell = ["arm", *units, *labels]
-    others = [c for c in rows.columns if c not in (*cell, *columns) and not _numbers(rows, c)]
+    telling = [c for c in rows.columns if c not in (*cell, *columns) and not _numbers(rows, c)]
     cells = rows.groupby(cell, sort=False)
-    if cells.ngroups == len(rows) or any((cells[c].nunique() > 1).any() for c in others):
+    if cells.ngroups == len(rows) or any((cells[c].nunique() > 1).any() for c in telling):
         return []
     return [
         "no column tells the averaged rows apart: where they are of several settings, a column "

@@ -114,8 +114,8 @@ def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
     measured_interval = interval(terms, measure.statistic)
     n = measured_interval.n[0]
     # Of a ratio whose divisor is not shown to be above 0, any number may come.
-    shown = n < 2 or measured_interval.undefined <= UNDEFINED
-    if not (shown and math.isfinite(measured_interval.estimate)):
+    is_defined = n < 2 or measured_interval.undefined <= UNDEFINED
+    if not (is_defined and math.isfinite(measured_interval.estimate)):
         return _entry(math.nan, n=n, why=f"not defined: {measure.undefined}")
     if n < LEAST:
         return _entry(

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
 from assay.core.plain import plain_all
-from assay.core.power import control_level
 from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
 
 if TYPE_CHECKING:
@@ -199,8 +198,8 @@ class Row:
     @property
     def came_out(self) -> str:
         """The outcome with its sign, and what a contest turned it to: "● holds → ◐ by contest"."""
-        now = f" → {SIGNS[self.now]} by contest" if self.now else ""
-        return f"{self.sign} {self.outcome}{now}"
+        contested = f" → {SIGNS[self.now]} by contest" if self.now else ""
+        return f"{self.sign} {self.outcome}{contested}"
 
 
 def checked(rows: Iterable[Row]) -> str:
@@ -409,6 +408,8 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
 def _narrower(v: Verdict) -> str:
     """The level of the interval by which a control fails, where the printed one reaches into the
     range to hold; "" where that lies outside as well."""
+    from assay.core.power import control_level  # brings NumPy, which a list of rows does without
+
     (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
         return ""

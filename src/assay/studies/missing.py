@@ -193,14 +193,14 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
 def unused_prompts(text: Text) -> list[Missing]:
     """The prompts that nothing reads or learns from."""
     study = text.study
-    named = {name for d in study.diff for name in d.prompts or ()}
+    used = {name for d in study.diff for name in d.prompts or ()}
     parts: Iterable[Direction | Intervention | Probe | Train]
     parts = (*study.direction, *study.intervene, *study.probe, *study.train)
-    named |= {part.prompts for part in parts}
-    named |= {p.test for p in study.probe}
+    used |= {part.prompts for part in parts}
+    used |= {p.test for p in study.probe}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
-    idle = [name for name in names if name not in (*first, *named)]
+    idle = [name for name in names if name not in (*first, *used)]
     if not idle:
         return []
     default = f"{', '.join(idle)} left out, as nothing reads or learns from them"

@@ -220,8 +220,8 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
 def _is_direct(n: Row, index: Index) -> bool:
     """Whether what a feature promotes can be read off the direct path: by its own share, where that
     was not measured by the median of those that were; or its name already says so."""
-    own = n["direct_share"]
-    share = _usual_direct_share(index) if own is None else own
+    measured = n["direct_share"]
+    share = _usual_direct_share(index) if measured is None else measured
     return share >= DIRECT or index.names([n["feature"]])[n["feature"]].kind == "promoted"
 
 

@@ -150,8 +150,8 @@ def _ablation(
 def _directions(seed: int, count: int, reading: Reading) -> Float[torch.Tensor, "n d"]:
     """So many random directions of length 1."""
     shape = count, reading.acts.shape[-1]
-    drawn = torch.from_numpy(rng.normal(np.array([seed]), "ablation.controls", 0, shape)[0])
-    return torch.nn.functional.normalize(drawn, dim=-1).to(reading.acts)
+    rows = torch.from_numpy(rng.normal(np.array([seed]), "ablation.controls", 0, shape)[0])
+    return torch.nn.functional.normalize(rows, dim=-1).to(reading.acts)
 
 
 def _check(reader: Reader, groups: Sequence[Sequence[int]]) -> None:

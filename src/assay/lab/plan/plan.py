@@ -300,8 +300,8 @@ class _Shelf:
 def recorded_contests(experiment: Experiment, preset: Preset) -> tuple[contests.Contest, ...]:
     """Read the contests of a preset's own record; a smoke run, or one of other fields, has none."""
     name = records.name_of(experiment, preset.name)
-    made = contests.of_record(name, experiment.origin)
-    return tuple(c for c in made if c.preset == preset.title)
+    recorded = contests.of_record(name, experiment.origin)
+    return tuple(c for c in recorded if c.preset == preset.title)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:

@@ -132,8 +132,8 @@ def after(verdicts: Iterable[Judged], contests: Iterable[Contest]) -> list[Judge
 def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
     """Give the outcome now of each claim that a contest turned, by the claim's text."""
     every = tuple(contests)
-    now = {c.text: standing(c.text, c.before, every) for c in every}
-    return {c.text: now[c.text] for c in every if now[c.text] != c.before}
+    standings = {c.text: standing(c.text, c.before, every) for c in every}
+    return {c.text: standings[c.text] for c in every if standings[c.text] != c.before}
 
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
