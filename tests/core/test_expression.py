@@ -187,6 +187,8 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("gated.fvu < relu.fvu", "one side must be a number; write gated.fvu - relu.fvu < 0"),
         ('a.x >= "b-c"["d e"] + 0.5', 'write a.x - "b-c"["d e"] >= 0.5'),
         ("a.x[k=rare] > b.x - 2*c.x", "write a.x[k=rare] - (b.x - 2*c.x) > 0"),
+        ("a.x < b.x - c.x + 0.1", "write a.x - (b.x - c.x) < 0.1"),
+        ("a.x < (b.x + c.x) + 0.1", "write a.x - (b.x + c.x) < 0.1"),
         ("1 < 2", "one side must be a number"),
         ("0 < gated.fvu < 1 < 2", "one side must be a number"),
         ("0 < gated.fvu > 1", "both signs must point the same way"),

@@ -1007,6 +1007,7 @@ def test_copies_of_units_are_named():
         ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
         ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),
         ('arm,seed,x\na,0,"84,1"\n', "got '84,1' in row 1; write 84.1, with a point"),
+        ('arm,seed,x\na,0,"25,126"\n', "write thousands without a comma, and decimals behind"),
         ("arm,seed,x\na,0,84.1%\n", "got '84.1%' in row 1; write 84.1, without the sign"),
         ("arm,seed,x\na,0,1\n".encode("utf-16"), r"not UTF-8 text \(byte 0\); save it as UTF-8"),
     ],

@@ -138,6 +138,12 @@ def test_a_recorded_experiment_has_its_report_page(store):
     assert record["experiment"] == name and record["verdicts"]
 
 
+def test_a_verdict_that_a_contest_turned_says_so_on_its_report_page(store):
+    """A regular pentagon that nobody trained uses up all capacity, too."""
+    page = client(store, experiments=serve.experiments(store)).get("/experiments/capacity").text
+    assert "by contest" in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
 @pytest.mark.parametrize("preset", ["default", "smoke", "default-0123abcd"])
 def test_a_stored_result_whose_runs_are_gone_is_still_shown(store, preset):
     from assay.lab.records.records import read

@@ -87,7 +87,7 @@ def test_a_name_of_assays_own_is_that_of_the_model_it_fetches(
 
 
 def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = models.find(str(tiny_models.make(tmp_path / "SmolLM2-135M", "llama")))
     assert differs("HuggingFaceTB/SmolLM2-135M", plain) == ""
@@ -101,6 +101,10 @@ def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is
         json.dumps(settings | {"_name_or_path": "nobody/other-1b"})
     )
     assert differs("gpt2", models.find(str(plain.path))) == "another model, by its name"
+    monkeypatch.chdir(tmp_path)
+    plain.path.rename("gpt2")
+    assert differs("gpt2", models.find("gpt2")) == "another model, by its name", "called like it"
+    Path("gpt2").rename(plain.path)
     settings |= {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
     (plain.path / "config.json").write_text(json.dumps(settings))
     assert (

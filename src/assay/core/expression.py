@@ -294,11 +294,10 @@ class _Claim(Reader):
         if len(sides) > 2 or not all(map(_has_column, sides)):
             return ""
         left, right = sides
-        margin, subtracted = "0", self._spelled(right)
-        if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Add | ast.Sub):
-            subtracted = f"({subtracted})"
-            if isinstance(right.op, ast.Add) and _number(right.right) is not None:
-                margin, subtracted = self._spelled(right.right), self._spelled(right.left)
+        margin = "0"
+        if _is_sum(right) and isinstance(right.op, ast.Add) and _number(right.right) is not None:
+            margin, right = self._spelled(right.right), right.left
+        subtracted = f"({self._spelled(right)})" if _is_sum(right) else self._spelled(right)
         sign = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}[type(tree.ops[0])]
         return f"write {self._spelled(left)} - {subtracted} {sign} {margin}"
 
@@ -413,6 +412,10 @@ def _column(node: ast.expr) -> tuple[str | None, str] | None:
         arm = _arm(node.value)
         return None if arm is None else (arm, node.slice.value)
     return None
+
+
+def _is_sum(node: ast.expr) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
 
 
 def _has_column(node: ast.expr) -> bool:

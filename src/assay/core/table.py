@@ -887,8 +887,10 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
 def _as_number(text: str) -> str:
     """How a percentage or a decimal comma is written here, as the end of a sentence; "" of any
     other text."""
-    if share := re.fullmatch(r"([-+]?[\d.]+)\s*%", text):
+    if share := re.fullmatch(r"([-+]?\d*\.?\d+)\s*%", text):
         return f"; write {share[1]}, without the sign"
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text):  # thousands, or three decimals
+        return "; write thousands without a comma, and decimals behind a point"
     if re.fullmatch(r"[-+]?\d+,\d+", text):
         return f"; write {text.replace(',', '.')}, with a point"
     return ""

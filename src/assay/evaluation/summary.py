@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from assay.core.heavy import scipy
 from assay.core.intervals import interval
 from assay.dictionaries.measuring import measures as known
-from assay.dictionaries.measuring.measures import FIRINGS, TWINNED, Measure
+from assay.dictionaries.measuring.measures import AGAINST, FIRINGS, HARMLESS, TWINNED, Measure
 from assay.evaluation.watching import SoFar, Watch
 
 LEAST = 6
@@ -113,15 +113,22 @@ def estimate(measure: Measure, terms: Arrays) -> dict[str, Any]:
         return _entry(math.nan, why="nothing to measure it on")
     measured_interval = interval(terms, measure.statistic)
     n = measured_interval.n[0]
+    is_frail = n >= 2 and measured_interval.undefined > UNDEFINED
     # Of a ratio whose divisor is not shown to be above 0, any number may come.
-    is_defined = n < 2 or measured_interval.undefined <= UNDEFINED
-    if not (is_defined and math.isfinite(measured_interval.estimate)):
+    unshown = is_frail and measure.undefined in (AGAINST, HARMLESS)
+    if unshown or not math.isfinite(measured_interval.estimate):
         return _entry(math.nan, n=n, why=f"not defined: {measure.undefined}")
     if n < LEAST:
         return _entry(
             measured_interval.estimate,
             n=n,
             why=f"too few documents: {n}, an interval needs {LEAST}",
+        )
+    if is_frail:
+        return _entry(
+            measured_interval.estimate,
+            n=n,
+            why=f"not defined in {measured_interval.undefined:.0%} of the draws",
         )
     low, high = (
         (measured_interval.low, measured_interval.high)

@@ -55,14 +55,16 @@ def differs(expected_name: str, folder: ModelFolder) -> str | None:
 
     A folder may be called anything: its own name tells that it is that model, or a version of it,
     but never that it is another."""
-    if expected_name.rstrip("/") == folder.name.rstrip("/"):
+    known = _stated(folder)
+    # a bare name may be that of a model, and of a folder with another
+    is_place = "/" in expected_name or not known
+    if is_place and expected_name.rstrip("/") == folder.name.rstrip("/"):
         return ""
     if packaged := fetch.MODELS.get(expected_name):
         if folder.about.get("gguf_sha256") == packaged.gguf_sha256:
             return ""
         expected_name = packaged.model
     expected = ModelName.of(expected_name)
-    known = _stated(folder)
     names = [ModelName.of(name) for name in (known or _called(folder))]
     same = [name for name in names if name.base == expected.base]
     if not same:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import DataError, StoreError
+from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
@@ -177,21 +177,13 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             entry = headers.get(path.parent.name)
             try:
                 data = ResultData.from_json(unseal(path))
-            except (StoreError, DataError) as e:
+                turned = entry and contests.turned_in(entry.name, path.stem, entry.origin)
+            except (StoreError, DataError, ExperimentError) as e:
                 left_out.append(str(e))
                 continue
             listed = {"data": data, "href": href, "header": entry and entry.header()}
-            index_entries.append(listed | {"turned": _turned(path.stem, entry)})
+            index_entries.append(listed | {"turned": turned or {}})
     return index_entries, left_out
-
-
-def _turned(title: str, entry: catalogue.Entry | None) -> Mapping[str, str]:
-    """Give the outcome now of claims of a result that contests of its own record turned."""
-    if entry is None:
-        return {}
-    names = (entry.name, f"{entry.name}.{title}")
-    every = [c for name in names for c in contests.of_record(name, entry.origin)]
-    return contests.turned(c for c in every if c.preset == title)
 
 
 def slug(name: str, title: str) -> str:

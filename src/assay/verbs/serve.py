@@ -22,7 +22,7 @@ from assay.explorer.library import Experiments, Library, Making
 from assay.explorer.shelf import Subject
 from assay.features.index.names import read
 from assay.lab import catalogue as known
-from assay.lab.records import records
+from assay.lab.records import contests, records
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
 from assay.report import pages
@@ -303,7 +303,10 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
             return pages.page(
-                ResultData.from_json(data), header=catalogue.entry(name).header(), home=home
+                ResultData.from_json(data),
+                header=catalogue.entry(name).header(),
+                home=home,
+                turned=contests.turned_in(name, stored.stem, catalogue.entry(name).origin),
             ), data
     record = records.read(name)
     if record is None:
@@ -318,6 +321,8 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             "this is the committed record: nothing of this experiment is stored here",
         ],
     }
+    entry = catalogue.entry(name)
+    turned = contests.turned_in(name, "default", entry.origin)
     return pages.page(
-        ResultData.from_json(record), header=catalogue.entry(name).header(), home=home
+        ResultData.from_json(record), header=entry.header(), home=home, turned=turned
     ), record

@@ -89,7 +89,7 @@ def drawn(index: Index, numbers: Sequence[int]) -> dict[str, Any]:
 def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
     """The token of a context by which a name does not explain it; None where it does."""
     if name.kind == "rule":
-        covered, place = set(name.tokens), context.at
+        covered, place = set(name.tokens[: 1 if name.mixed else None]), context.at
     elif name.kind == "promoted":
         covered, place = {text for text, _ in feature.promoted}, context.at + 1
     else:

@@ -29,8 +29,9 @@ from assay.features.live.reader import Firings, Reading
 COUNT, ROWS = 10, 16
 """Features listed as mattering, and in a ranking; rows of the heat map."""
 DRAWS = 2
-"""Random directions taken out in the place of each feature: any one of ten features passes all
-twenty by luck at one prompt in twenty-one, and more would double the wait."""
+"""Random directions taken out in the place of each feature: by luck the furthest of ten features
+and these twenty is a feature at one prompt in three, which the page says; more would double the
+wait."""
 LINK = 6000
 """Bytes that a text may take in a link."""
 ORDERS = {

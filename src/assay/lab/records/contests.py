@@ -136,6 +136,14 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
     return {c.text: standings[c.text] for c in every if standings[c.text] != c.before}
 
 
+def turned_in(experiment: str, preset: str, origin: str = "") -> dict[str, Outcome]:
+    """Give the outcome now of each claim of a preset that a contest of its own record turned.
+    Raises: ExperimentError for a contest that cannot be read."""
+    names = (experiment, f"{experiment}.{preset}")
+    every = [c for name in names for c in of_record(name, origin)]
+    return turned(c for c in every if c.preset == preset)
+
+
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each contested claim, its number first, how it stands now, and of each arm what it is
     and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
