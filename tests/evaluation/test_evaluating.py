@@ -348,7 +348,7 @@ def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative(
 
 
 def test_no_share_is_given_of_a_loss_that_an_ablation_is_not_shown_to_cost():
-    """Compare one gain, of 0.002 nats, with ablations that cost 0.004 and 0.4, give or take 0.02."""
+    """Compare a gain of 0.002 nats with ablations that cost 0.004 or 0.4, give or take 0.02."""
     name, noise = "loss_recovered_mean", np.random.default_rng(0).normal(0, 0.1, 30)
     measure = next(m for m in TABLE if m.name == name)
 
