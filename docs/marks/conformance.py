@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from assay.conformance import functions, runner
+from assay.conformance import functions, issues, runner
 from assay.conformance.outcomes import KINDS, SIGNS
 from assay.conformance.vectors import load
 from assay.core.schema import to_json
@@ -58,6 +58,18 @@ def outcomes() -> str:
         when = f"{page['date']}, {where}" if page["date"] else "whenever this table is made"
         rows.append((page["peer"], page["version"], *numbers, when))
     return markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
+
+
+def differences() -> str:
+    """A text for an issue of each library: every cause of wrong answers, with the call, what came
+    out and what is right."""
+    texts = []
+    for page in runner.read():
+        adapter = runner.adapter(page["command"].split()[3])
+        for text in issues.pages(page, adapter).values():
+            title, _, body = text.removeprefix("# ").partition("\n")
+            texts.append(folded(cell(title), body))
+    return "\n".join(texts)
 
 
 def _outcome(page: Mapping[str, Any], id: str) -> str:

@@ -384,6 +384,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,
+    "differences": conformance.differences,
     "estimate": estimate,
     "everything": everything,
     "experiments": experiments,

@@ -244,6 +244,22 @@ def test_events_are_numbered_bounded_and_survive_a_torn_line(root):
     assert [e.number for e in jobs.events(root, key, 599).events] == [600, 601]
 
 
+def test_events_are_over_when_the_last_is_told_or_whoever_would_tell_it_is_gone(root):
+    """A state is written before it is told of: whoever reads in between waits for the rest."""
+    key = jobs.submit(root, SMOKE).key
+    folder = Folder(root, key)
+    with folder.mine() as mine:
+        assert mine
+        folder.write(replace(folder.state, status="done"))
+        assert not jobs.events(root, key).over and not jobs.events(root, key, 1).over
+        folder.tell("done")
+        assert jobs.events(root, key).over and jobs.events(root, key, 2).over
+    key = jobs.submit(root, seed(8)).key
+    folder = Folder(root, key)
+    folder.write(replace(folder.state, status="done"))  # killed before it told
+    assert jobs.events(root, key).over
+
+
 def test_what_was_asked_cannot_be_changed_afterwards(root):
     key = jobs.submit(root, SMOKE).key
     path = root / "jobs" / key / "asked.json"

@@ -13,23 +13,13 @@ from assay.conformance.outcomes import reproduction, wrong_cases
 from assay.conformance.vectors import Vector, folder, load
 
 
-def write(page: Mapping[str, Any], adapter: Path) -> None:
-    """Put the pages about one recorded result in the place of those that were there."""
-    place = folder() / "issues"
-    place.mkdir(exist_ok=True)
-    for old in place.glob(f"{_slug(page)}-*.md"):
-        old.unlink()
-    for name, text in pages(page, adapter).items():
-        (place / name).write_text(text, encoding="utf-8")
-
-
 def _slug(page: Mapping[str, Any]) -> str:
     return "".join(c if c.isalnum() else "-" for c in page["peer"].lower())
 
 
 def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
-    """The pages about one recorded result, by name of their file: vectors with one cause share a
-    page, as conformance/causes.json says."""
+    """The pages about one recorded result, by library and first vector: vectors with one cause
+    share a page, as conformance/causes.json says."""
     wrong = {e["id"]: e for e in page["outcomes"] if e["outcome"] == "wrong"}
     vectors = {vector.id: vector for vector in load()}
     causes = json.loads((folder() / "causes.json").read_text(encoding="utf-8"))
@@ -41,7 +31,7 @@ def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
     grouped = {id for ids, _ in groups for id in ids}
     groups += [([id], "") for id in wrong if id not in grouped]
     return {
-        f"{_slug(page)}-{ids[0]}.md": _page(
+        f"{_slug(page)}-{ids[0]}": _page(
             page, [(vectors[id], wrong[id]) for id in ids], cause, adapter
         )
         for ids, cause in groups

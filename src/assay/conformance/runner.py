@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from assay.conformance import issues
 from assay.conformance.adapters import protocol
 from assay.conformance.functions import Functions
 from assay.conformance.outcomes import Outcome, judge
@@ -197,8 +196,8 @@ def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
 
 
 def write(run: Run, name: str) -> str:
-    """The name of the file that now holds these outcomes, in conformance/results, beside the pages
-    in conformance/issues; `name` is what --against was given.
+    """The name of the file that now holds these outcomes, in conformance/results; `name` is what
+    --against was given.
 
     Raises: AssayError outside a checkout, where there is nothing to commit to.
     """
@@ -218,7 +217,6 @@ def write(run: Run, name: str) -> str:
     slug = place.stem.removesuffix(f"-{run.version}")
     for old in place.parent.glob(f"{slug}-[0-9]*.json"):
         old.unlink()
-    issues.write(page, adapter(name))
     lines = ",\n".join(
         f"  {json.dumps(entry, ensure_ascii=False)}" for entry in page.pop("outcomes")
     )

@@ -239,8 +239,8 @@ class Folder:
             else:  # too many, a kill while one was written, or somebody else's hand
                 write(path, b"".join([*lines, line]))
 
-    def events(self, since: int = 0) -> list[dict[str, Any]]:
-        """What happened after this number, each with a number of its own; a gap says that older
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, each with a number of its own; a first number above 1 says that older
         ones were dropped."""
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
@@ -248,7 +248,7 @@ class Folder:
             content = foreign.read_stored(self.path / "events.jsonl")
         except (FileNotFoundError, IsADirectoryError):
             return []
-        return [event for _, event in _events(content) if event["n"] > since]
+        return [event for _, event in _events(content)]
 
     # -- making it ---------------------------------------------------------------------------------
 

@@ -204,12 +204,17 @@ def events(root: Path, key: str, since: int = 0) -> Events:
     """Tell what happened to a job after the event of this number. Raises: AssayError for no such
     job."""
     folder = _folder(root, key)
-    over = folder.now.status in OVER  # read first: what happens after it is asked for again
+    # Read in this order: whoever ends a job writes its state, then tells of it, then lets go of it.
+    over = folder.now.status in OVER
+    held = over and folder.held
+    events = folder.events()
+    to_come = held and bool(events) and events[-1]["kind"] not in OVER
     recent_events = (
         Happened(e.pop("n"), _when(e.pop("time")) or "", e.pop("kind"), e)
-        for e in folder.events(since)
+        for e in events
+        if e["n"] > since
     )
-    return Events(key, tuple(recent_events), over)
+    return Events(key, tuple(recent_events), over and not to_come)
 
 
 def cancel(root: Path, key: str, owner: str | None = None) -> Job:
