@@ -17,7 +17,7 @@ SPACE = "\N{NO-BREAK SPACE}"
 """Where a line of a narrow cell must not break."""
 TOLD = {"": "control", "near": "near control"}
 """What a line of controls begins with, where it is not what is said beside one alone."""
-LINES = 10
+LINES = 8
 """Lines of a short table."""
 
 

@@ -17,7 +17,6 @@ from assay.lab.away import depot
 from assay.lab.judge.journal import judgings
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import recorded_contests
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests
 from assay.lab.store.origin import in_file
@@ -129,7 +128,9 @@ def page_of(
         looks=judgings(lab.store, experiment.name),
         specs=result.specs,
         home=home,
-        turned=contests.turned(recorded_contests(experiment, preset)),
+        turned=contests.turned(
+            contests.of_preset(experiment.name, preset.title, experiment.origin)
+        ),
     )
     return page, result
 
@@ -177,12 +178,12 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             entry = headers.get(path.parent.name)
             try:
                 data = ResultData.from_json(unseal(path))
-                turned = entry and contests.turned_in(entry.name, path.stem, entry.origin)
+                past = entry and contests.of_preset(entry.name, path.stem, entry.origin)
             except (StoreError, DataError, ExperimentError) as e:
                 left_out.append(str(e))
                 continue
             listed = {"data": data, "href": href, "header": entry and entry.header()}
-            index_entries.append(listed | {"turned": turned or {}})
+            index_entries.append(listed | {"turned": contests.turned(past or ())})
     return index_entries, left_out
 
 

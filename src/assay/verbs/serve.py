@@ -277,10 +277,8 @@ def _changed(path: Path) -> int:
 def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str, Any]] | None:
     """Make the page of a result: with its figures where the runs are there, else of the stored
     verdicts, else of the record."""
-    from assay.lab import catalogue
-
     home = "/experiments"
-    if stored is not None and name not in {entry.name for entry in catalogue.entries()}:
+    if stored is not None and name not in {entry.name for entry in known.entries()}:
         study: dict[str, Any] = unseal(stored)
         study["notes"] = [*study.get("notes", ()), "its figures are written by assay report FILE"]
         return pages.page(ResultData.from_json(study), home="/"), study
@@ -291,7 +289,7 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             from assay.lab.plan.preset import override
             from assay.verbs.pages import page_of
 
-            experiment = catalogue.find(name)
+            experiment = known.find(name)
             html, result = page_of(
                 Lab(root, Inline()), experiment, override(experiment, stored.stem, ()), home
             )
@@ -304,9 +302,9 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
             return pages.page(
                 ResultData.from_json(data),
-                header=catalogue.entry(name).header(),
+                header=known.entry(name).header(),
                 home=home,
-                turned=contests.turned_in(name, stored.stem, catalogue.entry(name).origin),
+                turned=_turned(name, stored.stem),
             ), data
     record = records.read(name)
     if record is None:
@@ -321,8 +319,14 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             "this is the committed record: nothing of this experiment is stored here",
         ],
     }
-    entry = catalogue.entry(name)
-    turned = contests.turned_in(name, "default", entry.origin)
     return pages.page(
-        ResultData.from_json(record), header=entry.header(), home=home, turned=turned
+        ResultData.from_json(record),
+        header=known.entry(name).header(),
+        home=home,
+        turned=_turned(name, "default"),
     ), record
+
+
+def _turned(name: str, title: str) -> Mapping[str, str]:
+    """The outcome now of each claim of a catalogue experiment's preset that a contest turned."""
+    return contests.turned(contests.of_preset(name, title, known.entry(name).origin))

@@ -294,14 +294,9 @@ class _Shelf:
             f"of {path} {bad}, so what changed after that look may go untold"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)
         ]
-        return (*messages, *contests.lines(recorded_contests(self.experiment, self.preset)))
-
-
-def recorded_contests(experiment: Experiment, preset: Preset) -> tuple[contests.Contest, ...]:
-    """Read the contests of a preset's own record; a smoke run, or one of other fields, has none."""
-    name = records.name_of(experiment, preset.name)
-    recorded = contests.of_record(name, experiment.origin)
-    return tuple(c for c in recorded if c.preset == preset.title)
+        experiment = self.experiment
+        past = contests.of_preset(experiment.name, self.preset.title, experiment.origin)
+        return (*messages, *contests.lines(past))
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:

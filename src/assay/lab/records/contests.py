@@ -114,6 +114,13 @@ def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
     return read_all(records.path(record_name, origin).parent / "contests", record_name)
 
 
+def of_preset(experiment: str, title: str, origin: str = "") -> tuple[Contest, ...]:
+    """Read the contests of a preset's own record, by the preset's title: a smoke run, or one of
+    other fields, has none. Raises: ExperimentError for a contest that cannot be read."""
+    names = (experiment, f"{experiment}.{title}")
+    return tuple(c for name in names for c in of_record(name, origin) if c.preset == title)
+
+
 def standing(text: str, recorded: Outcome, contests: Iterable[Contest]) -> Outcome:
     """Give the outcome of a recorded claim after its contests: one that made it unspecific, or left
     it undecided, has the last word."""
@@ -134,14 +141,6 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
     every = tuple(contests)
     standings = {c.text: standing(c.text, c.before, every) for c in every}
     return {c.text: standings[c.text] for c in every if standings[c.text] != c.before}
-
-
-def turned_in(experiment: str, preset: str, origin: str = "") -> dict[str, Outcome]:
-    """Give the outcome now of each claim of a preset that a contest of its own record turned.
-    Raises: ExperimentError for a contest that cannot be read."""
-    names = (experiment, f"{experiment}.{preset}")
-    every = [c for name in names for c in of_record(name, origin)]
-    return turned(c for c in every if c.preset == preset)
 
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
