@@ -133,7 +133,7 @@ def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
     return ". ".join(sentences)
 
 
-def exact(data: basis.JSON) -> tuple[str, ...]:
+def exact(data: JSON) -> tuple[str, ...]:
     """Tell exact statements of a result, each in a line."""
     return tuple(
         f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"

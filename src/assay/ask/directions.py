@@ -116,7 +116,7 @@ class Learner:
         _check_site(table.name, site)
         return site
 
-    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """Get a direction: a difference of means with its length, every other of length 1. Raises:
         DataError where the examples lack a label, or it has no length."""
         way = way_of(table)
@@ -131,7 +131,7 @@ class Learner:
 
     def _learned(
         self, table: Direction, examples: Examples, site: Site
-    ) -> Float[torch.Tensor, "d"]:
+    ) -> Float[torch.Tensor, " d"]:
         way = way_of(table)
         direction = _LEARN[way](table, examples)
         if way == "component":  # which has no sign of its own: that of all rows, in every seed
@@ -147,7 +147,7 @@ class Learner:
             )
         return direction if way == "difference" else _unit(table, direction, site)
 
-    def _row(self, name: str, latent: int) -> Float[torch.Tensor, "d"]:
+    def _row(self, name: str, latent: int) -> Float[torch.Tensor, " d"]:
         dictionary = self.dictionary(name)
         dictionaries.latent(dictionary, name, latent)
         return effects.directions(dictionary.to(self.model.device), [latent])[0].float()
@@ -217,7 +217,7 @@ class Learner:
 
     # what stands in its place ---------------------------------------------------------------------
 
-    def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+    def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """Learn a direction from labels that tell nothing: half of the rows of each label have the
         other one.
 
@@ -251,7 +251,7 @@ class Learner:
             direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
 
-    def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, "d"]:
+    def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
         """The (un)embedding of random tokens in the place of those that a direction names."""
         way = way_of(table)
         weight = _embeddings(self.model, way).weight
@@ -264,7 +264,9 @@ class Learner:
         rows = [row for t in candidates if float((row := _of_token(self.model, way, t)).norm()) > 0]
         return sign_of(seed) * (rows[0] - rows[1]) if both else rows[0]
 
-    def feature(self, table: Direction, live: Sequence[int], seed: int) -> Float[torch.Tensor, "d"]:
+    def feature(
+        self, table: Direction, live: Sequence[int], seed: int
+    ) -> Float[torch.Tensor, " d"]:
         """The decoder row of another feature that is on in these prompts."""
         assert table.feature is not None
         name, latent = table.feature
@@ -349,7 +351,7 @@ def _embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Li
     return module
 
 
-def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, "d"]:
+def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, " d"]:
     """A token's embedding, or its unembedding with the final norm's weight folded in."""
     row: torch.Tensor = _embeddings(model, way).weight[token].detach().float()
     if way == "embedding":
@@ -371,8 +373,8 @@ def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torc
 
 
 def random_like(
-    direction: Float[torch.Tensor, "d"], around: Float[torch.Tensor, "n d"], seed: int
-) -> Float[torch.Tensor, "d"]:
+    direction: Float[torch.Tensor, " d"], around: Float[torch.Tensor, "n d"], seed: int
+) -> Float[torch.Tensor, " d"]:
     """Draw a direction of the same length, at right angles to it, from the dimensions that
     activations fill: with their covariance, each taken at length 1, so that a few huge ones do not
     decide.
@@ -394,8 +396,8 @@ def random_like(
 
 
 def aside(
-    direction: Float[torch.Tensor, "d"], other: Float[torch.Tensor, "d"]
-) -> Float[torch.Tensor, "d"]:
+    direction: Float[torch.Tensor, " d"], other: Float[torch.Tensor, " d"]
+) -> Float[torch.Tensor, " d"]:
     """What a direction has at right angles to another. Raises: DataError where it has nothing."""
     unit = other / other.norm()
     rest = direction - (direction @ unit) * unit
@@ -405,8 +407,8 @@ def aside(
 
 
 def as_long_as(
-    direction: Float[torch.Tensor, "d"], other: Float[torch.Tensor, "d"]
-) -> Float[torch.Tensor, "d"]:
+    direction: Float[torch.Tensor, " d"], other: Float[torch.Tensor, " d"]
+) -> Float[torch.Tensor, " d"]:
     """Scale a direction to the length of another. Raises: DataError where it has none."""
     length = direction.norm()
     if not float(length) > 0:

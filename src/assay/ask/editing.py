@@ -121,7 +121,7 @@ class Editing:
             return [(self.learner.site(direction), None)]
         return interventions.where(table, direction)
 
-    def _vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+    def _vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """The direction of a seed, or what stands in its place in a control, as long."""
         learner = self.learner
         learned_at = learner.site(table, site)
@@ -145,8 +145,8 @@ class Editing:
         return true
 
     def _other_layer(
-        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, "d"], seed: int
-    ) -> Float[torch.Tensor, "d"]:
+        self, table: Direction, learned_at: Site, true: Float[torch.Tensor, " d"], seed: int
+    ) -> Float[torch.Tensor, " d"]:
         """The direction of another layer, earlier or, where there is none yet, later. Raises:
         DataError where neither has one."""
         refusal: DataError | None = None

@@ -209,7 +209,7 @@ def edits_of(
     prompt: Prompt,
     places: Sequence[tuple[Site, list[int] | None]],
     *,
-    vector: Float[torch.Tensor, "d"] | None = None,
+    vector: Float[torch.Tensor, " d"] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
     shift: int = 0,

@@ -267,7 +267,7 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
 
 def measure(
     task: Task,
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     folder: Path,
     device: str,
     smoke: bool,
@@ -610,7 +610,7 @@ class _Pass:
                 written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         return written
 
-    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
         """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
         place = self.learner.site(table, site)
         key = (repr(table), place, seed)
@@ -684,7 +684,7 @@ def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction 
     return reads.filled(directions.find(task.directions, read.projection), point)
 
 
-def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, "d"]:
+def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, " d"]:
     """What a site has at a token; without a site what the unembedding reads there."""
     x = trace.acts[site] if site else trace.final
     assert x is not None

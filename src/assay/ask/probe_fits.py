@@ -213,8 +213,8 @@ def _scaled(x: Float[torch.Tensor, "row d"], count: int) -> Float[torch.Tensor, 
 
 
 def shuffled_rows(
-    label: Int[np.ndarray, "row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
-) -> Int[np.ndarray, "n"]:
+    label: Int[np.ndarray, " row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
+) -> Int[np.ndarray, " n"]:
     """Whose label each training row gets, so that labels tell nothing: rows of one label get all
     labels in their shares, as near as whole numbers come, so that of either sign no share of the
     truth is left. Where every group has one label, groups exchange theirs."""
@@ -242,8 +242,8 @@ def shuffled_rows(
 def _ridge(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
-    train: Int[np.ndarray, "n"],
-    held: Int[np.ndarray, "m"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Scores by ridge regression on the labels' columns of 0 and 1, or on the number."""
     out = []
@@ -257,8 +257,8 @@ def _ridge(
 def _logistic(
     kernels: Float[torch.Tensor, "point row row"],
     y: Float[torch.Tensor, "row y"],
-    train: Int[np.ndarray, "n"],
-    held: Int[np.ndarray, "m"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "setting point m y"]:
     """Log-probabilities by logistic regression; of three classes or more each against the rest,
     the probabilities scaled to add up to 1."""

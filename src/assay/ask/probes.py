@@ -65,7 +65,7 @@ def _units(task: ProbeTask) -> dict[str, str]:
 
 def measure(
     task: ProbeTask,
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     folder: Path,
     device: str,
     smoke: bool,
@@ -108,7 +108,7 @@ def measure(
 def _tidy(
     task: ProbeTask,
     rows: Sequence[int],
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     distinct: Sequence[int],
     values: Mapping[str, Float[np.ndarray, "seed point row"]],
 ) -> tuple[Measured, dict[str, list[Plain]]]:

@@ -150,7 +150,7 @@ def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
 def measure(
     task: SaeTask,
     learning: Callable[[int], Learning],
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     bench: Bench,
     tick: Tick,
 ) -> tuple[Measured, dict[str, list[Any]]]:

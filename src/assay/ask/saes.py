@@ -181,18 +181,18 @@ def blank(table: Train, folder: ModelFolder) -> Dictionary:
 class Acts:
     """Activations of many tokens, at one site or two, and the unit that each token is of."""
 
-    rows: Callable[[Int[np.ndarray, "b"]], tuple[torch.Tensor, ...]]
+    rows: Callable[[Int[np.ndarray, " b"]], tuple[torch.Tensor, ...]]
     """Raw rows by their numbers, [b, d] of each site."""
-    unit: Int[np.ndarray, "row"]
+    unit: Int[np.ndarray, " row"]
     names: tuple[str, ...]
     """The units by their numbers."""
-    mean: tuple[Float[torch.Tensor, "d"], ...]
+    mean: tuple[Float[torch.Tensor, " d"], ...]
     """Of the rows that are learned from, at each site."""
     scale: tuple[float, ...]
     """The factor that makes E‖x − mean‖² = d."""
     about: Any = None
     """What a dictionary that learns from them carries of its text."""
-    factor: Float[torch.Tensor, "d"] | None = None
+    factor: Float[torch.Tensor, " d"] | None = None
     """Of a crosscoder, by what the raw numbers of each dimension were multiplied."""
     parts: tuple[int, ...] = ()
     """Of a crosscoder, the widths of its sites."""

@@ -161,7 +161,7 @@ class Context:
 
     direction: Direction | None = None
     """The direction that it projects on, its slots filled."""
-    vector: Callable[[Direction, Site, int], Float[torch.Tensor, "d"]] = _absent
+    vector: Callable[[Direction, Site, int], Float[torch.Tensor, " d"]] = _absent
     """That direction as a seed has it, by the site where it is read."""
     dictionary: Callable[[str], Dictionary] = _absent
     """The dictionary of a name."""

@@ -89,7 +89,7 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
 
 
 @lru_cache(maxsize=4)
-def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, "draw"]]:
+def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, " draw"]]:
     """Draw weights of n units and the bound, proportional to w ~ Dirichlet(1, …, 1), with their
     sums; all claims on n units share them."""
     raw = np.random.Philox(key=(_STREAM << 64) + n).random_raw(DRAWS * (n + 1)) >> np.uint64(11)
@@ -99,7 +99,7 @@ def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, 
     return weights, weights.sum(1)
 
 
-def _quantile(sorted_: Float[np.ndarray, "draw"], q: float) -> float:
+def _quantile(sorted_: Float[np.ndarray, " draw"], q: float) -> float:
     """NumPy's quantile, to the last bit, of values in ascending order: it would look for their
     order at each call."""
     place = q * (len(sorted_) - 1)

@@ -150,7 +150,7 @@ def plateau(
 
 
 def mean_over(
-    blocks: Sequence[int] | Int[np.ndarray, "step"],
+    blocks: Sequence[int] | Int[np.ndarray, " step"],
     history: Float[np.ndarray, "run step"],
     burn_in: int,
 ) -> Float[np.ndarray, "run draw"]:

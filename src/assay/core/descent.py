@@ -42,10 +42,10 @@ class Adam:
         self,
         state: State,
         names: Sequence[str],
-        lr: Float[np.ndarray, run],
+        lr: Float[np.ndarray, " run"],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        decay: Mapping[str, float | Float[np.ndarray, run]] | None = None,
+        decay: Mapping[str, float | Float[np.ndarray, " run"]] | None = None,
     ):
         shares = {name: np.broadcast_to(share, len(lr)) for name, share in (decay or {}).items()}
         changes = np.any([np.diff(rates) != 0 for rates in (lr, *shares.values())], axis=0)
@@ -127,7 +127,7 @@ class Plain:
     """Gradient descent without moments, on stacked [run, …] parameters, each run at its own
     rate."""
 
-    def __init__(self, state: State, names: Sequence[str], lr: Float[np.ndarray, run]):
+    def __init__(self, state: State, names: Sequence[str], lr: Float[np.ndarray, " run"]):
         self.params = {name: state[name].detach() for name in names}
         self.rates = {
             n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1))
@@ -149,13 +149,13 @@ class Plain:
 def descent(
     runs: Runs,
     params: State,
-    loss: Callable[[State, Batch], Float[torch.Tensor, run]],
+    loss: Callable[[State, Batch], Float[torch.Tensor, " run"]],
     *,
-    lr: Float[np.ndarray, run],
+    lr: Float[np.ndarray, " run"],
     schedule: Schedule = constant,
     clip: float = math.inf,
     betas: tuple[float, float] = (0.9, 0.999),
-    decay: Mapping[str, float | Float[np.ndarray, run]] | None = None,
+    decay: Mapping[str, float | Float[np.ndarray, " run"]] | None = None,
     plain: bool = False,
 ) -> Group:
     """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times
@@ -191,7 +191,7 @@ def descent(
     state: State = {**params} if plain else {**params, **adam_state(params)}
     stepper: list[Adam | Plain] = []
 
-    def change(batch: Batch) -> Float[torch.Tensor, run]:
+    def change(batch: Batch) -> Float[torch.Tensor, " run"]:
         leaves = {name: state[name].detach().requires_grad_() for name in names}
         losses = loss(leaves, batch)
         grads = dict(
@@ -208,7 +208,7 @@ def descent(
 
     replay = Replay(change)
 
-    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, run]:
+    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, " run"]:
         if not stepper:  # built here, after any move to a device or restore
             stepper.append(
                 Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay)

@@ -17,7 +17,7 @@ from assay.core.runs import Runs
 
 State: TypeAlias = "dict[str, torch.Tensor]"
 Batch = Any
-Losses: TypeAlias = 'Float[torch.Tensor, "run"]'
+Losses: TypeAlias = 'Float[torch.Tensor, " run"]'
 
 
 @dataclass(eq=False)
@@ -65,8 +65,8 @@ class Trained:
     history: dict[str, Float[np.ndarray, "run step"]]
     """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of
     `steps`."""
-    steps: Int[np.ndarray, step]
-    diverged: Bool[np.ndarray, run]
+    steps: Int[np.ndarray, " step"]
+    diverged: Bool[np.ndarray, " run"]
     """Runs whose loss was once not finite; their numbers mean nothing."""
 
     @classmethod
@@ -301,7 +301,7 @@ def watched(group: Group, names: Sequence[str], moments: Sequence[int]) -> Group
     return group
 
 
-def best_starts(trained: Trained, score: Float[torch.Tensor, "start"], k: int) -> Trained:
+def best_starts(trained: Trained, score: Float[torch.Tensor, " start"], k: int) -> Trained:
     """Of every k neighbouring runs, starts of one, the run with the lowest score; one with a NaN is
     taken last.
 

@@ -138,7 +138,7 @@ class Mapped:
             self._check(file, np.flatnonzero(self._left)[:1])  # the header: shape and type
         self._start = path.stat().st_size - self._array.nbytes
 
-    def rows(self, index: Int[np.ndarray, "n"], width: int) -> np.ndarray:
+    def rows(self, index: Int[np.ndarray, " n"], width: int) -> np.ndarray:
         """Rows of `width` numbers, the leading dimensions taken as one. Raises: DamageError at the
         first block that was changed."""
         if self._left.any():

@@ -22,9 +22,9 @@ the size of the ensemble."""
 
 
 def langevin(
-    loss: Callable[[State, Batch], Float[torch.Tensor, run]],
+    loss: Callable[[State, Batch], Float[torch.Tensor, " run"]],
     state: Mapping[str, Float[torch.Tensor, "run ..."]],
-    seeds: Int[np.ndarray, run],
+    seeds: Int[np.ndarray, " run"],
     *,
     lr: PerChain,
     n_beta: PerChain,
@@ -147,5 +147,5 @@ class _Noise:
         }
 
 
-def _total(x: Float[torch.Tensor, "run ..."]) -> Float[torch.Tensor, run]:
+def _total(x: Float[torch.Tensor, "run ..."]) -> Float[torch.Tensor, " run"]:
     return x.flatten(1).sum(1)

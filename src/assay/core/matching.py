@@ -19,7 +19,7 @@ Covariates = Float[np.ndarray, "unit covariate"]
 
 
 def donors(
-    covariates: Covariates, group: Shaped[np.ndarray, "unit"], k: int
+    covariates: Covariates, group: Shaped[np.ndarray, " unit"], k: int
 ) -> Int[np.ndarray, "unit k"]:
     """For each unit the k units of other groups that are nearest to it, nearest first.
 
@@ -43,13 +43,13 @@ def donors(
 
 
 def beyond(
-    values: Float[np.ndarray, "unit"], donor: Int[np.ndarray, "unit k"]
-) -> Float[np.ndarray, "unit"]:
+    values: Float[np.ndarray, " unit"], donor: Int[np.ndarray, "unit k"]
+) -> Float[np.ndarray, " unit"]:
     """What each unit's value has beyond the mean of its donors', in the unit of the values."""
     return values - values[donor].mean(1)
 
 
-def spearman(x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"]) -> float:
+def spearman(x: Float[np.ndarray, " unit"], y: Float[np.ndarray, " unit"]) -> float:
     """Rank correlation of x and y, ties at the mean of their ranks; scipy's to the last bit,
     without the p-value that takes ten times as long.
 
@@ -75,7 +75,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def partial_spearman(
-    x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"], covariates: Covariates
+    x: Float[np.ndarray, " unit"], y: Float[np.ndarray, " unit"], covariates: Covariates
 ) -> float:
     """Rank correlation of x and y with the covariates' ranks taken out in a straight line.
 
@@ -85,7 +85,7 @@ def partial_spearman(
     """
     ranks = np.column_stack([np.ones(len(x)), *(scipy.stats.rankdata(c) for c in covariates.T)])
 
-    def compute_residual(values: Float[np.ndarray, "unit"]) -> Float[np.ndarray, "unit"]:
+    def compute_residual(values: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " unit"]:
         rank = scipy.stats.rankdata(values)
         return rank - ranks @ np.linalg.lstsq(ranks, rank, rcond=None)[0]
 

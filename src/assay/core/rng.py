@@ -28,7 +28,7 @@ def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
 
 
 def _spread(
-    seeds: Int[np.ndarray, run], draw: Callable[[int], np.ndarray]
+    seeds: Int[np.ndarray, " run"], draw: Callable[[int], np.ndarray]
 ) -> Shaped[np.ndarray, "run ..."]:
     """Draws once per distinct seed and gives each run its seed's array."""
     distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
@@ -41,7 +41,7 @@ def _spread(
 
 
 def normal(
-    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
+    seeds: Int[np.ndarray, " run"], stream: str, index: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "run ..."]:
     """Standard normal float32 numbers, [run, *shape].
 
@@ -61,7 +61,7 @@ def normal(
 
 
 def normal_rows(
-    seeds: Int[np.ndarray, run], stream: str, index: int, d: int, rows: slice
+    seeds: Int[np.ndarray, " run"], stream: str, index: int, d: int, rows: slice
 ) -> Float[np.ndarray, "run row d"]:
     """Rows of `normal(seeds, stream, index, (n, d))`, whatever n is; rows before them are drawn and
     let go, a few at a time."""
@@ -78,7 +78,7 @@ def normal_rows(
 
 
 def uniform(
-    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
+    seeds: Int[np.ndarray, " run"], stream: str, index: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "run ..."]:
     """Uniform float32 numbers in [0, 1), [run, *shape].
 
@@ -98,7 +98,7 @@ def uniform(
 
 
 def integers(
-    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...], high: int
+    seeds: Int[np.ndarray, " run"], stream: str, index: int, shape: tuple[int, ...], high: int
 ) -> Int[np.ndarray, "run ..."]:
     """Uniform int64 numbers in [0, high), [run, *shape].
 
@@ -119,7 +119,7 @@ def integers(
 
 
 def permutation(
-    seeds: Int[np.ndarray, run], stream: str, index: int, n: int
+    seeds: Int[np.ndarray, " run"], stream: str, index: int, n: int
 ) -> Int[np.ndarray, "run n"]:
     """A uniform permutation of 0 … n−1 for each run.
 

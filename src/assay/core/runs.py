@@ -65,11 +65,11 @@ class Runs(Generic[S]):
         return cast(S, _Shared(self.specs[0]))
 
     @property
-    def seeds(self) -> Int[np.ndarray, run]:
+    def seeds(self) -> Int[np.ndarray, " run"]:
         """The seed of each run."""
         return np.array([s.seed for s in self.specs], dtype=np.int64)
 
-    def each(self, name: str) -> Shaped[np.ndarray, run]:
+    def each(self, name: str) -> Shaped[np.ndarray, " run"]:
         """The value of a per-run field in each run. Raises: SpecError when the field is static."""
         if name not in per_run_fields(type(self.specs[0])):
             raise SpecError(
@@ -78,7 +78,7 @@ class Runs(Generic[S]):
             )
         return np.array([getattr(s, name) for s in self.specs])
 
-    def where(self, **values: object) -> Bool[np.ndarray, run]:
+    def where(self, **values: object) -> Bool[np.ndarray, " run"]:
         """True for the runs that have all these field values."""
         return np.array(
             [all(getattr(s, k) == v for k, v in values.items()) for s in self.specs], dtype=bool

@@ -67,9 +67,9 @@ class Windows:
 
     tokens: Int[np.ndarray, "window s"]
     """Their ids."""
-    document: Int[np.ndarray, "window"]
+    document: Int[np.ndarray, " window"]
     """Number of each window's document."""
-    offset: Int[np.ndarray, "window"]
+    offset: Int[np.ndarray, " window"]
     """Where each starts in its document, in tokens."""
 
 

@@ -27,7 +27,7 @@ class Embedded:
     `shift` is subtracted from every row at the end, so that `centred` is the same world and the
     same draws about 0."""
 
-    seeds: Int[np.ndarray, "run"]
+    seeds: Int[np.ndarray, " run"]
     probability: Float[np.ndarray, "run feature"]
     directions: Float[np.ndarray, "run feature d"]
     """Unit rows."""
@@ -59,7 +59,9 @@ class Embedded:
         whole = np.einsum("rk,rkd,rke->rde", spread, self.directions, self.directions)
         return whole + self.noise**2 * np.eye(whole.shape[-1])
 
-    def detectors(self, features: Int[np.ndarray, "feature"]) -> Float[np.ndarray, "run feature d"]:
+    def detectors(
+        self, features: Int[np.ndarray, " feature"]
+    ) -> Float[np.ndarray, "run feature d"]:
         """Encoder rows that read these true features with the least disturbance by all others.
 
         Formula: w = Σ⁻¹ v / (vᵀ Σ⁻¹ v), so w·v = 1 and the variance of w·x is as small as that
@@ -145,11 +147,11 @@ class Embedded:
 
 
 def _positive(
-    offset: Float[np.ndarray, "f"],
+    offset: Float[np.ndarray, " f"],
     c: Float[np.ndarray, "f k"],
-    p: Float[np.ndarray, "k"],
+    p: Float[np.ndarray, " k"],
     world: Embedded,
-) -> Float[np.ndarray, "f"]:
+) -> Float[np.ndarray, " f"]:
     """P(offset + Σ on·a·c + noise > 0) for rows of unit length."""
     if not len(c):
         return np.zeros(0)
@@ -184,7 +186,7 @@ def _positive(
 
 
 def embedded(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     features: int,
     d: int,
     *,

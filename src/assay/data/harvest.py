@@ -510,7 +510,7 @@ class Harvest:
         return np.flatnonzero(self.keep)
 
     @cached_property
-    def document(self) -> Int[np.ndarray, "row"]:
+    def document(self) -> Int[np.ndarray, " row"]:
         """The document number of every row; `files` has its path."""
         return np.repeat(self.windows.document, self.spec.context)
 
@@ -563,7 +563,7 @@ class Harvest:
             x[positions[there]] = np.ldexp(x[positions[there]], power[there, None])
         return x
 
-    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[torch.Tensor, "b d"]:
+    def rows(self, rows: Int[np.ndarray, " b"]) -> Float[torch.Tensor, "b d"]:
         """The normalised vectors of these rows, float32.
 
         Args:
@@ -572,7 +572,7 @@ class Harvest:
         x = torch.from_numpy(self.gather(np.asarray(rows)))
         return x.sub_(torch.from_numpy(self.mean)).mul_(float(np.float32(self.scale)))
 
-    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[torch.Tensor, "w s d"]:
+    def raw(self, windows: Int[np.ndarray, " w"]) -> Float[torch.Tensor, "w s d"]:
         """The vectors of whole windows as harvested, float32: what a spliced run starts from.
 
         Args:
@@ -602,7 +602,7 @@ class Harvest:
         return x.new_tensor(self.mean)
 
     def batches(
-        self, seeds: Int[np.ndarray, "run"], batch: int
+        self, seeds: Int[np.ndarray, " run"], batch: int
     ) -> Callable[[int], Float[torch.Tensor, "b d"] | Float[torch.Tensor, "run b d"]]:
         """Normalised training batches as a function of the step: every kept row once per epoch, in
         an order drawn by the seed.

@@ -117,7 +117,7 @@ def encoder(words: Path) -> Callable[[str], list[int]]:
 
 
 def batches(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     tokens: Int[np.ndarray, "window s"],
     vocab: int,
     batch: int,

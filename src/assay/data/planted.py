@@ -270,7 +270,7 @@ class Mixture:
         return draw, torch.from_numpy(back)
 
 
-def _successes(g: np.random.Generator, p: float, n: int) -> Int[np.ndarray, "k"]:
+def _successes(g: np.random.Generator, p: float, n: int) -> Int[np.ndarray, " k"]:
     """The places, ascending, of the successes among n trials of probability p, drawn by their
     geometric gaps.
 

@@ -24,7 +24,7 @@ class PlantedDomains:
     token-in-context."""
 
     tokens: Int[np.ndarray, "window s"]
-    own: Int[np.ndarray, "feature"]
+    own: Int[np.ndarray, " feature"]
     """Each feature's own token."""
     follows: Int[np.ndarray, "feature n"]
     """The tokens that come after it in its domain."""

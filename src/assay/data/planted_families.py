@@ -60,7 +60,7 @@ class Families:
         """Number of parents and children."""
         return self.parents * (1 + self.children)
 
-    def density(self) -> Float[np.ndarray, "f"]:
+    def density(self) -> Float[np.ndarray, " f"]:
         """The probability that each feature is on."""
         parent = np.geomspace(self.rarest, self.commonest, self.parents)
         return np.concatenate(
@@ -112,7 +112,7 @@ class Families:
             on[:, self.parents :].reshape(len(on), self.parents, self.children).any(-1)
         )
 
-    def parent_of(self) -> Int[np.ndarray, "f"]:
+    def parent_of(self) -> Int[np.ndarray, " f"]:
         """The parent of each feature; a parent's own number for itself."""
         parent_numbers = np.arange(self.parents)
         return np.concatenate([parent_numbers, np.repeat(parent_numbers, self.children)])

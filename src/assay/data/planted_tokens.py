@@ -34,7 +34,7 @@ class Planting:
         """Ordinary and planted tokens."""
         return self.ordinary + len(self.exposures)
 
-    def quiet(self, seeds: Int[np.ndarray, "run"]) -> Bool[np.ndarray, "run token"]:
+    def quiet(self, seeds: Int[np.ndarray, " run"]) -> Bool[np.ndarray, "run token"]:
         """The ordinary tokens, half of them by each seed, that no repeating window contains: on
         them copying has to generalise."""
         order = rng.permutation(seeds, "planted.quiet", 0, self.ordinary)
@@ -46,7 +46,7 @@ class Planting:
 def planted_batches(
     planting: Planting,
     text: Callable[[int], torch.Tensor],
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     *,
     steps: int,
     batch: int,
@@ -95,7 +95,7 @@ def planted_batches(
     return draw_batch
 
 
-def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, "occurrence"]:
+def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, " occurrence"]:
     """So many different places, drawn by the seed."""
     return rng.generator(seed, "planted.cells").choice(places, total, replace=False)
 

@@ -10,7 +10,7 @@ from assay.core import rng
 
 
 def recall(
-    seeds: Int[np.ndarray, run],
+    seeds: Int[np.ndarray, " run"],
     stream: str,
     step: int,
     *,

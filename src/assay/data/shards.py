@@ -40,7 +40,7 @@ class Shards:
     """Fills an array with the rows of a shard."""
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float16))
     """What rows are in memory: as they are stored."""
-    normalisation: tuple[Float[np.ndarray, "d"], float] | None = None
+    normalisation: tuple[Float[np.ndarray, " d"], float] | None = None
     """Mean and scale, where they are known; otherwise those of the first window are taken."""
     in_order: bool = False
     """Whether they come once, in the order of their numbers, as those of a stream do."""
@@ -152,7 +152,7 @@ class ShardReader:
 
     def moments(
         self, measure: Callable[[np.ndarray], tuple[torch.Tensor, float]]
-    ) -> tuple[Float[torch.Tensor, "d"], float]:
+    ) -> tuple[Float[torch.Tensor, " d"], float]:
         """Mean and scale: those of the shards, or what `measure` says of the first window.
 
         Args:
@@ -228,7 +228,9 @@ class ShardReader:
         window = int(np.searchsorted(edges, i * self.batch, side="right")) - 1
         return epoch * (len(edges) - 1) + window, int(i * self.batch - edges[window])
 
-    def _order(self, epoch: int) -> tuple[list[Int[np.ndarray, "shard"]], Int[np.ndarray, "edge"]]:
+    def _order(
+        self, epoch: int
+    ) -> tuple[list[Int[np.ndarray, " shard"]], Int[np.ndarray, " edge"]]:
         """The shards of each window of an epoch, and where each begins among its rows."""
         if epoch not in self._orders:
             count = len(self.shards.lengths)

@@ -210,7 +210,7 @@ class Targets:
         return np.flatnonzero(self.keep)
 
     @property
-    def document(self) -> Int[np.ndarray, "row"]:
+    def document(self) -> Int[np.ndarray, " row"]:
         """The document number of every row."""
         return self._first.document
 
@@ -223,7 +223,7 @@ class Targets:
         """Numbers per token of a target."""
         return len(self.mean(name))
 
-    def mean(self, name: Target) -> Float[np.ndarray, "d"]:
+    def mean(self, name: Target) -> Float[np.ndarray, " d"]:
         """Mean of a target over the kept rows of the training part."""
         return (self.like or self).moments[name][0]
 
@@ -236,7 +236,7 @@ class Targets:
         return tuple(str(Site(kind, self.spec.layer)) for kind in NEEDS[name])
 
     def raw(
-        self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
+        self, rows: Int[np.ndarray, " b"], names: Sequence[Target] | None = None
     ) -> dict[Target, Float[torch.Tensor, "b d"]]:
         """Targets of these rows as they are, float32."""
         rows, names = np.asarray(rows), tuple(self.spec.targets if names is None else names)
@@ -259,7 +259,7 @@ class Targets:
         return {name: out[name] for name in names}
 
     def rows(
-        self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
+        self, rows: Int[np.ndarray, " b"], names: Sequence[Target] | None = None
     ) -> dict[Target, Float[torch.Tensor, "b d"]]:
         """Normalised targets of these rows, float32."""
         return {name: self.normalise(name, x) for name, x in self.raw(rows, names).items()}
@@ -271,7 +271,7 @@ class Targets:
         return (x - x.new_tensor(self.mean(name))) * self.scale(name)
 
     def batches(
-        self, seeds: Int[np.ndarray, "run"], batch: int
+        self, seeds: Int[np.ndarray, " run"], batch: int
     ) -> Callable[[int], dict[Target, Float[torch.Tensor, "b d"]]]:
         """Normalised training batches of every target as a function of the step, in an order drawn
         by the runs' one seed.

@@ -113,7 +113,7 @@ class TextRows:
             )
         return its.half().numpy()
 
-    def statistics(self) -> tuple[Float[np.ndarray, "d"], float, float]:
+    def statistics(self) -> tuple[Float[np.ndarray, " d"], float, float]:
         """Mean, scale, and the length from which vectors are left out."""
         count = min(self.passes, -(-SAMPLE // (self.per_pass * self.spec.context)))
         sample = [(acts.half(), norms) for acts, norms in map(self._pass, range(count))]

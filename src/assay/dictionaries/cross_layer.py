@@ -124,8 +124,8 @@ class CrossLayer:
         params: Params,
         streams: Float[torch.Tensor, "run l b d"],
         writes: Float[torch.Tensor, "run k b d"],
-        penalty: Float[torch.Tensor, "run"],
-    ) -> Float[torch.Tensor, "run"]:
+        penalty: Float[torch.Tensor, " run"],
+    ) -> Float[torch.Tensor, " run"]:
         """Give each run's loss on the streams before all layers and what the MLPs wrote."""
         # Masked in every loss, not once at the start: rows that cannot be written get no gradient
         # then.
@@ -136,7 +136,7 @@ class CrossLayer:
 
     def cost(
         self, params: Params, features: Float[torch.Tensor, "run l b f"]
-    ) -> Float[torch.Tensor, "run"]:
+    ) -> Float[torch.Tensor, " run"]:
         """Give the mean over rows of what the features pay, before λ."""
         paid = features * lengths(params, self.joined)[:, :, None]
         if self.saturation:

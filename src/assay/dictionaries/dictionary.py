@@ -52,10 +52,10 @@ class Sparse:
         tensor([[[0., 7., 0.]]])
     """
 
-    run: Int[torch.Tensor, "n"]
-    row: Int[torch.Tensor, "n"]
-    feature: Int[torch.Tensor, "n"]
-    value: Float[torch.Tensor, "n"]
+    run: Int[torch.Tensor, " n"]
+    row: Int[torch.Tensor, " n"]
+    feature: Int[torch.Tensor, " n"]
+    value: Float[torch.Tensor, " n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class Dictionary(Shown):
     """The nonlinearity's parameters, [run, …]."""
     mean: Float[torch.Tensor, "run d_in"] | None = None
     """Subtracted from raw activations; None: 0."""
-    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d_in"] | None = None
+    scale: Float[torch.Tensor, " run"] | Float[torch.Tensor, "run d_in"] | None = None
     """Factor on centred activations, one for all or (crosscoders) one for each dimension; None:
     1."""
     sites: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Dictionary(Shown):
     """A linear path around the features; None: there is none."""
     mean_out: Float[torch.Tensor, "run d_out"] | None = None
     """Added to what is decoded, where the target is another place than the input; None: `mean`."""
-    scale_out: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d_out"] | None = None
+    scale_out: Float[torch.Tensor, " run"] | Float[torch.Tensor, "run d_out"] | None = None
     """What is decoded is divided by it; None: `scale`."""
     per_token: PerToken = ""
     """Normalisation of each row by itself, before mean and scale, and undone after them: see

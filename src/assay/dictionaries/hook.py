@@ -34,7 +34,7 @@ def spliced(
     module: torch.nn.Module,
     *,
     at: At = "output",
-    positions: Bool[torch.Tensor, "b s"] | Bool[torch.Tensor, "s"] | None = None,
+    positions: Bool[torch.Tensor, "b s"] | Bool[torch.Tensor, " s"] | None = None,
     replace: bool = True,
     edit: Edit | None = None,
     keep_error: bool = False,

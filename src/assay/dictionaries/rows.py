@@ -42,7 +42,7 @@ def per_token(
 
 def multiply(
     x: Float[torch.Tensor, "run b d"],
-    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d"],
+    scale: Float[torch.Tensor, " run"] | Float[torch.Tensor, "run d"],
 ) -> Float[torch.Tensor, "run b d"]:
     """x times a factor of each run, or of each run and dimension."""
     return x * (scale[:, None, None] if scale.ndim == 1 else scale[:, None])
@@ -50,7 +50,7 @@ def multiply(
 
 def divide(
     x: Float[torch.Tensor, "run b d"],
-    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d"],
+    scale: Float[torch.Tensor, " run"] | Float[torch.Tensor, "run d"],
 ) -> Float[torch.Tensor, "run b d"]:
     """x divided by a factor of each run, or of each run and dimension."""
     return x / (scale[:, None, None] if scale.ndim == 1 else scale[:, None])

@@ -42,7 +42,7 @@ class ActsFile:
     width: int
     """Numbers in each row of what is reconstructed: of `target`, or of the activations
     themselves."""
-    document: Int[np.ndarray, "b"] | None
+    document: Int[np.ndarray, " b"] | None
     """The document of each row, numbered from 0, each in one piece; None where the file does not
     say."""
 

@@ -75,7 +75,7 @@ def on_text(
     dictionary: Dictionary,
     spare: Int[np.ndarray, "v s"],
     tokens: Int[np.ndarray, "w s"],
-    document: Int[np.ndarray, "w"],
+    document: Int[np.ndarray, " w"],
     batch: int,
     tick: Callable[[int], None],
 ) -> JSON | None:
@@ -123,7 +123,7 @@ def on_rows(
     dictionary: Dictionary,
     fitted_on: Sequence[Float[torch.Tensor, "b _"]],
     measured_on: Sequence[Float[torch.Tensor, "n _"]],
-    document: Int[torch.Tensor, "n"],
+    document: Int[torch.Tensor, " n"],
     seed: int,
 ) -> JSON | None:
     """Compare a dictionary with baselines on activations alone; None where too few are there to fit
@@ -179,14 +179,14 @@ def compare(
     }
 
 
-def spread(windows: Bool[np.ndarray, "w"], context: int) -> Int[np.ndarray, "v"]:
+def spread(windows: Bool[np.ndarray, " w"], context: int) -> Int[np.ndarray, " v"]:
     """Choose evenly among these windows as many as make up the tokens of a comparison."""
     some = np.flatnonzero(windows)
     count = min(len(some), max(1, TOKENS // context))
     return some[np.linspace(0, len(some) - 1, count).round().astype(int)] if count else some
 
 
-def _constant(value: Float[torch.Tensor, "d"], d_in: int) -> Dictionary:
+def _constant(value: Float[torch.Tensor, " d"], d_in: int) -> Dictionary:
     """A dictionary of one feature that is never on, which gives the same whatever it reads."""
     return Dictionary(
         W_enc=value.new_zeros(1, d_in, 1),

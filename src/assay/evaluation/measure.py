@@ -123,8 +123,8 @@ def shard(
     subject: Pretrained,
     site_place: Place,
     tokens: Int[np.ndarray, "w s"],
-    document: Int[np.ndarray, "w"],
-    ablated: Bool[np.ndarray, "w"],
+    document: Int[np.ndarray, " w"],
+    ablated: Bool[np.ndarray, " w"],
     dictionaries: Sequence[Dictionary],
     *,
     reference: bool,
@@ -213,9 +213,9 @@ def _reconstructed(
     passage: Passage,
     x: Float[torch.Tensor, "kept d_in"],
     y: Float[torch.Tensor, "kept d"],
-    document: Int[torch.Tensor, "kept"],
+    document: Int[torch.Tensor, " kept"],
     documents: int,
-    centre: Float[torch.Tensor, "d"],
+    centre: Float[torch.Tensor, " d"],
 ) -> Iterator[Float[torch.Tensor, "w s d"]]:
     """The activations with each dictionary's reconstructions in place, one when it is asked for;
     its sums are added to its own."""
@@ -236,7 +236,7 @@ def _ablated(
     name: Ablation,
     donors: Donors,
     acts: Float[torch.Tensor, "w s d"],
-    windows: Int[np.ndarray, "w"],
+    windows: Int[np.ndarray, " w"],
 ) -> Float[torch.Tensor, "w s d"]:
     """What an ablation puts in place of the activations of windows of these numbers."""
     return torch.cat([donors.put(name, acts[i : i + 1], int(w)) for i, w in enumerate(windows)])
@@ -268,9 +268,9 @@ not in memory."""
 
 def of_activations(
     y: Float[torch.Tensor, "b d"],
-    document: Int[torch.Tensor, "b"],
+    document: Int[torch.Tensor, " b"],
     documents: int,
-    centre: Float[torch.Tensor, "d"],
+    centre: Float[torch.Tensor, " d"],
 ) -> dict[str, Float[torch.Tensor, "document ..."]]:
     """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and
     the vectors `sum` of y − c."""
@@ -283,12 +283,12 @@ def of_dictionary(
     dictionary: Dictionary,
     x: Float[torch.Tensor, "b d_in"],
     y: Float[torch.Tensor, "b d"],
-    document: Int[torch.Tensor, "b"],
+    document: Int[torch.Tensor, " b"],
     documents: int,
-    centre: Float[torch.Tensor, "d"],
+    centre: Float[torch.Tensor, " d"],
 ) -> tuple[
     dict[str, Float[torch.Tensor, "document ..."]],
-    Float[torch.Tensor, "f"],
+    Float[torch.Tensor, " f"],
     Float[torch.Tensor, "b d"],
 ]:
     """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature
@@ -306,7 +306,7 @@ def of_dictionary(
 
 
 def of_losses(
-    values: Float[torch.Tensor, "v b"], document: Int[torch.Tensor, "b"], documents: int
+    values: Float[torch.Tensor, "v b"], document: Int[torch.Tensor, " b"], documents: int
 ) -> Float[torch.Tensor, "v document"]:
     """Several series of one number per token, summed over each document."""
     return _add(values.T, document, documents).T
@@ -330,7 +330,7 @@ def arrays(sums: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
 
 
 def _add(
-    values: Float[torch.Tensor, "b n"], document: Int[torch.Tensor, "b"], documents: int
+    values: Float[torch.Tensor, "b n"], document: Int[torch.Tensor, " b"], documents: int
 ) -> Float[torch.Tensor, "document n"]:
     out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     return out.index_add_(0, document, values.double())

@@ -165,9 +165,9 @@ def _entry(
 
 def density(
     firings: Float[np.ndarray, "shard f"],
-    tokens: Float[np.ndarray, "shard"],
+    tokens: Float[np.ndarray, " shard"],
     documents: Sequence[int],
-    twinned: Bool[np.ndarray, "f"] | None = None,
+    twinned: Bool[np.ndarray, " f"] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Shares of features by how often they fire, and of those with a twin, with Student's t
     interval by leaving out a shard of whole documents at a time.
@@ -224,7 +224,7 @@ def density(
     return entries
 
 
-def histogram(firings: Float[np.ndarray, "f"], tokens: float) -> dict[str, list[float]]:
+def histogram(firings: Float[np.ndarray, " f"], tokens: float) -> dict[str, list[float]]:
     """How many features fire how often: bins of log10 of the share of tokens, a quarter wide,
     without the dead."""
     share = np.log10(firings[firings > 0] / tokens)

@@ -46,8 +46,8 @@ class Text:
     `names` are their paths."""
 
     tokens: Int[np.ndarray, "window s"]
-    document: Int[np.ndarray, "window"]
-    shard: Int[np.ndarray, "window"]
+    document: Int[np.ndarray, " window"]
+    shard: Int[np.ndarray, " window"]
     spare: Int[np.ndarray, "spare s"]
     """The windows that constants come from."""
     names: tuple[str, ...]
@@ -67,7 +67,7 @@ class Text:
         a, b = np.searchsorted(self.shard, [shard, shard + 1])
         return slice(int(a), int(b))
 
-    def ablated(self, tokens: int) -> Bool[np.ndarray, "window"]:
+    def ablated(self, tokens: int) -> Bool[np.ndarray, " window"]:
         """Evenly spread windows with about so many tokens in all."""
         share = min(1.0, tokens / self.tokens.size)
         return np.diff(np.floor(share * np.arange(len(self.tokens) + 1) + 1e-9)) > 0
@@ -160,7 +160,7 @@ def read(path: Path, corpus: Corpus) -> Text:
     )
 
 
-def shards(document: Int[np.ndarray, "window"], context: int) -> Int[np.ndarray, "window"]:
+def shards(document: Int[np.ndarray, " window"], context: int) -> Int[np.ndarray, " window"]:
     """The shard of each window, for windows in the order of their documents; shards are of about
     equal size, none is empty."""
     count = np.bincount(document)
@@ -204,7 +204,7 @@ class IndexWindows:
     """Windows, and the document of the corpus that each is from."""
 
     tokens: Int[np.ndarray, "w s"]
-    document: Int[np.ndarray, "w"]
+    document: Int[np.ndarray, " w"]
 
 
 def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int) -> IndexWindows:

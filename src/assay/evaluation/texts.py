@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Int
 
 from assay.core import foreign
 from assay.core.errors import AssayError, StoreError
@@ -201,7 +202,7 @@ def _bunch(
     return list(zip(map(_concatenate_shards, plan_parts), compares, strict=True))
 
 
-def _compared(site: EvaluationSiteSpec, words: Text) -> Int[np.ndarray, "w"]:
+def _compared(site: EvaluationSiteSpec, words: Text) -> Int[np.ndarray, " w"]:
     """The windows on which a dictionary is compared with baselines."""
     return baselines.spread(words.ablated(site.ablation_tokens), words.context)
 

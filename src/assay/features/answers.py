@@ -69,8 +69,8 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> list[int]:
 class Tree(NamedTuple):
     """Sequences that share their beginnings; a node is a token after all of its ancestors."""
 
-    token: Int[np.ndarray, "node"]
-    depth: Int[np.ndarray, "node"]
+    token: Int[np.ndarray, " node"]
+    depth: Int[np.ndarray, " node"]
     sees: Bool[np.ndarray, "node node"]
     """Which nodes a node attends to: its ancestors and itself."""
     paths: list[list[int]]
@@ -105,16 +105,16 @@ class Streams(NamedTuple):
     """Where the tokens of answers are predicted: the residual stream that leaves the last block."""
 
     stream: Float[torch.Tensor, "place d"]
-    place: Int[np.ndarray, "token"]
+    place: Int[np.ndarray, " token"]
     """Where each token of an answer is predicted."""
-    target: Int[np.ndarray, "token"]
-    answer: Int[np.ndarray, "token"]
+    target: Int[np.ndarray, " token"]
+    answer: Int[np.ndarray, " token"]
     """Which answer it is of, prompt by prompt."""
     shape: tuple[int, int]
     """(prompts, answers of each)."""
 
     @property
-    def first(self) -> tuple[Int[np.ndarray, "asked"], Int[np.ndarray, "asked answer"]]:
+    def first(self) -> tuple[Int[np.ndarray, " asked"], Int[np.ndarray, "asked answer"]]:
         """(the place where a prompt's answers begin to differ, the token of each that differs)."""
         _, begin = np.unique(self.answer, return_index=True)
         begin = begin.reshape(self.shape)

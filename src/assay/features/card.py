@@ -23,7 +23,9 @@ TOP, EACH, LOGITS = 20, 3, 10
 """Top examples, examples per quarter of the activation distribution, and promoted or suppressed
 tokens on a card."""
 
-Firings = tuple[Int[np.ndarray, "firing"], Int[np.ndarray, "firing"], Float[np.ndarray, "firing"]]
+Firings = tuple[
+    Int[np.ndarray, " firing"], Int[np.ndarray, " firing"], Float[np.ndarray, " firing"]
+]
 """One chunk of sparse activations: row, feature and value of every firing."""
 
 
@@ -68,7 +70,7 @@ class FeatureCard:
     suppressed: tuple[tuple[str, float], ...]
 
 
-def draw(firings: Int[np.ndarray, "feature"], seed: int) -> Int[np.ndarray, "drawn"]:
+def draw(firings: Int[np.ndarray, " feature"], seed: int) -> Int[np.ndarray, " drawn"]:
     """The features with at least 20 firings, in an order that only `seed` decides."""
     order = rng.permutation(np.array([seed]), "feature cards", 0, len(firings))[0]
     return order[firings[order] >= LEAST]
@@ -82,7 +84,7 @@ def measurements(
     documents: Sequence[str],
     decoder: Float[np.ndarray, "feature d"],
     unembedding: Float[np.ndarray, "d vocabulary"],
-    norm: Float[np.ndarray, "d"] | None,
+    norm: Float[np.ndarray, " d"] | None,
     seed: int,
     count: int = 320,
 ) -> tuple[dict[str, tuple[str, np.ndarray, str]], dict[str, list]]:
@@ -192,7 +194,7 @@ def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firing
 def _activations(
     firings: Sequence[Firings],
     features: int,
-    card_features: Int[np.ndarray, "card"],
+    card_features: Int[np.ndarray, " card"],
     places: Int[np.ndarray, "card example offset"],
     text: examples.Text,
 ) -> Float[np.ndarray, "card example offset"]:

@@ -33,7 +33,7 @@ Hook = tuple[str, int]
 """A hook's name, and its block."""
 
 
-def kinds(params: Params) -> Int[np.ndarray, "node"]:
+def kinds(params: Params) -> Int[np.ndarray, " node"]:
     """The kind of each node: the coordinates of the stream, then block by block its heads and its
     neurons."""
     layers, heads, neurons = _sizes(params)
@@ -83,7 +83,7 @@ def divergence(
     mask: Float[torch.Tensor, "run node"],
     activation: Activation,
     means: Mapping[Hook, torch.Tensor] | None = None,
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """The mean divergence KL(whole model ‖ circuit) of predictions, in nats per token, with each
     node so far from its mean as the mask says: 1 is as it is, 0 is its mean.
 
@@ -118,7 +118,7 @@ def kept_share(
 
 def needed(
     kept: Float[np.ndarray, "run size"], sizes: Sequence[int], nodes: int, target: float
-) -> Float[np.ndarray, "run"]:
+) -> Float[np.ndarray, " run"]:
     """The fewest nodes that keep this share, on lines over the logarithm of nodes; the least of
     these ascending sizes where that is enough. All nodes keep all."""
     x, out = np.log2([*sizes, nodes]), np.empty(len(kept))
@@ -152,8 +152,8 @@ def pruned(
 
 def by_lot(
     mask: Bool[np.ndarray, "run size node"],
-    kind: Int[np.ndarray, "node"],
-    seeds: Int[np.ndarray, "run"],
+    kind: Int[np.ndarray, " node"],
+    seeds: Int[np.ndarray, " run"],
     stream: str,
 ) -> np.ndarray:
     """Circuits that keep as many nodes of each kind, drawn by each run's seed."""

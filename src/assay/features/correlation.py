@@ -18,10 +18,10 @@ class CoMoments:
     place."""
 
     rows: Int[np.ndarray, "1"]
-    mean_x: Float[np.ndarray, "n"]
-    mean_y: Float[np.ndarray, "m"]
-    xx: Float[np.ndarray, "n"]
-    yy: Float[np.ndarray, "m"]
+    mean_x: Float[np.ndarray, " n"]
+    mean_y: Float[np.ndarray, " m"]
+    xx: Float[np.ndarray, " n"]
+    yy: Float[np.ndarray, " m"]
     xy: Float[np.ndarray, "n m"]
 
 

@@ -27,7 +27,7 @@ from assay.subjects.subject import Trace
 def direct_logits(
     decoder: Float[np.ndarray, "feature d"],
     unembedding: Float[np.ndarray, "d vocabulary"],
-    norm: Float[np.ndarray, "d"] | None,
+    norm: Float[np.ndarray, " d"] | None,
 ) -> Float[np.ndarray, "feature vocabulary"]:
     """Logits that one unit of each feature adds if nothing but the final norm's weight stands
     between; not centred.
@@ -88,7 +88,7 @@ def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n 
 
 
 def directions(
-    dictionary: Dictionary, features: Sequence[int] | Int[torch.Tensor, "k"]
+    dictionary: Dictionary, features: Sequence[int] | Int[torch.Tensor, " k"]
 ) -> Float[torch.Tensor, "k d_out"]:
     """One unit of each of these features, but for what undoes a normalisation of each row by
     itself.
@@ -113,7 +113,7 @@ def added(
 
 
 def of_one_unit(
-    dictionary: Dictionary, feature: Int[torch.Tensor, "n"], x: Float[torch.Tensor, "n d_in"]
+    dictionary: Dictionary, feature: Int[torch.Tensor, " n"], x: Float[torch.Tensor, "n d_in"]
 ) -> Float[torch.Tensor, "n d_out"]:
     """What one unit of one feature adds to the reconstruction of each row x: a feature for every
     row.
@@ -141,7 +141,7 @@ ROWS = 128
 
 
 def loss_gradient(
-    trace: Trace, positions: Int[torch.Tensor, "m"] | None = None
+    trace: Trace, positions: Int[torch.Tensor, " m"] | None = None
 ) -> tuple[Float[torch.Tensor, "w s d"], float]:
     """Differentiate the sum of the losses predicted at these positions of every window, and tell
     that sum in nats.

@@ -21,8 +21,8 @@ class Text:
     """The tokens, and for every row of activations the sequence and position it was read at."""
 
     tokens: Int[np.ndarray, "sequence position"]
-    sequence: Int[np.ndarray, "row"]
-    position: Int[np.ndarray, "row"]
+    sequence: Int[np.ndarray, " row"]
+    position: Int[np.ndarray, " row"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Kept:
     """Selected firings, by feature and then by falling priority; `bar` is what a new firing of each
     feature must reach."""
 
-    feature: Int[np.ndarray, "kept"]
-    row: Int[np.ndarray, "kept"]
-    value: Float[np.ndarray, "kept"]
-    priority: Float[np.ndarray, "kept"]
-    bar: Float[np.ndarray, "feature"]
+    feature: Int[np.ndarray, " kept"]
+    row: Int[np.ndarray, " kept"]
+    value: Float[np.ndarray, " kept"]
+    priority: Float[np.ndarray, " kept"]
+    bar: Float[np.ndarray, " feature"]
 
 
 def nothing(features: int) -> Kept:
@@ -47,12 +47,12 @@ def nothing(features: int) -> Kept:
 
 def keep(
     selection: Kept,
-    feature: Int[np.ndarray, "firing"],
-    row: Int[np.ndarray, "firing"],
-    value: Float[np.ndarray, "firing"],
-    priority: Float[np.ndarray, "firing"],
+    feature: Int[np.ndarray, " firing"],
+    row: Int[np.ndarray, " firing"],
+    value: Float[np.ndarray, " firing"],
+    priority: Float[np.ndarray, " firing"],
     most: int,
-    sequence: Int[np.ndarray, "row"] | None = None,
+    sequence: Int[np.ndarray, " row"] | None = None,
 ) -> Kept:
     """The `most` firings of greatest priority per feature among `kept` and the new ones; given
     `sequence`, one per sequence.
@@ -83,8 +83,8 @@ def keep(
 
 
 def sampling_priority(
-    feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "firing"], seed: int
-) -> Float[np.ndarray, "firing"]:
+    feature: Int[np.ndarray, " firing"], row: Int[np.ndarray, " firing"], seed: int
+) -> Float[np.ndarray, " firing"]:
     """A uniform number in [0, 1) for each firing, the same in any chunking: with it as priority,
     `keep` draws an even sample.
 
@@ -101,7 +101,7 @@ def sampling_priority(
 
 
 def table(
-    selection: Kept, features: Int[np.ndarray, "chosen"], most: int
+    selection: Kept, features: Int[np.ndarray, " chosen"], most: int
 ) -> Int[np.ndarray, "chosen most"]:
     """The rows kept for each of `features`, greatest priority first, −1 where there are fewer than
     `most`."""
@@ -113,8 +113,8 @@ def table(
 
 
 def quarters(
-    values: Float[np.ndarray, "sample"], per_quarter: int
-) -> list[Int[np.ndarray, "picked"]]:
+    values: Float[np.ndarray, " sample"], per_quarter: int
+) -> list[Int[np.ndarray, " picked"]]:
     """Places of up to `each` sampled firings in every quarter of the activation distribution,
     highest quarter first.
 

@@ -53,7 +53,7 @@ def token_sums(
 
 def finish(
     sums: Mapping[str, Float[np.ndarray, "feature document"]],
-) -> dict[str, Float[np.ndarray, "feature"]]:
+) -> dict[str, Float[np.ndarray, " feature"]]:
     """The importance of each feature, as ratios of sums over documents.
 
     Formula: `density` δ = active/tokens; `conditional` ι = Σ ΔCE over active tokens / active;
@@ -108,7 +108,7 @@ def importance_sums(
     dictionary: Dictionary,
     features: Sequence[int | Sequence[int]],
     tokens: Int[torch.Tensor, "w s"],
-    document: Int[np.ndarray, "w"],
+    document: Int[np.ndarray, " w"],
     documents: int,
     *,
     mode: Mode = "full",

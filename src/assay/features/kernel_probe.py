@@ -75,7 +75,7 @@ class Questions:
 class Tuned:
     """What the setting with the best validation AUROC reaches, for each question."""
 
-    validation: Float[torch.Tensor, "q"]
+    validation: Float[torch.Tensor, " q"]
     tests: Float[torch.Tensor, "part q"]
 
 

@@ -36,7 +36,7 @@ _STRINGS = {
 }
 
 
-def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
+def characters(source: str) -> dict[str, Bool[np.ndarray, " character"]] | None:
     """For every task but "newline" which characters of the source are inside; None where it does
     not parse."""
     try:
@@ -82,7 +82,7 @@ def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
 
 def token_labels(
     source: str, spans: Int[np.ndarray, "token 2"]
-) -> dict[str, Bool[np.ndarray, "token"]] | None:
+) -> dict[str, Bool[np.ndarray, " token"]] | None:
     """The answer of every task for tokens that cover these characters of the source; None where it
     does not parse.
 

@@ -35,7 +35,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How much of another method's predictions a fit may take over."""
 
 
-def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarray, "row"]:
+def folds(group: Int[np.ndarray, " row"], k: int, seed: int = 0) -> Int[np.ndarray, " row"]:
     """The fold of every row, 0 … k − 1: groups dealt out in turn, the larger before the smaller,
     equal ones in an order drawn by seed.
 
@@ -56,7 +56,7 @@ def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarra
 def out_of_fold(
     x: Float[torch.Tensor, "run row d"],
     y: Float[torch.Tensor, "row y"],
-    group: Int[np.ndarray, "row"],
+    group: Int[np.ndarray, " row"],
     k: int,
     *,
     strengths: Sequence[float] = STRENGTHS,
@@ -125,8 +125,8 @@ def _mixed(
 def error_sums(
     y: Float[torch.Tensor, "row y"],
     predicted: Float[torch.Tensor, "run row y"],
-    group: Int[np.ndarray, "row"],
-) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, "group"]]:
+    group: Int[np.ndarray, " row"],
+) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, " group"]]:
     """Squared errors of the predictions, and of the mean of all rows, added up over each group.
 
     Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖², 0 where y does not vary;
@@ -163,7 +163,7 @@ def distance_r2(
 
 
 def centroids(
-    x: Float[torch.Tensor, "run row y"], group: Int[np.ndarray, "row"]
+    x: Float[torch.Tensor, "run row y"], group: Int[np.ndarray, " row"]
 ) -> Float[np.ndarray, "run group y"]:
     """The mean row of each group."""
     names, index = np.unique(group, return_inverse=True)
@@ -253,7 +253,7 @@ def kernel_out_of_fold(
     last: Int[np.ndarray, "row place"],
     vocab: int,
     y: Float[torch.Tensor, "row y"],
-    group: Int[np.ndarray, "row"],
+    group: Int[np.ndarray, " row"],
     k: int,
     *,
     seed: int = 0,
@@ -290,7 +290,7 @@ def _kernels(
 
 
 def _across(
-    kernel: torch.Tensor, y: torch.Tensor, rows: Int[np.ndarray, "n"], fold: Int[np.ndarray, "n"]
+    kernel: torch.Tensor, y: torch.Tensor, rows: Int[np.ndarray, " n"], fold: Int[np.ndarray, " n"]
 ) -> Float[torch.Tensor, "r n y"]:
     """These rows with each penalty, each row as predicted from the others that are not in its
     fold."""
@@ -306,8 +306,8 @@ def kernel_ridge(
     kernel: Float[torch.Tensor, "row row"],
     ridges: Sequence[float],
     y: Float[torch.Tensor, "row y"],
-    train: Int[np.ndarray, "n"],
-    held: Int[np.ndarray, "m"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
 ) -> Float[torch.Tensor, "r m y"]:
     """Predict the held rows from the training rows, with each penalty, the smallest first.
 

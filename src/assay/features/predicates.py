@@ -140,7 +140,7 @@ def f1(on: Bool[Any, "*t token f"], true: Bool[Any, "token rule"]) -> Float[Any,
 def followed(
     f: tuple[Float[Any, "token f"], Float[Any, "token f"]],
     true: tuple[Bool[Any, "token rule"], Bool[Any, "token rule"]],
-) -> tuple[Float[np.ndarray, "f"], Float[np.ndarray, "rule"]]:
+) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " rule"]]:
     """For every feature the F1 of the rule that fits it best, and for every rule that of the
     feature that fits it best.
 

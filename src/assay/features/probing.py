@@ -34,8 +34,8 @@ class Rows:
 
     x: Float[torch.Tensor, "b d"]
     context: Int[np.ndarray, "b c"]
-    label: Bool[np.ndarray, "b"]
-    document: Int[np.ndarray, "b"]
+    label: Bool[np.ndarray, " b"]
+    document: Int[np.ndarray, " b"]
 
     def __post_init__(self) -> None:
         if not len(self.x) == len(self.context) == len(self.label) == len(self.document):
@@ -56,12 +56,12 @@ def context(tokens: Int[np.ndarray, "w s"], width: int = 8) -> Int[np.ndarray, "
 class Probed:
     """What a probe said about the test rows, log-odds of yes, and which features it used."""
 
-    score: Float[np.ndarray, "b"]
-    label: Bool[np.ndarray, "b"]
+    score: Float[np.ndarray, " b"]
+    label: Bool[np.ndarray, " b"]
     features: tuple[int, ...]
 
 
-def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
+def auroc(score: Float[Array, " b"], label: Bool[Array, " b"]) -> float:
     """Chance that a token with the answer yes scores higher than one with no.
 
     Formula: (#{yes above no} + ½ #{ties}) / (#yes · #no)
@@ -76,7 +76,7 @@ def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
 
 def chosen_features(
     dictionary: Dictionary, train: Rows, k: int, chunk: int = 2048
-) -> Int[np.ndarray, "k"]:
+) -> Int[np.ndarray, " k"]:
     """The k features whose mean differs most between yes and no on the training rows, most
     different first.
 
@@ -97,7 +97,7 @@ def chosen_features(
 
 def one_feature(
     dictionary: Dictionary, train: Rows, x: Float[torch.Tensor, "b d"]
-) -> Float[np.ndarray, "b"]:
+) -> Float[np.ndarray, " b"]:
     """The chosen feature's activation on other rows, turned round where it is weaker for yes: what
     any probe on it alone orders rows by.
 
@@ -172,7 +172,7 @@ def _encode(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> Float[torc
 
 def _fitted(
     x_train: Float[np.ndarray, "b k"], train: Rows, x_test: Float[np.ndarray, "t k"]
-) -> Float[np.ndarray, "t"]:
+) -> Float[np.ndarray, " t"]:
     """Log-odds of yes on the test rows, of a logistic regression whose penalty was chosen by
     documents left out in turn."""
     x_train, x_test = _scaled(x_train, x_test)
@@ -199,7 +199,7 @@ def _scaled(
     return (x_train - mean) / deviation, (x_test - mean) / deviation
 
 
-def _folds(train: Rows) -> list[Bool[np.ndarray, "b"]]:
+def _folds(train: Rows) -> list[Bool[np.ndarray, " b"]]:
     """Rows held out in turn, whole documents; documents are dealt out by their number of yes, so
     that every fold has some."""
     names, index = np.unique(train.document, return_inverse=True)
@@ -220,7 +220,7 @@ def _folds(train: Rows) -> list[Bool[np.ndarray, "b"]]:
     return usable
 
 
-def _regression(x: Float[np.ndarray, "b k"], label: Bool[np.ndarray, "b"], strength: float) -> Any:
+def _regression(x: Float[np.ndarray, "b k"], label: Bool[np.ndarray, " b"], strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=strength, max_iter=500).fit(x, label)

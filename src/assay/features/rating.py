@@ -86,7 +86,7 @@ def chosen(index: Index, count: int, seed: int) -> list[int]:
     return [int(draw.choice(group)) for group in groups]
 
 
-def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
+def matched(index: Index, density: Float[np.ndarray, " n"]) -> list[int]:
     """Find a feature of another dictionary for each density: the assignment with the least sum of
     |log ratios|. Raises: DataError."""
     columns = index.columns(("firings", "density"))
@@ -101,7 +101,7 @@ def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
         )
     distances = np.abs(np.log(density)[:, None] - np.log(columns["density"][fit])[None])
     rows, places = scipy.optimize.linear_sum_assignment(distances)
-    numbers: Int[np.ndarray, "n"] = fit[places[np.argsort(rows)]]
+    numbers: Int[np.ndarray, " n"] = fit[places[np.argsort(rows)]]
     return [int(number) for number in numbers]
 
 
@@ -244,7 +244,7 @@ def alpha_interval(scores: Float[np.ndarray, "item rater"]) -> Interval:
     return interval(terms, _alpha(len(terms["answers"])))
 
 
-def _terms(scores: Float[np.ndarray, "item rater"]) -> dict[str, Float[np.ndarray, "item"]]:
+def _terms(scores: Float[np.ndarray, "item rater"]) -> dict[str, Float[np.ndarray, " item"]]:
     """What alpha needs of each item: sums over its answers."""
     known = scores[np.isfinite(scores).sum(1) >= 2]
     answers = np.isfinite(known).sum(1).astype(float)

@@ -21,8 +21,8 @@ class Sums:
     """What has been seen so far; the arrays are added to in place."""
 
     rows: Int[np.ndarray, "1"]
-    firings: Int[np.ndarray, "feature"]
-    maximum: Float[np.ndarray, "feature"]
+    firings: Int[np.ndarray, " feature"]
+    maximum: Float[np.ndarray, " feature"]
     histogram: Int[np.ndarray, "feature bin"]
 
 
@@ -37,7 +37,7 @@ def start(features: int) -> Sums:
 
 
 def update(
-    sums: Sums, feature: Int[np.ndarray, "firing"], value: Float[np.ndarray, "firing"], rows: int
+    sums: Sums, feature: Int[np.ndarray, " firing"], value: Float[np.ndarray, " firing"], rows: int
 ) -> None:
     """Add one chunk to `sums`; values that are not above 0 (nor NaN) are no firings."""
     fires = value > 0
@@ -52,7 +52,7 @@ def update(
     )
 
 
-def density(sums: Sums) -> Float[np.ndarray, "feature"]:
+def density(sums: Sums) -> Float[np.ndarray, " feature"]:
     """The share of rows in which each feature fires.
 
     Formula: #{a > 0} / N
@@ -63,7 +63,7 @@ def density(sums: Sums) -> Float[np.ndarray, "feature"]:
         return sums.firings / np.float64(sums.rows[0])
 
 
-def purity(top: Int[np.ndarray, "feature example"]) -> Float[np.ndarray, "feature"]:
+def purity(top: Int[np.ndarray, "feature example"]) -> Float[np.ndarray, " feature"]:
     """The share of the commonest token among each feature's top examples (20 of them by habit; −1
     marks an absent one).
 

@@ -19,7 +19,7 @@ from assay.dictionaries.dynamics.cohort import Snapshots, median, slopes
 from assay.dictionaries.dynamics.pulls import ablate, alignment
 
 if TYPE_CHECKING:
-    Kinds = Mapping[str, Int[np.ndarray, "latent"]]
+    Kinds = Mapping[str, Int[np.ndarray, " latent"]]
     Named = dict[str, tuple[str, Any, str]]
     ByKind = dict[str, tuple[dict[str, float], str]]
 
@@ -32,7 +32,7 @@ SHOWN = 48
 """Latents of each kind that are kept one by one, at most."""
 
 
-def directions(params: Mapping[str, torch.Tensor]) -> Float[np.ndarray, "latent"]:
+def directions(params: Mapping[str, torch.Tensor]) -> Float[np.ndarray, " latent"]:
     """The cosine between each latent's encoder and decoder row."""
     cosine = (
         (params["W_enc"].mT * params["W_dec"]).sum(1)
@@ -42,7 +42,7 @@ def directions(params: Mapping[str, torch.Tensor]) -> Float[np.ndarray, "latent"
     return cosine.numpy()
 
 
-def histograms(densities: Sequence[Float[np.ndarray, "latent"]]) -> Named:
+def histograms(densities: Sequence[Float[np.ndarray, " latent"]]) -> Named:
     """Counts of latents by log10 density, one histogram for each checkpoint given."""
     logs = [np.log10(np.maximum(d, FLOOR)) for d in densities]
     return {

@@ -18,8 +18,8 @@ INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosin
 
 
 def indicators(
-    rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "known"]
-) -> dict[str, Float[np.ndarray, "token"]]:
+    rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, " known"]
+) -> dict[str, Float[np.ndarray, " token"]]:
     """Each token's indicators, of rows of the input embedding or of the unembedding, beside the
     mean of the reference tokens' rows.
 
@@ -44,8 +44,8 @@ def indicators(
 
 
 def cosine_distance(
-    rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]
-) -> Float[np.ndarray, "token"]:
+    rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " token"]:
     """One less the cosine between each row and a direction; 1 where a row is 0.
 
     Range: 0 to 2.
@@ -76,7 +76,7 @@ def auroc_low(
 
 
 def growth(
-    score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "token"]
+    score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, " token"]
 ) -> Float[np.ndarray, "2 *any"]:
     """How scores grow with the number of times that tokens were seen: the correlation of the
     logarithms, and the power b of score ∝ n^b.
@@ -94,9 +94,9 @@ def growth(
 
 
 def precision_recall(
-    score: Float[np.ndarray, "token"],
-    target: Bool[np.ndarray, "token"],
-    candidates: Bool[np.ndarray, "token"],
+    score: Float[np.ndarray, " token"],
+    target: Bool[np.ndarray, " token"],
+    candidates: Bool[np.ndarray, " token"],
     count: int,
 ) -> tuple[float, float]:
     """Of the `count` lowest among the tokens asked about: the share that are wanted, and the share
@@ -112,7 +112,7 @@ def precision_recall(
 
 def repetition(
     next_token: Callable[[Int[np.ndarray, "b s"]], Float[np.ndarray, "... b v"]],
-    tokens: Int[np.ndarray, "token"],
+    tokens: Int[np.ndarray, " token"],
     times: int = 12,
 ) -> Float[np.ndarray, "... token"]:
     """The probability of each token after so many copies of itself; `next_token` gives

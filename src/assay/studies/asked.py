@@ -31,6 +31,7 @@ from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
+from assay.ask.tables import Model
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes

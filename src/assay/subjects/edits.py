@@ -116,7 +116,7 @@ def scale(
 
 def project_out(
     site: Site | str,
-    direction: Float[torch.Tensor, "width"],
+    direction: Float[torch.Tensor, " width"],
     *,
     positions: Where = None,
     heads: Where = None,

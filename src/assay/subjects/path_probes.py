@@ -165,11 +165,11 @@ class Ablated:
     """What taking parts out behind a block did to the logits, squared lengths summed over the
     tokens from each on."""
 
-    direct: Float[torch.Tensor, "n"]
-    indirect: Float[torch.Tensor, "n"]
-    exact_direct: Float[torch.Tensor, "n"]
+    direct: Float[torch.Tensor, " n"]
+    indirect: Float[torch.Tensor, " n"]
+    exact_direct: Float[torch.Tensor, " n"]
     """Through the final norm as it is, without its divisor held."""
-    exact_indirect: Float[torch.Tensor, "n"]
+    exact_indirect: Float[torch.Tensor, " n"]
 
 
 def ablated(
@@ -178,7 +178,7 @@ def ablated(
     tokens: Int[torch.Tensor, "n s"],
     stream: Float[torch.Tensor, "n s d"],
     part: Float[torch.Tensor, "n d"],
-    position: Int[torch.Tensor, "n"],
+    position: Int[torch.Tensor, " n"],
     readout: Readout,
 ) -> Ablated:
     """Take one part out of the stream behind a block, in each window at one position, and run all

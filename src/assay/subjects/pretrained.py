@@ -260,7 +260,7 @@ class Pretrained:
         return getattr(self.model.base_model, self.folder.architecture.final_norm)
 
     @property
-    def gain(self) -> Float[torch.Tensor, "d"]:
+    def gain(self) -> Float[torch.Tensor, " d"]:
         """What the final norm multiplies by."""
         return gain(self.final_norm)
 
@@ -560,7 +560,7 @@ def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
         setattr(model.model.base_model, name, whole)
 
 
-def gain(norm: Any) -> Float[torch.Tensor, "d"]:
+def gain(norm: Any) -> Float[torch.Tensor, " d"]:
     """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
     weight: torch.Tensor = norm.weight.detach()
     signs = torch.ones_like(weight)

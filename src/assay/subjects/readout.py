@@ -153,7 +153,7 @@ class Effects:
     jacobian: Float[torch.Tensor, "b d"]
     """That difference to first order: the divisor moves with the stream, along its tangent."""
 
-    def error(self, linear: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b"]:
+    def error(self, linear: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
         """Relative error of a linear version; NaN where the exact effect is 0 but for rounding.
 
         Formula: ‖exact − linear‖ / ‖exact‖; NaN where ‖exact‖ ≤ FLOOR · ‖frozen‖
@@ -186,8 +186,8 @@ class Readout:
     W_out: Float[torch.Tensor, "m d"]
     """What each neuron adds to the stream; behind a norm, what a unit of it over the norm's divisor
     adds."""
-    b_out: Float[torch.Tensor, "d"]
-    gain: Float[torch.Tensor, "d"]
+    b_out: Float[torch.Tensor, " d"]
+    gain: Float[torch.Tensor, " d"]
     """Γ of the final norm."""
     centres: bool
     """Whether the norm takes the mean away (LayerNorm; RMSNorm does not)."""
@@ -209,7 +209,7 @@ class Readout:
         return null_projector(self.W_out).float()
 
     @cached_property
-    def importance(self) -> Float[torch.Tensor, "m"]:
+    def importance(self) -> Float[torch.Tensor, " m"]:
         """What a unit of each neuron's variance is worth, in squared centred logits (times σ²).
 
         Formula: ‖Lᵀ P w_j‖², w_j what neuron j adds to the stream

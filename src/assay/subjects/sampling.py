@@ -13,7 +13,7 @@ from assay.core.heavy import torch
 
 def choose(
     logits: Float[torch.Tensor, "b v"], temperature: float, seeds: Sequence[int], step: int
-) -> Int[torch.Tensor, "b"]:
+) -> Int[torch.Tensor, " b"]:
     """Choose each row's next token.
 
     The same seed and step draw the same from the same logits, whatever rows are beside them.

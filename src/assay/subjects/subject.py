@@ -86,8 +86,8 @@ def cached_rows(vocabulary: int) -> int:
 def _losses(
     head: Callable[[torch.Tensor], torch.Tensor],
     final: Float[torch.Tensor, "s d"],
-    targets: Int[torch.Tensor, "s"],
-) -> Float[torch.Tensor, "s"]:
+    targets: Int[torch.Tensor, " s"],
+) -> Float[torch.Tensor, " s"]:
     parts, losses = max(1, -(-len(final) // ROWS)), []
     for x, some in zip(final.tensor_split(parts), targets.tensor_split(parts), strict=True):
         logits = head(x)

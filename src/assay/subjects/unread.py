@@ -34,14 +34,14 @@ class Unread:
     """The last block's activations at the tokens that are kept, float32."""
     mid: Float[torch.Tensor, "n d"]
     """The stream before its MLP writes to it."""
-    document: Int[torch.Tensor, "n"]
+    document: Int[torch.Tensor, " n"]
     """The document of each of these tokens."""
 
 
 def unread(
     model: Pretrained,
     tokens: Int[np.ndarray, "window s"],
-    document: Int[np.ndarray, "window"],
+    document: Int[np.ndarray, " window"],
     seed: int = 0,
 ) -> Unread:
     """Measures what each block's W_out does not read of its activations, on windows of documents

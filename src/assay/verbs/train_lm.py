@@ -326,7 +326,7 @@ def _trained(
     out: Path,
     request: Mapping[str, Any],
     checkpoints: bool,
-    desk: _Desk,
+    desk: Desk,
 ) -> TrainedLms:
     s = runs.shared
     words_folder = words_of(text, s.vocab, s.context, desk)

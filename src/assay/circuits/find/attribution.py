@@ -85,7 +85,7 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
 
 
-def missed(q: Question, scores: Scores) -> Float[torch.Tensor, "run"]:
+def missed(q: Question, scores: Scores) -> Float[torch.Tensor, " run"]:
     """Give the share of all there is that the edges out of the inputs do not add up to: 0 for
     integrated gradients with steps enough.
 
@@ -251,7 +251,7 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     return Scores(q.edges, worth.gather(-1, best)[..., 0])
 
 
-def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[torch.Tensor, "edge"]:
+def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[torch.Tensor, " edge"]:
     """Cut edges for good, one after another from the logits back, each where the number then
     changes by less than a share of all there is.
 

@@ -34,7 +34,7 @@ class Curve:
     """(m(C) − m(∅)) / (m(N) − m(∅)): 0 with no edge, 1 with all."""
 
     @property
-    def cpr(self) -> Float[torch.Tensor, "run"]:
+    def cpr(self) -> Float[torch.Tensor, " run"]:
         """MIB's integrated circuit performance ratio: the area under the curve.
 
         Formula: ∫ f dk by the trapezoidal rule over the shares; Better: higher, where edges are
@@ -44,7 +44,7 @@ class Curve:
         return area(self.faithfulness, self.shares)
 
     @property
-    def cmd(self) -> Float[torch.Tensor, "run"]:
+    def cmd(self) -> Float[torch.Tensor, " run"]:
         """MIB's integrated circuit–model distance: the area between the curve and 1.
 
         Formula: ∫ |1 − f| dk by the trapezoidal rule over the shares; Better: lower, where edges
@@ -126,9 +126,9 @@ def faithfulness(
 class Area:
     """CPR or CMD with an interval over resampled inputs."""
 
-    estimate: Float[np.ndarray, "run"]
-    low: Float[np.ndarray, "run"]
-    high: Float[np.ndarray, "run"]
+    estimate: Float[np.ndarray, " run"]
+    low: Float[np.ndarray, " run"]
+    high: Float[np.ndarray, " run"]
     kept: Float[np.ndarray, "run edge"]
     """How often each edge was in the half of all edges ranked first, over the draws: a ranking that
     data decide has shares near 0 and 1."""

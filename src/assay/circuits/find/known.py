@@ -84,7 +84,7 @@ class Match:
     recall: float
 
 
-def match(predicted: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> Match:
+def match(predicted: Bool[np.ndarray, " edge"], true: Bool[np.ndarray, " edge"]) -> Match:
     """Compare what was found with what is known. Raises: DataError where nothing is known to be
     true."""
     predicted, true = np.asarray(predicted, bool), np.asarray(true, bool)
@@ -94,7 +94,7 @@ def match(predicted: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -
     return Match(both / marked if marked else float("nan"), both / int(true.sum()))
 
 
-def auroc(score: Float[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> float:
+def auroc(score: Float[np.ndarray, " edge"], true: Bool[np.ndarray, " edge"]) -> float:
     """Give the chance that a true edge has a larger score than another one; equal scores count
     half.
 
@@ -123,7 +123,7 @@ class Held:
     """Of circuits of every size, edges ranked by the size of their score."""
 
 
-def held(q: Question, scores: Scores, true: Bool[np.ndarray, "edge"]) -> Held:
+def held(q: Question, scores: Scores, true: Bool[np.ndarray, " edge"]) -> Held:
     """Hold the scores of one run to what is known. Raises: DataError as `match` and `auroc`, and
     for several runs."""
     if scores.values.shape[0] != 1:

@@ -74,14 +74,14 @@ class Question:
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
-    def named(self, selection: Iterable[Edge]) -> Bool[torch.Tensor, "edge"]:
+    def named(self, selection: Iterable[Edge]) -> Bool[torch.Tensor, " edge"]:
         """Mark these among all edges. Raises: ModelError for one that is not there."""
         selection = set(selection)
         if absent := sorted(selection - set(self.edges)):
             raise ModelError(f"this decoder has no edge {' → '.join(map(str, absent[0]))}")
         return torch.tensor([e in selection for e in self.edges], device=self.tokens.device)
 
-    def span(self) -> Float[torch.Tensor, "run"]:
+    def span(self) -> Float[torch.Tensor, " run"]:
         """The mean of the number for the whole decoder less that for none of it: what there is to
         explain.
 

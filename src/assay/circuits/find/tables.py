@@ -106,7 +106,7 @@ def qk_table(
     return sides[0] @ sides[1].mT / sides[0].shape[-1] ** 0.5
 
 
-def copying(table: Float[torch.Tensor, "run n v"]) -> Float[torch.Tensor, "run"]:
+def copying(table: Float[torch.Tensor, "run n v"]) -> Float[torch.Tensor, " run"]:
     """Give the share of rows whose own column is the largest: whether a head copies what it reads,
     or attends to what is alike.
 

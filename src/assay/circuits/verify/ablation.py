@@ -65,7 +65,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     in_explanation, none = cut.named, np.zeros(len(cut.pieces), bool)
 
     def evaluate(
-        masks: list[Bool[np.ndarray, "piece"]],
+        masks: list[Bool[np.ndarray, " piece"]],
         instead: tuple[str, list[torch.Tensor]],
         few: int | None = None,
     ) -> list[Float[np.ndarray, " n"]]:
@@ -86,7 +86,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
         return [notes[m.tobytes()] for m in masks]
 
     def good(
-        remainder: Bool[np.ndarray, "piece"],
+        remainder: Bool[np.ndarray, " piece"],
         instead: tuple[str, list[torch.Tensor]],
         few: int | None = None,
     ) -> Float[np.ndarray, " n"]:
@@ -178,8 +178,8 @@ def resampled(clean: list[torch.Tensor], seed: int, stream: str) -> list[torch.T
 
 
 def subsets(
-    mask: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False
-) -> list[Bool[np.ndarray, "piece"]]:
+    mask: Bool[np.ndarray, " piece"], seed: int, stream: str, empty: bool = False
+) -> list[Bool[np.ndarray, " piece"]]:
     """Give all sets of these pieces, or so many drawn at random with the whole among them; the
     empty one only where asked, or alone."""
     indices = np.flatnonzero(mask)

@@ -47,7 +47,7 @@ class Cut:
             self.pieces += part_pieces if whole else [*part_pieces, Piece(part)]
 
     @property
-    def named(self) -> Bool[np.ndarray, "piece"]:
+    def named(self) -> Bool[np.ndarray, " piece"]:
         """Which pieces are places."""
         return np.array([p.place is not None for p in self.pieces])
 
@@ -174,7 +174,7 @@ class Sweep:
 
     def each(
         self,
-        masks: Sequence[Bool[np.ndarray, "piece"]],
+        masks: Sequence[Bool[np.ndarray, " piece"]],
         measure: Callable[[Float[torch.Tensor, "n s v"]], np.ndarray],
     ) -> list[np.ndarray]:
         """Give what is made of the logits under each mask."""
@@ -187,7 +187,7 @@ class Sweep:
             results[mask] = measure(self._logits(np.frombuffer(mask, bool)))
         return [results[np.asarray(m, bool).tobytes()] for m in masks]
 
-    def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[torch.Tensor, "n s v"]:
+    def _logits(self, mask: Bool[np.ndarray, " piece"]) -> Float[torch.Tensor, "n s v"]:
         # More than one pass takes; `replaced` divides it.
         if self.tokens.size > PASS:
             return self.cut.replaced(

@@ -61,7 +61,7 @@ def random_directions(
     return refit_decoder(random_dictionary, x, pull=PULL, y=y)
 
 
-def _often(dictionary: Dictionary, x: torch.Tensor) -> Int[torch.Tensor, "f"]:
+def _often(dictionary: Dictionary, x: torch.Tensor) -> Int[torch.Tensor, " f"]:
     """In how many rows each feature is on."""
     counts = [
         torch.bincount(dictionary.active(part).feature, minlength=dictionary.width)
@@ -71,8 +71,8 @@ def _often(dictionary: Dictionary, x: torch.Tensor) -> Int[torch.Tensor, "f"]:
 
 
 def _threshold(
-    projected: Float[torch.Tensor, "b f"], often: Int[torch.Tensor, "f"]
-) -> Float[torch.Tensor, "f"]:
+    projected: Float[torch.Tensor, "b f"], often: Int[torch.Tensor, " f"]
+) -> Float[torch.Tensor, " f"]:
     """Above which so many of the numbers of each column lie; above all where none shall."""
     ordered = projected.sort(0, descending=True).values
     place = often.clamp(max=len(ordered) - 1)

@@ -176,13 +176,13 @@ def _refitted(
 class _Equations(NamedTuple):
     """Normal equations CᵀC w = CᵀX of those of n codes that are on in any row, in float64."""
 
-    used: Int[torch.Tensor, "u"]
+    used: Int[torch.Tensor, " u"]
     gram: Float[torch.Tensor, "u u"]
     moment: Float[torch.Tensor, "u d"]
-    firings: Float[torch.Tensor, "u"]
+    firings: Float[torch.Tensor, " u"]
 
     def solved(
-        self, present: Float[torch.Tensor, "n d"], weight: Float[torch.Tensor, "u"]
+        self, present: Float[torch.Tensor, "n d"], weight: Float[torch.Tensor, " u"]
     ) -> Float[torch.Tensor, "n d"]:
         """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of
         codes that are on nowhere. Spends `gram`."""

@@ -38,7 +38,7 @@ class Snapshots:
     b_dec: Float[torch.Tensor, "step d"]
 
     def density(
-        self, world: Any, latents: Int[np.ndarray, "latent"], checkpoints: Sequence[int]
+        self, world: Any, latents: Int[np.ndarray, " latent"], checkpoints: Sequence[int]
     ) -> Float[np.ndarray, "latent step"]:
         """The probability that these latents fire at these checkpoints (indices into `steps`), by
         the formula of an Embedded world."""
@@ -58,7 +58,7 @@ class Counted(Snapshots):
     """Follow a cohort on inputs whose densities have no formula: firings are counted on rows."""
 
     def density(
-        self, world: Any, latents: Int[np.ndarray, "latent"], checkpoints: Sequence[int]
+        self, world: Any, latents: Int[np.ndarray, " latent"], checkpoints: Sequence[int]
     ) -> Float[np.ndarray, "latent step"]:
         """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none
         at all counts as half a firing."""
@@ -73,8 +73,8 @@ class Counted(Snapshots):
 
 
 def slopes(
-    density: Float[np.ndarray, "latent step"], steps: Sequence[int] | Int[np.ndarray, "step"]
-) -> Float[np.ndarray, "latent"]:
+    density: Float[np.ndarray, "latent step"], steps: Sequence[int] | Int[np.ndarray, " step"]
+) -> Float[np.ndarray, " latent"]:
     """How fast densities move: decades per decade of training steps, by least squares; NaN for
     fewer than two steps.
 
@@ -87,7 +87,7 @@ def slopes(
     return np.log10(np.maximum(density, SMALLEST)) @ t / (t @ t)
 
 
-def median(values: Float[np.ndarray, "latent"]) -> float:
+def median(values: Float[np.ndarray, " latent"]) -> float:
     """The median of the numbers that are not NaN; NaN of none."""
     finite = values[~np.isnan(values)]
     return float(np.median(finite)) if len(finite) else float("nan")
@@ -98,7 +98,7 @@ MOST = 50_000
 
 
 def where_any_fires(
-    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, "latent"]
+    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, " latent"]
 ) -> Float[torch.Tensor, "kept d"]:
     """The rows of x on which at least one of the latents fires, the first MOST of them."""
     if not len(latents):
@@ -129,7 +129,7 @@ class Moved:
 def moved(
     params: Params,
     x: Float[torch.Tensor, "b d"],
-    latents: Int[torch.Tensor, "latent"],
+    latents: Int[torch.Tensor, " latent"],
     penalty: float,
     like: Sequence[int] = (),
 ) -> Moved:
@@ -171,7 +171,7 @@ class Conspiracy:
 def conspiracy(
     params: Params,
     x: Float[torch.Tensor, "b d"],
-    latents: Int[torch.Tensor, "latent"],
+    latents: Int[torch.Tensor, " latent"],
     strength: torch.Tensor,
     loss: torch.Tensor,
 ) -> Conspiracy:
@@ -190,7 +190,7 @@ def with_dead_weight(
     rng: np.random.Generator,
     count: int,
     density: float,
-) -> tuple[Params, Int[torch.Tensor, "latent"]]:
+) -> tuple[Params, Int[torch.Tensor, " latent"]]:
     """The dictionary with `count` latents of random directions more that fire on a share `density`
     of rows x, and their indices."""
     d, f = params["W_enc"].shape
@@ -203,8 +203,8 @@ def with_dead_weight(
 
 
 def with_halves(
-    params: Params, latents: Int[torch.Tensor, "latent"]
-) -> tuple[Params, Int[torch.Tensor, "twice"]]:
+    params: Params, latents: Int[torch.Tensor, " latent"]
+) -> tuple[Params, Int[torch.Tensor, " twice"]]:
     """The dictionary with each of the latents replaced by two that encode half of it, so that only
     both together are missed."""
     f = params["W_enc"].shape[1]

@@ -19,22 +19,22 @@ from assay.core.heavy import scipy
 class Path:
     """One feature along training."""
 
-    time: Float[np.ndarray, "t"]
-    along: Float[np.ndarray, "t"]
+    time: Float[np.ndarray, " t"]
+    along: Float[np.ndarray, " t"]
     """w·μ̂."""
-    across: Float[np.ndarray, "t"]
+    across: Float[np.ndarray, " t"]
     """Length of the rest of w."""
-    bias: Float[np.ndarray, "t"]
-    density: Float[np.ndarray, "t"]
+    bias: Float[np.ndarray, " t"]
+    density: Float[np.ndarray, " t"]
     """P(w·x + b > 0)."""
 
     @property
-    def cosine(self) -> Float[np.ndarray, "t"]:
+    def cosine(self) -> Float[np.ndarray, " t"]:
         """Cosine of w with μ; −1 is where all such features meet."""
         return self.along / np.hypot(self.along, self.across)
 
     @property
-    def alignment(self) -> Float[np.ndarray, "t"]:
+    def alignment(self) -> Float[np.ndarray, " t"]:
         """κ, the mean cosine of two such features whose rests are at right angles: the squared
         cosine with μ."""
         return self.cosine**2
@@ -120,7 +120,7 @@ def adam(
     lr: float,
     count: int,
     rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, "step"]]:
+) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, " step"]]:
     """Densities of `count` lone features after these `steps` of Adam on batches, and their mean
     cosine κ; s = λ = 1, b₀ = 0.
 

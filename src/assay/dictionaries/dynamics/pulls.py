@@ -24,11 +24,11 @@ class Pulls:
     """Sum over rows on which the latent fires, of λ x̃ with x̃ = (x − b_dec, 1)."""
     reconstruction: Float[torch.Tensor, "latent d1"]
     """Sum over these rows of 2 (x̂ − x)·d x̃, d the latent's decoder row."""
-    fired: Int[torch.Tensor, "latent"]
+    fired: Int[torch.Tensor, " latent"]
     """Rows that were summed."""
 
     @property
-    def share(self) -> Float[torch.Tensor, "latent"]:
+    def share(self) -> Float[torch.Tensor, " latent"]:
         """The penalty's signed share of the whole gradient; the reconstruction has the rest.
 
         Formula: ⟨g_penalty, g⟩ / ‖g‖², g = g_penalty + g_reconstruction
@@ -38,7 +38,7 @@ class Pulls:
         return (self.penalty * g).sum(-1) / g.square().sum(-1)
 
     @property
-    def resists(self) -> Float[torch.Tensor, "latent"]:
+    def resists(self) -> Float[torch.Tensor, " latent"]:
         """How much of the penalty's pull on the bias the reconstruction takes back.
 
         Formula: −g_reconstruction / g_penalty, of the bias alone
@@ -48,7 +48,7 @@ class Pulls:
         return -self.reconstruction[:, -1] / self.penalty[:, -1]
 
     @property
-    def drift(self) -> Float[torch.Tensor, "latent"]:
+    def drift(self) -> Float[torch.Tensor, " latent"]:
         """How far the two terms are from balance.
 
         Formula: ‖g_penalty + g_reconstruction‖ / (‖g_penalty‖ + ‖g_reconstruction‖)
@@ -76,9 +76,9 @@ def error(
 def pulls(
     params: Params,
     x: Float[torch.Tensor, "b d"],
-    latents: Int[torch.Tensor, "latent"],
+    latents: Int[torch.Tensor, " latent"],
     penalty: float,
-    most: Int[torch.Tensor, "latent"] | None = None,
+    most: Int[torch.Tensor, " latent"] | None = None,
 ) -> Pulls:
     """The split gradient of some latents on rows x, for the loss ‖x − x̂‖² + penalty · Σ f.
 
@@ -104,9 +104,9 @@ class Ablation:
     """All of them at once."""
     single: Float[torch.Tensor, ""]
     """One at a time, added up."""
-    strength: Float[torch.Tensor, "event"]
+    strength: Float[torch.Tensor, " event"]
     """The feature's value at each (row, latent) at which one fires."""
-    loss: Float[torch.Tensor, "event"]
+    loss: Float[torch.Tensor, " event"]
     """What ablating that one alone adds there."""
 
     @property
@@ -119,7 +119,7 @@ class Ablation:
 
 
 def ablate(
-    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, "latent"]
+    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, " latent"]
 ) -> Ablation:
     """The squared error that some latents save on rows x, all at once and one at a time."""
     codes = features(params, x)
@@ -132,9 +132,9 @@ def ablate(
 
 
 def matched(
-    events: Float[torch.Tensor, "event"],
-    strength: Float[torch.Tensor, "other"],
-    loss: Float[torch.Tensor, "other"],
+    events: Float[torch.Tensor, " event"],
+    strength: Float[torch.Tensor, " other"],
+    loss: Float[torch.Tensor, " other"],
 ) -> Float[torch.Tensor, ""]:
     """The sum of what other latents' ablations cost, at for each event the other event of the
     nearest strength; 0 of none.
@@ -170,7 +170,7 @@ def alignment(rows: Float[torch.Tensor, "latent d"]) -> Float[torch.Tensor, ""]:
 def append_latents(
     params: Params,
     W_enc: Float[torch.Tensor, "d more"],
-    b_enc: Float[torch.Tensor, "more"],
+    b_enc: Float[torch.Tensor, " more"],
     W_dec: Float[torch.Tensor, "more d"],
 ) -> Params:
     """Append further latents to a dictionary."""

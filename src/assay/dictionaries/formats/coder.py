@@ -28,12 +28,12 @@ class Coder:
     keeps its bits."""
 
     W_enc: Float[torch.Tensor, "d_in f"]
-    b_enc: Float[torch.Tensor, "f"]
+    b_enc: Float[torch.Tensor, " f"]
     W_dec: Float[torch.Tensor, "f d_out"]
-    b_dec: Float[torch.Tensor, "d_out"]
+    b_dec: Float[torch.Tensor, " d_out"]
     nonlinearity: Nonlinearity
     centred: bool
-    own: Mapping[str, Float[torch.Tensor, "f"]] = field(default_factory=dict)
+    own: Mapping[str, Float[torch.Tensor, " f"]] = field(default_factory=dict)
     W_skip: Float[torch.Tensor, "d_in d_out"] | None = None
     per_token: PerToken = ""
 
@@ -84,7 +84,7 @@ class Coder:
         )
         return turned if self.centred else turned.shifted(mean @ W_enc)
 
-    def shifted(self, by: Float[torch.Tensor, "f"]) -> Self:
+    def shifted(self, by: Float[torch.Tensor, " f"]) -> Self:
         """The coder whose projections are smaller by this much before any bias."""
         parameters = dict(self.own)
         if isinstance(self.nonlinearity, Gated):
@@ -131,7 +131,7 @@ class Coder:
         )
 
 
-def jumping(threshold: Float[torch.Tensor, "f"]) -> dict[str, Any]:
+def jumping(threshold: Float[torch.Tensor, " f"]) -> dict[str, Any]:
     """The nonlinearity and its own parameter for max(pi, 0)·1[pi > threshold]: below 0 the
     threshold of ReLU, 0, does the same."""
     return {"nonlinearity": JumpReLU(), "own": {"threshold": threshold.clamp_min(0.0)}}

@@ -125,7 +125,7 @@ def _tried(
     dictionary: Dictionary,
     x: Float[torch.Tensor, "b d_in"],
     y: Float[torch.Tensor, "b d_out"],
-    mean: Float[torch.Tensor, "d_out"],
+    mean: Float[torch.Tensor, " d_out"],
 ) -> PerRow:
     """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is
     0."""

@@ -35,7 +35,7 @@ class Donors:
     cutting into batches, is measured against the same replacements. Take donors from other text
     than is measured, and no token gets its own back."""
 
-    mean: Float[torch.Tensor, "d"]
+    mean: Float[torch.Tensor, " d"]
     rows: Float[torch.Tensor, "p d"]
     seed: int = 0
 
@@ -201,8 +201,8 @@ class _Logits:
 def nats(
     true: Float[torch.Tensor, "t v"],
     other: Float[torch.Tensor, "t v"],
-    target: Int[torch.Tensor, "t"],
-) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
+    target: Int[torch.Tensor, " t"],
+) -> tuple[Float[torch.Tensor, " t"], Float[torch.Tensor, " t"]]:
     """Cross-entropy of `other` and KL(true ‖ other) of each row of logits."""
     return _against(_log_probs(true), other, target)
 
@@ -216,8 +216,8 @@ def _log_probs(logits: Float[torch.Tensor, "t v"]) -> Iterator[Float[torch.Tenso
 def _against(
     known: Iterable[torch.Tensor],
     other: Float[torch.Tensor, "t v"],
-    target: Int[torch.Tensor, "t"],
-) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
+    target: Int[torch.Tensor, " t"],
+) -> tuple[Float[torch.Tensor, " t"], Float[torch.Tensor, " t"]]:
     ce, kl, few = [], [], cached_rows(other.shape[1])
     for log_p, log_q, t in zip(known, _log_probs(other), target.split(few), strict=True):
         ce.append(_surprise(log_q, t))
@@ -226,8 +226,8 @@ def _against(
 
 
 def _surprise(
-    log_p: Float[torch.Tensor, "t v"], target: Int[torch.Tensor, "t"]
-) -> Float[torch.Tensor, "t"]:
+    log_p: Float[torch.Tensor, "t v"], target: Int[torch.Tensor, " t"]
+) -> Float[torch.Tensor, " t"]:
     return -log_p.gather(1, target[:, None])[:, 0].double()
 
 
@@ -236,7 +236,7 @@ def splice_sums(
     site: Site,
     dictionary: Dictionary,
     tokens: Int[torch.Tensor, "w s"],
-    document: Int[np.ndarray, "w"],
+    document: Int[np.ndarray, " w"],
     documents: int,
     donors: Donors | None,
     *,
@@ -302,7 +302,7 @@ def splice_sums(
 
 def finish(
     sums: Mapping[str, Float[np.ndarray, "run document"]],
-) -> dict[str, Float[np.ndarray, "run"]]:
+) -> dict[str, Float[np.ndarray, " run"]]:
     """The measures of `splice_sums`, one number per run, as ratios of total sums.
 
     Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A −

@@ -23,7 +23,7 @@ def absorbed(
     special: Bool[np.ndarray, "b n"],
     fires: Bool[np.ndarray, "b n"],
     fewest: int = FEWEST,
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, " n"]:
     """For each general feature how much more its latent misses where a special case of the feature
     is on, in share of rows.
 

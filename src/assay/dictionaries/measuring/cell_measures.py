@@ -60,7 +60,7 @@ def logit_rows(
 
 
 def agreement(
-    a: Float[torch.Tensor, "f d"], b: Float[torch.Tensor, "g d"], weight: Float[torch.Tensor, "f"]
+    a: Float[torch.Tensor, "f d"], b: Float[torch.Tensor, "g d"], weight: Float[torch.Tensor, " f"]
 ) -> float:
     """How well the unit rows of one dictionary are found among another's.
 
@@ -91,8 +91,8 @@ def like_rows(
 
 
 def variances(
-    raw: Batch, data: Targets, document: Int[torch.Tensor, "b"], documents: int
-) -> dict[str, Float[np.ndarray, "document"]]:
+    raw: Batch, data: Targets, document: Int[torch.Tensor, " b"], documents: int
+) -> dict[str, Float[np.ndarray, " document"]]:
     """Per space, Σ ‖a − mean‖² over the tokens of each document; the mean is the training
     part's."""
     return {
@@ -112,9 +112,9 @@ def cell_sums(
     dictionary: Dictionary,
     raw: Batch,
     readout: Readout,
-    document: Int[torch.Tensor, "b"],
+    document: Int[torch.Tensor, " b"],
     documents: int,
-) -> dict[str, Float[np.ndarray, "document"]]:
+) -> dict[str, Float[np.ndarray, " document"]]:
     """Sums over the tokens of each document: features that are on, and squared errors per space,
     NaN where it has none."""
     features = dictionary.encode(raw[cell.reads])
@@ -134,9 +134,9 @@ def spent(
     features: Float[torch.Tensor, "b f"],
     W_dec: Float[torch.Tensor, "f m"],
     null: Float[torch.Tensor, "m m"],
-    document: Int[torch.Tensor, "b"],
+    document: Int[torch.Tensor, " b"],
     documents: int,
-) -> dict[str, Float[np.ndarray, "document"]]:
+) -> dict[str, Float[np.ndarray, " document"]]:
     """What a dictionary of activations spends on what nothing reads: sums over the tokens of each
     document.
 
@@ -154,7 +154,7 @@ def linear_errors(
     x: Float[torch.Tensor, "n d"],
     readout: Readout,
     loud: bool = False,
-) -> dict[str, Float[torch.Tensor, "n"]]:
+) -> dict[str, Float[torch.Tensor, " n"]]:
     """Relative errors ε of the frozen and the Jacobian version of each part's effect on the logits.
 
     `loud` makes each part as long as the stream it is in, far from where the Jacobian is right. The
@@ -172,7 +172,7 @@ def linear_errors(
 
 
 def binned(
-    values: Float[torch.Tensor, "n"], document: Int[torch.Tensor, "n"], documents: int
+    values: Float[torch.Tensor, " n"], document: Int[torch.Tensor, " n"], documents: int
 ) -> Float[np.ndarray, "document bin"]:
     """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the
     outermost, NaN nowhere."""
@@ -184,7 +184,7 @@ def binned(
     return out
 
 
-def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "draw"]:
+def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, " draw"]:
     """The median of what `binned` counted, straight between a bin's edges in the logarithm."""
     share = np.cumsum(counts, 1) / counts.sum(1, keepdims=True)
     bin_index = (share < 0.5).sum(1)

@@ -58,7 +58,7 @@ CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {
 
 def principal_parts(
     update: Float[torch.Tensor, "b d"], count: int = 24
-) -> tuple[Parts, Int[torch.Tensor, "n"]]:
+) -> tuple[Parts, Int[torch.Tensor, " n"]]:
     """Splits each row into its parts along the strongest principal directions of all rows.
 
     Shapes: parts [b · count, d], and beside each the row that it is from [b · count]
@@ -72,10 +72,10 @@ def principal_parts(
 
 def effect_errors(
     parts: Parts,
-    row: Int[torch.Tensor, "n"],
+    row: Int[torch.Tensor, " n"],
     x: Float[torch.Tensor, "b d"],
     readout: Readout,
-    document: Int[torch.Tensor, "b"],
+    document: Int[torch.Tensor, " b"],
     documents: int,
     seed: int,
 ) -> dict[str, tuple[str, Float[np.ndarray, "run ..."], str]]:
@@ -115,7 +115,7 @@ def effect_errors(
 
 
 def _medians(
-    error: Float[np.ndarray, "n"], size: Int[np.ndarray, "n"]
-) -> Float[np.ndarray, "size"]:
+    error: Float[np.ndarray, " n"], size: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " size"]:
     groups = [error[size == i] for i in range(1, len(SIZES))]
     return np.array([np.nanmedian(e) if len(e) > 20 else np.nan for e in groups])

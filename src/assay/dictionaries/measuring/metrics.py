@@ -79,7 +79,7 @@ def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
     return measures.FVU.of(_sum((x - x_hat) ** 2), _sum(less(x, _mean(x)) ** 2))
 
 
-def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
+def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, " d"] | float = 0.0) -> Float[Array, "*run"]:
     """Relative reconstruction bias γ: below 1 reconstructions are too short: scaled by 1/γ they
     would fit best.
 
@@ -109,7 +109,7 @@ def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Fl
 
 
 def shrinkage_v1(
-    x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0
+    x: Rows, x_hat: Rows, mean: Float[Array, " d"] | float = 0.0
 ) -> Float[Array, "*run"]:
     """The earlier, wrong form of γ, kept to show what it does: it takes any error for shrinkage.
 
@@ -130,7 +130,9 @@ def shrinkage_v1(
     return measures.EARLIER.of(_sum(x_hat * x), _sum(x**2))
 
 
-def norm_ratio(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
+def norm_ratio(
+    x: Rows, x_hat: Rows, mean: Float[Array, " d"] | float = 0.0
+) -> Float[Array, "*run"]:
     """Length of reconstructions over that of activations; below 1 for every imperfect
     reconstruction, shrunken or not.
 
@@ -185,8 +187,8 @@ def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
 
 
 def purity(
-    features: Float[Array, "b f"], tokens: Int[Array, "b"], top: int = 20
-) -> Float[np.ndarray, "f"]:
+    features: Float[Array, "b f"], tokens: Int[Array, " b"], top: int = 20
+) -> Float[np.ndarray, " f"]:
     """Share of the commonest token among the rows where a feature is strongest: how lexical it is.
 
     Args:
@@ -260,7 +262,7 @@ def kl_recovered(spliced: Array, ablated: Array) -> Array:
 
 def finish(
     sums: Mapping[str, Float[np.ndarray, "run document"]],
-) -> dict[str, Float[np.ndarray, "run"]]:
+) -> dict[str, Float[np.ndarray, " run"]]:
     """Turn the sums of `document_sums` into measures, one number per run, each a function of total
     sums.
 

@@ -15,7 +15,7 @@ from assay.dictionaries.measuring.sums import by_document
 PATHS = ("direct", "indirect")
 
 
-def halves(share: Float[torch.Tensor, "f"], seed: int) -> dict[str, Int[torch.Tensor, "f"]]:
+def halves(share: Float[torch.Tensor, " f"], seed: int) -> dict[str, Int[torch.Tensor, " f"]]:
     """Ways to part features in two halves of equal size, 0 the one that should act directly: by
     number, by direct share, at random.
 
@@ -39,8 +39,8 @@ def effect_sums(
     features: Float[torch.Tensor, "b f"],
     rows: Float[torch.Tensor, "f d"],
     pulls: Sequence[Mapping[str, Float[torch.Tensor, "b d"]]],
-    parted: Mapping[str, Int[torch.Tensor, "f"]],
-    document: Int[torch.Tensor, "b"],
+    parted: Mapping[str, Int[torch.Tensor, " f"]],
+    document: Int[torch.Tensor, " b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "way document half"]]:
     """Sums over the tokens of each document of features' squared effects by path, f_i² (g·w_i)², a

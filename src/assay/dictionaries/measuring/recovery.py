@@ -94,7 +94,7 @@ def mcc_matched(
 
 def matching(
     true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one: bool = False
-) -> Int[np.ndarray, "n"]:
+) -> Int[np.ndarray, " n"]:
     """For each true feature the learned one of largest absolute cosine; one-to-one: −1 for those
     left without."""
     similarity = as_numpy(abs(cosines(true, learned)))
@@ -170,8 +170,8 @@ def support_sums(
 
 
 def support(
-    sums: Mapping[str, Float[np.ndarray, "..."]], match: Int[np.ndarray, "n"] | None = None
-) -> dict[str, Float[np.ndarray, "n"]]:
+    sums: Mapping[str, Float[np.ndarray, "..."]], match: Int[np.ndarray, " n"] | None = None
+) -> dict[str, Float[np.ndarray, " n"]]:
     """How well one learned feature says when each true one is on: `precision`, `recall`, `f1`, and
     `match`, which one it is.
 
@@ -212,8 +212,8 @@ def magnitude_r2(
     features: Float[Array, "b f"],
     true: Float[Array, "n d"],
     learned: Float[Array, "f d"],
-    match: Int[np.ndarray, "n"] | None = None,
-) -> Float[np.ndarray, "n"]:
+    match: Int[np.ndarray, " n"] | None = None,
+) -> Float[np.ndarray, " n"]:
     """How well the matched learned feature gives each true one's strength, where the true one is
     on; nothing is refitted.
 

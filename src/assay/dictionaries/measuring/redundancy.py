@@ -50,8 +50,8 @@ def redundant_share(
 
 
 def twinned(
-    W_dec: Float[Array, "f d"], firings: Float[Array, "f"], threshold: float = THRESHOLD
-) -> Bool[Array, "f"]:
+    W_dec: Float[Array, "f d"], firings: Float[Array, " f"], threshold: float = THRESHOLD
+) -> Bool[Array, " f"]:
     """Tell which features that are on at all have a decoder row within `threshold` of another such
     feature's.
 
@@ -107,7 +107,7 @@ def _unit(rows: Float[torch.Tensor, "f d"]) -> Float[torch.Tensor, "f d"]:
 
 def _neighbours(
     rows: Float[torch.Tensor, "f d"], threshold: float
-) -> tuple[Float[torch.Tensor, "f"], Int[torch.Tensor, "f"]]:
+) -> tuple[Float[torch.Tensor, " f"], Int[torch.Tensor, " f"]]:
     """Largest cosine with another row, and the number of rows above the threshold, each row itself
     counted; NaN for a row of 0."""
     unit = _unit(rows if rows.is_floating_point() else rows.double())

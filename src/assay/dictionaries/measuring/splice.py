@@ -38,7 +38,7 @@ class Passage:
 
 def spliced_loss(
     subject: Pretrained, site: Site, passage: Passage, new: Float[torch.Tensor, "w s d"]
-) -> Float[torch.Tensor, "w"]:
+) -> Float[torch.Tensor, " w"]:
     """Mean next-token loss of each window, in nats, with the kept positions' activations replaced
     by `new`.
 
@@ -53,8 +53,8 @@ def spliced_loss(
 
 
 def reference_losses(
-    subject: Pretrained, site: Site, passage: Passage, mean: Float[torch.Tensor, "d"]
-) -> dict[str, Float[torch.Tensor, "w"]]:
+    subject: Pretrained, site: Site, passage: Passage, mean: Float[torch.Tensor, " d"]
+) -> dict[str, Float[torch.Tensor, " w"]]:
     """Mean loss of each window in nats: `clean` as it is, `mean` and `zero` with the kept
     activations replaced by these."""
     acts = passage.acts
@@ -97,7 +97,7 @@ def cross_entropy(
     test: Harvest,
     passages: int,
     bench: Bench,
-    only: Bool[np.ndarray, "run"],
+    only: Bool[np.ndarray, " run"],
 ) -> tuple[list[str], dict[str, Float[np.ndarray, "run passage"]]]:
     """The files, and mean losses in nats: clean, mean, zero (ablated) and spliced, NaN for runs
     that `only` leaves out.

@@ -33,14 +33,14 @@ class Families:
     """For each wide feature its parent, and what that rests on; shares are of the rows that
     `cofiring_sums` saw."""
 
-    parent: Int[np.ndarray, "wide"]
+    parent: Int[np.ndarray, " wide"]
     """The narrow feature that is the parent, −1 where there is none."""
-    cosine: Float[np.ndarray, "wide"]
+    cosine: Float[np.ndarray, " wide"]
     """Cosine with the nearest narrow row, the candidate parent; NaN for a row of length 0."""
-    together: Float[np.ndarray, "wide"]
+    together: Float[np.ndarray, " wide"]
     """Share of the wide feature's firings at which the candidate fires too; NaN where it never
     fires."""
-    children: Int[np.ndarray, "narrow"]
+    children: Int[np.ndarray, " narrow"]
     """Number of children of each narrow feature."""
     novel: float
     """Share of live wide features without a parent; NaN where none is live."""
@@ -48,7 +48,7 @@ class Families:
 
 def candidates(
     narrow: Float[torch.Tensor, "n d"], wide: Float[torch.Tensor, "m d"]
-) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """For each wide decoder row the nearest narrow one and their cosine, a few rows at a time."""
     if narrow.shape[-1] != wide.shape[-1]:
         raise DataError(
@@ -68,10 +68,10 @@ def candidates(
 
 
 def cofiring_sums(
-    candidate: Int[np.ndarray, "m"],
+    candidate: Int[np.ndarray, " m"],
     narrow: Float[torch.Tensor, "b n"],
     wide: Float[torch.Tensor, "b m"],
-) -> dict[str, Float[np.ndarray, "m"]]:
+) -> dict[str, Float[np.ndarray, " m"]]:
     """Over rows of features of both dictionaries: `fires`, how often each wide one fires, `both`,
     how often its candidate too.
 
@@ -90,9 +90,9 @@ def cofiring_sums(
 
 
 def families(
-    candidate: Int[np.ndarray, "m"],
-    cosine: Float[np.ndarray, "m"],
-    sums: dict[str, Float[np.ndarray, "m"]],
+    candidate: Int[np.ndarray, " m"],
+    cosine: Float[np.ndarray, " m"],
+    sums: dict[str, Float[np.ndarray, " m"]],
     narrow: int,
     least_cosine: float = COSINE,
     least_together: float = TOGETHER,
@@ -106,7 +106,7 @@ def families(
     fires = np.asarray(sums["fires"], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         together = np.where(fires > 0, np.asarray(sums["both"]) / fires, np.nan)
-    child: Bool[np.ndarray, "m"] = (cosine >= least_cosine) & (together >= least_together)
+    child: Bool[np.ndarray, " m"] = (cosine >= least_cosine) & (together >= least_together)
     live = fires > 0
     novel = float(1 - child[live].mean()) if live.any() else float("nan")
     counted = np.bincount(candidate[child], minlength=narrow)

@@ -18,8 +18,8 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import SUMS
 
-Centre: TypeAlias = 'Float[torch.Tensor, "d"]'
-PerRow: TypeAlias = 'dict[str, Float[torch.Tensor, "b"]]'
+Centre: TypeAlias = 'Float[torch.Tensor, " d"]'
+PerRow: TypeAlias = 'dict[str, Float[torch.Tensor, " b"]]'
 RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
 """The sums that depend on the dictionary; the others depend on the activations alone."""
 
@@ -66,7 +66,7 @@ def of_batch(
     y: Float[torch.Tensor, "b d"],
     centre: Centre,
     origin: Centre | None = None,
-) -> tuple[PerRow, Float[torch.Tensor, "f"], Float[torch.Tensor, "b d"]]:
+) -> tuple[PerRow, Float[torch.Tensor, " f"], Float[torch.Tensor, "b d"]]:
     """Encode and decode x with the dictionary of one run: what each row adds, how often each
     feature is on, and ŷ."""
     features = dictionary.encode(x)
@@ -76,8 +76,8 @@ def of_batch(
 
 
 def by_document(
-    values: Float[torch.Tensor, "b *rest"], document: Int[torch.Tensor, "b"], documents: int
-) -> Float[np.ndarray, "document *rest"]:
+    values: Float[torch.Tensor, " b *rest"], document: Int[torch.Tensor, " b"], documents: int
+) -> Float[np.ndarray, " document *rest"]:
     """Sums over the rows of each document, float64."""
     sums = torch.zeros(documents, *values.shape[1:], dtype=torch.float64, device=values.device)
     return sums.index_add_(0, document.to(values.device), values.double()).cpu().numpy()
@@ -86,10 +86,10 @@ def by_document(
 def document_sums(
     dictionary: Dictionary,
     x: Float[Array, "b d"],
-    document: Int[Array, "b"],
+    document: Int[Array, " b"],
     documents: int,
-    mean: Float[Array, "d"],
-    origin: Float[Array, "d"] | None = None,
+    mean: Float[Array, " d"],
+    origin: Float[Array, " d"] | None = None,
     chunk: int = 1024,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
     """Sum over the rows of each document, per run, and count `firings` [run, feature]; one pass,
@@ -184,5 +184,5 @@ def switched_on(
     return features.sign().clamp_min_(0)  # five times faster than comparing
 
 
-def _dot(a: Float[torch.Tensor, "b d"], b: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b"]:
+def _dot(a: Float[torch.Tensor, "b d"], b: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
     return torch.linalg.vecdot(a, b)

@@ -55,25 +55,29 @@ class Part(Whole):
         """Begin sums over all ranks."""
         return self.ranks.every.start_sum(*values)
 
-    def every(self, value: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rank n"]:
+    def every(self, value: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, "rank n"]:
         """What every rank has."""
         return torch.stack(self.ranks.every.gather(value))
 
-    def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
+    def any_rows(self, value: Bool[torch.Tensor, " f"]) -> Bool[torch.Tensor, " f"]:
         """Whether it is so on any replica of this rank's shard."""
         return self.ranks.rows.max(value.to(torch.uint8)).bool()
 
     def kept(
-        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
-    ) -> Int[torch.Tensor, "m"]:
+        self, places: Int[torch.Tensor, " n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, " m"]:
         """Gather what the shards have above 0 of each row, find the count-th largest, and keep what
         is above it, and of equals the first."""
         longest = min(count, -(-self.width // self.ranks.latents.size))
         return self._kept(places, pre, count, longest)
 
     def _kept(
-        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int, most: int
-    ) -> Int[torch.Tensor, "m"]:
+        self,
+        places: Int[torch.Tensor, " n"],
+        pre: Float[torch.Tensor, "b f"],
+        count: int,
+        most: int,
+    ) -> Int[torch.Tensor, " m"]:
         """`kept`, where no shard has more than `most` places in a row, as all of them know."""
         shards = self.ranks.latents
         b, f = pre.shape
@@ -105,8 +109,8 @@ class Part(Whole):
         ]
 
     def kept_together(
-        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
-    ) -> Int[torch.Tensor, "m"]:
+        self, places: Int[torch.Tensor, " n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, " m"]:
         """Find the count-th largest number of all ranks, and keep what is above it, and of equals
         those of lower place in the batch."""
         if self.ranks.every.size == 1:
@@ -140,7 +144,7 @@ class Part(Whole):
         values = codes.flatten()[places]
         return torch.zeros_like(codes).flatten().index_copy_(0, places, values).view_as(codes)
 
-    def _nth(self, keys: Int[torch.Tensor, "n"], n: int, bits: int) -> tuple[int, int, int]:
+    def _nth(self, keys: Int[torch.Tensor, " n"], n: int, bits: int) -> tuple[int, int, int]:
         """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by
         digit from the highest; how many equal to it are among the n largest; and how many there
         are. −1 where there are fewer than n."""

@@ -29,7 +29,7 @@ Draw = Callable[[int, Callable[[int], slice]], "Float[torch.Tensor, 'b d']"]
 class Rows:
     """Raw rows of each step's batch, and of the batches on which is measured in the end."""
 
-    mean: Float[torch.Tensor, "d"]
+    mean: Float[torch.Tensor, " d"]
     scale: float
     count: int
     """Rows in all."""

@@ -27,7 +27,7 @@ def aux_k(
     pre: Float[torch.Tensor, "run b f"],
     W_dec: Float[torch.Tensor, "run f d"],
     dead: Bool[torch.Tensor, "run f"],
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead,
     or all rows left the same.
 

@@ -28,7 +28,7 @@ TRIED = 32
 class Batches:
     """Raw rows of each step, and how they are normalised: E‖x‖² = d after it."""
 
-    mean: Float[torch.Tensor, "d"]
+    mean: Float[torch.Tensor, " d"]
     scale: float
     raw: Callable[[int], Float[torch.Tensor, "b d"]]
     again: bool = True
@@ -149,7 +149,7 @@ def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
     return rows
 
 
-def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
+def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, " d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d."""
     # Sums over many rows in float64: far from 0, a float32 sum loses what the variance is made of.
     mean = rows.mean(0, dtype=torch.float64)
@@ -161,7 +161,7 @@ def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"]
     return mean.float(), (rows.shape[1] / variance) ** 0.5
 
 
-def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
+def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[torch.Tensor, " d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises:
     DataError."""
     pieces = range(0, len(rows), CHUNK)
@@ -190,7 +190,7 @@ def numbers(rows: np.ndarray) -> Float[np.ndarray, "n d"]:
         return np.array(rows, np.float32)
 
 
-def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor, "b"]]:
+def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor, " b"]]:
     """Which of n rows make the batch of a step: a new order each time they are through, less the
     few that fill no batch."""
     # Whole batches only, so that every step is a mean over as many rows.
@@ -198,7 +198,7 @@ def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor,
     batches_per_epoch = n // size
     order: dict[int, torch.Tensor] = {}
 
-    def draw(step: int) -> Int[torch.Tensor, "b"]:
+    def draw(step: int) -> Int[torch.Tensor, " b"]:
         epoch, place = divmod(step, batches_per_epoch)
         if epoch not in order:
             # Steps come in order, so only one order is needed; any of them can be drawn again after

@@ -51,7 +51,7 @@ def fit_end_to_end(
     objective: Objective = "kl",
     local: float = 0.0,
     later: float = 0.0,
-    mean: Float[torch.Tensor, "d"] | None = None,
+    mean: Float[torch.Tensor, " d"] | None = None,
     scale: float = 1.0,
     probe_at: Sequence[int] = (),
     watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[torch.Tensor, "run ..."]]]]
@@ -147,7 +147,7 @@ class Through:
         *,
         local: float = 0.0,
         later: float = 0.0,
-        mean: Float[torch.Tensor, "d"] | None = None,
+        mean: Float[torch.Tensor, " d"] | None = None,
         scale: float = 1.0,
     ):
         first = subject.layers if site.layer is None else site.layer + 1

@@ -35,7 +35,7 @@ class TargetL0(TakesNoNote):
         tensor([1.0210])
     """
 
-    l0: float | Float[np.ndarray, "run"]
+    l0: float | Float[np.ndarray, " run"]
     """Features that should be on in a row, one number or one for each run."""
     gain: float = 0.03
     """Exponent of a step's correction."""

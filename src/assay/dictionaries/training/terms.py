@@ -18,7 +18,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, projections
 
 Params: TypeAlias = "Mapping[str, torch.Tensor]"
 Rows: TypeAlias = 'Float[torch.Tensor, "b d"] | Float[torch.Tensor, "run b d"]'
-ByRun: TypeAlias = 'Float[torch.Tensor, "run"]'
+ByRun: TypeAlias = 'Float[torch.Tensor, " run"]'
 Loss = Callable[..., ByRun]
 
 

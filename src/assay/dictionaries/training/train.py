@@ -67,9 +67,9 @@ class Method:
     """A function of `assay.dictionaries.training.losses`, or one of the same form."""
     width: int
     """Number of features."""
-    lr: Float[np.ndarray, "run"]
+    lr: Float[np.ndarray, " run"]
     """Adam's learning rate of each run at the top of its schedule."""
-    penalty: Float[np.ndarray, "run"]
+    penalty: Float[np.ndarray, " run"]
     """λ of each run; a loss that has none ignores it."""
     betas: tuple[float, float] = (0.0, 0.999)
     """Adam's; without momentum a feature that stops firing stops moving."""
@@ -119,12 +119,12 @@ def fit_dictionaries(
     d: int,
     steps: int,
     bench: Bench | None = None,
-    mean: Float[torch.Tensor, "d"] | Float[np.ndarray, "d"] | None = None,
-    scale: float | Float[torch.Tensor, "d"] = 1.0,
+    mean: Float[torch.Tensor, " d"] | Float[np.ndarray, " d"] | None = None,
+    scale: float | Float[torch.Tensor, " d"] = 1.0,
     sites: Sequence[str] = (),
     probe_at: Sequence[int] = (),
     d_out: int | None = None,
-    mean_out: Float[torch.Tensor, "d_out"] | None = None,
+    mean_out: Float[torch.Tensor, " d_out"] | None = None,
     scale_out: float = 1.0,
     sites_out: Sequence[str] = (),
     watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[torch.Tensor, "run ..."]]]]

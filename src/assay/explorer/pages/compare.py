@@ -103,7 +103,7 @@ def _match(first: Path, first_made: float, second: Path, second_made: float) -> 
 
 
 def _side(
-    index: Index, base: str, cosine: Float[np.ndarray, "f"], columns: Columns
+    index: Index, base: str, cosine: Float[np.ndarray, " f"], columns: Columns
 ) -> dict[str, Any]:
     """What is said of one of the two: how many of its features, and of its firings, have a
     counterpart."""
@@ -147,7 +147,7 @@ def _rows(
     return {"rows": rows, "total": len(listed), "hidden": len(listed) - len(rows)}
 
 
-def _order(by: Float[np.ndarray, "f"], listed: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+def _order(by: Float[np.ndarray, " f"], listed: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """From the largest down, what is not known last, ties by feature."""
     value = by[listed].astype(np.float64)
     return np.lexsort((listed, -np.nan_to_num(value, nan=-np.inf)))

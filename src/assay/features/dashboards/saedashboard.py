@@ -241,8 +241,8 @@ class Example:
     window: int
     position: int
     """Where the firing is that the example was drawn for."""
-    values: Float[np.ndarray, "s"]
-    effects: Float[np.ndarray, "s"] | None
+    values: Float[np.ndarray, " s"]
+    effects: Float[np.ndarray, " s"] | None
     """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken
     out at that token."""
 
@@ -301,7 +301,7 @@ def _groups(block: Block, length: int, tokens: int, draw: np.random.Generator) -
     return tuple(interval_groups)
 
 
-def _examples(block: Block, places: Int[np.ndarray, "n"], length: int) -> tuple[Example, ...]:
+def _examples(block: Block, places: Int[np.ndarray, " n"], length: int) -> tuple[Example, ...]:
     examples = []
     for place in places:
         window, position = divmod(int(block.row[place]), length)

@@ -77,7 +77,7 @@ class AskedExplainer:
         self,
         explanation: str,
         text: Positions,
-        value: Float[np.ndarray, "row"],
+        value: Float[np.ndarray, " row"],
         seed: int,
         quotes: bool = True,
     ) -> tuple[float, int]:
@@ -110,7 +110,7 @@ class AskedExplainer:
             )
         return _balanced(judgements, fires[sample]), int(np.isnan(judgements).sum())
 
-    def _judged(self, explanation: str, contexts: Sequence[str]) -> Float[np.ndarray, "context"]:
+    def _judged(self, explanation: str, contexts: Sequence[str]) -> Float[np.ndarray, " context"]:
         """1 for each context in which the endpoint expects the feature, 0 for the others; NaN for
         all where it does not say."""
         listed = "\n".join(f"{i}: {context!r}" for i, context in enumerate(contexts, 1))
@@ -132,7 +132,7 @@ def _messages(question: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": ROLE}, {"role": "user", "content": question}]
 
 
-def _numbers(reply: str, count: int) -> Float[np.ndarray, "context"] | None:
+def _numbers(reply: str, count: int) -> Float[np.ndarray, " context"] | None:
     """A JSON list of so many zeros and ones, alone or in a fence; None for anything else."""
     bare = reply.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
@@ -148,7 +148,7 @@ def _numbers(reply: str, count: int) -> Float[np.ndarray, "context"] | None:
 
 
 def _balanced(
-    judgements: Float[np.ndarray, "context"], fires: Bool[np.ndarray, "context"]
+    judgements: Float[np.ndarray, " context"], fires: Bool[np.ndarray, " context"]
 ) -> float:
     """Balanced accuracy over the contexts with an answer; NaN where a kind has none."""
     right = [
@@ -159,8 +159,8 @@ def _balanced(
 
 
 def _draw(
-    candidates: Int[np.ndarray, "some"], most: int, seed: int, index: int
-) -> Int[np.ndarray, "drawn"]:
+    candidates: Int[np.ndarray, " some"], most: int, seed: int, index: int
+) -> Int[np.ndarray, " drawn"]:
     return (
         candidates[
             rng.permutation(np.array([seed]), "explaining.asked", index, len(candidates))[0][:most]

@@ -25,28 +25,28 @@ class Evidence:
     tokens that it promotes."""
 
     text: Positions
-    value: Float[np.ndarray, "row"]
+    value: Float[np.ndarray, " row"]
     """Activations; the feature fires where they are above 0."""
-    validation: Bool[np.ndarray, "row"]
+    validation: Bool[np.ndarray, " row"]
     """Rows of files by which an explainer may check itself."""
-    promoted: Int[np.ndarray, "rank"]
+    promoted: Int[np.ndarray, " rank"]
     """Token ids by falling weight on the centred logits."""
     seed: int = 0
     """Draws the sampled contexts."""
 
     @property
-    def fires(self) -> Bool[np.ndarray, "row"]:
+    def fires(self) -> Bool[np.ndarray, " row"]:
         """Where the feature is on."""
         return self.value > 0
 
-    def top(self, count: int = TOP) -> Int[np.ndarray, "shown"]:
+    def top(self, count: int = TOP) -> Int[np.ndarray, " shown"]:
         """Rows of greatest activation, at most one of a window, strongest first; fewer where it
         fires less often."""
         order = np.argsort(-self.value, kind="stable")[: int(self.fires.sum())]
         _, first = np.unique(self.text.row[order] // self.text.tokens.shape[1], return_index=True)
         return order[np.sort(first)][:count]
 
-    def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, "shown"]:
+    def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, " shown"]:
         """An even sample of the other firings, in an order drawn by the seed."""
         rest = np.setdiff1d(np.flatnonzero(self.fires), self.top())
         order = (
@@ -70,7 +70,7 @@ class InputExplanation:
         """Say the rule."""
         return f"fires where {self.rule.words(decode)}"
 
-    def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
         """The mean activation of the leaf that each position is in."""
         return np.array(self.means)[self.rule.leaves(text)]
 
@@ -89,7 +89,7 @@ class OutputExplanation:
             + " likelier next"
         )
 
-    def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
         """Whether a promoted token comes next: q(t) under the text itself, which contains no
         feature."""
         return (np.isin(text.following, self.promoted) & (text.following != ABSENT)).astype(float)
@@ -109,7 +109,7 @@ class BothExplanation:
         """Say both."""
         return f"{self.inside.words(decode)}, and {self.outside.words(decode)}"
 
-    def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
         """The log-odds of a firing at each position."""
         a, b, c = self.weights
         return a * self.inside.scores(text) + b * self.outside.scores(text) + c
@@ -119,7 +119,7 @@ def both_explanation(
     inside: InputExplanation,
     outside: OutputExplanation,
     text: Positions,
-    fires: Bool[np.ndarray, "row"],
+    fires: Bool[np.ndarray, " row"],
 ) -> BothExplanation:
     """Two explanations weighed on these rows, by a logistic regression of firing on what each
     expects."""
@@ -129,7 +129,7 @@ def both_explanation(
 
 
 def weighed(
-    a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]
+    a: Float[np.ndarray, " row"], b: Float[np.ndarray, " row"], fires: Bool[np.ndarray, " row"]
 ) -> tuple[float, float, float]:
     """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal
     rows are counted, not repeated."""
@@ -142,7 +142,7 @@ def weighed(
 
 
 def input_explanation(
-    rule: Rule | None, text: Positions, value: Float[np.ndarray, "row"]
+    rule: Rule | None, text: Positions, value: Float[np.ndarray, " row"]
 ) -> InputExplanation:
     """A rule with the means of its leaves on these rows; no rule has one leaf, and a leaf without
     rows the mean of all."""

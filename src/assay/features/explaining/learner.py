@@ -42,8 +42,8 @@ LIMITS = Limits()
 
 def learn(
     text: Positions,
-    fires: Bool[np.ndarray, "row"],
-    validation: Bool[np.ndarray, "row"],
+    fires: Bool[np.ndarray, " row"],
+    validation: Bool[np.ndarray, " row"],
     limits: Limits = LIMITS,
     kinds: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Rule | None:
@@ -67,7 +67,7 @@ class Split:
     """
 
     text: Positions
-    validation: Bool[np.ndarray, "row"]
+    validation: Bool[np.ndarray, " row"]
 
     def __post_init__(self) -> None:
         if len(self.text) != len(self.validation):
@@ -83,7 +83,7 @@ class Split:
 
     def learn(
         self,
-        fires: Bool[np.ndarray, "row"],
+        fires: Bool[np.ndarray, " row"],
         limits: Limits = LIMITS,
         kinds: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Rule | None:
@@ -141,7 +141,7 @@ class _Part:
     text: Positions
 
     @cached_property
-    def counts(self) -> dict[Place, Int[np.ndarray, "token"]]:
+    def counts(self) -> dict[Place, Int[np.ndarray, " token"]]:
         """How many of the rows each token is seen in, by place, as far as somebody asked."""
         return {}
 
@@ -149,17 +149,17 @@ class _Part:
 class _Rows:
     """Rows to count over: what stands where, and whether the feature fires."""
 
-    def __init__(self, part: _Part, fires: Bool[np.ndarray, "row"]):
+    def __init__(self, part: _Part, fires: Bool[np.ndarray, " row"]):
         self.text, self.fires, self.positives = part.text, fires, int(fires.sum())
         self.vocabulary, self._all = part.text.largest + 1, part.counts
 
-    def f1(self, covered: Bool[np.ndarray, "row"]) -> float:
+    def f1(self, covered: Bool[np.ndarray, " row"]) -> float:
         true = int((covered & self.fires).sum())
         return float(f1(true, int(covered.sum()) - true, self.positives))
 
     def count(
-        self, place: Place, rows: Int[np.ndarray, "some"] | None = None
-    ) -> Int[np.ndarray, "token"]:
+        self, place: Place, rows: Int[np.ndarray, " some"] | None = None
+    ) -> Int[np.ndarray, " token"]:
         """How many rows each token is seen in, at this place."""
         if rows is None:
             if place not in self._all:
@@ -170,11 +170,11 @@ class _Rows:
 
 def _conjunctions(
     train: _Rows,
-    covered: Bool[np.ndarray, "row"],
+    covered: Bool[np.ndarray, " row"],
     limits: Limits,
     names: int,
     kinds: Mapping[str, tuple[int, ...]],
-) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:
+) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, " some"]]]:
     """Conjunctions that may come next: F1 of the rule with each, the conjunction, and the rows that
     it adds."""
     if names < 1:
@@ -200,12 +200,12 @@ def _conjunctions(
 def _seconds(
     train: _Rows,
     first: Condition,
-    rows: Int[np.ndarray, "some"],
+    rows: Int[np.ndarray, " some"],
     base: tuple[int, int],
     names: int,
     limits: Limits,
     kinds: Mapping[str, tuple[int, ...]],
-) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:
+) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, " some"]]]:
     """The best second condition at each other place, among the rows where the first one is true."""
     fires = train.fires[rows]
     for place in (p for p in limits.places if p != first.place):
@@ -230,8 +230,8 @@ def _seconds(
 
 def _sets(
     place: Place,
-    hits: Int[np.ndarray, "token"],
-    misses: Int[np.ndarray, "token"],
+    hits: Int[np.ndarray, " token"],
+    misses: Int[np.ndarray, " token"],
     base: tuple[int, int],
     positives: int,
     sizes: Sequence[int],
@@ -271,8 +271,8 @@ def _sets(
 
 def _recent(
     train: _Rows,
-    rows: Int[np.ndarray, "some"],
-    fires: Bool[np.ndarray, "some"],
+    rows: Int[np.ndarray, " some"],
+    fires: Bool[np.ndarray, " some"],
     base: tuple[int, int],
     names: int,
 ) -> tuple[float, Condition] | None:
@@ -294,8 +294,8 @@ def _recent(
 
 
 def _gain(
-    hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], prior: float
-) -> Float[np.ndarray, "token"]:
+    hits: Int[np.ndarray, " token"], misses: Int[np.ndarray, " token"], prior: float
+) -> Float[np.ndarray, " token"]:
     """What each token gains as a condition.
 
     Formula: hits · log(precision / prior), at least 0

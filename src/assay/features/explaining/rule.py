@@ -122,8 +122,8 @@ class Condition:
         return 1 if self.kind else len(self.tokens)
 
     def holds(
-        self, text: Positions, among: Int[np.ndarray, "some"] | None = None
-    ) -> Bool[np.ndarray, "row"]:
+        self, text: Positions, among: Int[np.ndarray, " some"] | None = None
+    ) -> Bool[np.ndarray, " row"]:
         """Where it is true: at all rows, or at those named."""
         tokens = text.at(self.place) if among is None else text.at(self.place)[among]
         return members(self.tokens, text.largest)[tokens].any(1)
@@ -165,7 +165,7 @@ class Rule:
             )
         )
 
-    def leaves(self, text: Positions) -> Int[np.ndarray, "row"]:
+    def leaves(self, text: Positions) -> Int[np.ndarray, " row"]:
         """The number of the first conjunction that is true at each row, from 1; 0 where none is."""
         leaf = np.zeros(len(text), np.int8)
         for number in range(len(self.conjunctions), 0, -1):
@@ -197,7 +197,7 @@ def without_quotes(text: str) -> str:
     return re.sub(r"\s+", " ", _QUOTED.sub("…", text)).strip()
 
 
-def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, "token"]:
+def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, " token"]:
     """Whether each id up to the text's largest is one of these, ABSENT (the last entry) never."""
     table = np.zeros(max(largest, *tokens, 0) + 2, bool)
     table[list(tokens)] = True
@@ -228,7 +228,7 @@ def f1(
     )
 
 
-def rule_f1(rule: Rule | None, text: Positions, fires: Bool[np.ndarray, "row"]) -> float:
+def rule_f1(rule: Rule | None, text: Positions, fires: Bool[np.ndarray, " row"]) -> float:
     """How well a rule tells where a feature fires; 0 for no rule."""
     if rule is None:
         return 0.0

@@ -26,14 +26,14 @@ class Levels:
     """How many positions have each value of a score, where the feature fires and where it does not;
     scores ascending."""
 
-    score: Float[np.ndarray, "level"]
-    fires: Float[np.ndarray, "level"]
-    silent: Float[np.ndarray, "level"]
+    score: Float[np.ndarray, " level"]
+    fires: Float[np.ndarray, " level"]
+    silent: Float[np.ndarray, " level"]
 
 
 def distinct(
-    x: Shaped[np.ndarray, "row"],
-) -> tuple[Shaped[np.ndarray, "level"], Int[np.ndarray, "row"]]:
+    x: Shaped[np.ndarray, " row"],
+) -> tuple[Shaped[np.ndarray, " level"], Int[np.ndarray, " row"]]:
     """(the values there are, ascending; the number of each row's one), by hash: few values many
     times need no sorting of rows."""
     import pandas as pd
@@ -45,7 +45,7 @@ def distinct(
     return values[order], rank[codes]
 
 
-def levels(score: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> Levels:
+def levels(score: Float[np.ndarray, " row"], fires: Bool[np.ndarray, " row"]) -> Levels:
     """Count positions by score; those without a score are left out."""
     known = np.isfinite(score)
     values, index = distinct(score[known])
@@ -110,8 +110,8 @@ def balanced_accuracy(counts: Levels, threshold: float) -> float:
 
 
 def by_context(
-    text: Positions, values: Float[np.ndarray, "row"], length: int = CONTEXT
-) -> Float[np.ndarray, "context"]:
+    text: Positions, values: Float[np.ndarray, " row"], length: int = CONTEXT
+) -> Float[np.ndarray, " context"]:
     """The greatest value in each context of so many tokens; NaN where none of its positions has
     one."""
     windows, s = text.tokens.shape
@@ -125,8 +125,8 @@ def by_context(
 
 def contexts(
     text: Positions,
-    score: Float[np.ndarray, "row"],
-    value: Float[np.ndarray, "row"],
+    score: Float[np.ndarray, " row"],
+    value: Float[np.ndarray, " row"],
     length: int = CONTEXT,
 ) -> Levels:
     """Contexts by the greatest score in them, and whether the feature fires anywhere in them."""
@@ -138,8 +138,8 @@ def contexts(
 
 
 def detection(
-    score: Float[np.ndarray, "row"],
-    value: Float[np.ndarray, "row"],
+    score: Float[np.ndarray, " row"],
+    value: Float[np.ndarray, " row"],
     text: Positions,
     threshold: float,
     length: int = CONTEXT,
@@ -157,8 +157,8 @@ def detection(
 
 
 def fuzzing(
-    score: Float[np.ndarray, "row"],
-    value: Float[np.ndarray, "row"],
+    score: Float[np.ndarray, " row"],
+    value: Float[np.ndarray, " row"],
     text: Positions,
     threshold: float,
     seed: int,
@@ -189,7 +189,7 @@ def fuzzing(
     return balanced_accuracy(levels(score[chosen], fires[chosen]), threshold)
 
 
-def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"]) -> float:
+def simulation(score: Float[np.ndarray, " row"], value: Float[np.ndarray, " row"]) -> float:
     """Pearson correlation of expected and true activations over all positions.
 
     Range: −1 to 1; 0 for an expectation that never varies; NaN where the feature does not
@@ -216,9 +216,9 @@ def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"])
 
 def lineup(
     tokens: Sequence[Sequence[int]],
-    steered: Sequence[Int[np.ndarray, "steered"]],
+    steered: Sequence[Int[np.ndarray, " steered"]],
     foils: Int[np.ndarray, "feature foil"],
-) -> Float[np.ndarray, "feature"]:
+) -> Float[np.ndarray, " feature"]:
     """For each feature whether the tokens that steering with it raised name its explanation among
     its foils; ties share the point.
 
@@ -234,7 +234,7 @@ def lineup(
     return out
 
 
-def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> float:
+def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, " v"]) -> float:
     """AUROC with which the feature's logit weights tell the tokens that an explanation names from
     all others.
 
@@ -248,10 +248,10 @@ def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> 
 
 def logistic(
     x: Float[np.ndarray, "level input"],
-    fires: Float[np.ndarray, "level"],
-    silent: Float[np.ndarray, "level"],
+    fires: Float[np.ndarray, " level"],
+    silent: Float[np.ndarray, " level"],
     ridge: float = 1e-3,
-) -> Float[np.ndarray, "coefficient"]:
+) -> Float[np.ndarray, " coefficient"]:
     """Coefficients and intercept of a logistic regression on counted levels, by Newton's method; a
     small ridge keeps them finite.
 

@@ -36,14 +36,14 @@ there at every place."""
 class OnTokens:
     """A feature by the current token."""
 
-    share: Float[np.ndarray, "token"]
+    share: Float[np.ndarray, " token"]
     """Of its activation."""
-    rate: Float[np.ndarray, "token"]
+    rate: Float[np.ndarray, " token"]
     """Of the token's places, how many it fires on; 0 for a token that is not there."""
-    firings: Int[np.ndarray, "token"]
+    firings: Int[np.ndarray, " token"]
 
 
-def on_tokens(text: Positions, value: Float[np.ndarray, "row"], vocabulary: int) -> OnTokens:
+def on_tokens(text: Positions, value: Float[np.ndarray, " row"], vocabulary: int) -> OnTokens:
     """Where a feature's activation stands, and how often it fires there, token by token."""
     tokens = text.shifted(0)
     places, firings = (
@@ -78,11 +78,11 @@ class Given:
 
     seen: Positions
     fresh: Positions
-    validation: Bool[np.ndarray, "row"]
+    validation: Bool[np.ndarray, " row"]
     """Rows of `seen` that say when a rule stops."""
-    value: Float[np.ndarray, "row"]
+    value: Float[np.ndarray, " row"]
     """Activations on `seen`."""
-    fires: Bool[np.ndarray, "row"]
+    fires: Bool[np.ndarray, " row"]
     """Firings on `fresh`."""
 
     @staticmethod
@@ -90,8 +90,8 @@ class Given:
         token: int,
         learning_text: Positions,
         fresh: Positions,
-        validation: Bool[np.ndarray, "row"],
-        values: tuple[Float[np.ndarray, "row"], Float[np.ndarray, "row"]],
+        validation: Bool[np.ndarray, " row"],
+        values: tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]],
     ) -> Given:
         """The places of this token in two texts, with a feature's activations on both."""
         before, after = learning_text.shifted(0) == token, fresh.shifted(0) == token
@@ -119,7 +119,7 @@ class Given:
             levels(OutputExplanation(tuple(int(t) for t in tokens)).scores(self.fresh), self.fires)
         )
 
-    def commonest(self, count: int) -> Int[np.ndarray, "count"]:
+    def commonest(self, count: int) -> Int[np.ndarray, " count"]:
         """The tokens that come next most often on the text that is explained, whatever the feature
         does."""
         after = self.seen.following
@@ -127,8 +127,8 @@ class Given:
 
 
 def following(
-    text: Positions, fires: Bool[np.ndarray, "row"], count: int
-) -> Int[np.ndarray, "count"]:
+    text: Positions, fires: Bool[np.ndarray, " row"], count: int
+) -> Int[np.ndarray, " count"]:
     """The tokens that come after a feature's firings more often than after other places, by the
     difference of shares, falling."""
     after = text.following

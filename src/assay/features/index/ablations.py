@@ -39,7 +39,7 @@ class Sample:
     """The windows of an index, each with its document, and the tokens that count."""
 
     tokens: Int[np.ndarray, "w s"]
-    document: Int[np.ndarray, "w"]
+    document: Int[np.ndarray, " w"]
     kept: Sequence[Bool[np.ndarray, "v s"]]
     """One array a shard."""
 

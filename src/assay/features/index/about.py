@@ -188,7 +188,7 @@ class Lookup:
         return pq.read_metadata(self.path)
 
     @cached_property
-    def _bounds(self) -> tuple[Int[np.ndarray, "group"], Int[np.ndarray, "group"]]:
+    def _bounds(self) -> tuple[Int[np.ndarray, " group"], Int[np.ndarray, " group"]]:
         """The lowest and the highest feature of each row group; of one without rows a span that
         holds none."""
         groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]

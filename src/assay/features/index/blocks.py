@@ -25,9 +25,9 @@ class Text:
     often each token occurs there."""
 
     tokens: Int[np.ndarray, "w s"]
-    document: Int[np.ndarray, "w"]
+    document: Int[np.ndarray, " w"]
     kept: Bool[np.ndarray, "w s"]
-    counts: Int[np.ndarray, "vocabulary"]
+    counts: Int[np.ndarray, " vocabulary"]
 
     @property
     def rows(self) -> int:
@@ -84,9 +84,9 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
 
 
 def _limits(
-    f: Int[np.ndarray, "n"],
-    document: Int[np.ndarray, "n"],
-    effect: Float[np.ndarray, "n"],
+    f: Int[np.ndarray, " n"],
+    document: Int[np.ndarray, " n"],
+    effect: Float[np.ndarray, " n"],
     features: int,
 ) -> Arrays:
     """The 95 % interval of Σ effect / firings over documents, for each feature; NaN in fewer than
@@ -110,14 +110,14 @@ def _limits(
     return {"gradient_low": low, "gradient_high": high}
 
 
-def _windows(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+def _windows(f: Int[np.ndarray, " n"], window: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
     """Places where a feature's firings in another window begin."""
     return np.flatnonzero(
         np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])])[: len(f)]
     )
 
 
-def _distinct(keys: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+def _distinct(keys: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
     """Distinct keys, rising: NumPy's `unique` hashes integers, many times slower than sorting
     them."""
     keys = np.sort(keys)
@@ -125,7 +125,7 @@ def _distinct(keys: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
 
 
 def _quantiles(
-    falling: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]
+    falling: Float[np.ndarray, " n"], starts: Int[np.ndarray, " f+1"]
 ) -> Float[np.ndarray, "f q"]:
     count = np.diff(starts)
     place = (count[:, None] - 1) * np.array(QUANTILES)
@@ -138,7 +138,7 @@ def _quantiles(
     return np.where(count[:, None] > 0, a + (b - a) * (place - low), np.nan)
 
 
-def classes(density: Float[np.ndarray, "f"]) -> list[str]:
+def classes(density: Float[np.ndarray, " f"]) -> list[str]:
     """The class of each density, in words, by the bounds of `rarity`."""
     names = np.array(["ultra-rare", "rare", "ordinary", "dense"])
     bounds = list(BOUNDS.values())
@@ -177,7 +177,7 @@ def by_token(block: Block, first: int, features: int, text: Text) -> tuple[Array
 
 def contexts(
     block: Block, first: int, features: int, text: Text
-) -> tuple[Arrays, Float[np.ndarray, "f"]]:
+) -> tuple[Arrays, Float[np.ndarray, " f"]]:
     """Rows of `contexts`, `tokens`, `activations` and `effects` as [row, offset] with −1 beyond the
     window's ends; and the purity of each feature.
 
@@ -231,8 +231,8 @@ def contexts(
 
 
 def _one_a_window(
-    strongest: Int[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"], window: Int[np.ndarray, "n"]
-) -> Int[np.ndarray, "m"]:
+    strongest: Int[np.ndarray, " n"], starts: Int[np.ndarray, " f+1"], window: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " m"]:
     """Places of the `TOP` strongest firings of each feature that are the strongest of their window,
     strongest first."""
     remaining, looked, picks = np.arange(len(starts) - 1), 4 * TOP, []
@@ -259,7 +259,7 @@ def _one_a_window(
 
 
 def _lookup(
-    keys: Int[np.ndarray, "n"], queries: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]
+    keys: Int[np.ndarray, " n"], queries: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]
 ) -> Int[np.ndarray, "*any"]:
     """Places of the asked among rising keys, −1 where they are not."""
     if not len(keys):
@@ -269,6 +269,6 @@ def _lookup(
 
 
 def _take(
-    values: Float[np.ndarray, "n"], index: Int[np.ndarray, "*any"]
+    values: Float[np.ndarray, " n"], index: Int[np.ndarray, "*any"]
 ) -> Float[np.ndarray, "*any"]:
     return np.where(index >= 0, values[index] if len(values) else 0.0, 0.0).astype(np.float32)

@@ -251,7 +251,7 @@ def _logits(directions: Directions, first: int, end: int) -> tuple[Arrays, Array
 def _spread(ablated: Mapping[str, np.ndarray], first: int, end: int) -> Arrays:
     """Columns of some features as columns of all in a block: NaN, or −1 for counts, where a feature
     was not asked."""
-    numbers: Int[np.ndarray, "n"] = np.asarray(ablated["feature"])
+    numbers: Int[np.ndarray, " n"] = np.asarray(ablated["feature"])
     inside = (numbers >= first) & (numbers < end)
     columns: Arrays = {}
     for name, value in ablated.items():

@@ -34,15 +34,15 @@ class Block:
     """The firings of some features over all shards, by feature and then by row; row = window ·
     context + position."""
 
-    feature: Int[np.ndarray, "n"]
-    row: Int[np.ndarray, "n"]
-    value: Float[np.ndarray, "n"]
-    effect: Float[np.ndarray, "n"] | None
+    feature: Int[np.ndarray, " n"]
+    row: Int[np.ndarray, " n"]
+    value: Float[np.ndarray, " n"]
+    effect: Float[np.ndarray, " n"] | None
     """Rise of the loss of all later tokens to first order, in nats, if this firing were taken
     out."""
 
     @cached_property
-    def strongest(self) -> Int[np.ndarray, "n"]:
+    def strongest(self) -> Int[np.ndarray, " n"]:
         """Places by feature, strongest first, ties by row."""
         size = np.float32(np.inf).view(np.uint32) - self.value.astype(np.float32).view(
             np.uint32
@@ -53,13 +53,13 @@ class Block:
 def write(
     folder: Path,
     *,
-    feature: Int[np.ndarray, "n"],
-    row: Int[np.ndarray, "n"],
-    value: Float[np.ndarray, "n"],
+    feature: Int[np.ndarray, " n"],
+    row: Int[np.ndarray, " n"],
+    value: Float[np.ndarray, " n"],
     tokens: Int[np.ndarray, "w s"],
-    document: Int[np.ndarray, "w"],
+    document: Int[np.ndarray, " w"],
     keep: Bool[np.ndarray, "w s"],
-    effect: Float[np.ndarray, "n"] | None = None,
+    effect: Float[np.ndarray, " n"] | None = None,
     neurons: Float[np.ndarray, "r m"] | None = None,
 ) -> None:
     """Write one shard of whole windows; rows count from its start. `neurons` are of its first `r`
@@ -118,7 +118,7 @@ class Firings:
         return np.concatenate(self._tokens)
 
     @cached_property
-    def document(self) -> Int[np.ndarray, "w"]:
+    def document(self) -> Int[np.ndarray, " w"]:
         """The document of each window."""
         return np.concatenate([_open(shard, "document") for shard in self.shards])
 
@@ -132,7 +132,7 @@ class Firings:
         """Firings in all."""
         return sum(len(_open(shard, "feature")) for shard in self.shards)
 
-    def counts(self, features: int) -> Int[np.ndarray, "f"]:
+    def counts(self, features: int) -> Int[np.ndarray, " f"]:
         """Firings of each feature."""
         return np.sum(
             [np.bincount(_open(shard, "feature"), minlength=features) for shard in self.shards],
@@ -169,7 +169,7 @@ class Firings:
 
     def rows(
         self, mask: Bool[np.ndarray, "tokens"]
-    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Feature, row and value of all firings at the asked rows, in the order in which they lie
         on disk."""
         parts = []
@@ -186,7 +186,7 @@ class Firings:
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
         return feature, row, value
 
-    def neurons(self) -> tuple[Int[np.ndarray, "r"], Float[np.ndarray, "r m"]] | None:
+    def neurons(self) -> tuple[Int[np.ndarray, " r"], Float[np.ndarray, "r m"]] | None:
         """The rows at which neurons were read, and the neurons; None where they were not."""
         rows, values = [], []
         for shard, start in zip(self.shards, self._starts, strict=True):
@@ -234,10 +234,10 @@ class Place:
 class Windows:
     """What one pass over some windows found; rows count from their start."""
 
-    feature: Int[np.ndarray, "n"]
-    row: Int[np.ndarray, "n"]
-    value: Float[np.ndarray, "n"]
-    effect: Float[np.ndarray, "n"] | None
+    feature: Int[np.ndarray, " n"]
+    row: Int[np.ndarray, " n"]
+    value: Float[np.ndarray, " n"]
+    effect: Float[np.ndarray, " n"] | None
     """Rise of the loss of all later tokens, in nats and to first order, if the firing were taken
     out."""
     kept: Bool[np.ndarray, "w s"]
@@ -246,7 +246,7 @@ class Windows:
     sums: dict[str, float]
     """`loss` and `predictions`; `rows`, `error` and `square`, sums over kept rows and dimensions;
     `sum` is apart."""
-    total: Float[np.ndarray, "d"]
+    total: Float[np.ndarray, " d"]
     """Σ of the activations over kept rows."""
 
 
@@ -363,12 +363,12 @@ def _codes(
 
 def _effect(
     dictionary: Dictionary,
-    feature: Int[torch.Tensor, "n"],
-    row: Int[torch.Tensor, "n"],
-    value: Float[torch.Tensor, "n"],
+    feature: Int[torch.Tensor, " n"],
+    row: Int[torch.Tensor, " n"],
+    value: Float[torch.Tensor, " n"],
     x: Float[torch.Tensor, "b d_in"],
     slope: Float[torch.Tensor, "b d"],
-) -> Float[torch.Tensor, "n"]:
+) -> Float[torch.Tensor, " n"]:
     out = torch.empty_like(value)
     for a in range(0, len(feature), CHUNK):
         some = slice(a, a + CHUNK)

@@ -25,16 +25,16 @@ FILE = "decoder.npy"
 class Match:
     """For each feature of both dictionaries: the other's nearest by cosine, and that cosine."""
 
-    there: Int[np.ndarray, "f"]
+    there: Int[np.ndarray, " f"]
     """The second dictionary's feature nearest to each of the first."""
-    cosine: Float[np.ndarray, "f"]
-    back: Int[np.ndarray, "g"]
+    cosine: Float[np.ndarray, " f"]
+    back: Int[np.ndarray, " g"]
     """The first dictionary's feature nearest to each of the second."""
-    back_cosine: Float[np.ndarray, "g"]
+    back_cosine: Float[np.ndarray, " g"]
     dimensions: int
 
     @property
-    def mutual(self) -> Bool[np.ndarray, "f"]:
+    def mutual(self) -> Bool[np.ndarray, " f"]:
         """Features of the first that are the nearest of their nearest."""
         return self.back[self.there] == np.arange(len(self.there))
 

@@ -54,16 +54,16 @@ class Name:
 class Names:
     """The best name of each feature that tokens alone give."""
 
-    rule: Float[np.ndarray, "f"]
+    rule: Float[np.ndarray, " f"]
     """F1 of "the token is one of the first k that it fires on most", at the least k within `GAIN`
     a token of the best."""
-    size: Int[np.ndarray, "f"]
+    size: Int[np.ndarray, " f"]
     """That k."""
-    promoted: Float[np.ndarray, "f"]
+    promoted: Float[np.ndarray, " f"]
     """F1 of "one of its ten most promoted tokens comes next", from its even sample of contexts."""
 
     @property
-    def score(self) -> Float[np.ndarray, "f"]:
+    def score(self) -> Float[np.ndarray, " f"]:
         """F1 of the better one."""
         return np.maximum(self.rule, self.promoted)
 
@@ -80,7 +80,7 @@ class _Index(Protocol):
     @property
     def all_names(self) -> Names: ...
     def names(self, numbers: Sequence[int]) -> dict[int, Name]: ...
-    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]: ...
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, " f"]]: ...
     def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]: ...
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
     def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]: ...
@@ -103,7 +103,7 @@ def names(index: _Index) -> Names:
     )
 
 
-def _promoted(index: _Index, firings: Float[np.ndarray, "f"]) -> Float[np.ndarray, "f"]:
+def _promoted(index: _Index, firings: Float[np.ndarray, " f"]) -> Float[np.ndarray, " f"]:
     text, n = index.windows, len(firings)
     places = index.arrays(
         'SELECT feature, "window", position FROM contexts '
@@ -218,7 +218,7 @@ def namesakes(index: _Index) -> dict[str, Any]:
     return {"namesakes": int(counts.max()), "namesake": {"token": token, "text": words}}
 
 
-def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, "f"]:
+def twins(unit: Float[np.ndarray, "f d"], feature: int) -> Bool[np.ndarray, " f"]:
     """Tell which other features write nearly the same direction, of rows of length 1."""
     similar = unit @ unit[feature] > THRESHOLD
     similar[feature] = False

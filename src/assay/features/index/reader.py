@@ -300,20 +300,22 @@ class Index:
         }
 
     @cached_property
-    def alive(self) -> Int[np.ndarray, "n"]:
+    def alive(self) -> Int[np.ndarray, " n"]:
         """The features that fire at all."""
         return np.flatnonzero(self._glances["density"] > 0)
 
     @cached_property
-    def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
+    def _glances(self) -> dict[str, Float[np.ndarray, " f"]]:
         return self.columns(("density", "importance", "gradient_active", "token", "maximum"))
 
     @property
-    def maxima(self) -> Float[np.ndarray, "f"]:
+    def maxima(self) -> Float[np.ndarray, " f"]:
         """The strongest activation of every feature, by number; 0 for one that never fires."""
         return np.nan_to_num(self._glances["maximum"])
 
-    def quantiles(self, features: Sequence[int], values: Sequence[float]) -> Float[np.ndarray, "n"]:
+    def quantiles(
+        self, features: Sequence[int], values: Sequence[float]
+    ) -> Float[np.ndarray, " n"]:
         """Tell how unusual an activation is: the share of all tokens at which the feature is as
         strong or weaker, of each pair.
 
@@ -333,7 +335,7 @@ class Index:
                 out[i] = 1 - row["density"] * (1 - np.interp(value, edges, below))
         return out
 
-    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, " f"]]:
         """Columns of numbers of all features, by feature; NaN where there is none. Raises:
         DataError for a column that is no number."""
         for name in names:
@@ -464,7 +466,7 @@ class Index:
     @cached_property
     def _contexts_by_row(
         self,
-    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Row, feature and value of every context that is kept, by row of the text; row = window ·
         context + position."""
         sql = (
@@ -475,7 +477,7 @@ class Index:
         order = np.argsort(arrays["row"], kind="stable")
         return tuple(np.asarray(arrays[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
-    def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
         """Windows and positions of the last of these tokens wherever they follow each other in the
         text."""
         tokens = self.windows

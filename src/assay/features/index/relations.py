@@ -60,7 +60,7 @@ def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tup
     return table, columns
 
 
-def _chunks(first: int, end: int, columns: int) -> Iterator[Int[np.ndarray, "c"]]:
+def _chunks(first: int, end: int, columns: int) -> Iterator[Int[np.ndarray, " c"]]:
     """Numbers `first` to `end` − 1, so many at a time that a matrix of them and `columns` has at
     most `CELLS` cells."""
     size = max(1, CELLS // max(1, columns))
@@ -111,7 +111,7 @@ class Activations:
 
     matrix: scipy.sparse.csc_matrix
     neurons: Float[np.ndarray, "r m"] | None
-    neuron_rows: Int[np.ndarray, "r"]
+    neuron_rows: Int[np.ndarray, " r"]
     """Rows of `matrix` at which the neurons were read."""
 
     @property
@@ -139,9 +139,9 @@ class Activations:
 class Moments:
     """What a correlation needs of each column."""
 
-    total: Float[np.ndarray, "n"]
-    square: Float[np.ndarray, "n"]
-    centred: Float[np.ndarray, "n"]
+    total: Float[np.ndarray, " n"]
+    square: Float[np.ndarray, " n"]
+    centred: Float[np.ndarray, " n"]
     """Σ (a − ā)²; ∞ where a column does not vary, so that its correlations are 0."""
 
     @classmethod
@@ -242,7 +242,7 @@ def _nearest(
     rows: int,
     x: Moments,
     y: Moments,
-    features: Int[np.ndarray, "f"],
+    features: Int[np.ndarray, " f"],
     *,
     exclude_self: bool,
 ) -> Arrays:
@@ -281,7 +281,7 @@ def _nearest(
 
 def _row(
     products: scipy.sparse.csr_matrix | np.ndarray, i: int
-) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Places and values of a row's numbers that are not known to be 0."""
     if isinstance(products, np.ndarray):
         return np.arange(products.shape[1]), products[i]
@@ -289,7 +289,7 @@ def _row(
     return products.indices[some], products.data[some]
 
 
-def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.ndarray, "n"]:
+def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.ndarray, " n"]:
     columns, value = _row(products, i)
     row = np.zeros(products.shape[1])
     row[columns] = value

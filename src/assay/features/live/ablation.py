@@ -29,14 +29,14 @@ ANYWHERE = -1
 class Ablation:
     """What taking out each of some features does to the loss of every prediction."""
 
-    feature: Int[np.ndarray, "n"]
+    feature: Int[np.ndarray, " n"]
     """Its number; of a set that is taken out at once, the first of them."""
-    position: Int[np.ndarray, "n"]
+    position: Int[np.ndarray, " n"]
     """Where it is taken out; `ANYWHERE`: wherever it is on."""
     delta: Float[np.ndarray, "n s-1"]
     """ΔCE of each prediction, nats; above 0 it helps. Exactly 0 before its first firing, and for
     one that is nowhere on."""
-    before: Float[np.ndarray, "s-1"]
+    before: Float[np.ndarray, " s-1"]
     """The loss as it is, nats."""
 
     @property
@@ -44,7 +44,7 @@ class Ablation:
         """The loss without it."""
         return self.before + self.delta
 
-    def on(self, position: int | None = None) -> Float[np.ndarray, "n"]:
+    def on(self, position: int | None = None) -> Float[np.ndarray, " n"]:
         """ΔCE of the prediction at `position`, or summed over the text."""
         return self.delta.sum(1) if position is None else self.delta[:, position]
 
@@ -127,8 +127,8 @@ def ablate_firings(
 def _ablation(
     reader: Reader,
     reading: Reading,
-    feature: Int[np.ndarray, "n"],
-    position: Int[np.ndarray, "n"],
+    feature: Int[np.ndarray, " n"],
+    position: Int[np.ndarray, " n"],
     removed: Callable[[Job], Float[torch.Tensor, "s d"]],
     on: Bool[torch.Tensor, "n 1 s"],
     mode: Mode,
@@ -172,7 +172,7 @@ class Matters:
     """The prediction whose loss it is; None: the sum over the text."""
     loss: float
     """That loss, nats."""
-    attributed: Float[np.ndarray, "n"]
+    attributed: Float[np.ndarray, " n"]
     """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first,
     and none that is exactly 0."""
     ablation: Ablation
@@ -182,12 +182,12 @@ class Matters:
     """Features (or firings) that there are before the prediction."""
 
     @property
-    def feature(self) -> Int[np.ndarray, "n"]:
+    def feature(self) -> Int[np.ndarray, " n"]:
         """Their numbers."""
         return self.ablation.feature
 
     @property
-    def delta(self) -> Float[np.ndarray, "n"]:
+    def delta(self) -> Float[np.ndarray, " n"]:
         """Exact ΔCE of that loss, nats."""
         return self.ablation.on(self.position)
 
@@ -228,7 +228,7 @@ def matters(
     return Matters(position, first.loss, value, exact, agreement(value, exact.on(position)), total)
 
 
-def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, "s-1"]:
+def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, " s-1"]:
     """The loss of each prediction when every position that counts is replaced by its
     reconstruction, nats."""
     keep = torch.from_numpy(reading.keep).to(reading.acts.device)[:, None]

@@ -31,19 +31,19 @@ class Attribution:
     loss: float
     """That loss, nats."""
     firings: Firings
-    value: Float[np.ndarray, "n"]
+    value: Float[np.ndarray, " n"]
     """For each firing, nats; above 0 it helps."""
-    error: Float[np.ndarray, "s"]
+    error: Float[np.ndarray, " s"]
     """At each token that counts, for taking out what the dictionary leaves unexplained; 0
     elsewhere."""
     gradient: Float[torch.Tensor, "s d"] = field(repr=False)
     """Of the loss, by the activations where the dictionary writes."""
 
-    def top(self, count: int) -> Int[np.ndarray, "m"]:
+    def top(self, count: int) -> Int[np.ndarray, " m"]:
         """The places of the firings of largest absolute value, largest first."""
         return np.argsort(-np.abs(self.value), kind="stable")[:count]
 
-    def by_feature(self) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+    def by_feature(self) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Features and the sums over their firings, largest absolute value first."""
         features, back = np.unique(self.firings.feature, return_inverse=True)
         sums = np.bincount(back, self.value, len(features))
@@ -106,7 +106,7 @@ class Agreement:
     """Share of those with the same sign in both; NaN for none."""
 
 
-def agreement(first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"]) -> Agreement:
+def agreement(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> Agreement:
     """Compare two measures of the same features, such as attribution and ablation."""
     a, b = (np.asarray(x, dtype=np.float64) for x in (first, second))
     if a.shape != b.shape or a.ndim != 1:

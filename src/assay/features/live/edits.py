@@ -51,7 +51,7 @@ class Change:
         """Takes the feature out."""
         return cls(feature, factor=0.0, positions=positions)
 
-    def of(self, codes: Float[torch.Tensor, "s"]) -> Float[torch.Tensor, "s"]:
+    def of(self, codes: Float[torch.Tensor, " s"]) -> Float[torch.Tensor, " s"]:
         """Activations after the change."""
         return (
             torch.full_like(codes, self.value)
@@ -65,7 +65,7 @@ def changed_part(
     changes: Sequence[Change],
     codes: Float[torch.Tensor, "s k"],
     inputs: Float[torch.Tensor, "s d_in"],
-    counts: Bool[torch.Tensor, "s"],
+    counts: Bool[torch.Tensor, " s"],
     first: int = 0,
 ) -> Float[torch.Tensor, "s d"]:
     """What changes add to the activations where the dictionary writes; `first` is the number of the
@@ -107,17 +107,17 @@ class Changed:
     """A text as the model predicts it with features changed, beside what it predicted before."""
 
     changes: tuple[Change, ...]
-    before: Float[np.ndarray, "s-1"]
+    before: Float[np.ndarray, " s-1"]
     """The loss of each prediction as it is, nats."""
-    after: Float[np.ndarray, "s-1"]
+    after: Float[np.ndarray, " s-1"]
     """The loss with the changes."""
-    kl: Float[np.ndarray, "s"]
+    kl: Float[np.ndarray, " s"]
     """KL(before ‖ after) of the next token's distribution at each position, nats."""
     final: Float[torch.Tensor, "s d"] = field(repr=False)
     """What the unembedding reads with the changes."""
 
     @property
-    def delta(self) -> Float[np.ndarray, "s-1"]:
+    def delta(self) -> Float[np.ndarray, " s-1"]:
         """The loss with the changes less the loss before: above 0 they make the text less
         likely."""
         return self.after - self.before
@@ -227,7 +227,7 @@ def likely(reader: Reader, reading: Reading, position: int, count: int = 10) -> 
 
 def _log_probabilities(
     reader: Reader, final: Float[torch.Tensor, "s d"], position: int
-) -> Float[torch.Tensor, "v"]:
+) -> Float[torch.Tensor, " v"]:
     if not 0 <= position < len(final):
         raise DataError(f"the text's tokens are numbered 0 to {len(final) - 1}, got {position}")
     with torch.no_grad():
@@ -235,7 +235,7 @@ def _log_probabilities(
     return logits[0].double().log_softmax(-1).cpu()
 
 
-def _first(values: Float[torch.Tensor, "v"], count: int) -> list[int]:
+def _first(values: Float[torch.Tensor, " v"], count: int) -> list[int]:
     """The places of the largest, ties by token id."""
     return [int(i) for i in torch.argsort(-values, stable=True)[:count]]
 
@@ -243,8 +243,8 @@ def _first(values: Float[torch.Tensor, "v"], count: int) -> list[int]:
 def _chances(
     reader: Reader,
     ids: list[int],
-    before: Float[torch.Tensor, "v"],
-    after: Float[torch.Tensor, "v"],
+    before: Float[torch.Tensor, " v"],
+    after: Float[torch.Tensor, " v"],
 ) -> tuple[Chance, ...]:
     words = reader.subject.token_text(ids)
     return tuple(

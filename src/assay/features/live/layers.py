@@ -106,7 +106,7 @@ def _taken_out(
     later: Sequence[Firings],
     position: int,
     seed: int,
-) -> tuple[Float[np.ndarray, "two_n"], Float[np.ndarray, "two_n later"]]:
+) -> tuple[Float[np.ndarray, " two_n"], Float[np.ndarray, "two_n later"]]:
     """Rise of the loss, and lost shares of later firings, without each firing; then without each
     control."""
     reader, n = readers[0], len(firings)

@@ -45,7 +45,7 @@ class Unembedding:
     it cancels in differences."""
 
     W_U: Float[torch.Tensor, "v d"]
-    gain: Float[torch.Tensor, "d"]
+    gain: Float[torch.Tensor, " d"]
     norm: Norm | None
     """Without one, parts act on the logits as they are."""
 
@@ -113,9 +113,9 @@ class Promoted:
 
     feature: int
     firings: int
-    exact: Float[np.ndarray, "v"]
+    exact: Float[np.ndarray, " v"]
     """Centred logits with the feature less those without it, mean over the firings."""
-    linear: Float[np.ndarray, "v"]
+    linear: Float[np.ndarray, " v"]
     """Centred logits of one unit of it, without the norm's division."""
     cosine: float
     """Between the two."""
@@ -161,13 +161,13 @@ def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firi
     return Promoted(feature, n, exact, linear, _cosine(exact, linear), _overlap(exact, linear))
 
 
-def _cosine(a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"]) -> float:
+def _cosine(a: Float[np.ndarray, " v"], b: Float[np.ndarray, " v"]) -> float:
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / size if size else float("nan")
 
 
 def _overlap(
-    a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"], count: int = 10
+    a: Float[np.ndarray, " v"], b: Float[np.ndarray, " v"], count: int = 10
 ) -> tuple[float, float]:
     """How many of the most promoted, and of the most suppressed, are in both lists, as shares."""
     count = min(count, len(a))
@@ -184,20 +184,20 @@ class Paths:
     """The effects of some firings on the logits at their own positions, by path."""
 
     firings: Firings
-    share: Float[np.ndarray, "n"]
+    share: Float[np.ndarray, " n"]
     """E_dir = ‖Δ_direct‖² / (‖Δ_direct‖² + ‖Δ_indirect‖²), 0 to 1; 1/2 where later layers cancel
     the direct effect."""
-    signed: Float[np.ndarray, "n"]
+    signed: Float[np.ndarray, " n"]
     """⟨Δ_direct, Δ_total⟩ / ‖Δ_total‖², of any size; NaN where Δ_total nearly vanishes."""
-    cosine: Float[np.ndarray, "n"]
+    cosine: Float[np.ndarray, " n"]
     """Between Δ_direct and Δ_indirect; NaN where one of them is 0."""
-    total: Float[np.ndarray, "n"]
+    total: Float[np.ndarray, " n"]
     """‖Δ_total‖, in logits."""
-    direct: Float[np.ndarray, "n"]
+    direct: Float[np.ndarray, " n"]
     """‖Δ_direct‖."""
-    indirect: Float[np.ndarray, "n"]
+    indirect: Float[np.ndarray, " n"]
     """‖Δ_indirect‖."""
-    norm: Float[np.ndarray, "n"]
+    norm: Float[np.ndarray, " n"]
     """‖Δ_norm‖, what the norm's divisor answers."""
     on_next: Float[np.ndarray, "n path"]
     """Δ_direct, Δ_indirect, Δ_norm of the next token's centred logit; above 0 raises it. NaN at the

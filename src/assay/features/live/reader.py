@@ -30,15 +30,15 @@ CHUNK = 8192
 class Firings:
     """The features that are on, as parallel arrays ordered by position, then feature."""
 
-    position: Int[np.ndarray, "n"]
-    feature: Int[np.ndarray, "n"]
-    value: Float[np.ndarray, "n"]
+    position: Int[np.ndarray, " n"]
+    feature: Int[np.ndarray, " n"]
+    value: Float[np.ndarray, " n"]
     """Activations, in the dictionary's units; below 0 only where its features have a sign."""
 
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, which: Int[np.ndarray, "m"] | Bool[np.ndarray, "n"] | slice) -> Firings:
+    def __getitem__(self, which: Int[np.ndarray, " m"] | Bool[np.ndarray, " n"] | slice) -> Firings:
         """Those at these places, or where this is True."""
         return Firings(self.position[which], self.feature[which], self.value[which])
 
@@ -71,9 +71,9 @@ class Reading:
     """Token ids, a BOS and the token that was put behind the text included."""
     words: tuple[str, ...]
     """The text of each token by itself."""
-    loss: Float[np.ndarray, "s-1"]
+    loss: Float[np.ndarray, " s-1"]
     """At each position, the loss of predicting the next token, nats."""
-    keep: Bool[np.ndarray, "s"]
+    keep: Bool[np.ndarray, " s"]
     """Where features count: elsewhere none is on, and none is taken out or set."""
     firings: Firings
     """Where features count."""
@@ -139,7 +139,7 @@ class Reading:
         )
 
     @cached_property
-    def on(self) -> Int[np.ndarray, "k"]:
+    def on(self) -> Int[np.ndarray, " k"]:
         """The features that fire anywhere, by number."""
         return np.unique(self.firings.feature)
 

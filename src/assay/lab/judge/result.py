@@ -39,7 +39,7 @@ from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal, sources
 from assay.lab.plan.plan import Plan, spanned
-from assay.lab.plan.preset import apply_preset, scope_by_reading
+from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name

@@ -48,7 +48,7 @@ def draw_batch(
     return tokens, np.roll(answers, 1, 1) if runs.shared.answers == "shuffled" else answers
 
 
-def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, torch.Tensor]:
+def start(seeds: Int[np.ndarray, " run"], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training: matrices N(0, 1/inputs), those that write to the stream half as
     wide; embeddings N(0, 0.1²)."""
 

@@ -78,9 +78,9 @@ along capacities, about 100."""
 def at_capacities(
     runs: Runs,
     params: State,
-    loss: Callable[[State], Float[torch.Tensor, "run"]],
+    loss: Callable[[State], Float[torch.Tensor, " run"]],
     target_capacities: Float[torch.Tensor, "run f"],
-    unit: Float[torch.Tensor, "run"],
+    unit: Float[torch.Tensor, " run"],
     *,
     inner: int = 400,
     lr: float = 1e-2,
@@ -111,7 +111,7 @@ def at_capacities(
         target = group.state["wanted"]
         return torch.where(torch.isfinite(target), capacity(W) - target, 0.0)
 
-    def lagrangian(p: State, batch: object) -> Float[torch.Tensor, "run"]:
+    def lagrangian(p: State, batch: object) -> Float[torch.Tensor, " run"]:
         off = missed(p["W"])
         terms = group.state["benefit"] * off + STIFFNESS / 2 * off.square()
         return loss(p) / group.state["unit"] + terms.sum(-1)
@@ -127,7 +127,7 @@ def at_capacities(
         "unit": unit,
     }
 
-    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, "run"]:
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, " run"]:
         losses = cast(torch.Tensor, descend(state, batch, step))
         if (step + 1) % inner == 0:
             with torch.no_grad():

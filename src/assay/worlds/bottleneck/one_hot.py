@@ -32,7 +32,7 @@ def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict
     }
 
 
-def potential(params: Params, relu: bool = True) -> Float[torch.Tensor, "run"]:
+def potential(params: Params, relu: bool = True) -> Float[torch.Tensor, " run"]:
     """Expected squared error E ‖x − x'‖² of each run, x' = ReLU(Wᵀ(W x) + b), summed over outputs;
     without ReLU if `relu` is False.
 
@@ -40,13 +40,13 @@ def potential(params: Params, relu: bool = True) -> Float[torch.Tensor, "run"]:
     Source: Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of
     Superposition. Differs: Elhage et al. average over outputs, which divides it by f.
     """
-    value: Float[torch.Tensor, "run"] = _Potential.apply(params["W"], params["b"], relu)
+    value: Float[torch.Tensor, " run"] = _Potential.apply(params["W"], params["b"], relu)
     return value
 
 
 def slopes(
     params: Params, relu: bool = True
-) -> tuple[Float[torch.Tensor, "run"], dict[str, torch.Tensor]]:
+) -> tuple[Float[torch.Tensor, " run"], dict[str, torch.Tensor]]:
     """The potential of each run and its exact gradient by W and b."""
     W, b = params["W"], params["b"]
     f = W.shape[1]
@@ -146,7 +146,7 @@ def batches(runs: Runs, columns: int, data: int, size: int):
 
 def batch_loss(
     params: Params, batch: tuple[torch.Tensor, torch.Tensor], relu: bool = True
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Mean of ‖x − x'‖² over a batch of inputs (which column, how strong), for each run; its
     expectation is the potential."""
     W, b = params["W"], params["b"]

@@ -77,11 +77,11 @@ def boundary(relative: Numbers) -> Numbers:
 
 def expected_errors(
     W: Float[np.ndarray, "f d"],
-    b: Float[np.ndarray, "f"],
+    b: Float[np.ndarray, " f"],
     density: float,
     relu: bool = True,
     nodes: int = 64,
-) -> Float[np.ndarray, "f"]:
+) -> Float[np.ndarray, " f"]:
     """E (x_i − x'_i)² of every feature for any model, by quadrature over which features are
     present.
 
@@ -175,10 +175,10 @@ def _product(dims: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 def optimise(
     W: Float[np.ndarray, "f d"],
-    b: Float[np.ndarray, "f"],
+    b: Float[np.ndarray, " f"],
     density: float,
     importance: Sequence[float],
-) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, "f"]]:
+) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, " f"]]:
     """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start
     may find another optimum."""
     weights = np.asarray(importance, float)

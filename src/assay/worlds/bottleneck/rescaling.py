@@ -51,7 +51,7 @@ def tied_losses(
     W: Float[torch.Tensor, "run f d"],
     b: Float[torch.Tensor, "run f"],
     importance: Float[torch.Tensor, "run f"],
-    density: Float[torch.Tensor, "run"],
+    density: Float[torch.Tensor, " run"],
     scales: Sequence[float],
     power: int = 0,
 ) -> Float[torch.Tensor, "run scale"]:

@@ -29,16 +29,16 @@ class SparseLaw:
     precision."""
 
     x: Float[torch.Tensor, "b f"]
-    share: Float[torch.Tensor, "b"]
+    share: Float[torch.Tensor, " b"]
     """Weight of an input among those with the same features present."""
-    present: Float[torch.Tensor, "b"]
+    present: Float[torch.Tensor, " b"]
     """How many features are present."""
 
     def to(self, device: torch.device) -> SparseLaw:
         """Move the law's tensors to another device."""
         return SparseLaw(self.x.to(device), self.share.to(device), self.present.to(device))
 
-    def weights(self, density: Float[torch.Tensor, "run"]) -> Float[torch.Tensor, "run b"]:
+    def weights(self, density: Float[torch.Tensor, " run"]) -> Float[torch.Tensor, "run b"]:
         """Probability of every input at each density: p^k (1 − p)^(n − k) times its share.
 
         Raises: DataError when a density is not above 0 and at most 1.

@@ -78,7 +78,7 @@ def settled(
 
 def passages(
     trained: Trained, steps: int, columns: int
-) -> tuple[Float[np.ndarray, "run moment"], Int[np.ndarray, "run"], Bool[np.ndarray, "run"]]:
+) -> tuple[Float[np.ndarray, "run moment"], Int[np.ndarray, " run"], Bool[np.ndarray, " run"]]:
     """The sides of the state that each run is in at each moment, noise taken out; the last moment
     with fewer sides than at the end, the middle one where there is none; and whether there is one.
     Only the last 24 moments are looked at."""
@@ -124,7 +124,7 @@ def exactly(columns: int, names: Sequence[str] = ()) -> tuple[Float[np.ndarray, 
 
 
 def sample(
-    seeds: Int[np.ndarray, "chain"],
+    seeds: Int[np.ndarray, " chain"],
     centre: Mapping[str, Float[torch.Tensor, "chain ..."]],
     *,
     samples: int,
@@ -134,7 +134,7 @@ def sample(
     burn: int,
     relu: bool = True,
     bench: Bench,
-) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, "chain"]]:
+) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, " chain"]]:
     """One Langevin chain at each state, on the expected loss at the inverse temperature n/ln n of
     `samples` data; which diverged.
 
@@ -170,13 +170,13 @@ def sample(
 
 
 def sample_each(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     states: Mapping[str, Float[torch.Tensor, "run k ..."]],
     chains: int,
     *,
     bench: Bench,
     **knobs: Any,
-) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, "run"]]:
+) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, " run"]]:
     """Several chains at each of k states of every run, seeded from the run's seed on: what `sample`
     gives, [run k], as means over them."""
     shape = (*states["b"].shape[:2], chains)

@@ -51,9 +51,9 @@ def reconstruct(
 
 def mean_square(
     a: Float[torch.Tensor, "run b f"], b: Float[torch.Tensor, "run b f"]
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Mean squared difference of each run, over its batch and features."""
-    mean: Float[torch.Tensor, "run"] = _MeanSquare.apply(a, b)
+    mean: Float[torch.Tensor, " run"] = _MeanSquare.apply(a, b)
     return mean
 
 
@@ -81,14 +81,14 @@ def weighted_square(
     a: Float[torch.Tensor, "run b f"],
     b: Float[torch.Tensor, "run b f"],
     importance: Float[torch.Tensor, "run f"],
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Mean squared difference of each run, over its batch and features, each feature weighted by
     its importance.
 
     Formula: E_batch (1/n) Σ_i I_i (a_i − b_i)², linear in I. Differs: Elhage et al. sum over the n
     features; the optimum is the same, the number n times ours.
     """
-    mean: Float[torch.Tensor, "run"] = _WeightedSquare.apply(a, b, importance.unsqueeze(1))
+    mean: Float[torch.Tensor, " run"] = _WeightedSquare.apply(a, b, importance.unsqueeze(1))
     return mean
 
 
@@ -122,9 +122,9 @@ class _WeightedSquare(torch.autograd.Function):
 
 
 def importances(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     features: int,
-    ratio: float | Float[np.ndarray, "run"],
+    ratio: float | Float[np.ndarray, " run"],
     permuted: bool = False,
 ) -> Float[torch.Tensor, "run f"]:
     """Importance of every feature in each run: ratio^i for feature i, or ratio^rank in an order
@@ -152,7 +152,7 @@ class Model(Spec):
     """Probability that a feature is active in one input."""
 
 
-def models(seeds: Int[np.ndarray, "run"], densities: Sequence[float]) -> Runs[Model]:
+def models(seeds: Int[np.ndarray, " run"], densities: Sequence[float]) -> Runs[Model]:
     """The models of runs with these seeds, one for each density, run by run: in the order in which
     a source of inputs gives batches."""
     return Runs([Model(seed=seed, density=p) for seed in seeds.tolist() for p in densities])
@@ -197,7 +197,7 @@ def train_densities(
 
     def loss(
         p: Mapping[str, torch.Tensor], x: Float[torch.Tensor, "model b f"]
-    ) -> Float[torch.Tensor, "run"]:
+    ) -> Float[torch.Tensor, " run"]:
         return density_losses(p, x, weight, relu).sum(1)
 
     return fit(

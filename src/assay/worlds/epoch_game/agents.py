@@ -31,7 +31,7 @@ from assay.worlds.epoch_game.policies import (
 Params: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str, torch.Tensor]:
+def table(seeds: Int[np.ndarray, " run"], games: Games, scale: float) -> dict[str, torch.Tensor]:
     """A logit for every state and action, normal with standard deviation `scale`: {"logits": [run
     action epoch step unit flag]}."""
     return {
@@ -41,7 +41,7 @@ def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str
     }
 
 
-def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[str, torch.Tensor]:
+def network(seeds: Int[np.ndarray, " run"], games: Games, hidden: int) -> dict[str, torch.Tensor]:
     """A network of two layers from what is observed to logits: W1 [run input hidden], b1, W2 [run
     hidden action], b2.
 
@@ -86,7 +86,7 @@ def logits_of(params: Params, games: Games) -> Policy:
 
 
 def mask_logits(
-    logits: Policy, index: Bool[torch.Tensor, "run"], units: Bool[torch.Tensor, "run"]
+    logits: Policy, index: Bool[torch.Tensor, " run"], units: Bool[torch.Tensor, " run"]
 ) -> Policy:
     """The logits where not all is shown: without the index every epoch looks like the first,
     without units all counts look like 0."""
@@ -107,7 +107,7 @@ def shifted(logits: Policy, by: int) -> Policy:
 
 
 def conduct(
-    games: Games, params: Params, index: Bool[np.ndarray, "run"], units: Bool[np.ndarray, "run"]
+    games: Games, params: Params, index: Bool[np.ndarray, " run"], units: Bool[np.ndarray, " run"]
 ) -> dict[str, Float[torch.Tensor, "run ..."]]:
     """What agents do over an episode, exactly: `behaviour` with what each is shown, and what they
     make of a false index.
@@ -204,8 +204,8 @@ def train(
     runs: Runs,
     games: Games,
     params: Params,
-    index: Bool[np.ndarray, "run"],
-    units: Bool[np.ndarray, "run"],
+    index: Bool[np.ndarray, " run"],
+    units: Bool[np.ndarray, " run"],
     *,
     lr: float,
     steps: int,
@@ -230,7 +230,7 @@ def train(
         ).to(on)
         return sampled_gradient(games, probabilities, draws)
 
-    def loss(p: Params, step: int) -> Float[torch.Tensor, "run"]:
+    def loss(p: Params, step: int) -> Float[torch.Tensor, " run"]:
         logits = mask_logits(logits_of(p, games), index_visible, counted)
         with torch.no_grad():
             value, gradient = ascent(policy(games, logits), step)

@@ -24,9 +24,9 @@ class Games:
 
     length: int
     base: Float[torch.Tensor, "run epoch"]
-    bonus: Float[torch.Tensor, "run"]
-    cost: Float[torch.Tensor, "run"]
-    discount: Float[torch.Tensor, "run"]
+    bonus: Float[torch.Tensor, " run"]
+    cost: Float[torch.Tensor, " run"]
+    discount: Float[torch.Tensor, " run"]
     allowed: Bool[torch.Tensor, "run action 1 1 1 flag"]
     """Which actions there are; the flag takes investing away."""
 
@@ -103,7 +103,9 @@ def visits(games: Games, probabilities: Policy) -> Visits:
     return visit_probability
 
 
-def action_values(games: Games, probabilities: Policy) -> tuple[Float[torch.Tensor, "run"], Policy]:
+def action_values(
+    games: Games, probabilities: Policy
+) -> tuple[Float[torch.Tensor, " run"], Policy]:
     """What an episode earns on average, and what follows from each action in each state; with the
     games' discounts."""
     _, horizon, length, *_ = games.shape
@@ -136,7 +138,7 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[torch.Tens
 
 def policy_gradient(
     games: Games, probabilities: Policy
-) -> tuple[Float[torch.Tensor, "run"], Policy]:
+) -> tuple[Float[torch.Tensor, " run"], Policy]:
     """What an episode earns on average, and its exact gradient in the logits of every state.
 
     Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1

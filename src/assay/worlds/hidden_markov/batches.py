@@ -36,7 +36,7 @@ def every_prefix(tree: PrefixTree) -> Batch:
 
 def drawn_prefixes(
     tree: PrefixTree,
-    seeds: Sequence[int] | Int[np.ndarray, "run"],
+    seeds: Sequence[int] | Int[np.ndarray, " run"],
     batch: int,
     sampled: bool = False,
 ) -> Callable[[int], Batch]:

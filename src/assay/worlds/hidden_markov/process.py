@@ -74,7 +74,7 @@ class HiddenMarkov:
         return self.T.sum(0)
 
     @cached_property
-    def stationary(self) -> Float[np.ndarray, "state"]:
+    def stationary(self) -> Float[np.ndarray, " state"]:
         """The distribution over hidden states that the chain keeps: the belief before any token."""
         # πᵀ(chain − I) = 0 and Σ π = 1, solved together.
         system = np.vstack([self.chain.T - np.eye(self.states), np.ones(self.states)])
@@ -130,7 +130,7 @@ class HiddenMarkov:
 
     def sequences(
         self,
-        seeds: Sequence[int] | Int[np.ndarray, "run"],
+        seeds: Sequence[int] | Int[np.ndarray, " run"],
         batch: int,
         length: int,
         stream: str = "train",
@@ -179,7 +179,7 @@ class HiddenMarkov:
         )
         return PrefixTree(self, token, parent, depth, probability, belief)
 
-    def floors(self, length: int) -> Float[np.ndarray, "s"]:
+    def floors(self, length: int) -> Float[np.ndarray, " s"]:
         """The least cross-entropy, in nats, of the token after n known ones, n = 1 … `length`:
         entropies, no one predicts better.
 
@@ -197,13 +197,13 @@ class PrefixTree:
     its last token."""
 
     process: HiddenMarkov
-    token: Int[np.ndarray, "row"]
+    token: Int[np.ndarray, " row"]
     """The last token."""
-    parent: Int[np.ndarray, "row"]
+    parent: Int[np.ndarray, " row"]
     """The row of the parent; −1 for the empty prefix, which has none."""
-    depth: Int[np.ndarray, "row"]
+    depth: Int[np.ndarray, " row"]
     """Number of tokens."""
-    probability: Float[np.ndarray, "row"]
+    probability: Float[np.ndarray, " row"]
     """Chance that a sequence starts so; adds up to 1 over the rows of one depth."""
     belief: Float[np.ndarray, "row state"]
 
@@ -264,12 +264,12 @@ class PrefixTree:
             nodes = np.where(inside, self.parent[nodes], -1)
         return out
 
-    def suffixes(self, k: int) -> Int[np.ndarray, "row"]:
+    def suffixes(self, k: int) -> Int[np.ndarray, " row"]:
         """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are
         groups of their own."""
         return np.unique(self.last(k), axis=0, return_inverse=True)[1].ravel()
 
-    def shuffled(self, seed: int, stream: str) -> Int[np.ndarray, "row"]:
+    def shuffled(self, seed: int, stream: str) -> Int[np.ndarray, " row"]:
         """Rows in a random order that exchanges prefixes of one length only."""
         order = np.arange(len(self))
         for size in range(1, self.depth[-1] + 1):
@@ -278,7 +278,7 @@ class PrefixTree:
         return order
 
     @cached_property
-    def state(self) -> Int[np.ndarray, "row"]:
+    def state(self) -> Int[np.ndarray, " row"]:
         """Groups of prefixes with the same belief, numbered from 0."""
         return np.unique(
             np.round(self.belief / _SURE).astype(np.int64), axis=0, return_inverse=True

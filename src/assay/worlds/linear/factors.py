@@ -23,7 +23,7 @@ from assay.core.heavy import torch
 from assay.core.runs import Runs
 
 Matrix: TypeAlias = 'Float[torch.Tensor, "run n m"]'
-Loss: TypeAlias = 'Callable[[Matrix], tuple[Float[torch.Tensor, "run"], Matrix]]'
+Loss: TypeAlias = 'Callable[[Matrix], tuple[Float[torch.Tensor, " run"], Matrix]]'
 """Z → each run's loss and dL/dZ."""
 Positive = Literal["", "a", "ab"]
 """The factors whose absolute values are taken: with "a" no two rows of the product are of opposite
@@ -58,7 +58,7 @@ def target(
 
 
 def start(
-    runs: Runs, n: int, rank: int, scale: Float[np.ndarray, run], positive: Positive = ""
+    runs: Runs, n: int, rank: int, scale: Float[np.ndarray, " run"], positive: Positive = ""
 ) -> State:
     """Starting factors a, b [run n rank], normal with standard deviation `scale`, or the absolute
     values of such numbers.
@@ -164,12 +164,14 @@ def generalised_kl(C: Matrix) -> Loss:
 # --- training -------------------------------------------------------------------------------------
 
 
-def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
+def gradient_descent(
+    runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, " run"]
+) -> Group:
     """A Group that takes full gradient steps, each run at its own rate; the batch is ignored. A
     step's loss is that before it."""
     rates: list[torch.Tensor] = []
 
-    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, run]:
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, " run"]:
         if not rates:  # made here, on the device the loop has moved the state to
             rates.append(
                 torch.from_numpy(np.asarray(lr, dtype=np.float64)).to(
@@ -184,12 +186,12 @@ def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndar
     return Group(runs, dict(params), step_fn)
 
 
-def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
+def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, " run"]) -> Group:
     """Train by Adam (0.9, 0.999, 1e-8) at a constant rate per run."""
     names = tuple(params)
     steppers: list[Adam] = []
 
-    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, run]:
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, " run"]:
         if not steppers:  # built here, after any move to a device or restore
             steppers.append(Adam(state, names, lr))
         factors = {name: state[name] for name in names}
@@ -200,7 +202,7 @@ def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -
     return Group(runs, {**params, **adam_state(params)}, step_fn)
 
 
-def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]:
+def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, " run"]:
     """The rate of gradient descent on `square` above which Z = A is no longer approached, for each
     run.
 
@@ -212,7 +214,9 @@ def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]
     return (1 / torch.linalg.matrix_norm(A, ord=2)).cpu().numpy()
 
 
-def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: float = 1.0) -> None:
+def check_step(
+    lr: Float[np.ndarray, " run"], A: Matrix, free: bool = False, per: float = 1.0
+) -> None:
     """Refuse rates that, over `per`, are not stable for gradient descent on `square`.
 
     Raises: SpecError that says the largest stable rate, as rates were given.
@@ -278,7 +282,7 @@ def followed(
 
     def step_fn(
         state: State, batch: object, step: int
-    ) -> tuple[Float[torch.Tensor, run], Mapping[str, Float[torch.Tensor, run]]]:
+    ) -> tuple[Float[torch.Tensor, " run"], Mapping[str, Float[torch.Tensor, " run"]]]:
         Z = product(state)
         if directions[0].device != Z.device:
             directions[:] = [d.to(Z.device) for d in directions]

@@ -46,14 +46,14 @@ class Corpus:
     """Documents and what each is; the last ones are never trained on."""
 
     tokens: Int[np.ndarray, "doc token"]
-    kind: Shaped[np.ndarray, "doc"]
+    kind: Shaped[np.ndarray, " doc"]
 
-    def of(self, *kinds: str) -> Bool[np.ndarray, "doc"]:
+    def of(self, *kinds: str) -> Bool[np.ndarray, " doc"]:
         """Which documents are of one of these kinds."""
         return np.isin(self.kind, kinds)
 
     @property
-    def seen(self) -> Bool[np.ndarray, "doc"]:
+    def seen(self) -> Bool[np.ndarray, " doc"]:
         """Which documents may be trained on."""
         return ~self.of(*UNSEEN)
 

@@ -40,7 +40,7 @@ def counted(
 
 def table_loss(
     params: Params, counts: Float[torch.Tensor, "model symbol symbol"], ridge: float
-) -> Float[torch.Tensor, "model"]:
+) -> Float[torch.Tensor, " model"]:
     """Loss of a softmax table in nats per token of its own text, with a penalty that keeps unseen
     pairs possible.
 
@@ -58,7 +58,7 @@ def predict_by_table(
 
 
 def network(
-    seeds: Int[np.ndarray, "model"], embedding: int, hidden: int
+    seeds: Int[np.ndarray, " model"], embedding: int, hidden: int
 ) -> dict[str, torch.Tensor]:
     """Starting parameters of every network, drawn by its seed: matrices N(0, 1/inputs), embeddings
     N(0, 1), biases 0."""
@@ -99,7 +99,7 @@ def read(
 
 def network_loss(
     params: Params, batch: tuple[torch.Tensor, torch.Tensor]
-) -> Float[torch.Tensor, "model"]:
+) -> Float[torch.Tensor, " model"]:
     """Mean loss of each network on contexts [model, row, 4] and what follows [model, row], in nats
     per token."""
     context, target = batch
@@ -122,7 +122,7 @@ def predict_by_network(
 
 
 def drawn_tokens(
-    seeds: Int[np.ndarray, "model"],
+    seeds: Int[np.ndarray, " model"],
     membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
@@ -143,7 +143,7 @@ def drawn_tokens(
 
 
 def drawn_documents(
-    seeds: Int[np.ndarray, "model"],
+    seeds: Int[np.ndarray, " model"],
     membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
@@ -164,7 +164,7 @@ def drawn_documents(
 
 def listed(
     membership: Bool[np.ndarray, "model doc"],
-) -> tuple[Int[np.ndarray, "model place"], Int[np.ndarray, "model"]]:
+) -> tuple[Int[np.ndarray, "model place"], Int[np.ndarray, " model"]]:
     """The documents of each model in order, filled up with 0, and how many it has."""
     n = membership.sum(1)
     documents = np.zeros((len(membership), n.max()), dtype=np.int64)

@@ -28,10 +28,10 @@ class Selector:
 
     name: str
     bits: float
-    chosen: Bool[np.ndarray, "doc"]
+    chosen: Bool[np.ndarray, " doc"]
 
 
-def inside(chosen: Bool[np.ndarray, "doc"], family: Bool[np.ndarray, "doc"]) -> float:
+def inside(chosen: Bool[np.ndarray, " doc"], family: Bool[np.ndarray, " doc"]) -> float:
     """The share of a selection that lies in a family; 0 of an empty one."""
     return float(family[chosen].mean()) if chosen.any() else 0.0
 
@@ -52,7 +52,7 @@ def literal_bits(corpus: Corpus) -> float:
 
 
 def unions(
-    corpus: Corpus, family: Bool[np.ndarray, "doc"], most: int, budget: int
+    corpus: Corpus, family: Bool[np.ndarray, " doc"], most: int, budget: int
 ) -> list[Selector]:
     """Find, greedily, documents with the first 1, 2, … `most` literals that cover a family; fewer
     where no further one helps.
@@ -80,7 +80,7 @@ def unions(
     return selectors
 
 
-def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) -> Selector:
+def bag(corpus: Corpus, family: Bool[np.ndarray, " doc"], k: int, budget: int) -> Selector:
     """Find documents with a high weighted count of k symbols, those that tell a family best.
 
     A symbol's weight is the difference of its mean counts inside and outside over their variance,
@@ -101,11 +101,11 @@ def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) ->
 
 
 def _above(
-    score: Float[np.ndarray, "doc"],
-    family: Bool[np.ndarray, "doc"],
-    training_mask: Bool[np.ndarray, "doc"],
+    score: Float[np.ndarray, " doc"],
+    family: Bool[np.ndarray, " doc"],
+    training_mask: Bool[np.ndarray, " doc"],
     budget: int,
-) -> Bool[np.ndarray, "doc"]:
+) -> Bool[np.ndarray, " doc"]:
     """Documents above the threshold that selects most of the family, within the budget and at least
     0.8 inside it; else nothing."""
     best = np.zeros(len(score), dtype=bool)
@@ -120,7 +120,7 @@ def _above(
     return best
 
 
-def one_symbol(corpus: Corpus, family: Bool[np.ndarray, "doc"], budget: int) -> Selector:
+def one_symbol(corpus: Corpus, family: Bool[np.ndarray, " doc"], budget: int) -> Selector:
     """Find documents with one symbol, or so many of it, that select most of a family within the
     budget, at least 0.8 inside it.
 
@@ -147,8 +147,8 @@ def containing(corpus: Corpus, symbol: int) -> Selector:
 
 
 def least_bits(
-    bits: Float[np.ndarray, "rung"],
-    share: Float[np.ndarray, "rung"],
+    bits: Float[np.ndarray, " rung"],
+    share: Float[np.ndarray, " rung"],
     otherwise: float,
     damage_share: float = 0.5,
 ) -> float:

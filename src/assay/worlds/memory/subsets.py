@@ -30,7 +30,7 @@ def balanced(seed: int, models: int, documents: int, rate: float) -> Bool[np.nda
 
 def memorisation(
     loss: Float[np.ndarray, "model doc"], membership: Bool[np.ndarray, "model doc"]
-) -> Float[np.ndarray, "doc"]:
+) -> Float[np.ndarray, " doc"]:
     """Counterfactual memorisation of each document, in the unit of the loss.
 
     Formula: mean loss of the models without it − mean loss of those with it
@@ -41,7 +41,7 @@ def memorisation(
 
 def standard_error(
     loss: Float[np.ndarray, "model doc"], membership: Bool[np.ndarray, "model doc"]
-) -> Float[np.ndarray, "doc"]:
+) -> Float[np.ndarray, " doc"]:
     """The standard error of that difference of means, each side with its own spread, in the unit of
     the loss."""
     sides = []
@@ -63,5 +63,5 @@ def exchanged(
 
 def _mean(
     loss: Float[np.ndarray, "model doc"], which: Bool[np.ndarray, "model doc"]
-) -> Float[np.ndarray, "doc"]:
+) -> Float[np.ndarray, " doc"]:
     return np.where(which, loss, 0.0).sum(0) / which.sum(0)

@@ -36,13 +36,13 @@ def pairs(p: int) -> Int[torch.Tensor, "pair 2"]:
     return torch.from_numpy(np.stack(np.triu_indices(prime(p)), 1))
 
 
-def sums(p: int) -> Int[torch.Tensor, "pair"]:
+def sums(p: int) -> Int[torch.Tensor, " pair"]:
     """(a + b) mod p of each pair, in the order of `pairs`. Raises: SpecError unless p is an odd
     prime."""
     return pairs(p).sum(1) % p
 
 
-def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[torch.Tensor, "run pair"]:
+def order(seeds: Int[np.ndarray, " run"], p: int, draw: int = 0) -> Int[torch.Tensor, "run pair"]:
     """A uniform order of all pairs for each seed; the first D are a training set, so sets are
     nested in D.
 
@@ -54,7 +54,7 @@ def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[torch.Ten
 
 
 def random_labels(
-    seeds: Int[np.ndarray, "run"], p: int, draw: int = 0
+    seeds: Int[np.ndarray, " run"], p: int, draw: int = 0
 ) -> Int[torch.Tensor, "run pair"]:
     """A uniform label for each pair, drawn by each seed: a table that can only be memorised."""
     return torch.from_numpy(

@@ -97,7 +97,7 @@ def tuned(
 
 def right(
     params: Mapping[str, torch.Tensor], lesson: Lesson, which: Int[torch.Tensor, "run some"]
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Share of the pairs `which` to which each run gives the lesson's label. Range: 0 to 1. Better:
     higher."""
     device = params["E"].device

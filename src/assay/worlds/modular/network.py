@@ -32,7 +32,7 @@ fewer leave it idle."""
 class Confine(Protocol):
     """Changes parameters in place after each step."""
 
-    def __call__(self, params: Mapping[str, torch.Tensor], rows: Int[np.ndarray, "run"]) -> None:
+    def __call__(self, params: Mapping[str, torch.Tensor], rows: Int[np.ndarray, " run"]) -> None:
         """Change `params` of some runs, of which `rows` says where they stand among all."""
 
 
@@ -45,7 +45,7 @@ class Lesson:
     pairs: Int[torch.Tensor, "pair 2"]
     labels: Int[torch.Tensor, "run pair"]
     order: Int[torch.Tensor, "run pair"]
-    size: Int[np.ndarray, "run"]
+    size: Int[np.ndarray, " run"]
 
     def __post_init__(self) -> None:
         most = len(self.pairs)
@@ -55,7 +55,7 @@ class Lesson:
                     f"a training set holds 1 to {most:,} of the pairs mod {self.p}, got size={size}"
                 )
 
-    def of(self, rows: Int[np.ndarray, "run"]) -> Lesson:
+    def of(self, rows: Int[np.ndarray, " run"]) -> Lesson:
         """The lesson of some of the runs."""
         indices = torch.from_numpy(rows)
         return replace(
@@ -73,7 +73,7 @@ class Lesson:
 
 
 def start(
-    seeds: Int[np.ndarray, "run"], p: int, embed: int = 64, hidden: int = 64
+    seeds: Int[np.ndarray, " run"], p: int, embed: int = 64, hidden: int = 64
 ) -> dict[str, torch.Tensor]:
     """Starting parameters of every run: E [run p embed], W1 [run embed hidden], W2 [run hidden p],
     all N(0, 1/64)."""
@@ -92,14 +92,14 @@ def logits(
     return torch.bmm((F[:, pairs[:, 0]] + F[:, pairs[:, 1]]).relu_(), params["W2"])
 
 
-def norm(params: Mapping[str, torch.Tensor]) -> Float[torch.Tensor, "run"]:
+def norm(params: Mapping[str, torch.Tensor]) -> Float[torch.Tensor, " run"]:
     """‖θ‖², the squared norm of all parameters of a run."""
     return sum(params[n].double().flatten(1).square().sum(1) for n in NAMES)  # type: ignore[return-value]
 
 
 def evaluate(
     params: Mapping[str, torch.Tensor], lesson: Lesson
-) -> dict[str, Float[torch.Tensor, "run"]]:
+) -> dict[str, Float[torch.Tensor, " run"]]:
     """`train` and `test`: shares of pairs inside and outside the training set answered right (NaN
     where there is none); `loss`: mean cross-entropy inside, in nats."""
     lesson = lesson.to(params["E"].device)
@@ -120,8 +120,8 @@ def train(
     lesson: Lesson,
     *,
     steps: int,
-    lr: Float[np.ndarray, "run"],
-    decay: Float[np.ndarray, "run"],
+    lr: Float[np.ndarray, " run"],
+    decay: Float[np.ndarray, " run"],
     betas: tuple[float, float] | Float[np.ndarray, "run 2"] = (0.9, 0.98),
     looks: Sequence[int] = (),
     confine: Confine | None = None,
@@ -167,8 +167,8 @@ def descent(
     params: Mapping[str, torch.Tensor],
     lesson: Lesson,
     *,
-    lr: Float[np.ndarray, "run"],
-    decay: Float[np.ndarray, "run"],
+    lr: Float[np.ndarray, " run"],
+    decay: Float[np.ndarray, " run"],
     betas: tuple[float, float] = (0.9, 0.98),
     looks: Sequence[int] = (),
     confine: Callable[[Mapping[str, torch.Tensor]], None] | None = None,
@@ -183,7 +183,7 @@ def descent(
     ready: list[tuple[Adam, _Kernel, Lesson, torch.Tensor]] = []
 
     @torch.no_grad()
-    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, "run"]:
+    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, " run"]:
         device = state["E"].device
         if not ready:  # built here, after any move to a device or restore
             device_lesson = lesson.to(device)
@@ -246,7 +246,7 @@ class _Kernel:
 
     def __call__(
         self, E: torch.Tensor, W1: torch.Tensor, W2: torch.Tensor
-    ) -> tuple[Float[torch.Tensor, "run"], dict[str, torch.Tensor]]:
+    ) -> tuple[Float[torch.Tensor, " run"], dict[str, torch.Tensor]]:
         (runs, p, _), h = E.shape, W1.shape[2]
         most = self.weight.shape[1]
         if not self.room:

@@ -115,7 +115,7 @@ def uncovered(seeds: Sequence[int], ratio: float, months: float, histories: int 
         random_history(int(seed), i) for seed in np.unique(seeds) for i in range(histories)
     ):
         (growth, gap), rows = coverage(events, rows_due(events, ratio, months)), np.array(events)
-        spacing: Float[np.ndarray, "event"] = np.diff(rows[:, 0])
+        spacing: Float[np.ndarray, " event"] = np.diff(rows[:, 0])
         allowed = ratio * float((rows[1:, 1] / rows[:-1, 1]).max()), months + float(spacing.max())
         most = max(most, growth / allowed[0] - 1, gap / allowed[1] - 1)
     return most

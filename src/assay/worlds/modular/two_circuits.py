@@ -87,13 +87,13 @@ def bend(classes: int) -> float:
 class Course:
     """The logits along training."""
 
-    time: Float[np.ndarray, "step"]
+    time: Float[np.ndarray, " step"]
     """Steps times the learning rate, from 0."""
-    generalising: Float[np.ndarray, "step"]
+    generalising: Float[np.ndarray, " step"]
     """o_G, nats."""
-    memorising: Float[np.ndarray, "step"]
+    memorising: Float[np.ndarray, " step"]
     """o_M, nats."""
-    loss: Float[np.ndarray, "step"]
+    loss: Float[np.ndarray, " step"]
     """Training cross-entropy, nats."""
 
     @property

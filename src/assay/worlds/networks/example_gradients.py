@@ -33,14 +33,14 @@ def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, torch.Tensor]:
 def losses(
     params: Mapping[str, torch.Tensor],
     batch: tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]],
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Mean cross-entropy of each run's batch, nats."""
     *_, logits = _forward(params, batch[0])
     return -logits.log_softmax(-1).gather(-1, batch[1].unsqueeze(-1)).mean((1, 2))
 
 
 def draws(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     x: Float[torch.Tensor, "run b f"],
     y: Int[torch.Tensor, "run b"],
     batch: int,
@@ -56,7 +56,7 @@ def draws(
 
 
 def coordinates(
-    seeds: Int[np.ndarray, "run"], params: Mapping[str, torch.Tensor], count: int
+    seeds: Int[np.ndarray, " run"], params: Mapping[str, torch.Tensor], count: int
 ) -> Int[torch.Tensor, "run coordinate"]:
     """Numbers of that many parameters of each run, without repetition, among all of its matrices
     laid end to end."""
@@ -131,7 +131,7 @@ def noise(
 
 def noise_spectra(
     gradients: Float[torch.Tensor, "run b coordinate"],
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     index: int,
     law: Law,
     batch: int,
@@ -160,7 +160,7 @@ def _forward(
 
 
 def labelled(
-    seeds: Int[np.ndarray, "run"],
+    seeds: Int[np.ndarray, " run"],
     examples: int,
     features: int,
     classes: int,

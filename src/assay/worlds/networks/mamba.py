@@ -16,7 +16,9 @@ SLOWEST, FASTEST = 1e-3, 1e-1
 """The steps Δ at the start lie between, evenly on a log scale."""
 
 
-def start(seeds: Int[np.ndarray, run], shape: Shape, std: float = 0.02) -> dict[str, torch.Tensor]:
+def start(
+    seeds: Int[np.ndarray, " run"], shape: Shape, std: float = 0.02
+) -> dict[str, torch.Tensor]:
     """Parameters before training, [run, …], as Mamba's authors draw them; those of equal name and
     size are equal in models with other parts.
 

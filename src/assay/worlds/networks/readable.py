@@ -60,13 +60,13 @@ def gain() -> float:
     return math.log(VOCAB) + p * math.log(p) + (1 - p) * math.log((1 - p) / (VOCAB - 1))
 
 
-def partners(seeds: Int[np.ndarray, "run"]) -> Int[np.ndarray, "run v"]:
+def partners(seeds: Int[np.ndarray, " run"]) -> Int[np.ndarray, "run v"]:
     """Which token is the partner of each, a permutation drawn by each seed."""
     return rng.permutation(seeds, "readable.partners", 0, VOCAB)
 
 
 def text(
-    seeds: Int[np.ndarray, "run"], windows: int, context: int, part: str
+    seeds: Int[np.ndarray, " run"], windows: int, context: int, part: str
 ) -> Int[np.ndarray, "run window s"]:
     """Windows of the text of each seed."""
     partner, rows = partners(seeds), np.arange(len(seeds))[:, None]
@@ -78,7 +78,7 @@ def text(
     return out
 
 
-def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[str, torch.Tensor]:
+def decoder(seeds: Int[np.ndarray, " run"], known: Known, context: int) -> dict[str, torch.Tensor]:
     """The parameters [run, …] of such a decoder: one block, one head that reads nothing, ReLU
     neurons."""
     runs, d, m = len(seeds), 2 * VOCAB, known.neurons

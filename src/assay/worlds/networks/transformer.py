@@ -40,7 +40,7 @@ class Sizes:
                 raise SpecError(f"a transformer needs {name} of at least 1, got {value}")
 
 
-def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, torch.Tensor]:
+def transformer(seeds: Int[np.ndarray, " run"], sizes: Sizes) -> dict[str, torch.Tensor]:
     """Starting parameters of every run, drawn by its seed: matrices N(0, 1/inputs), those that
     write to the stream half as wide.
 

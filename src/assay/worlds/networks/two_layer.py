@@ -70,7 +70,7 @@ def rescaled(
 
 def cross_entropy(
     z: Float[torch.Tensor, "run b k"], label: Int[torch.Tensor, "run b"]
-) -> Float[torch.Tensor, "run"]:
+) -> Float[torch.Tensor, " run"]:
     """Mean cross-entropy of each run, in nats an input."""
     return -z.log_softmax(-1).gather(-1, label.unsqueeze(-1)).flatten(1).mean(1)
 

@@ -32,7 +32,7 @@ from assay.core.langevin import langevin
 from assay.worlds.potentials import learning_coefficient
 
 if TYPE_CHECKING:
-    Loss = Callable[[State, object], Float[torch.Tensor, "run"]]
+    Loss = Callable[[State, object], Float[torch.Tensor, " run"]]
 
 
 @dataclass(frozen=True)
@@ -272,26 +272,26 @@ class Sampled(NamedTuple):
     """Mean of the loss times what is missing of that probability to 1."""
     at_centre: Float[torch.Tensor, "run chain"]
     """Loss at the point where a chain starts, which it takes for its minimum."""
-    diverged: Bool[np.ndarray, run]
+    diverged: Bool[np.ndarray, " run"]
     """Runs with a chain whose loss was once not finite."""
 
 
 class Summed(NamedTuple):
     """What the chains of each run say together; NaN where one of them has left for good."""
 
-    estimate: Float[np.ndarray, "run"]
+    estimate: Float[np.ndarray, " run"]
     """Mean over chains of their estimates of the learning coefficient."""
-    error: Float[np.ndarray, "run"]
+    error: Float[np.ndarray, " run"]
     """Its standard error."""
-    late: Float[np.ndarray, "run"]
+    late: Float[np.ndarray, " run"]
     """The estimate from the later half of the draws that count."""
     trace: Float[np.ndarray, "run block"]
     """n_beta times the excess loss, block by block, the burn-in included."""
-    drift: Float[np.ndarray, "run"]
+    drift: Float[np.ndarray, " run"]
     """By how many standard errors the last third of the draws lies above the first."""
-    acceptance: Float[np.ndarray, "run"]
+    acceptance: Float[np.ndarray, " run"]
     """Mean Metropolis acceptance."""
-    overshoot: Float[np.ndarray, "run"]
+    overshoot: Float[np.ndarray, " run"]
     """The share of the estimate that comes from steps which the Metropolis rule would refuse."""
     failed: Bool[np.ndarray, "run check"]
     """Which of the checks of `core.chains` the run fails."""
@@ -302,8 +302,8 @@ def summed(
     acceptance: Float[np.ndarray, "run chain block"],
     refused: Float[np.ndarray, "run chain block"],
     at_centre: Float[np.ndarray, "run chain"],
-    n_beta: Float[np.ndarray, run],
-    ends: Int[np.ndarray, "block"],
+    n_beta: Float[np.ndarray, " run"],
+    ends: Int[np.ndarray, " block"],
     burn_in: int,
 ) -> Summed:
     """Estimates, their errors and the chains' health, from what `sample` recorded in blocks that
@@ -334,10 +334,10 @@ def sample(
     potentials: Sequence[Potential],
     seeds: Int[np.ndarray, "run chain"],
     *,
-    lr: Float[np.ndarray, run],
-    n_beta: Float[np.ndarray, run],
-    localisation: Float[np.ndarray, run],
-    off: Float[np.ndarray, run],
+    lr: Float[np.ndarray, " run"],
+    n_beta: Float[np.ndarray, " run"],
+    localisation: Float[np.ndarray, " run"],
+    off: Float[np.ndarray, " run"],
     steps: int,
     blocks: int,
     bench: Bench,

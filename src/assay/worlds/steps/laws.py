@@ -30,9 +30,9 @@ class Law:
     """Standard deviation of a mutation in each coordinate."""
     sharpness: float
     """β of linear selection."""
-    held: Int[np.ndarray, "run"]
+    held: Int[np.ndarray, " run"]
     """Mutations on one minibatch."""
-    evaluations: Int[np.ndarray, "run"]
+    evaluations: Int[np.ndarray, " run"]
     """Random directions on one minibatch."""
 
     @property
@@ -107,7 +107,7 @@ class Moments:
     mean_expected: Float[np.ndarray, "run n"]
     covariance: Float[np.ndarray, "run n n"]
     covariance_expected: Float[np.ndarray, "run n n"]
-    skewness: Float[np.ndarray, "run"]
+    skewness: Float[np.ndarray, " run"]
     """Of the first coordinate, in the direction of the examples'."""
     path: Float[np.ndarray, "run moment"]
     """The combination that no example moves, after each part."""

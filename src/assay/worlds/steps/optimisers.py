@@ -34,9 +34,9 @@ class Slope:
 
     name: str
     """Slopes of other names, and the same seeds, share no random number."""
-    seeds: Int[np.ndarray, "run"]
-    a: Float[np.ndarray, "run"]
-    c: Float[np.ndarray, "run"]
+    seeds: Int[np.ndarray, " run"]
+    a: Float[np.ndarray, " run"]
+    c: Float[np.ndarray, " run"]
     spread: float
     """Standard deviation of g."""
     drift: float
@@ -124,7 +124,7 @@ def added_noise(slope: Slope, roots: Float[np.ndarray, "run n n"]) -> Source:
 
 
 def mutations(
-    slope: Slope, size: float, sharpness: float, held: Int[np.ndarray, "run"], hard: bool = False
+    slope: Slope, size: float, sharpness: float, held: Int[np.ndarray, " run"], hard: bool = False
 ) -> Source:
     """Steps that are sums of `held` mutations, each accepted by what one minibatch says of it.
 
@@ -160,7 +160,7 @@ def mutations(
     return draw
 
 
-def strategies(slope: Slope, evaluations: Int[np.ndarray, "run"]) -> Source:
+def strategies(slope: Slope, evaluations: Int[np.ndarray, " run"]) -> Source:
     """Gradients as evolution strategies estimate them: (1/P) Σ_p (ĝ·ε_p) ε_p, all P evaluations on
     one minibatch."""
 
@@ -213,7 +213,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     if adam:
         state |= {"adam.m": zeros(n), "adam.v": zeros(n)}
 
-    def step_fn(state: State, batch: Steps, stretch: int) -> Float[torch.Tensor, "run"]:
+    def step_fn(state: State, batch: Steps, stretch: int) -> Float[torch.Tensor, " run"]:
         move = _adam(state, batch, stretch * slope.times) if adam else batch
         move = -lr * move
         state["x"] += move.sum(1)
@@ -278,7 +278,7 @@ def _adam(
 
 
 def _recursion(
-    x: Float[torch.Tensor, "run time"], keep: float, start: Float[torch.Tensor, "run"]
+    x: Float[torch.Tensor, "run time"], keep: float, start: Float[torch.Tensor, " run"]
 ) -> Float[torch.Tensor, "run time"]:
     """y_t = keep · y_{t−1} + x_t from y = start."""
     y, _ = scipy.signal.lfilter(

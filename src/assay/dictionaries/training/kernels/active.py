@@ -44,14 +44,14 @@ class Active:
 
     rows: int
     width: int
-    row: Int[torch.Tensor, "n"]
-    latent: Int[torch.Tensor, "n"]
+    row: Int[torch.Tensor, " n"]
+    latent: Int[torch.Tensor, " n"]
     run_width: int
     """Latents of one run."""
 
     @classmethod
     def from_places(
-        cls, places: Int[torch.Tensor, "n"], rows: int, width: int, runs: int = 1
+        cls, places: Int[torch.Tensor, " n"], rows: int, width: int, runs: int = 1
     ) -> Active:
         """Those at places of the flattened batch [run, rows, width], in any order."""
         row = torch.div(places, width, rounding_mode="floor")
@@ -69,12 +69,12 @@ class Active:
         )
 
     @cached_property
-    def places(self) -> Int[torch.Tensor, "n"]:
+    def places(self) -> Int[torch.Tensor, " n"]:
         """Where they are in the flattened batch."""
         return self.row * self.run_width + self._within_run
 
     @property
-    def _within_run(self) -> Int[torch.Tensor, "n"]:
+    def _within_run(self) -> Int[torch.Tensor, " n"]:
         """Numbers of the latents within their run."""
         return self.latent if self.run_width == self.width else self.latent % self.run_width
 
@@ -101,16 +101,16 @@ class Active:
     @cached_property
     def _by_row(
         self,
-    ) -> tuple[Int[torch.Tensor, "n"], Int[torch.Tensor, "n"], Int[torch.Tensor, "rows+1"]]:
+    ) -> tuple[Int[torch.Tensor, " n"], Int[torch.Tensor, " n"], Int[torch.Tensor, " rows+1"]]:
         order = _ascending(self.row, self.rows)
         row, latent = (keys.index_select(0, order) for keys in (self.row, self.latent))
         return order, latent, _starts(row, self.rows)
 
     @cached_property
-    def _by_latent(self) -> Int[torch.Tensor, "width+1"]:
+    def _by_latent(self) -> Int[torch.Tensor, " width+1"]:
         return _starts(self.latent, self.width)
 
-    def of(self, batch: Float[torch.Tensor, "rows width"]) -> Float[torch.Tensor, "n"]:
+    def of(self, batch: Float[torch.Tensor, "rows width"]) -> Float[torch.Tensor, " n"]:
         """What stands at the places, in float32 at least."""
         # Few numbers are left here, so float32 costs nothing, and sums over many rows do not lose
         # digits.
@@ -118,14 +118,14 @@ class Active:
         return values.to(torch.promote_types(values.dtype, torch.float32))
 
     def decode(
-        self, values: Float[torch.Tensor, "n"], W: Float[torch.Tensor, "width d"]
+        self, values: Float[torch.Tensor, " n"], W: Float[torch.Tensor, "width d"]
     ) -> Float[torch.Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
         order, latent, starts = self._by_row
         return _sums(starts, latent, values.index_select(0, order), W)
 
     def gather(
-        self, values: Float[torch.Tensor, "n"], batch: Float[torch.Tensor, "rows d"]
+        self, values: Float[torch.Tensor, " n"], batch: Float[torch.Tensor, "rows d"]
     ) -> Float[torch.Tensor, "width d"]:
         """The sum of each latent's rows, each times its value: valuesᵀ · batch, the gradient of a
         matrix with a row per latent."""
@@ -133,7 +133,7 @@ class Active:
 
     def products(
         self, batch: Float[torch.Tensor, "rows d"], W: Float[torch.Tensor, "width d"]
-    ) -> Float[torch.Tensor, "n"]:
+    ) -> Float[torch.Tensor, " n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
@@ -155,7 +155,7 @@ class Active:
         # beta=0: the zeros are a pattern to write to, and are not added.
         return torch.sparse.sampled_addmm(where, W, batch.T, beta=0).values()
 
-    def sums(self, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "width"]:
+    def sums(self, values: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, " width"]:
         """The sum of each latent's values."""
         return torch.zeros(self.width, dtype=values.dtype, device=values.device).index_add_(
             0, self.latent, values
@@ -184,24 +184,24 @@ class Crowd(Active):
     where nothing works out a product at places alone."""
 
     def decode(
-        self, values: Float[torch.Tensor, "n"], W: Float[torch.Tensor, "width d"]
+        self, values: Float[torch.Tensor, " n"], W: Float[torch.Tensor, "width d"]
     ) -> Float[torch.Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
         return self._whole(values) @ W
 
     def gather(
-        self, values: Float[torch.Tensor, "n"], batch: Float[torch.Tensor, "rows d"]
+        self, values: Float[torch.Tensor, " n"], batch: Float[torch.Tensor, "rows d"]
     ) -> Float[torch.Tensor, "width d"]:
         """The sum of each latent's rows, each times its value: valuesᵀ · batch."""
         return self._whole(values).T @ batch
 
     def products(
         self, batch: Float[torch.Tensor, "rows d"], W: Float[torch.Tensor, "width d"]
-    ) -> Float[torch.Tensor, "n"]:
+    ) -> Float[torch.Tensor, " n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         return (batch @ W.T).flatten().index_select(0, self.places)
 
-    def _whole(self, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rows width"]:
+    def _whole(self, values: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, "rows width"]:
         """Values where they stand, 0 elsewhere."""
         table = torch.zeros(self.rows * self.width, dtype=values.dtype, device=values.device)
         return table.index_copy_(0, self.places, values).view(self.rows, self.width)
@@ -238,9 +238,9 @@ def gpu() -> ModuleType:
 
 
 def _sums(
-    starts: Int[torch.Tensor, "m+1"],
-    index: Int[torch.Tensor, "n"],
-    weights: Float[torch.Tensor, "n"],
+    starts: Int[torch.Tensor, " m+1"],
+    index: Int[torch.Tensor, " n"],
+    weights: Float[torch.Tensor, " n"],
     rows: Float[torch.Tensor, "k d"],
 ) -> Float[torch.Tensor, "m d"]:
     """The sum of the rows of each stretch of `index`, each times its weight."""
@@ -258,13 +258,13 @@ class Codes:
     """The sparse code of one run's batch: places, and the values there; all others are 0."""
 
     active: Active
-    values: Float[torch.Tensor, "n"]
+    values: Float[torch.Tensor, " n"]
     whole: Whole = ALONE
     """Where the rest of the code is, if there is more."""
     rows: int = 0
     """Rows of the whole batch; 0: those that are here."""
 
-    def fired(self) -> Bool[torch.Tensor, "width"]:
+    def fired(self) -> Bool[torch.Tensor, " width"]:
         """Latents with a value that is not 0 in some row."""
         none = torch.zeros(self.active.width, dtype=torch.bool, device=self.values.device)
         return self.whole.any_rows(none.index_fill_(0, self.active.latent[self.values != 0], True))
@@ -285,7 +285,7 @@ class Codes:
 def above(
     batch: Float[torch.Tensor, "*run rows width"],
     bound: Float[torch.Tensor, "*run width"] | None = None,
-) -> Int[torch.Tensor, "n"]:
+) -> Int[torch.Tensor, " n"]:
     """Places of the flattened batch that are above 0, or at or above the bound of their latent;
     perhaps some just below it as well."""
     bound = None if bound is None else bound[..., None, :]
@@ -311,7 +311,7 @@ def above(
     return torch.from_numpy(np.flatnonzero(numbers >= bounds))
 
 
-def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.Tensor, "n"]:
+def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.Tensor, " n"]:
     """Places of the flattened batch of the `count` largest numbers of each row, as far as they are
     above 0; of equal ones those that come first, but for an accelerator.
 
@@ -365,7 +365,7 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
 
 def in_two_rounds(
     batch: Float[torch.Tensor, "rows width"], count: int
-) -> Int[torch.Tensor, "rows*count"]:
+) -> Int[torch.Tensor, " rows*count"]:
     """Places of the flattened batch of the `count` largest numbers of each row, in any order, by
     maxima of groups: the groups of the largest maxima hold them.
 
@@ -397,7 +397,7 @@ def _ordered(bits: np.ndarray) -> np.ndarray:
     return bits ^ ((bits >> (bits.itemsize * 8 - 1)) & np.iinfo(bits.dtype).max)
 
 
-def _ascending(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "n"]:
+def _ascending(keys: Int[torch.Tensor, " n"], below: int) -> Int[torch.Tensor, " n"]:
     """The order of keys from 0 to below `below`, equal ones as they come; NumPy sorts numbers of 16
     bits by digits."""
     if keys.device.type != "cpu":
@@ -409,7 +409,7 @@ def _ascending(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "n
     )
 
 
-def _starts(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "below+1"]:
+def _starts(keys: Int[torch.Tensor, " n"], below: int) -> Int[torch.Tensor, " below+1"]:
     """Where each of the sorted keys begins, and where the last ends."""
     return torch.searchsorted(keys, torch.arange(below + 1, device=keys.device))
 

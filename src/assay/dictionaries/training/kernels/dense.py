@@ -46,7 +46,7 @@ class Batch:
     params: Params
     x: Float[torch.Tensor, "*run b d"]
     nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, "run"]
+    penalty: Float[torch.Tensor, " run"]
     dtype: torch.dtype
     more: Mapping[str, Any]
 
@@ -102,12 +102,12 @@ class Batch:
         return self.grad @ self.decoder.mT
 
     @cached_property
-    def l0(self) -> Float[torch.Tensor, "run"]:
+    def l0(self) -> Float[torch.Tensor, " run"]:
         """Features on in a row, on average."""
         return self.features.sign().sum(-1).float().mean(-1)  # five times faster than counting
 
     @property
-    def share(self) -> Float[torch.Tensor, "run"]:
+    def share(self) -> Float[torch.Tensor, " run"]:
         """λ/(b √d), the gradient of an L1 penalty at a feature of one row."""
         return self.penalty / (self.x.shape[-2] * self.x.shape[-1] ** 0.5)
 
@@ -171,7 +171,7 @@ def _l1(batch: Batch) -> Charge:
     return _summed(batch, batch.features), {}
 
 
-def _summed(batch: Batch, codes: Float[torch.Tensor, "run b f"]) -> Float[torch.Tensor, "run"]:
+def _summed(batch: Batch, codes: Float[torch.Tensor, "run b f"]) -> Float[torch.Tensor, " run"]:
     b, d = batch.x.shape[-2:]
     return batch.penalty * codes.sum(-1).float().sum(-1) / (b * d**0.5)
 

@@ -72,9 +72,9 @@ def _unit_rows(W, d, COLUMNS: tl.constexpr):  # a program for each row
 
 
 def sums(
-    starts: Int[torch.Tensor, "m+1"],
-    index: Int[torch.Tensor, "n"],
-    weights: Float[torch.Tensor, "n"],
+    starts: Int[torch.Tensor, " m+1"],
+    index: Int[torch.Tensor, " n"],
+    weights: Float[torch.Tensor, " n"],
     rows: Float[torch.Tensor, "k d"],
 ) -> Float[torch.Tensor, "m d"]:
     """The sum of the rows of each stretch of `index`, each times its weight, in float32."""
@@ -90,11 +90,11 @@ def sums(
 
 
 def products(
-    a_index: Int[torch.Tensor, "n"],
-    b_index: Int[torch.Tensor, "n"],
+    a_index: Int[torch.Tensor, " n"],
+    b_index: Int[torch.Tensor, " n"],
     a_rows: Float[torch.Tensor, "k d"],
     b_rows: Float[torch.Tensor, "m d"],
-) -> Float[torch.Tensor, "n"]:
+) -> Float[torch.Tensor, " n"]:
     """The scalar product of a row of each matrix at each place, in float32."""
     count, d = len(a_index), a_rows.shape[1]
     out = a_rows.new_empty(count)

@@ -38,7 +38,7 @@ def output_gradient(
 
 
 def plus_share(
-    pull: Float[torch.Tensor, "run b f"], share: Float[torch.Tensor, "run"]
+    pull: Float[torch.Tensor, "run b f"], share: Float[torch.Tensor, " run"]
 ) -> Float[torch.Tensor, "run b f"]:
     """`pull` with a number of each run added everywhere, in place."""
     if pull.dtype == share.dtype or pull.device.type != "cpu":
@@ -97,7 +97,7 @@ def gradients(
     }
 
 
-def mean_square(error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "run"]:
+def mean_square(error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, " run"]:
     """Mean squared error per dimension."""
     # A norm reads the error once; error.square().mean() would write it again before it adds up.
     return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
@@ -109,7 +109,7 @@ class Revival:
     gradients."""
 
     loss: Float[torch.Tensor, ""]
-    columns: Int[torch.Tensor, "dead"]
+    columns: Int[torch.Tensor, " dead"]
     pull: Float[torch.Tensor, "b dead"]
     """Of the projections."""
     decoder: Float[torch.Tensor, "dead d"]
@@ -120,7 +120,7 @@ def revival(
     error: Float[torch.Tensor, "b d"],
     pre: Float[torch.Tensor, "b f"],
     W_dec: Float[torch.Tensor, "f d"],
-    idle: Int[torch.Tensor, "f"] | None,
+    idle: Int[torch.Tensor, " f"] | None,
     whole: Whole = ALONE,
     rows: int = 0,
 ) -> Revival | None:

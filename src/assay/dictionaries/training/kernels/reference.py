@@ -20,7 +20,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.losses import Loss, Params
 
-Step: TypeAlias = 'tuple[dict[str, Float[torch.Tensor, "run"]], dict[str, torch.Tensor]]'
+Step: TypeAlias = 'tuple[dict[str, Float[torch.Tensor, " run"]], dict[str, torch.Tensor]]'
 Note: TypeAlias = "Callable[[torch.Tensor | Codes], Mapping[str, torch.Tensor]]"
 Kernel = Callable[..., Step]
 FIXED = ("b_pre",)

@@ -50,7 +50,7 @@ class Batch:
     params: Params
     x: Float[torch.Tensor, "*run b e"]
     nonlinearity: Nonlinearity
-    penalty: Float[torch.Tensor, "run"]
+    penalty: Float[torch.Tensor, " run"]
     dtype: torch.dtype
     more: Mapping[str, Any] = field(default_factory=dict)
     whole: Whole = ALONE
@@ -101,7 +101,7 @@ class Batch:
         """Decoder rows of all runs."""
         return self.params["W_dec"].flatten(0, 1)
 
-    def largest(self) -> Int[torch.Tensor, "n"]:
+    def largest(self) -> Int[torch.Tensor, " n"]:
         """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
         here. What is not above 0 may be among them."""
         (b, f), nonlinearity = self.pre.shape[1:], self.nonlinearity
@@ -119,33 +119,35 @@ class Batch:
             )
         return self.whole.kept(largest(pre, min(nonlinearity.k, f)), pre, nonlinearity.k)
 
-    def active(self, places: Int[torch.Tensor, "n"]) -> Active:
+    def active(self, places: Int[torch.Tensor, " n"]) -> Active:
         """What is on at these places."""
         runs, b, f = self.pre.shape
         return Active.from_places(places, b, f, runs)
 
-    def codes(self, active: Active, values: Float[torch.Tensor, "n"]) -> list[Codes]:
+    def codes(self, active: Active, values: Float[torch.Tensor, " n"]) -> list[Codes]:
         """The sparse code of each run."""
         return [Codes(run, values[its], self.whole, self.rows) for run, its in active.of_runs()]
 
     def spread(
-        self, active: Active, value: Float[torch.Tensor, "run *f"]
-    ) -> Float[torch.Tensor, "n"]:
+        self, active: Active, value: Float[torch.Tensor, " run *f"]
+    ) -> Float[torch.Tensor, " n"]:
         """What belongs to a run, or to a latent, at each place."""
         f = self.pre.shape[2]
         return value.view(self.runs, -1).expand(-1, f).flatten().index_select(0, active.latent)
 
     def sums(
-        self, active: Active, values: Float[torch.Tensor, "n"]
+        self, active: Active, values: Float[torch.Tensor, " n"]
     ) -> Float[torch.Tensor, "run f"]:
         """The sum of each latent's values."""
         return active.sums(values).view(self.runs, -1)
 
-    def total(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "run"]:
+    def total(
+        self, active: Active, values: Float[torch.Tensor, " n"]
+    ) -> Float[torch.Tensor, " run"]:
         """The sum of values over this process's rows and latents."""
         return values.sum()[None] if self.runs == 1 else self.sums(active, values).sum(1)
 
-    def decode(self, active: Active, values: Float[torch.Tensor, "n"]) -> Started:
+    def decode(self, active: Active, values: Float[torch.Tensor, " n"]) -> Started:
         """Begin to add up reconstructions, still without b_dec, over all latents."""
         return self.whole.start_latents(active.decode(values, self.decoder))
 
@@ -163,19 +165,19 @@ class Batch:
 
     def felt(
         self, active: Active, error: Float[torch.Tensor, "*run b d"]
-    ) -> Float[torch.Tensor, "n"]:
+    ) -> Float[torch.Tensor, " n"]:
         """The gradient of the mean squared error in the feature at each place."""
         return active.products(error.flatten(0, -2), self.decoder).mul_(self.slope)
 
     @cached_property
-    def share(self) -> Float[torch.Tensor, "run"]:
+    def share(self) -> Float[torch.Tensor, " run"]:
         """The penalty's gradient at a feature of one row."""
         return self.penalty / (self.rows * self.target.shape[-1] ** 0.5)
 
     def gather(
         self,
         active: Active,
-        values: Float[torch.Tensor, "n"],
+        values: Float[torch.Tensor, " n"],
         error: Float[torch.Tensor, "*run b d"],
     ) -> Float[torch.Tensor, "run f d"]:
         """The gradient of the mean squared error in the decoder."""
@@ -185,9 +187,9 @@ class Batch:
     def gradients(
         self,
         active: Active,
-        values: Float[torch.Tensor, "n"],
+        values: Float[torch.Tensor, " n"],
         error: Float[torch.Tensor, "run b d"],
-        pull: Float[torch.Tensor, "n"],
+        pull: Float[torch.Tensor, " n"],
         *,
         decoder: Callable[[], Float[torch.Tensor, "run f d"]] | None = None,
         besides: Mapping[str, torch.Tensor] = NOTHING,
@@ -228,8 +230,8 @@ class Curves:
         self,
         batch: Batch,
         active: Active,
-        values: Float[torch.Tensor, "n"],
-        penalty: Float[torch.Tensor, "run"] | None = None,
+        values: Float[torch.Tensor, " n"],
+        penalty: Float[torch.Tensor, " run"] | None = None,
     ):
         self.batch, on = batch, batch.total(active, (values != 0).long())
         # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
@@ -248,7 +250,7 @@ class Curves:
 
     def series(
         self,
-        weight: Float[torch.Tensor, "run"] | None = None,
+        weight: Float[torch.Tensor, " run"] | None = None,
         revived: Sequence[tuple[int, Revival]] = (),
     ) -> dict[str, torch.Tensor]:
         """The curves; `weight` is that of the penalty, which is L0 where no other was given."""

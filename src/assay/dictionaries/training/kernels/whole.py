@@ -50,24 +50,24 @@ class Whole:
         """Begin sums over all latents and rows."""
         return Started(values)
 
-    def every(self, value: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "rank n"]:
+    def every(self, value: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, "rank n"]:
         """What every process has."""
         return value[None]
 
-    def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
+    def any_rows(self, value: Bool[torch.Tensor, " f"]) -> Bool[torch.Tensor, " f"]:
         """Whether it is so in any row, for the latents of this process."""
         return value
 
     def kept(
-        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
-    ) -> Int[torch.Tensor, "m"]:
+        self, places: Int[torch.Tensor, " n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, " m"]:
         """Of this process's largest of each row those that are among the `count` largest of the
         whole row; of equal ones the first."""
         return places
 
     def kept_together(
-        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
-    ) -> Int[torch.Tensor, "m"]:
+        self, places: Int[torch.Tensor, " n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, " m"]:
         """Of this process's largest those that are among the `count` largest of the whole batch; of
         equal ones the first."""
         return places
