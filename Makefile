@@ -51,7 +51,7 @@ test-all: env model
 	@$(BIN)/python -m compileall -q -j 2 src
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
-# What make test leaves of make test-all, so that CI runs nothing twice.
+# What make test leaves of make test-all, so that nothing runs twice.
 test-thorough: env model
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "thorough and not slow"
 
