@@ -17,10 +17,11 @@ from asking import LONG, kinds, one, served, study, until
 
 from assay.cli.main import main
 from assay.jobs.folder import Folder
-from assay.jobs.runner import Runner, forget, running
+from assay.jobs.runner import Runner, _Child, forget, running
 from assay.jobs.submission import Asked
-from assay.jobs.work import Limits, group_cpu_seconds
+from assay.jobs.work import Limits, Work, group_cpu_seconds
 from assay.lab.executors import Site
+from assay.lab.work.events import Saved
 from assay.verbs import jobs
 
 HERE = Site(executor="inline")
@@ -37,6 +38,34 @@ def test_a_job_that_a_dying_process_still_holds_is_waited_for(root, bounds):
         assert has_lock and waiting.is_alive()
     waiting.join()
     assert folder.now.status == "done"
+
+
+def test_a_process_that_outlives_its_job_holds_up_nobody_and_last_words_are_heard(root, bounds):
+    """What a training started may hold the pipe through which its job told of errors."""
+    folder = Folder(root, jobs.submit(root, one(), "ann", bounds).key)
+    folder.write(replace(folder.state, status="running"))
+    words = "sleep 60 & echo $! > pid; echo the last words >&2; exit 3"
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", words], cwd=root, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.wait()
+    Runner(root, site=HERE)._settle(_Child(folder, folder.take(), process))
+    sleeper = int((root / "pid").read_text())
+    assert psutil.Process(sleeper).status() == psutil.STATUS_SLEEPING
+    os.kill(sleeper, signal.SIGKILL)
+    job = jobs.status(root, folder.key)
+    assert job.status == "failed" and job.error.endswith("is kept the last words")
+
+
+def test_what_comes_after_the_end_of_a_job_changes_nothing(root, bounds):
+    """A judgement may go on in its thread while the process ends."""
+    folder = Folder(root, jobs.submit(root, one(), "ann", bounds).key)
+    before = signal.getsignal(signal.SIGINT)
+    work = Work(folder, Limits(), HERE)
+    work._end("cancelled")
+    signal.signal(signal.SIGINT, before)
+    work._heard(Saved("g", ("main",), 1, 2, None))
+    assert folder.state.status == "cancelled" and kinds(root, folder.key)[-1] == "cancelled"
 
 
 def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, capsys):

@@ -2,14 +2,15 @@
 trained here."""
 
 import json
+import threading
 from dataclasses import replace
 
 import msgspec
 import pytest
 from asking import one, study
 
-from assay.core.errors import AssayError
-from assay.jobs import queue
+from assay.core.errors import AssayError, StoreError
+from assay.jobs import queue, runner
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import EVENTS, Folder
 from assay.jobs.runner import Runner
@@ -183,6 +184,42 @@ def test_an_owner_withdraws_and_the_last_one_stops_it(root):
     assert jobs.cancel(root, key, "bob").status == "cancelled"
     assert not queue.Watched(root).waiting()
     assert jobs.submit(root, SMOKE, "ann").status == "queued", "asked for again, it is queued again"
+
+
+def test_what_has_just_ended_is_queued_again_once_its_process_lets_go(root, monkeypatch):
+    """Its state says that it is over a moment before its lease is free."""
+    key = jobs.submit(root, SMOKE).key
+    folder = Folder(root, key)
+    lease = folder.take()
+    folder.fail("no luck")
+    threading.Timer(0.3, lease.done).start()
+    assert jobs.submit(root, SMOKE).status == "queued"
+    lease = folder.take()
+    folder.fail("no luck")
+    monkeypatch.setattr(queue, "ENDS", 0.1)
+    with pytest.raises(StoreError, match="ask again in a moment"):
+        jobs.submit(root, SMOKE)
+    lease.done()
+    assert jobs.submit(root, SMOKE).status == "queued"
+
+
+def test_who_asks_for_what_is_being_cancelled_is_told(root):
+    folder = Folder(root, jobs.submit(root, SMOKE, "ann").key)
+    with folder.mine():
+        folder.write(replace(folder.state, status="running"))
+        jobs.cancel(root, folder.key, "ann")
+        with pytest.raises(StoreError, match="is being cancelled; ask again in a moment"):
+            jobs.submit(root, SMOKE, "bob")
+        folder.stop()
+    assert jobs.submit(root, SMOKE, "bob").status == "queued" and "bob" in folder.owners
+
+
+def test_a_job_forgotten_while_jobs_are_listed_is_left_out(root, monkeypatch):
+    key, other = (jobs.submit(root, seed(n)).key for n in range(2))
+    every = queue.every(root)
+    runner.forget(root, jobs.cancel(root, key).key)
+    monkeypatch.setattr(queue, "every", lambda root: every)
+    assert [job.key for job in jobs.jobs(root).jobs] == [other]
 
 
 def test_what_is_over_stays_over_when_it_is_cancelled(root):

@@ -165,12 +165,23 @@ class Library:
         """Open the index at this address, or give the one that is open. Raises: Problem where it is
         not there, damaged or does not fit."""
         entry = self.entry(model, dictionary)
+        try:
+            return self._index(entry)
+        except Problem:
+            if self._folder(entry).exists():
+                raise
+            return self._index(self.entry(model, dictionary))  # a larger one has taken its place
+
+    def _index(self, entry: Entry) -> Index:
         with self._lock:
             written_at, index = self._open.get(entry.key, (None, None))
             if index is None or written_at != entry.made:
                 index = self._opened(entry)
                 self._open[entry.key] = entry.made, index
         return index
+
+    def _folder(self, entry: Entry) -> Path:
+        return self.root / "artefacts" / "index" / entry.key
 
     @property
     def growing(self) -> str:
@@ -197,10 +208,10 @@ class Library:
 
     def _opened(self, entry: Entry) -> Index:
         try:
-            folder, given = self.root / "artefacts" / "index" / entry.key, None
+            given = None
             if self.names is not None and self.names[0] == entry.address:
                 given = given_names.read(self.names[1], entry.about.d_sae)
-            index = Index(folder, given)
+            index = Index(self._folder(entry), given)
             features = index.query("SELECT count(*) AS n FROM features")[0]["n"]
         except DataError as error:
             raise Problem(AWAY, str(error)) from error

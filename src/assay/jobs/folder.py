@@ -132,9 +132,12 @@ class Folder:
             return leases.open_leases(self.root).take(f"job-{self.key}")
 
     @contextmanager
-    def mine(self) -> Iterator[bool]:
-        """Have the job while the body runs, where nobody works on it; tell whether that is so."""
-        lease = self.take()
+    def mine(self, wait: float = 0.0) -> Iterator[bool]:
+        """Have the job while the body runs, where nobody works on it, or nobody does any more
+        within `wait` seconds; tell whether that is so."""
+        until = time.monotonic() + wait
+        while (lease := self.take()) is None and time.monotonic() < until:
+            time.sleep(leases.AGAIN)
         try:
             yield lease is not None
         finally:

@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from assay.lab.store.atomic import explained, write
 from assay.lab.store.store import Store, discard
 
 DAY = 24 * 3600.0
+ENDS = 10.0
+"""Seconds that a process may take to end once its job is over, before it is asked for again."""
 
 
 class Full(AssayError):
@@ -49,35 +51,44 @@ def put(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) 
     with opened(root, request, bounds) as ready:
         store = Store(root).prepare()
         folder = Folder(store.root, ready.key)
-        with explained(store.root):
-            lease = leases.open_leases(store.root).wait("jobs-put")
-        with lease:
+        with _turn(store.root):
             _put(folder, ready, owner, bounds)
-            lease.done()
     return folder
 
 
+@contextmanager
+def _turn(root: Path) -> Iterator[None]:
+    """Be alone in putting and cancelling while the body runs. Raises: StoreError."""
+    with explained(root):
+        lease = leases.open_leases(root).wait("jobs-put")
+    try:
+        yield
+    finally:
+        lease.done()
+
+
 def _put(folder: Folder, ready: Ready, owner: str, bounds: Bounds) -> None:
-    if folder.there and folder.now.status not in ("failed", "cancelled"):
+    status = folder.now.status if folder.there else ""
+    if status == "running" and folder.cancelled:  # whoever works on it was told to stop
+        raise StoreError(f"job {folder.key} is being cancelled; ask again in a moment")
+    if status and status not in ("failed", "cancelled"):
         folder.sign(owner)
         return
     _check_room(folder.root, owner, bounds)
-    with folder.mine() as is_mine:
-        if folder.there:
-            folder.sign(owner)
-            if is_mine and (before := folder.state).status != "done":
-                discard(folder.path / "cancel")
-                again = State(status="queued", order=time.time_ns(), owner=owner)
-                folder.write(replace(again, cpu_seconds=before.cpu_seconds))
-                folder.tell("queued", owner=owner)
-        elif is_mine:
+    # Whoever writes that a job is over lets go of it a moment later.
+    with folder.mine(wait=ENDS if status else 0.0) as is_mine:
+        if not is_mine:
+            raise StoreError(f"job {folder.key} is held by another process; ask again in a moment")
+        if not folder.there:
             folder.make(ready, owner, bounds.workspace)
             folder.tell("queued", owner=owner)
-        else:
-            raise StoreError(
-                f"job {folder.key} is held by another process and has no folder; ask again in a "
-                "moment"
-            )
+            return
+        folder.sign(owner)
+        if (before := folder.state).status != "done":
+            discard(folder.path / "cancel")
+            again = State(status="queued", order=time.time_ns(), owner=owner)
+            folder.write(replace(again, cpu_seconds=before.cpu_seconds))
+            folder.tell("queued", owner=owner)
 
 
 def _check_room(root: Path, owner: str, bounds: Bounds) -> None:
@@ -111,7 +122,12 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
     Raises: StoreError for no such job, or one that the owner did not ask for.
     """
     folder = Folder(root, key)
-    owners = folder.owners if folder.asked else ()
+    with _turn(root):
+        return _cancel(folder, owner)
+
+
+def _cancel(folder: Folder, owner: str | None) -> Folder:
+    key, owners = folder.key, folder.owners if folder.asked else ()
     if owner is not None:
         if owner not in owners:
             raise NotYours(f"job {key} was asked for by somebody else, who alone may cancel it")
@@ -124,7 +140,7 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
         if is_mine:
             folder.stop()
         elif folder.state.status not in OVER:  # whoever works on it looks for this file
-            with explained(root):
+            with explained(folder.root):
                 write(folder.path / "cancel", b"")
     return folder
 

@@ -41,16 +41,22 @@ GRACE = 15.0
 
 @dataclass
 class _Child:
-    """A process that works on a job, which is ours by lease, and the last that it printed."""
+    """A process that works on a job, which is ours by lease, and the last that it printed, by a
+    thread that reads it."""
 
     folder: Folder
     lease: Lease
     process: subprocess.Popen[bytes]
+    reader: threading.Thread = field(init=False)
     begun: float = field(default_factory=time.monotonic)
     asked_to_stop: float | None = None
     printed: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=20))
 
-    def listen(self) -> None:
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._listen, daemon=True)
+        self.reader.start()
+
+    def _listen(self) -> None:
         """Read what it prints until it ends, so that it never waits for a reader."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -85,8 +91,10 @@ class Runner:
         """Note what ended, begin what can be begun; tell whether anything runs or waits."""
         for child in list(self._children):
             if child.process.poll() is not None:
-                self._children.remove(child)
-                self._settle(child)
+                try:
+                    self._settle(child)
+                finally:  # whoever sees no child may take its job
+                    self._children.remove(child)
             elif child.lease.lost:  # we slept for so long that another runner has it
                 self._children.remove(child)
                 child.kill()
@@ -176,9 +184,7 @@ class Runner:
             pass_fds=() if lease.handle is None else (lease.handle,),
             start_new_session=True,
         )
-        child = _Child(folder, lease, process)
-        threading.Thread(target=child.listen, daemon=True).start()
-        return child
+        return _Child(folder, lease, process)
 
     def _hurry(self, child: _Child) -> None:
         """Tell a process to stop whose job is cancelled, or whose time is over, as Ctrl-C does at
@@ -195,7 +201,11 @@ class Runner:
     def _settle(self, child: _Child) -> None:
         """Write how a job ended whose process could not."""
         code = child.process.wait()
-        for pipe in (child.process.stdin, child.process.stderr):
+        child.reader.join(timeout=1)  # its last words
+        # What a training started may live on and hold the other end: closing a pipe that is being
+        # read would wait for it.
+        pipes = [child.process.stdin, *([child.process.stderr] * (not child.reader.is_alive()))]
+        for pipe in pipes:
             with suppress(OSError):
                 assert pipe is not None
                 pipe.close()

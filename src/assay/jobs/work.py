@@ -133,6 +133,8 @@ class Work:
     def _heard(self, event: Any) -> None:
         tell = self.folder.tell
         with self._lock:
+            if self._over.is_set():  # of a judgement that nobody waits for: how it ended stands
+                return
             match event:
                 case Planned():
                     cached, total = len(event.plan.cached), len(event.plan.rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from assay.core.compute import Range
 from assay.jobs import queue
 from assay.jobs.bounds import Bounds
-from assay.jobs.folder import KEY, Folder
+from assay.jobs.folder import KEY, Folder, NoJob
 from assay.jobs.state import OVER, Early, State, Status
 from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
@@ -230,13 +231,12 @@ def jobs(root: Path, owner: str | None = None) -> Jobs:
     """List the jobs of a store, or those that an owner asked for."""
     every = queue.every(Store(root).root)
     places = _places(root)
-    return Jobs(
-        tuple(
-            _to_job(folder, places)
-            for folder, _ in every
-            if owner is None or owner in folder.owners
-        )
-    )
+    listed = list[Job]()
+    for folder, _ in every:
+        if owner is None or owner in folder.owners:
+            with suppress(NoJob):  # forgotten meanwhile
+                listed.append(_to_job(folder, places))
+    return Jobs(tuple(listed))
 
 
 def concerns(root: Path, key: str, owner: str | None) -> bool:

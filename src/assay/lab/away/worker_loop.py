@@ -263,13 +263,11 @@ class Joined:
                 outcome.error == "StoreError"
             ):  # this machine's, such as a full disk: another one may do it
                 raise StoreError(outcome.text)
+            why = canonical_json({"error": outcome.text, "kind": outcome.error}).encode()
             with contextlib.suppress(OSError):
-                write(
-                    folder / "failed.json",
-                    canonical_json({"error": outcome.text, "kind": outcome.error}).encode(),
-                )
+                write(folder / "failed.json", why)
             if self._away is not None:
-                self._away.failed(task.group, (folder / "failed.json").read_bytes())
+                self._away.failed(task.group, why)
         if outcome.status != "busy":
             requests.drop(root, task.group)
         return outcome

@@ -131,7 +131,8 @@ class _Worker:
     def joins(self, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report) -> bool:
         """Answer to another inbox from now on; whether it is alive."""
         self._inbox, self._report = inbox, report
-        return self._process.poll() is None
+        # the reader may have told the other inbox of an end that the process has yet to come to
+        return self._process.poll() is None and self._threads[0].is_alive()
 
     def start(self, task: Task) -> None:
         """Hand the worker this task."""
@@ -169,6 +170,7 @@ class _Worker:
     def epitaph(self) -> str:
         """How the process ended, in a line or two."""
         code = self._process.wait()
+        self._threads[1].join(timeout=1)  # its last words
         cause = (
             f"signal {-code}" + (" (often: out of memory)" if code == -9 else "")
             if code < 0

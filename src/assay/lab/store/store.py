@@ -550,12 +550,17 @@ class Store:
         return freed
 
     def remove(self, path: Path) -> None:
-        """Remove this file or folder of the store at once: a kill half way leaves nothing that
-        looks whole."""
+        """Remove this file or folder of the store at once, if it is there: a kill half way leaves
+        nothing that looks whole."""
         with explained(self.root):
             self.prepare()
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
-            path.rename(aside)
+            try:
+                path.rename(aside)
+            except FileNotFoundError:
+                if path.exists():
+                    raise
+                return  # another process was first
             discard(aside)
 
 

@@ -220,9 +220,10 @@ class Depot:
             experiments = dict[str, str]()
             for name in listed:
                 path = folder / f"{name}.json"
-                content = (
-                    path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
-                )
+                try:
+                    content: bytes | None = path.read_bytes()
+                except FileNotFoundError:
+                    content = self.bucket.read(f"wanted/{name}.json")
                 if content is not None and (experiment := _experiment(content)):
                     experiments[name] = experiment
                     write(path, content)

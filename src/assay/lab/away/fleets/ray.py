@@ -200,7 +200,7 @@ class _Driver:
         self._threads = [
             threading.Thread(target=read, daemon=True) for read in (self._listen, self._overhear)
         ]
-        for thread in self._threads:
+        for thread in reversed(self._threads):  # the first waits for the other's last words
             thread.start()
         self.close = weakref.finalize(
             self, _end, self._process, self._threads
@@ -236,6 +236,7 @@ class _Driver:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._answers.put(functools.partial(self._said, json.loads(line)))
+        self._threads[1].join(timeout=1)  # its last words
         self._answers.put(self._lost)
 
     def _overhear(self) -> None:
