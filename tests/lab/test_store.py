@@ -202,6 +202,15 @@ def test_a_broken_build_leaves_its_partial_folder_for_the_next(tmp_path):
     assert not path.with_name(path.name + ".partial").exists()
 
 
+def test_a_folder_that_another_process_removed_first_is_gone(tmp_path):
+    store = Store(tmp_path)
+    folder = tmp_path / "groups" / "0123"
+    folder.mkdir(parents=True)
+    store.remove(folder)
+    store.remove(folder)
+    assert not folder.exists()
+
+
 def test_cleaning_removes_only_what_is_old(tmp_path):
     store, _, _ = stored(tmp_path)
     (store.root / "tmp" / "left").mkdir()
