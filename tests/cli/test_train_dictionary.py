@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from assay.dictionaries.training.train import Method as Trained
 from assay.lab.store.store import Store
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.verbs import train_dictionary
 from assay.verbs.train_dictionary import PIECES, Method, Reading, sizes_of
 from assay.verbs.train_lm import Desk
 
@@ -108,11 +110,13 @@ def assert_wanted() -> None:
 
 @pytest.mark.thorough
 def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
-    world: None, capsys: pytest.CaptureFixture[str]
+    world: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(train_dictionary, "TELLS", 0.0)
     assert main([*WORDS, "--json"]) == 0
     printed = capsys.readouterr()
     assert "the first step comes after" in printed.err, "a harvest is silent"
+    assert re.search(r"[\d,]+ of about [\d,]+ tokens read before the first step", printed.err)
     found = json.loads(printed.out)
     assert (found["vectors"], found["l0"], found["found"]) == (7680, 4, False)
     assert found["times"] == 7680 / (128 * 31)

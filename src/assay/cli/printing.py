@@ -3,6 +3,7 @@ object; commands that hints name are written as they work in the shell that call
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import re
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 COMMAND = re.compile(r"(?<![\w./\\-])(?<!-m )assay (?=[a-z]+\b)")
 MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 
+ALIKE = 0.6
+"""How alike two options are, from 0 to 1, of which one may be meant by the other."""
 ORANGE = (255, 140, 0)
 """The colour of what is on most strongly, as in pages."""
 
@@ -159,7 +162,7 @@ def runnable(text: str) -> str:
 
 def meant(text: str, words: Sequence[str]) -> str:
     """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
-    were typed."""
+    were typed; leave the question out where the two options are hardly alike."""
     match = MEANT.search(text)
     wrong = next(
         (
@@ -171,6 +174,9 @@ def meant(text: str, words: Sequence[str]) -> str:
     )
     if match is None or wrong is None:
         return text
+    stems = (wrong.strip("-"), match["right"].strip("-"))
+    if wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
+        return text[: match.start()].rstrip()
     right = [match["right"] if word == wrong else word for word in words]
     return f"{text[: match.end()]} Type: {program()} {shlex.join(right)}"
 

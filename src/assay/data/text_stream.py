@@ -4,7 +4,7 @@ as the blocks of a stream: never more of them on the disk than its readers have 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,12 @@ class TextRows:
     a harvest; median, mean and scale are those of the first 2¹⁵ tokens. A text that is through
     begins again, its passes in another order."""
 
-    def __init__(self, spec: HarvestSpec, bench: Bench):
-        """Cut the text. Raises: DataError, ModelError."""
-        self.spec, self.bench = spec, bench
+    def __init__(
+        self, spec: HarvestSpec, bench: Bench, passed: Callable[[int], None] = lambda tokens: None
+    ):
+        """Cut the text; `passed` hears how many tokens each pass of the model read. Raises:
+        DataError, ModelError."""
+        self.spec, self.bench, self.passed = spec, bench, passed
         self.folder = models.find(spec.subject)
         self.site = Site.parse(spec.site)
         self.folder.check(self.site)
@@ -98,6 +101,15 @@ class TextRows:
 
         return fill_stream(folder, self.block, header, about=self.about, **options)
 
+    @property
+    def sample(self) -> int:
+        """Tokens of which median, mean and scale are."""
+        return min(self.passes, -(-SAMPLE // self._per_pass_tokens)) * self._per_pass_tokens
+
+    @property
+    def _per_pass_tokens(self) -> int:
+        return self.per_pass * self.spec.context
+
     def block(self, number: int, limit: float) -> Float[np.ndarray, "n d"]:
         """The rows of a pass that are kept, float16, the same whenever they are asked for.
 
@@ -115,7 +127,7 @@ class TextRows:
 
     def statistics(self) -> tuple[Float[np.ndarray, " d"], float, float]:
         """Mean, scale, and the length from which vectors are left out."""
-        count = min(self.passes, -(-SAMPLE // (self.per_pass * self.spec.context)))
+        count = self.sample // self._per_pass_tokens
         sample = [(acts.half(), norms) for acts, norms in map(self._pass, range(count))]
         limit = OUTLIER * float(np.median(np.concatenate([norms[:, 1:] for _, norms in sample])))
         total, squares, n = np.zeros(1), 0.0, 0
@@ -151,6 +163,7 @@ class TextRows:
         norms = torch.linalg.vector_norm(acts.double(), dim=-1).numpy()
         if not np.isfinite(norms).all():
             raise DataError(f"activations at {self.spec.site} are not finite")
+        self.passed(tokens.size)
         return acts, norms
 
 

@@ -114,12 +114,14 @@ def setting(data: JSON) -> list[str]:
         if exclusions
         else "No position is left out."
     )
+    dead = any(e["measures"].get("dead", {}).get("estimate") for e in data["dictionaries"])
     return [
         *sentences,
         (
             f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not "
             "about others trained alike."
         ),
+        *(["Dead are features that none of these tokens turns on; more text finds fewer."] * dead),
     ]
 
 
@@ -153,6 +155,12 @@ def baselines(compared: JSON) -> str:
         "pca": f"{components(compared)} explain{'s' * (compared['rank'] == 1)} {{}}",
     }
     listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
+    of_pca, ours = (
+        compared.get(name, {}).get("explained_variance", {}).get("estimate")
+        for name in ("pca", "dictionary")
+    )
+    if None not in (of_pca, ours) and of_pca > ours:
+        listed[-1] += ", which is more"
     if ahead["low"] is not None and ahead["low"] > 0:
         lead, low, high = (percent(ahead[name]) for name in ("estimate", "low", "high"))
         more = f"the difference is {lead} [{low}, {high}] of the variance"

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from assay.verbs.train_lm import Desk
 from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 ASKED, STREAM, FILE = "training.json", "stream", "dictionary.safetensors"
+TELLS = 15.0
+"""Seconds between lines on how far reading is."""
 PIECES = 4
 """Shards of a buffer: what comes and goes at a time."""
 
@@ -205,15 +208,18 @@ def train(
     writable(out, "--out")
     if (before := _begun(out, request)) is not None:
         return TrainedDictionary(**{**before, "file": Path(before["file"]), "found": True})
-    rows = TextRows(spec, Desk(Store(root), device, lambda done, total, unit: None))
+    desk, read = Desk(Store(root), device, lambda done, total, unit: None), _Read(say)
+    rows = TextRows(spec, desk, read)
     out.mkdir(parents=True, exist_ok=True)
     (out / ASKED).write_text(json.dumps(request, indent=1))
     sizes = sizes_of(method, reading)
     if not (out / MEASURED).exists():
+        buffer = sizes["rows"] * sizes["window"]
         say(
             f"train-dictionary: reads {method.steps * method.batch:,} activations; the first step "
-            f"comes after {sizes['rows'] * sizes['window']:,} of them (--buffer)"
+            f"comes after {buffer:,} of them (--buffer)"
         )
+        read.first = rows.sample + buffer
         with _Trainer(out, options, by.ranks, progress) as trainer:
             rows.fill(out / STREAM, begun=trainer.begin, watch=lambda *_: trainer.check(), **sizes)
             trainer.wait()
@@ -236,6 +242,20 @@ def train(
     for folder in (out / STREAM, *out.glob("step-*")):
         shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+class _Read:
+    """Tells now and then how many tokens were read, until the first step can be made."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self.first, self._say, self._tokens, self._told = 0, say, 0, time.monotonic()
+
+    def __call__(self, tokens: int) -> None:
+        self._tokens += tokens
+        if self._tokens < self.first and time.monotonic() - self._told >= TELLS:
+            self._told = time.monotonic()
+            count = f"{self._tokens:,} of about {self.first:,} tokens"
+            self._say(f"train-dictionary: {count} read before the first step")
 
 
 def sizes_of(method: Method, reading: Reading) -> dict[str, int]:

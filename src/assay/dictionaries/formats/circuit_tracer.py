@@ -13,7 +13,7 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import UNKNOWN, Format, Hints, Reading, Source
-from assay.dictionaries.formats.weights import Weights, safetensors, yaml_mapping
+from assay.dictionaries.formats.weights import Weights, command_for, safetensors, yaml_mapping
 from assay.dictionaries.nonlinearity import ReLU
 
 CONFIG = "config.yaml"
@@ -91,8 +91,7 @@ def _decoder(weights: Weights, source: Source) -> torch.Tensor:
     if n == d and not source.stated:
         raise DataError(
             f"{source.file}: W_dec is square, so both orientations fit; say that rows are "
-            "features with format= "
-            "(--format circuit-tracer)"
+            f"features: {command_for(source.file, format='circuit-tracer')}"
         )
     if n != d and tuple(weights.left["W_dec"].shape) == (d, n):
         return weights.take("W_dec", "d_out", "N").mT

@@ -20,7 +20,7 @@ from assay.dictionaries.formats.format import (
     Source,
     batch_topk,
 )
-from assay.dictionaries.formats.weights import Weights, one_of, settings, whole
+from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
@@ -118,16 +118,15 @@ def _class(
     if "AutoEncoderTopK" in fitting:
         raise DataError(
             f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is "
-            "not beside it; say which with "
-            "architecture= (--architecture AutoEncoderTopK, or BatchTopKSAE)"
+            "not beside it; say which (AutoEncoderTopK or BatchTopKSAE): "
+            + command_for(source.file, architecture="AutoEncoderTopK")
         )
     if fitting == ["JumpReluAutoEncoder"]:
         d, n = list(getattr(source.values.get("W_enc"), "shape", (0, 1)))[:2] or (0, 1)
         both = "both orientations of W_enc fit, and " if d == n else ""
         raise DataError(
             f"{source.file}: {both}other libraries use these names too, with other centring; if "
-            "it is one, say so with "
-            "architecture= (--architecture JumpReluAutoEncoder)"
+            f"it is one, say so: {command_for(source.file, architecture='JumpReluAutoEncoder')}"
         )
     if not fitting:
         raise DataError(
@@ -176,8 +175,7 @@ def _coder(
     if threshold is None or not 0 <= threshold < float("inf"):
         raise DataError(
             f"{path}: a {name} file is read with its inference threshold, and training never set "
-            "it; give one with threshold= "
-            "(--threshold)"
+            f"it; give one: {command_for(path, threshold='NUMBER')}"
         )
     trained_as = batch_topk(
         k, "running mean of a batch's smallest kept value, from the first one at rate 0.001"

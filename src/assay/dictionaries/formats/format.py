@@ -132,7 +132,7 @@ class Format:
         if isinstance(reading, Dictionary):
             return reading
         if self.unscaled and hints.scale is not None:
-            raise DataError(f"{source.file}: scale= (--scale) has no place: {self.unscaled}")
+            raise DataError(f"{source.file}: a scale has no place: {self.unscaled}")
         sites = []
         for name, hint, stated in (
             ("site", hints.site, reading.site),

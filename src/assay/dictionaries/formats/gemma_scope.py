@@ -8,7 +8,7 @@ from assay.core.heavy import torch
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside
-from assay.dictionaries.formats.weights import Weights
+from assay.dictionaries.formats.weights import Weights, command_for
 
 WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"
 _RENAMED = {"w_enc": "W_enc", "w_dec": "W_dec"}
@@ -59,8 +59,8 @@ def read(source: Source, hints: Hints) -> Reading:
         )
     if W_enc.shape[0] == W_enc.shape[1] and not second and not source.stated:
         raise DataError(
-            f"{source.file}: W_enc is square, so both orientations fit; say what it is with "
-            "format= (--format gemma-scope)"
+            f"{source.file}: W_enc is square, so both orientations fit; say what it is: "
+            + command_for(source.file, format="gemma-scope")
         )
     if second:
         place, target = (

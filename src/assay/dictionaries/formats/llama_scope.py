@@ -11,7 +11,7 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Hints, Reading, Source
-from assay.dictionaries.formats.weights import Weights, one_of, settings, whole
+from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import TopK
 
@@ -132,8 +132,7 @@ def _factors(source: Source, hints: Hints, norms: dict[str, torch.Tensor]) -> tu
     if not one_of(config.get("norm_activation", "dataset-wise"), _SCALED, "norm_activation", path):
         if hints.scale is not None:
             raise DataError(
-                f"{path}: scale= (--scale) has no place: its weights are for activations as "
-                "they are"
+                f"{path}: a scale has no place: its weights are for activations as they are"
             )
         return 1.0, 1.0
     if hints.scale is not None:
@@ -151,8 +150,8 @@ def _factors(source: Source, hints: Hints, norms: dict[str, torch.Tensor]) -> tu
     mean_norms = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
     if len(mean_norms) < 2 or not all(0 < x < math.inf for x in mean_norms):
         raise DataError(
-            f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it "
-            "with scale= (--scale)"
+            f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it: "
+            + command_for(path.parent, scale="NUMBER")
         )
     d = source.values["encoder.weight"].shape[1]
     return math.sqrt(d) / mean_norms[0], math.sqrt(d) / mean_norms[1]

@@ -7,7 +7,7 @@ from assay.core.errors import DataError
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
-from assay.dictionaries.formats.weights import Weights, one_of, whole
+from assay.dictionaries.formats.weights import Weights, command_for, one_of, whole
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
 from assay.dictionaries.rows import PerToken
 from assay.dictionaries.selection import TopK
@@ -42,9 +42,8 @@ def read(source: Source, hints: Hints) -> Reading:
     name = hints.architecture or kind
     if name is None:
         raise DataError(
-            f"{source.file} is a training checkpoint, which does not name its activation; say it "
-            "with architecture= and k= "
-            "(--architecture TopK --k 32, or --architecture ReLU)"
+            f"{source.file} is a training checkpoint, which does not name its activation (ReLU, or "
+            f"TopK with its k); name it: {command_for(source.file, architecture='TopK', k='32')}"
         )
     one_of(name, _KINDS, "activation", source.file)
     W_enc, b_enc = weights.take("encoder.weight", "N", "d").mT, weights.take("latent_bias", "N")

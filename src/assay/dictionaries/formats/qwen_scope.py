@@ -8,7 +8,7 @@ import re
 from assay.core.errors import DataError
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.formats.format import Format, Hints, Reading, Source
-from assay.dictionaries.formats.weights import Weights, whole
+from assay.dictionaries.formats.weights import Weights, command_for, whole
 from assay.dictionaries.selection import TopK
 
 _FILE = re.compile(r"layer(\d+)\.sae\.pt")
@@ -38,8 +38,8 @@ def read(source: Source, hints: Hints) -> Reading:
     match = _RELEASE.search(source.file.absolute().parent.as_posix())
     if hints.k is None and match is None:
         raise DataError(
-            f"{source.file} does not say k, and neither does its folder (…-L0_50); say it "
-            "with k= (--k 50)"
+            f"{source.file} does not say k, and neither does its folder (…-L0_50); give it: "
+            + command_for(source.file, k="50")
         )
     k = whole(hints.k if hints.k is not None else int(match[1]), "k", source.file, len(b_enc))  # type: ignore[index]
     layer = _FILE.fullmatch(source.file.name)

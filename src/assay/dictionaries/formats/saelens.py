@@ -13,7 +13,14 @@ from assay.core.heavy import torch
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Hints, Reading, Source, batch_topk
 from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
-from assay.dictionaries.formats.weights import Weights, one_of, safetensors, settings, whole
+from assay.dictionaries.formats.weights import (
+    Weights,
+    command_for,
+    one_of,
+    safetensors,
+    settings,
+    whole,
+)
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
@@ -265,8 +272,8 @@ def _scale(folder: Path, hints: Hints) -> float:
     if value is None:
         raise DataError(
             f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the "
-            "file; give it with scale= (--scale), "
-            f"or put {SCALER} beside it"
+            f"file; put {SCALER} beside it, or give the factor: "
+            + command_for(folder, scale="NUMBER")
         )
     if (
         isinstance(value, bool)

@@ -4,6 +4,7 @@ taken by name: each with its dimensions, none missing, none left over, every num
 from __future__ import annotations
 
 import hashlib
+import shlex
 import zipfile
 from collections.abc import Mapping
 from math import isfinite
@@ -217,6 +218,14 @@ def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
     return known[value]
 
 
+def command_for(path: Path, **hints: str) -> str:
+    """Give the command that states what a file leaves open, and the keywords in Python."""
+    path = path.parent if path.suffix in (".json", ".yaml") else path  # settings beside weights
+    options = " ".join(f"--{name} {value}" for name, value in hints.items())
+    command = f"assay import {shlex.quote(str(path))} {options} --out d.safetensors"
+    return f"`{command}` keeps it so; in Python {' and '.join(f'{name}=' for name in hints)}"
+
+
 def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     """The value as a whole number from 1 up, such as k. Raises: DataError."""
     number = (
@@ -227,5 +236,6 @@ def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     if number < 1 or (most is not None and number > most):
         raise DataError(
             f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}"
+            + (f"; {command_for(path, k='NUMBER')}" if value is None and what.endswith("k") else "")
         )
     return number
