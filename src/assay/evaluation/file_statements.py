@@ -35,8 +35,8 @@ _LONGEST = 80
 
 
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos`, and its name,
-    `dataset`, where it does."""
+    """What a dictionary's file says of its text: `context_size`, `prepend_bos`, its name,
+    `dataset`, and the `part` of it, where it does."""
     statements: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
         if isinstance(place, Mapping):
@@ -45,6 +45,8 @@ def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
             }
             if isinstance(place.get("dataset_path"), str):
                 statements["dataset"] = place["dataset_path"][:_LONGEST]
+            if place.get("dataset_part") in ("train", "validation", "test"):
+                statements["part"] = place["dataset_part"]
     if not isinstance(statements.get("context_size"), int) or statements.get("context_size", 0) < 2:
         statements.pop("context_size", None)
     return statements
@@ -184,13 +186,15 @@ def choose(
     corpus: Corpus,
     requested_part: Part | Literal["auto"],
     text_name: str = "",
+    text_part: str = "",
 ) -> tuple[Part, str]:
     """The part of the corpus to evaluate on, and a sentence about why: what is known, or what
     cannot be.
 
     `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and
-    `documents` (the first 12 hex digits of each one's hash) where it lists them. `text_name` is
-    what else the file says of its text: of one by the same name the test part is read.
+    `documents` (the first 12 hex digits of each one's hash) where it lists them. `text_name` and
+    `text_part` are what else the file says of its text: of one by the same name the test part is
+    read, or, where that was trained on, the validation part.
 
     Raises: DataError where documents of that part were trained on, naming one.
     """
@@ -202,10 +206,23 @@ def choose(
             f"{named or 'its file does not say which text it was trained on'}, so "
             "overlap with this text cannot be ruled out"
         )
-        usual: Part = "test" if text_name == corpus.name else "all"
-        if usual == "test":
-            why = f"{named}, but not which part; that it was not the test part cannot be known"
-        return usual if requested_part == "auto" else requested_part, why
+        if text_name != corpus.name:
+            return "all" if requested_part == "auto" else requested_part, why
+        usual: Part = "validation" if text_part == "test" else "test"
+        chosen_part = usual if requested_part == "auto" else requested_part
+        if not text_part:
+            return chosen_part, (
+                f"{named}, but not which part; that it was not the test part cannot be known"
+            )
+        if chosen_part in ("all", text_part):
+            raise DataError(
+                f"{name} was trained on the {text_part} part of this text, as its file says; say "
+                f"--part {usual}, or leave it out"
+            )
+        return chosen_part, (
+            f"trained on the {text_part} part of this text, as its file says; evaluated on the "
+            f"{chosen_part} part"
+        )
     same, part_then = (
         trained_on.get("corpus") == corpus.fingerprint,
         str(trained_on.get("part", "all")),

@@ -338,6 +338,7 @@ def _place(
             corpus,
             setting.part,
             stated_text.get("dataset", ""),
+            stated_text.get("part", ""),
         )
     except DataError as error:
         if setting.part == "auto":

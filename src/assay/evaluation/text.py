@@ -301,6 +301,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         corpus,
         setting.part,
         stated_text.get("dataset", ""),
+        stated_text.get("part", ""),
     )
     text_spec = EvaluationTextSpec(
         seed=setting.seed,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from numbers import Real
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -66,6 +66,7 @@ def train_dictionary(
     site: str = "",
     model: str = "",
     text: str = "",
+    part: Literal["", "train", "validation", "test"] = "",
 ) -> Dictionary:
     """Train one dictionary of `width` features on raw activations; it reads and gives raw
     activations.
@@ -97,6 +98,7 @@ def train_dictionary(
         site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file.
         model: whose they are, kept in the file.
         text: of what, kept in the file.
+        part: of that text, kept in the file: evaluations then read another part.
     Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError
     for settings that cannot be; StoreError for a folder of another training; RunError where the
     loss did not stay finite.
@@ -156,7 +158,7 @@ def train_dictionary(
         acts.release(None)
     curve = {"step": trained.steps.tolist()}
     curve |= {name: values[0].tolist() for name, values in trained.history.items()}
-    stated = {"model_name": model, "dataset_path": text}
+    stated = {"model_name": model, "dataset_path": text, "dataset_part": part}
     config = {name: value for name, value in stated.items() if value}
     origin = {"curve": curve, **({"config": config} if config else {})}
     dictionary = Dictionary.of(trained.to("cpu"), inference(nonlinearity))
