@@ -16,7 +16,7 @@ from assay.ask import controls, dictionaries, measuring, models
 from assay.ask.directions import Learner
 from assay.ask.editing import Editing
 from assay.ask.seen import prompt
-from assay.core.errors import DataError
+from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects
 from assay.lab import catalogue
@@ -73,7 +73,7 @@ question = "Is it so?"
 [[model]]
 name = "{model}"
 [[prompts]]
-text = "sum of {{letter}} and {{letter}} ="
+text = "sum of {{letter}} and {{again}} ="
 rows = [{rows}]
 [[read]]
 name = "r"
@@ -83,7 +83,7 @@ name = "h"
 log_prob = [" x", " y"]
 """
 ROWS = ", ".join(
-    f'{{letter = "{x}", tone = "{"good" if x in GOOD else "bad"}", '
+    f'{{letter = "{x}", again = "{x}", tone = "{"good" if x in GOOD else "bad"}", '
     + ", ".join(f'coin{n} = "{coin(x, n)}"' for n in range(8))
     + "}"
     for x in string.ascii_uppercase
@@ -102,7 +102,7 @@ STEERED = """
 [[direction]]
 name = "d"
 site = "blocks.1.hook_resid_pre"
-position = "{{letter}}"
+position = "{{again}}"
 label = "{label}"
 {way} = ["{first}", "{second}"]
 [[intervene]]
@@ -131,6 +131,13 @@ def test_a_direction_of_a_label_that_tells_nothing_does_not_hold(folder, tmp_pat
         way="difference", label=f"coin{n}", first="heads", second="tails", strength=3
     )
     assert verdict(folder, tmp_path, text).outcome != "holds"
+
+
+def test_a_control_that_does_nothing_is_refused(folder, tmp_path):
+    idle = '[[intervene]]\nname = "idle"\nadd = "d"\nstrength = 0\n'
+    text = STEERED.format(way="difference", label="tone", first="good", second="bad", strength=1)
+    with pytest.raises(ExperimentError, match="adds 0 times a direction, so that it cannot but"):
+        verdict(folder, tmp_path, f'{text}control = ["idle"]\n{idle}')
 
 
 ABLATED = """

@@ -290,4 +290,25 @@ def test_copies_of_prompts_are_refused_where_prompts_are_the_unit():
         load(table, Path())
     assert len(load(msgspec.structs.replace(table, unit="country"), Path()).rows) == 4
     twice = tuple(row | {"number": str(i)} for i, row in enumerate(rows))
-    assert len(load(msgspec.structs.replace(table, rows=twice), Path()).rows) == 4
+    table = msgspec.structs.replace(table, rows=twice)
+    assert len(load(table, Path()).rows) == 4
+    with pytest.raises(DataError, match="2 are different"):  # a number that nothing asks for
+        load(table, Path(), 'text = "The capital of {country} is"')
+    assert len(load(table, Path(), 'log_prob = " {number}"').rows) == 4
+
+
+def test_the_place_of_a_slot_that_stands_twice_is_none(naive):
+    shown = load(Prompts(text="{a} + {a} = {b}", rows=({"a": "x", "b": "y"},)), Path())
+    first = prompt(find(str(naive.folder)), shown.rows[0])
+    assert first.at("{b}") == len(first.tokens) - 1
+    with pytest.raises(DataError, match=r"row 1: \{a\} stands in the prompt more than once"):
+        first.at("{a}")
+
+
+def test_no_unit_is_both_learned_from_and_measured():
+    rows = tuple({"item": str(i // 2), "n": str(i)} for i in range(12))
+    table = Prompts(text="{item} {n}", rows=rows, unit="item")
+    with pytest.raises(DataError, match='write split = "item" under prompts'):
+        load(table, Path()).halves()
+    halves = load(msgspec.structs.replace(table, split="item"), Path()).halves()
+    assert not {i // 2 for i in halves[0]} & {i // 2 for i in halves[1]}

@@ -461,7 +461,9 @@ def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> s
     """Say where these prompts do differ: at a slot, or at the last position at which not all have
     the same token."""
     some = [prompt(folder, prompts.rows[i]) for i in rows]
-    values = {f"{{{s}}}": {p.tokens[p.at(f"{{{s}}}")] for p in some} for s in some[0].row.spans}
+    row = some[0].row
+    slots = [f"{{{name}}}" for name in row.spans if name not in row.repeated]
+    values = {slot: {p.tokens[p.at(slot)] for p in some} for slot in slots}
     slot = max(values, key=lambda name: len(values[name]), default="")
     if slot and len(values[slot]) > 1:
         return f'they differ in {slot}: write position = "{slot}", or a later site'

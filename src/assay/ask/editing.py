@@ -4,7 +4,7 @@ seed and each point of a sweep."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask import dictionaries, directions, interventions
 from assay.ask.directions import Learner
 from assay.ask.interventions import Put
-from assay.ask.prompts import SLOT, PromptSet, Row, filled
+from assay.ask.prompts import SLOT, PromptSet, filled
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Place, Plain
 from assay.core import rng
@@ -466,8 +466,8 @@ def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
             f"{p.row.place} has no other text to patch from: write corrupted = "
             '"… {slot} …" in [[prompts]], or a column `corrupted`'
         )
-    whole, spans = filled(p.row, text) if text else (p.row.columns["corrupted"], {})
-    return prompt(p.folder, Row(whole, p.row.columns, p.row.place, spans))
+    plain = replace(p.row, text=p.row.columns.get("corrupted", ""), spans={}, repeated=frozenset())
+    return prompt(p.folder, filled(p.row, text) if text else plain)
 
 
 def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:

@@ -191,6 +191,13 @@ class Task:
         )
 
     @property
+    def is_idle(self) -> bool:
+        """Whether its intervention adds nothing, at no level of a sweep."""
+        table = self.intervention
+        adds = table is not None and bool(table.add) and not {"add", "strength"} & {*table.sweep}
+        return adds and table is not None and table.strength == 0
+
+    @property
     def rows(self) -> list[int]:
         """The rows that are measured."""
         return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +38,9 @@ class Row:
     place: str
     """Where it was written: "reviews.jsonl line 3"."""
     spans: Mapping[str, int]
-    """Where in the text each slot's value ends, in characters."""
+    """Where in the text each slot's value ends, in characters; of a repeated slot the last."""
+    repeated: frozenset[str] = frozenset()
+    """The slots that stand in the text more than once, so that their place is none."""
 
     def fill(self, text: str) -> str:
         """Fill the slots of another text from this row. Raises: DataError for a slot that is no
@@ -108,7 +110,14 @@ class PromptSet:
             count = min(max(1, round(self.table.learn * len(names))), len(names) - 1)
             learned |= {names[i] for i in order[:count]}
         train = [i for i, group in enumerate(groups) if group in learned]
-        return train, [i for i, group in enumerate(groups) if group not in learned]
+        rest = [i for i, group in enumerate(groups) if group not in learned]
+        unit = self.table.unit
+        if unit and not self.table.split and (both := {*self.units(train)} & {*self.units(rest)}):
+            raise DataError(
+                f"{unit} {min(both)!r} is both among the prompts that are learned from and among "
+                f'those that are measured; write split = "{unit}" under {self.table.name}'
+            )
+        return train, rest
 
     def groups(self, rows: Sequence[int]) -> list[str]:
         """Give the group of each of these rows: what has one is learned from or measured."""
@@ -146,9 +155,9 @@ def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
     return PromptSet(msgspec.structs.replace(table, unit=unit), prompts.rows)
 
 
-def load(table: Prompts, folder: Path) -> PromptSet:
-    """Read the rows of a table of prompts; files lie beside the study. Raises: DataError, with file
-    and line."""
+def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
+    """Read the rows of a table of prompts; files lie beside the study, whose text says which
+    columns are used. Raises: DataError, with file and line."""
     ways = [w for w in ("file", "rows", "slots") if getattr(table, w)]
     if len(ways) > 1 or not (ways or table.text):
         what = " and ".join(ways) or "none of them"
@@ -176,21 +185,31 @@ def load(table: Prompts, folder: Path) -> PromptSet:
         columns = {name: _written(value) for name, value in record.items()}
         for template in templates or ("{text}",):
             extra = {"template": template} if len(templates) > 1 else {}
-            row = Row("", {**extra, **columns}, place, {})
-            text, spans = filled(row, template)
-            if not text.strip():
+            row = filled(Row("", {**extra, **columns}, place, {}), template)
+            if not row.text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
-            rows.append(Row(text, row.columns, place, spans))
+            rows.append(row)
     if not rows:
         raise DataError(f"{table.file or table.name} has no prompts")
-    different = len({json.dumps([row.text, sorted(row.columns.items())]) for row in rows})
+    different = len({json.dumps([row.text, *_read_of(row, study)]) for row in rows})
     if 2 * different <= len(rows) and not (table.unit or table.split):
         raise DataError(
             f"of the {len(rows)} prompts of {table.file or table.name} {different} are different, "
-            "others have the same text and columns: copies count as no units; take them out, or "
+            "others have the same text and answers: copies count as no units; take them out, or "
             "write what you generalise over as unit"
         )
     return PromptSet(table, tuple(rows))
+
+
+def _read_of(row: Row, study: str) -> list[tuple[str, str]]:
+    """The columns of a row that a study uses, as a slot or by name; all, where nothing is known of
+    it."""
+    names = (n for n in sorted(row.columns) if not study or n == "label" or _names(study, n))
+    return [(name, row.columns[name]) for name in names]
+
+
+def _names(study: str, column: str) -> bool:
+    return f"{{{column}}}" in study or f'"{column}"' in study
 
 
 def _texts(table: Prompts) -> tuple[str, ...]:
@@ -203,14 +222,16 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
-    """A template filled from a row, and where in it each slot's value ends."""
+def filled(row: Row, template: str) -> Row:
+    """Give a row the text of a template that is filled from it."""
     text, spans, last = "", {}, 0
     for match in SLOT.finditer(template):
         text += template[last : match.start()] + row.fill(match[0])
         spans[match[1]] = len(text)
         last = match.end()
-    return text + template[last:], spans
+    times = Counter(SLOT.findall(template))
+    repeated = frozenset(name for name, n in times.items() if n > 1)
+    return replace(row, text=text + template[last:], spans=spans, repeated=repeated)
 
 
 def _read(path: Path) -> list[tuple[str, dict[str, object]]]:

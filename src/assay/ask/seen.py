@@ -94,6 +94,11 @@ class Prompt:
                 f"{self.row.place}: position {place!r} is neither a number nor a slot of the "
                 f"prompt; slots: {slots}"
             )
+        if name in self.row.repeated:
+            raise DataError(
+                f"{self.row.place}: {place} stands in the prompt more than once, so its place is "
+                "none; give the one that you mean a column of its own, with the same words"
+            )
         end = self.row.spans[name]
         encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         # the last token that begins within the slot; it may go on behind it

@@ -113,5 +113,5 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, R
             raise DataError(f"{row.place}: there is no other prompt to ask its answers behind")
         draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(candidates))[0, 0])
         other = prompts.rows[candidates[draw]]
-        partners[i] = Row(other.text, row.columns, row.place, other.spans)
+        partners[i] = replace(other, columns=row.columns, place=row.place)
     return partners

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from assay.ask.measuring import Task
 from assay.core.ceilings import ceiling
 from assay.core.claims import Claim, Estimate, Value
 from assay.core.columns import Axes, Column
@@ -642,6 +643,13 @@ class _Study:
             how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
             return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
 
+        for control in s.entry.control:
+            task = part.task if (part := self.asked.by_label.get(control)) else None
+            if isinstance(task, Task) and task.is_idle:
+                what = (
+                    f"{control} adds 0 times a direction, so that it cannot but fail; name an arm"
+                )
+                raise s.error("control", f"{what} that does something")
         compared = (a for a in s.read.parsed.arms if a != judged.of)
         for control, other in itertools.product(s.entry.control, compared):
             if runs(control) & runs(other):

@@ -175,7 +175,7 @@ class Parts:
         self.prompts: dict[str, PromptSet] = {}
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                self.prompts[entry.name] = prompts.load(entry, self.folder)
+                self.prompts[entry.name] = prompts.load(entry, self.folder, self._uses)
         if not self.prompts and (study.read or study.probe or not self.saes):
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
@@ -200,10 +200,28 @@ class Parts:
         self._refuse_latents()
         if self.prompts:
             self._ask_all()
+            self._refuse_leaks()
         for i, train in enumerate(study.train):
             if train.name in self.saes:
                 with text.located("train", i):
                     self.parts += self._of_dictionary(i, self.saes[train.name])
+
+    def _refuse_leaks(self) -> None:
+        """Refuse prompts of which a unit is both learned from and measured."""
+        tasks = [p.task for p in self.parts if isinstance(p.task, Task)]
+        learned = {task.prompts.table.name for task in tasks if task.learns_here}
+        for i, entry in enumerate(self.text.study.prompts):
+            if entry.name in learned:
+                with self.text.located("prompts", i):
+                    self.prompts[entry.name].halves()
+
+    @property
+    def _uses(self) -> str:
+        """All that the study says, without the rows of its prompts."""
+        study = self.text.study
+        bare = [msgspec.structs.replace(p, rows=(), slots={}) for p in study.prompts]
+        without_rows = msgspec.structs.replace(study, prompts=tuple(bare))
+        return msgspec.json.encode(without_rows).decode()
 
     def _ask_all(self) -> None:
         """Add the arms of all reads and probes, of each model and of their differences."""
