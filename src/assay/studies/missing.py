@@ -256,12 +256,13 @@ def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missi
     units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
     each = " of each" if len(counts) > 1 else ""
     # Of two factors the exact interval is for cells that all agree, no other.
-    cannot = "cannot hold" if not each else "is undecided where all agree"
+    cannot = "cannot hold" if not each else "is undecided if all agree"
     default = (
         f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
     )
     how = f"have {enough}{each}, or claim less"
-    return [Missing(where, how, default, cost="the verdict")]
+    cost = "the verdict" if not each else "the verdict, if all agree"
+    return [Missing(where, how, default, cost=cost)]
 
 
 def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
