@@ -36,7 +36,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.fsync = lambda handle: None
 
 # A slow machine fails no test.
-settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "slow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.load_profile("slow")
 
 BEGUN = time.monotonic()

@@ -230,13 +230,12 @@ def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode:
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 ACCEPT = {"accept": "application/json, text/event-stream"}
+SENT = {**ACCEPT, "content-type": "application/json"}
 
 
 def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> None:
     for content in (b" " * 300_000, (b" " * 65_536 for _ in range(6))):
-        found = httpx.post(
-            served, content=content, headers={**ACCEPT, "content-type": "application/json"}
-        )
+        found = httpx.post(served, content=content, headers=SENT, timeout=60)
         assert found.status_code == 413 and "at most" in found.text
 
 
@@ -253,7 +252,7 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> Non
     ],
 )
 def test_what_is_no_message_is_refused_without_a_traceback(served: str, body: bytes) -> None:
-    found = httpx.post(served, content=body, headers={**ACCEPT, "content-type": "application/json"})
+    found = httpx.post(served, content=body, headers=SENT, timeout=60)
     assert (
         400 <= found.status_code < 500
         and "Traceback" not in found.text

@@ -190,6 +190,7 @@ def test_what_is_sent_over_http_is_done_by_a_worker_that_joined(tmp_path, space)
             assert time.monotonic() < until
             time.sleep(0.1)
         asks.delete(f"/jobs/{long}")
+        until = time.monotonic() + 240
         while (job := asks.get(f"/jobs/{key}?wait=30").json())["status"] != "done":
             assert time.monotonic() < until and job["error"] == ""
         assert asks.get(f"/jobs/{long}").json()["status"] == "cancelled"

@@ -258,11 +258,18 @@ def gone_on(shards: int) -> dict[str, torch.Tensor]:
     return {"taken": torch.tensor(taken)}
 
 
-def stopped(how: Callable[[], None]) -> Callable[[int], dict[str, torch.Tensor]]:
+def hang() -> None:
+    """Do nothing until the first rank has given up."""
+    deadline = time.monotonic() + 120
+    while not Path("hanging-0.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def stopped(how: Callable[[], None], timeout: float) -> Callable[[int], dict[str, torch.Tensor]]:
     """A training in which the last rank comes no further than its third step."""
 
     def scenario(shards: int) -> dict[str, torch.Tensor]:
-        with join_ranks(shards, timeout=3) as ranks:
+        with join_ranks(shards, timeout=timeout) as ranks:
 
             def batches(step: int) -> torch.Tensor:
                 if step == 2 and ranks.rank == ranks.size - 1:
@@ -292,8 +299,8 @@ SCENARIOS: dict[str, tuple[int, int, Callable[[int], dict[str, torch.Tensor]]]] 
     "gone-on-1": (1, 1, gone_on),
     "gone-on-3": (3, 3, gone_on),
     "gone-on-4": (4, 4, gone_on),
-    "killed": (4, 2, stopped(lambda: os.kill(os.getpid(), signal.SIGKILL))),
-    "hanging": (2, 2, stopped(lambda: time.sleep(9))),
+    "killed": (4, 2, stopped(lambda: os.kill(os.getpid(), signal.SIGKILL), timeout=60)),
+    "hanging": (2, 2, stopped(hang, timeout=10)),
 }
 """Ranks, shards, and what each rank does."""
 

@@ -44,6 +44,21 @@ def elsewhere(monkeypatch):
     return here, there
 
 
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No lease beats longer than its test."""
+    beats, start = [], leases.Pulse.start
+
+    def noted(pulse, beat, every):
+        beats.append((pulse, beat))
+        start(pulse, beat, every)
+
+    monkeypatch.setattr(leases.Pulse, "start", noted)
+    yield
+    for pulse, beat in beats:
+        pulse.stop(beat)
+
+
 def silent(lease):
     """A process that sleeps, or died on another machine: no beat comes any more, and the file of
     the last one stays."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leaving import dismiss
 from test_kill import WALK, measures_of, uninterrupted
 from unruly_storage import settle
 
@@ -37,7 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "WAITS", (0.01,) * 8)
     monkeypatch.setattr(notes, "LAGS", (0.05, 0.1, 0.2))
     monkeypatch.setattr(sharing, "AGAIN", 0.05)
-    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.5")
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "5")
     monkeypatch.setenv("WALK_PAUSE", "0.004")
 
 
@@ -68,10 +69,10 @@ def waiter(home: Path) -> None:
     Lab(URL, Away()).run(catalogue.find(WALK))
 
 
-def worker(home: Path, idle: float) -> None:
-    """Join from another machine."""
+def worker(home: Path) -> None:
+    """Join from another machine, until told to leave."""
     os.environ |= {"ASSAY_CACHE": str(home), "WALK_MARKS": str(home) + ".marks"}
-    Joined(depot.mirror(URL)).run(idle)
+    Joined(depot.mirror(URL)).run()
 
 
 def marks(home: Path) -> Counter[str]:
@@ -137,6 +138,7 @@ def test_machines_that_die_for_good_leave_nothing_that_looks_whole(
     whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(tmp_path / "storage")
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.5")
     chance = random.Random(3)
     for i, aim in enumerate(("artefact", "train", "store", "after", "measure")):
         home = tmp_path / f"lost{i}"  # with its disk: nothing but the depot is left
@@ -165,11 +167,13 @@ def test_a_run_waits_on_one_machine_for_workers_on_others(
     waits, works = tmp_path / "waits", [tmp_path / "w0", tmp_path / "w1"]
     all_ = [
         FORK.Process(target=waiter, args=(waits,)),
-        *(FORK.Process(target=worker, args=(home, 4.0)) for home in works),
+        *(FORK.Process(target=worker, args=(home,)) for home in works),
     ]
     for one in all_:
         one.start()
-    for one in all_:
+    all_[0].join()
+    for one in all_[1:]:
+        dismiss(one)
         one.join()
     assert [one.exitcode for one in all_] == [0, 0, 0]
     assert not marks(waits)["trained"] + marks(waits)["after"]

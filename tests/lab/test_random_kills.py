@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from leaving import dismiss
 
 from assay.core.spec import Spec
 from assay.lab import catalogue
@@ -88,9 +89,10 @@ def killed(tmp_path, marks, whole, n, kills, seed):
         crew = [(waits, started(waits, root)), *((works, started(works, root)) for _ in range(n))]
         while True:
             time.sleep(rng.uniform(0.0, 0.3))
-            if crew[0][1].exitcode == 0:
+            code = crew[0][1].exitcode
+            if code == 0:
                 break
-            assert crew[0][1].exitcode is None, "who waits ended by itself"
+            assert code is None, "who waits ended by itself"
             if hit.total() < kills:
                 i = rng.randrange(len(crew))
                 role, process = crew[i]
@@ -103,7 +105,7 @@ def killed(tmp_path, marks, whole, n, kills, seed):
             assert not list(Store(root).damaged())
             assert not {name for name, data in measures_of(root).items() if whole[name] != data}
         for _, process in crew[1:]:
-            process.terminate()
+            dismiss(process)
         for _, process in crew:
             process.join(60)
         assert [process.exitcode for _, process in crew] == [0] * len(crew), (

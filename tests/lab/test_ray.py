@@ -300,16 +300,20 @@ def test_a_worker_that_is_stopped_is_told_first_and_one_past_its_time_was_preemp
     nodes, let_in, tmp_path
 ):
     told = f"sys.exit(open({str(tmp_path / 'told')!r}, 'a').write('told ') * 0)"
-    kind = f"import signal, sys, time; signal.signal(15, lambda *_: {told}); time.sleep(600)"
+    listens = tmp_path / "listens"
+    kind = (
+        f"import signal, sys, time; signal.signal(15, lambda *_: {told}); "
+        f"open({str(listens)!r}, 'w'); time.sleep(600)"
+    )
     fleet = Ray(tmp_path / "s", nodes.direct, resources=Resources(seconds=8))
     (member,) = fleet.submit(1, [sys.executable, "-c", kind])
     until(lambda: fleet.look([member])[member.id] == "preempted")
     assert (tmp_path / "told").read_text() == "told "
+    listens.unlink()
     fleet.close()
     fleet = Ray(tmp_path / "s", nodes.direct)
     (member,) = fleet.submit(1, [sys.executable, "-c", kind])
-    until(lambda: running("time.sleep(600)"))
-    time.sleep(1)  # until it listens
+    until(listens.exists)
     fleet.cancel([member])
     assert (tmp_path / "told").read_text() == "told told "
     until(lambda: not running("time.sleep(600)"))

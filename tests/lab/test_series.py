@@ -202,7 +202,7 @@ def test_kills_in_either_experiment_change_no_byte(tmp_path, pair, monkeypatch):
     marks, root = tmp_path / "marks", tmp_path / "s"
     for name, value in {
         "WALK_MARKS": str(marks),
-        "WALK_PAUSE": "0.002",
+        "WALK_PAUSE": "0.005",
         "ASSAY_CHECKPOINT_SECONDS": "0.02",
     }.items():
         monkeypatch.setenv(name, value)
