@@ -21,6 +21,9 @@ from assay.explorer import charts, render
         (2.5e9 + 0.5, "2.50e9"),
         (0.00012345, "0.000123"),
         (3.0, "3"),
+        (99.97, "100"),
+        (9.9996, "10.0"),
+        (1234.5, "1,234"),
     ],
 )
 def test_numbers_have_three_digits(value, shown):

@@ -131,7 +131,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
         return tables.minus(f"{int(value):,}")
-    size = abs(value)
+    size = abs(float(f"{value:.{digits - 1}e}"))  # as it is rounded: 99.97 is 100, not 100.0
     if 1e-4 <= size < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(size)))
         return tables.minus(f"{value:,.{places}f}")

@@ -14,7 +14,7 @@ from assay.explorer.library import Entry, Library
 from assay.explorer.pages import prompt
 from assay.explorer.pages.lists import in_words
 from assay.explorer.problems import ASKED, Problem
-from assay.explorer.render import Moved, Shown, signed
+from assay.explorer.render import Moved, Shown, number, signed
 from assay.features.index.names import Name
 from assay.features.live.edits import likely
 from assay.features.live.layers import Layers, trace_layers
@@ -125,7 +125,7 @@ def draw(
             entries[node.layer].address,
             node.feature,
             i,
-            f"{title}: activation {node.activation:.3g} {where}",
+            f"{title}: activation {number(node.activation)} {where}",
             x,
             y,
             WIDE,
