@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.explorer.pages import lists
+from assay.explorer.render import environment
 from assay.features.index import names
 from assay.features.index.reader import Index
 
@@ -63,6 +64,10 @@ def test_a_mixed_name_is_said_to_be_mixed_in_words():
     assert (
         lists.in_words(mixed).startswith("mixed, often “") and "b" not in lists.in_words(mixed)[7:]
     )
+    precise = names.Name("rule", (" signal",), score=0.04, precision=0.95)
+    assert lists.in_words(precise).startswith("some “") and "signal" in lists.in_words(precise)
+    title = environment().get_template("parts/name.html").module.title(precise)
+    assert str(title).startswith('some <q class="tokens">') and "mixed" not in title
 
 
 def test_the_file_of_names_is_what_serve_reads(world, tmp_path):

@@ -59,7 +59,7 @@ def in_words(name: Name) -> str:
     if name.mixed:
         return f"mixed, often “{show_token(name.tokens[0])}”"
     tokens = " or ".join(f"“{show_token(token)}”" for token in name.tokens)
-    return name.words or f"{'before ' * (name.kind == 'promoted')}{tokens}"
+    return name.words or f"{'some ' * name.some}{'before ' * (name.kind == 'promoted')}{tokens}"
 
 
 def cards(
