@@ -30,6 +30,15 @@ def test_numbers_have_three_digits(value, shown):
     assert render.number(value) == shown
 
 
+def test_a_number_that_is_a_name_has_no_comma():
+    assert [render.cell(2155, c) for c in ("feature", "nearest", "firings")] == [
+        "2155",
+        "2155",
+        "2,155",
+    ]
+    assert render.cell(None, "antipode") == "–"
+
+
 def test_signs_are_said_where_either_is_possible():
     assert [render.signed(v) for v in (0.5, -0.5, 0.0, None)] == ["+0.500", "−0.500", "0", "–"]
 

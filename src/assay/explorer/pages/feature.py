@@ -13,7 +13,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
-from assay.explorer import figures, shading
+from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
@@ -338,6 +338,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     logs, bounds = figures.occupied(n["log_histogram"] or [], statistics.EDGES.tolist())
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
+        "command": commands.of(index),
         "open": OPEN,
         "top": top,
         "quarters": [
