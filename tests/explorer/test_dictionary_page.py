@@ -230,12 +230,30 @@ def test_beside_each_number_stand_the_baselines_and_a_sentence_answers(tmp_path)
         "random directions do; the difference is 53.0 % [52.0 %, 54.0 %] of the variance. On"
         in page
     )
-    assert "rises by 0.25 [0.21, 0.29]" in page, "as evaluate shows it"
+    assert "rises by 0.25 [0.21, 0.29] nats, measured on its first 8,064 tokens" in page
+    assert "On all 744 tokens 31.5 features are on" in page and "to 2.25" not in page
     shelve(tmp_path / "s", "b" * 16, b, name="none", compared=compared(0.001))
     page = client(tmp_path / "s").get("/model/none").text
     assert "That it explains more than random directions do is not shown." in page
     shelve(tmp_path / "s", "c" * 16, c, name="worse", compared=compared(-0.2))
     assert "less than random directions" in client(tmp_path / "s").get("/model/worse").text
+
+
+def test_commands_can_be_pasted(tmp_path):
+    root = tmp_path / "s"
+    known = {"source": "/my files/d.safetensors", "model": "pythia", "corpus": "my text"}
+    shelve(root, "a" * 16, simulated.made(tmp_path / "a"), **known)
+    browser, paste = client(root), "--model pythia --text &#39;my text&#39;"
+    page = browser.get("/pythia/made-up").text
+    assert f"<code>assay index OTHER {paste} --root {root}</code>" in page
+    assert f"<code>assay evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
+    page = browser.get("/pythia/made-up/3").text
+    assert f"<code>assay index &#39;/my files/d.safetensors&#39; {paste} --site " in page
+    assert "--ablate 32</code>" in page
+    page = browser.get("/pythia/made-up/list?features=3").text
+    assert f"d.safetensors&#39; {paste} --root {root} --names features.csv</code>" in page
+    offline = browser.get("/pythia/made-up/list/html?features=3").text
+    assert "assay index DICTIONARY --ablate 32" in offline and "/my files" not in offline
 
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):

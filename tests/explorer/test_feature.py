@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -121,11 +122,11 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
 
 def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> None:
     assert shading.format_tip(1.5, 0.02) == (
-        "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first "
+        "activation 1.50; without it here the loss of later tokens rises by 0.020 nat, to first "
         "order: it helps"
     )
     assert shading.format_tip(1.5, -0.02) == (
-        "activation 1.5; without it here the loss of later tokens falls by 0.02 nat, to first "
+        "activation 1.50; without it here the loss of later tokens falls by 0.020 nat, to first "
         "order: it hurts"
     )
     assert "no effect on the loss was estimated" in shading.format_tip(1.5, None)
@@ -167,6 +168,13 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
         "To first order, on all of the text, taking it out " in words[7]
         and words[7].endswith("cannot be told from nothing.") == spans
     )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.9997, 0.996])
+def test_nearly_all_is_said_in_full(index: Index, share: float) -> None:
+    of = index.feature(4)
+    pieces = feature.sentence(replace(of, numbers={**of.numbers, "token_share": share}), index)
+    assert " (100 % of its firings)" in pieces
 
 
 def test_what_is_decided_is_said_before_what_is_not() -> None:

@@ -55,6 +55,30 @@ def test_every_page_fits_and_is_read_in_both_lights(page):
             assert not poor, (address, shape, poor[:3])
 
 
+def test_numbers_have_their_room_at_every_width(page):
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{BASE}/4")
+        assert page.evaluate(CUT) == [] and page.evaluate(UNDER_BARS) == [], width
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(BASE)
+    first = page.locator("#health td:first-child").first
+    assert first.evaluate("cell => cell.clientWidth") > 120, "words, not a column of them"
+
+
+CUT = """() => [...document.querySelectorAll('.examples .where')]
+  .filter(e => e.checkVisibility())
+  .filter(e => innerWidth < 640 && e.scrollWidth > e.clientWidth
+    || e.getBoundingClientRect().right > innerWidth
+    || e.getBoundingClientRect().left
+      < e.parentElement.querySelector('.fires').getBoundingClientRect().right)
+  .map(e => e.textContent)"""
+UNDER_BARS = """() => [...document.querySelectorAll('.sides .amount')].filter(e => {
+  const text = document.createRange();
+  text.selectNodeContents(e);
+  const bar = parseFloat(getComputedStyle(e).backgroundSize);
+  return text.getBoundingClientRect().left < e.getBoundingClientRect().left + bar;
+}).map(e => e.textContent)"""
 CONTRAST = """() => {
   const line = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const light = c => { const [r, g, b] = c.map(line); return .2126 * r + .7152 * g + .0722 * b };

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.explorer.pages import lists
+from assay.explorer.render import environment
 from assay.features.index import names
 from assay.features.index.reader import Index
 
@@ -29,6 +30,8 @@ def test_a_list_has_its_features_in_their_order_with_names_and_contexts(world):
     _, browser, index = world
     found = browser.get(f"{HOME}/list.json?features=12,3,12").json()["features"]
     assert [f["feature"] for f in found] == [12, 3]
+    ranged = browser.get(f"{HOME}/list.json?features=12,3-5,4").json()["features"]
+    assert [f["feature"] for f in ranged] == [12, 3, 4, 5]
     named = index.names([12, 3])
     assert [f["name"]["score"] for f in found] == pytest.approx([named[k].score for k in (12, 3)])
     page = browser.get(f"{HOME}/list?features=12,3").text
@@ -63,6 +66,10 @@ def test_a_mixed_name_is_said_to_be_mixed_in_words():
     assert (
         lists.in_words(mixed).startswith("mixed, often “") and "b" not in lists.in_words(mixed)[7:]
     )
+    precise = names.Name("rule", (" signal",), score=0.04, precision=0.95)
+    assert lists.in_words(precise).startswith("some “") and "signal" in lists.in_words(precise)
+    title = environment().get_template("parts/name.html").module.title(precise)
+    assert str(title).startswith('some <q class="tokens">') and "mixed" not in title
 
 
 def test_the_file_of_names_is_what_serve_reads(world, tmp_path):
@@ -90,8 +97,11 @@ def test_one_file_opens_without_a_server_and_runs_nothing_when_served(world):
     ("query", "status", "words"),
     [
         ("list?features=99", 400, "0 to 39"),
+        ("list?features=12,9999,abc", 400, "&#39;9999&#39; is no feature"),
+        ("list?features=5-3", 400, "&#39;5-3&#39; is no feature"),
+        ("list?features=0-39,0-39,0-39", 400, "at most 100 features, got 120"),
         ("list?features=x", 400, "0 to 39"),
-        (f"list?features={','.join(map(str, range(101)))}", 400, "at most 100"),
+        (f"list?features={','.join(str(i % 40) for i in range(101))}", 400, "at most 100"),
         ("list/csv?features=", 400, "say features=12,40"),
         ("list/xml?features=1", 404, "html or csv"),
     ],

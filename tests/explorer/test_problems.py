@@ -197,7 +197,7 @@ def test_what_cannot_be_asked_is_told(store, query):
 
 
 def test_near_words_are_offered(store):
-    told(client(store).get(f"{HOME}?sort=densty"), 400, "did you mean density?")
+    told(client(store).get(f"{HOME}?sort=densty"), 400, "did you mean density?</p>")
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,8 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
             "first_order"
         ] == pytest.approx(slope, abs=1e-3)
         assert row["probability"] == pytest.approx(np.exp(-after), rel=1e-3)
+    order, sums = attribute(reader, reader.read(TEXT), at - 1).by_feature()
+    assert [row["feature"] for row in found["further"]] == order[10:50][sums[10:50] != 0].tolist()
     together = -log_probabilities(tiny.naive(ids, less=parts)[0])[at - 1, ids[0, at]]
     assert found["found"]["together"] == pytest.approx(together - before, abs=1e-4)
     reading = reader.read(TEXT)
@@ -289,9 +291,11 @@ def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
         ({"at": "x"}, "at is a whole number"),
         ({"then": 99999}, "the model's tokens are numbered"),
         ({"out": "48"}, "numbered 0 to 47"),
-        ({"clamp": "3:nan"}, "takes a number"),
-        ({"scale": "3"}, "takes a number"),
-        ({"rows": "x"}, "rows cannot be"),
+        ({"clamp": "3:nan"}, "the amount is a number up to 1,000,000, got nan"),
+        ({"clamp": "3:1e9"}, "the amount is a number up to 1,000,000, got 1e9"),
+        ({"scale": "3"}, "give the amount that feature 3 is multiplied by"),
+        ({"clamp": "3:"}, "give the amount that feature 3 is set to"),
+        ({"rows": "x"}, "is no choice of rows: effect, share, size"),
         ({"out": list(range(11))}, "at most 10 features"),
     ],
 )
@@ -307,6 +311,9 @@ def test_a_text_of_one_token_is_answered_after_line_breaks(tiny, client):
     found = client.get(f"{tiny.base}/prompt.json", params={"text": "a"}).json()
     assert found["padded"] and found["state"] == "read"
     assert "".join(t["text"] for t in found["tokens"]).strip("\n") == "a"
+    for blank in ("\n\n", "  ", "\n"):
+        white = client.get(f"{tiny.base}/prompt.json", params={"text": blank}).json()
+        assert white["state"] == "read" and len(white["tokens"]) >= 3
     longer = client.get(f"{tiny.base}/prompt.json", params={"text": TEXT}).json()
     assert not longer["padded"]
 

@@ -21,10 +21,22 @@ from assay.explorer import charts, render
         (2.5e9 + 0.5, "2.50e9"),
         (0.00012345, "0.000123"),
         (3.0, "3"),
+        (99.97, "100"),
+        (9.9996, "10.0"),
+        (1234.5, "1,234"),
     ],
 )
 def test_numbers_have_three_digits(value, shown):
     assert render.number(value) == shown
+
+
+def test_a_number_that_is_a_name_has_no_comma():
+    assert [render.cell(2155, c) for c in ("feature", "nearest", "firings")] == [
+        "2155",
+        "2155",
+        "2,155",
+    ]
+    assert render.cell(None, "antipode") == "–"
 
 
 def test_signs_are_said_where_either_is_possible():

@@ -12,8 +12,10 @@ import pytest
 from starlette.testclient import TestClient
 from tiny_world import Tiny, log_probabilities
 
+from assay.core import rng
 from assay.explorer import live
 from assay.explorer.app import application
+from assay.explorer.pages import steer as steer_page
 from assay.features.live.edits import Change
 from assay.features.live.steering import Steered, steer
 from assay.subjects import folder
@@ -76,6 +78,30 @@ def test_both_texts_and_the_cost_are_those_of_a_naive_pass(tiny, client):
         np.mean(kl), abs=1e-4
     )
     assert found["total_kl"] == pytest.approx(sum(kl), abs=1e-3) and found["mean_kl"] > 0.01
+
+
+def test_random_directions_of_the_same_length_cost_what_a_naive_pass_says(tiny, client):
+    asked = {"clamp": f"3:{CLAMP}", "new": 6}
+    found, ids = written(client, tiny, **asked), tiny.ids(TEXT)[0].tolist()
+    whole = np.array([[*ids, *greedy(tiny, 6, CLAMP)[0]]])
+    plain, codes = tiny.naive(whole)
+    step = (codes[:, 3] - CLAMP) * (np.arange(whole.shape[1]) > 0)
+    size = np.linalg.norm(tiny.part(step, 3)[0], axis=-1)[None, :, None]
+    drawn = rng.normal(np.array([0]), "ablation.controls", 0, (steer_page.DRAWS, 24))[0]
+    costs = []
+    for u in drawn / np.linalg.norm(drawn, axis=1, keepdims=True):
+        changed = tiny.naive(whole, less=-size * u)[0]
+        a, b = (log_probabilities(x)[len(ids) - 1 : -1] for x in (changed, plain))
+        costs.append((np.exp(a) * (a - b)).sum(1).mean())
+    assert found["random_kl"] == pytest.approx(costs, abs=1e-4)
+    page = client.get(f"{tiny.base}/steer", params={"text": TEXT, **asked}).text
+    more = found["mean_kl"] > max(found["random_kl"])
+    assert ("costs more than any" if more else "no more than they do") in page
+    most = tiny.index.feature(3).numbers["maximum"]
+    beyond = client.get(f"{tiny.base}/steer", params={"clamp": f"3:{6 * most}"}).text
+    assert "times its largest" in beyond and "There is no prompt yet" in beyond
+    within = client.get(f"{tiny.base}/steer", params={"clamp": f"3:{most / 2}"}).text
+    assert "times its largest" not in within
 
 
 def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, client, library):

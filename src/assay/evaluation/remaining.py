@@ -27,7 +27,9 @@ PHASES = {
     "windows with the reconstruction in place": Phase(
         "measuring the loss with the reconstruction in place", "windows", 110.0
     ),
-    "windows beside others": Phase("comparing it with other dictionaries", "windows", 300.0),
+    "windows beside others": Phase(
+        "comparing it with random directions, principal components and the mean", "windows", 300.0
+    ),
     "features": Phase("making the tables", "features", 0.3),
 }
 """What `index` tells → what it is, in the order in which it is done."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from assay.report.tables import minus
+from assay.explorer.render import number
 
 HIGH = 96
 """Pixels that the tallest bar has."""
@@ -24,7 +24,7 @@ def histogram(
     highest, width = max(counts) or 1, 100 / len(counts)
     unit_text = escape(unit)
     bars = "".join(
-        f"<g><title>{_short(low)} to {_short(high)}: {count:,} {unit_text}</title><rect "
+        f"<g><title>{number(low)} to {number(high)}: {count:,} {unit_text}</title><rect "
         'class="hit" '
         f'x="{i * width:.3f}%" y="0" '
         f'width="{width:.3f}%" '
@@ -32,7 +32,7 @@ def histogram(
         for i, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     )
     label = (
-        f"{subject}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} "
+        f"{subject}, from {number(edges[0])} to {number(edges[-1])} in {len(counts)} bins; {unit} "
         "in "
         f"each: {', '.join(map(str, counts))}"
     )
@@ -73,7 +73,7 @@ def quantiles(
         return Markup()
     positions = [100 * value / maximum for value in values]
     description = ", ".join(
-        f"{name} {_short(value)}" for name, value in zip(names, values, strict=True)
+        f"{name} {number(value)}" for name, value in zip(names, values, strict=True)
     )
     return Markup(
         '<svg class="quantiles" width="100%" height="24" role="img" aria-label="{of}: {told}, '
@@ -86,7 +86,7 @@ def quantiles(
     ).format(
         of=subject,
         told=description,
-        top=_short(maximum),
+        top=number(maximum),
         a=positions[0],
         b=positions[1],
         w=positions[3] - positions[1],
@@ -109,7 +109,7 @@ def interval(value: float, low: float, high: float, subject: str) -> Markup:
         'x2="{z:.2f}%" y1="2" y2="22"/>'
         '<line class="bar" x1="{a:.2f}%" x2="{b:.2f}%" y1="12" y2="12"/><circle class="dot" '
         'cx="{c:.2f}%" cy="12" r="4.5"/></svg>'
-    ).format(subject, _short(value), _short(low), _short(high), z=zero, a=a, b=b, c=c)
+    ).format(subject, number(value), number(low), number(high), z=zero, a=a, b=b, c=c)
 
 
 def split(share: float, first: str, second: str) -> Markup:
@@ -121,7 +121,3 @@ def split(share: float, first: str, second: str) -> Markup:
         '<rect class="bar" x="0" width="{:.2f}%" height="12"/><rect class="rest" x="{:.2f}%" '
         'width="{:.2f}%" height="12"/></svg>'
     ).format(first, percent, second, 100 - percent, percent, percent, 100 - percent)
-
-
-def _short(value: float) -> str:
-    return minus(f"{value:.3g}")

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import sources
 from assay.evaluation.sources import Source
+from assay.explorer.commands import command
 from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
 from assay.features.index.about import About
 from assay.features.index.reader import Index
@@ -209,7 +210,7 @@ class Live:
             raise Problem(
                 AWAY,
                 f"the index of {about.name} does not say where its dictionary is; make it again",
-                "assay index DICTIONARY",
+                command(about, self.root, "index"),
             )
         with self._lock:
             begun = self._begun.get(index.folder)
@@ -285,5 +286,5 @@ class Live:
                 f"{about.name} is another dictionary than the one that was indexed: sha256 "
                 f"{source.sha256[:12]}…, then {about.dictionary[:12]}…"
             ),
-            f"assay index {about.source or about.name}",
+            command(about, self.root, "index"),
         )

@@ -23,6 +23,8 @@ from assay.features.live.edits import Change
 _CONDITION = re.compile(r"(\w+)(>=|<=|=)(.*)", re.DOTALL)
 MOST = 20
 """So many conditions at once."""
+FEW = 6
+"""Words of which all are told to who chose another one."""
 
 
 def number(query: QueryParams, name: str, default: int, low: int, high: int) -> int:
@@ -41,7 +43,8 @@ def choice(query: QueryParams, name: str, known: Sequence[str], default: str) ->
     """Read one of several words. Raises: Problem."""
     text = query.get(name, "") or default
     if text not in known:
-        raise Problem(ASKED, f"{name} cannot be {text[:40]!r}; {nearest(text[:40], known)}")
+        end = ", ".join(known) if len(known) <= FEW else nearest(text[:40], known)
+        raise Problem(ASKED, f"{text[:40]!r} is no choice of {name}: {end}")
     return text
 
 
@@ -174,14 +177,15 @@ def _parse_change(way: str, feature: str, amount: str, width: int) -> Wanted:
         raise Problem(ASKED, f"features are numbered 0 to {width - 1:,}, got {feature[:40]!r}")
     if way == "out":
         return Wanted(int(feature), way)
+    if not amount:
+        done = "multiplied by" if way == "scale" else "set to"
+        raise Problem(ASKED, f"give the amount that feature {int(feature)} is {done}")
     try:
         value = float(amount)
     except ValueError:
         value = float("nan")
     if not abs(value) <= LARGEST:
-        raise Problem(
-            ASKED, f"to {WAYS[way]} takes a number of at most {LARGEST:,.0f}, got {amount[:40]!r}"
-        )
+        raise Problem(ASKED, f"the amount is a number up to {LARGEST:,.0f}, got {amount[:40]}")
     return Wanted(int(feature), way, value)
 
 

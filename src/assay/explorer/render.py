@@ -17,6 +17,7 @@ from assay.circuits.picture.maps import EXAMPLES, HEADS
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
+from assay.features.index.schema import IDENTIFIERS
 from assay.report import evaluations, pages, palette, tables
 
 LEVELS = 20
@@ -84,12 +85,14 @@ def environment() -> Environment:
         "words": pages.words,
         "minus": lambda text: tables.minus(str(text)),
         "number": number,
+        "cell": cell,
         "signed": signed,
         "percent": percent,
         "share": share,
         "count": lambda n: f"{n:,}",
         "several": several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,
+        "ended": lambda text: text if text.endswith(("?", ".", "!")) else f"{text}.",
         "level": level,
         "interval": interval,
         "duration": duration,
@@ -131,11 +134,16 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
         return tables.minus(f"{int(value):,}")
-    size = abs(value)
+    size = abs(float(f"{value:.{digits - 1}e}"))  # as it is rounded: 99.97 is 100, not 100.0
     if 1e-4 <= size < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(size)))
         return tables.minus(f"{value:,.{places}f}")
     return tables.minus(f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e"))
+
+
+def cell(value: float | None, column: str, digits: int = 3) -> str:
+    """A number of a column: as `number` has it, but for what is a name."""
+    return str(value) if column in IDENTIFIERS and value is not None else number(value, digits)
 
 
 def signed(value: float | None, digits: int = 3) -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from assay.explorer.render import level
+from assay.explorer.render import level, number
 from assay.features.index.reader import Context
 from assay.report import pages
-from assay.report.tables import minus
 
 _BLANKS = re.compile(r'(?<=<i class="ws">)[^<]+')
 
@@ -99,13 +98,13 @@ def shades(texts: Sequence[str], shades: Sequence[float], position: int) -> Mark
 
 def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
-    value = minus(f"activation {activation:.3g}")
+    value = f"activation {number(activation)}"
     if effect is None:
         return f"{value}; no effect on the loss was estimated in this index"
     if effect == 0:
         return f"{value}; without it here the loss of later tokens stays as it is, to first order"
     way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
     return (
-        f"{value}; without it here the loss of later tokens {way} by {abs(effect):.2g} nat, to "
-        f"first order: it {word}"
+        f"{value}; without it here the loss of later tokens {way} by "
+        f"{number(abs(effect), 2)} nat, to first order: it {word}"
     )

@@ -84,6 +84,26 @@ def test_a_name_below_its_bound_is_mixed() -> None:
     assert Name("rule", ("a",), score=0.24).mixed and Name("promoted", ("a",), score=0.1).mixed
     assert not Name("rule", ("a",), score=0.25).mixed
     assert not Name("given", words="a", score=0.1).mixed and not Name("").mixed
+    assert Name("rule", ("a",), score=0.1, precision=0.4).mixed
+
+
+def test_a_rule_that_is_precise_though_seldom_is_not_mixed(
+    made: simulated.Made, index: Index
+) -> None:
+    seldom = Name("rule", ("a",), score=0.04, precision=0.9)
+    assert seldom.some and not seldom.mixed
+    assert not Name("rule", ("a",), score=0.3, precision=0.9).some
+    fires = made.acts.reshape(-1, made.acts.shape[-1])[made.kept.ravel()] > 0
+    tokens = made.tokens.ravel()[made.kept.ravel()]
+    for k, name in index.names(range(fires.shape[1])).items():
+        if name.kind == "rule":
+            on = np.bincount(tokens[fires[:, k]])
+            first = np.sort(on)[::-1][: index.all_names.size[k]].sum()
+            assert name.precision == pytest.approx(first / on.sum())
+    zeros = np.zeros(len(fires[0]))
+    weak = names.Names(zeros + 0.1, zeros.astype(int) + 1, zeros + 0.2)
+    weakly = names.named(index, weak, {}, range(len(zeros)))
+    assert {name.kind for name in weakly.values()} <= {"rule", ""}, "often is said of firings"
 
 
 def test_namesakes_are_those_whose_whole_name_is_one_token(made: simulated.Made) -> None:

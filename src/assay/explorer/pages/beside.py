@@ -24,7 +24,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "sent" in query:
         return Moved(path)
     indexes = [library.index(*base.split("/")) for base in bases]
-    loaded = [library.live.loaded(index) for index in indexes] if text.strip() else []
+    loaded = [library.live.loaded(index) for index in indexes] if text else []
     waits = [index.about for index, reader in zip(indexes, loaded, strict=False) if reader is None]
     sides: list[dict[str, Any]] = []
     for base, index in zip(bases, indexes, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.dictionaries.measuring.rarity import BOUNDS
-from assay.explorer import charts, query_args
+from assay.explorer import charts, commands, query_args
 from assay.explorer.library import Entry, Library
 from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
@@ -71,6 +71,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "about": index.about,
         "this": entry_to_row(entry),
         "beside": siblings,
+        "rise_tokens": (index.about.compared or {}).get("tokens"),
         "summary": summary,
         "start": lists.cards(index, list(start), start),
         "view": {name: getattr(view, name) for name in STATE}
@@ -87,6 +88,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "dictionary.html",
         values,
         {
+            "command": commands.of(index),
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,

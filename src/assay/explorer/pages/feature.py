@@ -13,10 +13,10 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
-from assay.explorer import figures, shading
+from assay.explorer import commands, figures, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
-from assay.explorer.render import Shown
+from assay.explorer.render import Shown, percent
 from assay.features import statistics
 from assay.features.index.blocks import LEAST
 from assay.features.index.reader import Context, Feature, Index, Row
@@ -198,17 +198,17 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
                 "though perhaps not on another text."
             )
         ]
-    pieces: list[Piece] = [f"Fires on {_percent(n['density'])} of tokens"]
+    pieces: list[Piece] = [f"Fires on {percent(n['density'])} of tokens"]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
     if share >= MOSTLY:
-        pieces += [", mostly on ", common, f" ({_percent(share, 2)} of its firings)"]
+        pieces += [", mostly on ", common, f" ({percent(share, 2)} of its firings)"]
     elif share >= OFTEN:
-        pieces += [", often on ", common, f" ({_percent(share, 2)} of its firings)"]
+        pieces += [", often on ", common, f" ({percent(share, 2)} of its firings)"]
     else:
         pieces += [
             ", on many different ones: the commonest, ",
             common,
-            f", has {_percent(share, 2)} of its firings",
+            f", has {percent(share, 2)} of its firings",
         ]
     if feature.promoted and _is_direct(n, index):
         pieces.append("; along the direct path it pushes towards ")
@@ -298,10 +298,6 @@ def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
     return [(name, part) for name, part in zip(QUARTERS, parts, strict=True) if part]
 
 
-def _percent(share: float, digits: int = 3) -> str:
-    return f"{100 * share:.{digits}g} %"
-
-
 def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
     """Relatives by kind; other features with their commonest token and density."""
     by_kind: dict[str, list[dict[str, Any]]] = {
@@ -342,6 +338,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     logs, bounds = figures.occupied(n["log_histogram"] or [], statistics.EDGES.tolist())
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
+        "command": commands.of(index),
         "open": OPEN,
         "top": top,
         "quarters": [

@@ -9,12 +9,12 @@ from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
 from assay.core.plain import plain
-from assay.explorer import query_args
+from assay.explorer import commands, query_args
 from assay.explorer.library import Entry, Library
 from assay.explorer.pages import prompt
 from assay.explorer.pages.lists import in_words
 from assay.explorer.problems import ASKED, Problem
-from assay.explorer.render import Moved, Shown, signed
+from assay.explorer.render import Moved, Shown, number, signed
 from assay.features.index.names import Name
 from assay.features.live.edits import likely
 from assay.features.live.layers import Layers, trace_layers
@@ -36,7 +36,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     values: dict[str, Any] = {"dictionary": current.address, "about": current.about, "text": text}
     values |= {"state": "empty", "layers": [entry.address for entry in entries]}
     drawings: dict[str, Any] = {"here": path, "examples": prompt.EXAMPLES, "entries": entries}
-    if not text.strip():
+    drawings["command"] = commands.of(indexes[0])
+    if not text:
         return Shown("layers.html", values, drawings)
     loaded = [library.live.loaded(index) for index in indexes]
     readers = [one.reader for one in loaded if one is not None]
@@ -125,7 +126,7 @@ def draw(
             entries[node.layer].address,
             node.feature,
             i,
-            f"{title}: activation {node.activation:.3g} {where}",
+            f"{title}: activation {number(node.activation)} {where}",
             x,
             y,
             WIDE,

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
-from assay.explorer import offline, query_args, shading
+from assay.explorer import commands, offline, query_args, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
@@ -21,6 +22,7 @@ from assay.features.index.reader import Context, Feature, Index
 
 MOST = 100
 """Features of a list."""
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
@@ -32,7 +34,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     state = [("features", ",".join(map(str, numbers)))]
     files = {kind: query_args.link(f"/{base}/list/{kind}", state) for kind in ("html", "csv")}
     values = {"dictionary": base, "about": index.about, "features": cards(index, numbers)}
-    return Shown("list.html", values, {"files": files} | drawn(index, numbers))
+    drawings = {"files": files, "command": commands.of(index)} | drawn(index, numbers)
+    return Shown("list.html", values, drawings)
 
 
 def file(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Raw:
@@ -59,7 +62,7 @@ def in_words(name: Name) -> str:
     if name.mixed:
         return f"mixed, often “{show_token(name.tokens[0])}”"
     tokens = " or ".join(f"“{show_token(token)}”" for token in name.tokens)
-    return name.words or f"{'before ' * (name.kind == 'promoted')}{tokens}"
+    return name.words or f"{'some ' * name.some}{'before ' * (name.kind == 'promoted')}{tokens}"
 
 
 def cards(
@@ -99,14 +102,18 @@ def _uncovered(feature: Feature, name: Name, context: Context) -> str | None:
 
 
 def _numbers(query: QueryParams, index: Index) -> list[int]:
-    """Read features=12,40. Raises: Problem."""
-    words = [word for word in query.get("features", "").split(",") if word.strip()]
-    if len(words) > MOST:
-        raise Problem(ASKED, f"a list has at most {MOST} features, got {len(words)}")
-    for word in words:
-        if not word.strip().isdecimal() or not int(word[:10]) < index.about.d_sae:
+    """Read features=12,40 or features=12,40-45. Raises: Problem."""
+    ranges = []
+    for word in filter(None, map(str.strip, query.get("features", "").split(","))):
+        match = _RANGE.fullmatch(word)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < index.about.d_sae:
             raise Problem(
                 ASKED,
-                f"features are numbered 0 to {index.about.d_sae - 1:,}, got {word[:40]!r}",
+                f"{word[:40]!r} is no feature: they are numbered 0 to {index.about.d_sae - 1}; "
+                "write numbers with commas between them, and ranges as 40-45",
             )
-    return list(dict.fromkeys(map(int, words)))
+        ranges.append(range(first, last + 1))
+    if (count := sum(map(len, ranges))) > MOST:
+        raise Problem(ASKED, f"a list has at most {MOST} features, got {count:,}")
+    return list(dict.fromkeys(k for some in ranges for k in some))

@@ -24,10 +24,11 @@ from assay.features.live.ablation import Matters, ablate_features, ablate_firing
 from assay.features.live.attribution import Attribution, attribute
 from assay.features.live.edits import Chance, change, likely, outlook
 from assay.features.live.logits import split_paths
-from assay.features.live.reader import Firings, Reading
+from assay.features.live.reader import Firings, Reader, Reading
 
-COUNT, ROWS = 10, 16
-"""Features listed as mattering, and in a ranking; rows of the heat map."""
+COUNT, MORE, ROWS = 10, 40, 16
+"""Features listed as mattering, and in a ranking; listed after them to first order alone; rows of
+the heat map."""
 DRAWS = 2
 """Random directions taken out in the place of each feature: by luck the furthest of ten features
 and these twenty is a feature at one prompt in three, which the page says; more would double the
@@ -130,7 +131,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "sent" in query:
         return Moved(q.link())
     values, drawings = _begin(index, q)
-    if not q.text.strip():
+    if not q.text:  # white space is a prompt like any other
         examples = [(text, q.link(text=text)) for text in EXAMPLES]
         return Shown("prompt.html", values, drawings | {"examples": examples})
     loaded = library.live.loaded(index)
@@ -176,11 +177,9 @@ def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
 def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     """All numbers of the page. Raises: Problem for what cannot be read or asked."""
     reader = loaded.reader
-    missing = (
-        reader.skip_first + 2 - len(loaded.ask(("encode", q.text), lambda r: r.encode(q.text)))
-    )
-    words = "\n" * missing + q.text
-    text = loaded.ask(("read", words), lambda reader: reader.read(words))
+    ids = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
+    missing = reader.skip_first + 2 - len(ids)
+    text = loaded.ask(("read", q.text), lambda reader: reader.read_ids(_padded(reader, ids)))
     target_position = len(text) if q.at is None else q.at
     if not 1 <= target_position <= len(text):
         raise Problem(
@@ -211,11 +210,16 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         ("attribute", *key), lambda reader: attribute(reader, reading, target_position - 1)
     )
     mattering, exact_summary = _mattering(loaded, key, reading, first, q.exact)
+    further = [
+        {"feature": int(k), "first_order": float(v)}
+        for k, v in list(zip(*first.by_feature(), strict=True))[COUNT : COUNT + MORE]
+        if v != 0
+    ]
     heat = _heat(index, text, first, q.rows)
     rankings = _rankings(index, loaded, key, text, reading, q.exact)
     listed = {
         row["feature"]
-        for rows in (mattering, heat["features"], *(r["features"] for r in rankings))
+        for rows in (mattering, further, heat["features"], *(r["features"] for r in rankings))
         for row in rows
     }
     loss = first.loss
@@ -241,6 +245,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         },
         "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in likeliest],
         "matters": mattering,
+        "further": further,
         "of": len(reading.cut(target_position + 1).on),
         "found": exact_summary,
         "first_order": {"features": float(first.value.sum()), "error": float(first.error.sum())},
@@ -249,6 +254,12 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         "changed": _changed(loaded, key, text, reading, q.wanted) if q.wanted else None,
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
     }
+
+
+def _padded(reader: Reader, ids: list[int]) -> list[int]:
+    """Tokens of a text with line breaks before them, where they alone are too few to be read."""
+    missing = reader.skip_first + 2 - len(ids)
+    return [*ids[: reader.bos], *reader.encode("\n")[-1:] * missing, *ids[reader.bos :]]
 
 
 def _mattering(

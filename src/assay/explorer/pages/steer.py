@@ -3,7 +3,7 @@ change cost."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +20,13 @@ from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.names import Name
 from assay.features.index.reader import Index
-from assay.features.live.steering import steer
+from assay.features.live.steering import Step, control, steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
+DRAWS = 8
+"""Random directions whose cost stands beside that of the change."""
 LEADS, START = 4, "The first thing to do is"
 """Features that are proposed to whoever names none, and a prompt where none of the text is at
 hand."""
@@ -93,7 +95,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     if "sent" in query:
         return Moved(q.link())
     values, drawings = _begin(index, q)
-    if not q.text.strip() or not q.wanted:
+    if not q.text or not q.wanted:
         leads = [] if q.wanted else _leads(index, q)
         return Shown("steer.html", values, drawings | {"leads": leads})
     loaded = library.live.loaded(index)
@@ -115,7 +117,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             writing.go_on(loaded.turn, q.new)
         except DataError as error:
             raise Problem(ASKED, str(error)) from error
-    return Shown("steer.html", values | describe_writing(writing, q.new) | {"room": room}, drawings)
+        told = describe_writing(writing, q.new)
+        if told["state"] == "written" and any(told["kl"]):
+            told["random_kl"] = _control(loaded, q, writing.steps[: q.new])
+    return Shown("steer.html", values | told | {"room": room}, drawings)
 
 
 def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -151,7 +156,7 @@ def _leads(index: Index, q: Question) -> list[tuple[Wanted, Name, str]]:
     leads = []
     for k, name in index.names(chosen).items():
         weak = index.contexts(k, "even")[-1:]
-        text = q.text if q.text.strip() else "".join(t for c in weak for t in c.tokens[: c.at])
+        text = q.text or "".join(t for c in weak for t in c.tokens[: c.at])
         change = Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3))
         leads.append((change, name, q.link(text=text or START, wanted=(change,))))
     return leads
@@ -171,6 +176,18 @@ def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     return loaded.writings.find(q.same, begin)
 
 
+def _control(loaded: Loaded, q: Question, steps: Sequence[Step]) -> list[float]:
+    """What random directions cost per token on what the changed model wrote."""
+    prompt = loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))
+    ids = [*prompt, *(step.after_id for step in steps if step.after_id is not None)]
+    changes = [w.change for w in q.wanted]
+    costs: list[float] = loaded.ask(
+        ("control", q.same, len(ids)),
+        lambda reader: control(reader, ids, changes, first=len(prompt), draws=DRAWS).tolist(),
+    )
+    return costs
+
+
 def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
     """What there is of both texts, and what the change cost."""
     steps = list(writing.steps)[:new]
@@ -182,6 +199,7 @@ def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
         "kl": kl,
         "mean_kl": float(np.mean(kl)) if kl else None,
         "total_kl": float(np.sum(kl)),
+        "random_kl": None,
         "before": last.before if last else "",
         "after": last.after if last else "",
         "late": writing.late and len(steps) < new,

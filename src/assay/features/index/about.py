@@ -85,7 +85,8 @@ class About:
     loss: float | None = None
     """Mean loss of the model at the text's predictions, in nats."""
     loss_spliced: float | None = None
-    """Its mean loss with the reconstruction in place, on the sample of the ablations."""
+    """`loss` and its rise with the reconstruction in place, which is measured on the first windows
+    of the text, as `rise` says."""
     rise: Mapping[str, Any] | None = None
     """By how much it rises, with its 95 % interval over documents, as an evaluation has it."""
     compared: Mapping[str, Any] | None = None

@@ -25,6 +25,8 @@ LEGIBLE, FEWEST = 0.5, 20
 """F1 and firings from which a name can be relied on."""
 MIXED = 0.25
 """F1 below which a name says little of where its feature fires."""
+PRECISE = 0.5
+"""Share of its firings on a rule's tokens from which a feature fires on these, however seldom."""
 COMMON = 0.1
 """Share of the tokens above which a feature is on everywhere, and says little of any of them."""
 LARGEST = 2**22
@@ -43,10 +45,21 @@ class Name:
     score: float | None = None
     """F1 of the rule or of the promoted tokens on the index's text, on which they were chosen; of
     words, what came with them."""
+    precision: float | None = None
+    """Share of its firings that are on the rule's tokens."""
 
     @property
     def mixed(self) -> bool:
         """Whether tokens say so little of where it fires that it goes by the commonest alone."""
+        return self._weak and (self.precision or 0.0) < PRECISE
+
+    @property
+    def some(self) -> bool:
+        """Whether it fires on the rule's tokens, though on few of the places where these are."""
+        return self._weak and not self.mixed
+
+    @property
+    def _weak(self) -> bool:
         return self.kind in ("rule", "promoted") and (self.score or 0.0) < MIXED
 
 
@@ -232,22 +245,29 @@ def named(
     some = list(dict.fromkeys(int(k) for k in numbers))
     listed = ", ".join(map(str, some)) or "NULL"
     tokens: dict[int, list[list[int]]] = {k: [[], []] for k in some}
-    for i, (table, only) in enumerate((("feature_tokens", ""), ("logits", "AND sign > 0"))):
-        for row in index.query(
-            f"SELECT feature, token FROM {table} WHERE feature IN ({listed}) {only} "
-            "ORDER BY feature, rank"
-        ):
-            tokens[row["feature"]][i].append(row["token"])
+    shares: dict[int, list[float]] = {k: [] for k in some}
+    for row in index.query(
+        f"SELECT feature, token, share FROM feature_tokens WHERE feature IN ({listed}) "
+        "ORDER BY feature, rank"
+    ):
+        tokens[row["feature"]][0].append(row["token"])
+        shares[row["feature"]].append(row["share"])
+    for row in index.query(
+        f"SELECT feature, token FROM logits WHERE feature IN ({listed}) AND sign > 0 "
+        "ORDER BY feature, rank"
+    ):
+        tokens[row["feature"]][1].append(row["token"])
     words = index.words({t for lists in tokens.values() for some in lists for t in some})
 
     def best(k: int) -> Name:
         on, up = tokens[k]
         if k in by_hand or not on:
             return by_hand.get(k, Name(""))
-        if known.promoted[k] > known.rule[k]:
+        if known.promoted[k] > known.rule[k] and known.promoted[k] >= MIXED:
             return Name(
                 "promoted", tuple(words[t] for t in up[:MOST]), "", float(known.promoted[k])
             )
-        return Name("rule", tuple(words[t] for t in on[: known.size[k]]), "", float(known.rule[k]))
+        rule = tuple(words[t] for t in on[: known.size[k]])
+        return Name("rule", rule, "", float(known.rule[k]), sum(shares[k][: known.size[k]]))
 
     return {k: best(k) for k in some}

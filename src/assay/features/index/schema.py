@@ -64,6 +64,8 @@ def _tables() -> dict[str, tuple[Column, ...]]:
 TABLES: Mapping[str, tuple[Column, ...]] = _tables()
 """Each a Parquet file of the folder and a table of its SQL; columns.toml says every column."""
 FEATURES = TABLES["features"]
+IDENTIFIERS = frozenset({"feature", "token", "nearest", "antipode"})
+"""Columns of features whose numbers are names, and no amounts."""
 YOUNGER = {"features": frozenset({"gradient_low", "gradient_high", "logit_histogram"})}
 """Columns that the first indexes lack; whatever lacks another one is no such table."""
 

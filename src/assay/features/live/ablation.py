@@ -82,7 +82,7 @@ def ablate_features(
         else torch.zeros(0, 1, len(reading), dtype=torch.bool)
     )
 
-    directions = None if random is None else _directions(random, len(groups), reading)
+    directions = None if random is None else unit_directions(random, len(groups), reading)
 
     def removed(job: Job) -> Float[torch.Tensor, "s d"]:
         part = added(reader.dictionary, groups[job.group], columns[job.group], reading.inputs)
@@ -147,7 +147,7 @@ def _ablation(
     return Ablation(feature, position, delta, reading.loss)
 
 
-def _directions(seed: int, count: int, reading: Reading) -> Float[torch.Tensor, "n d"]:
+def unit_directions(seed: int, count: int, reading: Reading) -> Float[torch.Tensor, "n d"]:
     """So many random directions of length 1."""
     shape = count, reading.acts.shape[-1]
     rows = torch.from_numpy(rng.normal(np.array([seed]), "ablation.controls", 0, shape)[0])

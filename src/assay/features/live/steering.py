@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.measuring.ablation import nats
+from assay.dictionaries.measuring.ablation import nats, spliced_run
 from assay.dictionaries.measuring.positions import select_positions
+from assay.features.live.ablation import unit_directions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader
 from assay.subjects.sampling import choose
@@ -112,6 +114,36 @@ def steer(
         seed,
         frozenset(reader.subject.folder.ends if stop is None else stop),
     )
+
+
+def control(
+    reader: Reader,
+    ids: Sequence[int],
+    changes: Sequence[Change],
+    *,
+    first: int,
+    draws: int = 8,
+    seed: int = 0,
+) -> Float[np.ndarray, " n"]:
+    """What random directions cost in the place of changes, each as long as these at every token:
+    mean KL from the model as it is at tokens `first` and later of a text, nats, of each draw.
+
+    One pass of the later blocks per draw. Raises: DataError for a text that cannot be read."""
+    reading = reader.read_ids(ids)
+    device, count = reading.acts.device, torch.from_numpy(reading.keep)
+    codes = torch.from_numpy(reading.firings.columns(features_of(changes), len(reading)))
+    part = changed_part(reader, changes, codes.to(device), reading.inputs, count.to(device))
+    size, rows = part.norm(dim=-1, keepdim=True), slice(first - 1, len(ids) - 1)
+    target = torch.tensor(list(ids[first:]), device=device)
+    costs = []
+    for direction in unit_directions(seed, draws, reading):
+        acts = reading.passage.acts[0] + (size * direction).reshape(reading.passage.acts[0].shape)
+        trace = spliced_run(reader.subject, reader.target, reading.passage, acts[None])
+        assert trace.final is not None and trace.head is not None
+        with torch.no_grad():
+            changed, plain = (trace.head(x[rows]) for x in (trace.final[0], reading.final))
+            costs.append(float(nats(changed, plain, target)[1].mean()))
+    return np.maximum(costs, 0.0)
 
 
 def _steps(

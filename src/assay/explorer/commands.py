@@ -1,0 +1,44 @@
+"""Commands that pages suggest, as they can be pasted: with the dictionary, model, text and store of
+an index, as far as it says them."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from assay.evaluation.indexing import IndexSetting
+from assay.evaluation.text import CONTEXT
+from assay.features.index.about import About
+from assay.features.index.reader import Index
+
+ROOT = Path("assay-store")
+"""The store that commands take where none is named."""
+
+
+class Command(Protocol):
+    """Writes a command about the dictionary of an index."""
+
+    def __call__(self, verb: str, *more: str, other: bool = False) -> str: ...
+
+
+def of(index: Index) -> Command:
+    """Give what writes commands about an index's dictionary."""
+    return partial(command, index.about, index.folder.parents[2])
+
+
+def command(about: About, root: Path, verb: str, *more: str, other: bool = False) -> str:
+    """Write a command about the dictionary of an index, or about another one of its model."""
+    options = {"--model": about.model or "MODEL", "--text": about.corpus}
+    if not other and verb in ("index", "evaluate"):
+        options["--site"] = about.site
+        options |= {"--site-out": about.site_out} if about.site_out != about.site else {}
+    if not other and verb == "index":  # what else makes it the same index, and not another
+        read = about.windows * about.context
+        options |= {"--context": str(about.context)} if about.context != CONTEXT else {}
+        options |= {"--tokens": str(read)} if read > IndexSetting().tokens + about.context else {}
+    options |= {"--root": str(root)} if root != ROOT else {}
+    dictionary = "OTHER" if other else about.source or "DICTIONARY"
+    given = (word for pair in options.items() for word in pair)
+    return shlex.join(["assay", verb, dictionary, *given, *map(str, more)])
