@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
+from msgspec import structs
 from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
@@ -153,6 +154,16 @@ def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_name
     assert tables.describe_detectable(sure).endswith(
         "or more would be found 4 times in 5, controls included"
     )
+
+
+def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
+    v = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}).verdict
+    over = structs.replace(v, natural=(-math.inf, v.detectable[0] - 0.01))
+    assert tables.describe_detectable(over) == (
+        "with these units no value that there can be would be found"
+    )
+    under = structs.replace(v, natural=(-math.inf, v.detectable[0] + 0.01))
+    assert tables.describe_detectable(under) == tables.describe_detectable(v)
 
 
 def test_five_units_find_nothing():

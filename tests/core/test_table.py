@@ -980,19 +980,30 @@ def test_where_an_arm_has_mostly_easy_rows_the_condition_is_named():
     assert not any("differs" in n for n in assay.judge(lone.drop(columns="layer"), **ask).notes)
 
 
-def test_copies_of_units_are_named():
+def copies(rows, times):
+    """These rows again and again, as further seeds."""
+    return pd.concat([rows.assign(seed=rows["seed"] + 1000 * i) for i in range(times)])
+
+
+def test_copies_of_units_are_refused():
     f = frame(seeds=24)
     f["fvu"] += 0.01 * np.random.default_rng(3).normal(size=len(f))
     assert not any("copies" in n for n in assay.judge(f, **ASK).notes)
     few = f[f["seed"] < 3]
-    copied = pd.concat([few.assign(seed=few["seed"] + 3 * i) for i in range(8)])
-    told = "the 24 levels of seed have only 3 different sets of numbers"
-    assert any(n.startswith(told) for n in assay.judge(copied, **ASK).notes)
+    copied = copies(few, 8)
+    with pytest.raises(DataError, match=r"24 levels of seed have only 3 different sets .*--unit"):
+        assay.judge(copied, **ASK)
+    alone = {**ASK, "claim": "gated.fvu < 0.22"}  # of one arm the control's rows are copies as well
+    with pytest.raises(DataError, match="only 3 different sets"):
+        assay.judge(copied, **alone)
+    # but for noise of a thousandth of a percent of what units differ by
+    near = copied.assign(fvu=copied["fvu"] + 1e-7 * np.random.default_rng(5).normal(size=192 * 4))
+    notes = assay.judge(near, **ASK).notes
+    assert any("only 3 different sets of numbers, but for next to nothing" in n for n in notes)
     # neither of arms that share no unit, nor of answers that are right or wrong
-    apart = few.groupby(["arm", "seed"], as_index=False)["fvu"].mean()
-    apart = pd.concat([apart.assign(seed=apart["seed"] + 3 * i) for i in range(8)])
+    apart = copies(few.groupby(["arm", "seed"], as_index=False)["fvu"].mean(), 8)
     apart["fvu"] += 0.01 * np.random.default_rng(4).normal(size=len(apart))
-    apart["seed"] += 100 * (apart["arm"] == "relu") + 200 * (apart["arm"] == "shuffled")
+    apart["seed"] += 10_000 * (apart["arm"] == "relu") + 20_000 * (apart["arm"] == "shuffled")
     lone = assay.judge(apart, **{**ASK, "unit": "seed"})
     right = copied.assign(fvu=(np.arange(len(copied)) % 3 == 0).astype(float))
     for judgement in (lone, assay.judge(right, **ASK)):
@@ -1000,10 +1011,96 @@ def test_copies_of_units_are_named():
 
 
 @pytest.mark.parametrize(
+    "measured",
+    [
+        lambda x: np.round(2 * x) / 2,  # halves
+        lambda x: np.round(x) / 7,  # shares of seven
+        lambda x: np.round(100 * np.round(x) / 7, 2),  # the same in percent, rounded
+        lambda x: np.round(x, 1),
+        lambda x: np.maximum(x - 1, 0),  # mostly 0
+        lambda x: np.exp(np.round(x)),  # few levels, on no grid
+        lambda x: 1 / (1 + np.clip(np.round(np.abs(x)), 0, 6)),  # ranks
+    ],
+)
+def test_units_that_are_alike_by_chance_are_not_refused(measured):
+    for seed, n in enumerate((12, 40, 200)):
+        rng = np.random.default_rng(seed)
+        hard = rng.normal(size=n)  # items are hard or easy for both
+        rows = pd.concat(
+            pd.DataFrame({"arm": arm, "item": range(n), "x": measured(hard + by + luck)})
+            for arm, by in (("a", 1.0), ("b", 0.0), ("c", 0.0))
+            for luck in [0.3 * rng.normal(size=n)]
+        )
+        assay.judge(rows, claim="a.x - b.x > 0.1", unit="item", control="c")
+        same = rows[rows["arm"] != "a"].assign(arm=lambda r: r["arm"].replace("c", "a"))
+        same = pd.concat([same[same["arm"] == "b"].assign(arm=arm) for arm in ("a", "b")])
+        assay.judge(
+            pd.concat([same, rows[rows["arm"] == "c"]]),
+            claim="a.x - b.x > 0.1",
+            unit="item",
+            control="c",
+        )
+
+
+def arms_of(**numbers):
+    """A table of one number for each seed of each arm."""
+    return pd.concat(
+        pd.DataFrame({"arm": a, "seed": range(len(x)), "x": x}) for a, x in numbers.items()
+    )
+
+
+def test_where_rounding_spans_the_threshold_no_units_are_proposed():
+    rows = arms_of(a=[0.8] * 9, b=[0.7] * 9, c=[0.7] * 9)
+    v = assay.judge(rows, claim="a.x - b.x > 0.05", unit="seed", control="c")
+    assert v.outcome == "undecided" and v.price.more is None
+    assert "no number of units: rounding" in tables.why(v) and "decimals" in tables.why(v)
+    assert "however large" not in tables.why(v)
+    # 0.8 - 0.7 is 0.1 but for the last bit
+    on = arms_of(a=[0.79, 0.81] * 6, b=[0.69, 0.71] * 6, c=[0.69, 0.71] * 6)
+    v = assay.judge(on, claim="a.x - b.x > 0.1", unit="seed", control="c")
+    assert v.price.more is None and "claim a margin" in tables.why(v)
+
+
+def test_a_difference_of_right_and_wrong_answers_has_its_bounds():
+    rng = np.random.default_rng(0)
+    right = {arm: (rng.random(60) < p).astype(int) for arm, p in (("a", 0.9), ("b", 0.6))}
+    ask = {"claim": "a.x - b.x > 0.1", "unit": "seed"}
+    v, said = (
+        assay.judge(arms_of(**right), **ask),
+        assay.judge(arms_of(**right), **ask, bounds=(-1, 1)),
+    )
+    assert v.outcome == "holds" and (v.low, v.high) == (said.low, said.high) and v.bounds == (-1, 1)
+    assert any("between -1 and 1" in n for n in v.notes)
+    # where nothing is wrong with b, a share is all that is left: Clopper and Pearson's limits
+    some = {"a": [1] * 10 + [0] * 6, "b": [0] * 16}
+    v = assay.judge(arms_of(**some), **ask)
+    wide = scipy.stats.binomtest(10, 16).proportion_ci(0.95, "exact")
+    assert v.low <= wide.low and v.high == pytest.approx(wide.high)
+
+
+def test_a_table_with_a_column_for_each_arm_is_told_how_to_be_one(tmp_path):
+    wide = pd.DataFrame({"seed": range(6), "main": 0.8, "base": 0.7})
+    ask = {"claim": "main.x - base.x > 0.05", "unit": "seed"}
+    with pytest.raises(DataError, match=r"'main' and 'base' look like arms: .*\.melt\(\['seed'\]"):
+        assay.judge(wide, **ask)
+    long = wide.melt(["seed"], var_name="arm", value_name="x")
+    assert assay.judge(long, **ask).n == {"seed": 6}
+    with pytest.raises(DataError, match="name each after its arm alone"):
+        assay.judge(wide.rename(columns=lambda c: c if c == "seed" else f"{c}_x"), **ask)
+    for name in ("t.json", "t.parquet"):
+        long.to_json(tmp_path / name, orient="records")
+        with pytest.raises(DataError, match=r"is no CSV: .* hand the DataFrame to assay.judge"):
+            assay.judge(tmp_path / name, **ask)
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("arm;seed;x\na;0;1\n", "its values are separated by ';'; write commas"),
         ("arm\tseed\tx\na\t0\t1\n", "its values are separated by '.t'; write commas"),
+        ("arm;seed;x\na;0;0,5\n", "values are separated by ';'; write commas, and decimal points"),
+        ("arm,seed,x\na,0,failed\n", "got 'failed' in row 1; leave the cell empty"),
+        ("arm,seed,x\na,0,inf\n", "infinite in row 1; .* leave the cell empty"),
         ("arm,seed,x\na,0,0,1\n", r"line 2 has more values .* write a decimal comma \(84,1\) as"),
         ("arm,seed,x\na,0,1\na,1,0,2\n", "line 3 has 4 values, the header 3 names; write a dec"),
         ('arm,seed,x\na,0,"84,1"\n', "got '84,1' in row 1; write 84.1, with a point"),

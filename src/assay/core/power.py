@@ -136,7 +136,7 @@ def detectable(
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
     # Without bounds a far point stands for infinity; there the claim must be found, or it never is.
-    reach = _FAR * math.sqrt(i.variance)
+    reach = _FAR * math.sqrt(i.variance) + 2 * i.rounding
     least, greatest = i.bounds or (high - reach, low + reach)
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
     decided = chances(claim, i, level)
@@ -283,14 +283,19 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
-    if i.estimate == (edge := nearest_edge(claim, i)):
+    if math.isclose(i.estimate, edge := nearest_edge(claim, i), rel_tol=1e-12, abs_tol=1e-15):
         return ON
+    off = abs(i.estimate - edge) - i.rounding
+    if off <= 0:
+        return Price(
+            f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
+            "the threshold is no farther away; give more decimals"
+        )
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
-    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(
-        i.estimate - edge
-    )  # of these units, however skewed
-    narrowed = math.inf if i.bounds else reach**-2
+    side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
+    reach = (side - i.rounding) / off  # of these units, however skewed
+    narrowed = math.inf if i.bounds or not reach else reach**-2
     by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
     for k in by_part:
         if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
@@ -451,7 +456,7 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
         scipy.special.stdtrit(df, (1 + level) / 2),
     )
     t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.minimum(t_low, skew_low), np.maximum(t_high, skew_high)
+    return np.minimum(t_low, skew_low) - i.rounding, np.maximum(t_high, skew_high) + i.rounding
 
 
 class _Drawn(NamedTuple):

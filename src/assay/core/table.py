@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
+from itertools import product
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,15 @@ NEARLY, FEW_LEVELS = 0.8, 12
 numbers up to which it may be a condition."""
 TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
 """What mends a row of a CSV that has a value more than the header has names."""
+OTHER_FORMATS = frozenset(
+    (
+        *(".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".feather", ".arrow"),
+        *(".xls", ".xlsx", ".ods", ".pkl", ".pickle", ".npy", ".npz", ".h5"),
+    )
+)
+"""Ends of the names of files that hold tables in other ways."""
+EMPTY = "; leave the cell empty where there is no number"
+"""What is advised of a cell that is none."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
 """What pandas calls a column without a name."""
 
@@ -121,7 +131,7 @@ def judge(
     units, controls = _names(unit), _names(control)
     planted, allowed, idle, violations = map(_names, (must_hold, also, unlearned, violation))
     parsed = parse(claim)
-    rows, source = _rows(frame, arm_column)
+    rows, source = _rows(frame, arm_column, wide=lambda names: _wide(names, parsed, units))
     _check_units(rows, units, parsed)
     known = [str(a) for a in rows["arm"].unique()]
     foreign.within(len(known), ARMS, source, "arms")
@@ -193,6 +203,11 @@ def judge(
         for name, data in arms.items()
     }
     judgement = judging.judge(statement, measured, level, scope)
+    tied = judgement.verdict.reason == TIES and not independent
+    if tied and bounds is None and _is_difference(rows, parsed, units):
+        statement = replace(statement, bounds=(-1.0, 1.0))
+        notes += (f"{columns[0]} is 0 or 1 in every row: exact interval between -1 and 1",)
+        judgement = judging.judge(statement, measured, level, scope)
     if tied := judgement.verdict.reason == TIES and not independent:
         keys = {c.key: c.name for c in parsed.columns}
         moved = rounding.find(
@@ -204,6 +219,7 @@ def judge(
         if moved.by:
             judgement = judging.judge(replace(statement, rounding=moved.by), measured, level, scope)
             notes += (moved.words,)
+    beside = compared if len(compared) > 1 else used
     if judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
         judgement = structs.replace(judgement, price=price)
@@ -213,7 +229,7 @@ def judge(
             *notes,
             *_cautions(rows[rows["arm"].isin(compared)], units, labels, columns),
             *_alike(rows[rows["arm"].isin(compared)], units, labels, columns),
-            *(() if tied else _copies(rows[rows["arm"].isin(compared)], units, columns)),
+            *(() if tied else _copies(rows[rows["arm"].isin(beside)], units, columns)),
             *_nested(rows[rows["arm"].isin(compared)], units),
             *_too_few(judgement.verdict.n),
             *_left_out(
@@ -360,6 +376,19 @@ def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:
     )
 
 
+def _is_difference(rows: pd.DataFrame, parsed: Parsed, units: Names) -> bool:
+    """Whether what is asked for is one column of two arms, the second taken from the first, which
+    is 0 or 1 in every row: a difference that lies between -1 and 1."""
+    columns, walk = parsed.columns, parsed.terms.get("value")
+    if walk is None or len(units) > 1 or len(columns) != 2 or len({c.name for c in columns}) > 1:
+        return False
+    corners = [dict(zip(columns, ends, strict=True)) for ends in product((0.0, 1.0), repeat=2)]
+    with np.errstate(all="ignore"):
+        values = [float(walk(ends.__getitem__)) for ends in corners]
+    shares = bool(rows[columns[0].name].dropna().isin((0, 1)).all())
+    return shares and values in ([0.0, -1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 0.0])
+
+
 def _check_arms(parsed: Parsed, known: list[str], arms_named: Sequence[str], source: str) -> None:
     """Refuse an arm that the table has not, and one whose name reads as a difference."""
     for arm in (*parsed.arms, *arms_named):
@@ -488,19 +517,60 @@ def _alike(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[st
 
 
 def _copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
-    """A line for each unit of which half of the levels or more have all the numbers of others; of
-    whole numbers, such as right and wrong answers, many have."""
+    """A line for each unit of which half of the levels or more have all the numbers of others, but
+    for next to nothing; of whole numbers, such as right and wrong answers, many have. Raises:
+    DataError where chance does not make numbers so alike."""
     lines = []
     whole = bool((rows[list(columns)].astype(float) % 1 == 0).all(axis=None))
     for unit in units if rows["arm"].nunique() > 1 and not whole else ():
         numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
-        distinct = len(numbers.drop_duplicates())
-        if 0 < 2 * distinct <= len(numbers):
-            lines.append(
-                f"the {len(numbers)} levels of {unit} have only {distinct} different sets of "
-                "numbers: copies of a unit are no further units"
+        sets, near = numbers.value_counts(), len(numbers.apply(_clusters).drop_duplicates())
+        if not 0 < 2 * near <= len(numbers):
+            continue
+        exact = 2 * len(sets) <= len(numbers)
+        count = len(sets) if exact else near
+        line = (
+            f"the {len(numbers)} levels of {unit} have only {count} different "
+            f"{plural('set', count)} of numbers{'' if exact else ', but for next to nothing'}: "
+            "copies of a unit are no further units"
+        )
+        if exact and not _alike_by_chance(sets):
+            raise DataError(
+                f"{line}; keep the rows of one level of each set, or name what was drawn "
+                "independently: ",
+                Argument("unit", ("NAME",)),
             )
+        lines.append(line)
     return lines
+
+
+def _clusters(x: pd.Series) -> pd.Series:
+    """Which numbers of a column are one, but for single precision or a hundredth of the gaps that
+    as many numbers have on average."""
+    low, high = x.quantile([0.25, 0.75])
+    alike = max(1e-7 * x.abs().max(), 0.01 * (high - low) / len(x))
+    return (x.sort_values().diff() > alike).cumsum()
+
+
+def _alike_by_chance(sets: pd.Series) -> bool:
+    """Whether units that have one set of numbers, of so many each, need not be copies: where most
+    sets stand alone, numbers come again in other sets or arms, or lie on a grid."""
+    numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
+    varying = numbers[:, np.ptp(numbers, axis=0) > 0]
+    return (
+        varying.shape[1] < 2
+        or (sets > 1).mean() < NEARLY
+        or len(np.unique(varying)) < NEARLY * varying.size
+        or any(map(_is_coarse, varying.T))
+    )
+
+
+def _is_coarse(x: np.ndarray) -> bool:
+    """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
+    at least."""
+    parts = np.array([*range(1, 201), 1000])[:, None]
+    counts = parts * x / 10.0 ** np.ceil(np.log10(np.abs(x).max()))
+    return bool((np.abs(counts - np.round(counts)) <= np.minimum(6e-5 * parts, 0.012)).all(1).any())
 
 
 def _labels(
@@ -685,9 +755,16 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
     return value
 
 
-def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataFrame, str]:
+def _rows(
+    frame: Any,
+    arm_column: str,
+    *,
+    needed: bool = True,
+    wide: Callable[[Sequence[str]], str] = lambda names: "",
+) -> tuple[pd.DataFrame, str]:
     """The rows of a table, with a column `arm`, and what to call it; where the column is not
-    needed, a table without it is the arm main."""
+    needed, a table without it is the arm main. `wide` says of columns what mends them where arms
+    are among them."""
     import pandas as pd
 
     source = "the table"
@@ -698,6 +775,12 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
             # pandas renames the second of two equal names before anybody could ask which one is
             # meant
             text = foreign.read(path, "a CSV file", LARGEST)
+            if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
+                raise DataError(
+                    f"{source} is no CSV: tables are read as text, separated by commas, or by tabs "
+                    "in a .tsv; write one with pandas' to_csv(…, index=False), or in Python hand "
+                    "the DataFrame to assay.judge"
+                )
             foreign.within(
                 text.partition(b"\n")[0].count(separator.encode()) + 1, WIDEST, path, "columns"
             )
@@ -709,6 +792,8 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
                 dtype=str,
                 keep_default_na=False,
             )
+            if len(header.columns) == 1:
+                _check_separator(source, arm_column, str(header.iloc[0, 0]), decimals=True)
             twice = [
                 name
                 for name, n in Counter(str(c).strip() for c in header.iloc[0]).items()
@@ -770,12 +855,11 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
         )
     if not needed and arm_column == "arm" and "arm" not in rows.columns:
         rows = rows.assign(arm="main")
-    if len(rows.columns) == 1 and (other := re.search(r"[;\t|]", str(rows.columns[0]))):
-        raise DataError(
-            f"{source} has no column {arm_column!r}, but one called {str(rows.columns[0])!r}: its "
-            f"values are separated by {other[0]!r}; write commas"
-        )
+    if len(rows.columns) == 1:
+        _check_separator(source, arm_column, str(rows.columns[0]))
     if arm_column not in rows.columns:
+        if how := wide(list(rows.columns)):
+            raise DataError(f"{source} has no column {arm_column!r}, but {how}")
         raise DataError(
             f"{source} has no column {arm_column!r}, which says what each row is a run of; "
             f"{nearest(arm_column, rows.columns)}; another name is given with ",
@@ -798,6 +882,36 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
         raise DataError(f"{source} has no arm in {_places(rows['arm'].isna())}")
     rows["arm"] = rows["arm"].str.strip()
     return rows, source
+
+
+def _wide(names: Sequence[str], parsed: Parsed, units: Names) -> str:
+    """Which columns look like arms of the claim, and how they become rows; "" where none does."""
+    named = {(c.arm, c.name) for c in parsed.columns if c.arm}
+    arms = [
+        n
+        for n in names
+        if any(n == a or re.fullmatch(rf"{re.escape(a)}[\W_]?{re.escape(x)}", n) for a, x in named)
+    ]
+    if not arms:
+        return ""
+    listed = " and ".join(map(repr, arms))
+    rename = "" if set(arms) <= set(parsed.arms) else "name each after its arm alone; "
+    ids = [n for n in names if n in units]
+    return (
+        f"{listed} look like arms: a table has one row for each arm and unit; {rename}"
+        f"table.melt({ids}, var_name='arm', value_name={parsed.columns[0].name!r}) of pandas "
+        "makes them"
+    )
+
+
+def _check_separator(source: str, arm_column: str, name: str, *, decimals: bool = False) -> None:
+    """Refuse a table whose only column has a name of several, parted by another sign."""
+    if other := re.search(r"[;\t|]", name):
+        points = ", and decimal points" if decimals else ""
+        raise DataError(
+            f"{source} has no column {arm_column!r}, but one called {name!r}: its values are "
+            f"separated by {other[0]!r}; write commas{points}"
+        )
 
 
 def _check_units(
@@ -879,21 +993,21 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
     if np.isinf(numeric).any():
         raise DataError(
             f"column {column!r} is infinite in {_places(np.isinf(numeric))}; a mean of it means "
-            "nothing"
+            f"nothing{EMPTY}"
         )
     rows[column] = numeric.astype(float)
 
 
 def _as_number(text: str) -> str:
-    """How a percentage or a decimal comma is written here, as the end of a sentence; "" of any
-    other text."""
+    """How a percentage or a decimal comma is written here, as the end of a sentence; of any other
+    text, that a cell may be empty."""
     if share := re.fullmatch(r"([-+]?\d*\.?\d+)\s*%", text):
         return f"; write {share[1]}, without the sign"
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text):  # thousands, or three decimals
         return "; write thousands without a comma, and decimals behind a point"
     if re.fullmatch(r"[-+]?\d+,\d+", text):
         return f"; write {text.replace(',', '.')}, with a point"
-    return ""
+    return EMPTY
 
 
 def _real(value: Any) -> Any:

@@ -488,7 +488,9 @@ def why(v: Judged) -> str:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
         parts.append(margin(v) or reasons.remedy(v.price.text)[0])
-    agree = v.reason in (reasons.TIES, reasons.IDENTICAL)
+    agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
+        len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
+    )
     if v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
     return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
@@ -561,6 +563,9 @@ def describe_detectable(v: Verdict) -> str:
         values = f"true values from {low:.3g} to {high:.3g}"
     else:
         values = f"a true {low:.3g} or more" if math.isfinite(low) else f"a true {high:.3g} or less"
+    least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
+    if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
+        return "with these units no value that there can be would be found"
     words = f"{values} would be found 4 times in 5"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
