@@ -23,6 +23,7 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
+from assay.studies.shown import shown
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
 from assay.verbs.verb import Answer, Door, Line, verb
 
@@ -131,6 +132,7 @@ def page_of(
         turned=contests.turned(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
+        study=shown(experiment, result.arms),
     )
     return page, result
 
