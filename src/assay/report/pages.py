@@ -11,22 +11,27 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
+from msgspec import structs
 
 from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
-from assay.core.results import ResultData
+from assay.core.results import Estimated, Judged, Published, ResultData
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, palette, statements, tables
 from assay.report.interval_plot import interval_plot
+
+if TYPE_CHECKING:
+    from assay.studies.shown import Shown
 
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""
@@ -134,19 +139,21 @@ def page(
     specs: Mapping[str, Sequence[str]] | None = None,
     home: str = "index.html",
     turned: Mapping[str, str] = MappingProxyType({}),
+    study: Shown | None = None,
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
     `data` is the result, `header` the experiment's header block, `text` its prose in
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
     JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
-    contests of the record turned."""
+    contests of the record turned, `study` what a study says of itself."""
+    kept, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
     parts = [
         ("verdicts", "In short", True),
-        ("about", "About", text),
+        ("about", "About", text or study),
         ("intervals", "Claims", claims),
         ("figures", "Figures", figures),
         ("findings", "Estimates", findings),
@@ -168,17 +175,40 @@ def page(
             scopes=scopes,
             tally=tally(data),
             parts=[(anchor, title) for anchor, title, present in parts if present],
-            rows=tables.rows(data, turned),
+            rows=_compared(tables.rows(data, turned), data, header),
+            study=study,
             claims=claims,
             findings=findings,
-            table_csv=export.verdicts_csv(data),
+            table_csv=export.verdicts_csv(kept),
             figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             bibtex=export.bibtex(data, header),
-            whole=as_json(data.to_json(), indent=1, default=str),
+            whole=as_json(kept.to_json(), indent=1, default=str),
         )
     )
+
+
+def _in_words(data: ResultData, study: Shown) -> ResultData:
+    """A study's result with the units of its numbers, and scopes in its own words."""
+
+    def told(s: Any) -> Any:
+        unit = s.unit if s.unit not in ("", "1") else study.units.get(s.text, s.unit)
+        return structs.replace(s, unit=unit, scope=study.scope(s.scope))
+
+    judged: tuple[Judged, ...] = tuple(map(told, data.verdicts))
+    estimated: tuple[Estimated, ...] = tuple(map(told, data.findings))
+    return structs.replace(data, verdicts=judged, findings=estimated)
+
+
+def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list[tables.Row]:
+    """The rows without "new" where neither header nor statements name a paper, so that nobody
+    looked for a number in one."""
+    printed = (getattr(s, "published", None) for s in data.statements)
+    named = any(s.source for s in data.statements) or getattr(header, "paper", "")
+    if named or any(isinstance(p, Published) for p in printed):
+        return [*rows]
+    return [replace(r, published="") for r in rows]
 
 
 def render_figures(
@@ -226,6 +256,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href` and
     optionally `header` and `turned`, as `page` has it."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
+    listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
     everything = together(e["data"] for e in listed)
     return (
         environment()

@@ -61,12 +61,9 @@ def header(path: Path) -> Header:
     study = read(path).study
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
-    names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
-    names += [m.like or m.name or ", ".join(m.checkpoints) for m in study.model]
-    names += [t.name for t in study.train if not study.model]
     return Header(
         study.question.rstrip("."),
-        f"a study of {', '.join(dict.fromkeys(names))}",
+        "",
         "; ".join(texts) or "none",
         controls or "none",
         "as planned",
@@ -328,6 +325,13 @@ class _Study:
             raise s.error("empty", what)
         s.entry = self._with_proposals(s, s.entry)
         s.entry = self._completed(s)
+        if not s.entry.control:
+            what = (
+                "no verdict is given without a control, and none comes by itself here: write "
+                'control = ["…"], an arm for which the claim must fail; or leave out controls = [] '
+                "where the controls would come from"
+            )
+            raise s.error("control", what)
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:

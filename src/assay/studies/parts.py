@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.core.runs import Runs
+from assay.core.scopes import listed
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words
@@ -96,7 +98,9 @@ class Part:
             name += f" on {task.prompts.table.name} less on {task.than.table.name}"
         # not in `why`, which is part of what is frozen
         where = ", at that which it changes most" if self.control is TOKEN else ""
-        return f"{name}, {task.phrase}{f'; {self.why}{where}' if self.why else ''}"
+        table = task.table if isinstance(task, ProbeTask) else task.intervention
+        phrase = at_levels(task.phrase, table.sweep if table else {})
+        return f"{name}, {phrase}{f'; {self.why}{where}' if self.why else ''}"
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
@@ -133,6 +137,23 @@ class Part:
             smoke=runs.shared.smoke,
             reading=runs.shared.reading,
         )
+
+
+FEW = 4
+"""So many levels of a site are written one by one."""
+
+
+def at_levels(words: str, sweep: Mapping[str, Sequence[object]]) -> str:
+    """Write every name that has a slot, such as blocks.{layer}.hook_z, at the levels that fill it:
+    each of a few, of more the first and the last."""
+    for slot, levels in sweep.items():
+
+        def filled(match: re.Match[str], slot: str = slot, levels: Any = levels) -> str:
+            names = [match[0].replace(f"{{{slot}}}", str(level)) for level in levels]
+            return f"{names[0]} to {names[-1]}" if len(names) > FEW else listed(names)
+
+        words = re.sub(rf"[\w.{{}}]*\{{{slot}\}}(\.?[\w{{}}])*", filled, words)
+    return words
 
 
 def model_phrase(model: Model) -> str:

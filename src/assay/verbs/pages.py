@@ -3,13 +3,14 @@ programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.figures import Figure
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
@@ -23,6 +24,8 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
+from assay.studies.shown import shown
+from assay.verbs import recorded
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
 from assay.verbs.verb import Answer, Door, Line, verb
 
@@ -36,6 +39,8 @@ class Pages:
     exported: tuple[Path, ...]
     left_out: tuple[str, ...] = field(default=(), metadata=BESIDE)
     """Why stored results with a page are missing from the index, a sentence for each."""
+    recorded: tuple[str, ...] = field(default=(), metadata=BESIDE)
+    """What is said of pages of committed records, a sentence for each."""
 
 
 @verb("where the pages are")
@@ -75,6 +80,8 @@ def report(
         door.open(page.absolute().as_uri())
     for why in written.left_out:
         door.aside(f"left out of the index: {why}")
+    for note in written.recorded:
+        door.aside(note)
     files = (*written.pages, written.index, *written.exported)
     return Answer(written, [Line(str(file)) for file in files])
 
@@ -89,26 +96,37 @@ def write(
             writable(folder, option)
     written: list[Path] = []
     exported: list[Path] = []
+    notes: list[str] = []
     for experiment, preset in selection:
-        page, files = _export_page(lab, experiment, preset, export)
+        page, data, figures = _made(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
-        exported += files
+        notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(recorded.NOTE)]
+        if export is not None:
+            header = catalogue.entry(_origin(experiment)).header()
+            folder = export / slug(experiment.name, preset.title)
+            exported += exporting.export(data, folder, figures, header)
     entries, left_out = _entries(lab, out)
     index = pages.write(out, {"index.html": pages.index(entries)})[0]
-    return Pages(tuple(written), index, tuple(exported), tuple(left_out))
+    return Pages(tuple(written), index, tuple(exported), tuple(left_out), tuple(notes))
 
 
-def _export_page(
-    lab: Lab, experiment: Experiment, preset: Preset, export: Path | None
-) -> tuple[str, list[Path]]:
-    """Make one experiment's page, and export its result."""
-    page, result = page_of(lab, experiment, preset)
-    if export is None:
-        return page, []
-    header = catalogue.entry(_origin(experiment)).header()
-    return page, exporting.export(
-        result.data, export / slug(experiment.name, preset.title), result.figures, header
-    )
+def _made(
+    lab: Lab, experiment: Experiment, preset: Preset
+) -> tuple[str, ResultData, Sequence[Figure]]:
+    """Make one experiment's page with what it shows: of what is stored, or of a catalogue
+    experiment of which nothing is the committed record. Raises: StoreError."""
+    try:
+        page, result = page_of(lab, experiment, preset)
+    except StoreError:
+        name, title = experiment.name, preset.title
+        results = (lab.store.root / "results" / name).glob("*.json")
+        known = name in {entry.name for entry in catalogue.entries()}
+        if not known or any(lab.store.list(name)) or any(results):
+            raise
+        if (record := recorded.read(name, title)) is None:
+            raise
+        return recorded.page(record, name, title, "index.html"), ResultData.from_json(record), ()
+    return page, result.data, result.figures
 
 
 def page_of(
@@ -131,6 +149,7 @@ def page_of(
         turned=contests.turned(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
+        study=shown(experiment, result.arms),
     )
     return page, result
 
@@ -167,12 +186,13 @@ def stored(root: Path) -> list[str]:
 
 
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page lies in `out`, as it was written;
-    and why others are left out."""
+    """Read what the index lists: each stored result whose page lies in `out`, as it was written,
+    and each record; and why others are left out."""
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []
-    for path in sorted((lab.store.root / "results").glob("*/*.json")):
+    results = sorted((lab.store.root / "results").glob("*/*.json"))
+    for path in results:
         href = f"{slug(path.parent.name, path.stem)}.html"
         if (out / href).exists():
             entry = headers.get(path.parent.name)
@@ -184,6 +204,13 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
                 continue
             listed = {"data": data, "href": href, "header": entry and entry.header()}
             index_entries.append(listed | {"turned": contests.turned(past or ())})
+    for name, entry in headers.items():
+        path = out / f"{slug(name, 'default')}.html"
+        stored_too = (lab.store.root / "results" / name / "default.json") in results
+        if path.exists() and not stored_too and recorded.NOTE in path.read_text(encoding="utf-8"):
+            data = ResultData.from_json(recorded.read(name) or {})
+            listed = {"data": data, "href": path.name, "header": entry.header()}
+            index_entries.append(listed | {"turned": recorded.turned(name, "default")})
     return index_entries, left_out
 
 

@@ -22,11 +22,11 @@ from assay.explorer.library import Experiments, Library, Making
 from assay.explorer.shelf import Subject
 from assay.features.index.names import read
 from assay.lab import catalogue as known
-from assay.lab.records import contests, records
+from assay.lab.records import records
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store
 from assay.report import pages
-from assay.verbs import background, small_model
+from assay.verbs import background, recorded, small_model
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
@@ -300,33 +300,6 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         ) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
-            return pages.page(
-                ResultData.from_json(data),
-                header=known.entry(name).header(),
-                home=home,
-                turned=_turned(name, stored.stem),
-            ), data
-    record = records.read(name)
-    if record is None:
-        return None
-    record = {
-        key: value for key, value in record.items() if key != "arms"
-    }  # every run's measures are megabytes
-    record = {
-        **record,
-        "notes": [
-            *record.get("notes", ()),
-            "this is the committed record: nothing of this experiment is stored here",
-        ],
-    }
-    return pages.page(
-        ResultData.from_json(record),
-        header=known.entry(name).header(),
-        home=home,
-        turned=_turned(name, "default"),
-    ), record
-
-
-def _turned(name: str, title: str) -> Mapping[str, str]:
-    """The outcome now of each claim of a catalogue experiment's preset that a contest turned."""
-    return contests.turned(contests.of_preset(name, title, known.entry(name).origin))
+            return recorded.page(data, name, stored.stem, home), data
+    record = recorded.read(name)
+    return None if record is None else (recorded.page(record, name, "default", home), record)

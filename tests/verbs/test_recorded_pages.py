@@ -1,0 +1,67 @@
+"""The page of an experiment of which nothing is stored: that of its committed record, until it is
+run; of a file of one's own there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.cli.main import main
+from assay.lab import catalogue
+from assay.verbs import recorded, serve
+from assay.verbs.new import write_experiment
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the catalogue is one experiment, with a record and nothing stored."""
+    write_experiment("early", tmp_path)
+    entry = catalogue.Entry("early", str(tmp_path / "early.py"), tmp_path / "early.py")
+    monkeypatch.setattr(catalogue, "entries", lambda: [entry])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    for words in (("run", "early", "--executor", "inline"), ("check", "early", "--record")):
+        assert main([*words, "--root", "first"]) == 0
+    return tmp_path
+
+
+def reported(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(["report", "early", *words])
+    pages = [Path("report") / f"{name}.html" for name in ("early", "index")]
+    texts = [page.read_text() for page in pages if page.exists()]
+    return code, capsys.readouterr().err, "\n".join(texts)
+
+
+def test_a_record_is_a_page_until_its_experiment_is_run(
+    known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err, page = reported(capsys)
+    assert code == 0 and recorded.NOTE in " ".join(err.split())
+    assert err.strip().endswith("assay run early")
+    assert f"{recorded.NOTE}; run it with: assay run early" in page
+    assert page.count('href="early.html"') == 1, "the index lists it"
+    served = serve.experiments(known / "assay-store").page("early", "default")
+    assert served is not None and "run it with: assay run early" in served[0]
+
+    assert main(["run", "early", "--executor", "inline"]) == 0
+    code, err, page = reported(capsys)
+    assert code == 0 and recorded.NOTE not in page + err
+    assert "Figures</h2>" in page and page.count('href="early.html"') == 1
+
+
+def test_a_record_stands_for_no_other_preset_and_for_nothing_that_is_stored(
+    known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err, _ = reported(capsys, "--preset", "smoke")
+    assert code == 2 and "are not stored" in err
+    assert main(["run", "early", "--preset", "smoke", "--executor", "inline"]) == 0
+    code, err, page = reported(capsys)
+    assert code == 2 and "are not stored" in err and not page
+
+
+def test_a_file_of_ones_own_without_runs_is_refused(
+    known: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "entries", lambda: [])
+    assert main(["report", "early.py"]) == 2
+    assert "are not stored" in capsys.readouterr().err
