@@ -205,8 +205,12 @@ def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list
     """The rows without "new" where neither header nor statements name a paper, so that nobody
     looked for a number in one."""
     printed = (getattr(s, "published", None) for s in data.statements)
-    named = any(s.source for s in data.statements) or getattr(header, "paper", "")
-    if named or any(isinstance(p, Published) for p in printed):
+    paper: str = getattr(header, "paper", "")
+    if (
+        paper
+        or any(s.source for s in data.statements)
+        or any(isinstance(p, Published) for p in printed)
+    ):
         return [*rows]
     return [replace(r, published="") for r in rows]
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from assay.ask import interventions, prompts, reads
 from assay.core.claims import Claim, Estimate
@@ -73,7 +74,11 @@ def shown(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | Non
 def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
     """What fills each slot; nothing where two tables fill it otherwise."""
     changes = [interventions.expanded(t, study.direction) for t in study.intervene]
-    sweeps = [t.sweep for t in (*changes, *study.read, *study.probe)]
+    sweeps: list[Mapping[str, Sequence[object]]] = [
+        *(t.sweep for t in changes),
+        *(t.sweep for t in study.read),
+        *(t.sweep for t in study.probe),
+    ]
     for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
         filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
         yield slot, filled.pop() if len(filled) == 1 else (slot,)
@@ -84,7 +89,9 @@ def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
     where that is a number alone, or not known."""
     said = condition(s.condition, compared=isinstance(s, Claim))
     main = getattr(s, "of", next(iter(said.parsed.arms), "main"))
-    measured = [(arms.get(c.arm or main, {}), c.name) for c in said.parsed.columns]
+    measured: list[tuple[Any, str]] = [
+        (arms.get(c.arm or main, {}), c.name) for c in said.parsed.columns
+    ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
     return units.pop() if units != {"1"} and len(units) == 1 and _scales(said) else ""
 
@@ -93,7 +100,9 @@ def _scales(said: Condition) -> bool:
     """Whether what is computed grows as its measures do, as a weighted sum does."""
     columns, walk = said.parsed.columns, said.parsed.terms.get("value")
 
-    def value(by: float) -> float:
-        return float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__))
-
-    return walk is not None and math.isclose(value(3), 3 * value(1))
+    if walk is None:
+        return False
+    once, thrice = (
+        float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
+    )
+    return math.isclose(thrice, 3 * once)
