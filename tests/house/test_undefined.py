@@ -1,25 +1,18 @@
-"""Every global name that a function of the package reads exists when it runs: names inside
-jaxtyping's strings keep linters from telling."""
+"""Every global name that a function of an experiment reads exists when it runs: shape strings keep
+linters from telling there."""
 
 import builtins
 import dis
 import importlib
 import pkgutil
-from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
 
 from everywhere import everywhere
 
-import assay
+from assay import experiments
 
-APART = ("__main__", ".adapters.", *(() if find_spec("triton") else (".kernels.gpu",)))
-"""What starts a command, what runs in the environments of peers, and what only Triton compiles."""
-MODULES = sorted(
-    m.name
-    for m in pkgutil.walk_packages(assay.__path__, "assay.")
-    if not any(x in m.name for x in APART)
-)
+MODULES = sorted(m.name for m in pkgutil.walk_packages(experiments.__path__, "assay.experiments."))
 
 
 def read_globals(code: CodeType) -> dict[str, int]:

@@ -13,7 +13,7 @@ from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.studies.parts import at_levels
-from assay.studies.shown import _unit, shown
+from assay.studies.shown import _unit, describe
 
 ASKED = """question = "Which attention <b>carries</b> the country?"
 seeds = "0:2"
@@ -126,7 +126,7 @@ def test_a_weighted_sum_of_measures_has_their_unit(holds, unit):
 
 
 def test_another_experiment_shows_no_study():
-    assert shown(catalogue.find("superposition"), {}) is None
+    assert describe(catalogue.find("superposition"), {}) is None
 
 
 def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811

@@ -219,7 +219,7 @@ def judge(
         if moved.by:
             judgement = judging.judge(replace(statement, rounding=moved.by), measured, level, scope)
             notes += (moved.words,)
-    beside = compared if len(compared) > 1 else used
+    arms_about = compared if len(compared) > 1 else used
     if judgement.verdict.reason == TIES:
         price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
         judgement = structs.replace(judgement, price=price)
@@ -229,7 +229,7 @@ def judge(
             *notes,
             *_cautions(rows[rows["arm"].isin(compared)], units, labels, columns),
             *_alike(rows[rows["arm"].isin(compared)], units, labels, columns),
-            *(() if tied else _copies(rows[rows["arm"].isin(beside)], units, columns)),
+            *(() if tied else _copies(rows[rows["arm"].isin(arms_about)], units, columns)),
             *_nested(rows[rows["arm"].isin(compared)], units),
             *_too_few(judgement.verdict.n),
             *_left_out(
@@ -548,8 +548,8 @@ def _clusters(x: pd.Series) -> pd.Series:
     """Which numbers of a column are one, but for single precision or a hundredth of the gaps that
     as many numbers have on average."""
     low, high = x.quantile([0.25, 0.75])
-    alike = max(1e-7 * x.abs().max(), 0.01 * (high - low) / len(x))
-    return (x.sort_values().diff() > alike).cumsum()
+    tolerance = max(1e-7 * x.abs().max(), 0.01 * (high - low) / len(x))
+    return (x.sort_values().diff() > tolerance).cumsum()
 
 
 def _alike_by_chance(sets: pd.Series) -> bool:
@@ -886,11 +886,11 @@ def _rows(
 
 def _wide(names: Sequence[str], parsed: Parsed, units: Names) -> str:
     """Which columns look like arms of the claim, and how they become rows; "" where none does."""
-    named = {(c.arm, c.name) for c in parsed.columns if c.arm}
+    pairs = {(c.arm, c.name) for c in parsed.columns if c.arm}
     arms = [
         n
         for n in names
-        if any(n == a or re.fullmatch(rf"{re.escape(a)}[\W_]?{re.escape(x)}", n) for a, x in named)
+        if any(n == a or re.fullmatch(rf"{re.escape(a)}[\W_]?{re.escape(x)}", n) for a, x in pairs)
     ]
     if not arms:
         return ""

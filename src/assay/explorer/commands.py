@@ -23,7 +23,7 @@ class Command(Protocol):
     def __call__(self, verb: str, *more: str, other: bool = False) -> str: ...
 
 
-def of(index: Index) -> Command:
+def writer(index: Index) -> Command:
     """Give what writes commands about an index's dictionary."""
     return partial(command, index.about, index.folder.parents[2])
 
@@ -40,5 +40,5 @@ def command(about: About, root: Path, verb: str, *more: str, other: bool = False
         options |= {"--tokens": str(read)} if read > IndexSetting().tokens + about.context else {}
     options |= {"--root": str(root)} if root != ROOT else {}
     dictionary = "OTHER" if other else about.source or "DICTIONARY"
-    given = (word for pair in options.items() for word in pair)
-    return shlex.join(["assay", verb, dictionary, *given, *map(str, more)])
+    words = (word for pair in options.items() for word in pair)
+    return shlex.join(["assay", verb, dictionary, *words, *map(str, more)])

@@ -178,8 +178,8 @@ def _parse_change(way: str, feature: str, amount: str, width: int) -> Wanted:
     if way == "out":
         return Wanted(int(feature), way)
     if not amount:
-        done = "multiplied by" if way == "scale" else "set to"
-        raise Problem(ASKED, f"give the amount that feature {int(feature)} is {done}")
+        verb = "multiplied by" if way == "scale" else "set to"
+        raise Problem(ASKED, f"give the amount that feature {int(feature)} is {verb}")
     try:
         value = float(amount)
     except ValueError:

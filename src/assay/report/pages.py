@@ -147,7 +147,7 @@ def page(
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
     JSON, `home` the address of the index, if there is one, `turned` the outcome now of claims that
     contests of the record turned, `study` what a study says of itself."""
-    kept, data = data, _in_words(data, study) if study else data
+    stored, data = data, _in_words(data, study) if study else data
     claims, findings = data.verdicts, data.findings
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
@@ -179,12 +179,12 @@ def page(
             study=study,
             claims=claims,
             findings=findings,
-            table_csv=export.verdicts_csv(kept),
+            table_csv=export.verdicts_csv(stored),
             figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             bibtex=export.bibtex(data, header),
-            whole=as_json(kept.to_json(), indent=1, default=str),
+            whole=as_json(stored.to_json(), indent=1, default=str),
         )
     )
 
@@ -192,12 +192,12 @@ def page(
 def _in_words(data: ResultData, study: Shown) -> ResultData:
     """A study's result with the units of its numbers, and scopes in its own words."""
 
-    def told(s: Any) -> Any:
+    def restated(s: Any) -> Any:
         unit = s.unit if s.unit not in ("", "1") else study.units.get(s.text, s.unit)
         return structs.replace(s, unit=unit, scope=study.scope(s.scope))
 
-    judged: tuple[Judged, ...] = tuple(map(told, data.verdicts))
-    estimated: tuple[Estimated, ...] = tuple(map(told, data.findings))
+    judged: tuple[Judged, ...] = tuple(map(restated, data.verdicts))
+    estimated: tuple[Estimated, ...] = tuple(map(restated, data.findings))
     return structs.replace(data, verdicts=judged, findings=estimated)
 
 

@@ -40,16 +40,16 @@ class Shown:
     """The units of these numbers, where they are known."""
     levels: Mapping[str, Sequence[object]] = field(default_factory=dict)
     """What fills the slots of sites in scopes."""
-    asked: str = ""
+    scope_words: str = ""
     """What verdicts are confined to where nothing was trained, "for this model, these prompts"."""
 
     def scope(self, words: str) -> str:
         """Say a scope without slots, and of no trained runs where none was trained."""
-        words = words.replace(TRAINED, self.asked) if self.asked else words
+        words = words.replace(TRAINED, self.scope_words) if self.scope_words else words
         return at_levels(words, self.levels)
 
 
-def shown(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
+def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
     """Tell what the page of a study shows of its text, with what its arms measured; None of any
     other experiment."""
     path = Path(experiment.origin)
@@ -58,7 +58,7 @@ def shown(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | Non
     text = read(path)
     stated = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
     study, models = text.study, text.study.model
-    asked = f"for {'these models' if models[1:] else 'this model'}, these prompts"
+    scope_words = f"for {'these models' if models[1:] else 'this model'}, these prompts"
     rows = prompts.load(study.prompts[0], path.parent).rows if study.prompts else ()
     return Shown(
         text.toml.strip(),
@@ -67,7 +67,7 @@ def shown(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | Non
         {s.text: s.condition for s in stated},
         {s.text: unit for s in stated if (unit := _unit(s, arms))},
         dict(_levels(study)),
-        asked if models and not study.train else "",
+        scope_words if models and not study.train else "",
     )
 
 
@@ -87,18 +87,18 @@ def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
     """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
     where that is a number alone, or not known."""
-    said = condition(s.condition, compared=isinstance(s, Claim))
-    main = getattr(s, "of", next(iter(said.parsed.arms), "main"))
+    stated = condition(s.condition, compared=isinstance(s, Claim))
+    main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
     measured: list[tuple[Any, str]] = [
-        (arms.get(c.arm or main, {}), c.name) for c in said.parsed.columns
+        (arms.get(c.arm or main, {}), c.name) for c in stated.parsed.columns
     ]
     units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
-    return units.pop() if units != {"1"} and len(units) == 1 and _scales(said) else ""
+    return units.pop() if units != {"1"} and len(units) == 1 and _scales(stated) else ""
 
 
-def _scales(said: Condition) -> bool:
+def _scales(stated: Condition) -> bool:
     """Whether what is computed grows as its measures do, as a weighted sum does."""
-    columns, walk = said.parsed.columns, said.parsed.terms.get("value")
+    columns, walk = stated.parsed.columns, stated.parsed.terms.get("value")
 
     if walk is None:
         return False

@@ -24,7 +24,7 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
-from assay.studies.shown import shown
+from assay.studies.shown import describe
 from assay.verbs import recorded
 from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
 from assay.verbs.verb import Answer, Door, Line, verb
@@ -98,7 +98,7 @@ def write(
     exported: list[Path] = []
     notes: list[str] = []
     for experiment, preset in selection:
-        page, data, figures = _made(lab, experiment, preset)
+        page, data, figures = _page(lab, experiment, preset)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
         notes += [f"{experiment.name}: {n}" for n in data.notes if n.startswith(recorded.NOTE)]
         if export is not None:
@@ -110,7 +110,7 @@ def write(
     return Pages(tuple(written), index, tuple(exported), tuple(left_out), tuple(notes))
 
 
-def _made(
+def _page(
     lab: Lab, experiment: Experiment, preset: Preset
 ) -> tuple[str, ResultData, Sequence[Figure]]:
     """Make one experiment's page with what it shows: of what is stored, or of a catalogue
@@ -149,7 +149,7 @@ def page_of(
         turned=contests.turned(
             contests.of_preset(experiment.name, preset.title, experiment.origin)
         ),
-        study=shown(experiment, result.arms),
+        study=describe(experiment, result.arms),
     )
     return page, result
 

@@ -88,7 +88,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         "dictionary.html",
         values,
         {
-            "command": commands.of(index),
+            "command": commands.writer(index),
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,

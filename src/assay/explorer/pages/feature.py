@@ -338,7 +338,7 @@ def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     logs, bounds = figures.occupied(n["log_histogram"] or [], statistics.EDGES.tolist())
     measured = n["importance"] is not None and n["importance_low"] is not None
     return {
-        "command": commands.of(index),
+        "command": commands.writer(index),
         "open": OPEN,
         "top": top,
         "quarters": [

@@ -36,7 +36,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     values: dict[str, Any] = {"dictionary": current.address, "about": current.about, "text": text}
     values |= {"state": "empty", "layers": [entry.address for entry in entries]}
     drawings: dict[str, Any] = {"here": path, "examples": prompt.EXAMPLES, "entries": entries}
-    drawings["command"] = commands.of(indexes[0])
+    drawings["command"] = commands.writer(indexes[0])
     if not text:
         return Shown("layers.html", values, drawings)
     loaded = [library.live.loaded(index) for index in indexes]

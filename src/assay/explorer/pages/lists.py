@@ -34,7 +34,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     state = [("features", ",".join(map(str, numbers)))]
     files = {kind: query_args.link(f"/{base}/list/{kind}", state) for kind in ("html", "csv")}
     values = {"dictionary": base, "about": index.about, "features": cards(index, numbers)}
-    drawings = {"files": files, "command": commands.of(index)} | drawn(index, numbers)
+    drawings = {"files": files, "command": commands.writer(index)} | drawn(index, numbers)
     return Shown("list.html", values, drawings)
 
 

@@ -117,10 +117,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             writing.go_on(loaded.turn, q.new)
         except DataError as error:
             raise Problem(ASKED, str(error)) from error
-        told = describe_writing(writing, q.new)
-        if told["state"] == "written" and any(told["kl"]):
-            told["random_kl"] = _control(loaded, q, writing.steps[: q.new])
-    return Shown("steer.html", values | told | {"room": room}, drawings)
+        written = describe_writing(writing, q.new)
+        if written["state"] == "written" and any(written["kl"]):
+            written["random_kl"] = _control(loaded, q, writing.steps[: q.new])
+    return Shown("steer.html", values | written | {"room": room}, drawings)
 
 
 def _begin(index: Index, q: Question) -> tuple[dict[str, Any], dict[str, Any]]:
