@@ -122,13 +122,15 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
 
 def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> None:
     assert shading.format_tip(1.5, 0.02) == (
-        "activation 1.50; without it here the loss of later tokens rises by 0.020 nat, to first "
+        "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first "
         "order: it helps"
     )
     assert shading.format_tip(1.5, -0.02) == (
-        "activation 1.50; without it here the loss of later tokens falls by 0.020 nat, to first "
+        "activation 1.5; without it here the loss of later tokens falls by 0.02 nat, to first "
         "order: it hurts"
     )
+    assert shading.format_tip(1234.0, 99.9).startswith("activation 1230; without")
+    assert "rises by 100 nat" in shading.format_tip(1234.0, 99.9)
     assert "no effect on the loss was estimated" in shading.format_tip(1.5, None)
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from assay.explorer.render import level, number
+from assay.explorer.render import level
 from assay.features.index.reader import Context
 from assay.report import pages
+from assay.report.tables import minus
 
 _BLANKS = re.compile(r'(?<=<i class="ws">)[^<]+')
 
@@ -98,7 +99,7 @@ def shades(texts: Sequence[str], shades: Sequence[float], position: int) -> Mark
 
 def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
-    value = f"activation {number(activation)}"
+    value = f"activation {_short(activation, 3)}"
     if effect is None:
         return f"{value}; no effect on the loss was estimated in this index"
     if effect == 0:
@@ -106,5 +107,10 @@ def format_tip(activation: float, effect: float | None) -> str:
     way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
     return (
         f"{value}; without it here the loss of later tokens {way} by "
-        f"{number(abs(effect), 2)} nat, to first order: it {word}"
+        f"{_short(abs(effect), 2)} nat, to first order: it {word}"
     )
+
+
+def _short(value: float, digits: int) -> str:
+    """So many digits at most, since a page has thousands of tips; 100, not 1e+02."""
+    return minus(f"{float(f'{value:.{digits}g}'):g}")
