@@ -336,7 +336,7 @@ CASES = {
     ),
     "a lost scale": Case(
         copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
-        "give it with scale= .--scale.",
+        "give the factor: .assay import it --scale NUMBER",
     ),
     "a scale of 0": Case(
         copied("saelens/checkpoint_standard"), "must be a positive number", ("--scale", "0")
@@ -450,7 +450,7 @@ CASES = {
     "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
     "topk or batchtopk": Case(
         copied("dictionary_learning/topk_no_config"),
-        "--architecture AutoEncoderTopK, or BatchTopKSAE",
+        "--architecture AutoEncoderTopK --out",
     ),
     "both orientations fit": Case(
         copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"

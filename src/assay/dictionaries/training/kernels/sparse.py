@@ -34,6 +34,9 @@ from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Started, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
+LANES = 64
+"""Numbers that torch's loops take at a time on any CPU, or a multiple of them."""
+
 
 def pays(k: int, width: int) -> bool:
     """Whether the sparse step is cheaper than the dense one; a matter of shape alone, so results
@@ -394,7 +397,7 @@ def _relu(batch: Batch) -> One:
     if isinstance(loss, PAnneal):
         p = loss.p(batch.more.get("progress", 0.0))
         # No infinity here, unlike the dense kernel: places that are off are not among the values.
-        steep = values ** (p - 1)
+        steep = _power(values, p - 1)
         penalty, more = batch.total(active, steep * values), p * more * steep
     elif isinstance(loss, L1Weighted):
         lengths, units = unit_parts(loss.parts, batch.params["W_dec"])
@@ -414,6 +417,14 @@ def _relu(batch: Batch) -> One:
     pull = batch.felt(active, error).add_(more)
     grads = batch.gradients(active, values, error, pull, decoder=decoder)
     return active, values, partial(curves.series, share), grads
+
+
+def _power(values: Float[torch.Tensor, " n"], p: float) -> Float[torch.Tensor, " n"]:
+    """Values to a power, to the same bits wherever they lie: torch works out the last of a tensor,
+    which fill no vector, one by one, and may round them otherwise."""
+    padded = values.new_ones(-(-len(values) // LANES) * LANES)
+    padded[: len(values)] = values
+    return (padded**p)[: len(values)]
 
 
 def _jump(batch: Batch) -> One:
