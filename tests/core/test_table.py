@@ -1031,15 +1031,16 @@ def test_units_that_are_alike_by_chance_are_not_refused(measured):
             for arm, by in (("a", 1.0), ("b", 0.0), ("c", 0.0))
             for luck in [0.3 * rng.normal(size=n)]
         )
-        assay.judge(rows, claim="a.x - b.x > 0.1", unit="item", control="c")
+        apart = assay.judge(rows, claim="a.x - b.x > 0.1", unit="item", control="c")
         same = rows[rows["arm"] != "a"].assign(arm=lambda r: r["arm"].replace("c", "a"))
         same = pd.concat([same[same["arm"] == "b"].assign(arm=arm) for arm in ("a", "b")])
-        assay.judge(
+        equal = assay.judge(
             pd.concat([same, rows[rows["arm"] == "c"]]),
             claim="a.x - b.x > 0.1",
             unit="item",
             control="c",
         )
+        assert apart.verdict.n == equal.verdict.n == {"item": n}
 
 
 def arms_of(**numbers):

@@ -222,6 +222,12 @@ def test_a_job_forgotten_while_jobs_are_listed_is_left_out(root, monkeypatch):
     assert [job.key for job in jobs.jobs(root).jobs] == [other]
 
 
+def test_cancelling_what_is_not_there_writes_nothing(root):
+    with pytest.raises(AssayError, match="no job"):
+        jobs.cancel(root, "0" * 32)
+    assert not root.exists()
+
+
 def test_what_is_over_stays_over_when_it_is_cancelled(root):
     key = jobs.submit(root, SMOKE).key
     finish(root, key)

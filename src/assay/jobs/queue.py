@@ -17,7 +17,7 @@ from pathlib import Path
 
 from assay.core.errors import AssayError, StoreError
 from assay.jobs.bounds import Bounds
-from assay.jobs.folder import KEY, Folder
+from assay.jobs.folder import KEY, Folder, NoJob
 from assay.jobs.state import OVER, State
 from assay.jobs.submission import Asked, Ready, opened
 from assay.lab.away import leases
@@ -122,6 +122,8 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
     Raises: StoreError for no such job, or one that the owner did not ask for.
     """
     folder = Folder(root, key)
+    if not folder.there:  # before anything is written where there may be no store
+        raise NoJob(f"no job {key} in this store")
     with _turn(root):
         return _cancel(folder, owner)
 

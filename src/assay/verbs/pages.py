@@ -208,9 +208,14 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
         path = out / f"{slug(name, 'default')}.html"
         stored_too = (lab.store.root / "results" / name / "default.json") in results
         if path.exists() and not stored_too and recorded.NOTE in path.read_text(encoding="utf-8"):
-            data = ResultData.from_json(recorded.read(name) or {})
+            try:
+                data = ResultData.from_json(recorded.read(name) or {})
+                turned = recorded.turned(name, "default")
+            except (DataError, ExperimentError) as e:
+                left_out.append(str(e))
+                continue
             listed = {"data": data, "href": path.name, "header": entry.header()}
-            index_entries.append(listed | {"turned": recorded.turned(name, "default")})
+            index_entries.append(listed | {"turned": turned})
     return index_entries, left_out
 
 
