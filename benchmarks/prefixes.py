@@ -17,12 +17,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-
-from assay.core import Runs, descent, grid
-from assay.experiments import belief_states
-from assay.experiments.belief_states import method as belief_states_method
-from assay.worlds.hidden_markov.process import rrxor
-from assay.worlds.networks.transformer import (
+from assay_catalogue.experiments import belief_states
+from assay_catalogue.experiments.belief_states import method as belief_states_method
+from assay_catalogue.worlds.hidden_markov.process import rrxor
+from assay_catalogue.worlds.networks.transformer import (
     MATRICES,
     Prefixes,
     Sizes,
@@ -30,6 +28,8 @@ from assay.worlds.networks.transformer import (
     forward_prefixes,
     transformer,
 )
+
+from assay.core import Runs, descent, grid
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [20, 6][len(sys.argv[1:3]) :]
 REPEATS = 5

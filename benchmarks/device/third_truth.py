@@ -5,7 +5,7 @@
 WHICH is planted, smollm2, parity, finetune, gemma or numbers; MODELS is what planted.py wrote. The
 small wrapper Lm and the sentences are those of truth.py."""
 
-# ruff: noqa: E501, B023 (texts in long lines; functions that are called where they are made)
+# ruff: noqa: B023 (texts in long lines; functions that are called where they are made)
 
 import random
 import sys

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from assay_catalogue.experiments.superposition_llc.method import SuperpositionLLC, train
 from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
-from assay.experiments.superposition_llc.method import SuperpositionLLC, train
 from exercises.answers import NotYet, called, right, same
 
 Numbers = Float[np.ndarray, "..."]
@@ -429,7 +429,7 @@ class Course:
 def course() -> Course:
     """Train the toy from a square with two dead columns, by small batches of a thousand inputs: one
     second, once."""
-    from assay.worlds.bottleneck import stages
+    from assay_catalogue.worlds.bottleneck import stages
 
     runs = Runs(
         [
@@ -450,7 +450,7 @@ def loss(
 ) -> Float[np.ndarray, " state"]:
     """Give the expected loss of each state."""
 
-    from assay.worlds.bottleneck import one_hot
+    from assay_catalogue.worlds.bottleneck import one_hot
 
     return one_hot.potential({"W": torch.as_tensor(W), "b": torch.as_tensor(b)}).numpy()
 
@@ -468,7 +468,7 @@ def settled(
 def _settled(W: bytes, b: bytes) -> tuple[Numbers, Numbers]:
     """Descend once from states that are asked for again."""
 
-    from assay.worlds.bottleneck import stages
+    from assay_catalogue.worlds.bottleneck import stages
 
     states = stages.settled(
         {"W": torch.from_numpy(_read(W, 6, 2)), "b": torch.from_numpy(_read(b, 6))}
@@ -494,7 +494,7 @@ def sample(
 def _sampled(W: bytes, b: bytes, n_beta: float) -> Float[np.ndarray, "state chain draw"]:
     """Run chains once that are asked for again; their noise is always the same."""
 
-    from assay.worlds.bottleneck import one_hot
+    from assay_catalogue.worlds.bottleneck import one_hot
 
     generator, chains, step, pull = rng.generator(0, "exercises.toy"), 32, 2e-6, 100.0
     centre = {"W": torch.from_numpy(_read(W, 6, 2)), "b": torch.from_numpy(_read(b, 6))}

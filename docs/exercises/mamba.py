@@ -14,14 +14,14 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from assay_catalogue.data.recall import recall
+from assay_catalogue.experiments.mamba_induction.method import MambaInduction, errors, train
 from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import torch
 from assay.core.runs import Runs
-from assay.data.recall import recall
-from assay.experiments.mamba_induction.method import MambaInduction, errors, train
 from assay.subjects import Site
 from exercises.answers import NotYet, as_numbers, called, near, right, same
 
@@ -468,7 +468,7 @@ def block() -> Block:
     The answer is the logit of the donor's value less that of the own.
     """
 
-    from assay.subjects.mamba import forward
+    from assay_catalogue.subjects.mamba import forward
 
     runs = Runs(
         [MambaInduction(seed=0, keys=12, values=12, d=32, channels=48, state=8, steps=500, lr=0.02)]

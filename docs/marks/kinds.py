@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from assay_catalogue.verbs.contest import interval
 from msgspec import structs
 
 import assay
@@ -33,7 +34,6 @@ from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay.verbs.contest import interval
 from marks import bar, conformance, first, gym, pictures, sections
 from marks.sections import SPACE
 
@@ -482,9 +482,7 @@ def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     def judged(v: Judged) -> Judged:
         natural = ends(today.get(v.text))
         arms = {
-            role: {
-                arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()
-            }
+            role: {arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()}
             for role in ("controls", "planted", "violations")
         }
         return structs.replace(current(v), **arms)

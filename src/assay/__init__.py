@@ -15,9 +15,10 @@ from assay.core.sources import register as _register
 if TYPE_CHECKING:
     __version__: str
 
+    from assay_catalogue import worlds  # noqa: F401
     from xarray import Dataset as Measures  # noqa: F401
 
-    from assay import data, dictionaries, subjects, worlds  # noqa: F401
+    from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401

@@ -32,7 +32,7 @@ def test_what_is_typed_after_import_assay_is_there():
 
 HOMES = {
     "TopK": "assay.dictionaries.selection.TopK",
-    "phase": "assay.worlds.bottleneck.phase",
+    "phase": "assay_catalogue.worlds.bottleneck.phase",
     "fvu": "assay.dictionaries.measuring.metrics.fvu",
     "Tokenizer": "assay.subjects.folder.Tokenizer",
 }
@@ -52,7 +52,7 @@ def test_a_name_from_nowhere_gets_the_nearest():
     with pytest.raises(
         AttributeError, match=r"assay\.worlds\.bottleneck has no fase; did you mean phase\?"
     ):
-        assay.worlds.bottleneck.fase  # noqa: B018
+        assay_catalogue.worlds.bottleneck.fase  # noqa: B018
 
 
 @pytest.mark.thorough
@@ -71,7 +71,7 @@ def test_a_function_is_not_hidden_by_the_file_that_it_lies_in():
 
 def test_asking_what_a_room_holds_imports_nothing():
     code = (
-        "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in "
+        "import sys, assay; print(dir(assay_catalogue.worlds), dir(assay_catalogue.worlds.linear), 'torch' in "
         "sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

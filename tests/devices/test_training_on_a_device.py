@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from assay_catalogue.analysis.langevin import langevin
+from assay_catalogue.dictionaries.cross_layer import CrossLayer
 
 import architectures
 import tiny_models
@@ -13,10 +15,8 @@ from architectures import ALL, RUNS, WIDTH, D
 from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import fit, watched
-from assay.core.langevin import langevin
 from assay.core.runs import Runs
 from assay.dictionaries import steps
-from assay.dictionaries.cross_layer import CrossLayer
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample

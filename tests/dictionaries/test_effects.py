@@ -4,9 +4,9 @@ halves of a dictionary and their effects."""
 import numpy as np
 import pytest
 import torch
+from assay_catalogue.dictionaries.path_shares import effect_sums, halves
 
 from assay.core.errors import SpecError
-from assay.dictionaries.measuring.path_shares import effect_sums, halves
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.kernels.choice import dense_for, sparse_for

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from assay_catalogue.features import probing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy, 
 from assay.dictionaries.measuring.ablation import Donors, splice_sums
 from assay.dictionaries.measuring.ablation import finish as finish_splice
 from assay.dictionaries.nonlinearity import Identity, ReLU
-from assay.features import importance, probing
+from assay.features import importance
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 

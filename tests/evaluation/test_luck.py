@@ -132,7 +132,7 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
 def test_the_committed_record_knows_topk_and_relu_and_says_on_what():
     from assay.lab.records import records
 
-    if records.read("metric-audit", "assay.experiments") is None:
+    if records.read("metric-audit", "assay_catalogue.experiments") is None:
         assert of_luck.luck("TopK") is None
         return
     for kind in ("TopK", "ReLU"):

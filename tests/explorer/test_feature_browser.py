@@ -102,7 +102,7 @@ CONTRAST = """() => {
     if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
   }
   return poor;
-}"""  # noqa: E501
+}"""
 
 
 def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):

@@ -12,7 +12,7 @@ TREE = {
     "src/assay/report/pages.py": "def made():\n    from assay.core.words import Word\n",
     "src/assay/report/templates/page.html": "",
     "src/assay/report/alone.py": "",
-    "src/assay/experiments/own.py": "",
+    "catalogue/src/assay_catalogue/experiments/own.py": "",
     "tests/conftest.py": "",
     "tests/core/test_words.py": "import assay.core.words\n",
     "tests/core/helper.py": "from assay.core.ideas import one\n",
@@ -55,7 +55,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["core/test_words.py", "report/test_other.py"],
         ),
         (
-            ["src/assay/experiments/own.py", "src/assay/core/words.py"],
+            ["catalogue/src/assay_catalogue/experiments/own.py", "src/assay/core/words.py"],
             ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"],
         ),
         (["docs/page.md"], ["docs/test_docs.py"]),

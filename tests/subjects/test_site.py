@@ -1,9 +1,9 @@
 """Site names: the field's own, both ways."""
 
 import pytest
+from assay_catalogue.subjects.mamba_architecture import KINDS as OWN
 
 from assay.core.errors import ModelError
-from assay.subjects.architectures.mamba import KINDS as OWN
 from assay.subjects.site import KINDS, Site
 
 NAMES = {

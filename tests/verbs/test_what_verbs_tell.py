@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assay_catalogue.verbs.due import DueTable
+from assay_catalogue.verbs.series import Series
 from jsonschema import Draft202012Validator
 
 from assay.cli.main import main
@@ -18,7 +20,6 @@ from assay.lab.plan.forecast import Prospect
 from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
-from assay.verbs.due import DueTable
 from assay.verbs.health import Health
 from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
@@ -26,7 +27,6 @@ from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.planning import outlined
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
-from assay.verbs.series import Series
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")

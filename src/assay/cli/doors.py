@@ -121,7 +121,6 @@ def serve(
     port: int | None = None,
     token: str | None = None,
     open: Flag = False,
-    explanations: Path | None = None,
     names: Path | None = None,
     rate: Path | None = None,
     rater: str = "me",
@@ -160,8 +159,6 @@ def serve(
         What a browser has to bring once, in the address; made up without it where one is needed.
     open
         Show it in the browser.
-    explanations
-        A folder whose explanations of small models, TOML files, get pages too.
     names
         A CSV file of names for the dictionary's features, such as a language model's: columns
         feature, words and, where it is known, score.
@@ -202,7 +199,7 @@ def serve(
             f"{wanted.name} is being indexed; the pages say how far that is, and Ctrl-C ends both"
         )
     ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
-    explorer.serve(place.root, host, port, token, wanted, explanations, names, ready=ready)
+    explorer.serve(place.root, host, port, token, wanted, names, ready=ready)
     return Answer(None)
 
 

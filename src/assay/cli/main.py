@@ -51,7 +51,7 @@ BRINGS = {
 """Verb → the extra that brings all that it needs, where one package that is found missing would not
 tell it."""
 
-OPTIONS = Group("Options", sort_key=len(verbs.HEADINGS))
+OPTIONS = Group("Options", sort_key=100)
 app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
@@ -65,7 +65,7 @@ app = App(
 app.register_install_completion_command()
 for flag in ("--help", "--version", "--install-completion"):
     app[flag].group = (OPTIONS,)
-for i, (heading, places) in enumerate(verbs.HEADINGS.items()):
+for i, (heading, places) in enumerate({**verbs.HEADINGS, **verbs.others()}.items()):
     group = Group(heading, sort_key=i)
     for j, (word, place) in enumerate(places.items()):
         app.command(place, name=word, help=verbs.purpose(place), group=group, sort_key=j)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay_catalogue.analysis.langevin import langevin  # noqa: F401
+
     from assay.core.bench import Bench, Slot  # noqa: F401
     from assay.core.claims import (  # noqa: F401
         Claim,
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from assay.core.figures import Figure, by_level, columns, curve, figure, summary  # noqa: F401
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401
-    from assay.core.langevin import langevin  # noqa: F401
     from assay.core.measures import by, instead, measures, stack  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401

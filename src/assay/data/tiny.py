@@ -3,6 +3,7 @@ ordinary model folders."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +12,6 @@ from annotated_types import Ge, Gt, Le
 
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
-from assay.core.evaluations import due_steps
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
@@ -100,7 +100,9 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
         batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
     )
     checkpoint = Alone(bench, path)
-    looks = due_steps(spec.steps)  # every 4× of compute: each step costs the same
+    looks = [
+        4**i for i in range(int(math.log(spec.steps, 4)) + 2) if 4**i <= spec.steps
+    ]  # every 4× of compute
     trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=looks)
     called = (
         f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed "

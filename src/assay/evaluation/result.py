@@ -1,28 +1,24 @@
 """Evaluation: what was measured of each dictionary, as plain values, a table, figures.
 
-Luck: by how much two dictionaries of one kind differ that were trained alike, as the committed
-record of metric-audit has it.
+Luck: by how much two dictionaries of one kind differ that were trained alike, as luck.json has it
+from the record of an experiment, metric-audit.
 
 Nothing is known of a kind that was not trained there, of a measure that was not taken there, or of
 a measure that did not vary."""
 
 from __future__ import annotations
 
-import math
+import functools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
-from assay.core.power import smallest_difference
 from assay.dictionaries.measuring import measures
-from assay.dictionaries.measuring.measures import TABLE
-from assay.lab.records import records
-from assay.lab.records.recording import numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,56 +200,21 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
     )
 
 
-RECORD, ARM = "metric-audit", "lm"
-"""Of which experiment, and of which of its arms: dictionaries of a language model that differ by
-start and order of data alone."""
-SETUP = ("subject", "layer", "corpus", "width", "k", "steps", "batch")
-"""Fields of the spec that say what was trained."""
+@functools.cache
+def _luck() -> dict[str, Any]:
+    return json.loads(files("assay.evaluation").joinpath("luck.json").read_text())["kinds"]
 
 
 def luck(nonlinearity: str) -> dict[str, Any] | None:
-    """The smallest difference, measure by measure, that two dictionaries of a kind do not owe to
-    luck; None for a kind without a record.
+    """Give the smallest difference, measure by measure, that two dictionaries of a kind do not owe
+    to luck; None for a kind of which nothing is known.
 
     `differences` has it by the name of the measure, in its unit; two trainings that differ by start
-    and order of data alone exceed it in 5 % of pairs. `trainings` is on how many it rests, `setup`
-    what they were. `k` is left out of kinds that have none.
+    and order of data alone exceed it in 5 % of pairs. `trainings` is the number it rests on, `setup`
+    what they were.
 
     Formula: t_.975, n−1 · √2 · s of the n trainings of that kind
+    Source: the record of the catalogue's experiment metric-audit
     """
-    record = records.read(RECORD, "assay.experiments")
-    arm = (record or {}).get("arms", {}).get(ARM)
-    if arm is None:
-        return None
-    coords, scores = (
-        arm["measures"]["coords"],
-        numbers(arm["measures"]["variables"]["scores"]["values"]),
-    )
-    kind = nonlinearity.lower()
-    if kind not in coords["kind"]:
-        return None
-    # every copy of every seed
-    values = scores[:, coords["kind"].index(kind)].reshape(-1, scores.shape[-1])
-    differences, counts = {}, []
-    for measure in (m for m in TABLE if m.name in coords["measure"]):
-        known = values[:, coords["measure"].index(measure.name)]
-        known = known[np.isfinite(known)]
-        difference = (
-            smallest_difference(float(known.std(ddof=1)), len(known))
-            if len(known) > 1
-            else math.nan
-        )
-        if math.isfinite(difference) and np.ptp(known) > 1e-6 * abs(known).max():
-            differences[measure.name] = difference
-            counts.append(len(known))
-    if not differences:
-        return None
-    setup = {
-        name: arm["shared"][name] for name in SETUP if name != "k" or nonlinearity.endswith("TopK")
-    }
-    return {
-        "kind": nonlinearity,
-        "trainings": min(counts),
-        "differences": differences,
-        "setup": setup,
-    }
+    known = _luck().get(nonlinearity.lower())
+    return None if known is None else {**known, "kind": nonlinearity}

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -27,7 +26,6 @@ from assay.explorer import problems, render
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
     beside,
-    circuits,
     compare,
     dictionary,
     experiments,
@@ -45,6 +43,7 @@ from assay.explorer.pages import (
 )
 from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
+from assay.explorer.sections import Address, sections
 from assay.http.guard import Guard, Rules
 
 if TYPE_CHECKING:
@@ -56,28 +55,12 @@ ONCE, WAITING = 1, 8
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Address:
-    """An address and the page function that answers it; `live`: it takes long and waits its turn,
-    unless `made`; `sent`: it takes POST as well."""
-
-    path: str
-    page: render.Page
-    live: bool = False
-    made: Callable[..., bool] | None = None
-    sent: bool = False
-    change: render.Page | None = None
-    """Answers POST in the page's place, and may keep what was sent."""
-
-
 ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address(
         "/experiments/{name}", experiments.show_experiment, live=True, made=experiments.is_ready
     ),
-    Address("/circuits", circuits.page),
-    Address("/circuits/{name}", circuits.show_circuit, live=True),
     Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
     Address("/compare/{model}/{first}/{other}/{second}", compare.page),
@@ -96,12 +79,14 @@ ADDRESSES = (
     Address("/{model}/{dictionary}", dictionary.page),
     Address("/{model}/{first}/{second}", dictionary.typed),
 )
-"""In the order in which they are tried: the particular before the general."""
+"""In the order in which they are tried: the particular before the general; those of other
+distributions come first."""
 
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
-    return _application(ADDRESSES, library, rules)
+    added = (address for section in sections() for address in section.addresses)
+    return _application((*added, *ADDRESSES), library, rules)
 
 
 def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008

@@ -36,15 +36,6 @@ Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
 ]
-NameOrAll = Annotated[
-    str,
-    Parameter(
-        help=(
-            "An experiment's name, or the path of an experiment file; `catalogue`: every "
-            "experiment as one series; `'monthly-*'`: all of such names."
-        )
-    ),
-]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
     Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")

@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from assay.core import foreign
 from assay.core.errors import AssayError
-from assay.core.experiment import ALL, Experiment
+from assay.core.experiment import Experiment
 from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
@@ -31,7 +31,7 @@ from assay.verbs.options import (
     Expected,
     Flag,
     Machine,
-    NameOrAll,
+    Name,
     Within,
 )
 from assay.verbs.verb import Answer, Door, Line, Part, Table, lasting, verb
@@ -234,9 +234,7 @@ class Several:
 
 def results() -> Any:
     """Give the types of what a run answers."""
-    from assay.verbs.series import Series
-
-    return ResultData | Several | Series | DryRun
+    return ResultData | Several | DryRun
 
 
 @verb(
@@ -245,13 +243,12 @@ def results() -> Any:
     results=results,
 )
 def run(
-    name: NameOrAll,
+    name: Name,
     /,
     *more: str,
     choice: Choice = DEFAULT,
     within: Within = None,
     expect: Expected = None,
-    page: Path | None = None,
     machine: Elsewhere = NOT_ELSEWHERE,
     place: Anywhere = ANYWHERE,
     door: Door,
@@ -263,31 +260,20 @@ def run(
     more
         Further names or paths: all run in a row, each is told when it is judged, and a table of all
         at the end.
-    page
-        Of the whole catalogue, or a part: a Markdown file for the summary that is written to
-        report/catalogue.html as well.
 
     Examples
     --------
     assay run superposition --preset smoke
     assay run superposition --within 10m
-    assay run 'monthly-*'
     assay run superposition gated-sae --preset smoke
     assay run superposition --on slurm --partition main --dry-run
     """
     if more:
-        return run_several((name, *more), choice, within, expect, page, machine, place, door)
+        return run_several((name, *more), choice, within, expect, machine, place, door)
     if machine.dry_run:
-        if name != ALL and "*" not in name:
-            choice.of(name)
+        choice.of(name)
         batch = dry_run(machine.lab(place.root))
         return Answer(batch, [Line(batch.script.removesuffix("\n"))])
-    if name == ALL or "*" in name:
-        return run_series(name, choice, within, page, machine, place, door)
-    if page is not None:
-        raise AssayError(
-            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
-        )
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
@@ -321,7 +307,6 @@ def run_several(
     choice: Choice,
     within: str | None,
     expect: str | None,
-    page: Path | None,
     machine: Elsewhere,
     place: Anywhere,
     door: Door,
@@ -329,17 +314,14 @@ def run_several(
     """Run each of several names, tell its verdicts, and go on with the next; where a run fails, the
     others run all the same. Workers stay, with the models that they have opened.
 
-    Raises: AssayError for an option that is about one experiment only, for a series among the
-    names, and, before anything runs, for a name or a file that cannot be read.
+    Raises: AssayError for an option that is about one experiment only, and, before anything runs, for a name or a file that cannot be read.
     """
     from assay.lab.executors import Workers
     from assay.verbs import verdicts
 
-    single = {"--within": within, "--page": page, "--set": choice.set, "--dry-run": machine.dry_run}
+    single = {"--within": within, "--set": choice.set, "--dry-run": machine.dry_run}
     for option in (option for option, value in single.items() if value):
         raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
-    for name in (name for name in names if name == ALL or "*" in name):
-        raise AssayError(f"{name} is several already; run it by itself")
     chosen = {name: choice.of(name) for name in names}  # a name that was typed twice once
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
@@ -374,27 +356,6 @@ def table(several: Several) -> Iterator[Part]:
     seconds = sum(ran.seconds for ran in several.ran)
     rows.append(("all", "", "", f"{seconds:.1f}"))
     yield Table(("name", "question, claims", "outcome", "s"), rows, ("s",), {"question, claims": 1})
-
-
-def run_series(
-    name: str,
-    choice: Choice,
-    within: str | None,
-    page: Path | None,
-    machine: Machine,
-    place: Anywhere,
-    door: Door,
-) -> Answer[Any]:
-    """Run every experiment of the catalogue, or all whose names fit a pattern. Raises: AssayError
-    for a time to fit, since what fits is chosen for one experiment."""
-    from assay.verbs import series
-
-    if within is not None:
-        raise AssayError(f"--within chooses for one experiment; name it in place of {name}")
-    with door.series(name) as display:
-        lab = machine.lab(place.root)
-        summary = series.series(lab, choice.preset, page, choice.set, display, name)
-    return Answer(summary, series.words(summary), summary.exit_code)
 
 
 def dry_run(lab: Lab) -> DryRun:

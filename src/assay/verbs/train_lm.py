@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from assay_catalogue.analysis.evaluations import due_steps
 from cyclopts import Parameter
 
 from assay.core.bench import Unkept
 from assay.core.errors import AssayError
-from assay.core.evaluations import due_steps
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs

@@ -117,7 +117,7 @@ def edited(stored: Stored, current_texts: Texts | None) -> tuple[str, str] | Non
 def binding(experiment: Experiment) -> bool:
     """Whether an edit makes stored runs unusable: in a user's file. Of the catalogue's, `version`,
     records and tests keep watch."""
-    return not experiment.origin.startswith("assay.")
+    return origin.in_file(experiment.origin) or not experiment.origin
 
 
 @dataclass(frozen=True)
