@@ -15,7 +15,6 @@ from assay.core.sources import register as _register
 if TYPE_CHECKING:
     __version__: str
 
-    from assay_catalogue import worlds  # noqa: F401
     from xarray import Dataset as Measures  # noqa: F401
 
     from assay import data, dictionaries, subjects  # noqa: F401

@@ -74,7 +74,7 @@ RENAMED = {
     "assay.verbs.explain": "assay_catalogue.verbs.explain",
     "assay.verbs.recheck": "assay_catalogue.verbs.recheck",
     "assay.verbs.series": "assay_catalogue.verbs.series",
-    "assay.verbs.small_model": "assay_catalogue.verbs.small_model",
+    "assay.verbs.small_model": "assay_catalogue.pages.small_model",
     "assay.worlds": "assay_catalogue.worlds",
 }
 """Old names, of packages with all that is in them, and the new ones."""

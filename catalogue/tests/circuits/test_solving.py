@@ -20,7 +20,7 @@ from assay_catalogue.circuits.solving.statements import enriched, lead, quality,
 from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay_catalogue.pages.shelf import Shelf
-from assay_catalogue.verbs.small_model import subject
+from assay_catalogue.pages.small_model import subject
 from assay_catalogue.worlds.algorithms.solved import right
 
 from assay.cli.main import main

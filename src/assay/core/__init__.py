@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from assay_catalogue.analysis.langevin import langevin  # noqa: F401
-
     from assay.core.bench import Bench, Slot  # noqa: F401
     from assay.core.claims import (  # noqa: F401
         Claim,

@@ -18,7 +18,7 @@ from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.picture.contents import Picture, scored, take
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.verify.score import Effort, table
-from assay_catalogue.verbs import small_model
+from assay_catalogue.pages import small_model
 
 EFFORT: Mapping[str, int] = {"inputs": 150, "resamples": 300, "candidates": 5_000}
 """On how much an explanation is tried where a browser waits for it."""

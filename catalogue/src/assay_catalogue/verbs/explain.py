@@ -21,8 +21,8 @@ from assay_catalogue.circuits.verify.implementing import Worst
 from assay_catalogue.circuits.verify.score import Effort, Row, Score, table
 from assay_catalogue.circuits.verify.score import Table as ScoreTable
 from assay_catalogue.pages import circuit
-from assay_catalogue.verbs import small_model
-from assay_catalogue.verbs.small_model import known_or_none, of_file, subject, writable_page, write
+from assay_catalogue.pages import small_model
+from assay_catalogue.pages.small_model import known_or_none, of_file, subject, writable_page, write
 
 SEEN = 0.005
 """What is less is 0.00 as it is printed."""
