@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay_catalogue.verbs.due import DueTable
-from assay_catalogue.verbs.series import Series
 from jsonschema import Draft202012Validator
 
 from assay.cli.main import main
@@ -27,6 +25,8 @@ from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.planning import outlined
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
+from assay_catalogue.verbs.due import DueTable
+from assay_catalogue.verbs.series import Series
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")

@@ -8,8 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.dictionaries import cell_measures as of
-from assay_catalogue.dictionaries.cells import Cell, dictionaries, fit_cells
 from scipy.special import erf
 
 from assay.core.runs import Runs
@@ -18,6 +16,8 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method
 from assay.subjects import readout as ro
+from assay_catalogue.dictionaries import cell_measures as of
+from assay_catalogue.dictionaries.cells import Cell, dictionaries, fit_cells
 from seeded import drawn
 
 D, M, V, F = 16, 40, 512, 64
