@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "docs")]
+sys.path[:0] = [
+    str(HERE),
+    *(str(HERE.parents[1] / name) for name in ("tests", "tests/house", "docs")),
+]
 
 pytest_plugins = ("shared_fixtures", "browser_fixtures")
