@@ -37,7 +37,7 @@ from assay.report.questions import GROUPS, by_group
 from marks import bar, conformance, first, gym, pictures, sections
 from marks.sections import SPACE
 
-DOCS = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[2] / "catalogue/docs"
 """Where the pages are."""
 S = TypeVar("S", Judged, Estimated)
 BLOCK = re.compile(

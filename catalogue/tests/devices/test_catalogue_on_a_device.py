@@ -12,8 +12,6 @@ from assay.lab.lab import Lab
 from assay.subjects.fetch import SMOLLM2
 
 ENTRIES = [e.name for e in catalogue.entries() if e.origin.startswith("assay_catalogue.")]
-    entry.name for entry in catalogue.entries() if entry.origin.startswith("assay_catalogue.")
-]
 CHEAP = "superposition"
 MODEL = (
     pytest.mark.model,
