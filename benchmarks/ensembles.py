@@ -17,12 +17,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from assay_catalogue.experiments.superposition import Superposition
-from assay_catalogue.worlds.bottleneck import toy
 from torch import nn
 
 from assay.core import Runs, descent, grid
 from assay.data import planted
+from assay_catalogue.experiments.superposition import Superposition
+from assay_catalogue.worlds.bottleneck import toy
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [100, 64][len(sys.argv[1:3]) :]
 DEVICE = torch.device(sys.argv[3] if len(sys.argv) > 3 else "cpu")

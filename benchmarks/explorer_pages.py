@@ -144,7 +144,7 @@ from pathlib import Path
 from assay.explorer.app import application
 from assay.explorer.library import Library
 uvicorn.run(application(Library(Path(sys.argv[1]))), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", timeout_keep_alive=120)
-"""
+"""  # noqa: E501
 KINDS = {
     "feature": lambda: f"{BASE}/{random.randrange(FEATURES)}",
     "feature as JSON": lambda: f"{BASE}/{random.randrange(FEATURES)}.json",

@@ -16,13 +16,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from assay_catalogue.experiments.grokking_efficiency.method import Grokking, lesson
-from assay_catalogue.worlds.modular import addition as modular
-from assay_catalogue.worlds.modular import network as modular_network
 from torch import nn
 
 from assay.core import Runs, grid
 from assay.core.bench import Unkept
+from assay_catalogue.experiments.grokking_efficiency.method import Grokking, lesson
+from assay_catalogue.worlds.modular import addition as modular
+from assay_catalogue.worlds.modular import network as modular_network
 
 RUNS, REPEATS, WARM = 64, 5, 1
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 25

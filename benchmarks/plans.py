@@ -20,11 +20,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from assay_catalogue.experiments.compute_planner.commands import ran
-
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue
+from assay_catalogue.experiments.compute_planner.commands import ran
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU, CLOCK = 0.25, 0.40
@@ -139,7 +138,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
     print(
         "\n"
-        f"{'experiment':26}{'preset':9}{'CPU-s planned':>18}{'CPU-s':>8}{'off':>7}{'s planned':>16}{'s':>7}{'off':>7}{'crowded':>9}"
+        f"{'experiment':26}{'preset':9}{'CPU-s planned':>18}{'CPU-s':>8}{'off':>7}{'s planned':>16}{'s':>7}{'off':>7}{'crowded':>9}"  # noqa: E501
     )
     for row in rows:
         cells = [row["experiment"].ljust(26), row["preset"].ljust(9)]

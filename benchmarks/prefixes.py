@@ -17,6 +17,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+
+from assay.core import Runs, descent, grid
 from assay_catalogue.experiments import belief_states
 from assay_catalogue.experiments.belief_states import method as belief_states_method
 from assay_catalogue.worlds.hidden_markov.process import rrxor
@@ -28,8 +30,6 @@ from assay_catalogue.worlds.networks.transformer import (
     forward_prefixes,
     transformer,
 )
-
-from assay.core import Runs, descent, grid
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [20, 6][len(sys.argv[1:3]) :]
 REPEATS = 5

@@ -330,7 +330,7 @@ def main() -> None:
             print(json.dumps(rows[-1]), flush=True)
     print(
         "\n"
-        f"{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'to product':>12}{'same dtype':>12}{'idiomatic fp32':>16}{'L0':>7}"
+        f"{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'to product':>12}{'same dtype':>12}{'idiomatic fp32':>16}{'L0':>7}"  # noqa: E501
     )
     for r in rows:
         print(

@@ -51,7 +51,7 @@ CONTRAST = """() => {
     if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
   }
   return poor;
-}"""
+}"""  # noqa: E501
 
 
 @contextmanager

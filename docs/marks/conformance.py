@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from assay.core.schema import to_json
+from assay.report.tables import cell, markdown
 from assay_vectors import functions, issues, runner
 from assay_vectors.outcomes import KINDS, SIGNS
 from assay_vectors.vectors import load
-
-from assay.core.schema import to_json
-from assay.report.tables import cell, markdown
 from marks.sections import folded
 
 

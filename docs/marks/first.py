@@ -52,7 +52,7 @@ text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:va
 .control .filled{fill:var(--undecided)}.other{stroke:var(--grey2);stroke-width:1.5}.dot{fill:var(--grey1)}
 .label{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}.own{font-weight:600;fill:var(--method)}
 .code{font:12px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace}.on{fill:#ff8c00;fill-opacity:.35}.fires{stroke:#ff8c00;fill:none}
-"""
+"""  # noqa: E501
 
 
 def files() -> dict[Path, str]:

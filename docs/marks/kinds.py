@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from assay_catalogue.verbs.contest import interval
 from msgspec import structs
 
 import assay
@@ -34,6 +33,7 @@ from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay_catalogue.verbs.contest import interval
 from marks import bar, conformance, first, gym, pictures, sections
 from marks.sections import SPACE
 

@@ -200,5 +200,5 @@ def _style() -> str:
         f".assay{{{palette.variables()}color-scheme:light}}"
         f"@media (prefers-color-scheme:dark){{:root:not({known}):not(:has({known})) .assay{dark}}}"
         f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
-        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"
+        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"  # noqa: E501
     )

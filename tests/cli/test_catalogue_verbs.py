@@ -167,7 +167,7 @@ folder = Path.cwd()
 catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
 from assay.cli.main import main
 sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
-"""
+"""  # noqa: E501
 
 
 def test_an_interrupted_catalogue_goes_on_where_it_was(

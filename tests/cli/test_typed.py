@@ -20,7 +20,7 @@ CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 def called(words: list[str], folder: Path, forks: Forks) -> Ended:
     """What a shell without `assay` on its PATH gets from `python -m assay …`."""
     assert words[:3] == PROGRAM
-    code = f"import sys; from assay.cli.main import main; sys.orig_argv = {words}; sys.exit(main({words[3:]}))"
+    code = f"import sys; from assay.cli.main import main; sys.orig_argv = {words}; sys.exit(main({words[3:]}))"  # noqa: E501
     return forks.execute(code, folder, {**os.environ, "PATH": "/usr/bin:/bin"})
 
 

@@ -86,7 +86,7 @@ def page(repeats: int) -> Iterator[str]:
 
 A curve over {len(LEVELS)} levels of a swept field, on all of which the same units are measured: how often the band contains the whole of it, then the
 interval of a crossing the true one. {repeats:,} worlds each, by `python tests/core/curve_worlds.py {repeats}`.
-"""
+"""  # noqa: E501
     worlds = ((u, n, r) for u in LAWS for n, r in product(SHAPES, ALIKE[u]))
     found = ((u, n, r, simulate(u, n, r, repeats)) for u, n, r in worlds)
     yield from across(

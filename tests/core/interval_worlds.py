@@ -384,18 +384,18 @@ def page(repeats: int) -> Iterator[str]:
 
 What it means: [how often a verdict is right](../docs/verdicts.md#how-often-it-is-right). Made by `python tests/core/interval_worlds.py {repeats}`, with
 the code that judges; `pytest -m slow tests/core/test_coverage.py` checks it.
-"""
+"""  # noqa: E501
     yield from whole_rule()
     yield f"""
 ## One factor
 
 {repeats:,} worlds a cell, nominal 95 %, standard error ±{error:.1f} %: how often the interval that decides (the hull of Student's t and the t that is
 corrected for skew) contains the truth, then how often it lies falsely below/above it.
-"""
+"""  # noqa: E501
     yield from across(covered(one_factor(), repeats, rates))
     yield """
 How often a verdict warns of units that lie apart, by the number of units, sets included in which the rare kind was not drawn:
-"""
+"""  # noqa: E501
     yield from across(warned(repeats))
     yield """
 ## Shares, between bounds
@@ -409,7 +409,7 @@ By the exact interval, for binary units that of Clopper and Pearson; crossed one
 
 A cell is the sum of a seed effect, a document effect and noise, each of standard deviation 1 or absent. In the last lines cells are taken as
 units: the mistake that crossing avoids.
-"""
+"""  # noqa: E501
     yield from across(covered((*two_factors(), *matched(), *cells_as_units()), repeats, rates))
     yield ""
     yield from curves(repeats)

@@ -162,7 +162,7 @@ def page(repeats: int, names: Sequence[str] = ()) -> Iterator[str]:
 How often a study is falsely settled at any of its [declared](../docs/preregister.md) looks, where the truth is the threshold; nominal is 5 %. Then: how
 often an ordinary 95 % interval left the truth out at one of these looks, which is peeking, undeclared. Columns are the seeds at each look; a look at 4
 decides nothing and cannot be declared. {repeats:,} studies each, by `python tests/core/look_worlds.py {repeats}`.
-"""
+"""  # noqa: E501
     found = (
         (law.name, units, simulate(law, units, repeats))
         for law in LAWS

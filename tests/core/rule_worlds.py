@@ -204,7 +204,7 @@ def page() -> Iterator[str]:
 A claim that a method is better than a baseline by a margin of {MARGIN:g}, with one control; both share the baseline, and the seeds of each arm
 have a standard deviation of {SPREAD:g} (in 6 × 24, documents {DOCUMENTS:g} in each arm). {TABLES:,} tables each, crossed {CROSSED:,}; standard errors at most .4 and .7 %.
 Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are {told}.
-"""
+"""  # noqa: E501
     yield "Every effect and design, *holds*/*fails*/*unspecific*:"
     yield ""
     shapes = ((8, 1), (6, 1), (12, 1), (6, 24), (8, 40))
@@ -223,7 +223,7 @@ Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are 
         "said:"
     )
     yield ""
-    yield "| seeds, documents (standard deviation of log-odds) | .7 | .95 | .95, control .7 | .95, control .85 | .95, control .95 |"
+    yield "| seeds, documents (standard deviation of log-odds) | .7 | .95 | .95, control .7 | .95, control .85 | .95, control .95 |"  # noqa: E501
     yield "|---|---|---|---|---|---|"
     for spreads in ((0, 0), SEEDS_AND_DOCUMENTS, (1, 1)):
         pairs = ((0.7, 0.5), (0.95, 0.5), (0.95, 0.7), (0.95, 0.85), (0.95, 0.95))
@@ -231,7 +231,7 @@ Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are 
         told = " | ".join("/".join(f"{x:.1%}" for x in cell[:3]) for cell in cells)
         yield f"| {spreads[0]:g}, {spreads[1]:g} | {told} |"
     yield ""
-    yield "False *holds* where the truth is the threshold, and *holds* at twice the margin, by the law of the units (control without effect):"
+    yield "False *holds* where the truth is the threshold, and *holds* at twice the margin, by the law of the units (control without effect):"  # noqa: E501
     yield ""
     sizes = (6, 8, 12, 20)
     yield f"| law | {' | '.join(f'{n} seeds' for n in sizes)} |"

@@ -151,7 +151,7 @@ def test_bounds_let_their_ends_pass_and_are_no_part_of_a_key():
         and with_values(inside, {"context": "none"}).context is None
     )
     assert per_run_fields(Bounded) == ("seed", "lr", "density")
-    text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'
+    text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'  # noqa: E501
     assert Bounded().to_json() == text
 
 
@@ -200,7 +200,7 @@ def test_json_round_trip(lr, width, sites, depth):
 
 
 def test_the_key_is_the_hash_of_the_canonical_text_of_all_four():
-    text = '["exp",2,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":7,"sites":[],"width":5}]'
+    text = '["exp",2,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":7,"sites":[],"width":5}]'  # noqa: E501
     assert json.loads(text)[3]["seed"] == 7
     assert key("exp", 2, "main", Toy(seed=7)) == hashlib.sha256(text.encode()).hexdigest()
 

@@ -145,7 +145,7 @@ def labelled():
 def test_what_tells_rows_apart_is_named_or_refused_with_its_levels():
     f, ask = labelled(), {"unit": "seed", "control": "b"}
     for claim, told in {
-        "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\), and nothing is "
+        "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\), and nothing is "  # noqa: E501
         r"averaged that the claim does not name: "
         r'write a.x\[kind="dead-weight", layer=3\] or mean\(a.x, over=\(kind, layer\)\)',
         "a.x[kind=rare] < -0.9": r"varies over layer \(3, 4\)",

@@ -244,7 +244,7 @@ def test_one_pass_fills_what_is_missing_alone(world, bench, passes):
     assert passes == []
 
 
-def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_never_wait_for_each_other(
+def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_never_wait_for_each_other(  # noqa: E501
     world, tmp_path, passes
 ):
     from concurrent.futures import ThreadPoolExecutor

@@ -47,7 +47,7 @@ def prepare(dictionary, model):
 
 FORMAT = Format(name="mine", suffixes=(".safetensors",), files=("mine.safetensors",), settings="mine.json",
                 fits=lambda found: "into" in found.values, open=beside("mine.json"), read=read, prepare=prepare)
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")

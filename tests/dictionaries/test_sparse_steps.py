@@ -429,7 +429,7 @@ def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
 
 
 @every
-def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(
+def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(  # noqa: E501
     kind, bench, monkeypatch
 ):
     """Fifty steps, 1e-5, as for dense steps: Adam rounds the last few numbers of a group

@@ -28,7 +28,7 @@ CONTRASTS = """() => {
     if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
   }
   return {paper, found};
-}"""
+}"""  # noqa: E501
 """How light the paper is, and what is written on it with a contrast below 4.5."""
 
 WIDTH = 120

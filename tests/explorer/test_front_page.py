@@ -189,7 +189,7 @@ store = Path(sys.argv[1])
 client = TestClient(application(Library(store, experiments(store))), base_url="http://127.0.0.1")
 statuses = [client.get(page).status_code for page in ("/", "/experiments", "/model/made-up", "/model/made-up/points", "/experiments/superposition")]
 print(json.dumps([statuses, sorted({"torch", "transformers", "vl_convert"} & set(sys.modules))]))
-"""
+"""  # noqa: E501
     told = subprocess.run(
         [sys.executable, "-c", code, str(store)],
         capture_output=True,

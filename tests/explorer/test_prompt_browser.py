@@ -15,7 +15,7 @@ playwright = pytest.importorskip(
 )
 
 
-FAILED = """<html><body><main id="main"><h1>Something went wrong</h1><p id="problem" role="alert">This page failed.</p></main></body></html>"""
+FAILED = """<html><body><main id="main"><h1>Something went wrong</h1><p id="problem" role="alert">This page failed.</p></main></body></html>"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_sql_answers_and_says_in_one_line_what_it_cannot(world: World) -> None:
         and "DROP VIEW features</textarea>" in answer.text
     )
     answer = world.client.get(
-        f"{SQL}?q={quote(chr(39).join(['SELECT ', '</textarea><script>alert(1)</script>', ' AS x']))}"
+        f"{SQL}?q={quote(chr(39).join(['SELECT ', '</textarea><script>alert(1)</script>', ' AS x']))}"  # noqa: E501
     )
     assert "<script>alert" not in answer.text and answer.text.count("<textarea") == 1
 

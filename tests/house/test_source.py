@@ -209,7 +209,7 @@ def test_files_are_named_after_what_they_hold() -> None:
 
 
 def test_the_device_names_nothing_outside_it() -> None:
-    """Neither by an import nor in a text: what other distributions have is found by entry points."""
+    """Neither by an import nor in a text: what other distributions have is found by entry points."""  # noqa: E501
     outside = re.compile(r"assay_catalogue|assay_vectors|assay\.(?:experiments|worlds|circuits)\b")
     files = [p for p in (ROOT / "src/assay").rglob("*") if p.suffix in (".py", ".html", ".js")]
     allowed = {'"assay.experiments"'}  # the group of entry points

@@ -54,7 +54,7 @@ def broken(given):
 
 some = grid(Spec(), seed=range(3))
 experiment = Experiment(arms={{"main": Arm({arm})}}, measure=measure, claims=({claim}), smoke=some, default=some, full=some{more})
-'''
+'''  # noqa: E501
 
 
 PARTS = {

@@ -73,7 +73,7 @@ CLAIMS = (Claim(text="It falls far", value=value, units=("seed",), low=5.0, unit
                 published="new", source="Galileo"),)
 experiment = made(arms=ARMS, measure=measure, claims=CLAIMS, smoke=grid(Ball(), seed=range(6)), default=grid(Ball(), seed=range(6)),
                   full=grid(Ball(), seed=range(6)))
-'''
+'''  # noqa: E501
 HELPERS = "def bounce(x):\n    return x + 0.0\n"
 
 

@@ -278,7 +278,7 @@ def measure(runs, trained, bench):
 
 one = grid(Spec(), seed=[1000])
 experiment = Experiment(arms={"main": Arm(train)}, measure=measure, claims=(), smoke=one, default=one, full=one)
-'''
+'''  # noqa: E501
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ from assay.verbs import record as recorded_by
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
-      also={"far": "rival: farther"})"""
+      also={"far": "rival: farther"})"""  # noqa: E501
 NEAR = """
 Claim(text="just above", value=lambda arm, arms: arm.end, low=5.0, must_fail=("still",), threshold_from="theory", source="arithmetic",
-      also={"far": "rival: farther"})"""
+      also={"far": "rival: farther"})"""  # noqa: E501
 LOOKS = (6, 12, 18)
 
 

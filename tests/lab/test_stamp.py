@@ -32,7 +32,7 @@ lab = Lab(sys.argv[1], Inline())
 (part,) = series(lab, ["walk"], on_event=hear).parts
 assert part.error is None, part.error
 print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part.data["verdicts"][0]["outcome"], part.trained)
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def report(ledger):
 # The first clocks that kept good time at sea were built in the eighteenth century. Until then a captain knew how far
 # north or south he was from the height of the sun at noon, but not how far east or west, and many ships were lost
 # because of it. A clock that still showed the time of the port they had left would have told them.
-'''
+'''  # noqa: E501
 LOSS = 2.3332  # of the same weights in another forward pass, written without transformers
 
 

@@ -30,7 +30,7 @@ STARCODER2 = Architecture(
         "resid_post": returned_by(""),
     },
 )
-"""
+"""  # noqa: E501
 TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
 
 

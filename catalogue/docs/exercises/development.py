@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from assay_catalogue.experiments.superposition_llc.method import SuperpositionLLC, train
+from exercises.answers import NotYet, called, right, same
 from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
-from exercises.answers import NotYet, called, right, same
+from assay_catalogue.experiments.superposition_llc.method import SuperpositionLLC, train
 
 Numbers = Float[np.ndarray, "..."]
 

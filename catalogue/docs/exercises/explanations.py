@@ -15,6 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from exercises.answers import NotYet, as_numbers, called, right, same
+from jaxtyping import Float, Int
+
+from assay.core import rng
+from assay.core.errors import AssayError
+from assay.core.heavy import torch
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.files import parsed
 from assay_catalogue.circuits.problem import Problem
@@ -22,12 +28,6 @@ from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify import ablation, implementing, scrubbing
 from assay_catalogue.subjects.parts import Part, parts
 from assay_catalogue.worlds.algorithms.built.redundant import redundant
-from jaxtyping import Float, Int
-
-from assay.core import rng
-from assay.core.errors import AssayError
-from assay.core.heavy import torch
-from exercises.answers import NotYet, as_numbers, called, right, same
 
 Numbers = Float[np.ndarray, "..."]
 Tokens = Int[np.ndarray, "n s"]

@@ -14,8 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from assay_catalogue.data.recall import recall
-from assay_catalogue.experiments.mamba_induction.method import MambaInduction, errors, train
+from exercises.answers import NotYet, as_numbers, called, near, right, same
 from jaxtyping import Float, Int
 
 from assay.core import rng
@@ -23,7 +22,8 @@ from assay.core.bench import Unkept
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.subjects import Site
-from exercises.answers import NotYet, as_numbers, called, near, right, same
+from assay_catalogue.data.recall import recall
+from assay_catalogue.experiments.mamba_induction.method import MambaInduction, errors, train
 
 Numbers = Float[np.ndarray, "..."]
 

@@ -106,7 +106,7 @@ def test_words_say_less_than_the_truth(oracle):
     assert 0.4 < planted.explained(HELD.words, fires) < 0.95
 
 
-def test_a_parent_that_its_children_absorb_is_seen_as_absorbed_and_costs_the_truth_and_no_reconstruction(
+def test_a_parent_that_its_children_absorb_is_seen_as_absorbed_and_costs_the_truth_and_no_reconstruction(  # noqa: E501
     oracle,
 ):
     W_enc, W_dec = oracle.W_enc[0].clone(), HELD.directions.clone()

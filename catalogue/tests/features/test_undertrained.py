@@ -81,7 +81,7 @@ def test_growth_finds_a_planted_power_and_what_scatter_leaves_of_its_correlation
     assert scattered == pytest.approx(np.corrcoef(np.log(number), np.log(noisy))[0, 1])
 
 
-def test_growth_of_tokens_in_perfect_order_differs_from_seed_to_seed_where_ranks_end_at_one_number():
+def test_growth_of_tokens_in_perfect_order_differs_from_seed_to_seed_where_ranks_end_at_one_number():  # noqa: E501
     from scipy.stats import spearmanr
 
     number, draw = np.repeat([1, 4, 16, 64, 256], 8), np.random.default_rng(3)

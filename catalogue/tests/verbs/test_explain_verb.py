@@ -19,7 +19,7 @@ CODE = """
 from assay_catalogue.circuits.explanation import Explanation
 
 explanation = Explanation(of="two_hops", name="answers alone", answer=lambda token: ((token % 4 == 3) != (token // 4 % 2)) * 1.0)
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture(autouse=True)

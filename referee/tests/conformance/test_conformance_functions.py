@@ -10,10 +10,10 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from assay_vectors import functions, sarif, vectors
 
 from assay.cli.main import main
 from assay.core.errors import AssayError
+from assay_vectors import functions, sarif, vectors
 
 pytest_plugins = ["pytester"]
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from assay_vectors import runner, vectors
 
 from assay.cli.main import main
 from assay.core.errors import AssayError
+from assay_vectors import runner, vectors
 
 PYTHON = Path(sys.executable)
 SMALL = vectors.select(["C01", "C03", "S02", "S03", "L01", "C12"])
@@ -37,7 +37,7 @@ def ce_recovered(clean, spliced, ablated):
 
 if __name__ == "__main__":
     serve("tiny", "numpy", {"metrics": metrics, "shrinkage": shrinkage, "sparsity": sparsity, "ce_recovered": ce_recovered})
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
+
+from assay.core.errors import DataError
 from assay_vectors import functions, issues, runner, vectors
 from assay_vectors.adapters import protocol
 from assay_vectors.outcomes import judge, reproduction
-
-from assay.core.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ALL = vectors.load()

@@ -61,7 +61,7 @@ INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into 
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).
 An estimate is told with its interval, control and scope, and is to be reported with them. Before a job is done there is no verdict. A claim
-that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""
+that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""  # noqa: E501
 INVALID = (
     "a message is one line of JSON-RPC 2.0, with a method and, to be answered, an id that is a "
     "text or a whole number"

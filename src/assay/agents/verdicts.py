@@ -181,7 +181,7 @@ def counted(outcomes: Sequence[str]) -> str:
         n = outcomes.count(outcome)
         phrases.append(
             f"{n} "
-            f"{singular.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}"
+            f"{singular.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}"  # noqa: E501
         )
     return ", ".join(phrases) or "no claim was judged"
 

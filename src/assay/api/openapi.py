@@ -33,7 +33,7 @@ holds = "mean(main.represented, over=feature) > 0.5"
 control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
-"""
+"""  # noqa: E501
 IN_PATH: dict[str, dict[str, Any]] = {
     "key": {
         "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},

@@ -130,7 +130,7 @@ def written(value: Any, form: str = "") -> str:
     ['1,600', '0.5', '3e-5']
     >>> [written(0.002, "."), written(0.05, "%"), written(1 / 3, "/"), written(8, "w"), written(9, "w density|densities"), written(1600, "d")]
     ['.002', '5 %', 'a third', 'eight', 'nine densities', '1600']
-    """
+    """  # noqa: E501
     if form == "/":
         return (
             _PARTS.get(round(1 / value), written(value))

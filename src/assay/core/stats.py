@@ -562,7 +562,7 @@ def normal_errors(off: xr.DataArray) -> np.ndarray:
         >>> off = xr.DataArray([1.0, 2.0, 3.0], dims="run")  # t = 3.46, of 2 degrees
         >>> assay.stats.normal_errors(off).round(2)
         array([1.79])
-    """
+    """  # noqa: E501
     n = off.sizes["run"]
     if n < 2:
         raise ClaimError(f"a standard error needs at least 2 runs, got {n}")

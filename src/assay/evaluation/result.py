@@ -215,6 +215,6 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
 
     Formula: t_.975, n−1 · √2 · s of the n trainings of that kind
     Source: the record of the catalogue's experiment metric-audit
-    """
+    """  # noqa: E501
     known = _luck().get(nonlinearity.lower())
     return None if known is None else {**known, "kind": nonlinearity}

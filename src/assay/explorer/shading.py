@@ -72,7 +72,7 @@ def tokens(
         if activation <= 0 and i != position:
             parts.append(f"<span>{_BLANKS.sub(_plain, word)}</span>")
             continue
-        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == position else ''}{' long' if len(text) > 20 else ''}"
+        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == position else ''}{' long' if len(text) > 20 else ''}"  # noqa: E501
         tip = format_tip(activation, effects[i] if effects is not None else None)
         parts.append(
             f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>'

@@ -209,4 +209,4 @@ def _slug(text: str) -> str:
     slug = lossy(whole)
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug
-    return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"  # noqa: E501

@@ -71,7 +71,7 @@ def _shaded(drawing: str) -> str:
         )
         return (
             f'{shade[1]}="{full}" '
-            f'{shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'
+            f'{shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'  # noqa: E501
         )
 
     return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawing)

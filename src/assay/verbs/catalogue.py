@@ -90,8 +90,11 @@ def command(
 
 
 def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
-    """Tell the names of every group; of one group, or all of them at length, a line for each
+    """List the names of every group; of one group, or all of them at length, a line for each
     experiment."""
+    if not rows:
+        yield catalogue.MISSING
+        return
     members = by_group(rows)
     if long:
         yield claims(rows)

@@ -315,7 +315,7 @@ def run_several(
     others run all the same. Workers stay, with the models that they have opened.
 
     Raises: AssayError for an option that is about one experiment only, and, before anything runs, for a name or a file that cannot be read.
-    """
+    """  # noqa: E501
     from assay.lab.executors import Workers
     from assay.verbs import verdicts
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from assay_catalogue.analysis.evaluations import due_steps
 from cyclopts import Parameter
 
 from assay.core.bench import Unkept
@@ -40,6 +39,7 @@ from assay.verbs.options import (
     writable,
 )
 from assay.verbs.verb import Answer, Door, Part, Table, verb
+from assay_catalogue.analysis.evaluations import due_steps
 
 TrainedOn = Annotated[str, Parameter(help="Where they train: cpu, cuda, cuda:1.")]
 ASKED = "training.json"

@@ -31,20 +31,20 @@ printer product profile project province purchase quantity query queue rating re
 sample scanner score screen section sensor service session shelf signal size slot source station student summary supplier surface table
 target tax temperature ticket timer title total traffic transfer tree username value vector vehicle version volume wallet weather week
 weight width window worker year
-""")
+""")  # noqa: E501
 CALLS = words("""
 apply build check clean close compare convert count create delete export fetch filter find handle load measure merge move notify open parse
 plot print process publish read remove render repair resize save scale scan search send sort split start stop store submit sync test track
 train update upload validate verify write
-""")
+""")  # noqa: E501
 ERRORS = words(
-    """ValueError KeyError IndexError TypeError OSError RuntimeError AttributeError LookupError TimeoutError EOFError"""
+    """ValueError KeyError IndexError TypeError OSError RuntimeError AttributeError LookupError TimeoutError EOFError"""  # noqa: E501
 )
 FIRST = words(
-    """Maria Peter Anna Jonas Laura Felix Nina Oscar Clara Simon Julia Victor Helen Martin Sofia Daniel Emma Robert Alice Thomas"""
+    """Maria Peter Anna Jonas Laura Felix Nina Oscar Clara Simon Julia Victor Helen Martin Sofia Daniel Emma Robert Alice Thomas"""  # noqa: E501
 )
 LAST = words(
-    """Keller Brown Novak Rossi Meyer Silva Larsen Moreau Weber Costa Fischer Lopez Jensen Martin Dubois Schmidt Young Carter"""
+    """Keller Brown Novak Rossi Meyer Silva Larsen Moreau Weber Costa Fischer Lopez Jensen Martin Dubois Schmidt Young Carter"""  # noqa: E501
 )
 BROKEN = words(
     """broke failed leaked cracked vanished stalled melted jammed tore collapsed rusted crashed"""
@@ -53,10 +53,10 @@ WORKED = words(
     """arrived worked improved helped lasted matched impressed shone paid settled cooled returned"""
 )
 GROUPS = words(
-    """women men foreigners immigrants pensioners mothers teenagers widows fathers refugees natives bachelors"""
+    """women men foreigners immigrants pensioners mothers teenagers widows fathers refugees natives bachelors"""  # noqa: E501
 )
 ROLES = words(
-    """members staff visitors subscribers owners guests drivers tenants winners students volunteers sponsors"""
+    """members staff visitors subscribers owners guests drivers tenants winners students volunteers sponsors"""  # noqa: E501
 )
 CODE_ASIDES = (
     "# {a} {b}",

@@ -312,7 +312,7 @@ def _explained(
         variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *distances),
         logits=tuple(logits),
         reads=(*read_names, "known", *(v.name for v in distances)),
-        leaves_out="How a pair becomes its sum: heads of one role write different functions of both "
+        leaves_out="How a pair becomes its sum: heads of one role write different functions of both "  # noqa: E501
         "digits, and what comes of it where they "
         "see different pairs. That small changes of angle differ "
         "between digits, so that logits of wrong digits are only met on average.",

@@ -147,7 +147,7 @@ def explanation(problem: Problem) -> Explanation:
         logits=parabolas(problem),
         reads=("token", "known", *(v.name for v in told_by)),
         fails=_any("which", missed(problem)),
-        leaves_out="How heads of the second block get from what came before each symbol to which symbols "
+        leaves_out="How heads of the second block get from what came before each symbol to which symbols "  # noqa: E501
         "are there. That what a head writes of "
         "one symbol hangs a little on the others.",
     )

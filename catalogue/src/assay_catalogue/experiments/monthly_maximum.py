@@ -106,7 +106,7 @@ def explanation(problem: Problem) -> Explanation:
             ),
         ),
         fails=" or ".join(f"largest == {v}" for v in poor) if len(poor) else None,
-        leaves_out="How far the scores of neighbours lie apart, so how much attention equal or nearly "
+        leaves_out="How far the scores of neighbours lie apart, so how much attention equal or nearly "  # noqa: E501
         "equal numbers draw together; "
         "which other numbers come second.",
     )

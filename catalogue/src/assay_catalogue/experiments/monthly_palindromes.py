@@ -192,7 +192,7 @@ def explanation(problem: Problem) -> Explanation:
         logits=_logits(problem, "differ"),
         reads=("place", "differ", *names),
         fails=fails,
-        leaves_out="How far attention is divided; how a token changes what its own place attends to; "
+        leaves_out="How far attention is divided; how a token changes what its own place attends to; "  # noqa: E501
         "which differences a head does not see; how one "
         "place makes up for what another writes; what heads write in the first half, beyond that "
         "it goes with the token there; which head "

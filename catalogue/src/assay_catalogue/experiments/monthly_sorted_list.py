@@ -72,7 +72,7 @@ def explanation(problem: Problem) -> Explanation:
         ),
         answer="next",
         margin=margin(problem),
-        leaves_out="Which head serves which values: they share them out, and where one is needed the "
+        leaves_out="Which head serves which values: they share them out, and where one is needed the "  # noqa: E501
         "other one still helps. That other values "
         "above the present one draw attention too. How logits of wrong values differ.",
     )

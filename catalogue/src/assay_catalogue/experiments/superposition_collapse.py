@@ -504,7 +504,7 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope=f"{{features}} independent features in {{width}} dimensions with importances {{ratio}}^i; "
+    scope=f"{{features}} independent features in {{width}} dimensions with importances {{ratio}}^i; "  # noqa: E501
     f"a unit is a group of {GROUP} starts at one problem",
     seeds_per_group=20,
     version=2,

@@ -310,7 +310,7 @@ ordinary words: can the model repeat those that lie lowest?
 
 **Read this before you quote it.** A model whose unembedding is its embedding, in 4-bit weights. Rare means late in the vocabulary; how often its
 training had a word is not known.
-"""
+"""  # noqa: E501
 experiment = Experiment(
     page=PAGE.strip(),
     arms={

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from assay.explorer.problems import UNKNOWN
 from assay.explorer.problems import Problem as NoPage

@@ -20,8 +20,7 @@ from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.verify.implementing import Worst
 from assay_catalogue.circuits.verify.score import Effort, Row, Score, table
 from assay_catalogue.circuits.verify.score import Table as ScoreTable
-from assay_catalogue.pages import circuit
-from assay_catalogue.pages import small_model
+from assay_catalogue.pages import circuit, small_model
 from assay_catalogue.pages.small_model import known_or_none, of_file, subject, writable_page, write
 
 SEEN = 0.005

@@ -15,10 +15,10 @@ from assay.lab import catalogue
 from assay.lab.plan.preset import override
 from assay.lab.records import contests, recording, records
 from assay.lab.records.recording import departs
-from assay_catalogue.verbs.series import Names
 from assay.verbs.reproduce import in_words
 from assay.verbs.verb import Answer, Door, Part, Table, verb
 from assay_catalogue.recorded import contest
+from assay_catalogue.verbs.series import Names
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def command(
     Examples
     --------
     assay series 'monthly-*' --preset smoke
-    """
+    """  # noqa: E501
     with door.series(names) as display:
         lab = machine.lab(place.root)
         summary = series(lab, choice.preset, page, choice.set, display, names)

@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from assay_catalogue.circuits.find import attribution, faithfulness
-from assay_catalogue.circuits.find.question import Question, logit_difference
-from assay_catalogue.subjects.parts import run_by_parts
 from torch import Tensor
 
 from assay.dictionaries.measuring import metrics
@@ -21,6 +18,9 @@ from assay.dictionaries.measuring.ablation import Donors, nats
 from assay.features import effects, importance
 from assay.features.live.edits import Change, changed_part
 from assay.subjects import edits
+from assay_catalogue.circuits.find import attribution, faithfulness
+from assay_catalogue.circuits.find.question import Question, logit_difference
+from assay_catalogue.subjects.parts import run_by_parts
 from assay_vectors.adapters import protocol
 from assay_vectors.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
 

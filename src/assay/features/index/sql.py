@@ -78,7 +78,7 @@ KNOWN = frozenset(
     list_prepend list_product list_reduce list_reverse list_reverse_sort list_select list_slice list_sort list_stddev_samp list_sum
     list_transform list_unique list_value list_var_samp list_zip map map_keys map_values range row struct_extract struct_pack unnest
     unpivot_list array_value
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: E501, SIM905
 )
 """Functions that a question may use: of numbers, texts, lists, groups and windows; none that tells
 of the machine, or waits."""

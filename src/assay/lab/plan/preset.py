@@ -37,7 +37,7 @@ class Preset:
         """`default`, or `default-1a2b3c4d` when fields were changed."""
         if not self.sets:
             return self.name
-        return f"{self.name}-{hashlib.sha256(canonical_json(sorted(self.sets)).encode()).hexdigest()[:8]}"
+        return f"{self.name}-{hashlib.sha256(canonical_json(sorted(self.sets)).encode()).hexdigest()[:8]}"  # noqa: E501
 
     @property
     def options(self) -> str:

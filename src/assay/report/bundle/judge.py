@@ -706,7 +706,7 @@ remainder sign sin sqrt square subtract tanh float_power hypot
 mean sum min max amin amax argsort argmin argmax sort reshape transpose clip prod any all cumsum swapaxes std var where take_along_axis concatenate
 stack broadcast_to nanmean nansum nanmin nanmax nanmedian median moveaxis expand_dims squeeze diff take einsum quantile percentile average
 nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs
-"""
+"""  # noqa: E501
 OPERATIONS = {name: getattr(np, name) for name in _PLAIN.split() if hasattr(np, name)}
 OPERATIONS |= {
     f"{name}.reduce": getattr(np, name).reduce

@@ -189,7 +189,7 @@ Open it in Python:
 
 Write what you find into `{ANSWER}`; the language is on Assay's page docs/explanations.md. Some heads, neurons and directions distract.
 `{SEAL}` has a hash that binds whoever planted this: kind, seed and salt, told after scoring, give it again.
-"""
+"""  # noqa: E501
 
 
 def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -> str:
@@ -203,7 +203,7 @@ them than dimensions for them, and no neuron is one. Which directions, when is e
 
 Name those that change the logits, each as a variable at `{site}` along one direction; its sign and length make no difference. Others are decoys.
 Whatever you name beyond what was planted counts against you.
-"""
+"""  # noqa: E501
 _EMPTY_FEATURES = """\
 of = "challenge"
 name = "nothing is explained yet"
@@ -221,7 +221,7 @@ name = "nothing is explained yet"
 #
 # [logits]
 # are = ["10", "20 + 30 * often", "0"]          # a rule for each class
-"""
+"""  # noqa: E501
 _EMPTY = """\
 of = "challenge"
 name = "nothing is explained yet"
@@ -236,7 +236,7 @@ name = "nothing is explained yet"
 # [answer]
 # is = "often"
 # margin = 10
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from assay.core import Bench, Runs, Trained, fit
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.analysis.chains import block_ends, estimate, mean_over
+from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.analysis.sampler import n_beta_of
 from assay_catalogue.experiments.mamba_induction.method import (
     MambaInduction,

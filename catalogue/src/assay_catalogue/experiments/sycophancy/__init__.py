@@ -117,7 +117,7 @@ claim about views is *undecided*. The same model fine-tuned to give its user's a
 parameters. The questions are ours. What is fine-tuned is a small MLP behind the last block, taught on other families of questions.
 
 Texts, by SHA-256: `{opinions.fingerprint()[:16]}`.
-"""
+"""  # noqa: E501
 experiment = Experiment(
     page=PAGE.strip(),
     version=3,

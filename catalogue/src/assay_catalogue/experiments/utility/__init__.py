@@ -111,7 +111,7 @@ validation prefers of a regression, sixteen coordinates, difference of means, wo
 
 **Read this before you quote it.** The dictionaries are weak: 1,024 features, 64,000 tokens of source code, one layer of a small model. What is
 planted comes from short lists of ours, so that words go far; the models are too small to answer questions about code.
-"""
+"""  # noqa: E501
 JUDGED = range(63_010, 63_016)
 experiment = Experiment(
     page=PAGE.strip(),

@@ -6,7 +6,7 @@ columns of zeros, dead ones, for the rest. A dead column's bias is negative, or 
 1/(2c), which one + marks: "5+" of six columns is a pentagon whose one dead column has a positive
 bias. Losses are those of `assay_catalogue.worlds.bottleneck.one_hot.potential`: E ‖x − x'‖², inputs a·e_i.
 Source: Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of
-Superposition."""
+Superposition."""  # noqa: E501
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def posterior_monomial(
     Formula: n_beta · E L under the density ∝ exp(−n_beta L − localisation/2 · |w|²), with `box` on
     |w| ≤ 1 only. It tends to `monomial` as n_beta grows, but where the multiplicity is 2 only as one over the logarithm.
     Raises: SpecError where the density has no finite integral: a weight that nothing holds, without
-    a box."""
+    a box."""  # noqa: E501
     if (
         not 1 <= len(powers) <= 2
         or min(powers) < 0
