@@ -27,6 +27,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay import verbs
+from assay.cli import removed
 from assay.cli.printing import meant, placed, runnable, tell
 from assay.cli.terminal import answer
 from assay.core import extras
@@ -102,6 +103,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(
             f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
         )
+    if text := removed.instead(words):
+        return refuse(text)
     try:
         call = app(
             words,
