@@ -17,6 +17,11 @@ VERBS: Mapping[str, str] = MappingProxyType(
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
+        "train-dictionary": dict.fromkeys(
+            ("--ranks", "--shards", "--ahead"),
+            "it trains in one process and keeps no activations on the disk; SAELens trains "
+            "dictionaries over several devices",
+        ),
         "serve": {
             **dict.fromkeys(
                 (
