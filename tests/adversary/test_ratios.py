@@ -29,8 +29,8 @@ from assay.features import (
     statistics,
     undertrained,
 )
+from assay.features.agreement import alpha
 from assay.features.explaining import scoring
-from assay.features.rating import alpha
 from assay.subjects import readout
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

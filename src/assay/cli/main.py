@@ -43,7 +43,6 @@ BRINGS = {
     "evaluate": "models",
     "look": "models",
     "index": "explore",
-    "rate": "explore",
     "serve": "explore",
     "train-dictionary": "models",
     "train-lm": "models",

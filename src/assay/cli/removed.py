@@ -8,9 +8,15 @@ from types import MappingProxyType
 
 _API = "the HTTP API is gone: agents and programs start runs by assay mcp (docs/agents.md)"
 
+_RATING = (
+    "python examples/blinded.py writes a blinded table of features to be scored, and assay judge "
+    "judges the scores"
+)
+
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "worker": "assay run --on ray or --on slurm starts the processes that it needs",
+        "rate": _RATING,
     }
 )
 """Verb → what to use instead."""
@@ -37,6 +43,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 ),
                 _API,
             ),
+            **dict.fromkeys(("--rate", "--rater"), _RATING),
         },
     }
 )

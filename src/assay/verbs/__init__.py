@@ -25,7 +25,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "serve": "assay.cli.doors:serve",
             "challenge": "assay.verbs.challenge:challenge",
             "gym": "assay.verbs.gym:gym",
-            "rate": "assay.verbs.rate:rate",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",

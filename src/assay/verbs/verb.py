@@ -117,9 +117,6 @@ class Door(Protocol):
     def open(self, address: str) -> None:
         """Show a page in the browser."""
 
-    def rate(self, rating: Any) -> bool:
-        """Have somebody answer what is left of a rating; whether all of it has an answer."""
-
 
 @dataclass(frozen=True)
 class Call:

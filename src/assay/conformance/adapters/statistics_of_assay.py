@@ -19,7 +19,7 @@ from assay.core.intervals import Interval, interval
 from assay.core.langevin import langevin
 from assay.core.sampler import n_beta_of
 from assay.dictionaries.measuring import recovery, redundancy
-from assay.features import probing, rating
+from assay.features import agreement, probing
 from assay.features.explaining import scoring
 from assay.features.explaining.rule import Positions, f1
 from assay.worlds.potentials import learning_coefficient, potential
@@ -221,7 +221,7 @@ OPERATIONS: protocol.Operations = {
     "mean_difference_features": mean_difference_features,
     "simulation": simulation,
     "detection": detection,
-    "agreement": _named("alpha", lambda ratings: rating.alpha(np.array(ratings, float))),
+    "agreement": _named("alpha", lambda ratings: agreement.alpha(np.array(ratings, float))),
     "lineup": lineup,
     "logit_prediction": _named(
         "auroc", lambda tokens, weights: scoring.logit_prediction(tokens, np.array(weights, float))
