@@ -38,7 +38,6 @@ from assay.explorer.pages import (
     making,
     prompt,
     search,
-    sql,
     steer,
     token,
 )
@@ -81,7 +80,6 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
-    Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/layers", layers.page, sent=True),
