@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
+        "doctor": {"--claims": "assay plan and assay run say what a study leaves open"},
         "train-dictionary": dict.fromkeys(
             ("--ranks", "--shards", "--ahead"),
             "it trains in one process and keeps no activations on the disk; SAELens trains "

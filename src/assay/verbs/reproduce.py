@@ -51,7 +51,7 @@ class Repeated:
     """Whether the same came of it, and one estimate lies within the other's interval."""
 
 
-@verb("a result from an empty store beside its record, or a contest repeated", version=2)
+@verb("a result from an empty store beside its record, or a contest repeated")
 def command(
     name: Name,
     /,

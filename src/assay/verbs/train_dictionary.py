@@ -105,7 +105,7 @@ class TrainedDictionary:
 AS_USUAL, FULLY = Method(), Reading()
 
 
-@verb("one dictionary that was trained on a model while it was harvested", version=2)
+@verb("one dictionary that was trained on a model while it was harvested")
 def command(
     model: Model,
     site: str,
