@@ -1,5 +1,5 @@
-"""The first ten minutes on a GPU: tests, training steps at two sizes, an ensemble, a harvest, a
-rank of a sharded dictionary, and experiments, each within a share of the time.
+"""The first ten minutes on a GPU: tests, training steps at two sizes, an ensemble, a harvest, and
+experiments, each within a share of the time.
 
     python benchmarks/gpu.py [--device cuda] [--minutes 10] [--out gpu] [--least]
 
@@ -62,8 +62,7 @@ def parts(device: str, least: bool, folder: Path) -> Iterator[Part]:
     site = "blocks.1.hook_resid_pre"
     words = [*model, "--sites", site, "--repeats", "1" if least else "5", "--device", device]
     yield Part("a harvest", script("harvest", *words), 0.1)
-    if device != "pretend":  # which no process group knows
-        yield Part("a sharded rank", script("sharded", "--repeats", "1"), 0.05)
+    if device != "pretend":  # which `assay` does not know
         for name in EXPERIMENTS:
             preset = "smoke" if least else "default" if name == "gated-sae" else "full"
             command = ["-m", "assay", "run", name, "--preset", preset, "--device", device]

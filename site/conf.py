@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from assay.cli.main import app as commands
 from assay.cli.main import example
-from assay.cli.schemas import VERBS, described
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -178,23 +177,7 @@ def _exemplified(section: re.Match[str]) -> str:
     return "\n".join([f"#{section[1].rstrip()}", "", *shown, ""])
 
 
-def results() -> str:
-    """What each verb answers, its function, and the file of its schema."""
-    lines = [
-        "| verb | what it answers | function | schema | version |",
-        "|---|---|---|---|---|",
-    ]
-    for verb in VERBS:
-        one = described(verb)
-        function = f"{one.function.__module__}.{one.function.__name__}"
-        lines.append(
-            f"| `{verb}` | {one.answers} | `{function}` | [{verb}.json](schemas/{verb}.json) | "
-            f"{one.version} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-KINDS = {**kinds.KINDS, "names": reference, "results": results, "verbs": verbs}
+KINDS = {**kinds.KINDS, "names": reference, "verbs": verbs}
 """What a page can ask for."""
 
 

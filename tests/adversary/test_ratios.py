@@ -20,7 +20,7 @@ from assay.dictionaries.measuring import (
 )
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import correlation, kernel_probe, linear_probe, statistics
-from assay.features.rating import alpha
+from assay.features.agreement import alpha
 from assay.subjects import readout
 from assay_catalogue.analysis import matching
 from assay_catalogue.dictionaries import absorption, concentration

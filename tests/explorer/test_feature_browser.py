@@ -1,4 +1,4 @@
-"""A feature's page, search, SQL and compare in headless Chromium. Any console error or request to
+"""A feature's page, search and compare in headless Chromium. Any console error or request to
 another host fails."""
 
 import re
@@ -17,8 +17,6 @@ PAGES = [
     f"{BASE}/4/activation?text=import",
     f"{BASE}/search?by=token&q=name",
     f"{BASE}/search?order=density",
-    f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts",
-    f"{BASE}/sql?q=DROP",
     "/compare/model/made-up/again",
 ]
 
@@ -164,16 +162,6 @@ def test_search_leads_to_a_feature(page):
 
 
 @pytest.mark.thorough
-def test_sql_is_asked_and_its_features_are_links(page):
-    page.goto(f"{BASE}/sql")
-    page.click("text=features in few documents")
-    page.wait_for_selector("table.answer")
-    number = page.locator("table.answer a").first.inner_text()
-    page.locator("table.answer a").first.click()
-    page.wait_for_url(f"**{BASE}/{number}")
-
-
-@pytest.mark.thorough
 def test_compare_turns_lists_and_pages(page):
     page.goto("/compare/model/made-up/again")
     first = page.inner_text("table.pairs tbody")
@@ -198,10 +186,10 @@ def test_a_slash_searches_a_key_sends_and_what_is_kept_stands_in_a_list(page):
     page.goto("/model/made-up/3")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"
-    page.goto("/model/made-up/sql")
-    page.fill("#q", "SELECT 1 AS x")
-    page.press("#q", "Control+Enter")
-    page.wait_for_url("**/sql?q=SELECT*")
+    page.goto("/model/made-up/4")
+    page.fill("#text", "import")
+    page.press("#text", "Control+Enter")
+    page.wait_for_selector("#activation .warning")
     page.goto("/model/made-up/3")
     page.click("button.keep")
     page.goto("/model/made-up/5")

@@ -25,8 +25,6 @@ LEAST = {
     "plans": "superposition:smoke --executor inline",
     "prefixes": "1 1",
     "selective_scan": "1",
-    "sharded": "--arithmetic",
-    "stream": "--vectors 32000 --rows 1000 --batch 256 --kills 1",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
 }

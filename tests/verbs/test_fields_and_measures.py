@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from assay.cli.main import main
-from assay.cli.schemas import document
+from assay.cli.main import main, schema_of
 from assay.verbs.fields import Dimension, levels
 from assay.verbs.new import write_experiment
 
@@ -32,7 +31,7 @@ def answered(capsys: pytest.CaptureFixture[str], verb: str, *words: str) -> Any:
     capsys.readouterr()
     assert main([verb, *words, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    Draft202012Validator(document(verb)).validate(answer)
+    Draft202012Validator(schema_of(verb)).validate(answer)
     return answer
 
 

@@ -4,7 +4,7 @@ Assay but the generator of draws."""
 import json
 
 import pytest
-from committed import RECORDED, committed
+from committed import OTHERS, SOME, committed
 
 from assay.core.claims import Claim
 from assay.lab.judge.result import with_derived
@@ -16,8 +16,9 @@ NOT_CARRIED: dict[str, str] = {}
 reason."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize(
+    "name", [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))

@@ -122,8 +122,6 @@ def serve(
     token: str | None = None,
     open: Flag = False,
     names: Path | None = None,
-    rate: Path | None = None,
-    rater: str = "me",
     programs: Api = NO_API,
     place: Place = HERE,
     door: Door,
@@ -162,10 +160,6 @@ def serve(
     names
         A CSV file of names for the dictionary's features, such as a language model's: columns
         feature, words and, where it is known, score.
-    rate
-        Instead, and alone: the page of a rating that `assay rate` began in this folder.
-    rater
-        Who rates there.
 
     Examples
     --------
@@ -176,12 +170,6 @@ def serve(
     from assay.verbs import background
     from assay.verbs import serve as explorer
 
-    if rate is not None:
-        if dictionary is not None:
-            raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
-        ready = opened(door, open)
-        explorer.serve_rating(place.root, rate, rater, host, port, token, ready=ready)
-        return Answer(None)
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(

@@ -23,7 +23,6 @@ RENAMED: dict[str, str] = {
     "assay.evaluation.leakage": "assay.evaluation.file_statements",
     "assay.evaluation.luck": "assay.evaluation.result",
     "assay.evaluation.plans": "assay.evaluation.text",
-    "assay.evaluation.random_directions": "assay.evaluation.rating",
     "assay.evaluation.sums": "assay.evaluation.measure",
     "assay.features.dashboards.groups": "assay.features.dashboards.saedashboard",
     "assay.features.index.lookup": "assay.features.index.about",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -35,13 +34,10 @@ from assay.explorer.pages import (
     lists,
     making,
     prompt,
-    rate,
     search,
-    sql,
     steer,
     token,
 )
-from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.sections import Address, sections
 from assay.http.guard import Guard, Rules
@@ -68,7 +64,6 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
-    Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/layers", layers.page, sent=True),
@@ -86,31 +81,19 @@ distributions come first."""
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
     added = (address for section in sections() for address in section.addresses)
-    return _application((*added, *ADDRESSES), library, rules)
-
-
-def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008
-    """Make the server of one rater's page alone: other pages would tell whose features are asked
-    about."""
-    return _application(
-        (Address("/", rate.home), Address("/rate", rate.page, change=rate.answer)), sheet, rules
-    )
-
-
-def _application(addresses: Sequence[Address], source: Library | Sheet, rules: Rules) -> Starlette:
-    """Answer at these addresses; `of` is what each page function is given first."""
+    addresses = (*added, *ADDRESSES)
     turn = _Turn()
     routes = [
         route
         for address in addresses
         for route in (
             Route(
-                f"{address.path}.json", _answer(address, source, turn, json=True), methods=["GET"]
+                f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]
             ),
             Route(
                 address.path,
-                _answer(address, source, turn),
-                methods=["GET", "POST"] if _takes_post(address) else ["GET"],
+                _answer(address, library, turn),
+                methods=["GET", "POST"] if address.live or address.sent else ["GET"],
             ),
         )
     ]
@@ -144,25 +127,16 @@ class _Turn:
         self.free.release()
 
 
-def _takes_post(address: Address) -> bool:
-    return address.live or address.sent or address.change is not None
-
-
 # starlette's own types
-def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
+def _answer(address: Address, library: Library, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
             query = await _asked(request)
-            page = (
-                address.change
-                if address.change is not None and request.method == "POST"
-                else address.page
-            )
-            work = partial(page, source, request.path_params, query)
+            work = partial(address.page, library, request.path_params, query)
             asked = address.made if address.live else None
             made = asked is not None and await run_in_threadpool(
-                partial(asked, source, request.path_params, query)
+                partial(asked, library, request.path_params, query)
             )
             if address.live and not made:
                 async with turn:
@@ -178,11 +152,10 @@ def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool =
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
-            library = source if isinstance(source, Library) else None
-            around = (library.shelf(), library.growing) if library else ()
-            return Response(
-                await run_in_threadpool(render.html, shown, path, *around), media_type="text/html"
+            page = await run_in_threadpool(
+                render.html, shown, path, library.shelf(), library.growing
             )
+            return Response(page, media_type="text/html")
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = making.waiting(error.making)
             return (

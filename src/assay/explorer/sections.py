@@ -25,8 +25,6 @@ class Address:
     live: bool = False
     made: Callable[..., bool] | None = None
     sent: bool = False
-    change: Callable[..., Any] | None = None
-    """Answers POST in the page's place, and may keep what was sent."""
 
 
 @dataclass(frozen=True)

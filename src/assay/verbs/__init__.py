@@ -26,7 +26,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "index": "assay.verbs.index:index",
             "serve": "assay.cli.doors:serve",
             "gym": "assay.verbs.gym:gym",
-            "rate": "assay.verbs.rate:rate",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",

@@ -65,7 +65,7 @@ class Catalogue:
     experiments: tuple[Listed, ...]
 
 
-@verb("every experiment, its recorded verdicts, and what is stored", version=2)
+@verb("every experiment, its recorded verdicts, and what is stored")
 def command(
     group: str = "", /, *, long: Flag = False, place: Anywhere = ANYWHERE, door: Door
 ) -> Answer[Catalogue]:

@@ -132,7 +132,7 @@ class Described(Listed):
     """The arms, each with what it changes."""
 
 
-@verb("arms, what may be set, with bounds and values, and what is measured", version=2)
+@verb("arms, what may be set, with bounds and values, and what is measured")
 def command(
     name: str, /, *, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE
 ) -> Answer[Fields]:

@@ -64,6 +64,8 @@ class Output:
 
     json: Flag = False
     """Print one JSON object on standard output; progress goes to standard error."""
+    schema: Flag = False
+    """Print the JSON schema of that object, and run nothing."""
 
 
 @Parameter(name="*")

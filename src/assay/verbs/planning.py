@@ -24,7 +24,6 @@ from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 @verb(
     "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-    version=6,
 )
 @uncollected()
 def command(

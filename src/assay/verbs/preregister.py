@@ -57,7 +57,7 @@ class Registered:
     """SHA-256 of the signature that was given now."""
 
 
-@verb("what was frozen, its hash, and the looks", version=2)
+@verb("what was frozen, its hash, and the looks")
 def command(
     name: Name,
     /,

@@ -38,7 +38,6 @@ class Written:
 @verb(
     "where a result departs from its record, or a bundle from what it states; or the record "
     "written",
-    version=2,
 )
 def command(
     name: str,

@@ -239,7 +239,6 @@ def results() -> Any:
 
 @verb(
     "verdicts, with their controls, after what is missing is trained; a script for other machines",
-    version=7,
     results=results,
 )
 def run(

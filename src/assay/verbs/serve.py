@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import AssayError
 from assay.core.results import ResultData
 from assay.core.schema import to_json
-from assay.evaluation.rating import go_on
 from assay.explorer.library import Experiments, Library, Making
 from assay.features.index.names import read
 from assay.lab import catalogue as known
 from assay.lab.records import records
 from assay.lab.store.sealed import unseal
-from assay.lab.store.store import Store
 from assay.report import pages
 from assay.verbs import background, recorded
 from assay.verbs.background import Wanted
@@ -90,30 +88,6 @@ def serve(
         path,
         ready,
         meanwhile,
-    )
-
-
-def serve_rating(
-    root: Path,
-    folder: Path,
-    rater: str,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    token: str | None = None,
-    *,
-    ready: Callable[[Served], None],
-) -> Served:
-    """Answer with the page on which one rater goes on with what `assay rate` began in a folder, and
-    with no other page.
-
-    Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the
-    address cannot be had."""
-    from assay.explorer.app import rating_application
-    from assay.explorer.pages.rate import Sheet
-
-    sheet = Sheet(go_on(rater, folder, Store(root)))
-    return _run(
-        lambda rules: rating_application(sheet, rules), root, host, port, token, "rate", ready
     )
 
 

@@ -1,4 +1,4 @@
-"""Search, SQL and compare: what they list is what a loop over the arrays finds, and every list says
+"""Search and compare: what they list is what a loop over the arrays finds, and every list says
 what it hides."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from assay.explorer.pages import search
 from assay.features.index import matching, relations
 from assay.features.index.schema import COMPANIONS
 
-SEARCH, SQL, COMPARE = f"{BASE}/search", f"{BASE}/sql", "/compare/model/made-up/again"
+SEARCH, COMPARE = f"{BASE}/search", "/compare/model/made-up/again"
 KNOWN = [*WORDS, *HOSTILE]
 
 
@@ -139,32 +139,6 @@ def test_whatever_is_searched_for_is_shown_and_not_obeyed(world: World, by: str,
     assert not re.search(
         '<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover="', answer.text
     )
-
-
-def test_sql_answers_and_says_in_one_line_what_it_cannot(world: World) -> None:
-    page = told(world, f"{SQL}?q={quote('SELECT feature, firings FROM features ORDER BY feature')}")
-    assert [row[1] for row in page["answer"]["rows"]] == (world.made.acts > 0).reshape(-1, 40).sum(
-        0
-    ).tolist()
-    page = told(world, f"{SQL}?q={quote('SELECT feature FROM contexts')}")
-    assert page["answer"]["more"] and len(page["answer"]["rows"]) == page["limits"]["rows"]
-    answer = world.client.get(f"{SQL}?q={quote('DROP VIEW features')}")
-    assert (
-        "only SELECT is answered here, not DROP" in answer.text
-        and "DROP VIEW features</textarea>" in answer.text
-    )
-    answer = world.client.get(
-        f"{SQL}?q={quote(chr(39).join(['SELECT ', '</textarea><script>alert(1)</script>', ' AS x']))}"  # noqa: E501
-    )
-    assert "<script>alert" not in answer.text and answer.text.count("<textarea") == 1
-
-
-def test_every_example_of_sql_is_answered(world: World) -> None:
-    from assay.explorer.pages import sql
-
-    for question in sql.EXAMPLES.values():
-        page = told(world, f"{SQL}?q={quote(question)}")
-        assert page["error"] == "" and page["answer"]["columns"][0] == "feature"
 
 
 def test_compare_counts_what_a_loop_finds(world: World) -> None:

@@ -1,17 +1,14 @@
-"""The committed schemas of verbs are those of their types, a change needs a version, and what verbs
-print is what they say."""
+"""`assay VERB --schema`: a valid JSON schema for each verb, which what verbs print fits."""
 
-import copy
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-import schemas_page
 from jsonschema import Draft202012Validator, ValidationError
 
-from assay.cli.main import app
-from assay.cli.schemas import VERBS, document, moved
+from assay.cli.main import app, main, schema_of
+from assay.cli.schemas import VERBS
 from assay.core.schema import to_json
 from assay.core.table import judge
 from assay.lab import catalogue
@@ -27,45 +24,23 @@ ROOT = Path(__file__).parents[2]
 
 
 def valid(verb: str, given: object) -> None:
-    """Hold what a verb gives to the file that is committed."""
-    committed = json.loads((schemas_page.FILES / f"{verb}.json").read_text())
-    Draft202012Validator(committed).validate(
+    """Hold what a verb gives to its schema."""
+    Draft202012Validator(schema_of(verb)).validate(
         json.loads(json.dumps(to_json(given), allow_nan=False))
     )
 
 
 def test_every_verb_of_the_command_line_has_one_and_nothing_else_has() -> None:
-    verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
-    assert verbs == set(VERBS) == {path.stem for path in schemas_page.FILES.glob("*.json")}
+    assert {name for name in app.resolved_commands() if not name.startswith("-")} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_committed_files_are_current(verb: str) -> None:
-    made, there = document(verb), json.loads((schemas_page.FILES / f"{verb}.json").read_text())
-    Draft202012Validator.check_schema(made)
-    assert not moved(there, made), (
-        f"the schema of {verb} changed: raise its version where it is declared"
-    )
-    assert there == made, "write the files again: python tests/docs/schemas_page.py"
-
-
-def test_a_change_without_another_version_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(schemas_page, "FILES", tmp_path / "schemas")
-    schemas_page.main()
-    file = tmp_path / "schemas/fetch.json"
-    before = json.loads(file.read_text())
-    changed = copy.deepcopy(before)
-    changed["properties"]["size"] = {"type": "integer"}
-    file.write_text(json.dumps(changed))  # as if the committed type had had one more field
-    with pytest.raises(SystemExit, match="the schema of fetch changed: raise its version"):
-        schemas_page.main()
-    assert json.loads(file.read_text()) == changed, "nothing was written over it"
-    file.write_text(json.dumps(changed | {"$id": "urn:assay:fetch:0"}))
-    schemas_page.main()
-    assert json.loads(file.read_text()) == before
-    assert not moved(before, before | {"title": "other words"})
+def test_it_is_printed_and_nothing_is_run(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator.check_schema(printed)
+    assert printed == json.loads(json.dumps(schema_of(verb)))
+    assert printed["title"] == f"assay {verb}" and printed["$id"].startswith(f"urn:assay:{verb}:")
 
 
 NUMBERS = {
@@ -76,7 +51,7 @@ NUMBERS = {
 TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUMBERS.items())
 
 
-def test_what_verbs_give_is_what_the_files_say(
+def test_what_verbs_give_is_what_the_schemas_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -119,7 +94,7 @@ def test_what_verbs_give_is_what_the_files_say(
 
 def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
     """Records keep verdicts in the same words: a hundred real ones, written by other commits."""
-    arms = document("show")["anyOf"][0]["properties"]["verdicts"]["items"]
+    arms = schema_of("show")["anyOf"][0]["properties"]["verdicts"]["items"]
     found = [
         v
         for file in sorted((ROOT / "records").glob("*.looks.jsonl"))[:15]
