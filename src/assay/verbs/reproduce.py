@@ -38,7 +38,7 @@ SHOWN = {
 }
 
 
-@verb("a result from an empty store next to its record", version=3)
+@verb("a result from an empty store next to its record")
 def command(
     name: Name,
     /,

@@ -42,7 +42,7 @@ class Repeated:
     """Whether the same came of it, and one estimate lies within the other's interval."""
 
 
-@verb("the contests of a recorded claim, a new one too; or one repeated", version=2)
+@verb("the contests of a recorded claim, a new one too; or one repeated")
 def command(
     name: Name,
     number: int = 0,

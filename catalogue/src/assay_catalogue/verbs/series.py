@@ -76,7 +76,7 @@ class Series:
     """0 when everything was measured, else that of the worst error."""
 
 
-@verb("what became of every experiment, on one page", version=1)
+@verb("what became of every experiment, on one page")
 def command(
     names: Names = ALL,
     /,
