@@ -1,4 +1,4 @@
-"""Assay's own adapter, fourth part: attribution, faithfulness, and what is done to activations.
+"""Assay's adapter, fourth part: attribution, faithfulness, and what is done to activations.
 
 A network of a vector is a decoder of one position: its input is the embedding of a token, its
 blocks are MLPs behind attention whose weights are 0, its readout the unembedding of one answer."""
@@ -10,10 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import protocol
 import torch
-from assay_catalogue.circuits.find import attribution, faithfulness
-from assay_catalogue.circuits.find.question import Question, logit_difference
-from assay_catalogue.subjects.parts import run_by_parts
+from objectives_of_assay import Nested, Weights, dictionary, rows
 from torch import Tensor
 
 from assay.dictionaries.measuring import metrics
@@ -21,8 +20,9 @@ from assay.dictionaries.measuring.ablation import Donors, nats
 from assay.features import effects, importance
 from assay.features.live.edits import Change, changed_part
 from assay.subjects import edits
-from assay_vectors.adapters import protocol
-from assay_vectors.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
+from assay_catalogue.circuits.find import attribution, faithfulness
+from assay_catalogue.circuits.find.question import Question, logit_difference
+from assay_catalogue.subjects.parts import run_by_parts
 
 SITE = "blocks.0.hook_resid_pre"
 

@@ -1,4 +1,4 @@
-"""Assay's own adapter, fifth part: probes, explanations, directions, intervals, and learning
+"""Assay's adapter, fifth part: probes, explanations, directions, intervals, and learning
 coefficients."""
 
 from __future__ import annotations
@@ -8,13 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from assay_catalogue.analysis import chains
-from assay_catalogue.analysis.langevin import langevin
-from assay_catalogue.analysis.sampler import n_beta_of
-from assay_catalogue.explaining import scoring
-from assay_catalogue.explaining.rule import Positions, f1
-from assay_catalogue.features import probing
-from assay_catalogue.worlds.potentials import learning_coefficient, potential
+import protocol
+from objectives_of_assay import Nested, dictionary, rows
 
 from assay.core import stats
 from assay.core.bench import Unkept
@@ -23,8 +18,13 @@ from assay.core.fit import fit
 from assay.core.intervals import Interval, interval
 from assay.dictionaries.measuring import recovery, redundancy
 from assay.features import rating
-from assay_vectors.adapters import protocol
-from assay_vectors.adapters.objectives_of_assay import Nested, dictionary, rows
+from assay_catalogue.analysis import chains
+from assay_catalogue.analysis.langevin import langevin
+from assay_catalogue.analysis.sampler import n_beta_of
+from assay_catalogue.explaining import scoring
+from assay_catalogue.explaining.rule import Positions, f1
+from assay_catalogue.features import probing
+from assay_catalogue.worlds.potentials import learning_coefficient, potential
 
 STEPS = 100
 """Steps of a chain that are recorded together."""
