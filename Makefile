@@ -8,7 +8,7 @@ BIN     = $(VENV)/bin
 # Some machines forbid Python to keep what it compiled: each process of the tests would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all test-thorough test-slow test-budget check lint site env model clean
+.PHONY: demo test test-referee test-all test-thorough test-slow test-budget check lint site env model clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,6 +47,10 @@ test: env model
 	@$(BIN)/python -m compileall -q -j 2 src
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
+# Test cases with known answers: a project of its own, which needs no model.
+test-referee: env
+	@$(BIN)/python -m pytest referee/tests
+
 test-all: env model
 	@$(BIN)/python -m compileall -q -j 2 src
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
@@ -64,12 +68,12 @@ test-slow: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1
 
 check: env
-	@$(BIN)/ruff check src tests benchmarks conformance docs
+	@$(BIN)/ruff check src tests benchmarks referee docs
 	@$(BIN)/mypy
 	@$(BIN)/python tests/touched.py | xargs -r $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --within 40
 
 lint: env
-	@$(BIN)/ruff check src tests benchmarks conformance docs
+	@$(BIN)/ruff check src tests benchmarks referee docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

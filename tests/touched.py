@@ -18,7 +18,6 @@ READERS = {
     "docs": "docs",
     "records": "claims",
     "src/assay/experiments": "claims",
-    "conformance": "conformance",
     "tests/golden": "lab",
     "tests/fixtures": "dictionaries",
 }
