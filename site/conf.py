@@ -32,13 +32,19 @@ from marks import kinds  # noqa: E402
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
-BESIDE = ["CHANGELOG", "benchmarks/records", "tests/fixtures/formats/README"]
+BESIDE = [
+    "CHANGELOG",
+    "benchmarks/records",
+    "referee/README",
+    "tests/fixtures/formats/README",
+]
 """Pages outside docs/ to which its pages link."""
 include_patterns = [
     "README.md",
     "docs/*.md",
     "docs/decisions/*.md",
     "records/*.md",
+    "referee/docs/*.md",
     "site/claims.md",
     "site/reference.md",
     *(f"{page}.md" for page in BESIDE),
@@ -76,7 +82,7 @@ PARTS = {
 results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": ["docs/README", "docs/first-claim"],
-    RESULTS: ["docs/catalogue", "site/claims"],
+    RESULTS: ["docs/catalogue", "site/claims", "referee/docs/vectors"],
     "Reference": [
         "docs/cli",
         "site/reference",
