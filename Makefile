@@ -14,6 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo   set up, fetch SmolLM2-135M (93 MB), run superposition and gated-sae, write the report"
 	@echo "make test   set up, run the tests, six minutes; make test-all: all but those that take minutes, docs/tests.md says more"
+	@echo "make test-referee   the test cases with known answers (referee/), half a minute"
 	@echo "make check  a minute while writing: what the change touches, see docs/tests.md"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make site   these pages as a site in build/site, every link checked; it needs no network to be read"

@@ -100,6 +100,7 @@ def test_what_a_function_does_not_take_is_not_offered():
         ({"fvv": abs}, "did you mean fvu"),
         ({"fvu": 3}, "fvu must be a function"),
         ([], "must be a mapping"),
+        ({}, "names no function"),
     ],
 )
 def test_a_wrong_name_is_one_line(named, words):
@@ -153,6 +154,7 @@ def test_only_numpy_is_needed(library):
         (["--against", "named:nothing"], "cannot import named:nothing"),
         (["--against", "named:assay_functions", "--record"], "leave out --record"),
         (["--sarif", "x.sarif"], "name them, --against module:name"),
+        (["--against", "named:assay_functions", "--sarif", "no/x.sarif"], "no/x.sarif: No such"),
         (["--vectors", "9"], "no set of vectors '9'"),
     ],
 )

@@ -33,7 +33,7 @@ CONSTRUCTED = {
 
 
 def answers(vector):
-    """By the lines of NumPy beside the vector, as its reproduction prints them, or by `naive`."""
+    """By the vector's lines of NumPy, as its reproduction prints them, or by `naive`."""
     if not vector.numpy:
         return [
             protocol.answer(
@@ -85,7 +85,7 @@ def test_there_are_enough_and_each_says_everything():
 
 
 def test_the_frozen_set_is_what_it_was():
-    """Written down a second time: whoever changes a vector changes this line, and must not."""
+    """Written down a second time: a change of a vector would change this line."""
     assert vectors.FROZEN["1.0"] == (
         "aaf87034a0d4f6c85ff6da469773fb4b654863bcf320a5252cf680f87a02cb79"
     )

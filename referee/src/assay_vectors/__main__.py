@@ -48,6 +48,7 @@ def parser() -> Parser:
     """Describe the command's arguments."""
     out = Parser(
         "assay-vectors",
+        allow_abbrev=False,
         formatter_class=RawDescriptionHelpFormatter,
         description=(
             "Run test cases with known answers. Exits with 1 on a wrong answer, except\n"
@@ -89,9 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (VectorsError, OSError) as error:
-        print(f"assay-vectors: {error}", file=sys.stderr)
-        return 2
+    except VectorsError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}"
+    print(f"assay-vectors: {message}", file=sys.stderr)
+    return 2
 
 
 def names(options: Namespace) -> int:

@@ -65,9 +65,9 @@ class Functions:
         """Call the functions on every case of a vector and compare what they return."""
         return judge(vector, [self._answer(vector, c.inputs) for c in vector.cases])
 
-    def _answer(self, vector: Vector, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        def together(**given: Any) -> dict[str, Any]:
-            arguments = arrays(given, self.array)
+    def _answer(self, vector: Vector, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        def together(**inputs: Any) -> dict[str, Any]:
+            arguments = arrays(inputs, self.array)
             arguments.pop("dtype", None)
             out: dict[str, Any] = {}
             for name, function in self.serving(vector).items():
@@ -79,7 +79,7 @@ class Functions:
             return out
 
         operation = vector.operation
-        case = {"operation": operation, "inputs": inputs}
+        case = {"operation": operation, "inputs": values}
         return protocol.answer(case, {operation: together} if self.serving(vector) else {})
 
     def location(self, vector: Vector) -> tuple[Path, int] | None:
@@ -135,6 +135,8 @@ def read(value: Any, peer: str) -> Functions:
         )
     by_name = dict(by_name)
     array = by_name.pop("array", lambda x: x)
+    if not by_name:
+        raise VectorsError(f"{ATTRIBUTE} names no function")
     known = {v.operation for v in load(LATEST)} | set(COMMON_NAMES)
     known |= {f"{v.operation}.{q}" for v in load(LATEST) for q in v.cases[0].expected}
     for name, function in by_name.items():

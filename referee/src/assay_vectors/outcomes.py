@@ -90,8 +90,8 @@ def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:
 def count(outcomes: Iterable[Outcome | str]) -> str:
     """Say how many outcomes there are of each kind, with their signs."""
     counts = Counter(getattr(outcome, "outcome", outcome) for outcome in outcomes)
-    shown = (f"{SIGNS[kind]} {counts[kind]} {kind}" for kind in KINDS if counts[kind])
-    return ", ".join(shown) or "no vectors"
+    parts = (f"{SIGNS[kind]} {counts[kind]} {kind}" for kind in KINDS if counts[kind])
+    return ", ".join(parts) or "no vectors"
 
 
 def _compare(

@@ -93,8 +93,8 @@ def differences(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
         for g, e in zip(got, expected, strict=True)
         if to_text(g) != to_text(e)
     ]
-    shown, right = (dict.fromkeys(pair[i] for pair in pairs) for i in (0, 1))
-    return "; ".join(shown), "; ".join(right)
+    wrong, right = (dict.fromkeys(pair[i] for pair in pairs) for i in (0, 1))
+    return "; ".join(wrong), "; ".join(right)
 
 
 def reproduction(vector: Vector, case: int = 0) -> list[str]:
@@ -106,8 +106,8 @@ def reproduction(vector: Vector, case: int = 0) -> list[str]:
     lines += [f"{name} = {_code(value, name)}" for name, value in inputs.items()]
     lines += vector.numpy
     right = ", ".join(f"{name} {to_text(value)}" for name, value in expected.items())
-    shown = f"print({', '.join(expected)})  # {right}" if vector.numpy else f"# {right}"
-    return [*lines, shown]
+    last = f"print({', '.join(expected)})  # {right}" if vector.numpy else f"# {right}"
+    return [*lines, last]
 
 
 def _code(value: Any, name: str = "") -> str:

@@ -117,13 +117,13 @@ def intervene(
     """One edit of activations."""
     at = {"positions": positions}
     if kind == "zero":
-        made = edits.zero(SITE, **at)
+        changes = edits.zero(SITE, **at)
     elif kind == "mean":
-        made = edits.replace(SITE, Donors.of(rows(donors or ())).mean, **at)
+        changes = edits.replace(SITE, Donors.of(rows(donors or ())).mean, **at)
     else:
         change = {"add": edits.add, "project-out": edits.project_out}[kind]
-        made = change(SITE, rows(vector or ()), **at)
-    (edit,) = made.values()
+        changes = change(SITE, rows(vector or ()), **at)
+    (edit,) = changes.values()
     return {"changed": edit(rows(x)[None])[0]}
 
 
