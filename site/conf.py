@@ -10,6 +10,7 @@ here, which know the command line.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
 import sys
@@ -43,7 +44,10 @@ include_patterns = [
     "README.md",
     "docs/*.md",
     "docs/decisions/*.md",
-    "records/*.md",
+    "catalogue/README.md",
+    "catalogue/docs/*.md",
+    "catalogue/records/*.md",
+    "referee/README.md",
     "referee/docs/*.md",
     "site/claims.md",
     "site/reference.md",
@@ -82,7 +86,7 @@ PARTS = {
 results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": ["docs/README", "docs/first-claim"],
-    RESULTS: ["docs/catalogue", "site/claims", "referee/docs/vectors"],
+    RESULTS: ["catalogue/docs/catalogue", "site/claims"],
     "Reference": [
         "docs/cli",
         "site/reference",
@@ -115,11 +119,12 @@ def contents() -> str:
         for text, page in (
             link
             for name in names
-            for link in re.findall(r"\[([^]]+)\]\(([\w/-]+)\.md\)", sections[name])
+            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md\)", sections[name])
         ):
-            if f"docs/{page}" not in seen:
-                seen.add(f"docs/{page}")
-                lines.append(f"{text} <docs/{page}>" if part == RESULTS else f"docs/{page}")
+            place = posixpath.normpath(f"docs/{page}")
+            if place not in seen:
+                seen.add(place)
+                lines.append(f"{text} <{place}>" if part == RESULTS else place)
         parts.append(
             "\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *lines, "```"])
         )
@@ -201,7 +206,7 @@ KINDS = {**kinds.KINDS, "names": reference, "results": results, "verbs": verbs}
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what the site alone has where the page asks for it; the contents under the README."""
     source[0] = kinds.filled(source[0], "site", KINDS)
-    if page.startswith("records/"):  # each is linked from the page whose history it is
+    if page.startswith("catalogue/records/"):  # each is linked from the page whose history it is
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
@@ -264,9 +269,8 @@ def pictures(app: Sphinx, error: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(
             f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n', "utf-8"
         )
-        shutil.copytree(
-            ROOT / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True
-        )
+        for folder in ("docs/pictures", "catalogue/docs/pictures"):
+            shutil.copytree(ROOT / folder, Path(app.outdir) / folder, dirs_exist_ok=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from assay_catalogue.circuits.find.question import Question, logit_difference, other
 
 from assay.subjects.decoder import Shape
+from assay_catalogue.circuits.find.question import Question, logit_difference, other
 
 KINDS = [
     ("layer", "learned", False, 6),

@@ -38,7 +38,7 @@ from assay_vectors import tables as referee
 from marks import bar, first, gym, pictures, sections
 from marks.sections import SPACE
 
-DOCS = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[2] / "catalogue/docs"
 """Where the pages are."""
 S = TypeVar("S", Judged, Estimated)
 BLOCK = re.compile(

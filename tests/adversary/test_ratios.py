@@ -6,10 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.analysis import matching
-from assay_catalogue.dictionaries import absorption, concentration
-from assay_catalogue.explaining import scoring
-from assay_catalogue.features import probing, undertrained
 
 from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
@@ -26,6 +22,10 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.features import correlation, kernel_probe, linear_probe, statistics
 from assay.features.rating import alpha
 from assay.subjects import readout
+from assay_catalogue.analysis import matching
+from assay_catalogue.dictionaries import absorption, concentration
+from assay_catalogue.explaining import scoring
+from assay_catalogue.features import probing, undertrained
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 VALUES = (0.1, 0.3, 1 / 3, 7.7, -1e-3, 1234.567, 1e9 + 0.1)

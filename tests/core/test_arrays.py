@@ -4,11 +4,11 @@ anything else is one line."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck import capacity, crowding, phase, rescaling
 
 import assay
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries import ReLU
+from assay_catalogue.worlds.bottleneck import capacity, crowding, phase, rescaling
 from seeded import drawn
 
 X, X_HAT, F = (

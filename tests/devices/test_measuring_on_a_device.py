@@ -4,9 +4,6 @@ on the CPU."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
-from assay_catalogue.dictionaries.dynamics import pulls
-from assay_catalogue.features import probing
 
 from assay.core import rng
 from assay.dictionaries import decoding, equivalence
@@ -31,6 +28,9 @@ from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
 from assay.features import kernel_probe, linear_probe
 from assay.subjects import readout as ro
+from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
+from assay_catalogue.dictionaries.dynamics import pulls
+from assay_catalogue.features import probing
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 

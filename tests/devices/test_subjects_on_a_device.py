@@ -4,9 +4,6 @@ on the CPU."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.features import circuits
-from assay_catalogue.subjects import mamba, path_probes, unread
-from assay_catalogue.subjects.parts import parts, run_by_parts
 
 import tiny_models
 from assay.core import rng
@@ -26,6 +23,9 @@ from assay.features.live.reader import Reader
 from assay.subjects import decoder, readout
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.features import circuits
+from assay_catalogue.subjects import mamba, path_probes, unread
+from assay_catalogue.subjects.parts import parts, run_by_parts
 
 D, F = 24, 16
 SITE = Site("resid_pre", 1)

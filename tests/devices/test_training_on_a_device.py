@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.analysis.langevin import langevin
-from assay_catalogue.dictionaries.cross_layer import CrossLayer
 
 import architectures
 import tiny_models
@@ -27,6 +25,8 @@ from assay.dictionaries.training.kernels.active import Active
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.analysis.langevin import langevin
+from assay_catalogue.dictionaries.cross_layer import CrossLayer
 
 TWO = Runs(RUNS.specs[:2])
 

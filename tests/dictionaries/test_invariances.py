@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.features import probing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.features import importance
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.features import probing
 
 B, D, F, N, NARROW = 120, 6, 10, 4, 3
 

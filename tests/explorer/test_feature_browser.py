@@ -8,6 +8,7 @@ from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from browser_fixtures import CONTRAST, SHAPES
 
 PAGES = [
     f"{BASE}/4",
@@ -19,11 +20,6 @@ PAGES = [
     f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts",
     f"{BASE}/sql?q=DROP",
     "/compare/model/made-up/again",
-]
-SHAPES = [
-    {"viewport": {"width": w, "height": 900}, "color_scheme": scheme}
-    for w in (1280, 400)
-    for scheme in ("light", "dark")
 ]
 
 
@@ -79,30 +75,6 @@ UNDER_BARS = """() => [...document.querySelectorAll('.sides .amount')].filter(e 
   const bar = parseFloat(getComputedStyle(e).backgroundSize);
   return text.getBoundingClientRect().left < e.getBoundingClientRect().left + bar;
 }).map(e => e.textContent)"""
-CONTRAST = """() => {
-  const line = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = c => { const [r, g, b] = c.map(line); return .2126 * r + .7152 * g + .0722 * b };
-  const parse = c => c.match(/[\\d.]+/g).map(Number);
-  const paper = el => {
-    const stack = [];
-    for (; el; el = el.parentElement) {
-      const c = parse(getComputedStyle(el).backgroundColor);
-      stack.push(c);
-      if (c.length < 4 || c[3] === 1) break;
-    }
-    const over = (below, c) => { const a = c.length < 4 ? 1 : c[3]; return [0, 1, 2].map(i => a * c[i] + (1 - a) * below[i]) };
-    return stack.reverse().reduce(over, [255, 255, 255]);
-  };
-  const poor = [];
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const el = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim() || !el.checkVisibility({visibilityProperty: true}) || el.closest('svg, option, .skip')) continue;
-    const [a, b] = [light(parse(getComputedStyle(el).color)), light(paper(el))].sort((x, y) => y - x);
-    if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
-  }
-  return poor;
-}"""
 
 
 def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):

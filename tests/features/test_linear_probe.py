@@ -4,7 +4,6 @@ it refuses."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.hidden_markov.process import rrxor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -18,6 +17,7 @@ from assay.features.linear_probe import (
     folds,
     out_of_fold,
 )
+from assay_catalogue.worlds.hidden_markov.process import rrxor
 
 TREE = rrxor().tree(10)
 BELIEF = torch.from_numpy(TREE.belief)

@@ -4,7 +4,6 @@ saw, and what a probe adds."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.hidden_markov.process import mess3, rrxor
 from sklearn.kernel_ridge import KernelRidge
 
 from assay.core.errors import DataError
@@ -18,6 +17,7 @@ from assay.features.linear_probe import (
     out_of_fold,
     token_kernel,
 )
+from assay_catalogue.worlds.hidden_markov.process import mess3, rrxor
 
 TREE = rrxor().tree(7)
 BELIEF = torch.from_numpy(TREE.belief)

@@ -1,10 +1,10 @@
 """Site names: the field's own, both ways."""
 
 import pytest
-from assay_catalogue.subjects.mamba_architecture import KINDS as OWN
 
 from assay.core.errors import ModelError
 from assay.subjects.site import KINDS, Site
+from assay_catalogue.subjects.mamba_architecture import KINDS as OWN
 
 NAMES = {
     "blocks.9.hook_resid_pre": ("resid_pre", 9, "b s d"),

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay_catalogue.verbs.due import DueTable
-from assay_catalogue.verbs.series import Series
 from jsonschema import Draft202012Validator
 
 from assay.cli.main import main
@@ -61,10 +59,8 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
     "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
     "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
-    "run catalogue": (("run", "catalogue", *SMOKE, *INLINE), Series),
     "check --record": (("check", "own.py", *SMOKE, "--record"), Written),
     "check": (("check", "own.py", *SMOKE), Checked),
-    "due": (("due", "events.csv"), DueTable),
     "doctor": (("doctor", "--root", "store"), Health),
     "report": (("report", "own.py", *SMOKE), Pages),
     "new": (("new", "another"), New),

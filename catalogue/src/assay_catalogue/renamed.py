@@ -58,6 +58,7 @@ RENAMED = {
     "assay.features.training_measures": "assay_catalogue.features.training_measures",
     "assay.features.undertrained": "assay_catalogue.features.undertrained",
     "assay.lab.contest": "assay_catalogue.recorded.contest",
+    "assay.lab.series": "assay_catalogue.recorded.series",
     "assay.lab.records.series": "assay_catalogue.recorded.series",
     "assay.report.series": "assay_catalogue.recorded.series_page",
     "assay.subjects.architectures.mamba": "assay_catalogue.subjects.mamba_architecture",

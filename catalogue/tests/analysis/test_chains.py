@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+from assay.core.errors import SpecError
 from assay_catalogue.analysis.chains import (
     CHECKS,
     block_ends,
@@ -13,8 +15,6 @@ from assay_catalogue.analysis.chains import (
     plateau,
     standard_error,
 )
-
-from assay.core.errors import SpecError
 
 
 def test_estimate_and_standard_error_by_hand():

@@ -6,6 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.core.errors import DataError, SpecError
 from assay_catalogue.analysis import evaluations
 from assay_catalogue.analysis.evaluations import (
     coverage,
@@ -14,10 +18,6 @@ from assay_catalogue.analysis.evaluations import (
     effective_compute,
     in_months,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from assay.core.errors import DataError, SpecError
 
 LATE = [(0, 1e21), (0.5, 3e21), (1, 9e21), (1.5, 2.7e22), (4.4, 2.8e22), (4.6, 2.9e22), (4.7, 2e23)]
 

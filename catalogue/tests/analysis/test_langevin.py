@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.analysis.chains import block_ends, estimate, mean_over
-from assay_catalogue.analysis.langevin import langevin
-from assay_catalogue.analysis.sampler import check_sampler, n_beta_of
 
 from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import fit
+from assay_catalogue.analysis.chains import block_ends, estimate, mean_over
+from assay_catalogue.analysis.langevin import langevin
+from assay_catalogue.analysis.sampler import check_sampler, n_beta_of
 
 N_BETA = 1000 / math.log(1000)
 

@@ -3,10 +3,10 @@ law that fools a partial correlation."""
 
 import numpy as np
 import pytest
-from assay_catalogue.analysis.matching import beyond, donors, partial_spearman, spearman
 from scipy.stats import rankdata, spearmanr
 
 from assay.core.errors import ClaimError
+from assay_catalogue.analysis.matching import beyond, donors, partial_spearman, spearman
 
 
 def planted(direct: float, seed: int = 0, groups: int = 40, each: int = 12):

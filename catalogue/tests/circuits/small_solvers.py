@@ -3,15 +3,14 @@ explanations of the monthly problems."""
 
 from __future__ import annotations
 
-from assay_catalogue.circuits.problem import Problem
-from assay_catalogue.circuits.verify.score import Effort, Table
-from assay_catalogue.worlds.algorithms.solved import Solved, training
-from assay_catalogue.worlds.algorithms.task import Task
-
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.subjects.decoder import Shape
+from assay_catalogue.circuits.problem import Problem
+from assay_catalogue.circuits.verify.score import Effort, Table
+from assay_catalogue.worlds.algorithms.solved import Solved, training
+from assay_catalogue.worlds.algorithms.task import Task
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError, ModelError, SpecError
+from assay.subjects.decoder import forward
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.challenge import folder
 from assay_catalogue.circuits.challenge.planted import names, plant
@@ -18,9 +21,6 @@ from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.verbs import challenge
-
-from assay.core.errors import DataError, ModelError, SpecError
-from assay.subjects.decoder import forward
 
 SMALL = Effort(inputs=100, resamples=100, candidates=1_000)
 KINDS = pytest.mark.parametrize("kind", names())

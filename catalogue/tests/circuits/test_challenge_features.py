@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError, ModelError, SpecError
 from assay_catalogue.circuits.challenge import folder
 from assay_catalogue.circuits.challenge.planted import plant
 from assay_catalogue.circuits.files import parsed
@@ -21,8 +23,6 @@ from assay_catalogue.circuits.verify.score import Effort
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.verbs import challenge
 from assay_catalogue.worlds.algorithms.built import crowded
-
-from assay.core.errors import DataError, ModelError, SpecError
 
 LITTLE = Effort(inputs=100, resamples=100, candidates=100)
 M0 = Part("mlp", 0)

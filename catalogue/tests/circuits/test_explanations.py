@@ -8,12 +8,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import AssayError
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.files import load
 from assay_catalogue.circuits.program import Program
-
-from assay.core.errors import AssayError
 
 CODE = """
 import numpy as np

@@ -8,6 +8,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from drawn_decoders import KINDS, drawn, posed
+
+from assay.core.errors import DataError
 from assay_catalogue.circuits.find.attribution import (
     Scores,
     by_chance,
@@ -33,9 +36,6 @@ from assay_catalogue.circuits.find.faithfulness import (
 from assay_catalogue.circuits.find.known import auroc, match
 from assay_catalogue.circuits.find.question import Question
 from assay_catalogue.subjects.parts import Part, run_by_parts
-from drawn_decoders import KINDS, drawn, posed
-
-from assay.core.errors import DataError
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
 

@@ -8,6 +8,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from drawn_decoders import KINDS, drawn, posed
+
+from assay.core.errors import DataError, ModelError
+from assay.subjects.decoder import forward
 from assay_catalogue.circuits.find.cutting import effects, grid, without_edges, without_parts
 from assay_catalogue.circuits.find.question import (
     Question,
@@ -18,10 +22,6 @@ from assay_catalogue.circuits.find.question import (
     right_alone,
 )
 from assay_catalogue.subjects.parts import Part, Reader, run_by_parts
-from drawn_decoders import KINDS, drawn, posed
-
-from assay.core.errors import DataError, ModelError
-from assay.subjects.decoder import forward
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
 

@@ -8,15 +8,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from drawn_decoders import KINDS, drawn, posed
+
+from assay.core.errors import ModelError
+from assay.subjects.decoder import forward
 from assay_catalogue.circuits.find.attribution import by_cutting
 from assay_catalogue.circuits.find.paths import Path, path_effects, paths
 from assay_catalogue.circuits.find.tables import copying, ov_table, qk_table, written_table
 from assay_catalogue.circuits.find.terms import direct, score_terms
 from assay_catalogue.subjects.parts import Part, Reader, run_by_parts
-from drawn_decoders import KINDS, drawn, posed
-
-from assay.core.errors import ModelError
-from assay.subjects.decoder import forward
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError
 from assay_catalogue.circuits.find.attribution import (
     Scores,
     by_chance,
@@ -33,8 +35,6 @@ from assay_catalogue.worlds.algorithms.built.modular_sum import modular_sum
 from assay_catalogue.worlds.algorithms.built.redundant import redundant
 from assay_catalogue.worlds.algorithms.built.sorting import sorting
 from assay_catalogue.worlds.algorithms.built.two_hops import two_hops
-
-from assay.core.errors import DataError
 
 BUILT = {f.__name__: f for f in (induction, sorting, modular_sum, brackets, two_hops, redundant)}
 PAGE = Path(__file__).parents[2] / "docs/finding-circuits.md"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from assay_catalogue.circuits.rules import read
 
 from assay.core.errors import SpecError
+from assay_catalogue.circuits.rules import read
 
 TOKENS = np.random.default_rng(0).integers(0, 5, size=(40, 7)).astype(float)
 VALUES = {"token": TOKENS, "place": np.broadcast_to(np.arange(7.0), TOKENS.shape)}

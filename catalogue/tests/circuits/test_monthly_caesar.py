@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify import controls
@@ -22,9 +25,6 @@ from assay_catalogue.experiments.monthly_caesar import (
     weakest,
 )
 from assay_catalogue.worlds.algorithms.caesar import caesar, commonest
-from small_solvers import SMALL, solver
-
-from assay.subjects.decoder import Shape
 
 
 class Voting(Problem):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from small_solvers import solver
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import Effort, score, table
@@ -28,9 +31,6 @@ from assay_catalogue.worlds.algorithms.built.circuit import (
     moves,
     rooms,
 )
-from small_solvers import solver
-
-from assay.subjects.decoder import Shape
 
 LOOKS = (
     {0: [0], 1: [1], 2: [2], 3: [0, 3], 4: [1, 4], 5: [0, 3], 6: [1, 4]},

@@ -6,6 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL
+
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.interchange import foretold
@@ -24,12 +30,6 @@ from assay_catalogue.experiments.monthly_distinct import (
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
 from assay_catalogue.worlds.algorithms.solved import Solved, right, training
-from small_solvers import SMALL
-
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
-from assay.subjects.decoder import Shape
 
 BEGIN, ASK = 4, 5
 DETECTS = {(0, 0): 2, (0, 1): 0, (1, 0): 3, (1, 1): 1}

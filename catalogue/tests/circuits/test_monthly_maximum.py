@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver, stands_out
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import score, table
@@ -26,9 +29,6 @@ from assay_catalogue.worlds.algorithms.built.circuit import (
     moves,
     rooms,
 )
-from small_solvers import SMALL, solver, stands_out
-
-from assay.subjects.decoder import Shape
 
 
 def by_hand(deaf: int | None = None) -> Problem:

@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify import controls
@@ -27,9 +30,6 @@ from assay_catalogue.worlds.algorithms.built.circuit import (
     moves,
     rooms,
 )
-from small_solvers import SMALL, solver
-
-from assay.subjects.decoder import Shape
 
 WEIGHTS = (-1.5, 0.5, 1.0)
 """What the tokens weigh in the model that was written; START and END count apart."""

@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver, stands_out
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import score, table
@@ -18,9 +21,6 @@ from assay_catalogue.experiments.monthly_running_sum import (
     sides,
 )
 from assay_catalogue.worlds.algorithms.built.circuit import empty
-from small_solvers import SMALL, solver, stands_out
-
-from assay.subjects.decoder import Shape
 
 
 def by_hand(threshold: float = 0.04) -> Problem:

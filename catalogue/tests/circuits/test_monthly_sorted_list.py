@@ -6,6 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import solver, stands_out
+
+from assay.core.errors import SpecError
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.rivals import moved, rivals
@@ -19,10 +23,6 @@ from assay_catalogue.experiments.monthly_sorted_list import (
 )
 from assay_catalogue.worlds.algorithms.built.sorting import sorting
 from assay_catalogue.worlds.algorithms.sorted_list import sorted_list
-from small_solvers import solver, stands_out
-
-from assay.core.errors import SpecError
-from assay.subjects.decoder import Shape
 
 SMALL = Effort(inputs=100, resamples=200, candidates=5_000)
 

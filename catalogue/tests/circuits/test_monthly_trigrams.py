@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
+
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import SURE, Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import score, table
@@ -13,9 +16,6 @@ from assay_catalogue.circuits.verify.scrubbing import unread
 from assay_catalogue.experiments.monthly_trigrams import explanation, find_pairs, half_right, rival
 from assay_catalogue.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
 from assay_catalogue.worlds.algorithms.trigrams import law, trigrams
-from small_solvers import SMALL, solver
-
-from assay.subjects.decoder import Shape
 
 LAW = law(0, 8, 6, 1 / 15)
 TASK = trigrams(LAW, 16)

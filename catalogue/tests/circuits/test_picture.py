@@ -10,6 +10,9 @@ import tomllib
 import numpy as np
 import pytest
 import torch
+
+from assay.core.schema import to_json
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.find.tables import NAMES, looks
 from assay_catalogue.circuits.picture import maps
@@ -20,9 +23,6 @@ from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.scrubbing import singly
 from assay_catalogue.subjects.parts import Part, run_by_parts
 from assay_catalogue.worlds.algorithms.task import Task, unasked
-
-from assay.core.schema import to_json
-from assay.subjects.decoder import Shape
 
 
 @pytest.fixture(scope="module")

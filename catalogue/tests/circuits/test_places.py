@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from assay_catalogue.circuits.explanation import Place
-from assay_catalogue.worlds.algorithms.built.two_hops import two_hops
 
 from assay.core.errors import ModelError
+from assay_catalogue.circuits.explanation import Place
+from assay_catalogue.worlds.algorithms.built.two_hops import two_hops
 
 PARAMS = two_hops().params
 

@@ -11,6 +11,15 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from assay.cli.main import main
+from assay.core import Runs, grid
+from assay.core.bench import Unkept
+from assay.core.errors import DataError, SpecError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.verbs import serve
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.challenge.folder import SEAL, files
 from assay_catalogue.circuits.explanation import Explanation
@@ -22,15 +31,6 @@ from assay_catalogue.experiments import monthly_caesar, monthly_first_unique, mo
 from assay_catalogue.pages.shelf import Shelf
 from assay_catalogue.pages.small_model import subject
 from assay_catalogue.worlds.algorithms.solved import right
-
-from assay.cli.main import main
-from assay.core import Runs, grid
-from assay.core.bench import Unkept
-from assay.core.errors import DataError, SpecError
-from assay.lab import catalogue
-from assay.lab.executors import Inline
-from assay.lab.lab import Lab
-from assay.verbs import serve
 
 FIRST = monthly_first_unique.FirstUnique(
     layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100

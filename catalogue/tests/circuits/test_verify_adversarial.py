@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program

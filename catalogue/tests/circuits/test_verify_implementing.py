@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program

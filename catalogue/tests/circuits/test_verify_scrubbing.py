@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Place
 from assay_catalogue.circuits.program import Program

@@ -96,7 +96,7 @@ COSTLY: dict[str, str] = {
     ),
 }
 """Records that took more CPU time than the bar allows, and why; all else is asked of them."""
-ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
+ENTRIES = [e.name for e in catalogue.entries() if e.origin.startswith("assay_catalogue.")]
 ELSEWHERE = sorted(
     p.name.removesuffix(".json")
     for p in (ROOT / "records").glob("*.*.json")

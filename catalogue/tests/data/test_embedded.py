@@ -3,9 +3,9 @@ detectors against others."""
 
 import numpy as np
 import pytest
-from assay_catalogue.data.embedded import embedded
 
 from assay.core.errors import DataError
+from assay_catalogue.data.embedded import embedded
 
 SEEDS = np.array([3, 4])
 

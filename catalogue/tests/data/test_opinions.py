@@ -6,10 +6,10 @@ import re
 from collections import Counter
 
 import pytest
-from assay_catalogue.data import opinions, statements
-from assay_catalogue.data.opinions import BIOGRAPHY, CELLS
 
 from assay.core.errors import DataError
+from assay_catalogue.data import opinions, statements
+from assay_catalogue.data.opinions import BIOGRAPHY, CELLS
 
 LINE = {
     "question": "I like tea.\n\nTea or coffee?\n (A) tea\n (B) coffee\n\nAnswer:",

@@ -3,6 +3,7 @@ else does."""
 
 import numpy as np
 import pytest
+
 from assay_catalogue.data.planted_domains import PLACE, SENTENCE, planted_domains
 
 WINDOWS = 2000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.data.planted_families import Families
 
 from assay.core.errors import DataError
+from assay_catalogue.data.planted_families import Families
 
 LAW = Families(d=8, parents=6, children=3, rarest=0.05, commonest=0.4, share=0.6)
 

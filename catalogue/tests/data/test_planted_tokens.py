@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.data.planted_tokens import Planting, counted, planted_batches
 
 from assay.core.errors import SpecError
+from assay_catalogue.data.planted_tokens import Planting, counted, planted_batches
 
 PLANTING = Planting(ordinary=20, exposures=(0, 0, 1, 4, 16), repeats=0.25)
 SEEDS = np.array([3, 5, 3])

@@ -2,6 +2,7 @@
 tells."""
 
 import numpy as np
+
 from assay_catalogue.data.recall import locate_queries, recall
 
 SIZES = {"batch": 400, "keys": 6, "values": 5, "pairs": 3}

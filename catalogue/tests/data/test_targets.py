@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.data.targets import NEEDS, TargetSpec, targets
 
 from assay.core.errors import DataError, SpecError
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.data.targets import NEEDS, TargetSpec, targets
 from tiny_models import make
 
 ALL = tuple(NEEDS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from assay_catalogue.dictionaries.absorption import absorbed
 
 from assay.core.errors import DataError
+from assay_catalogue.dictionaries.absorption import absorbed
 
 
 def world(seed=0, rows=40_000):

@@ -6,9 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.data.embedded import embedded
-from assay_catalogue.dictionaries.dynamics.byhand import ByHand
-from assay_catalogue.dictionaries.dynamics.cohort import Snapshots
 
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -16,6 +13,9 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from assay_catalogue.data.embedded import embedded
+from assay_catalogue.dictionaries.dynamics.byhand import ByHand
+from assay_catalogue.dictionaries.dynamics.cohort import Snapshots
 
 
 class Slot:

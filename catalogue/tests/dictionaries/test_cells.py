@@ -8,8 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.dictionaries import cell_measures as of
-from assay_catalogue.dictionaries.cells import Cell, dictionaries, fit_cells
 from scipy.special import erf
 
 from assay.core.runs import Runs
@@ -18,6 +16,9 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method
 from assay.subjects import readout as ro
+from assay_catalogue.dictionaries import cell_measures as of
+from assay_catalogue.dictionaries.cells import Cell, dictionaries, fit_cells
+from assay_catalogue.dictionaries.concentration import gini
 from seeded import drawn
 
 D, M, V, F = 16, 40, 512, 64
@@ -261,10 +262,10 @@ def test_agreement_and_its_chance():
 
 
 def test_gini_of_known_numbers_and_of_lognormal_factors():
-    assert of.gini(np.array([3.0, 4, 0, 0])) == pytest.approx(0.535714, abs=1e-6)
-    assert of.gini(np.ones(9)) == pytest.approx(0)
+    assert gini(np.array([3.0, 4, 0, 0])) == pytest.approx(0.535714, abs=1e-6)
+    assert gini(np.ones(9)) == pytest.approx(0)
     x = np.exp(np.random.default_rng(0).standard_normal(200_000))
-    assert of.gini(x) == pytest.approx(erf(0.5), abs=0.005)  # 0.5205
+    assert gini(x) == pytest.approx(erf(0.5), abs=0.005)  # 0.5205
 
 
 def test_medians_from_bins():

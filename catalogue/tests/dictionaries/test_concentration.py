@@ -7,11 +7,12 @@ from math import erfc, sqrt
 
 import numpy as np
 import pytest
-from assay_catalogue.dictionaries import concentration as of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import beta
+
+from assay_catalogue.dictionaries import concentration as of
 
 
 def k90(w):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import SpecError
 from assay_catalogue.dictionaries.cross_layer import (
     CrossLayer,
     bounded,
@@ -16,8 +18,6 @@ from assay_catalogue.dictionaries.cross_layer import (
     replaced,
     written,
 )
-
-from assay.core.errors import SpecError
 
 RUNS, LAYERS, ROWS, D, F = 2, 3, 4, 5, 6
 

@@ -4,8 +4,9 @@ quoted numbers and torch."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.dictionaries.dynamics import isolated
 from scipy.stats import norm
+
+from assay_catalogue.dictionaries.dynamics import isolated
 
 # Slopes of log10 density on log10 time in [1e2, 1e4], [1e4, 1e6], [1e6, 1e9], start across the
 # mean, bias 0: integrated apart

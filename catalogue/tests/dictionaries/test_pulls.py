@@ -4,6 +4,7 @@ fate is known."""
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.dictionaries.dynamics import cohort, pulls
 
 

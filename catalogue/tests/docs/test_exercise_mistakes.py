@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_exercises import Exercise, exercises, run
-
 from exercises import answers, development, explanations, mamba
+from test_exercises import Exercise, exercises, run
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {

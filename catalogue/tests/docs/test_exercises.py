@@ -169,7 +169,7 @@ def check(arguments: list[str]) -> int:
         (["docs/capacity.md", "4", "mine.py"], 2, "has exercises 1 to 3, not 4"),
         (["docs/capacity.md", "0", "mine.py"], 2, "has exercises 1 to 3, not 0"),
         (["docs/capacity.md", "one", "mine.py"], 2, "has exercises 1 to 3, not one"),
-        (["docs/cli.md", "1", "mine.py"], 2, "has no exercises"),
+        (["docs/mamba.md", "1", "mine.py"], 2, "has no exercises"),
         (["docs/no.md", "1", "mine.py"], 2, "No such file"),
         (["docs/capacity.md", "1", "no.py"], 2, "No such file"),
         (["docs/capacity.md", "1", "mine.py"], 1, "not yet: capacity is still as the page has it"),

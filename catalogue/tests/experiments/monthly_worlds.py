@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from planted_arms import planted_arms
+
+from assay.core.claims import Claim
+from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay_catalogue.circuits.solving.scored import (
     ANOTHER,
     CONTROLS,
@@ -18,11 +23,6 @@ from assay_catalogue.circuits.solving.scored import (
     PARTS,
     RIVAL,
 )
-from planted_arms import planted_arms
-
-from assay.core.claims import Claim
-from assay.core.measures import measures
-from assay.core.runs import Runs
 
 GOOD = {
     OURS: 0.8,

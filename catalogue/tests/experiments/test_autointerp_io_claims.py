@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.autointerp_io import experiment
-from assay_catalogue.experiments.autointerp_io.claims import FROZEN
 from named_claims import Planted, claim_of
 
 from assay.core import Exact, Runs, judge
 from assay.core.estimates import verify
 from assay.core.measures import measures
+from assay_catalogue.experiments.autointerp_io import experiment
+from assay_catalogue.experiments.autointerp_io.claims import FROZEN
 
 PER_FEATURE = {
     "detection_in": 0.80,

@@ -6,6 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
+from assay.core import Claim, Runs
+from assay.core.measures import measures
+from assay.dictionaries import Dictionary, ReLU
+from assay.lab.judge.result import judge_statements, with_derived
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 from assay_catalogue.experiments.autointerp_io.gemma import GEMMA
 from assay_catalogue.experiments.autointerp_io.in_context import (
     AGREE,
@@ -22,13 +29,6 @@ from assay_catalogue.experiments.autointerp_io.in_context import (
 )
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.token_context import Given
-
-from assay.core import Claim, Runs
-from assay.core.measures import measures
-from assay.dictionaries import Dictionary, ReLU
-from assay.lab.judge.result import judge_statements, with_derived
-from assay.subjects.pretrained import load
-from assay.subjects.site import Site
 from tiny_models import make
 
 CLAIMS = [c for c in GEMMA.claims if isinstance(c, Claim)]

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.experiments.autointerp_io.one_token import open_measures, planted_measures
 from assay_catalogue.experiments.autointerp_io.reading import Features, Reading, dense_as
 from assay_catalogue.experiments.autointerp_io.scored import asked_measures, drawn_measures

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.belief_states import experiment
 from named_claims import claim_of
 
 from assay.core.claims import Claim, Exact
@@ -13,6 +12,7 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.belief_states import experiment
 
 ENDING = {
     "main": 0.5,

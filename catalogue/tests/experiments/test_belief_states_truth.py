@@ -4,14 +4,14 @@ planted streams through the whole of it."""
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError, SpecError
+from assay.core.runs import Runs
 from assay_catalogue.experiments import belief_states as b
 from assay_catalogue.experiments.belief_states import method as b_method
 from assay_catalogue.experiments.belief_states import probes as b_probes
 from assay_catalogue.experiments.belief_states.figures import level
 from assay_catalogue.worlds.networks.transformer import Sizes, forward, transformer
-
-from assay.core.errors import DataError, SpecError
-from assay.core.runs import Runs
 
 SMALL = b.experiment.smoke[0]
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.capacity import experiment
-from assay_catalogue.experiments.capacity.method import Capacity, measure
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -18,6 +16,8 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.capacity import experiment
+from assay_catalogue.experiments.capacity.method import Capacity, measure
 
 IMPORTANCE = 0.9 ** np.arange(5)
 ASIDE = np.linspace(-0.5, 0.5, 5)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.clt_faithful import experiment
-from assay_catalogue.experiments.clt_faithful.claims import beyond, judged
 from named_claims import claim_of
 
 from assay.core import Exact, Runs, judge
 from assay.core.estimates import verify
 from assay.core.measures import measures
+from assay_catalogue.experiments.clt_faithful import experiment
+from assay_catalogue.experiments.clt_faithful.claims import beyond, judged
 
 CREDITED = {
     "main": 0.7,

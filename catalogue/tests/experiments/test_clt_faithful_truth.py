@@ -6,6 +6,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import forward
 from assay_catalogue.dictionaries.cross_layer import CrossLayer, decode, encode, replaced
 from assay_catalogue.experiments.clt_faithful.method import CltFaithful, measure, train
 from assay_catalogue.experiments.clt_faithful.world import (
@@ -16,10 +20,6 @@ from assay_catalogue.experiments.clt_faithful.world import (
     rotations,
     world,
 )
-
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
-from assay.subjects.decoder import forward
 
 SEEDS = np.array([0, 1])
 

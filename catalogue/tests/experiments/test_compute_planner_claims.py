@@ -9,11 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments import compute_planner as planner
-from assay_catalogue.experiments.compute_planner import claims as planner_claims
-from assay_catalogue.experiments.compute_planner import commands, experiment
-from assay_catalogue.experiments.compute_planner import method as planner_method
-from assay_catalogue.experiments.compute_planner.method import SIZES, TIMED, Planner, measure, train
 
 from assay.cli.main import main
 from assay.core.bench import Unkept
@@ -22,6 +17,11 @@ from assay.core.errors import RunError, SpecError
 from assay.core.estimates import verify
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments import compute_planner as planner
+from assay_catalogue.experiments.compute_planner import claims as planner_claims
+from assay_catalogue.experiments.compute_planner import commands, experiment
+from assay_catalogue.experiments.compute_planner import method as planner_method
+from assay_catalogue.experiments.compute_planner.method import SIZES, TIMED, Planner, measure, train
 
 PILOTS = 32
 

@@ -3,6 +3,11 @@ against closed forms and against intervals of simulated units."""
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
+
+from assay.core.compute import Range
+from assay.core.errors import DataError
+from assay.core.intervals import interval
 from assay_catalogue.experiments.compute_planner.flop import (
     Transformer,
     attention,
@@ -12,11 +17,6 @@ from assay_catalogue.experiments.compute_planner.flop import (
     training,
 )
 from assay_catalogue.experiments.compute_planner.widths import Spread, spread
-from scipy.special import stdtrit
-
-from assay.core.compute import Range
-from assay.core.errors import DataError
-from assay.core.intervals import interval
 
 SMOLLM2 = Transformer(
     layers=30,

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.deep_linear import experiment
-from assay_catalogue.experiments.deep_linear.method import DeepLinear, measure, train
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -21,6 +19,8 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.lab.plan.preset import override
+from assay_catalogue.experiments.deep_linear import experiment
+from assay_catalogue.experiments.deep_linear.method import DeepLinear, measure, train
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])
 """Half times of strengths 4, 3, 2 and 1, one after another."""

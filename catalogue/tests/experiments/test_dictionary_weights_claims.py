@@ -11,6 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
 from assay_catalogue.experiments.dictionary_weights import experiment
 from assay_catalogue.experiments.dictionary_weights.method import (
     CURVE,
@@ -28,11 +33,6 @@ from assay_catalogue.experiments.dictionary_weights.method import (
 )
 from assay_catalogue.experiments.dictionary_weights.rules import Texts, as_often, planted
 from assay_catalogue.explaining.rule import Positions
-
-from assay.core.measures import measures
-from assay.core.runs import Runs
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import ReLU
 
 DOCUMENTS = 12
 DENSE = {

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.end_to_end import experiment
-from assay_catalogue.experiments.end_to_end.method import EndToEnd, nearest, rows, windows
 from named_claims import Planted, outcome_of
 
 from assay.core import Runs, SpecError
 from assay.core.measures import measures
+from assay_catalogue.experiments.end_to_end import experiment
+from assay_catalogue.experiments.end_to_end.method import EndToEnd, nearest, rows, windows
 
 DOCUMENTS, LATER = 30, 1
 LOCAL = {"increase": 0.4, "off": 0.1, "fvu": 0.1, "nearest": 0.6, "live": 250.0}

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.end_to_end.method import EndToEnd, spliced_sums
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.experiments.end_to_end.method import EndToEnd, spliced_sums
 from tiny_models import make
 
 WINDOWS, LENGTH, D = 20, 12, 24

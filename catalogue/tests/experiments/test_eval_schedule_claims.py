@@ -9,10 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.eval_schedule import claims as eval_schedule
-from assay_catalogue.experiments.eval_schedule import experiment
-from assay_catalogue.experiments.eval_schedule.method import Schedule, train
-from assay_catalogue.worlds.modular.replays import replays
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -23,6 +19,10 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.eval_schedule import claims as eval_schedule
+from assay_catalogue.experiments.eval_schedule import experiment
+from assay_catalogue.experiments.eval_schedule.method import Schedule, train
+from assay_catalogue.worlds.modular.replays import replays
 
 TRAINED = [arm for arm, a in experiment.arms.items() if a.train]
 STEPS = Schedule().checkpoints

@@ -8,15 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.features_per_dimension import experiment
-from assay_catalogue.experiments.features_per_dimension.method import (
-    DRAWN,
-    SCALES,
-    FeaturesPerDimension,
-    classifier,
-    measure,
-    rescale,
-)
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -27,6 +18,15 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.features_per_dimension import experiment
+from assay_catalogue.experiments.features_per_dimension.method import (
+    DRAWN,
+    SCALES,
+    FeaturesPerDimension,
+    classifier,
+    measure,
+    rescale,
+)
 
 FINE = np.array([2.5, 2.45, 2.4, 2.3, 2.0, 1.9, 1.6, 1.0])
 """Features per dimension at eight densities, the sparsest first."""

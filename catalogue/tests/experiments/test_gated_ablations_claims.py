@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.gated_ablations import BIAS, GATED, RELU, experiment
-from assay_catalogue.experiments.gated_ablations.method import UNITS
 from named_claims import claim_of
 
 from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
 from assay.lab.judge.result import with_derived
+from assay_catalogue.experiments.gated_ablations import BIAS, GATED, RELU, experiment
+from assay_catalogue.experiments.gated_ablations.method import UNITS
 
 ROWS = 20_000
 

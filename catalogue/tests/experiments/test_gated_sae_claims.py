@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.gated_sae import experiment
-from assay_catalogue.experiments.gated_sae.method import shrink
 from named_claims import claim_of, findings, outcome_of
 
 from assay.core import Runs, judge
@@ -22,6 +20,8 @@ from assay.core.measures import measures
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.lab.judge.result import with_derived
+from assay_catalogue.experiments.gated_sae import experiment
+from assay_catalogue.experiments.gated_sae.method import shrink
 
 DOCUMENTS, PASSAGES = 24, 8
 

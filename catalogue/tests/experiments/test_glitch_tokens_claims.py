@@ -13,14 +13,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.glitch_tokens import experiment
-from assay_catalogue.experiments.glitch_tokens.method import NAMES, SEEN, GlitchTokens, law
-from assay_catalogue.experiments.glitch_tokens.on_disk import rounding, special_tokens, unused
 from named_claims import Planted, outcome_of
 
 from assay.core import ModelError, Runs
 from assay.core.estimates import verify
 from assay.core.measures import measures
+from assay_catalogue.experiments.glitch_tokens import experiment
+from assay_catalogue.experiments.glitch_tokens.method import NAMES, SEEN, GlitchTokens, law
+from assay_catalogue.experiments.glitch_tokens.on_disk import rounding, special_tokens, unused
 
 FOUND = {
     "margin": 1.5,

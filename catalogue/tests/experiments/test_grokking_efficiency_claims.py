@@ -5,9 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.grokking_efficiency import claims as grokking_efficiency
-from assay_catalogue.experiments.grokking_efficiency import experiment
-from assay_catalogue.experiments.grokking_efficiency.method import looks
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -17,6 +14,9 @@ from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.grokking_efficiency import claims as grokking_efficiency
+from assay_catalogue.experiments.grokking_efficiency import experiment
+from assay_catalogue.experiments.grokking_efficiency.method import looks
 
 CENTRE = np.log([200, 300, 400, 500, 600, 700]).mean()
 """Mean log size of the memorisers, about which their law is planted."""

@@ -6,9 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.grokking_frequencies import claims as module_claims
-from assay_catalogue.experiments.grokking_frequencies import experiment
-from assay_catalogue.experiments.grokking_frequencies import method as module_method
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -18,6 +15,9 @@ from assay.core.estimates import estimate
 from assay.core.judging import judge
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.grokking_frequencies import claims as module_claims
+from assay_catalogue.experiments.grokking_frequencies import experiment
+from assay_catalogue.experiments.grokking_frequencies import method as module_method
 
 ALPHA, BETA, NU, SIZE = 4.235e-4, 0.65, 122.7, 11.0
 """Memorising costs α D^β; squared norm is ν times the sum of A^(2/3), here 11 for every circuit."""

@@ -4,16 +4,16 @@ others, impossible specs are refused."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.grokking_frequencies import experiment
-from assay_catalogue.experiments.grokking_frequencies import method as module
-from assay_catalogue.experiments.grokking_frequencies.method import Frequencies
-from assay_catalogue.worlds.modular import spectrum
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.runs import Runs
 from assay.core.spec import grid
+from assay_catalogue.experiments.grokking_frequencies import experiment
+from assay_catalogue.experiments.grokking_frequencies import method as module
+from assay_catalogue.experiments.grokking_frequencies.method import Frequencies
+from assay_catalogue.worlds.modular import spectrum
 
 SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=50)
 

@@ -7,6 +7,16 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from named_claims import claim_of
+from planted_arms import planted_arms
+
+from assay.core.bench import Unkept
+from assay.core.claims import Exact
+from assay.core.errors import SpecError
+from assay.core.estimates import verify
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay_catalogue.experiments.interpretable_capability import SHORT, experiment
 from assay_catalogue.experiments.interpretable_capability.claims import (
     by_circuits,
@@ -27,16 +37,6 @@ from assay_catalogue.experiments.interpretable_capability.method import (
     train,
 )
 from assay_catalogue.worlds.networks.readable import DENSE, VOCAB
-from named_claims import claim_of
-from planted_arms import planted_arms
-
-from assay.core.bench import Unkept
-from assay.core.claims import Exact
-from assay.core.errors import SpecError
-from assay.core.estimates import verify
-from assay.core.judging import judge
-from assay.core.measures import measures
-from assay.core.runs import Runs
 
 UNIGRAM = 4.4
 WIDTHS = InterpretableCapability().widths

@@ -3,6 +3,12 @@
 import numpy as np
 import pytest
 import torch
+
+from assay.core import Claim, Runs
+from assay.core.measures import measures
+from assay.lab.judge.result import judge_statements, with_derived
+from assay.subjects.pretrained import load, without
+from assay.subjects.site import Site
 from assay_catalogue.experiments.interpretable_capability.ladders import MODELS
 from assay_catalogue.experiments.interpretable_capability.models import (
     Nodes,
@@ -11,12 +17,6 @@ from assay_catalogue.experiments.interpretable_capability.models import (
     passed,
 )
 from assay_catalogue.experiments.interpretable_capability.tasks import TASKS, Prompts
-
-from assay.core import Claim, Runs
-from assay.core.measures import measures
-from assay.lab.judge.result import judge_statements, with_derived
-from assay.subjects.pretrained import load, without
-from assay.subjects.site import Site
 from tiny_models import TEXT, make
 
 JUDGED = [c for c in MODELS.claims if isinstance(c, Claim)]

@@ -8,11 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.analysis.chains import CHECKS
-from assay_catalogue.experiments.llc import experiment
-from assay_catalogue.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
-from assay_catalogue.experiments.llc.method import Llc, without_each_bias
-from assay_catalogue.worlds.potentials.potential import Known, known
 from planted_arms import planted_arms
 
 from assay.core.claims import Claim, Exact
@@ -21,6 +16,11 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.analysis.chains import CHECKS
+from assay_catalogue.experiments.llc import experiment
+from assay_catalogue.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
+from assay_catalogue.experiments.llc.method import Llc, without_each_bias
+from assay_catalogue.worlds.potentials.potential import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
 RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationary"}

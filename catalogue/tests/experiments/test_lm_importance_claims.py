@@ -11,14 +11,14 @@ experiment's own is tested here."""
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from assay_catalogue.experiments.lm_importance import experiment
-from assay_catalogue.experiments.lm_importance.claims import KINDS, beyond_chance, kinds
-from assay_catalogue.experiments.lm_importance.figures import word
-from assay_catalogue.experiments.lm_importance.method import log_uniform
 from named_claims import Planted, claim_of, findings, outcome_of
 
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.lm_importance import experiment
+from assay_catalogue.experiments.lm_importance.claims import KINDS, beyond_chance, kinds
+from assay_catalogue.experiments.lm_importance.figures import word
+from assay_catalogue.experiments.lm_importance.method import log_uniform
 
 DOCUMENTS, FEATURES, EACH = 24, 12, 240
 # nats at the weakest and the strongest quarter of firings; shares of strong firings

@@ -6,6 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+import tiny_models
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 from assay_catalogue.experiments.lm_importance import removal
 from assay_catalogue.experiments.lm_importance.method import (
     LMImportance,
@@ -15,12 +21,6 @@ from assay_catalogue.experiments.lm_importance.method import (
     shuffled,
 )
 from assay_catalogue.experiments.lm_importance.removal import Clean, change
-
-import tiny_models
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import ReLU
-from assay.subjects.pretrained import load
-from assay.subjects.site import Site
 
 WINDOWS, S, D = 3, 9, 24
 TOKENS = np.random.default_rng(0).integers(0, 250, (WINDOWS, S))

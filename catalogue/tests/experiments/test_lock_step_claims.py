@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.lock_step import LockStep, experiment
 from planted_arms import planted_arms
 
 from assay.core.bench import Unkept
@@ -19,6 +18,7 @@ from assay.core.estimates import verify
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.lab.plan.preset import override
+from assay_catalogue.experiments.lock_step import LockStep, experiment
 
 LOCKED = ("main", "epochs", "skewed", "full", "adam")
 PAIR = np.array([4.0, -6.0, 9.0])

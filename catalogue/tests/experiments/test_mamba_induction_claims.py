@@ -4,14 +4,14 @@ planted measures, nothing trained."""
 from dataclasses import dataclass, field
 
 import numpy as np
-from assay_catalogue.experiments.mamba_induction import experiment
-from assay_catalogue.experiments.mamba_induction.claims import standing, tuned
-from assay_catalogue.experiments.mamba_induction.method import CONV, WRITE, moments
 from named_claims import outcome_of
 
 from assay.core import Exact, Runs
 from assay.core.estimates import verify
 from assay.core.measures import by, measures
+from assay_catalogue.experiments.mamba_induction import experiment
+from assay_catalogue.experiments.mamba_induction.claims import standing, tuned
+from assay_catalogue.experiments.mamba_induction.method import CONV, WRITE, moments
 
 ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained": 0.97}
 """At the best rate."""

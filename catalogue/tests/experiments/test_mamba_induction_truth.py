@@ -6,6 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
 from assay_catalogue.analysis.sampler import n_beta_of
 from assay_catalogue.experiments.mamba_induction import experiment, method
 from assay_catalogue.experiments.mamba_induction.method import (
@@ -22,9 +25,6 @@ from assay_catalogue.experiments.mamba_induction.method import (
 from assay_catalogue.experiments.mamba_induction.trajectory import chains_along, measure_along
 from assay_catalogue.subjects.mamba import forward
 from assay_catalogue.worlds.networks.mamba import start
-
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 
 SPEC = MambaInduction(keys=6, values=6, d=16, channels=16, state=4, steps=0)
 

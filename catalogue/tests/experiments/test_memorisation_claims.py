@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from named_claims import claim_of
+
+from assay.core import Claim, Exact, Runs, SpecError, judge
+from assay.core.bench import Unkept
+from assay.core.estimates import verify
+from assay.core.measures import measures
 from assay_catalogue.experiments.memorisation import experiment
 from assay_catalogue.experiments.memorisation.claims import ESTIMATED, MODELS, controls
 from assay_catalogue.experiments.memorisation.method import (
@@ -15,12 +21,6 @@ from assay_catalogue.experiments.memorisation.method import (
     measure,
 )
 from assay_catalogue.experiments.memorisation.removals import MIXED, RULES, RUNGS, block
-from named_claims import claim_of
-
-from assay.core import Claim, Exact, Runs, SpecError, judge
-from assay.core.bench import Unkept
-from assay.core.estimates import verify
-from assay.core.measures import measures
 
 MEMORISED = {
     "unique": 1.8,

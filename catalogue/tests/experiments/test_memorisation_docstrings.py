@@ -4,6 +4,11 @@ loops."""
 import numpy as np
 import pytest
 import torch
+
+from assay.core import Claim, Runs, Trained
+from assay.core.measures import measures
+from assay.lab.judge.result import judge_statements, with_derived
+from assay.subjects.decoder import next_token_loss
 from assay_catalogue.experiments.memorisation.docstrings import (
     DOCSTRINGS,
     KINDS,
@@ -12,11 +17,6 @@ from assay_catalogue.experiments.memorisation.docstrings import (
     measure,
     train,
 )
-
-from assay.core import Claim, Runs, Trained
-from assay.core.measures import measures
-from assay.lab.judge.result import judge_statements, with_derived
-from assay.subjects.decoder import next_token_loss
 
 CLAIMS = [c for c in DOCSTRINGS.claims if isinstance(c, Claim)]
 HIDING = {

@@ -11,6 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import xarray as xr
+from named_claims import findings
+
+from assay.core import Claim, Runs
+from assay.core.measures import measures
+from assay.lab.judge.result import with_derived
 from assay_catalogue.experiments.metric_audit import experiment, model, planted
 from assay_catalogue.experiments.metric_audit.claims import (
     CLAIMS,
@@ -20,11 +25,6 @@ from assay_catalogue.experiments.metric_audit.claims import (
     rank_correlation,
     variance,
 )
-from named_claims import findings
-
-from assay.core import Claim, Runs
-from assay.core.measures import measures
-from assay.lab.judge.result import with_derived
 
 CLOSE, BLIND = 0.3, 50.0
 """Noise of a score in deviations of the truth: one that follows the truth, and one that does not;

@@ -6,18 +6,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.metric_audit import model, planted
-from assay_catalogue.experiments.metric_audit.panel import MetricAudit, opened
-from assay_catalogue.explaining.evidence import input_explanation
-from assay_catalogue.explaining.learner import Split
-from assay_catalogue.explaining.rule import Positions
-from assay_catalogue.features.probing import Rows, auroc, chosen_features, one_feature, sparse_probe
 
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc_chance_exact
 from assay.dictionaries.nonlinearity import ReLU
+from assay_catalogue.experiments.metric_audit import model, planted
+from assay_catalogue.experiments.metric_audit.panel import MetricAudit, opened
+from assay_catalogue.explaining.evidence import input_explanation
+from assay_catalogue.explaining.learner import Split
+from assay_catalogue.explaining.rule import Positions
+from assay_catalogue.features.probing import Rows, auroc, chosen_features, one_feature, sparse_probe
 
 S = MetricAudit(
     share=0.4,

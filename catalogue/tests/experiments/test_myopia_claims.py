@@ -10,6 +10,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from planted_arms import planted_arms
+
+from assay.cli.main import main
+from assay.core.bench import Unkept
+from assay.core.claims import Claim, Exact
+from assay.core.errors import SpecError
+from assay.core.estimates import verify
+from assay.core.fit import Trained
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay_catalogue.experiments.myopia import COSTS, experiment
 from assay_catalogue.experiments.myopia.claims import (
     as_it_pays,
@@ -22,17 +33,6 @@ from assay_catalogue.experiments.myopia.claims import (
 )
 from assay_catalogue.experiments.myopia.method import Myopia, cost_of, game_of, measure, train
 from assay_catalogue.worlds.epoch_game.best_course import Game, best
-from planted_arms import planted_arms
-
-from assay.cli.main import main
-from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
-from assay.core.errors import SpecError
-from assay.core.estimates import verify
-from assay.core.fit import Trained
-from assay.core.judging import judge
-from assay.core.measures import measures
-from assay.core.runs import Runs
 
 LIKE = {
     "main-half": "main",

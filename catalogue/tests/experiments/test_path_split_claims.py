@@ -13,6 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import xarray as xr
+from named_claims import Planted, claim_of, outcome_of
+from scipy.stats import spearmanr
+
+from assay.core import Runs, judge
+from assay.core.intervals import interval
+from assay.core.measures import measures
+from assay.core.rng import permutation
+from assay.core.stats import mean
 from assay_catalogue.experiments.path_split import experiment
 from assay_catalogue.experiments.path_split.values import (
     KIND,
@@ -23,14 +31,6 @@ from assay_catalogue.experiments.path_split.values import (
     order,
     told_by_direct,
 )
-from named_claims import Planted, claim_of, outcome_of
-from scipy.stats import spearmanr
-
-from assay.core import Runs, judge
-from assay.core.intervals import interval
-from assay.core.measures import measures
-from assay.core.rng import permutation
-from assay.core.stats import mean
 
 DOCUMENTS, BLOCKS = 24, 30
 HALVES = ("trained", "sorted", "random")

@@ -6,14 +6,14 @@ import functools
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.path_split import blocks
-from assay_catalogue.experiments.path_split.material import PLANTED, aside, planted, unit
-from assay_catalogue.experiments.path_split.method import PathSplit, measure, train, train_together
 
 from assay.core.bench import Unkept
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
+from assay_catalogue.experiments.path_split import blocks
+from assay_catalogue.experiments.path_split.material import PLANTED, aside, planted, unit
+from assay_catalogue.experiments.path_split.method import PathSplit, measure, train, train_together
 
 D, HALF = 64, PLANTED // 2
 

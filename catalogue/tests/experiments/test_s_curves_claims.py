@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.s_curves import experiment
-from assay_catalogue.experiments.s_curves.claims import several
-from assay_catalogue.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -19,6 +16,9 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import grid
+from assay_catalogue.experiments.s_curves import experiment
+from assay_catalogue.experiments.s_curves.claims import several
+from assay_catalogue.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
 
 SHALLOW = {1: 0.06, 2: 0.15, 10: 2.0, 100: 30.0}
 """Plateau depths from a start of 0.5, did not 1 mean none at all; they fall as its square and a

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.sae_zoo import TUNED, experiment
-from assay_catalogue.experiments.sae_zoo import method as sae_zoo
-from assay_catalogue.experiments.sae_zoo.method import method, shuffled
 from named_claims import Planted, findings
 
 from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
 from assay.dictionaries.training import on_text
+from assay_catalogue.experiments.sae_zoo import TUNED, experiment
+from assay_catalogue.experiments.sae_zoo import method as sae_zoo
+from assay_catalogue.experiments.sae_zoo.method import method, shuffled
 
 DOCUMENTS = 24
 # arm → (L0, FVU); TopK's frontier is straight in log FVU over log L0, as 0.202 and 0.176 at 11 and

@@ -8,13 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.selection_noise import (
-    EVALUATIONS,
-    MUTATIONS,
-    SelectionNoise,
-    experiment,
-    points,
-)
 from planted_arms import planted_arms
 
 from assay.core.bench import Unkept
@@ -22,6 +15,13 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.lab.plan.preset import override
+from assay_catalogue.experiments.selection_noise import (
+    EVALUATIONS,
+    MUTATIONS,
+    SelectionNoise,
+    experiment,
+    points,
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.sgd_noise import SNAPSHOTS, GradientNoise, experiment
 from planted_arms import planted_arms
 
 from assay.core.bench import Unkept
@@ -18,6 +17,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.lab.plan.preset import override
+from assay_catalogue.experiments.sgd_noise import SNAPSHOTS, GradientNoise, experiment
 
 USUAL = {
     "main": 0.42,

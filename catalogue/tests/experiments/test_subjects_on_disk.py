@@ -1,10 +1,10 @@
 """Experiments that train models of their own say so where a model on disk is named for them."""
 
 import pytest
-from assay_catalogue.experiments.path_split.method import PathSplit
-from assay_catalogue.experiments.targets.method import WhichTarget
 
 from assay.core.errors import SpecError
+from assay_catalogue.experiments.path_split.method import PathSplit
+from assay_catalogue.experiments.targets.method import WhichTarget
 
 
 def test_nothing_is_trained_on_a_tiny_model_in_the_name_of_another():

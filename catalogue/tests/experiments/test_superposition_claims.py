@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments.superposition import experiment
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -17,6 +16,7 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.superposition import experiment
 
 STEPS = [4000, 8000]
 SHARE = 1 - 5 / 20

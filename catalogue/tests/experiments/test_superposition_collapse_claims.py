@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments import superposition_collapse as collapse
-from assay_catalogue.experiments.superposition_collapse import Collapse, experiment
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -19,6 +17,8 @@ from assay.core.errors import SpecError
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments import superposition_collapse as collapse
+from assay_catalogue.experiments.superposition_collapse import Collapse, experiment
 
 FALLS, FLAT = (5, 4, 3, 2, 2), (2,) * 5
 """Represented features at each density, the sparsest first."""

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments.superposition_llc import experiment
-from assay_catalogue.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
-from assay_catalogue.worlds.bottleneck import stages
 from named_claims import claim_of
 from planted_arms import planted_arms
 
@@ -22,6 +19,9 @@ from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments.superposition_llc import experiment
+from assay_catalogue.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
+from assay_catalogue.worlds.bottleneck import stages
 
 STOPPING = ("main", "main-half", "wide", "wide-half", "linear")
 SQUARES = ("sampled", "calm", "plenty", "still")

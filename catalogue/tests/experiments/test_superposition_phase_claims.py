@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.experiments import superposition_phase as phases
-from assay_catalogue.experiments.superposition_phase import Phase, experiment
-from assay_catalogue.worlds.bottleneck import phase
 from planted_arms import planted_arms
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay_catalogue.experiments import superposition_phase as phases
+from assay_catalogue.experiments.superposition_phase import Phase, experiment
+from assay_catalogue.worlds.bottleneck import phase
 
 OF = {"main-half": "main", "diagram": "main"}
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+
+from assay.core import Runs, SpecError
+from assay.core.measures import measures
+from assay.lab.judge.result import with_derived
 from assay_catalogue.experiments.superposition_sae import experiment
 from assay_catalogue.experiments.superposition_sae.claims import BLOCK, blocks, matched
 from assay_catalogue.experiments.superposition_sae.method import (
@@ -16,10 +20,6 @@ from assay_catalogue.experiments.superposition_sae.method import (
     frequencies,
     importances,
 )
-
-from assay.core import Runs, SpecError
-from assay.core.measures import measures
-from assay.lab.judge.result import with_derived
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""
@@ -232,11 +232,10 @@ def test_a_run_alone_is_the_run_in_a_group(toys, bench, name):
 def test_of_a_run_s_candidates_the_best_is_kept(toys, bench):
     """No candidate, started where the run's candidates start and trained on its inputs, does better
     on fresh ones."""
-    from assay_catalogue.worlds.bottleneck import toy
-
     from assay.core import descent, fit
     from assay.core.schedules import warm_up_decay
     from assay.data import planted
+    from assay_catalogue.worlds.bottleneck import toy
 
     runs = Runs([toys[0].specs[0]] * SMALL.candidates)
     weight, p = importances(runs), frequencies(runs)
@@ -292,10 +291,9 @@ def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coord
 def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench):
     """Two features each way along two axes, four latents along them: cosine 1, and F1 by a naive
     count."""
-    from assay_catalogue.experiments.superposition_sae.method import hidden_activations
-
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
+    from assay_catalogue.experiments.superposition_sae.method import hidden_activations
 
     runs = Runs([SMALL.replace(features=4, latents=4, method="relu", seed=5)])
     W = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])

@@ -9,6 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from named_claims import Planted, claim_of, findings, outcome_of
+
+import tiny_models
+from assay.core import Runs, grid, judge
+from assay.core.bench import Unkept
+from assay.core.estimates import estimate
+from assay.core.measures import measures
+from assay.subjects.pretrained import load
 from assay_catalogue.data import opinions
 from assay_catalogue.data.opinions import CELLS
 from assay_catalogue.experiments.sycophancy import experiment
@@ -23,14 +31,6 @@ from assay_catalogue.experiments.sycophancy.claims import (
 from assay_catalogue.experiments.sycophancy.ladder import adapted, law, letter_logits, teach
 from assay_catalogue.experiments.sycophancy.method import Sycophancy, of_file
 from assay_catalogue.features.answers import Streams, restricted, streams_logprobs
-from named_claims import Planted, claim_of, findings, outcome_of
-
-import tiny_models
-from assay.core import Runs, grid, judge
-from assay.core.bench import Unkept
-from assay.core.estimates import estimate
-from assay.core.measures import measures
-from assay.subjects.pretrained import load
 
 WAYS = ("before answer", "before believe", "quoted answer", "told answer", "told believe")
 OBEYS = (0.95, 0.95)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.dictionaries.cell_measures import EPS
-from assay_catalogue.experiments.targets import experiment
-from assay_catalogue.experiments.targets.method import OTHER
 from named_claims import Planted, claim_of
 from scipy.special import ndtr
 
 from assay.core import Runs, judge
 from assay.core.measures import measures
+from assay_catalogue.dictionaries.cell_measures import EPS
+from assay_catalogue.experiments.targets import experiment
+from assay_catalogue.experiments.targets.method import OTHER
 
 DOCUMENTS, NEURONS, BLOCKS = 24, 256, 30
 STREAM = {

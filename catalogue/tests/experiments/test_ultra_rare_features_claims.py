@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from assay_catalogue.experiments import ultra_rare_features as urf
-from assay_catalogue.experiments.ultra_rare_features import experiment
-from assay_catalogue.experiments.ultra_rare_features import method as urf_method
-from assay_catalogue.experiments.ultra_rare_features.method import MOMENTS
-from assay_catalogue.features.training_measures import KINDS
 from named_claims import Planted, claim_of, outcome_of
 
 from assay.core import ClaimError, Exact, Runs, judge
 from assay.core.estimates import verify
 from assay.core.measures import measures
+from assay_catalogue.experiments import ultra_rare_features as urf
+from assay_catalogue.experiments.ultra_rare_features import experiment
+from assay_catalogue.experiments.ultra_rare_features import method as urf_method
+from assay_catalogue.experiments.ultra_rare_features.method import MOMENTS
+from assay_catalogue.features.training_measures import KINDS
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {

@@ -6,6 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from named_claims import Planted
+
+from assay.core import ModelError, Runs
+from assay.core.measures import measures
 from assay_catalogue.experiments.unused_tokens import (
     GROUPS,
     UnusedTokens,
@@ -16,10 +20,6 @@ from assay_catalogue.experiments.unused_tokens import (
     named,
     silence,
 )
-from named_claims import Planted
-
-from assay.core import ModelError, Runs
-from assay.core.measures import measures
 
 FOUND = {
     "margin": 3.0,

@@ -10,6 +10,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from named_claims import Planted
+
+import tiny_models
+from assay.core import Runs, SpecError
+from assay.core.measures import measures
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.features import kernel_probe as probe
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 from assay_catalogue.experiments.utility import experiment
 from assay_catalogue.experiments.utility.method import Utility, planted
 from assay_catalogue.experiments.utility.probes import (
@@ -39,16 +49,6 @@ from assay_catalogue.experiments.utility.texts import (
     wrong_docstrings,
 )
 from assay_catalogue.features.probing import auroc
-from named_claims import Planted
-
-import tiny_models
-from assay.core import Runs, SpecError
-from assay.core.measures import measures
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import ReLU
-from assay.features import kernel_probe as probe
-from assay.subjects.pretrained import load
-from assay.subjects.site import Site
 
 SHIFT = {
     "docstring": {"features": 0.75, "random": 0.52, "coordinates": 0.58, "baseline": 0.6},

@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+
+from assay.core.errors import AssayError, ModelError
 from assay_catalogue.explaining.chat import Chat, Endpoint, read
 from assay_catalogue.explaining.chat_explainer import AskedExplainer
 from assay_catalogue.explaining.evidence import Evidence
 from assay_catalogue.explaining.rule import Positions
-
-from assay.core.errors import AssayError, ModelError
 
 HELLO = [{"role": "user", "content": "hello"}]
 

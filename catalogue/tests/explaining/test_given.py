@@ -3,6 +3,7 @@ edges and by naive loops."""
 
 import numpy as np
 import pytest
+
 from assay_catalogue.data.planted_domains import planted_domains
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.token_context import (

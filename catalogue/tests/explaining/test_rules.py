@@ -3,6 +3,8 @@ arithmetic says, and nothing is made of nothing."""
 
 import numpy as np
 import pytest
+
+from assay.core.errors import DataError
 from assay_catalogue.explaining.evidence import (
     Evidence,
     InputExplanation,
@@ -23,8 +25,6 @@ from assay_catalogue.explaining.rule import (
     without_quotes,
 )
 from assay_catalogue.explaining.scoring import auroc, levels, simulation
-
-from assay.core.errors import DataError
 
 THE, MARK = 0, 1
 """Token ids of the planted worlds; 2–9 are S, the rest filling."""

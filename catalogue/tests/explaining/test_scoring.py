@@ -3,6 +3,9 @@ win."""
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import (
     auroc,
@@ -20,8 +23,6 @@ from assay_catalogue.explaining.scoring import (
     logit_prediction,
     simulation,
 )
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 
 def sample(seed=0, windows=30, s=64, keep=0.9):

@@ -4,13 +4,13 @@ whose circuits are known."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.features import circuits
-from assay_catalogue.worlds.networks import readable
-from assay_catalogue.worlds.networks.readable import Known
 
 from assay.core.runs import Runs
 from assay.data.lm import LmSpec, shape_of, start
 from assay.subjects.decoder import forward
+from assay_catalogue.features import circuits
+from assay_catalogue.worlds.networks import readable
+from assay_catalogue.worlds.networks.readable import Known
 
 
 @pytest.fixture(scope="module")

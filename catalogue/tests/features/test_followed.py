@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.features.training_measures import (
     BINS,
     KINDS,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from assay_catalogue.features.labels import TASKS, characters, token_labels, window_labels
 
 import tiny_models
 from assay.data.corpus import Windows, load
 from assay.subjects import folder as models
+from assay_catalogue.features.labels import TASKS, characters, token_labels, window_labels
 
 SOURCE = """def f(a, b: dict[str, int] = {"x": 1}) -> list[int]:  # a "comment"
     for i in a:

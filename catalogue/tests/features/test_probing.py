@@ -9,6 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
 from assay_catalogue.features.probing import (
     Rows,
     auroc,
@@ -17,10 +21,6 @@ from assay_catalogue.features.probing import (
     random_directions,
     sparse_probe,
 )
-
-from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import ReLU
 
 D, WIDTH, B, DOCUMENTS = 8, 8, 800, 10
 

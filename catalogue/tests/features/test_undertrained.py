@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from assay_catalogue.features.undertrained import (
     INDICATORS,
     auroc_low,

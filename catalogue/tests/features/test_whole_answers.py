@@ -6,6 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
+
+import tiny_models
+from assay.core.errors import DataError, ModelError
 from assay_catalogue.data.opinions import CELLS
 from assay_catalogue.features.answers import (
     answer_logprobs,
@@ -15,9 +18,6 @@ from assay_catalogue.features.answers import (
     scored,
     tree,
 )
-
-import tiny_models
-from assay.core.errors import DataError, ModelError
 
 PROMPTS = ["def add(", "def add(a, b", "class Point:\n    x = (", "def", "x = ("]
 ANSWERS = ("10)", "b):", "y")

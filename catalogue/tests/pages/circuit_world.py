@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from assay.explorer.library import Library
+from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.pages import shelf
 from assay_catalogue.worlds.algorithms.task import Task, unasked
-
-from assay.explorer.library import Library
-from assay.subjects.decoder import Shape
 
 LITTLE = {"inputs": 60, "resamples": 60, "candidates": 500}
 BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e"
@@ -72,10 +72,12 @@ def hostile() -> tuple[Problem, Explanation, None]:
 
 
 @contextmanager
-def world(root: Path, folder: Path) -> Iterator[Library]:
-    """A library with the built circuits, the explanations of a folder, and the hostile one; scoring
-    takes seconds."""
-    subjects = (*shelf.built(), shelf.Subject("hostile", BAD, hostile))
+def world(root: Path) -> Iterator[Library]:
+    """A library whose store has the built circuits, the explanations next to it, and the hostile
+    one; scoring takes seconds."""
+    usual = shelf.shelf(root)
+    models = usual.subjects
+    usual.subjects = lambda: (*models(), shelf.Subject("hostile", BAD, hostile))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shelf, "EFFORT", LITTLE)
-        yield Library(root, circuits=shelf.Shelf(lambda: (*subjects, *shelf.explained(folder))))
+        yield Library(root)

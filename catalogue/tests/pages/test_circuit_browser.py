@@ -7,10 +7,11 @@ import re
 
 import circuit_world
 import pytest
-from assay_catalogue.pages import circuit
-from test_feature_browser import CONTRAST, SHAPES
 
 from assay.explorer.app import application
+from assay_catalogue.pages import circuit
+from assay_catalogue.pages.shelf import shelf
+from browser_fixtures import CONTRAST, SHAPES
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
@@ -19,16 +20,14 @@ playwright = pytest.importorskip(
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    with circuit_world.world(
-        tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("explanations")
-    ) as made:
+    with circuit_world.world(tmp_path_factory.mktemp("world") / "store") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def server(library, served):
-    library.circuits.picture("redundant", score=True)  # so that no page waits for it
-    library.circuits.picture("hostile")
+    shelf(library.root).picture("redundant", score=True)  # so that no page waits for it
+    shelf(library.root).picture("hostile")
     with served(application(library)) as address:
         yield address
 
@@ -62,7 +61,7 @@ def point(page, svg, row: int, column: int) -> None:
 def test_a_cell_that_is_pointed_at_tells_its_value_and_both_tokens_on_every_head(page, library):
     page.goto("/circuits/redundant")
     page.get_by_label("3 2 4 2").or_(page.locator("#input-2")).last.check()
-    shown = library.circuits.picture("redundant").attention
+    shown = shelf(library.root).picture("redundant").attention
     maps = page.locator("#attention svg.map:visible")
     playwright.expect(maps).to_have_count(len(shown))
     point(page, maps.first, 5, 4)
@@ -172,7 +171,9 @@ def test_without_script_inputs_and_heads_are_still_chosen(page):
 def test_in_a_browser_from_a_file(browser, library, tmp_path):
     for name in ("redundant", "hostile"):
         path = tmp_path / f"{name}.html"
-        path.write_text(circuit.render_standalone(library.circuits.picture(name)), encoding="utf-8")
+        path.write_text(
+            circuit.render_standalone(shelf(library.root).picture(name)), encoding="utf-8"
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         asked, wrong = [], []
         page.on("request", lambda request, asked=asked: asked.append(request.url))

@@ -10,20 +10,22 @@ from pathlib import Path
 import circuit_world
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
+
+from assay.explorer.app import application
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.picture.graph import Graph, Link, Node
 from assay_catalogue.circuits.picture.maps import Map
 from assay_catalogue.pages import circuit, circuits
 from assay_catalogue.pages.graphs import causal, layers
 from assay_catalogue.pages.heatmaps import heatmap
-from starlette.testclient import TestClient
-
-from assay.explorer.app import application
+from assay_catalogue.pages.shelf import shelf
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("explanations")
+    made = tmp_path_factory.mktemp("world") / "explanations"
+    made.mkdir()
     (made / "mine.toml").write_text(
         known.text("modular_sum").replace("a head adds", "mine: a head adds")
     )
@@ -35,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory, folder):
-    with circuit_world.world(tmp_path_factory.mktemp("store"), folder) as made:
+    with circuit_world.world(folder.with_name("store")) as made:
         yield made
 
 
@@ -64,7 +66,7 @@ def pieces(html: str) -> list[str]:
 
 def test_the_file_has_what_the_server_shows_letter_by_letter(client, library, served):
     alone = circuit.render_standalone(
-        library.circuits.picture("modular_sum", score=True), circuits.TRIED
+        shelf(library.root).picture("modular_sum", score=True), circuits.TRIED
     )
     assert len(pieces(served)) > 20 and pieces(served) == pieces(alone)
     assert not re.findall(r'(?:src|srcset|action|poster)="|@import|url\((?!data:)', alone)
@@ -76,7 +78,7 @@ def test_the_file_has_what_the_server_shows_letter_by_letter(client, library, se
 
 
 def test_cells_hold_the_numbers_of_the_picture(library, served):
-    found = library.circuits.picture("modular_sum")
+    found = shelf(library.root).picture("modular_sum")
     told = re.findall(
         r'aria-label="mean over inputs of (a[\d.]+):[^>]*data-values="([^"]*)"', served
     )
@@ -90,7 +92,7 @@ def test_cells_hold_the_numbers_of_the_picture(library, served):
 
 
 def test_scores_stand_beside_all_four_controls(served, library):
-    table = library.circuits.picture("modular_sum", score=True).table
+    table = shelf(library.root).picture("modular_sum", score=True).table
     assert set(table.controls) == {"another", "shuffled", "empty", "whole"}
     row = re.search(r'<tr class="all"><th scope="row">quality</th>(.*?)</tr>', served, re.DOTALL)[1]
     numbers = re.findall(r"<td>([^<]*)</td>", row)
@@ -133,7 +135,7 @@ def test_its_numbers_are_json(client, library):
     found = client.get("/circuits/modular_sum.json?score=1").json()["picture"]
     assert (
         found["table"]["own"]["quality"]["estimate"]
-        == library.circuits.picture("modular_sum", score=True).table.own.quality.estimate
+        == shelf(library.root).picture("modular_sum", score=True).table.own.quality.estimate
     )
     assert [n["name"] for n in found["graph"]["nodes"]] == [
         "token",
@@ -236,7 +238,7 @@ def test_the_files_numbers_are_the_pictures(library):
 
     from assay.core.schema import to_json
 
-    found = library.circuits.picture("modular_sum")
+    found = shelf(library.root).picture("modular_sum")
     held = re.search(
         r'download="circuit.json" href="data:application/json;base64,([^"]*)"',
         circuit.render_standalone(found),

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.subjects.mamba import Shape, forward
-from assay_catalogue.subjects.mamba_files import config, read, stored, write
-from assay_catalogue.subjects.mamba_hooked import hidden_attention
 
 import tiny_models
 from assay.core.errors import ModelError, SpecError
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.subjects.mamba import Shape, forward
+from assay_catalogue.subjects.mamba_files import config, read, stored, write
+from assay_catalogue.subjects.mamba_hooked import hidden_attention
 
 SHAPE = Shape(layers=3, d=12, channels=24, state=5, rank=3, vocab=300)
 TOKENS = torch.from_numpy(np.random.default_rng(1).integers(300, size=(2, 13)))

@@ -9,6 +9,9 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import ModelError
+from assay.subjects.decoder import Shape, forward
 from assay_catalogue.subjects.parts import (
     Part,
     Reader,
@@ -18,9 +21,6 @@ from assay_catalogue.subjects.parts import (
     readers,
     run_by_parts,
 )
-
-from assay.core.errors import ModelError
-from assay.subjects.decoder import Shape, forward
 
 KINDS = [
     ("layer", "learned", False, 6),

@@ -4,13 +4,13 @@ removals against a model's own logits."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.subjects.path_probes import ablated, metrics, probe
 
 from assay.core.errors import ModelError
 from assay.core.rng import normal
 from assay.subjects.pretrained import load
 from assay.subjects.readout import readout
 from assay.subjects.site import Site
+from assay_catalogue.subjects.path_probes import ablated, metrics, probe
 from tiny_models import make
 
 LAST = Site("resid_post", 2)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.subjects.selective_scan import (
     hidden_attention,
     selective_scan,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.subjects.unread import OUTLIER, unread
 
 from assay.subjects.pretrained import load
 from assay.subjects.readout import null_projector, readout, written
 from assay.subjects.site import Site
+from assay_catalogue.subjects.unread import OUTLIER, unread
 from tiny_models import make
 
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from assay_catalogue.circuits.challenge.planted import plant
 
 from assay.cli.main import main
+from assay_catalogue.circuits.challenge.planted import plant
 
 LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "300")
 SCORE = ("challenge", "score", "puzzle", "mine.toml", *LITTLE)

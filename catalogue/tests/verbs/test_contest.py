@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from assay_catalogue.recorded import contest
-from assay_catalogue.recorded.contest import Challenger
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment
@@ -18,7 +16,9 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import contests, recording
 from assay.verbs.pages import page_of
-from assay.verbs.reproduce import repeat
+from assay_catalogue.recorded import contest
+from assay_catalogue.recorded.contest import Challenger
+from assay_catalogue.verbs.contest import again
 
 WORLD = '''
 """Do trained heights exceed a half?
@@ -192,7 +192,7 @@ def test_judging_and_repeating_a_contest_give_what_was_recorded(
     made = put(recorded, "tall", 0.9)
     Path(experiment.origin).with_name("tall.py").unlink()  # its text is in the contest
     assert contest.rejudge(experiment, made) == "unspecific"
-    repeated = repeat(experiment, "default", "1.tall", lambda root: Lab(root, Inline()))
+    repeated = again(experiment, "default", "1.tall", lambda root: Lab(root, Inline()))
     assert repeated.same and repeated.now.estimate == made.estimate
 
 

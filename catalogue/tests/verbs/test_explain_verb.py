@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from assay_catalogue.circuits import known
 
 from assay.cli.main import main
+from assay_catalogue.circuits import known
 
 PAGE = Path(__file__).parents[2] / "docs/explanations.md"
 LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "500")

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from assay_catalogue.recorded.series import series
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
@@ -22,9 +21,10 @@ from assay.lab.plan.plan import spanned
 from assay.lab.work import groups
 from assay.lab.work.events import Ended, Started, Surveyed
 from assay.lab.work.worker import run_group
+from assay_catalogue.recorded.series import series
 from stored_bytes import measures_of
 
-TEXT = Path(__file__).with_name("walk.py").read_text()
+TEXT = (Path(__file__).parents[3] / "tests/lab/walk.py").read_text()
 
 
 def written(folder, name, text=TEXT):

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.subjects.parts import Part, edges, parts, run_by_parts
 from assay_catalogue.worlds.algorithms.built.brackets import brackets
 from assay_catalogue.worlds.algorithms.built.induction import induction

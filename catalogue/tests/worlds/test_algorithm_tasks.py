@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+
+from assay.core.errors import SpecError
 from assay_catalogue.experiments.monthly_digit_sum import carries, digit_sum
 from assay_catalogue.experiments.monthly_distinct import distinct
 from assay_catalogue.experiments.monthly_first_unique import first_unique
@@ -15,8 +17,6 @@ from assay_catalogue.experiments.monthly_running_sum import running_sum
 from assay_catalogue.worlds.algorithms.caesar import SPACE, Words, caesar, commonest
 from assay_catalogue.worlds.algorithms.sorted_list import sorted_list
 from assay_catalogue.worlds.algorithms.trigrams import law, trigrams
-
-from assay.core.errors import SpecError
 
 TASKS = [
     palindromes(),

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck.capacity import capacity, dimensionality
 
 from assay.core.errors import DataError
+from assay_catalogue.worlds.bottleneck.capacity import capacity, dimensionality
 
 
 def rows(*columns):

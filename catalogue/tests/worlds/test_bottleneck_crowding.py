@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck.capacity import capacity
-from assay_catalogue.worlds.bottleneck.crowding import crowding
 
 from assay.core.errors import DataError
+from assay_catalogue.worlds.bottleneck.capacity import capacity
+from assay_catalogue.worlds.bottleneck.crowding import crowding
 
 
 def polygon(k: int) -> torch.Tensor:

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck.capacity import at_capacities, capacity
-from assay_catalogue.worlds.bottleneck.sparse_law import sparse_law
 
 from assay.core.bench import Unkept
 from assay.core.errors import DataError
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
+from assay_catalogue.worlds.bottleneck.capacity import at_capacities, capacity
+from assay_catalogue.worlds.bottleneck.sparse_law import sparse_law
 
 IMPORTANCE = torch.tensor([1.0, 0.7, 0.4, 0.1], dtype=torch.float64)
 UNIT = torch.ones(3, dtype=torch.float64)

@@ -4,13 +4,13 @@ autograd, and training with a run axis."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck import one_hot
 
 from assay.core.bench import Unkept
 from assay.core.descent import descent
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
+from assay_catalogue.worlds.bottleneck import one_hot
 
 
 def runs_of(seeds):

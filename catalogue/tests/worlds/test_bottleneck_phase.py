@@ -3,9 +3,9 @@ found again by optimisation."""
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.bottleneck import phase
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.bottleneck import phase
 
 UP_DOWN, FIRST = np.array([[1.0], [-1.0]]), np.array([[1.0], [0.0]])
 NONE = np.zeros(2)

@@ -4,14 +4,14 @@ forms and finite differences."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.analysis import plateaus
-from assay_catalogue.worlds.bottleneck import one_hot, polygons, stages
-from assay_catalogue.worlds.bottleneck.polygons import Polygon
-from assay_catalogue.worlds.potentials.learning_coefficient import stationary_quadratic
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
 from assay.core.errors import SpecError
+from assay_catalogue.analysis import plateaus
+from assay_catalogue.worlds.bottleneck import one_hot, polygons, stages
+from assay_catalogue.worlds.bottleneck.polygons import Polygon
+from assay_catalogue.worlds.potentials.learning_coefficient import stationary_quadratic
 
 
 def state(name, columns, **more):

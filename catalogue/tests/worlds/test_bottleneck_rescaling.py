@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import DataError
 from assay_catalogue.worlds.bottleneck.capacity import dimensionality
 from assay_catalogue.worlds.bottleneck.polygons import shape, side_loss
 from assay_catalogue.worlds.bottleneck.rescaling import (
@@ -14,8 +16,6 @@ from assay_catalogue.worlds.bottleneck.rescaling import (
     least_at,
     tied_losses,
 )
-
-from assay.core.errors import DataError
 
 BY_HAND = torch.tensor([[3.0, 0.0], [-1.0, 2.0], [0.5, 0.5]], dtype=torch.float64)
 

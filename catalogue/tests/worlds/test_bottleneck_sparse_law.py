@@ -3,10 +3,10 @@ integrals and by sampling."""
 
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck.phase import expected_errors
-from assay_catalogue.worlds.bottleneck.sparse_law import sparse_law
 
 from assay.core.errors import DataError
+from assay_catalogue.worlds.bottleneck.phase import expected_errors
+from assay_catalogue.worlds.bottleneck.sparse_law import sparse_law
 
 DENSITY = torch.tensor([1.0, 0.3, 0.02], dtype=torch.float64)
 

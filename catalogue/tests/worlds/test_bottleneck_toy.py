@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.bottleneck import toy
 
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
 from assay.data import planted
+from assay_catalogue.worlds.bottleneck import toy
 
 RUNS = Runs(grid(Spec(), seed=(1, 2, 3)))
 

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.worlds.epoch_game.best_course import Game
 from assay_catalogue.worlds.epoch_game.policies import (
     INVEST,

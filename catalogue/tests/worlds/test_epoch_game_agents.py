@@ -4,14 +4,14 @@ resuming."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.epoch_game import agents
-from assay_catalogue.worlds.epoch_game.best_course import Game
-from assay_catalogue.worlds.epoch_game.policies import behaviour, policy, policy_gradient, stacked
 
 from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay_catalogue.worlds.epoch_game import agents
+from assay_catalogue.worlds.epoch_game.best_course import Game
+from assay_catalogue.worlds.epoch_game.policies import behaviour, policy, policy_gradient, stacked
 
 GAME = Game(horizon=3, length=2, turn=2, bonus=0.8)
 

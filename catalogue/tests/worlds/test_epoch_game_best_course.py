@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from assay_catalogue.worlds.epoch_game.best_course import Course, Game, best, counting
 
 

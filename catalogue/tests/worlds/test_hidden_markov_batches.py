@@ -4,6 +4,7 @@ of its sequences one by one."""
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
 from assay_catalogue.worlds.hidden_markov.process import mess3, rrxor
 

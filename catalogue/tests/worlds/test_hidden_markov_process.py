@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+
+from assay.core.errors import DataError
 from assay_catalogue.worlds.hidden_markov.process import (
     HiddenMarkov,
     additive,
@@ -16,8 +18,6 @@ from assay_catalogue.worlds.hidden_markov.process import (
     mess3,
     rrxor,
 )
-
-from assay.core.errors import DataError
 
 
 def naive_weight(process, word):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.analysis import plateaus
-from assay_catalogue.worlds.linear import factors
 
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
+from assay_catalogue.analysis import plateaus
+from assay_catalogue.worlds.linear import factors
 
 
 def scalar(sigma, u0, lr, steps):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.linear import factors
 
 from assay.core.errors import SpecError
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
+from assay_catalogue.worlds.linear import factors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
+
+from assay.core.errors import DataError
 from assay_catalogue.worlds.linear import factors
 from assay_catalogue.worlds.linear.one_mode import (
     SHALLOW_SHARPNESS,
@@ -16,9 +19,6 @@ from assay_catalogue.worlds.linear.one_mode import (
     sharpness,
     stable_rate,
 )
-from scipy.integrate import solve_ivp
-
-from assay.core.errors import DataError
 
 TIMES = np.array([0.1, 0.5, 1.0, 2.0])
 

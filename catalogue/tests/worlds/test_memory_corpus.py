@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.memory import corpus as world
-from assay_catalogue.worlds.memory import selectors
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.memory import corpus as world
+from assay_catalogue.worlds.memory import selectors
 
 CORPUS = world.plant(7)
 

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from assay_catalogue.worlds.memory import models
 from assay_catalogue.worlds.memory.corpus import SYMBOLS, bigrams, plant
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.memory import closed, subsets
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.memory import closed, subsets
 
 COPIES = (1, 2, 4, 8, 16, 32)
 TABLE = {

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.modular import critical_size
 
 from assay.core.errors import DataError
+from assay_catalogue.worlds.modular import critical_size
 
 SIZES = np.array([200.0, 300, 400, 500, 600, 700])
 GRID = np.array([400.0, 420, 440, 460, 480, 500])

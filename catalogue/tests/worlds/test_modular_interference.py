@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.modular import interference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.modular import interference
 
 P, DECAY, NU = 53, 3e-5, 124.2
 

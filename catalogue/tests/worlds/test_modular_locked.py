@@ -4,14 +4,14 @@ counts by hand."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.modular import addition, network
-from assay_catalogue.worlds.modular.locked import Budget, checkpoints, right, tuned
-from assay_catalogue.worlds.modular.network import Lesson
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay_catalogue.worlds.modular import addition, network
+from assay_catalogue.worlds.modular.locked import Budget, checkpoints, right, tuned
+from assay_catalogue.worlds.modular.network import Lesson
 
 P, SIZE = 5, 9
 RUNS = Runs([Spec(seed=s) for s in (3, 4)])

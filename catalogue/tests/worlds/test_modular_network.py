@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.modular import addition
-from assay_catalogue.worlds.modular import network as net
 
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
+from assay_catalogue.worlds.modular import addition
+from assay_catalogue.worlds.modular import network as net
 
 
 @dataclass(frozen=True, kw_only=True)

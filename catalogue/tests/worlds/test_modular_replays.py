@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from assay_catalogue.analysis.evaluations import coverage, due_steps
 from assay_catalogue.worlds.modular.replays import (
     BY_HAND,

@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.modular import addition, spectrum
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.modular import addition, spectrum
 
 P, WIDTH, HIDDEN, RUNS = 11, 6, 7, 2
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.modular.two_circuits import Circuits, bend, simulate, variants
 from scipy.optimize import minimize
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.modular.two_circuits import Circuits, bend, simulate, variants
 
 BASE = Circuits()
 

@@ -4,13 +4,13 @@ teacher's class frequencies."""
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.networks import example_gradients as eg
 
 from assay.core.bench import Unkept
 from assay.core.descent import descent
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay_catalogue.worlds.networks import example_gradients as eg
 
 SIZES = [(5, 4), (5, 6, 4)]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+
 from assay_catalogue.subjects.mamba import Shape, forward
 from assay_catalogue.worlds.networks.mamba import start
 

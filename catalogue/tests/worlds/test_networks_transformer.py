@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from assay.core.errors import SpecError
 from assay_catalogue.worlds.hidden_markov.process import mess3, rrxor
 from assay_catalogue.worlds.networks.transformer import (
     MATRICES,
@@ -16,8 +18,6 @@ from assay_catalogue.worlds.networks.transformer import (
     forward_prefixes,
     transformer,
 )
-
-from assay.core.errors import SpecError
 
 SIZES = Sizes(layers=2, d=6, heads=2, d_head=3, d_mlp=7, context=5, vocab=3)
 SEEDS = np.array([4, 9, 4])

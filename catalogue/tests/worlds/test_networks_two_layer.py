@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.networks import two_layer
-from assay_catalogue.worlds.networks.two_layer import Clouds
 from scipy.special import ndtr
 
 from assay.core import descent, fit
@@ -17,6 +15,8 @@ from assay.core.bench import Unkept
 from assay.core.errors import DataError
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
+from assay_catalogue.worlds.networks import two_layer
+from assay_catalogue.worlds.networks.two_layer import Clouds
 
 
 @dataclass(frozen=True, kw_only=True)

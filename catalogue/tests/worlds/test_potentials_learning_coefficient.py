@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import dblquad, quad
+
+from assay.core.errors import SpecError
 from assay_catalogue.worlds.potentials.learning_coefficient import (
     monomial,
     posterior_monomial,
@@ -12,9 +15,6 @@ from assay_catalogue.worlds.potentials.learning_coefficient import (
     stationary_quadratic,
 )
 from assay_catalogue.worlds.potentials.potential import coefficient, hessian_rank, known
-from scipy.integrate import dblquad, quad
-
-from assay.core.errors import SpecError
 
 N_BETA = 1000 / math.log(1000)
 

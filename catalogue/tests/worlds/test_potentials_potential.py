@@ -5,6 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from assay.core.bench import Unkept
+from assay.core.errors import SpecError
+from assay.core.rng import normal
 from assay_catalogue.analysis.chains import CHECKS, block_ends
 from assay_catalogue.worlds.potentials.potential import (
     Monomial,
@@ -18,10 +22,6 @@ from assay_catalogue.worlds.potentials.potential import (
     summed,
     weights,
 )
-
-from assay.core.bench import Unkept
-from assay.core.errors import SpecError
-from assay.core.rng import normal
 
 N_BETA = 1000 / math.log(1000)
 

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.networks import readable
-from assay_catalogue.worlds.networks.readable import SURE, VOCAB, Known
 
 from assay.subjects.decoder import forward
+from assay_catalogue.worlds.networks import readable
+from assay_catalogue.worlds.networks.readable import SURE, VOCAB, Known
 
 SEEDS = np.array([0, 5])
 P = SURE + (1 - SURE) / VOCAB

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from assay_catalogue.worlds.steps import noise as sn
 from scipy.special import iti0k0
 
 from assay.core.errors import SpecError
+from assay_catalogue.worlds.steps import noise as sn
 
 NONE = np.zeros(3)
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from assay_catalogue.worlds.steps import laws, optimisers
 
 from assay.core.bench import Unkept
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay_catalogue.worlds.steps import laws, optimisers
 
 SEEDS = np.arange(500, 532)
 

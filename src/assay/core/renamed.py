@@ -44,7 +44,7 @@ LAB = {
     "work": "events groups memory worker",
     "away": "leases requests worker_loop",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
-    "records": "provenance recording reproduction series",
+    "records": "provenance recording reproduction",
 }
 """The lab's rooms, and what lay beside them before."""
 JOINED = {

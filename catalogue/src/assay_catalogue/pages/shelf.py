@@ -4,6 +4,7 @@ kept for a while."""
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,6 +16,7 @@ from assay.explorer.problems import UNKNOWN
 from assay.explorer.problems import Problem as NoPage
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Explanation
+from assay_catalogue.circuits.files import load
 from assay_catalogue.circuits.picture.contents import Picture, scored, take
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.verify.score import Effort, table
@@ -45,6 +47,15 @@ def built() -> tuple[Subject, ...]:
     return tuple(
         Subject(name, "weights written by hand", partial(_built, name), ours=True)
         for name in known.names()
+    )
+
+
+def explained(folder: Path) -> tuple[Subject, ...]:
+    """List the explanations of a folder: its TOML files, which are data; Python files are code, and
+    not run here."""
+    paths = (p for p in sorted(folder.glob("*.toml")) if re.fullmatch(r"[\w-][\w.-]*", p.stem))
+    return tuple(
+        Subject(f"file-{p.stem}", p.name, partial(_explained, p), _changed(p)) for p in paths
     )
 
 
@@ -121,6 +132,11 @@ def _built(name: str) -> tuple[Problem, Explanation, Explanation]:
     return known.problem(name), known.explained(name), known.rival(name)
 
 
+def _explained(path: Path) -> tuple[Problem, Explanation, Explanation]:
+    explanation = load(path)
+    return known.problem(explanation.of), explanation, known.rival(explanation.of)
+
+
 def _changed(path: Path) -> int:
     """Give when a file was last written, in nanoseconds; 0 where it is not there."""
     try:
@@ -131,6 +147,7 @@ def _changed(path: Path) -> int:
 
 @functools.cache
 def shelf(root: Path) -> Shelf:
-    """Give the small models of a store: those built by hand, and those of its monthly problems."""
+    """Give the small models of a store: those built by hand, those of its monthly problems, and the
+    explanations in the folder `explanations/` next to it."""
     models = trained(root)
-    return Shelf(lambda: (*built(), *models()))
+    return Shelf(lambda: (*built(), *models(), *explained(root.resolve().parent / "explanations")))

@@ -147,8 +147,8 @@ def _written(root: Path) -> States:
 
 @functools.cache
 def _at_start(root: Path) -> States:
-    """The same as it was when this process began; a file that was written between then and the
-    first look counts as written since."""
+    """Give the same as it was when this process began; a file that was written between then and
+    the first look counts as written since."""
     file_states = _written(root)
     late = (_BEGAN - _TICK) * 1e9
     return {name: s if s[0] < late else (0, s[1]) for name, s in file_states.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from assay.core import Bench, Runs, Trained, fit
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay_catalogue.analysis import langevin
+from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.analysis.chains import block_ends, estimate, mean_over
 from assay_catalogue.analysis.sampler import n_beta_of
 from assay_catalogue.experiments.mamba_induction.method import (

@@ -124,7 +124,7 @@ def similarity(m: Means) -> np.ndarray:
 def inequality(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: Gini coefficient of what neurons are worth."""
 
-    from assay_catalogue.dictionaries.cell_measures import gini
+    from assay_catalogue.dictionaries.concentration import gini
 
     worth = by(arm).importance
     return xr.DataArray([gini(w) for w in worth.values], dims="seed", coords={"seed": worth.seed})

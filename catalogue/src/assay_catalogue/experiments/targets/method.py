@@ -223,7 +223,8 @@ def model_measures(
 def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: what each block's W_out reads, and what the last block's neurons and
     update do to the logits."""
-    from assay_catalogue.dictionaries.cell_measures import by_document, gini
+    from assay_catalogue.dictionaries.cell_measures import by_document
+    from assay_catalogue.dictionaries.concentration import gini
     from assay_catalogue.dictionaries.linear_effects import effect_errors, principal_parts
 
     (s,) = runs.specs

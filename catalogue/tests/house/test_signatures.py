@@ -13,7 +13,7 @@ from parsed import nodes
 from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
 
-EXPERIMENTS = Path(__file__).parents[2] / "src/assay/experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "src/assay_catalogue/experiments"
 
 
 def trained_and_measured(experiment: Experiment) -> Iterator[tuple[Callable, set[str]]]:

@@ -8,8 +8,9 @@ import pkgutil
 from pathlib import Path
 from types import CodeType
 
-from assay_catalogue import experiments
 from everywhere import everywhere
+
+from assay_catalogue import experiments
 
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(experiments.__path__, "assay_catalogue.experiments.")
