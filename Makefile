@@ -56,7 +56,7 @@ test-catalogue: env model
 	@cd catalogue && $(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-referee: env
-	@cd referee && $(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest referee/tests
 
 # What the other three leave out, so that nothing runs twice.
 test-thorough: env model

@@ -32,7 +32,12 @@ from marks import kinds  # noqa: E402
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
-BESIDE = ["CHANGELOG", "benchmarks/records", "tests/fixtures/formats/README"]
+BESIDE = [
+    "CHANGELOG",
+    "benchmarks/records",
+    "referee/README",
+    "tests/fixtures/formats/README",
+]
 """Pages outside docs/ to which its pages link."""
 include_patterns = [
     "README.md",

@@ -34,7 +34,8 @@ from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay_catalogue.verbs.contest import interval
-from marks import bar, conformance, first, gym, pictures, sections
+from assay_vectors import tables as referee
+from marks import bar, first, gym, pictures, sections
 from marks.sections import SPACE
 
 DOCS = Path(__file__).parents[2] / "catalogue/docs"
@@ -384,7 +385,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,
-    "differences": conformance.differences,
+    "differences": referee.differences,
     "estimate": estimate,
     "everything": everything,
     "experiments": experiments,
@@ -394,15 +395,15 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
-    "operations": conformance.operations,
-    "outcomes": conformance.outcomes,
+    "operations": referee.operations,
+    "outcomes": referee.outcomes,
     "overview": overview,
     "picture": picture,
     "standing": standing,
     "tree": tree,
     "unmet": unmet,
     "contests": contests_table,
-    "vectors": conformance.vectors,
+    "vectors": referee.vectors,
     "verdicts": verdicts,
 }
 

@@ -98,7 +98,6 @@ def test_every_verb_is_there_and_short() -> None:
     assert verbs == first | own | {
         "import",
         "export",
-        "conformance",
         "train-dictionary",
         "train-lm",
         "mcp",

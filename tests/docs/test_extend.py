@@ -152,7 +152,7 @@ def test_an_entry_of_the_catalogue_is_its_file_its_test_its_record_and_its_page(
 ) -> None:
     """Lists and tables are made anew by their command; no more is written by hand."""
     left_out = shutil.ignore_patterns("__pycache__")
-    for folder in ("src", "tests", "docs", "records", "conformance", "benchmarks", "site"):
+    for folder in ("src", "tests", "docs", "records", "referee", "benchmarks", "site"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)
     for file in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / file, tmp_path)

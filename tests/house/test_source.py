@@ -14,7 +14,7 @@ from parsed import nodes, tree
 import assay
 
 ROOT = Path(__file__).parents[2]
-BESIDE = [*(ROOT / "docs/exercises").glob("*.py"), *(ROOT / "conformance").rglob("*.py")]
+BESIDE = [*(ROOT / "docs/exercises").glob("*.py"), *(ROOT / "referee/src").rglob("[!_]*.py")]
 SOURCE = sorted([*(ROOT / "src/assay").rglob("*.py"), *BESIDE])
 TEXT = sorted(
     path
@@ -23,7 +23,8 @@ TEXT = sorted(
         "src/**/*.html",
         "tests/**/*.py",
         "benchmarks/**/*.py",
-        "conformance/**/*.py",
+        "referee/**/*.py",
+        "referee/**/*.md",
         "docs/**/*.py",
         "docs/**/*.md",
         "*.md",

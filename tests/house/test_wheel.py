@@ -1,7 +1,7 @@
 """The wheel is whole: installed in a fresh environment, it says in an empty folder what the
 checkout says there.
 
-Of the catalogue, plans, records, conformance and verdicts. What Assay needs is lent by the
+Of the catalogue, plans, records and verdicts. What Assay needs is lent by the
 environment that runs the tests."""
 
 import json
@@ -100,14 +100,10 @@ def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empt
     assert {**plans[0], "free_bytes": 0} == {**plans[1], "free_bytes": 0}
 
 
-def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
+def test_it_has_the_records(installed: Path) -> None:
     """Byte by byte, but for the measures of presets that lie elsewhere."""
     (package,) = installed.glob("lib/python*/site-packages/assay")
-    for inside, outside in (
-        ("records", "records"),
-        ("conformance/vectors", "conformance/vectors"),
-        ("conformance/results", "conformance/results"),
-    ):
+    for inside, outside in (("records", "records"),):
         files = sorted(
             p.relative_to(ROOT / outside)
             for p in (ROOT / outside).rglob("*")
@@ -116,7 +112,6 @@ def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
         assert files
         for file in files:
             assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
-    assert [p.stem for p in (package / "conformance").rglob("for_*.py")] == ["for_assay"]
     assert not (package / "exercises").exists()
 
 

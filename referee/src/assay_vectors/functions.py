@@ -1,10 +1,11 @@
-"""A library's own functions, named in its own code, as answers to vectors.
+"""Your own functions as answers to vectors.
 
-`assay_functions` is a mapping, or a function without arguments that gives one: the name of an
-operation, of one quantity of it ("metrics.mse") or of a usual word for that ("fvu"), and what to
-call. A function is called with the vector's inputs by name, nested lists as NumPy arrays; what it
-gives is a number or an array where the vector asks for one quantity, else quantities by name. Under
-"array" may stand what every array goes through first, such as torch.from_numpy."""
+`assay_functions` is a mapping, or a function without arguments that returns one. Its
+keys are an operation, one quantity of it ("metrics.mse") or a common name for that
+("fvu"); its values are functions. Each is called with the vector's inputs by name,
+nested lists as NumPy arrays. It returns a number or an array if the vector asks for one
+quantity, otherwise quantities by name. The key "array" may hold a function that every
+array goes through first, such as torch.from_numpy."""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.errors import AssayError, nearest
 from assay_vectors.adapters import protocol
 from assay_vectors.adapters.protocol import NotOffered
+from assay_vectors.errors import VectorsError, nearest
 from assay_vectors.outcomes import Outcome, judge
-from assay_vectors.vectors import LATEST, WHOLE, Vector, load
+from assay_vectors.vectors import INTEGERS, LATEST, Vector, load
 
 ATTRIBUTE = "assay_functions"
-"""What a conftest.py calls its functions."""
-WORDS: Mapping[str, tuple[str, str]] = {
+"""The name that a conftest.py gives to its functions."""
+COMMON_NAMES: Mapping[str, tuple[str, str]] = {
     "fvu": ("metrics", "ev"),
     "explained_variance": ("metrics", "ev"),
     "mse": ("metrics", "mse"),
@@ -38,51 +39,51 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "training_step": ("gradients", ""),
     "loader": ("load", ""),
 }
-"""Usual word → operation and quantity; FVU is 1 − ev."""
+"""Common name → operation and quantity; FVU is 1 − ev."""
 
 
 @dataclass(frozen=True)
 class Functions:
-    """What a library named."""
+    """Functions by the names that vectors use."""
 
     peer: str
     version: str
-    named: Mapping[str, Callable[..., Any]]
+    by_name: Mapping[str, Callable[..., Any]]
     array: Callable[[np.ndarray], Any] = lambda x: x
 
     def serving(self, vector: Vector) -> dict[str, Callable[..., Any]]:
-        """Give the functions that this vector asks for, by the name under which they stand."""
-        wanted = vector.cases[0].expected
+        """Return the functions that answer this vector, by name."""
+        expected = vector.cases[0].expected
         out = {}
-        for name, function in self.named.items():
-            operation, quantity = parts(name)
-            if operation == vector.operation and (not quantity or quantity in wanted):
+        for name, function in self.by_name.items():
+            operation, quantity = split(name)
+            if operation == vector.operation and (not quantity or quantity in expected):
                 out[name] = function
         return out
 
     def judge(self, vector: Vector) -> Outcome:
-        """Put one vector to the library."""
-        return judge(vector, [self._answer(vector, case.inputs) for case in vector.cases])
+        """Call the functions on every case of a vector and compare what they return."""
+        return judge(vector, [self._answer(vector, c.inputs) for c in vector.cases])
 
-    def _answer(self, vector: Vector, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        def together(**given: Any) -> dict[str, Any]:
-            arguments = arrays(given, self.array)
+    def _answer(self, vector: Vector, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        def together(**inputs: Any) -> dict[str, Any]:
+            arguments = arrays(inputs, self.array)
             arguments.pop("dtype", None)
             out: dict[str, Any] = {}
             for name, function in self.serving(vector).items():
-                value = protocol.plain(_called(function, arguments))
-                quantity = parts(name)[1] or _single(vector)
+                value = protocol.plain(_call(function, arguments))
+                quantity = split(name)[1] or _only_quantity(vector)
                 if quantity and not isinstance(value, Mapping):
                     value = {quantity: 1 - value if name == "fvu" else value}
                 out |= value
             return out
 
         operation = vector.operation
-        case = {"operation": operation, "inputs": inputs}
+        case = {"operation": operation, "inputs": values}
         return protocol.answer(case, {operation: together} if self.serving(vector) else {})
 
-    def place(self, vector: Vector) -> tuple[Path, int] | None:
-        """Say in which file and line the first function that answers this vector starts."""
+    def location(self, vector: Vector) -> tuple[Path, int] | None:
+        """Return the file and line where the first function for this vector starts."""
         for function in self.serving(vector).values():
             code = getattr(inspect.unwrap(function), "__code__", None)
             if code is not None:
@@ -90,112 +91,116 @@ class Functions:
         return None
 
 
-def parts(name: str) -> tuple[str, str]:
-    """Split a name into operation and quantity, "" for all."""
+def split(name: str) -> tuple[str, str]:
+    """Split a name into operation and quantity, "" for all quantities."""
     operation, _, quantity = name.partition(".")
-    return WORDS.get(name, (operation, quantity))
+    return COMMON_NAMES.get(name, (operation, quantity))
 
 
 @dataclass(frozen=True)
 class Name:
-    """What may stand in `assay_functions`: inputs and quantities of all its vectors."""
+    """An operation that `assay_functions` may name, with the inputs and quantities of
+    all its vectors."""
 
     operation: str
-    words: tuple[str, ...]
-    """Usual words for the operation or one quantity of it."""
+    common: tuple[str, ...]
+    """Common names for the operation or one quantity of it."""
     inputs: tuple[str, ...]
     quantities: tuple[str, ...]
     ids: tuple[str, ...]
 
 
 def names() -> list[Name]:
-    """List the operations that vectors ask for, in their order."""
+    """List the operations of all vectors, in their order."""
     out = []
     for operation in dict.fromkeys(v.operation for v in load(LATEST)):
-        asked = [v for v in load(LATEST) if v.operation == operation]
-        cases = [case for v in asked for case in v.cases]
+        vectors = [v for v in load(LATEST) if v.operation == operation]
+        cases = [case for v in vectors for case in v.cases]
         inputs = dict.fromkeys(name for case in cases for name in case.inputs)
         quantities = dict.fromkeys(name for case in cases for name in case.expected)
-        words = tuple(word for word, (whole, _) in WORDS.items() if whole == operation)
-        ids = tuple(v.id for v in asked)
-        out.append(Name(operation, words, tuple(inputs), tuple(quantities), ids))
+        common = [name for name, (o, _) in COMMON_NAMES.items() if o == operation]
+        ids = tuple(v.id for v in vectors)
+        out.append(Name(operation, tuple(common), tuple(inputs), tuple(quantities), ids))
     return out
 
 
-def of(value: Any, peer: str) -> Functions:
-    """Read a mapping of functions, or what gives one. Raises: AssayError for anything else, and for
-    a name that no vector asks for."""
-    named = value() if callable(value) else value
-    if not isinstance(named, Mapping):
-        raise AssayError(
-            f"{ATTRIBUTE} must be a mapping from names to functions, not {type(named).__name__}"
+def read(value: Any, peer: str) -> Functions:
+    """Read a mapping of functions, or call what returns one.
+
+    Raises: VectorsError for anything else, and for a name that no vector uses."""
+    by_name = value() if callable(value) else value
+    if not isinstance(by_name, Mapping):
+        raise VectorsError(
+            f"{ATTRIBUTE} must be a mapping from names to functions, not {type(by_name).__name__}"
         )
-    named = dict(named)
-    array = named.pop("array", lambda x: x)
-    known = {v.operation for v in load(LATEST)}
-    known |= {f"{v.operation}.{q}" for v in load(LATEST) for q in v.cases[0].expected} | set(WORDS)
-    for name, function in named.items():
+    by_name = dict(by_name)
+    array = by_name.pop("array", lambda x: x)
+    if not by_name:
+        raise VectorsError(f"{ATTRIBUTE} names no function")
+    known = {v.operation for v in load(LATEST)} | set(COMMON_NAMES)
+    known |= {f"{v.operation}.{q}" for v in load(LATEST) for q in v.cases[0].expected}
+    for name, function in by_name.items():
         if name not in known:
-            raise AssayError(f"no vector asks for {name!r}; {nearest(str(name), known)}")
+            raise VectorsError(f"no vector asks for {name!r}; {nearest(str(name), known)}")
         if not callable(function):
-            raise AssayError(f"{name} must be a function, not {type(function).__name__}")
-    return Functions(peer, _version(peer), named, array)
+            raise VectorsError(f"{name} must be a function, not {type(function).__name__}")
+    return Functions(peer, _version(peer), by_name, array)
 
 
 def imported(reference: str) -> Functions:
-    """The functions of "module:name", from here or what is installed. Raises: AssayError."""
+    """Import the functions of "module:name", from the working directory or what is
+    installed. Raises: VectorsError."""
     module, _, name = reference.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         value = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AssayError(f"cannot import {reference} ({error})") from error
+    except Exception as error:  # a module may raise anything when it is imported
+        message = f"{type(error).__name__}: {error}"
+        raise VectorsError(f"cannot import {reference} ({message})") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    return of(value, module.partition(".")[0])
+    return read(value, module.partition(".")[0])
 
 
 def arrays(
     inputs: Mapping[str, Any], array: Callable[[np.ndarray], Any] = lambda x: x
 ) -> dict[str, Any]:
-    """Inputs with lists of numbers as arrays, in the precision that `dtype` says: null is NaN,
-    whole numbers stay whole only where an input means them so."""
+    """Turn lists of numbers into arrays of the precision that `dtype` names: null is
+    NaN, and integers stay integers only in inputs that mean them."""
     dtype = inputs.get("dtype", "float64")
 
-    def read(value: Any, name: str) -> Any:
+    def convert(value: Any, name: str) -> Any:
         if isinstance(value, Mapping):
-            return {key: read(part, key) for key, part in value.items()}
+            return {key: convert(part, key) for key, part in value.items()}
         if not isinstance(value, list):
             return value
         leaf: Any = value
         while isinstance(leaf, list):
             leaf = next(iter(leaf), 0)
-        kind = bool if isinstance(leaf, bool) else np.int64 if name in WHOLE else dtype
+        number = np.int64 if name in INTEGERS else dtype
         try:
-            return array(np.array(value, kind))
+            return array(np.array(value, bool if isinstance(leaf, bool) else number))
         except (TypeError, ValueError):  # texts, mappings, rows of different lengths
-            return [read(part, name) for part in value]
+            return [convert(part, name) for part in value]
 
-    return {name: read(value, name) for name, value in inputs.items()}
+    return {name: convert(value, name) for name, value in inputs.items()}
 
 
-def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise NotOffered(f"it takes other arguments: {error}") from None
-    except ValueError:  # a builtin that does not say what it takes
+    except ValueError:  # a builtin without a signature
         pass
     return function(**arguments)
 
 
-def _single(vector: Vector) -> str:
-    """The quantity that a plain number is: that which all vectors of the operation ask for, if they
-    ask for no other."""
-    names = {
-        q for v in load(LATEST) if v.operation == vector.operation for q in v.cases[0].expected
-    }
-    return names.pop() if len(names) == 1 else ""
+def _only_quantity(vector: Vector) -> str:
+    """Return the quantity of an operation that has only one, else ""."""
+    vectors = (v for v in load(LATEST) if v.operation == vector.operation)
+    quantities = {name for v in vectors for name in v.cases[0].expected}
+    return quantities.pop() if len(quantities) == 1 else ""
 
 
 def _version(peer: str) -> str:

@@ -1,5 +1,5 @@
-"""What a library's maintainers can be told: a page for each cause of wrong answers, with the call,
-what came out, what is right and why, and lines of NumPy that show it."""
+"""Texts for a library's issue tracker: one for each cause of wrong answers, with the
+call, what came out, what is right and why, and lines of NumPy that reproduce it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay_vectors.outcomes import reproduction, wrong_cases
+from assay_vectors.text import differences, reproduction
 from assay_vectors.vectors import Vector, folder, load
 
 
-def _slug(page: Mapping[str, Any]) -> str:
-    return "".join(c if c.isalnum() else "-" for c in page["peer"].lower())
-
-
-def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
-    """The pages about one recorded result, by library and first vector: vectors with one cause
-    share a page, as conformance/causes.json says."""
+def pages(page: Mapping[str, Any], adapter: Path) -> list[str]:
+    """Write the texts about one recorded result: vectors with the same cause, by
+    causes.json, share a text."""
     wrong = {e["id"]: e for e in page["outcomes"] if e["outcome"] == "wrong"}
     vectors = {vector.id: vector for vector in load()}
     causes = json.loads((folder() / "causes.json").read_text(encoding="utf-8"))
@@ -30,13 +26,11 @@ def pages(page: Mapping[str, Any], adapter: Path) -> dict[str, str]:
     ]
     grouped = {id for ids, _ in groups for id in ids}
     groups += [([id], "") for id in wrong if id not in grouped]
-    return {
-        f"{_slug(page)}-{ids[0]}": _page(
-            page, [(vectors[id], wrong[id]) for id in ids], cause, adapter
-        )
+    return [
+        _page(page, [(vectors[id], wrong[id]) for id in ids], cause, adapter)
         for ids, cause in groups
         if ids
-    }
+    ]
 
 
 def _page(
@@ -46,38 +40,36 @@ def _page(
     adapter: Path,
 ) -> str:
     vector, entry = pairs[0]
-    where = ", ".join(f"{name} {version}" for name, version in page["environment"].items())
+    versions = (f"{name} {version}" for name, version in page["environment"].items())
     lines = [f"# {page['peer']} {page['version']}: {vector.title}", ""]
     lines += [cause, ""] if cause else []
     lines += ["| vector | got | right |", "|---|---|---|"]
     for v, e in pairs:
-        got, right = wrong_cases(e["got"], [dict(case.expected) for case in v.cases])
-        lines.append(f"| {v.id}: {v.title} | {_cell(got)} | {_cell(right)} |")
+        texts = differences(e["got"], [dict(case.expected) for case in v.cases])
+        got, right = (text.replace("|", "\\|") for text in texts)
+        lines.append(f"| {v.id}: {v.title} | {got} | {right} |")
     lines += ["", f"By definition: {vector.definition}.", "", vector.derivation, ""]
-    lines += [f"Source: {vector.source}. Run on {page['date']} with {where}.", ""]
-    if call := called(vector.operation, adapter):
-        lines += ["The call:", "", "```python", call, "```", ""]
-    script = [line for line in reproduction(vector, _first(vector, entry)) if len(line) <= 400]
+    where = f"Run on {page['date']} with {', '.join(versions)}."
+    lines += [f"Source: {vector.source}. {where}", ""]
+    if source := operation_source(vector.operation, adapter):
+        lines += ["The call:", "", "```python", source, "```", ""]
+    script = reproduction(vector, _first_difference(vector, entry))
+    script = [line for line in script if len(line) <= 400]
     lines += ["The right answer:", "", "```python", *script, "```"]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _first_difference(vector: Vector, entry: Mapping[str, Any]) -> int:
+    """Return the first case whose result is not the expected one."""
+    pairs = enumerate(zip(entry["got"], vector.cases, strict=True))
+    return next((i for i, (got, c) in pairs if got != dict(c.expected)), 0)
 
 
-def _first(vector: Vector, entry: Mapping[str, Any]) -> int:
-    """The first case that came out otherwise."""
-    pairs = zip(entry["got"], vector.cases, strict=True)
-    return next((i for i, (got, case) in enumerate(pairs) if got != dict(case.expected)), 0)
-
-
-def called(operation: str, adapter: Path) -> str:
-    """The text of the function by which an adapter answers an operation; "" for none that is
-    written out."""
+def operation_source(operation: str, adapter: Path) -> str:
+    """Return the source of the function by which an adapter answers an operation, or ""
+    if it has none."""
     for path in (adapter, adapter.parent / "core_evaluation.py"):
-        source = path.read_text(encoding="utf-8")
-        tree = ast.parse(source)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for key, value in _entries(tree):
             if key == operation:
                 name = getattr(value, "id", getattr(value, "attr", ""))

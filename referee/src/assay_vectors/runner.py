@@ -1,5 +1,5 @@
-"""Running the vectors: on Assay in this process, on a peer by subprocess in the peer's own
-environment."""
+"""Running the vectors: by their own lines of NumPy, on functions in this process, or on
+a library in a process of its own; and recorded results."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign
-from assay.core.errors import AssayError, DataError, nearest
+import numpy as np
+
 from assay_vectors.adapters import protocol
+from assay_vectors.errors import VectorsError, nearest
 from assay_vectors.functions import Functions
 from assay_vectors.outcomes import Outcome, judge
+from assay_vectors.text import reproduction
 from assay_vectors.vectors import LATEST, Vector, folder
 
+ADAPTERS = Path(protocol.__file__).parent
 TIMEOUT = 900.0
-"""Seconds after which a peer is given up."""
+"""Seconds that a library may take."""
 LARGEST = 64 * 2**20
-"""Bytes of a peer's answers."""
-QUIET = {
+"""Bytes that a library's answers may have."""
+OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "WANDB_MODE": "disabled",
 }
-"""No vector needs the network, so no peer gets to use it."""
+"""No vector needs a network."""
 
 
 @dataclass(frozen=True)
@@ -43,80 +46,76 @@ class Run:
     version: str
     outcomes: tuple[Outcome, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Versions of Python and what the library computes with."""
+    """Versions of Python and of what the library computes with."""
 
 
-def run_assay(vectors: Sequence[Vector]) -> Run:
-    """Assay on these vectors, through the same operations that a peer is asked for."""
-
-    from assay_vectors.adapters.for_assay import OPERATIONS
-
-    answers = {case["id"]: protocol.answer(case, OPERATIONS) for case in _cases(vectors)}
-    return Run(
-        "Assay", metadata.version("interp-assay"), _judged(vectors, answers), protocol.environment()
-    )
+def run_reference(vectors: Sequence[Vector]) -> Run:
+    """Compute the answers by the vectors' own lines of NumPy."""
+    outcomes = [
+        judge(vector, [_computed(vector, case) for case in range(len(vector.cases))])
+        for vector in vectors
+    ]
+    return Run("NumPy", np.__version__, tuple(outcomes), protocol.environment())
 
 
-def named(library: Functions, vectors: Sequence[Vector]) -> Run:
-    """A library's functions on these vectors, in this process."""
-    outcomes = tuple(library.judge(vector) for vector in vectors)
-    return Run(library.peer, library.version, outcomes, protocol.environment())
+def _computed(vector: Vector, case: int) -> dict[str, Any]:
+    if not vector.numpy:
+        return {"not_offered": protocol.NO_FUNCTION}
+    names: dict[str, Any] = {}
+    exec("\n".join(reproduction(vector, case)[:-1]), names)
+    expected = vector.cases[case].expected
+    return {"value": protocol.plain({name: names[name] for name in expected})}
 
 
-def names() -> tuple[str, ...]:
-    """The peers that conformance/adapters of a checkout has an adapter for; none once
-    installed."""
-    files = sorted((folder() / "adapters").glob("for_*.py"))
-    return tuple(
-        name
-        for path in files
-        if (name := path.stem.removeprefix("for_").replace("_", "-")) != "assay"
-    )
+def run_functions(functions: Functions, vectors: Sequence[Vector]) -> Run:
+    """Call functions on these vectors, in this process."""
+    outcomes = tuple(functions.judge(vector) for vector in vectors)
+    return Run(functions.peer, functions.version, outcomes, protocol.environment())
+
+
+def libraries() -> tuple[str, ...]:
+    """List the libraries that have an adapter."""
+    stems = sorted(path.stem for path in ADAPTERS.glob("for_*.py"))
+    return tuple(stem.removeprefix("for_").replace("_", "-") for stem in stems)
 
 
 def adapter(name: str) -> Path:
-    """The adapter of a peer by its name, or the file itself where a path to one is given. Raises:
-    AssayError for neither."""
+    """Return the adapter of a library by its name, or the file if a path is given.
+    Raises: VectorsError for neither."""
     if name.endswith(".py"):
         if Path(name).is_file():
             return Path(name).resolve()
-        peers = "".join(f", or one of {', '.join(names())}" if names() else "")
-        raise AssayError(f"no adapter at {name}; give a file{peers}")
-    if not names():
-        raise AssayError(
-            f"the adapters of peers lie in a checkout's conformance/adapters; this is an installed "
-            f"Assay: give the file, --against for_{name.replace('-', '_')}.py"
+        raise VectorsError(f"no adapter at {name}; give a file, or one of {', '.join(libraries())}")
+    if name not in libraries():
+        raise VectorsError(
+            f"no adapter for {name!r}; {nearest(name, libraries())} Your own adapter: "
+            "--against my_adapter.py; your functions: --against module:name"
         )
-    if name not in names():
-        raise AssayError(
-            f"no adapter for {name!r}; {nearest(name, names())}; your own: --against my_adapter.py"
-        )
-    return folder() / "adapters" / f"for_{name.replace('-', '_')}.py"
+    return ADAPTERS / f"for_{name.replace('-', '_')}.py"
 
 
-def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float = TIMEOUT) -> Run:
-    """A peer on these vectors, run by `python`, the interpreter of an environment that has the peer
-    installed.
+def run_library(
+    name: str,
+    vectors: Sequence[Vector],
+    python: Path | str = sys.executable,
+    timeout: float = TIMEOUT,
+) -> Run:
+    """Run a library on these vectors; `python` is the interpreter of an environment
+    that has it.
 
-    Raises: AssayError, one line, for an unknown peer, an interpreter that cannot import it, a
-    crash, too long a run, or answers that are none.
+    Raises: VectorsError, one line, for an unknown library, an interpreter that cannot
+    import it, a crash, a run that takes too long, or answers that cannot be read.
     """
     script = adapter(name)
+    # adapters import `protocol` from there
+    paths = [str(ADAPTERS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, **OFFLINE, "PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory() as room:
         request, answers = Path(room) / "request.json", Path(room) / "answers.json"
         request.write_text(json.dumps({"cases": _cases(vectors)}), encoding="utf-8")
-        # where an adapter finds `protocol`
-        env = {
-            **os.environ,
-            **QUIET,
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(Path(protocol.__file__).parent), os.environ.get("PYTHONPATH")])
-            ),
-        }
-        command = [str(python), str(script), str(request), str(answers)]
         try:
             completed = subprocess.run(
-                command,
+                [str(python), str(script), str(request), str(answers)],
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -125,117 +124,102 @@ def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float =
                 cwd=room,
             )
         except subprocess.TimeoutExpired:
-            raise AssayError(
-                f"{name} did not answer within {timeout:.0f} s; nothing is known about it"
+            raise VectorsError(
+                f"{name} did not answer within {timeout:.0f} s, so nothing is known about it"
             ) from None
         except OSError as error:
-            raise AssayError(
-                f"cannot run {python} ({error.strerror}); give --python the interpreter of an "
-                f"environment that has {name}"
+            raise VectorsError(
+                f"cannot run {python} ({error.strerror}); give --python the "
+                f"interpreter of an environment that has {name}"
             ) from error
         if completed.returncode != 0:
-            raise AssayError(_last(name, python, completed))
+            raise VectorsError(_failure(name, python, completed))
         return _read(name, answers, vectors)
 
 
 def _cases(vectors: Sequence[Vector]) -> list[dict[str, Any]]:
     return [
-        {"id": f"{vector.id}/{i}", "operation": vector.operation, "inputs": case.inputs}
+        {
+            "id": f"{vector.id}/{i}",
+            "operation": vector.operation,
+            "inputs": case.inputs,
+        }
         for vector in vectors
         for i, case in enumerate(vector.cases)
     ]
 
 
-def _judged(
-    vectors: Sequence[Vector], answers: Mapping[str, Mapping[str, Any]]
-) -> tuple[Outcome, ...]:
-    return tuple(judge(v, [answers[f"{v.id}/{i}"] for i in range(len(v.cases))]) for v in vectors)
-
-
-def _last(name: str, python: Path, completed: subprocess.CompletedProcess[str]) -> str:
+def _failure(name: str, python: Path | str, completed: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
-    message = lines[-1].strip()[:300] if lines else "it said nothing"
-    if (
-        "ModuleNotFoundError" in message
-        or "ImportError" in message
-        or "PackageNotFoundError" in message
-    ):
+    message = lines[-1].strip()[:300] if lines else "without a message"
+    if re.search("ModuleNotFoundError|ImportError|PackageNotFoundError", message):
         return (
-            f"{python} cannot import {name} ({message}); install it in that environment, or give "
-            "another --python"
+            f"{python} cannot import {name} ({message}); install it there, or give "
+            "--python the interpreter of an environment that has it"
         )
     return (
-        f"the adapter of {name} ended with exit code {completed.returncode} ({message}); nothing "
-        "is known "
-        "about it"
+        f"the adapter of {name} ended with exit code {completed.returncode} "
+        f"({message}), so nothing is known about it"
     )
 
 
 def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
     try:
-        if not path.exists():
+        if not path.is_file():
             raise ValueError("no file was written")
-        page = json.loads(foreign.read(path, "answers", LARGEST))
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        page = json.loads(path.read_bytes())
         answers = page["answers"]
-        missing = [
-            case["id"] for case in _cases(vectors) if not isinstance(answers.get(case["id"]), dict)
-        ]
-        if missing:
+        cases = [case["id"] for case in _cases(vectors)]
+        if missing := [id for id in cases if not isinstance(answers.get(id), dict)]:
             raise ValueError(f"no answer to {missing[0]}")
-        return Run(
-            str(page["peer"]),
-            str(page["version"]),
-            _judged(vectors, answers),
-            dict(page.get("environment", {})),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
-        message = f"{type(error).__name__}: {error}"
-        raise AssayError(
-            f"the answers of {name} cannot be read ({' '.join(message.split())[:200]})"
-        ) from error
+        outcomes = [
+            judge(vector, [answers[f"{vector.id}/{i}"] for i in range(len(vector.cases))])
+            for vector in vectors
+        ]
+        environment = dict(page.get("environment", {}))
+        peer, version = str(page["peer"]), str(page["version"])
+        return Run(peer, version, tuple(outcomes), environment)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise VectorsError(f"the answers of {name} cannot be read ({message})") from error
 
 
-def write(run: Run, name: str) -> str:
-    """The name of the file that now holds these outcomes, in conformance/results; `name` is what
-    --against was given.
-
-    Raises: AssayError outside a checkout, where there is nothing to commit to.
-    """
+def write_result(run: Run, name: str) -> Path:
+    """Write outcomes to a file of results/, in place of those of an earlier version;
+    `name` is what --against was given. Raises: VectorsError outside a checkout."""
     require_checkout()
     page = {
         "peer": run.peer,
         "version": run.version,
         "vectors": LATEST,
-        "command": f"assay conformance --against {name} --python PYTHON",
+        "command": f"assay-vectors --against {name} --python PYTHON",
         "date": f"{datetime.now():%Y-%m-%d}",
         "environment": dict(run.environment),
-        "outcomes": [_short(outcome) for outcome in run.outcomes],
     }
-    place = (
-        folder() / "results" / f"{re.sub(r'[^a-z0-9]+', '-', run.peer.lower())}-{run.version}.json"
-    )
-    slug = place.stem.removesuffix(f"-{run.version}")
+    slug = re.sub(r"[^a-z0-9]+", "-", run.peer.lower())
+    place = folder() / "results" / f"{slug}-{run.version}.json"
     for old in place.parent.glob(f"{slug}-[0-9]*.json"):
         old.unlink()
-    lines = ",\n".join(
-        f"  {json.dumps(entry, ensure_ascii=False)}" for entry in page.pop("outcomes")
-    )
+    entries = [_short(outcome) for outcome in run.outcomes]
+    lines = (f"  {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
     head = json.dumps(page, ensure_ascii=False, indent=1)[:-2]
-    place.write_text(f'{head},\n "outcomes": [\n{lines}\n ]\n}}\n', encoding="utf-8")
-    return place.name
+    outcomes = ",\n".join(lines)
+    place.write_text(f'{head},\n "outcomes": [\n{outcomes}\n ]\n}}\n', "utf-8")
+    return place
 
 
 def require_checkout() -> None:
-    """Refuse to record where there is nothing to commit to. Raises: AssayError outside a
-    checkout."""
-    if not (folder().parent / "pyproject.toml").exists():
-        raise AssayError(
-            "--record writes into a checkout's conformance/results; this is an installed Assay"
+    """Raise VectorsError if this is not a checkout, where results can be committed."""
+    if not (folder() / "pyproject.toml").exists():
+        raise VectorsError(
+            "--record writes into the folder results/ of a checkout; this is an installed package"
         )
 
 
-def read() -> list[dict[str, Any]]:
-    """All recorded results, by name of their file. Raises: DataError for a file that is none."""
+def results() -> list[dict[str, Any]]:
+    """Read all recorded results. Raises: VectorsError for a file that is not one."""
     pages = []
     for path in sorted((folder() / "results").glob("*.json")):
         try:
@@ -243,24 +227,23 @@ def read() -> list[dict[str, Any]]:
             if not {"peer", "version", "command", "date", "outcomes"} <= page.keys():
                 raise ValueError("a field is missing")
         except (OSError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{path} is not a record of conformance results ({error}); make it again with "
-                "--record"
+            raise VectorsError(
+                f"{path} does not hold results ({error}); make it again with --record"
             ) from error
         pages.append(page)
     return pages
 
 
-def _short(outcome: Outcome) -> Mapping[str, Any]:
-    """Without what the vector says already."""
-    entry = {
-        "id": outcome.id,
-        "outcome": outcome.outcome,
-        "got": list(outcome.got),
-        "why": outcome.why,
-    }
-    return {
-        name: value
-        for name, value in entry.items()
-        if value and not (name == "got" and outcome.outcome == "not offered")
-    }
+def recorded_adapter(page: Mapping[str, Any]) -> Path:
+    """Return the adapter that made a recorded result."""
+    words = page["command"].split()
+    return adapter(words[words.index("--against") + 1])
+
+
+def _short(outcome: Outcome) -> dict[str, Any]:
+    """Leave out what the vector already has, and what is empty."""
+    entry = asdict(outcome)
+    names = ["id", "outcome", "got", "why"]
+    if outcome.outcome == "not offered":
+        names.remove("got")
+    return {name: entry[name] for name in names if entry[name]}

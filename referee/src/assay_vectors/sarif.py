@@ -1,33 +1,33 @@
-"""Outcomes as SARIF 2.1.0, which code hosts show at the line of the function that was asked."""
+"""Outcomes as SARIF 2.1.0, which code hosts show at the line of the function."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import PurePath
 
+from assay_vectors import __version__
 from assay_vectors.vectors import load
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {"wrong": "error", "another documented definition": "note"}
-"""Outcome → level; the others are no results."""
+"""Outcome → level; other outcomes are not written."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one vector made of a library, and where the function is: a file below the root, and a
-    line from 1."""
+    """The outcome of one vector, and where the function is: a file below the root, and
+    a line from 1."""
 
     id: str
     outcome: str
     message: str
-    place: tuple[str, int]
+    location: tuple[str, int]
 
 
 def page(results: Sequence[Result], version: str) -> str:
-    """The text of a SARIF file: a rule for each vector, a result where the library differs."""
+    """Write a SARIF file: a rule for each vector, a result for each difference."""
     vectors = load(version)
     order = {vector.id: i for i, vector in enumerate(vectors)}
     rules = [
@@ -41,8 +41,8 @@ def page(results: Sequence[Result], version: str) -> str:
         for vector in vectors
     ]
     driver = {
-        "name": "assay",
-        "version": metadata.version("interp-assay"),
+        "name": "assay-vectors",
+        "version": __version__,
         "semanticVersion": f"{version}.0",
         "rules": rules,
     }
@@ -56,10 +56,10 @@ def page(results: Sequence[Result], version: str) -> str:
                 {
                     "physicalLocation": {
                         "artifactLocation": {
-                            "uri": PurePath(result.place[0]).as_posix(),
+                            "uri": PurePath(result.location[0]).as_posix(),
                             "uriBaseId": "%SRCROOT%",
                         },
-                        "region": {"startLine": max(1, result.place[1])},
+                        "region": {"startLine": max(1, result.location[1])},
                     }
                 }
             ],
@@ -68,6 +68,7 @@ def page(results: Sequence[Result], version: str) -> str:
         for result in results
         if result.outcome in LEVELS
     ]
-    run = {"tool": {"driver": driver}, "columnKind": "utf16CodeUnits", "results": entries}
+    tool = {"driver": driver}
+    run = {"tool": tool, "columnKind": "utf16CodeUnits", "results": entries}
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, ensure_ascii=False, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""Assay's own adapter, in four parts, and `protocol`, which every adapter shares.
+"""Adapters, one for each library, and `protocol`, which they share.
 
-Those of peers lie in conformance/adapters of a checkout: scripts that run in the environment of
-their library and import nothing of Assay."""
+An adapter is a script that runs in the environment of its library, so it imports
+nothing of this package by its full name. Those of Assay have five parts."""

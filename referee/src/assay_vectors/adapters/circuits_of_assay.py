@@ -1,4 +1,4 @@
-"""Assay's own adapter, fourth part: attribution, faithfulness, and what is done to activations.
+"""Assay's adapter, fourth part: attribution, faithfulness, and what is done to activations.
 
 A network of a vector is a decoder of one position: its input is the embedding of a token, its
 blocks are MLPs behind attention whose weights are 0, its readout the unembedding of one answer."""
@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import protocol
 import torch
+from objectives_of_assay import Nested, Weights, dictionary, rows
 from torch import Tensor
 
 from assay.dictionaries.measuring import metrics
@@ -21,8 +23,6 @@ from assay.subjects import edits
 from assay_catalogue.circuits.find import attribution, faithfulness
 from assay_catalogue.circuits.find.question import Question, logit_difference
 from assay_catalogue.subjects.parts import run_by_parts
-from assay_vectors.adapters import protocol
-from assay_vectors.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
 
 SITE = "blocks.0.hook_resid_pre"
 
@@ -117,13 +117,13 @@ def intervene(
     """One edit of activations."""
     at = {"positions": positions}
     if kind == "zero":
-        made = edits.zero(SITE, **at)
+        changes = edits.zero(SITE, **at)
     elif kind == "mean":
-        made = edits.replace(SITE, Donors.of(rows(donors or ())).mean, **at)
+        changes = edits.replace(SITE, Donors.of(rows(donors or ())).mean, **at)
     else:
         change = {"add": edits.add, "project-out": edits.project_out}[kind]
-        made = change(SITE, rows(vector or ()), **at)
-    (edit,) = made.values()
+        changes = change(SITE, rows(vector or ()), **at)
+    (edit,) = changes.values()
     return {"changed": edit(rows(x)[None])[0]}
 
 

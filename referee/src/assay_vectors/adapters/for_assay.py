@@ -1,5 +1,5 @@
-"""Assay's own adapter: the operations on metrics, codes and gradients; it answers in the process
-that asks.
+"""Assay's adapter, first part: metrics and codes; its other parts are the files
+`…_of_assay`.
 
 Squared errors are summed over dimensions here and divided by d in `losses`, the sum of features by
 √d: the factors are undone."""
@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import circuits_of_assay
 import numpy as np
+import objectives_of_assay
+import protocol
+import statistics_of_assay
 import torch
+import training_of_assay
+from objectives_of_assay import Nested, Weights, dictionary, rows
 from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
@@ -23,14 +29,6 @@ from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
 from assay.features import correlation, examples, statistics
 from assay.subjects.site import Site
-from assay_vectors.adapters import (
-    circuits_of_assay,
-    objectives_of_assay,
-    protocol,
-    statistics_of_assay,
-    training_of_assay,
-)
-from assay_vectors.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
 
 
 def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]:
@@ -231,3 +229,6 @@ OPERATIONS: protocol.Operations = {
     **circuits_of_assay.OPERATIONS,
     **statistics_of_assay.OPERATIONS,
 }
+
+if __name__ == "__main__":
+    protocol.serve("Assay", "interp-assay", OPERATIONS)

@@ -28,17 +28,17 @@ def coder(architecture, weights, centred, bandwidth=2.0):
         w["W_skip"] = w["W_skip"].T.contiguous()
     n, d = w["W_enc"].shape
     skip = {"skip_connection": "W_skip" in w, "dtype": torch.float64}
-    made = SingleLayerTranscoder(d, n, kinds[architecture](), 0, **skip)
+    transcoder = SingleLayerTranscoder(d, n, kinds[architecture](), 0, **skip)
     for name, value in w.items():
-        getattr(made, name).data = value
-    return made
+        getattr(transcoder, name).data = value
+    return transcoder
 
 
 def encode(architecture, weights, centred, x):
     """encode and decode."""
-    made = coder(architecture, weights, centred)
-    features = made.encode(rows(x))
-    return {"features": features, "x_hat": made.decode(features, rows(x))}
+    transcoder = coder(architecture, weights, centred)
+    features = transcoder.encode(rows(x))
+    return {"features": features, "x_hat": transcoder.decode(features, rows(x))}
 
 
 def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
@@ -46,9 +46,9 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
     kinds = {"jumprelu-reconstruction": "jumprelu", "topk": "topk"}
     if objective not in kinds:
         raise NotOffered(f"no {objective}")
-    made = coder(kinds[objective], weights, centred, bandwidth)
-    loss = (made.decode(made.encode(rows(x)), rows(x)) - rows(x)).square().sum(1).mean()
-    names, tensors = zip(*made.named_parameters(), strict=True)
+    transcoder = coder(kinds[objective], weights, centred, bandwidth)
+    loss = (transcoder.decode(transcoder.encode(rows(x)), rows(x)) - rows(x)).square().sum(1).mean()
+    names, tensors = zip(*transcoder.named_parameters(), strict=True)
     slopes = dict(zip(names, torch.autograd.grad(loss, tensors), strict=True))
     slopes["W_enc"] = slopes["W_enc"].T
     return {"loss": loss} | {name.rpartition(".")[2]: slope for name, slope in slopes.items()}

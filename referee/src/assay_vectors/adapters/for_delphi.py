@@ -3,7 +3,7 @@
 import sys
 from unittest.mock import MagicMock
 
-# What runs language models on GPUs is imported beside what is asked here.
+# delphi also imports what runs language models on GPUs, which is not needed here.
 for name in ("vllm", "vllm.inputs", "vllm.distributed", "vllm.distributed.parallel_state"):
     sys.modules[name] = MagicMock()
 

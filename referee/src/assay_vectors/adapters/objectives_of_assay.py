@@ -1,4 +1,4 @@
-"""Assay's own adapter, third part: what a vector gives as Assay's own values; objectives and their
+"""Assay's adapter, third part: what a vector gives as Assay's own values; objectives and their
 gradients, thresholds, resampling.
 
 `losses` divides squared errors by d and the sum of features by √d; here both factors are undone.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import protocol
 import torch
 from torch import Tensor
 
@@ -25,7 +26,6 @@ from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.dead import resample
 from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.terms import project
-from assay_vectors.adapters import protocol
 
 Weights = Mapping[str, Any]
 Nested = Sequence[Any]

@@ -1,9 +1,9 @@
-"""What every adapter does beside its operations: read the request, answer each case, write the
-answers. Standard library only.
+"""What all adapters share: read the request, answer each case, write the answers.
+Standard library only.
 
-Run as: PYTHON for_NAME.py request.json answers.json. The request is {"cases": [{"id", "operation",
-"inputs"}]}; the answers are {"peer", "version", "environment", "answers": {id: {"value"} or
-{"error"} or {"not_offered"}}}."""
+Run as: PYTHON for_NAME.py request.json answers.json. The request is {"cases": [{"id",
+"operation", "inputs"}]}; the answers are {"peer", "version", "environment", "answers":
+{id: {"value"} or {"error"} or {"not_offered"}}}."""
 
 import json
 import math
@@ -15,29 +15,32 @@ from pathlib import Path
 from typing import Any
 
 Operations = Mapping[str, Callable[..., Mapping[str, Any]]]
+NO_FUNCTION = "no such function"
+"""Why an operation that an adapter does not have is not offered."""
 
 
 class NotOffered(Exception):
-    """The library has nothing for this operation or this input; the text says what it has
+    """The library has nothing for this operation or input; the message says what it has
     instead."""
 
 
 def answer(case: Mapping[str, Any], operations: Operations) -> dict[str, Any]:
-    """The answer to one case: a value, an error, or that it is not offered."""
+    """Answer one case by a value, an error, or that it is not offered."""
     operation = operations.get(case["operation"])
     if operation is None:
-        return {"not_offered": "no such function"}
+        return {"not_offered": NO_FUNCTION}
     try:
         return {"value": plain(operation(**case["inputs"]))}
     except NotOffered as missing:
         return {"not_offered": str(missing)}
     except Exception as error:  # whatever a library raises is its answer
-        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+        message = " ".join(str(error).split())[:300]
+        return {"error": f"{type(error).__name__}: {message}"}
 
 
 def serve(peer: str, package: str, operations: Operations) -> None:
-    """Answer the request file named on the command line; `package` is the distribution whose
-    version is reported."""
+    """Answer the request file named on the command line; `package` is the distribution
+    whose version is reported."""
     request, answers = Path(sys.argv[1]), Path(sys.argv[2])
     cases = json.loads(request.read_text(encoding="utf-8"))["cases"]
     response = {
@@ -50,7 +53,7 @@ def serve(peer: str, package: str, operations: Operations) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Versions that the numbers may depend on."""
+    """Return the versions that numbers may depend on."""
     versions = {"python": platform.python_version()}
     for package in ("torch", "numpy"):
         try:
@@ -61,7 +64,8 @@ def environment() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """JSON of arrays, tensors and numbers: lists and floats, null for NaN, text for infinities."""
+    """Turn arrays, tensors and numbers into what JSON can hold: lists and floats, null
+    for NaN, a string for an infinity."""
     if hasattr(value, "tolist"):
         value = (value.detach() if hasattr(value, "detach") else value).tolist()
     if isinstance(value, Mapping):

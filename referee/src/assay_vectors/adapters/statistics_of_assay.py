@@ -1,4 +1,4 @@
-"""Assay's own adapter, fifth part: probes, explanations, directions, intervals, and learning
+"""Assay's adapter, fifth part: probes, explanations, directions, intervals, and learning
 coefficients."""
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import protocol
+from objectives_of_assay import Nested, dictionary, rows
 
 from assay.core import stats
 from assay.core.bench import Unkept
@@ -23,8 +25,6 @@ from assay_catalogue.explaining import scoring
 from assay_catalogue.explaining.rule import Positions, f1
 from assay_catalogue.features import probing
 from assay_catalogue.worlds.potentials import learning_coefficient, potential
-from assay_vectors.adapters import protocol
-from assay_vectors.adapters.objectives_of_assay import Nested, dictionary, rows
 
 STEPS = 100
 """Steps of a chain that are recorded together."""
@@ -210,7 +210,7 @@ def monomial(powers: Sequence[int]) -> dict[str, Any]:
     return dict(zip(("rlct", "multiplicity"), learning_coefficient.monomial(powers), strict=True))
 
 
-def _named(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+def _quantity(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """A function of inputs by name that gives one quantity."""
     return lambda **inputs: {name: function(**inputs)}
 
@@ -223,17 +223,17 @@ OPERATIONS: protocol.Operations = {
     "mean_difference_features": mean_difference_features,
     "simulation": simulation,
     "detection": detection,
-    "agreement": _named("alpha", lambda ratings: agreement.alpha(np.array(ratings, float))),
+    "agreement": _quantity("alpha", lambda ratings: agreement.alpha(np.array(ratings, float))),
     "lineup": lineup,
-    "logit_prediction": _named(
+    "logit_prediction": _quantity(
         "auroc", lambda tokens, weights: scoring.logit_prediction(tokens, np.array(weights, float))
     ),
-    "mcc": _named("mcc", lambda true, learned: recovery.mcc(rows(true), rows(learned))),
-    "mcc_matched": _named(
+    "mcc": _quantity("mcc", lambda true, learned: recovery.mcc(rows(true), rows(learned))),
+    "mcc_matched": _quantity(
         "mcc", lambda true, learned: recovery.mcc_matched(rows(true), rows(learned))
     ),
-    "nearest_cosine": _named("cosine", lambda decoder: redundancy.nearest_cosine(rows(decoder))),
-    "effective_dimensions": _named(
+    "nearest_cosine": _quantity("cosine", lambda decoder: redundancy.nearest_cosine(rows(decoder))),
+    "effective_dimensions": _quantity(
         "dimensions", lambda decoder: redundancy.effective_dimensions(rows(decoder))
     ),
     "clopper_pearson": clopper_pearson,
@@ -243,12 +243,12 @@ OPERATIONS: protocol.Operations = {
     "student_clusters": student_clusters,
     "bootstrap": bootstrap,
     "bootstrap_ratio": lambda **inputs: _boot(_ratio(**inputs)),
-    "jackknife_error": _named("error", lambda **inputs: math.sqrt(_ratio(**inputs).variance)),
-    "n_beta": _named("n_beta", n_beta_of),
+    "jackknife_error": _quantity("error", lambda **inputs: math.sqrt(_ratio(**inputs).variance)),
+    "n_beta": _quantity("n_beta", n_beta_of),
     "llc": llc,
     "llc_error": llc_error,
     "monomial": monomial,
-    "linear_network": _named("rlct", lambda **sizes: potential.coefficient(**sizes)[0]),
+    "linear_network": _quantity("rlct", lambda **sizes: potential.coefficient(**sizes)[0]),
     "langevin_drift": langevin_drift,
     "langevin_noise": langevin_noise,
     "llc_sampled": llc_sampled,

@@ -1,4 +1,4 @@
-"""Assay's own adapter, second part: training, files, held-out text, keys."""
+"""Assay's adapter, second part: training, files, held-out text, keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import protocol
 import torch
+from objectives_of_assay import Nested, dictionary
 from torch import Tensor
 
 from assay.core.bench import Unkept
@@ -29,8 +31,6 @@ from assay.dictionaries.training.losses import l1
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay_vectors.adapters import protocol
-from assay_vectors.adapters.objectives_of_assay import Nested, dictionary
 
 
 class _Bench(Unkept):
@@ -217,7 +217,7 @@ class _Config(Spec):
 
 def cache_keys(fields: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of specs with these fields, as classes by first appearance."""
-    keys = [key("conformance", 1, "main", _Config(**values)) for values in fields]
+    keys = [key("vectors", 1, "main", _Config(**values)) for values in fields]
     return {"class": [list(dict.fromkeys(keys)).index(k) for k in keys]}
 
 

@@ -1,4 +1,4 @@
-"""Operations that have a formula and no lines of NumPy beside their vectors, written down from the
+"""Operations that have a formula and no lines of NumPy with their vectors, written from the
 definitions; gradients by differences."""
 
 from __future__ import annotations

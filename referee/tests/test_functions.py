@@ -1,5 +1,5 @@
-"""A library's own functions: put to vectors from the command line and by pytest, told at their
-lines."""
+"""Your own functions: run on vectors by the command line and by pytest, differences shown at
+their lines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from tomllib import loads
 
 import numpy as np
 import pytest
 
-from assay.cli.main import main
-from assay.core.errors import AssayError
 from assay_vectors import functions, sarif, vectors
+from assay_vectors.__main__ import main
+from assay_vectors.errors import VectorsError
 
 pytest_plugins = ["pytester"]
 
@@ -45,7 +47,7 @@ def assay_functions():
 
 
 def judged(named, *ids):
-    library = functions.of(named, "library")
+    library = functions.read(named, "library")
     return {v.id: library.judge(v) for v in vectors.select(ids) if library.serving(v)}
 
 
@@ -98,11 +100,12 @@ def test_what_a_function_does_not_take_is_not_offered():
         ({"fvv": abs}, "did you mean fvu"),
         ({"fvu": 3}, "fvu must be a function"),
         ([], "must be a mapping"),
+        ({}, "names no function"),
     ],
 )
-def test_wrong_names_are_told_in_one_line(named, words):
-    with pytest.raises(AssayError, match=words):
-        functions.of(named, "library")
+def test_a_wrong_name_is_one_line(named, words):
+    with pytest.raises(VectorsError, match=words):
+        functions.read(named, "library")
 
 
 @pytest.fixture
@@ -118,38 +121,45 @@ def library(tmp_path, monkeypatch):
 
 
 def test_from_the_command_line(library, capsys):
-    words = ["conformance", "--against", "named:assay_functions", "--sarif", "out.sarif"]
+    words = ["--against", "named:assay_functions", "--sarif", "out.sarif"]
     assert main(words) == 1
     out = capsys.readouterr().out
     assert "2 wrong" in out and "not offered" in out and "C04" not in out
     (run,) = json.loads((library / "out.sarif").read_text())["runs"]
     assert {result["ruleId"] for result in run["results"]} == {"Q02", "Q03"}
-    assert main(["conformance", "Q01", "--against", "named:assay_functions"]) == 0
+    assert main(["Q01", "--against", "named:assay_functions"]) == 0
 
 
-def test_it_needs_numpy_and_none_of_what_the_extras_bring(library):
+def test_only_numpy_is_needed(library):
     code = (
-        "import sys; from assay.core.extras import EXTRA; sys.modules.update(dict.fromkeys(EXTRA));"
-        "from assay.cli.main import main;"
-        "sys.exit(main(['conformance', '--against', 'named:assay_functions']))"
+        "import sys, importlib.abc\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, *more):\n"
+        "        first = name.partition('.')[0]\n"
+        "        known = {'numpy', 'assay_vectors', 'library', 'named'} | sys.stdlib_module_names\n"
+        "        if first not in known: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from assay_vectors.__main__ import main\n"
+        "sys.exit(main(['--against', 'named:assay_functions']) + 2 * main([]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=library)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "2 wrong" in done.stdout
+    assert "2 wrong" in done.stdout and "177 right" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--against", "nowhere:functions"], "cannot import nowhere:functions"),
+        (["--against", "nowhere:functions"], "cannot import nowhere:functions (Module"),
         (["--against", "named:nothing"], "cannot import named:nothing"),
         (["--against", "named:assay_functions", "--record"], "leave out --record"),
         (["--sarif", "x.sarif"], "name them, --against module:name"),
+        (["--against", "named:assay_functions", "--sarif", "no/x.sarif"], "no/x.sarif: No such"),
         (["--vectors", "9"], "no set of vectors '9'"),
     ],
 )
 def test_wrong_usage_is_one_line(library, capsys, words, said):
-    assert main(["conformance", *words]) == 2
+    assert main(words) == 2
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1
 
@@ -159,7 +169,7 @@ def valid(log):
     assert log["version"] == "2.1.0" and log["$schema"].endswith("sarif-2.1.0.json")
     (run,) = log["runs"]
     driver = run["tool"]["driver"]
-    assert driver["name"] == "assay" and driver["version"]
+    assert driver["name"] == "assay-vectors" and driver["version"]
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(set(ids)) == len(ids)
     for rule in driver["rules"]:
@@ -190,8 +200,9 @@ def test_sarif_has_what_its_schema_requires():
 
 
 @pytest.fixture
-def project(pytester):
+def project(pytester, monkeypatch):
     """A project whose tests/conftest.py names its functions, as CI would find it."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(library=LIBRARY)
     pytester.makepyfile(**{"tests/test_own": "def test_own(): pass"})
     pytester.syspathinsert()
@@ -200,7 +211,7 @@ def project(pytester):
         (pytester.path / "tests/conftest.py").write_text(conftest)
 
         def run(*words):
-            return pytester.runpytest_inprocess(*words)
+            return pytester.runpytest_subprocess("-p", "assay_vectors", *words)
 
         return run
 
@@ -220,7 +231,7 @@ def test_a_test_for_each_vector_and_no_other(project):
             "Q02 a score that never varies is a guess",
             "  got      auroc 1",
             "  right    auroc 0.5*",
-            "  this is what comes of: ties counted as wins*",
+            "  mistake  ties counted as wins*",
             "*import numpy as np",
             "*print(auroc)  # auroc 0.5",
         ]
@@ -256,7 +267,7 @@ def test_files_for_ci_point_at_the_line_of_the_function(project, pytester):
     assert cases["Q02"].find("failure") is not None
 
 
-def test_off_unless_used(project):
+def test_nothing_changes_without_functions(project):
     done = project("import library\n")("tests")
     assert done.parseoutcomes() == {"passed": 1}
     assert "assay-vectors" not in done.stdout.str()
@@ -268,9 +279,8 @@ def test_a_wrong_name_ends_collection_in_one_line(project):
     done.stdout.fnmatch_lines(["*no vector asks for 'fvv'*"])
 
 
-def test_the_plugin_is_found_by_its_entry_point():
-    from pathlib import Path
-    from tomllib import loads
-
-    project = loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"assay": "assay_vectors.plugin"}
+def test_no_pytest_but_one_that_asks_for_it_loads_the_plugin():
+    project = loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert "entry-points" not in project
+    code = "import sys, assay_vectors; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
