@@ -31,7 +31,8 @@ from assay.lab.store.user_code import checked
 
 _GROUP = "assay.experiments"
 MISSING = (
-    "the experiments of papers and comments are a package of their own: pip install assay-catalogue"
+    "no experiment is installed; those on papers and comments are a package of their own: "
+    "pip install ./catalogue in a clone of Assay"
 )
 """How to get what `assay list` would list."""
 
