@@ -45,7 +45,7 @@ def said(command: Path, where: Path, *words: str, code: int = 0) -> str:
         [command, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True
     )
     assert ran.returncode == code, ran.stderr
-    return ran.stdout + ran.stderr
+    return " ".join((ran.stdout + ran.stderr).split())
 
 
 def test_without_the_catalogue_it_says_how_to_get_it(alone: Path, tmp_path: Path) -> None:
