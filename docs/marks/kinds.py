@@ -377,7 +377,7 @@ def everything() -> str:
             if tables.only_exact(data)
             else sections.folded(f"Claims: {_signs(name, data)}", listing)
         )
-        parts.append(f"## {_linked(name, '../docs/')}\n\n{about}\n\n{claims}")
+        parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
