@@ -100,7 +100,6 @@ def test_every_verb_is_there_and_short() -> None:
         "export",
         "conformance",
         "train-dictionary",
-        "train-lm",
         "mcp",
         "worker",
         "make-showcase",

@@ -44,7 +44,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Files": {
             "train-dictionary": "assay.verbs.train_dictionary:command",
-            "train-lm": "assay.verbs.train_lm:command",
             "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",
