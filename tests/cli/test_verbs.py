@@ -94,7 +94,7 @@ def test_every_verb_is_there_and_short() -> None:
         "remove",
         "doctor",
     }
-    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge", "gym"}
+    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge"}
     assert verbs == first | own | {
         "import",
         "export",

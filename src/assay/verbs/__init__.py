@@ -24,7 +24,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "explain": "assay.verbs.explain:explain",
             "serve": "assay.cli.doors:serve",
             "challenge": "assay.verbs.challenge:challenge",
-            "gym": "assay.verbs.gym:gym",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",

@@ -19,11 +19,11 @@ from assay.core.heavy import scipy, xr
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.core.spec import changed, grid
-from assay.gym.worlds import ASKED, Direction, World
 from assay.lab.executors import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
+from worlds import ASKED, Direction, World
 
 BUDGET = 144
 """Training seeds that may be measured in a world, of however many directions at a time."""
