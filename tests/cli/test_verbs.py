@@ -94,12 +94,11 @@ def test_every_verb_is_there_and_short() -> None:
         "remove",
         "doctor",
     }
-    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge", "gym"}
+    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge"}
     assert verbs == first | own | {
         "import",
         "export",
         "train-dictionary",
-        "train-lm",
         "mcp",
         "worker",
         "make-showcase",

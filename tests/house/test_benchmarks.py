@@ -34,7 +34,6 @@ ELSEWHERE = {
     "evaluate_against_saelens": "needs SAELens",
     "explanations": "minutes for each circuit; tests/circuits scores them with little effort",
     "explorer_pages": "serves for minutes, as big_store",
-    "gym": "is an experiment, judged and recorded; tests/gym asks its parts",
     "index_against_saedashboard": "needs SAEDashboard",
     "index_reading": "has one size; tests/features reads activations",
     "peers": "needs the peers",

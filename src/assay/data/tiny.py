@@ -3,7 +3,6 @@ ordinary model folders."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from desks import BUDGET, FEWEST, Agent, Desk, Reading, Spent
+from worlds import ASKED
+
 from assay.core import rng
-from assay.gym.desks import BUDGET, FEWEST, Agent, Desk, Reading, Spent
-from assay.gym.worlds import ASKED
 
 ENOUGH = 12
 """Seeds that the honest agent gives a question that its pilot leaves."""

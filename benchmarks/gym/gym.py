@@ -18,13 +18,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
+from desks import Judged, Plain
+from worlds import World
 
+from agents import AGENTS
 from assay import Arm, Claim, Estimate, Experiment, PerRun, Spec, Trained, grid, measures
 from assay.core.spec import changed
 from assay.core.stats import ratio
-from assay.gym.agents import AGENTS
-from assay.gym.desks import Judged, Plain
-from assay.gym.worlds import World
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float
+from worlds import ASKED, Direction, World
 
 from assay.core.claims import Claim
 from assay.core.errors import StoreError
@@ -19,7 +20,6 @@ from assay.core.heavy import scipy, xr
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.core.spec import changed, grid
-from assay.gym.worlds import ASKED, Direction, World
 from assay.lab.executors import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
