@@ -26,7 +26,7 @@ from assay.agents.serving import application
 from assay.agents.tools import Tools
 from assay.cli.main import main
 from assay.http import tokens
-from assay.http.guard import LOOPBACK, Rules
+from assay.explorer.guard import LOOPBACK, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
 from assay.lab.executors import Site

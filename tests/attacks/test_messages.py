@@ -24,7 +24,7 @@ from assay.api import app
 from assay.api.openapi import STUDY
 from assay.core import integrity
 from assay.core.errors import AssayError
-from assay.http.guard import Rules as Doors
+from assay.explorer.guard import Rules as Doors
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
 from assay.lab import catalogue

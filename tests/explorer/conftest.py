@@ -16,7 +16,7 @@ import pytest
 import tiny_world
 from shelf import simulated
 
-from assay.http.connections import listen
+from assay.explorer.connections import listen
 
 CHROMIUM = (
     os.environ.get("ASSAY_CHROMIUM")

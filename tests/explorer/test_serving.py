@@ -14,7 +14,7 @@ import rate_world
 from shelf import HOME, shelve, simulated
 
 from assay.core.errors import AssayError
-from assay.http import connections
+from assay.explorer import connections
 
 
 @pytest.fixture(scope="module")

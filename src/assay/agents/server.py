@@ -44,7 +44,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
-from assay.http.guard import CALLER
+from assay.explorer.guard import CALLER
 from assay.http.tokens import EVERYBODY
 from assay.studies.text import EstimateEntry, Literature, Said
 from assay.verbs.fields import meanings

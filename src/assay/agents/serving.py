@@ -17,7 +17,7 @@ from assay.agents.tools import Tools
 from assay.api import problems
 from assay.api.serving import Served, answer, let_in, working
 from assay.core.errors import AssayError
-from assay.http.guard import BODY, Guard, Refused, Rules
+from assay.explorer.guard import BODY, Guard, Refused, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.work import Limits
 from assay.lab.executors import Site

@@ -45,7 +45,7 @@ from assay.explorer.pages import (
 )
 from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
-from assay.http.guard import Guard, Rules
+from assay.explorer.guard import Guard, Rules
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -135,7 +135,7 @@ def _application(addresses: Sequence[Address], source: Library | Sheet, rules: R
     ]
     return Starlette(
         routes=[*static, *routes],
-        middleware=[Middleware(Guard, rules=rules, pages=True)],
+        middleware=[Middleware(Guard, rules=rules)],
         exception_handlers={HTTPException: _unknown},
     )
 
