@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
+from assay.explorer.guard import Guard, Rules
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
     beside,
@@ -45,7 +46,6 @@ from assay.explorer.pages import (
 )
 from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
-from assay.explorer.guard import Guard, Rules
 
 if TYPE_CHECKING:
     from starlette.requests import Request
