@@ -26,10 +26,8 @@ from assay.lab.store.store import Store
 
 POLL, AGAIN = 0.2, 2.0
 """Seconds between looks at the folder; until what failed, as on a full disk, is tried again."""
-INTERRUPTED = 130
-"""The exit code of a run that was interrupted."""
-LONGEST = 500
-"""Characters of an error's line."""
+INTERRUPTED, LONGEST = 130, 500
+"""The exit code of a run that was interrupted; characters of an error's line."""
 
 
 class Runner:
@@ -95,10 +93,8 @@ class Runner:
         """Start a run; False where it cannot be."""
         try:
             asked = job.asked
-            for path, digest in asked["code"].items():
-                if code(path) != digest:
-                    name = Path(path).name
-                    raise StoreError(f"{name} was changed after it was asked for; ask again")
+            if changed := [path for path, digest in asked["code"].items() if code(path) != digest]:
+                raise StoreError(f"{Path(changed[0]).name} was changed since; ask again")
             words = ["run", job.typed, "--preset", asked["preset"], "--root", str(self.root)]
         except StoreError as e:
             job.write(replace(state, status="failed", ended=time.time(), error=self._line(str(e))))
@@ -113,11 +109,11 @@ class Runner:
             self.limits,
         )
         begun, now = process.started(child.pid), time.time()
-        job.write(replace(state, status="running", pid=child.pid, begun=begun, started=now))
         assert child.stdin is not None
-        with suppress(OSError), child.stdin:  # closed without a byte, it would end
-            child.stdin.write(b"1")
-        self._children[job.key] = child
+        with child.stdin:  # closed without a byte, it ends
+            job.write(replace(state, status="running", pid=child.pid, begun=begun, started=now))
+            self._children[job.key] = child
+            os.write(child.stdin.fileno(), b"1")
         return True
 
     def _look(self, job: Job, state: State) -> State:
@@ -174,8 +170,8 @@ class Runner:
 @contextmanager
 def running(root: Path, width: int, limits: Limits, options: Sequence[str] = ()) -> Iterator[None]:
     """Have a runner of this store in a thread while the body runs; runs outlive it."""
-    over, runner = threading.Event(), Runner(root, width, limits, options)
-    thread = threading.Thread(target=runner.run, args=(over,), daemon=True)
+    over, run = threading.Event(), Runner(root, width, limits, options).run
+    thread = threading.Thread(target=run, args=(over,), daemon=True)
     thread.start()
     try:
         yield
