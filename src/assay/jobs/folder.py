@@ -32,9 +32,8 @@ from assay.lab.store.origin import STUDIES
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 
-DIGITS = 32
-"""Hex digits of a key."""
-OVER = ("done", "failed", "cancelled")
+DIGITS, OVER = 32, ("done", "failed", "cancelled")
+"""Hex digits of a key; the statuses of a run that is over."""
 
 
 class NoJob(StoreError):

@@ -77,7 +77,7 @@ def started(pid: int) -> str:
 def last_line(log: Path) -> str:
     """Give the last line that a process printed into a file; "" where there is none."""
     with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        file.seek(max(0, log.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return next(filter(None, map(str.strip, reversed(lines))), "")
     return ""
