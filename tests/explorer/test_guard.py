@@ -8,8 +8,8 @@ import pytest
 from shelf import HOME, Tags, client, replace, shelve, simulated
 
 from assay.explorer import app, render
-from assay.explorer.library import Library
 from assay.explorer.guard import BODY, Rules
+from assay.explorer.library import Library
 
 HOSTILE = [
     "<script>alert(1)</script>",
