@@ -4,7 +4,6 @@ judged."""
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 
 from assay.core import foreign
 from assay.core.errors import AssayError
@@ -175,30 +174,6 @@ class Elsewhere(Machine):
 
 NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
-
-
-def site(text: str) -> Site:
-    """Read where submitted jobs train: an executor, or an engine, with what goes with it, as they
-    stand after `assay run --executor` and `assay run --on`. Raises: AssayError."""
-    from assay.lab import executors
-
-    reader = App(help_flags=[], version_flags=[])
-
-    @reader.default
-    def read(*, machine: Elsewhere = NOT_ELSEWHERE) -> Elsewhere:
-        return machine
-
-    try:
-        words = shlex.split(text)
-        option = "--executor" if words[:1] and words[0] in executors.known() else "--on"
-        machine: Elsewhere = reader(
-            [option, *words], exit_on_error=False, print_error=False, result_action="return_value"
-        )
-    except (ValueError, CycloptsError) as error:
-        raise AssayError(f"--on {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
-    if machine.dry_run:
-        raise AssayError("--dry-run goes with assay run, which prints the batch script")
-    return machine.site()
 
 
 @dataclass(frozen=True)

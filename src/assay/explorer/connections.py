@@ -1,5 +1,5 @@
-"""Connections: an application answered at an address, with deadlines for whoever sends slowly and a
-bound on how many do."""
+"""Connections: the explorer answered at an address, with deadlines for requests that arrive slowly
+and a limit on how many connections are open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assay.core.errors import AssayError
-from assay.http.guard import LOOPBACK
+from assay.explorer.guard import LOOPBACK
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
