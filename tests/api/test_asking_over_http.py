@@ -262,23 +262,12 @@ def test_tokens_say_who_may_what_and_whose_jobs_are_whose(tmp_path):
 
 
 def test_no_answer_says_where_the_server_keeps_its_files(tmp_path):
-    head = 'question = "Which reconstructs more?"\n'
-    mine = (
-        '[[dictionary]]\nlabel = "mine"\npath = "mine.safetensors"\nmodel = "./model"\ntext = '
-        '"./texts"\n'
-    )
-    others = "".join(
-        f'[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n'
-        for b in ("pca", "random")
-    )
-    claim = (
-        '[[claim]]\ntext = "More"\nholds = "mine.fvu - random.fvu < -0.01"\ncontrol = ["pca"]\n'
-        'threshold = "plan: a hundredth"\n'
+    study = (
+        'question = "Which?"\n[[model]]\nname = "./model"\n[[prompts]]\ntext = "A"\n[[read]]\n'
+        'name = "b"\nlog_prob = " b"\n[[claim]]\ntext = "More"\nholds = "main.b > 0"\n'
+        'threshold = "plan: nought"\n'
     )
     with client(tmp_path / "store") as asks:
-        for model in ("./model", "smollm2"):
-            answer = asks.post(
-                "/plan", json={"study": head + mine.replace("./model", model) + others + claim}
-            )
-            assert answer.status_code == 422
-            assert not re.search(r"(?<![\w…])/\w+/", answer.json()["detail"]), answer.text
+        answer = asks.post("/plan", json={"study": study})
+        assert answer.status_code == 422
+        assert not re.search(r"(?<![\w…])/\w+/", answer.json()["detail"]), answer.text

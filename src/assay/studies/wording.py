@@ -111,12 +111,6 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     return read
 
 
-def renamed(text: str, name: str, to: str) -> str:
-    """The text of a condition in which an arm has another name."""
-    plain = rf"(?<![\w.\"])\b{re.escape(name)}(?=\s*[.\[])" if name.isidentifier() else r"(?!)"
-    return re.sub(rf"{plain}|\"{re.escape(name)}\"(?=\s*\.)|'{re.escape(name)}'(?=\s*\.)", to, text)
-
-
 def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
