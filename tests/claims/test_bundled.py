@@ -18,7 +18,7 @@ reason."""
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
+def test_every_claim_of_a_record_comes_out_alike(name):
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))
     found = contents.carry_all(
@@ -28,13 +28,13 @@ def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
     )
     recorded = {v["text"]: v["outcome"] for v in record["verdicts"]}
     for c in found:
-        assert (c.why_not == "") is (c.said["text"] not in NOT_CARRIED), c.why_not
+        assert (c.why_not == "") is (c.described["text"] not in NOT_CARRIED), c.why_not
         if c.why_not:
             continue
-        (tmp_path / "numbers.npz").write_bytes(files.npz(c.numbers))
-        claim = json.loads(json.dumps({**c.said, "condition": "", "file": "numbers.npz"}))
-        ours = judge.judge_claim(judge.with_numbers(claim, judge.Study({}, {}, tmp_path)))
-        assert judge.compared(json.loads(json.dumps(c.judged.to_json())), ours) == [], c.said[
+        numbers = judge.arrays(files.npz(c.numbers))
+        claim = json.loads(json.dumps({**c.described, "file": "numbers.npz"}))
+        ours = judge.judge_claim(judge.with_numbers(claim, lambda name: numbers, None))
+        assert judge.compared(json.loads(json.dumps(c.judged.to_json())), ours) == [], c.described[
             "text"
         ]
-        assert ours["outcome"] == recorded[c.said["text"]]
+        assert ours["outcome"] == recorded[c.described["text"]]

@@ -204,7 +204,7 @@ def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, S
     def statistic(m: Means) -> np.ndarray:
         if set(m) == {"value"}:
             return mean(m)
-        return np.asarray(parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name)))
+        return parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name))
 
     return value, statistic if sums and not marked else parsed.statistic
 

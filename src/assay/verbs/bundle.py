@@ -20,18 +20,16 @@ from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.judge.journal import judgings
-from assay.lab.judge.looks import seeds_of
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import recording, records
-from assay.lab.store.origin import STUDIES, called, files, in_file, parent_folder
+from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report.bundle import checking
 from assay.report.bundle import files as bundle
 from assay.report.bundle.checking import CheckedBundle
-from assay.report.bundle.contents import ONCE, Look, carry_all, worded
+from assay.report.bundle.contents import carry_all
 from assay.report.bundle.files import Whole
-from assay.studies.text import read
 from assay.verbs.options import writable_file
 from assay.verbs.pages import slug
 from assay.verbs.verb import Line, Part, megabytes
@@ -220,22 +218,15 @@ def _whole(
     **more: Any,
 ) -> Whole:
     experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
-    texts = {v.text: v.reason for v in result.verdicts}
+    texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
-    conditions = _conditions(experiment)
-    looks_by_claim = _looks(result)
-    if conditions:
-        carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text], arms) for c in claims]
-    else:
-        carried = carry_all(claims, arms, scope_by_reading(experiment, preset), looks_by_claim)
     return Whole(
         data=data,
         origin=origin,
         arms=arms,
-        claims=carried,
-        conditions=conditions,
+        claims=carry_all(claims, arms, scope_by_reading(experiment, preset)),
         header=_header(catalogue, experiment),
         text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()},
@@ -246,32 +237,10 @@ def _whole(
     )
 
 
-def _looks(data: ResultData) -> dict[str, Look]:
-    """The look at which each claim was judged, by its text: the one that settled it, else the last;
-    empty where no looks were declared."""
-    if (registration := data.registration) is None or not registration.taken:
-        return {}
-    taken = registration.looks[: registration.taken]
-    looks = [Look(look.level, tuple(sorted(seeds_of(look.seeds)))) for look in taken]
-    settled = {
-        text: look for look, entry in zip(looks, taken, strict=True) for text in entry.settled
-    }
-    return {v.text: settled.get(v.text, looks[-1]) for v in data.verdicts}
-
-
 def _header(catalogue: Any, experiment: Experiment) -> Any:
     return catalogue.entry(
         experiment.origin if in_file(experiment.origin) else experiment.name
     ).header()
-
-
-def _conditions(experiment: Experiment) -> dict[str, str]:
-    """The condition of each claim of a study, by its text; empty for an experiment, whose claims
-    are code."""
-    if not experiment.origin.endswith(STUDIES):
-        return {}
-
-    return {c.text: c.holds for c in read(Path(experiment.origin)).study.claim}
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:

@@ -5,10 +5,10 @@ Nothing in it is run.
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
+import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import Any, Literal
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.report.bundle import judge
+from assay.report.bundle.contents import reading
 from assay.report.bundle.files import SUMS
+from assay.studies.wording import condition
 
 EARLIER: Mapping[str, str] = {
     "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
@@ -117,113 +119,87 @@ def check(path: Path, folder: Path) -> CheckedBundle:
 
     Raises: DataError where it cannot be read.
     """
+    read_files: dict[str, None] = {}
+
+    def read(name: str) -> bytes:
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"{path} reads {name[:80]!r}, which is outside; expected {EXPECTED}")
+        if file.suffix == ".npz":
+            read_files[name] = None
+        return file.read_bytes()
+
     try:
         for array in folder.rglob("*.npz"):
             with zipfile.ZipFile(array) as archive:
                 _bounded(archive, array)
-        claims_json, stated = (
-            foreign.json_object(folder / name) for name in ("claims.json", "verdicts.json")
-        )
+        stated = foreign.json_object(folder / "verdicts.json")
         index = foreign.json_object(folder / "measures" / "index.json")
-        files = [c["file"] for c in claims_json["claims"] if c["carried"] and not c["condition"]]
-        files += [arm["file"] for arm in index.values()] * any(
-            c["condition"] for c in claims_json["claims"]
-        )
-        if outside := next(
-            (f for f in files if not (folder / f).resolve().is_relative_to(folder.resolve())), None
-        ):
-            raise DataError(
-                f"{path} reads {outside[:80]!r}, which lies outside; expected {EXPECTED}"
-            )
-        claims = tuple(
-            _claims(claims_json["claims"], stated["verdicts"], judge.compare_all(folder))
-        )
+        foreign.json_object(folder / "claims.json")
+        claims = tuple(_claims(stated["verdicts"], index, read))
         exact = tuple(
-            Rejudged(e["text"], True, "", ("it is not as stated",) * bool(_quiet(e)))
-            for e in stated["exact"]
+            Rejudged(text, True, "", ("it is not as stated",) * (outcome != of))
+            for text, outcome, of in judge.theorems(read)
         )
-        listed = [
-            line.partition("  ")[2] for line in (folder / SUMS).read_text("utf-8").splitlines()
-        ]
-        present_files = {
-            p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
-        } - {SUMS}
-        changed = tuple(sorted({*judge.changed_files(folder), *(present_files - set(listed))}))
-        judge_sha256 = (
-            sha256((folder / "judge.py").read_bytes()).hexdigest()
-            if (folder / "judge.py").is_file()
-            else ""
-        )
+        listed = {line.partition("  ")[2] for line in read(SUMS).decode().splitlines()}
+        present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        numbers = tuple(read_files)
+        changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
+        own = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
     except DataError:
         raise
     except Exception as e:  # a file that was changed may say anything
-        raise DataError(
-            f"{path} cannot be read ({type(e).__name__}: {str(e)[:120]}); expected {EXPECTED}"
-        ) from e
-    which: Literal["released", "earlier", "unknown", "missing"] = (
-        "missing"
-        if not judge_sha256
-        else "released"
-        if judge_sha256 == released()
-        else "earlier"
-        if judge_sha256 in EARLIER
-        else "unknown"
-    )
-    same = (
-        not changed
-        and which in ("released", "earlier")
-        and not any(rejudged.differs for rejudged in (*claims, *exact))
-    )
+        why = f"{type(e).__name__}: {str(e)[:120]}"
+        raise DataError(f"{path} cannot be read ({why}); expected {EXPECTED}") from e
+    kinds: dict[str, Literal["released", "missing"]] = {released(): "released", "": "missing"}
+    which: Literal["released", "earlier", "unknown", "missing"]
+    which = kinds.get(own, "earlier" if own in EARLIER else "unknown")
+    same = not changed and which in ("released", "earlier")
     return CheckedBundle(
-        path,
-        same,
-        claims,
-        exact,
-        len(listed),
-        changed,
-        which,
-        judge_sha256,
-        released(),
-        tuple(dict.fromkeys(files)),
+        bundle=path,
+        same=same and not any(rejudged.differs for rejudged in (*claims, *exact)),
+        claims=claims,
+        exact=exact,
+        files=len(listed),
+        changed=tuple(sorted(changed)),
+        judge=which,
+        judge_sha256=own,
+        released_sha256=released(),
+        read=numbers,
     )
+
+
+COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
+"""What claims.json and a verdict say alike."""
 
 
 def _claims(
-    claims: Sequence[Mapping[str, Any]],
     verdicts: Sequence[Mapping[str, Any]],
-    off: Sequence[Sequence[str]],
+    index: Mapping[str, Any],
+    read: Callable[[str], bytes],
 ) -> Iterator[Rejudged]:
-    """Each claim, with what differs: its verdict as judged, what is stated to be asked, and a
-    verdict for which there is no claim.
-    """
+    """Each claim, with what differs: its verdict as judged, what is stated to be asked, steps that
+    are not those of its condition, and a verdict for which there is no claim."""
     stated = {v["text"]: v for v in verdicts}
-    for claim, differs in zip(claims, off, strict=True):
-        v, expected = stated.get(claim["text"], {}), dict(claim)
-        if claim["condition"]:
-            _, low, high, _ = judge.condition(claim["condition"])
-            expected["range"] = expected["fail_range"] = [
-                None if abs(x) == float("inf") else x for x in (low, high)
-            ]
-        other = [
-            k
-            for k in ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
-            if v.get(k) != expected.get(k)
-        ]
-        more = (
-            [f"{k} is {expected.get(k)}, stated is {v.get(k)}" for k in other]
-            if v
-            else ["no verdict is stated"]
-        )
-        yield Rejudged(
-            claim["text"], bool(claim["carried"]), claim.get("why_not", ""), (*differs, *more)
-        )
-    for text in stated.keys() - {claim["text"] for claim in claims}:
+    for _, claim, _, differs in judge.judge_all(read):
+        v = stated.pop(claim["text"], {})
+        other = [k for k in COMPARED if v.get(k) != claim.get(k)]
+        more = [f"{k} is {claim.get(k)}, stated is {v.get(k)}" for k in other if v]
+        more += [] if v else ["no verdict is stated"]
+        if "terms" in claim and not _is_worded(claim, index):
+            more.append(f"its steps are not those of its condition, {claim['condition']}")
+        carried = bool(claim["carried"])
+        yield Rejudged(claim["text"], carried, claim.get("why_not", ""), (*differs, *more))
+    for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
 
 
-def _quiet(theorem: Mapping[str, Any]) -> int:
-    with contextlib.redirect_stdout(io.StringIO()):
-        return judge.other_statements([theorem])
+def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
+    """Whether a claim in words asks what its condition says."""
+    parsed = condition(claim["condition"]).parsed
+    ends = [x if math.isfinite(x) else None for x in (parsed.low, parsed.high)]
+    asked = reading(claim["condition"], claim["of"], index) | {"range": ends, "fail_range": ends}
+    return all(claim[k] == v for k, v in json.loads(json.dumps(asked)).items())
 
 
 def _bounded(archive: zipfile.ZipFile, path: Path) -> None:

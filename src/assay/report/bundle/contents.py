@@ -1,24 +1,27 @@
-"""Carried: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so
+"""Contents: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so
 that code without the claim can judge it.
 
-A claim's value is a Python function of measures. It is called by the judge as ever, and what it
-gave for each arm is kept: a table of terms over units. Its statistic, a function of means, becomes
-steps. Nothing is computed a second way here."""
+A claim's value is a Python function of measures. The judge calls it as ever, and what it gave for
+each arm is kept: a table of terms over units. Its statistic, a function of means, becomes steps.
+Nothing is computed a second way here. Of a claim in words the terms become steps, too: of measures,
+which then are the only numbers."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
 from assay.core.claims import Claim
+from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
+from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
@@ -28,27 +31,26 @@ from assay.core.reasons import IDENTICAL
 from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
-from assay.dictionaries.measuring.measures import TABLE
 from assay.report.bundle import steps
+from assay.report.bundle.judge import Measures
+from assay.studies.wording import QUANTITIES, ROUNDING, condition, stored
 
 Arms = Mapping[str, "xr.Dataset"]
-Told = dict[str, Any]
+Described = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A claim as data: what it says, and its numbers by key."""
+    """A claim as data: what it says, its numbers by key, and the verdict of Assay's own judge."""
 
-    said: Told
+    described: Described
     numbers: Mapping[str, np.ndarray]
-    judged: Judged | None = None
-    """The verdict of Assay's own judge on the same measures; None for a study's claim, which was
-    judged before."""
+    judged: Judged
 
     @property
     def why_not(self) -> str:
         """Why it cannot be judged without Assay; "" where it can."""
-        return str(self.said.get("why_not", ""))
+        return str(self.described["why_not"])
 
 
 @dataclass(frozen=True)
@@ -60,65 +62,14 @@ class _Call:
     given: Any
 
 
-@dataclass(frozen=True)
-class Look:
-    """At which level a claim was judged, and on which seeds; None: on all that there are."""
-
-    level: float = 0.95
-    seeds: tuple[int, ...] | None = None
-
-    def of(self, arms: Arms) -> Arms:
-        """The arms as they were looked at: with the runs of these seeds."""
-        if self.seeds is None:
-            return arms
-        return {
-            name: a.isel(run=np.isin(a["seed"].values, self.seeds))
-            if "seed" in a.coords and a["seed"].dims == ("run",)
-            else a
-            for name, a in arms.items()
-        }
+def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
+    """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError
+    as `judge`."""
+    with remembering(arms):
+        return [carry(claim, arms, scope) for claim in claims]
 
 
-ONCE = Look()
-
-
-def carry_all(
-    claims: Iterable[Claim],
-    arms: Arms,
-    scope: Scope = "",
-    looks: Mapping[str, Look] = MappingProxyType({}),
-) -> list[Carried]:
-    """Judge claims on the measures of all arms, each as at its look, and write down what was
-    judged. Raises: ClaimError as `judge`."""
-    arms_by_look: dict[Look, Arms] = {}
-    carried_claims = []
-    for claim in claims:
-        look = looks.get(claim.text, ONCE)
-        arms_by_look.setdefault(look, look.of(arms))
-        with remembering(arms_by_look[look]):
-            carried_claims.append(carry(claim, arms_by_look[look], scope, look.level))
-    return carried_claims
-
-
-def worded(
-    claim: Claim, look: Look = ONCE, reason: str = "", arms: Arms = MappingProxyType({})
-) -> Carried:
-    """Write down a claim of a study, whose condition says what is computed of the measures: it
-    needs no numbers of its own.
-
-    `reason` is the verdict's, which may say that units are identical by arithmetic.
-    """
-    lacking = [name for name, arm in arms.items() if claim.lacks(arm.attrs.get(LEARNED))]
-    extra_fields = {
-        "level": look.level,
-        "seeds": look.seeds,
-        "carried": True,
-        "lacking": lacking,
-    } | ({"identical": True} if reason == IDENTICAL else {})
-    return Carried(_describe_claim(claim) | extra_fields, {})
-
-
-def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> Carried:
+def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
     """Judge one claim, and write down what was judged."""
     calls: list[_Call] = []
 
@@ -128,39 +79,29 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         calls.append(_Call(other_arms, arm, values))
         return values
 
-    judged = judge(replace(claim, value=value), arms, level, scope)
+    judged = judge(replace(claim, value=value), arms, scope=scope)
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
-    description = _describe_claim(claim) | {"level": level, "half": [], "arms": {}}
-    full_calls = [c for c in calls if c.others.arms is arms and not c.others.swap]
+    described = _describe_claim(claim) | {"half": [], "arms": {}}
+    described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
+    full = [c for c in calls if c.others.arms is arms and not c.others.swap]
     for name in (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations, *judged.asked):
-        description["arms"][name] = _arm(
-            claim, [c for c in full_calls if c.others.under == name], numbers
-        )
-    for name in (claim.of, *claim.must_hold):
-        _gates(
-            claim,
-            description["arms"][name],
-            [c for c in full_calls if c.others.under == name],
-            numbers,
-        )
-    description |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
+        of_arm = [c for c in full if c.others.under == name]
+        described["arms"][name] = _arm(claim, of_arm, numbers)
+        if name in (claim.of, *claim.must_hold):
+            _gates(claim, described["arms"][name], of_arm, numbers)
     if half := next((c for c in calls if c.others.swap), None):
         whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
-        description["half"] = [
-            {"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)
-        ]
+        described["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
     try:
-        description["statistics"] = _statistics(
-            claim, [*description["arms"].values(), *description["half"]], numbers.kept
-        )
-        _contrasts(claim, description, numbers.kept)
+        tables = [*described["arms"].values(), *described["half"]]
+        described["statistics"] = _statistics(claim, tables, numbers.kept)
+        _contrasts(claim, described, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
-        return Carried(
-            description | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged
-        )
-    return Carried(description | {"carried": True}, numbers.kept, judged)
+        described |= {"carried": False, "why_not": why, "arms": {}, "half": []}
+        return Carried(described, {}, judged)
+    return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
 
 
 class _Numbers:
@@ -182,10 +123,11 @@ class _Numbers:
         return {name: self.key(x) for name, x in terms.items()}
 
 
-def _describe_claim(claim: Claim) -> Told:
+def _describe_claim(claim: Claim) -> Described:
     """What a claim says, as plain values."""
     return {
         "text": claim.text,
+        "condition": claim.condition,
         "of": claim.of,
         "units": list(claim.units),
         "unit": claim.unit,
@@ -219,7 +161,7 @@ def _table(claim: Claim, call: _Call) -> Table:
     return tabulate(lambda: call.given, claim.units, claim.text, call.others)
 
 
-def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
+def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
     first = next(c for c in calls if not c.others.without)
@@ -233,7 +175,6 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
     units_within_runs = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
     return {
         "terms": numbers.keys(terms),
-        "levels": {u: len(level_values) for u, level_values in table.levels.items()},
         "dropped": len(bad),
         "run_unit": unit,
         "before": int(before),
@@ -245,7 +186,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
     }
 
 
-def _gates(claim: Claim, arm_entry: Told, calls: Sequence[_Call], numbers: _Numbers) -> None:
+def _gates(claim: Claim, arm_entry: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
     """Note which gates were met; of one that asks whether a history has settled, the history as
     well, so that it can be asked again."""
     first = next(c for c in calls if not c.others.without)
@@ -264,15 +205,15 @@ def _gates(claim: Claim, arm_entry: Told, calls: Sequence[_Call], numbers: _Numb
 
 
 def _statistics(
-    claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.ndarray]
-) -> list[Told]:
+    claim: Claim, tables: Sequence[Described], numbers: Mapping[str, np.ndarray]
+) -> list[Described]:
     """A claim's statistic by its name, or as steps for each set of terms that its tables have; each
     table is told which. Raises: Untold."""
     if claim.statistic is mean:
         for table in tables:
             table["statistic"] = 0
         return [{"name": "mean"}]
-    statistics: list[Told] = []
+    statistics: list[Described] = []
     known: dict[tuple[Any, ...], int] = {}
     for table in tables:
         terms = {name: numbers[key] for name, key in table["terms"].items()}
@@ -294,7 +235,7 @@ def _statistics(
     return statistics
 
 
-def _contrasts(claim: Claim, description: Told, numbers: Mapping[str, np.ndarray]) -> None:
+def _contrasts(claim: Claim, description: Described, numbers: Mapping[str, np.ndarray]) -> None:
     """Write down how the statistic compares each control with the method, where it has a way of its
     own. Raises: Untold."""
     tables, statistics = description["arms"], description["statistics"]
@@ -341,18 +282,65 @@ TRIES = 61
 """Draws on which the steps of a statistic are held to the statistic itself."""
 
 
-def quantities(names: Iterable[str]) -> Told:
-    """The quantities of the table of measures that a study names: the sums that each is made of,
-    and how, as steps."""
-    table, entries = {m.name: m for m in TABLE}, {}
-    for name in names:
-        if name not in table:
-            continue
-        rng = np.random.default_rng(0)
-        tried = {term: rng.uniform(1, 2, TRIES) for term in table[name].terms}
-        entries[name] = {
-            "terms": list(table[name].terms),
-            "formula": table[name].formula,
-            "steps": steps.trace(table[name].statistic, tried),
-        }
-    return entries
+def measured(carried: Carried, measures: Measures) -> Carried:
+    """Give a claim in words its terms as steps of stored measures in place of numbers; as it is
+    where these do not come to the same."""
+    claim, tables = carried.described, carried.described["arms"]
+    if not claim["condition"] or not claim["carried"]:
+        return carried
+    try:
+        described = claim | reading(claim["condition"], claim["of"], measures.index)
+        for name, table in tables.items():
+            terms = measures.terms(described, name, table["run_unit"])
+            for term, key in table["terms"].items():
+                np.testing.assert_allclose(terms[term], carried.numbers[key], rtol=1e-12)
+    except (ClaimError, LookupError, TypeError, ValueError, AssertionError):
+        return carried
+    without = {name: {**table, "terms": {}} for name, table in tables.items()}
+    return replace(carried, described={**described, "arms": without}, numbers={})
+
+
+def names(text: str) -> set[str]:
+    """Name the measures that a condition may read."""
+    columns = [c.name for c in condition(text).columns]
+    sums = (QUANTITIES[name].terms for name in columns if name in QUANTITIES)
+    return {"diverged", *columns, *itertools.chain.from_iterable(sums)}
+
+
+def reading(text: str, of: str, index: Mapping[str, Any]) -> Described:
+    """Write down a condition about this arm: which measures it reads, and its terms as steps of
+    these. Raises: ClaimError, LookupError."""
+    read = condition(text)
+    parsed, reads = read.parsed, dict[str, Any]()
+    terms: dict[str, list[dict[str, Any]]] = {}
+
+    def column(c: Column, name: str) -> str:
+        """Note what a column reads, and give its key."""
+        entry, key = index[c.arm or of], str(replace(c, name=name))
+        levels = entry["levels"] | {field: sorted(set(x)) for field, x in entry["runs"].items()}
+        at = [
+            (dim, levels[dim][c.place(dim, x, levels[dim])]) for dim, x in c.levels if dim in levels
+        ]
+        arm = None if c.arm == of else c.arm
+        reads[key] = {"arm": arm, "measure": name, "at": at, "over": list(c.over)}
+        return key
+
+    def sums(c: Column, prefix: str) -> None:
+        parts = stored(c.name, index[c.arm or of]["variables"])
+        for part in parts:
+            term = f"{prefix}.{'' if parts == (c.name,) else part}"
+            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+
+    made_of_sums = (len(stored(c.name, index[c.arm or of]["variables"])) > 1 for c in read.columns)
+    if read.equal:
+        for side, c in zip("abcd", itertools.chain.from_iterable(read.pairs), strict=False):
+            for q in (replace(c, name=read.equal), c):
+                sums(q, f"{side}.{q.name}")
+    elif "value" in parsed.terms and any(made_of_sums):
+        for c in parsed.columns:
+            sums(c, str(c))
+    else:
+        for term, walk in parsed.terms.items():
+            keys = {c: column(c, c.name) for c in parsed.columns}
+            terms[term] = steps.arithmetic(walk, keys, ROUNDING)
+    return {"reads": reads, "terms": terms}

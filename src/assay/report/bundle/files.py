@@ -8,12 +8,10 @@ import io
 import json
 import math
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.resources import files as of_package
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,9 @@ from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData, Verdict
 from assay.core.schema import to_json
-from assay.dictionaries.measuring.measures import TABLE
 from assay.report import draw, export, pages, tables
-from assay.report.bundle import judge
-from assay.report.bundle.contents import Carried, quantities
+from assay.report.bundle import contents, judge
+from assay.report.bundle.contents import Carried
 
 MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
@@ -52,8 +49,6 @@ class Whole:
     """Where the measures come from, in words."""
     arms: Mapping[str, xr.Dataset]
     claims: Sequence[Carried]
-    conditions: Mapping[str, str] = field(default_factory=dict)
-    """Of a study: the condition of each claim, by its text."""
     header: Any = None
     text: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -77,39 +72,29 @@ class Whole:
 def write(whole: Whole) -> dict[str, bytes]:
     """Make every file of a bundle; claims that its own code does not judge as stated are said not
     to be carried."""
-    claims_json, number_files = _claims(whole)
-    index, arrays = _measures(
-        whole, {name for claim in claims_json["claims"] for name in claim.get("names", ())}
-    )
-    claims_json["quantities"] = quantities(
-        sorted({name for claim in claims_json["claims"] for name in claim.get("names", ())})
-    )
-    data = {
-        k: v
-        for k, v in whole.data.items()
-        if k not in ("provenance", "stamp", "evidence", "figures")
-    }
+    index, array_files = _measures(whole)
+    claims_json, number_files = _claims(whole, judge.Measures(index, array_files.__getitem__))
+    internal = ("provenance", "stamp", "evidence", "figures")
     files = {
         "claims.json": _json(claims_json),
         "measures/index.json": _json(index),
-        "verdicts.json": _json(data),
-        **arrays,
-        **number_files,
+        "verdicts.json": _json({k: v for k, v in whole.data.items() if k not in internal}),
+        **{name: npz(arrays) for name, arrays in (array_files | number_files).items()},
         "environment.json": _json(_environment(whole.data)),
-        "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
+        "judge.py": Path(judge.__file__).read_bytes(),
         "CITATION.cff": _citation(whole).encode(),
         "references.bib": export.references(whole.result, whole.header).encode(),
         "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
         **{f"looks/{name}": content for name, content in whole.kept.items()},
     }
-    files = _held_to(files)
+    files["claims.json"] = _held_to(claims_json, files)
     for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
         files |= {
             f"pictures/{name}.svg": draw.svg(figure, standalone=True).encode(),
             f"pictures/{name}.png": draw.png(figure),
+            f"pictures/{name}.csv": export.figure_csv(figure).encode(),
         }
-        files |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
     page = pages.page(
         whole.result,
         figures=whole.figures,
@@ -121,12 +106,8 @@ def write(whole: Whole) -> dict[str, bytes]:
         specs=whole.specs,
         home="",
     )
-    files |= {"report.html": page.encode()}
-    files |= {
-        "README.md": _readme(
-            whole, json.loads(files["claims.json"]), (*files, "README.md")
-        ).encode()
-    }
+    files["report.html"] = page.encode()
+    files["README.md"] = _readme(whole, claims_json, (*files, "README.md")).encode()
     return {**files, SUMS: sums(files)}
 
 
@@ -168,56 +149,37 @@ def _json(value: Any) -> bytes:
     return (as_json(to_json(value), indent=1) + "\n").encode()
 
 
-def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The claims as data, and the files of their numbers; a study's claims need none, since their
-    conditions say what is computed."""
-    claims, number_files = [], {}
-    for i, c in enumerate(whole.claims, 1):
-        claim = dict(c.said)
-        if condition := whole.conditions.get(claim["text"]):
-            body, *_, equal = judge.condition(condition)
-            names = [c.name for c in judge.columns_of(body)] + ([equal] if equal else [])
-            claims.append(
-                {
-                    **claim,
-                    "arms": {},
-                    "half": [],
-                    "statistics": [],
-                    "carried": True,
-                    "why_not": "",
-                    "condition": condition,
-                    "names": list(dict.fromkeys(names)),
-                }
-            )
-            continue
-        if claim["carried"]:
+Arrays = dict[str, dict[str, np.ndarray]]
+"""The arrays of each file by their keys."""
+
+
+def _claims(whole: Whole, measures: judge.Measures) -> tuple[dict[str, Any], Arrays]:
+    """The claims as data, and the numbers of those that are not computed from measures."""
+    claims, number_files = [], Arrays()
+    for i, carried in enumerate(whole.claims, 1):
+        carried = contents.measured(carried, measures)
+        claim = dict(carried.described)
+        if carried.numbers:
             claim["file"] = f"numbers/claim-{i:02d}.npz"
-            number_files[claim["file"]] = npz(c.numbers)
-        claims.append({"condition": "", **claim})
-    head = {
-        "experiment": whole.data["experiment"],
-        "preset": whole.data["preset"],
-        "draws": judge.DRAWS,
-    }
-    return {**head, "claims": claims}, number_files
+            number_files[claim["file"]] = dict(carried.numbers)
+        claims.append(claim)
+    head = {name: whole.data[name] for name in ("experiment", "preset")}
+    return {**head, "draws": judge.DRAWS, "claims": claims}, number_files
 
 
-def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
     """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
     ones that no condition names are left out."""
-    measure_names = (
-        measure_names
-        | {term for m in TABLE if m.name in measure_names for term in m.terms}
-        | ({"diverged"} if measure_names else set())
-    )
-    index, array_files = {}, {}
+    conditions = [c.described["condition"] for c in whole.claims]
+    named = set().union(*(contents.names(text) for text in conditions if text))
+    index, array_files = {}, Arrays()
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
         runs = data.sizes.get("run", 1)
         variables = {str(k): v for k, v in data.data_vars.items() if v.dtype.kind in "biuf"}
-        small = {k: v for k, v in variables.items() if k in measure_names or v.size <= MOST * runs}
+        small = {k: v for k, v in variables.items() if k in named or v.size <= MOST * runs}
         keys = {k: f"n{j}" for j, k in enumerate(small)}
         name = f"measures/arm-{i:02d}.npz"
-        array_files[name] = npz({keys[k]: v.values for k, v in small.items()})
+        array_files[name] = {keys[k]: v.values for k, v in small.items()}
         levels = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
         per_run = {str(k) for k, c in data.coords.items() if c.dims == ("run",)}
         index[arm] = {
@@ -225,11 +187,7 @@ def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], di
             "n": runs,
             "dims": [str(d) for d in data.sizes if d != "run"],
             "variables": {
-                k: {
-                    "key": keys[k],
-                    "dims": [str(d) for d in v.dims],
-                    "unit": v.attrs.get("units", "1"),
-                }
+                k: {"key": keys[k], "dims": list(v.dims), "unit": v.attrs.get("units", "1")}
                 for k, v in small.items()
             },
             "runs": {k: v for k, v in levels.items() if k in per_run},
@@ -242,25 +200,15 @@ def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], di
     return index, array_files
 
 
-def _held_to(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files, after their own code has judged each claim: one that it does not judge as stated
+def _held_to(claims_json: dict[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """The claims, after the bundle's own code has judged each: one that it does not judge as stated
     is no longer said to be carried."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            path = Path(folder) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        outcomes = judge.compare_all(Path(folder))
-    claims_json = json.loads(files["claims.json"])
-    for claim, off in zip(claims_json["claims"], outcomes, strict=True):
-        if off and claim["carried"]:
-            claim |= {
-                "carried": False,
-                "why_not": (
-                    f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
-                ),
-            }
-    return {**files, "claims.json": _json(claims_json)}
+    own = judge.judge_all(files.__getitem__)
+    for claim, (*_, off) in zip(claims_json["claims"], own, strict=True):
+        if off:
+            why = f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
+            claim |= {"carried": False, "why_not": why}
+    return _json(claims_json)
 
 
 def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,7 +273,8 @@ def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Iterable[str]) 
             for i, (v, c) in enumerate(zip(whole.result.verdicts, claims, strict=True), 1)
         ],
         lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
-        worded=bool(whole.conditions),
+        worded=any("terms" in c for c in claims),
+        numbered=any("file" in c for c in claims),
         origin=whole.origin,
         gates=sorted({g for a in arms for g in a["gates"] if g not in a["histories"]}),
         names={name.partition("/")[0] for name in names},

@@ -8,11 +8,13 @@ to choose its way, or that leaves NumPy, cannot be written down so; then nothing
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from assay.core.columns import Column
 from assay.core.errors import ClaimError
 from assay.core.intervals import Means, Statistic
 from assay.report.bundle import judge
@@ -144,6 +146,20 @@ def trace(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
     return steps
 
 
+def arithmetic(
+    walk: Callable[[Callable[[Column], Any]], Any], keys: Mapping[Column, str], least: float
+) -> list[dict[str, Any]]:
+    """Write arithmetic of columns down as steps of these keys; a difference of numbers that is less
+    than the share `least` of them is none."""
+    tape: list[dict[str, Any]] = []
+    parts = {column: noted(np.ones(2), tape, {"term": key}) for column, key in keys.items()}
+    x = walk(parts.__getitem__)
+    if len(parts) > 1 and walk(lambda column: np.float64(1.0)) == 0:
+        tells = [abs(x) > least * abs(part) for part in parts.values()]
+        x = np.where(functools.reduce(np.logical_and, tells) | np.isnan(x), x, 0.0)
+    return _needed(tape, x.at)
+
+
 def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
     """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone,
     and a few. Raises: Untold."""
@@ -211,6 +227,8 @@ def _encode(value: Any) -> Any:
         return {"new": "axis"}
     if value is Ellipsis:
         return {"all": "axes"}
+    if isinstance(value, float) and not np.isfinite(value):
+        return _numbers(np.asarray(value))
     if isinstance(value, bool | int | float | str):
         return (
             {"draws": 1}
