@@ -23,7 +23,7 @@ from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
-from assay.core.intervals import interval
+from assay.core.intervals import Means, Statistic
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
@@ -32,7 +32,7 @@ from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
-from assay.report.bundle.judge import Measures
+from assay.report.bundle.judge import Cells, Measures, complete
 from assay.studies.wording import QUANTITIES, ROUNDING, condition, stored
 
 Arms = Mapping[str, "xr.Dataset"]
@@ -94,9 +94,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
         whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
         described["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
     try:
-        tables = [*described["arms"].values(), *described["half"]]
-        described["statistics"] = _statistics(claim, tables, numbers.kept)
-        _contrasts(claim, described, numbers.kept)
+        described["statistics"] = _statistics(claim, described, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
         described |= {"carried": False, "why_not": why, "arms": {}, "half": []}
@@ -123,33 +121,24 @@ class _Numbers:
         return {name: self.key(x) for name, x in terms.items()}
 
 
+PLAIN = (
+    *("text", "condition", "of", "units", "unit", "where", "scale", "bounds", "must_fail"),
+    *("must_hold", "near", "violations", "may_hold", "beats", "distance", "empty", "threshold"),
+    *("kind", "source"),
+)
+"""What of a claim goes out as it is."""
+
+
 def _describe_claim(claim: Claim) -> Described:
     """What a claim says, as plain values."""
+    plain = {name: getattr(claim, name) for name in PLAIN}
     return {
-        "text": claim.text,
-        "condition": claim.condition,
-        "of": claim.of,
-        "units": list(claim.units),
-        "unit": claim.unit,
-        "where": dict(claim.where),
-        "scale": claim.scale,
+        **{k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()},
         "range": [_edge(claim.low), _edge(claim.high)],
         "fail_range": [_edge(e) for e in claim.fail_range],
-        "bounds": list(claim.bounds) if claim.bounds else None,
-        "must_fail": list(claim.must_fail),
-        "must_hold": list(claim.must_hold),
-        "near": dict(claim.near),
-        "violations": list(claim.violations),
-        "may_hold": dict(claim.may_hold),
-        "beats": claim.beats,
-        "distance": claim.distance,
-        "empty": claim.empty,
         "natural": [_edge(x) for x in claim.natural] if claim.natural else None,
         "ratio": is_ratio(claim.statistic),
-        "threshold": claim.threshold,
         "threshold_from": claim.threshold_since,
-        "kind": claim.kind,
-        "source": claim.source,
     }
 
 
@@ -205,76 +194,56 @@ def _gates(claim: Claim, arm_entry: Described, calls: Sequence[_Call], numbers: 
 
 
 def _statistics(
-    claim: Claim, tables: Sequence[Described], numbers: Mapping[str, np.ndarray]
+    claim: Claim, described: Described, numbers: Mapping[str, np.ndarray]
 ) -> list[Described]:
-    """A claim's statistic by its name, or as steps for each set of terms that its tables have; each
-    table is told which. Raises: Untold."""
+    """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
+    how it compares controls with the method where it has a way of its own; each table says which.
+    Raises: Untold."""
+    arms = described["arms"]
+    tables = (*arms.values(), *described["half"])
     if claim.statistic is mean:
         for table in tables:
             table["statistic"] = 0
         return [{"name": "mean"}]
     statistics: list[Described] = []
-    known: dict[tuple[Any, ...], int] = {}
-    for table in tables:
-        terms = {name: numbers[key] for name, key in table["terms"].items()}
-        signature = tuple((name, x.shape[len(claim.units) :]) for name, x in terms.items())
-        means = draw_means(claim, terms)
+
+    def place(statistic: Statistic, means: Means) -> int | None:
         if not means:  # nothing was measured of it, so that there is no mean to make anything of
-            table["statistic"] = None
-            continue
-        if signature not in known:
-            statistic = {"steps": steps.trace(claim.statistic, means)}
-            known[signature] = (
-                statistics.index(statistic) if statistic in statistics else len(statistics)
+            return None
+        known = {"steps": steps.trace(statistic, means)}
+        if known not in statistics:
+            statistics.append(known)
+        return statistics.index(known)
+
+    def drawn(table: Described) -> Means:
+        return draw_means(claim, {name: numbers[key] for name, key in table["terms"].items()})
+
+    for table in tables:
+        table["statistic"] = place(claim.statistic, drawn(table))
+    if by := own_contrast(claim.statistic):
+        method = {f"method.{name}": x for name, x in drawn(arms[claim.of]).items()}
+        for control in claim.must_fail:
+            theirs = {f"control.{name}": x for name, x in drawn(arms[control]).items()}
+            arms[control]["contrast"] = place(
+                lambda m: by(side_of(m, "method"), side_of(m, "control")),
+                {**method, **theirs} if method and theirs else {},
             )
-            statistics += [] if statistic in statistics else [statistic]
-        steps.check(
-            statistics[known[signature]]["steps"], claim.statistic, means
-        )  # noted of another arm: what is right there may be wrong here
-        table["statistic"] = known[signature]
     return statistics
-
-
-def _contrasts(claim: Claim, description: Described, numbers: Mapping[str, np.ndarray]) -> None:
-    """Write down how the statistic compares each control with the method, where it has a way of its
-    own. Raises: Untold."""
-    tables, statistics = description["arms"], description["statistics"]
-    if (by := own_contrast(claim.statistic)) is None:
-        return
-
-    def contrast(m: Mapping[str, np.ndarray]) -> np.ndarray:
-        return by(side_of(m, "method"), side_of(m, "control"))
-
-    for control in claim.must_fail:
-        means = {
-            f"{side}.{name}": x
-            for side, arm in (("method", claim.of), ("control", control))
-            for name, x in draw_means(
-                claim, {name: numbers[key] for name, key in tables[arm]["terms"].items()}
-            ).items()
-        }
-        if {name.partition(".")[0] for name in means} == {"method", "control"}:
-            tables[control]["contrast"] = len(statistics)
-            statistics.append({"steps": steps.trace(contrast, means)})
 
 
 def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are
     tried; empty where there are no units."""
-    means: dict[str, np.ndarray] = {}
+    scaled = {name: rescale(claim.scale, x) for name, x in terms.items()}
+    if not complete(scaled, len(claim.units)).any():
+        return {}
+    cells, means = Cells(scaled, len(claim.units)), dict[str, np.ndarray]()
 
-    def watching(m: Mapping[str, np.ndarray]) -> np.ndarray:
-        if len(next(iter(m.values()))) == TRIES or not means:
-            means.update({name: x.copy() for name, x in m.items()})
-        return np.zeros(len(next(iter(m.values()))))
+    def watching(m: Means) -> np.ndarray:
+        means.update({name: x.copy() for name, x in m.items()})
+        return np.zeros(TRIES)
 
-    scaled = Table({name: rescale(claim.scale, x) for name, x in terms.items()}, {})
-    interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
-    if (
-        means and len(next(iter(means.values()))) < TRIES
-    ):  # one unit has one mean: others lie near it
-        near = 1 + 0.01 * np.random.default_rng(0).standard_normal(TRIES)
-        return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in means.items()}
+    cells.value(watching, next(cells.drawn())[:TRIES])
     return means
 
 

@@ -688,40 +688,27 @@ class Measures:
 
     def column(self, read, keep, units):
         """A measure over the units and whatever else runs differ in, at the levels and averaged
-        over the dimensions that are named."""
+        over the dimensions that are named; runs that share all units are averaged, too."""
         entry, variable = self.index[read["arm"]], read["measure"]
         values = self.values(read["arm"], variable)[keep].astype(np.float64)
         fields = {field: np.array(have)[keep] for field, have in entry["runs"].items()}
         fields = {f: x for f, x in fields.items() if f == "seed" or len(np.unique(x)) > 1}
         levels = {field: np.unique(x).tolist() for field, x in fields.items()}
-        at = tuple(np.searchsorted(levels[field], x) for field, x in fields.items())
-        for dim, size in zip(
-            entry["variables"][variable]["dims"][1:], values.shape[1:], strict=True
-        ):
-            levels[dim] = entry["levels"].get(dim, list(range(size)))
+        for axis, dim in enumerate(entry["variables"][variable]["dims"][1:], 1):
+            have = entry["levels"].get(dim, list(range(values.shape[axis])))
+            order = np.argsort(np.array(have), kind="stable")
+            values, levels[dim] = values.take(order, axis), [have[k] for k in order]
         both = np.zeros((2, *map(len, levels.values())))  # the numbers, and how many there are
-        both[(0, *at)], both[(1, *at)] = values, 1.0
-        axes = ["", *levels]
-
-        def without(dim, change):
-            nonlocal both
-            if dim in axes:
-                both = change(both, axis=axes.index(dim))
-                axes.remove(dim)
-
-        for dim, level in read["at"]:
-            without(dim, lambda x, axis, k=(dim, level): x.take(levels[k[0]].index(k[1]), axis))
-        for dim in read["over"]:
-            without(dim, np.mean)
-        if "seed" not in units:  # runs that share all units are averaged
-            without("seed", np.sum)
-        rest = [dim for dim in axes[1:] if dim not in units]
-        both = both.transpose([axes.index(dim) for dim in ("", *units, *rest) if dim in axes])
-        for i, unit in enumerate(units, 1):
-            if unit in axes:
-                both = both.take(np.argsort(np.array(levels[unit]), kind="stable"), i)
-            else:
-                both = np.expand_dims(both, i)
+        cells = tuple(np.searchsorted(levels[field], x) for field, x in fields.items())
+        both[(0, *cells)], both[(1, *cells)] = values, 1.0
+        at, over = dict(read["at"]), {*read["over"], *({"seed"} - {*units})}
+        places = (have.index(at[dim]) if dim in at else slice(None) for dim, have in levels.items())
+        both, axes = both[(slice(None), *places)], [dim for dim in levels if dim not in at]
+        both = both.mean(tuple(k for k, dim in enumerate(axes, 1) if dim in over))
+        axes = [dim for dim in axes if dim not in over]
+        order = [*units, *(dim for dim in axes if dim not in units)]
+        both = both.transpose(0, *(1 + axes.index(dim) for dim in order if dim in axes))
+        both = np.expand_dims(both, tuple(k for k, u in enumerate(units, 1) if u not in axes))
         with np.errstate(invalid="ignore"):
             return both[0] / both[1]
 

@@ -23,21 +23,8 @@ TRIED = 13
 """Draws on which the function is called: a number that is hardly the size of anything else, so that
 it is known for what it is."""
 METHODS = (
-    "mean",
-    "sum",
-    "min",
-    "max",
-    "argsort",
-    "argmin",
-    "argmax",
-    "clip",
-    "prod",
-    "any",
-    "all",
-    "cumsum",
-    "swapaxes",
-    "std",
-    "var",
+    *("mean", "sum", "min", "max", "argsort", "argmin", "argmax", "clip"),
+    *("prod", "any", "all", "cumsum", "swapaxes", "std", "var"),
 )
 
 
@@ -127,9 +114,6 @@ def trace(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
 
     What is given gives the same numbers as the function on all of them. Raises: Untold, a
     ClaimError that says why there are no steps."""
-    draws = len(next(iter(means.values())))
-    if draws <= TRIED:
-        raise Untold(f"at least {TRIED + 1} draws tell whether steps are the same, got {draws}")
     tape: list[dict[str, Any]] = []
     noted_means = {name: noted(x[:TRIED], tape, {"term": name}) for name, x in means.items()}
     try:
@@ -139,11 +123,14 @@ def trace(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
         raise
     except Exception as e:
         raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
-    if not isinstance(value, Noted) or not hasattr(value, "at"):
-        raise Untold("it leaves NumPy on its way")
-    steps = _needed(tape, value.at)
+    steps = _ended(tape, value)
     check(steps, statistic, means)
     return steps
+
+
+def _ended(tape: list[dict[str, Any]], value: Any) -> list[dict[str, Any]]:
+    """The steps that were noted, the last of which is the value, as a number."""
+    return [*tape, {"do": "add", "with": [_encode(value), 0.0]}]
 
 
 def arithmetic(
@@ -157,7 +144,7 @@ def arithmetic(
     if len(parts) > 1 and walk(lambda column: np.float64(1.0)) == 0:
         tells = [abs(x) > least * abs(part) for part in parts.values()]
         x = np.where(functools.reduce(np.logical_and, tells) | np.isnan(x), x, 0.0)
-    return _needed(tape, x.at)
+    return _ended(tape, x)
 
 
 def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
@@ -217,31 +204,16 @@ def _bare(value: Any) -> Any:
 
 def _encode(value: Any) -> Any:
     """A thing that an operation was given, as data."""
-    if isinstance(value, Noted):
-        if not hasattr(value, "at"):
-            raise Untold("it leaves NumPy on its way")
-        return value.at
-    if isinstance(value, slice):
-        return {"slice": [_whole(value.start), _whole(value.stop), _whole(value.step)]}
-    if value is None:
-        return {"new": "axis"}
-    if value is Ellipsis:
-        return {"all": "axes"}
-    if isinstance(value, float) and not np.isfinite(value):
-        return _numbers(np.asarray(value))
-    if isinstance(value, bool | int | float | str):
-        return (
-            {"draws": 1}
-            if value == TRIED and isinstance(value, int) and not isinstance(value, bool)
-            else value
-        )
-    if isinstance(value, np.ndarray | np.generic):
-        return _numbers(np.asarray(value))
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(v) for v in value]}
-    if isinstance(value, list):
-        return {"list": [_encode(v) for v in value]}
+    for kinds, encoded in ENCODED:
+        if isinstance(value, kinds):
+            return encoded(value)
     raise Untold(f"it uses a {type(value).__name__}")
+
+
+def _place(value: Noted) -> Any:
+    if not hasattr(value, "at"):
+        raise Untold("it leaves NumPy on its way")
+    return value.at
 
 
 def _numbers(value: np.ndarray) -> Any:
@@ -266,31 +238,16 @@ def _whole(value: Any) -> Any:
     raise Untold("it slices by something else than whole numbers")
 
 
-def _needed(tape: Sequence[Mapping[str, Any]], last: Any) -> list[dict[str, Any]]:
-    """The steps on which the last one rests, numbered anew; a bare term is one step."""
-    if "step" not in last:
-        return [{"do": "positive", "with": [last]}]
-    needed, order = {last["step"]}, []
-    for i in reversed(range(len(tape))):
-        if i in needed:
-            order.append(i)
-            needed |= set(_steps(tape[i]))
-    new = {old: i for i, old in enumerate(reversed(order))}
-    return [_renumbered(tape[i], new) for i in reversed(order)]
-
-
-def _steps(value: Any) -> list[int]:
-    if isinstance(value, Mapping):
-        step_numbers = [value["step"]] if set(value) == {"step"} else []
-        return step_numbers + [s for v in value.values() for s in _steps(v)]
-    return [s for v in value for s in _steps(v)] if isinstance(value, list) else []
-
-
-def _renumbered(value: Any, new: Mapping[int, int]) -> Any:
-    if isinstance(value, Mapping):
-        return (
-            {"step": new[value["step"]]}
-            if set(value) == {"step"}
-            else {k: _renumbered(v, new) for k, v in value.items()}
-        )
-    return [_renumbered(v, new) for v in value] if isinstance(value, list) else value
+ENCODED: Sequence[tuple[Any, Callable[[Any], Any]]] = (
+    (Noted, _place),
+    (slice, lambda v: {"slice": [_whole(v.start), _whole(v.stop), _whole(v.step)]}),
+    (type(None), lambda v: {"new": "axis"}),
+    (type(Ellipsis), lambda v: {"all": "axes"}),
+    (bool | str, lambda v: v),
+    (int, lambda v: {"draws": 1} if v == TRIED else v),
+    (float, lambda v: v if np.isfinite(v) else _numbers(np.asarray(v))),
+    (np.ndarray | np.generic, lambda v: _numbers(np.asarray(v))),
+    (tuple, lambda v: {"tuple": [_encode(x) for x in v]}),
+    (list, lambda v: {"list": [_encode(x) for x in v]}),
+)
+"""How each kind of thing is written; the first that fits."""
