@@ -25,6 +25,7 @@ from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
+from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
@@ -159,7 +160,10 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     last = next((c for c in calls if c.others.without == bad), None) if bad else first
     table = _table(claim, last or first)
     terms = table.terms if last is not None else {name: x[:0] for name, x in table.terms.items()}
-    arm = first.arm
+    arm, levels = first.arm, {u: x.tolist() for u, x in table.levels.items()}
+    if unit in arm.coords:
+        lost = [level for _, level in bad]
+        levels.setdefault(unit, [x for x in np.unique(arm[unit].values).tolist() if x not in lost])
     before = len(np.unique(arm[unit].values)) if unit in arm.coords else arm.sizes.get("run", 1)
     units_within_runs = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
     return {
@@ -171,7 +175,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
         "fewest": FEWEST_ALONE if units_within_runs else FEWEST,
         "gates": {},
         "histories": {},
-        "unit_levels": {u: level_values.tolist() for u, level_values in table.levels.items()},
+        "unit_levels": levels,
     }
 
 
@@ -260,13 +264,24 @@ def measured(carried: Carried, measures: Measures) -> Carried:
     try:
         described = claim | reading(claim["condition"], claim["of"], measures.index)
         for name, table in tables.items():
-            terms = measures.terms(described, name, table["run_unit"])
+            terms = measures.terms(described, name)
             for term, key in table["terms"].items():
                 np.testing.assert_allclose(terms[term], carried.numbers[key], rtol=1e-12)
     except (ClaimError, LookupError, TypeError, ValueError, AssertionError):
         return carried
     without = {name: {**table, "terms": {}} for name, table in tables.items()}
     return replace(carried, described={**described, "arms": without}, numbers={})
+
+
+def by_fields(arm: xr.Dataset) -> xr.Dataset:
+    """An arm with a dimension for each field in which its runs differ; as it is where they differ
+    in nothing that has a name."""
+    fields = [str(k) for k, c in arm.coords.items() if c.dims == ("run",)]
+    differ = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
+    try:
+        return by(arm, *(f for f in differ if f != "seed"))
+    except ClaimError:
+        return arm
 
 
 def names(text: str) -> set[str]:
@@ -285,8 +300,7 @@ def reading(text: str, of: str, index: Mapping[str, Any]) -> Described:
 
     def column(c: Column, name: str) -> str:
         """Note what a column reads, and give its key."""
-        entry, key = index[c.arm or of], str(replace(c, name=name))
-        levels = entry["levels"] | {field: sorted(set(x)) for field, x in entry["runs"].items()}
+        levels, key = index[c.arm or of]["levels"], str(replace(c, name=name))
         at = [
             (dim, levels[dim][c.place(dim, x, levels[dim])]) for dim, x in c.levels if dim in levels
         ]

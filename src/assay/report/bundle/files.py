@@ -169,32 +169,31 @@ def _claims(whole: Whole, measures: judge.Measures) -> tuple[dict[str, Any], Arr
 
 def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
     """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
-    ones that no condition names are left out."""
-    conditions = [c.described["condition"] for c in whole.claims]
-    named = set().union(*(contents.names(text) for text in conditions if text))
+    ones that no condition names are left out. For conditions runs are laid out by what they differ
+    in."""
+    conditions = [text for c in whole.claims if (text := c.described["condition"])]
+    named = set().union(*map(contents.names, conditions))
     index, array_files = {}, Arrays()
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
-        runs = data.sizes.get("run", 1)
-        variables = {str(k): v for k, v in data.data_vars.items() if v.dtype.kind in "biuf"}
+        runs, name = data.sizes.get("run", 1), f"measures/arm-{i:02d}.npz"
+        laid_out = contents.by_fields(data) if conditions else data
+        variables = {str(k): v for k, v in laid_out.data_vars.items() if v.dtype.kind in "biuf"}
         small = {k: v for k, v in variables.items() if k in named or v.size <= MOST * runs}
-        keys = {k: f"n{j}" for j, k in enumerate(small)}
-        name = f"measures/arm-{i:02d}.npz"
-        array_files[name] = {keys[k]: v.values for k, v in small.items()}
-        levels = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
-        per_run = {str(k) for k, c in data.coords.items() if c.dims == ("run",)}
+        array_files[name] = {f"n{j}": v.values for j, v in enumerate(small.values())}
+        levels = {str(k): c.values.tolist() for k, c in laid_out.coords.items() if c.ndim == 1}
+        per_run = {str(k) for k, c in laid_out.coords.items() if c.dims == ("run",)}
+        plain = (bool, int, float, str)
         index[arm] = {
             "file": name,
             "n": runs,
-            "dims": [str(d) for d in data.sizes if d != "run"],
             "variables": {
-                k: {"key": keys[k], "dims": list(v.dims), "unit": v.attrs.get("units", "1")}
-                for k, v in small.items()
+                k: {"key": f"n{j}", "dims": list(v.dims), "unit": v.attrs.get("units", "1")}
+                for j, (k, v) in enumerate(small.items())
             },
             "runs": {k: v for k, v in levels.items() if k in per_run},
-            "levels": {k: v for k, v in levels.items() if k not in per_run},
-            "fields": {
-                str(k): v for k, v in data.attrs.items() if isinstance(v, bool | int | float | str)
-            },
+            "levels": {str(d): list(range(n)) for d, n in laid_out.sizes.items()}
+            | {k: v for k, v in levels.items() if k not in per_run},
+            "fields": {str(k): v for k, v in data.attrs.items() if isinstance(v, plain)},
             "left_out": sorted(k for k in variables if k not in small),
         }
     return index, array_files

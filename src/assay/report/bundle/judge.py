@@ -98,27 +98,27 @@ class Cells:
         kept = np.ix_(there.any(1), there.any(0))
         self.there = there[kept]
         self.n = self.there.shape[:factors]
-        columns = np.concatenate([np.where(there[..., None], x, 0.0)[kept] for x in flat], -1)
+        known = [np.where(there[..., None], x, 0.0)[kept] for x in flat]
+        columns = np.concatenate(known, -1)
         self.zero = columns[self.there][0]
         columns = (columns - self.zero) * self.there[..., None]
         self.columns = np.concatenate([columns, self.there[..., None]], -1)
 
     def value(self, statistic, sums):
         """The statistic of the weighted means that belong to sums [draw, column]."""
+        counts, by_term, at = sums[:, -1:], {}, 0
         with np.errstate(all="ignore"):
-            means = self.zero + sums[:, :-1] / np.where(sums[:, -1:] > 0, sums[:, -1:], nan)
-            ends = np.cumsum([math.prod(shape) for shape in self.shapes.values()])
-            parts = np.split(means, ends[:-1], axis=1)
-            by_term = {
-                name: part.reshape(len(sums), *shape)
-                for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-            }
+            means = self.zero + sums[:, :-1] / np.where(counts > 0, counts, nan)
+            for name, shape in self.shapes.items():
+                part = means[:, at : at + math.prod(shape)]
+                by_term[name], at = part.reshape(len(sums), *shape), at + math.prod(shape)
             return np.asarray(statistic(by_term), dtype=np.float64).reshape(len(sums))
 
     def drawn(self):
         """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each
         factor on its own."""
-        for u, v in zip(*(_counts(i, n) for i, n in enumerate(self.there.shape)), strict=True):
+        rows, cols = (_counts(i, n) for i, n in enumerate(self.there.shape))
+        for u, v in zip(rows, cols, strict=True):
             yield np.einsum("ka,kb,abc->kc", u, v, self.columns, optimize=True)
 
 
@@ -127,15 +127,17 @@ def _counts(position, n):
     each number of units."""
     bits = np.random.Philox(key=(position << 64) + n)
     for _ in range(0, DRAWS, CHUNK):
-        raw = bits.random_raw(CHUNK * n) >> np.uint64(32)
-        picked = ((raw * np.uint64(n)) >> np.uint64(32)).astype(np.int64).reshape(CHUNK, n)
+        raw = (bits.random_raw(CHUNK * n) >> np.uint64(32)) * np.uint64(n)
+        picked = (raw >> np.uint64(32)).astype(np.int64).reshape(CHUNK, n)
         flat = (picked + np.arange(CHUNK)[:, None] * n).ravel()
-        yield np.bincount(flat, minlength=CHUNK * n).reshape(CHUNK, n).astype(np.float64)
+        times = np.bincount(flat, minlength=CHUNK * n).astype(np.float64)
+        yield times.reshape(CHUNK, n)
 
 
 def complete(terms, factors):
     """Which cells have a number in every term."""
-    full = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
+    axes = {name: tuple(range(factors, x.ndim)) for name, x in terms.items()}
+    full = [~np.isnan(x).any(axes[name]) for name, x in terms.items()]
     return np.logical_and.reduce(full)
 
 
@@ -170,10 +172,10 @@ class Interval(NamedTuple):
             return bounded(points, self.estimate, self.bounds, level)
         if self.df < 1:
             return nan, nan
-        error = math.sqrt(self.variance)
-        t = t_quantile(self.df, (1 + level) / 2)
-        ends = [_hall(q, self.third, self.variance) for q in (t, -t)]
-        return self.estimate - error * max(t, ends[0]), self.estimate - error * min(-t, ends[1])
+        t, error = t_quantile(self.df, (1 + level) / 2), math.sqrt(self.variance)
+        most, least = (_hall(q, self.third, self.variance) for q in (t, -t))
+        low = self.estimate - error * max(t, most)
+        return low, self.estimate - error * min(-t, least)
 
     def limited(self):
         """The same with its limits at the usual level."""
@@ -192,13 +194,13 @@ def interval(terms, statistic, factors, draws=True):
     if not complete(terms, factors).any():
         return Interval(n=(0,) * factors)
     cells = Cells(terms, factors)
-    total, by_level = cells.columns.sum((0, 1)), [cells.columns.sum(1 - axis) for axis in (0, 1)]
-    points = cells.value(statistic, by_level[0])
+    total = cells.columns.sum((0, 1))
+    by_level = [cells.columns.sum(1 - axis) for axis in range(factors)]
     theta = float(cells.value(statistic, total[None])[0])
-    i = Interval(theta, n=cells.n, points=points, undefined=float(not math.isfinite(theta)))
+    i = Interval(theta, n=cells.n, points=cells.value(statistic, by_level[0]))
     if min(cells.n) < 2:
-        return i
-    left_out = [cells.value(statistic, total - by_level[axis]) for axis in range(factors)]
+        return i._replace(undefined=float(not math.isfinite(theta)))
+    left_out = [cells.value(statistic, total - of) for of in by_level]
     parts = [_jackknife(x) for x in left_out]
     variance, third = parts[0], sum(map(_third, left_out))
     if factors == 2:
@@ -242,7 +244,8 @@ def bounded(points, estimate, bounds, level=LEVEL):
     if not len(points):
         return nan, nan
     error = (1 - level) / 2
-    low, high = _dirichlet(points, bounds[0], error), _dirichlet(points, bounds[1], 1 - error)
+    low = _dirichlet(points, bounds[0], error)
+    high = _dirichlet(points, bounds[1], 1 - error)
     return max(bounds[0], min(low, estimate)), min(bounds[1], max(high, estimate))
 
 
@@ -253,10 +256,11 @@ def _dirichlet(x, bound, q):
     if len(values) == 2:
         share = beta_quantile(int(times[1]), int(times[0]), q)
         return float(values[0] + (values[1] - values[0]) * share)
-    n = len(x)
-    raw = np.random.Philox(key=(2 << 64) + n).random_raw(BOUNDED_DRAWS * (n + 1)) >> np.uint64(11)
-    weights = -np.log((raw.astype(np.float64).reshape(BOUNDED_DRAWS, n + 1) + 0.5) / 2.0**53)
-    return float(np.quantile(weights @ np.append(np.sort(x), bound) / weights.sum(1), q))
+    shape, bits = (BOUNDED_DRAWS, len(x) + 1), np.random.Philox(key=(2 << 64) + len(x))
+    raw = (bits.random_raw(math.prod(shape)) >> np.uint64(11)).reshape(shape)
+    weights = -np.log((raw.astype(np.float64) + 0.5) / 2.0**53)
+    means = weights @ np.append(np.sort(x), bound) / weights.sum(1)
+    return float(np.quantile(means, q))
 
 
 # ---- the contrast of two arms --------------------------------------------------------------------
@@ -290,36 +294,30 @@ def _compared(claim, own, control, way):
     """On the levels that both arms have, where these are enough; else as independent."""
     units, factors, arms = claim["units"], len(claim["units"]), (own, control)
     draws = not all(arm["function"] is mean for arm in arms)
-    terms = [scaled(claim, arm["terms"]) for arm in arms]
-    common = [sorted(set.intersection(*(set(a["unit_levels"][u]) for a in arms))) for u in units]
+    first, second = (arm["terms"] for arm in arms)
+    levels = [[arm["unit_levels"][u] for arm in arms] for u in units]
+    common = [sorted(set(ours) & set(theirs)) for ours, theirs in levels]
     if min(map(len, common)) >= SHARED:
         both = {}
-        for side, arm, of in zip(SIDES, arms, terms, strict=True):
-            levels = [arm["unit_levels"][u] for u in units]
-            at = ([have.index(k) for k in c] for have, c in zip(levels, common, strict=True))
-            place = np.ix_(*at)
-            both |= _named(side, {name: x[place] for name, x in of.items()})
-
-        def paired(m):
-            return way(*({name: m[f"{side}.{name}"] for name in of} for side, of in sides))
-
-        sides = list(zip(SIDES, terms, strict=True))
-        i = interval(both, paired, factors, draws)
+        for k, side in enumerate(SIDES):
+            pairs = zip(levels, common, strict=True)
+            at = np.ix_(*([have[k].index(x) for x in some] for have, some in pairs))
+            both |= _named(side, {name: x[at] for name, x in arms[k]["terms"].items()})
+        i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), factors, draws)
         if min(i.n) >= SHARED:
             return i
-    first, second = (
-        {name: x[complete(of, factors)].mean(0) for name, x in of.items()} for of in terms
-    )
-    a = interval(terms[0], lambda m: way(m, _repeated(second, m)), factors, draws)
-    b = interval(terms[1], lambda m: way(_repeated(first, m), m), factors, draws)
+    fixed = [{k: x[complete(of, factors)].mean(0) for k, x in of.items()} for of in (first, second)]
+    a = interval(first, lambda m: way(m, _repeated(fixed[1], m)), factors, draws)
+    b = interval(second, lambda m: way(_repeated(fixed[0], m), m), factors, draws)
     spread = sum(i.variance**2 / max(i.df, 1) for i in (a, b))
     variance = a.variance + b.variance
-    return a._replace(
-        variance=variance,
-        df=variance**2 / spread if spread > 0 else min(a.df, b.df),
-        third=a.third + b.third,
-        undefined=max(a.undefined, b.undefined),
-    ).limited()
+    df = variance**2 / spread if spread > 0 else min(a.df, b.df)
+    i = a._replace(variance=variance, df=df, third=a.third + b.third).limited()
+    return i._replace(undefined=max(a.undefined, b.undefined))
+
+
+def _side(m, side):
+    return {k.partition(".")[2]: x for k, x in m.items() if k.startswith(f"{side}.")}
 
 
 def _repeated(full, m):
@@ -352,21 +350,15 @@ def place(claim, i):
     """What an interval says: it holds within the one range, fails outside of the other. One that
     was moved beyond bounds counts as far as these."""
     low, high = np.clip((i.low, i.high), *i.bounds) if i.bounds else (i.low, i.high)
-    (least, greatest), (fail_least, fail_greatest) = ends(claim), ends(claim, "fail_range")
+    least, greatest = ends(claim)
     if least <= low and high <= greatest:
         return "holds"
-    return "fails" if high < fail_least or low > fail_greatest else "undecided"
-
-
-def scaled(claim, terms):
-    """The terms on the scale of judging."""
-    with np.errstate(all="ignore"):
-        return {name: SCALES[claim["scale"]][0](x) for name, x in terms.items()}
+    least, greatest = ends(claim, "fail_range")
+    return "fails" if high < least or low > greatest else "undecided"
 
 
 def interval_of(claim, terms, function, draws=True):
-    """The interval that decides; `terms` are on the scale of judging, `function` is the
-    statistic."""
+    """The interval that decides; `function` is the statistic."""
     bounds = exact_bounds(claim, terms, function)
     i = interval(terms, function, len(claim["units"]), draws and not bounds)
     return i._replace(bounds=bounds).limited() if bounds and min(i.n) >= 2 else i
@@ -396,16 +388,18 @@ def judge_arm(claim, name, gated=False):
     how many units diverged and which they are; how many there were before; the fewest units that
     are enough; gates as measured."""
     data, units = claim["arms"][name], claim["units"]
-    terms, bad, unit = scaled(claim, data["terms"]), data["dropped"], data["run_unit"]
-    i = interval_of(claim, terms, data["function"])
+    bad, fewest = data["dropped"], data["fewest"]
+    i = interval_of(claim, data["terms"], data["function"])
     outcome, n = place(claim, i), dict(zip(units, i.n, strict=True))
-    survived = not bad or (bad <= data["before"] / 4 and worst_agree(claim, terms, data, outcome))
+    few_lost = bad <= data["before"] / 4
+    survived = not bad or (few_lost and worst_agree(claim, data, outcome))
     gates = dict(data["gates"]) if gated and i.n[0] else {}
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
     if gated and name == claim["of"] and claim["half"] and outcome != "undecided":
-        gates["converged"] = gates.get("converged", True) and half_agrees(claim, i, outcome)
-    fewest, asked = data["fewest"], {u: k + bad if u == unit else k for u, k in n.items()}
+        agrees = half_agrees(claim, i, outcome)
+        gates["converged"] = gates.get("converged", True) and agrees
+    asked = {u: k + bad * (u == data["run_unit"]) for u, k in n.items()}
     short = [u for u in units if asked[u] < fewest]
     survived = survived and all(k >= fewest for u, k in n.items() if u not in short)
     unmet = [gate for gate, met in gates.items() if not met]
@@ -419,11 +413,12 @@ def judge_arm(claim, name, gated=False):
         (True, "identical in every unit" if identical else "units agree"),
     )
     reason = next(words for applies, words in rules if applies)
-    decided = reason in ("", "identical in every unit")
+    if reason not in ("", "identical in every unit"):
+        outcome = "undecided"
     back = SCALES[claim["scale"]][1]
     numbers = {k: float(back(getattr(i, k))) for k in ("estimate", "low", "high")}
-    verdict = {"arm": name, "outcome": outcome if decided else "undecided", "reason": reason}
-    return {**verdict, **numbers, "n": n, "i": i, "lacks": data["lacks"]}
+    verdict = {"arm": name, "outcome": outcome, "reason": reason, "n": n, "i": i}
+    return {**verdict, **numbers, "lacks": data["lacks"]}
 
 
 def units_agree(claim, function, i):
@@ -432,30 +427,30 @@ def units_agree(claim, function, i):
     if i.bounds or min(i.n) < 2:
         return False
     points = i.points[np.isfinite(i.points)]
-    if i.variance == 0 or len(claim["units"]) == 2 or function is not mean or not len(points):
+    single = len(claim["units"]) == 1 and function is mean and len(points)
+    if i.variance == 0 or not single:
         return i.variance == 0
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
     return bool(times.max() >= 0.5 * len(points))
 
 
-def worst_agree(claim, terms, data, outcome):
+def worst_agree(claim, data, outcome):
     """Whether the outcome stays where the lost units are counted as copies of the lowest, then of
     the highest, of the others."""
-    if data["run_unit"] not in claim["units"]:
+    unit, terms, function = data["run_unit"], data["terms"], data["function"]
+    if unit not in claim["units"]:
         return False
-    axis = claim["units"].index(data["run_unit"])
+    axis = claim["units"].index(unit)
     turned = {name: x.swapaxes(0, axis) for name, x in terms.items()}
-    points = interval(turned, data["function"], len(claim["units"]), draws=False).points
-    finite = np.flatnonzero(np.isfinite(points))
-    if len(points) != len(data["unit_levels"][data["run_unit"]]) or not len(finite):
+    points = interval(turned, function, len(claim["units"]), draws=False).points
+    points = np.where(np.isfinite(points), points, nan)
+    if len(points) != len(data["unit_levels"][unit]) or np.isnan(points).all():
         return False
     outcomes = {outcome}
-    for worst in (finite[np.argmin(points[finite])], finite[np.argmax(points[finite])]):
-        filled = {
-            n: np.concatenate([x, np.repeat(x.take([worst], axis), data["dropped"], axis)], axis)
-            for n, x in terms.items()
-        }
-        outcomes.add(place(claim, interval_of(claim, filled, data["function"])))
+    for worst in (np.nanargmin(points), np.nanargmax(points)):
+        rows = [*range(len(points)), *[worst] * data["dropped"]]
+        filled = {name: x.take(rows, axis) for name, x in terms.items()}
+        outcomes.add(place(claim, interval_of(claim, filled, function)))
     return len(outcomes) == 1
 
 
@@ -463,8 +458,8 @@ def half_agrees(claim, i, outcome):
     """Whether the outcome stays where the interval is moved once by what the second half of
     training changed."""
     whole, half = (
-        interval_of(claim, scaled(claim, t["terms"]), t["function"], draws=False).estimate
-        for t in claim["half"]
+        interval_of(claim, table["terms"], table["function"], draws=False).estimate
+        for table in claim["half"]
     )
     low, high = i.low + whole - half, i.high + whole - half
     if claim["distance"] and low < 0:
@@ -475,6 +470,10 @@ def half_agrees(claim, i, outcome):
 # ---- the verdict on a claim ----------------------------------------------------------------------
 
 
+EARLY = ("too few", "diverged", "gate", "units agree", "identical")
+"""Reasons why an arm could not be judged itself, which are given before any about others."""
+
+
 def judge_claim(claim):
     """The verdict on a claim: what its own arm says, unless a control, a planted effect, or an arm
     that lacks what is credited speaks against it."""
@@ -482,31 +481,34 @@ def judge_claim(claim):
     controls = {name: as_control(claim, own, name) for name in claim["must_fail"]}
     planted = {name: judge_arm(claim, name, gated=True) for name in claim["must_hold"]}
     violations = {name: judge_arm(claim, name) for name in claim["violations"]}
-    named = {claim["of"]: own, **controls, **planted, **violations}
-    others = {name: judge_arm(claim, name) for name in claim["arms"] if name not in named}
+    named = {claim["of"], *controls, *planted, *violations}
+    others = {arm: judge_arm(claim, arm) for arm in claim["arms"] if arm not in named}
     every = {**controls, **planted, **violations, **others}
-    outcome, reason = own["outcome"], own["reason"]
-    early = reason.startswith(("too few", "diverged", "gate", "units agree", "identical"))
-    missed = [name for name, v in planted.items() if v["outcome"] != "holds"]
-    passing = [name for name, v in controls.items() if v["outcome"] == "holds"]
-    lacking = [name for name, v in every.items() if v["lacks"] and v["outcome"] == "holds"]
-    unbeaten = [name for name, v in controls.items() if v["outcome"] == "undecided"]
+
+    def of(arms, *outcomes):
+        return [name for name, v in arms.items() if v["outcome"] in outcomes]
+
+    missed, passing = of(planted, "fails", "undecided"), of(controls, "holds")
+    unbeaten = of(controls, "undecided")
+    lacking = [name for name in of(every, "holds") if every[name]["lacks"]]
     null = is_null(claim, every)
     blindness = blind(claim, controls, violations) if null else ""
-    satisfy = "satisfies" if len(lacking) == 1 else "satisfy"
+    unlearned = f"{', '.join(lacking)} satisf{'y' if lacking[1:] else 'ies'} it too, unlearned"
+    outcome, reason = own["outcome"], own["reason"]
+    missed = [] if reason.startswith(EARLY) else missed
     rules = (  # the first that applies decides; only what holds can be unspecific
-        (missed and not early, "undecided", f"planted {''.join(missed[:1])} not found"),
+        (missed, "undecided", f"planted {''.join(missed[:1])} not found"),
         (outcome != "holds", outcome, reason),
         (passing, "unspecific", f"control {', '.join(passing)} satisfies it too"),
         (blindness, "undecided", blindness),
-        (lacking and not null, "unspecific", f"{', '.join(lacking)} {satisfy} it too, unlearned"),
+        (lacking and not null, "unspecific", unlearned),
         (unbeaten, "undecided", f"control {''.join(unbeaten[:1])} not beaten"),
         (True, outcome, reason),
     )
     _, outcome, reason = next(rule for rule in rules if rule[0])
-    also = {name: v for name, v in others.items() if v["outcome"] == "holds"}
-    roles = {"controls": controls, "planted": planted, "violations": violations, "also": also}
-    return {**own, "outcome": outcome, "reason": reason, **roles}
+    roles = {"controls": controls, "planted": planted, "violations": violations}
+    also = {name: others[name] for name in of(others, "holds")}
+    return {**own, **roles, "also": also, "outcome": outcome, "reason": reason}
 
 
 def as_control(claim, own, name):
@@ -530,8 +532,9 @@ def beaten(claim, own, v):
     below = control.estimate < ends(claim)[0]
     gap = i.low if below else -i.high
     exact = method.low - control.high if below else control.low - method.high
-    both = method.bounds and control.bounds
-    return (gap > claim["beats"] and i.undefined <= UNDEFINED) or (both and exact > claim["beats"])
+    if gap > claim["beats"] and i.undefined <= UNDEFINED:
+        return True
+    return method.bounds and control.bounds and exact > claim["beats"]
 
 
 def _decidable(v):
@@ -595,7 +598,10 @@ OPERATIONS |= {
     for how in ("reduce", "accumulate")
     for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")
 }
-OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astype(np.float64)}
+OPERATIONS |= {
+    "getitem": lambda x, index: x[index],
+    "astype": lambda x: x.astype(np.float64),
+}
 """All that a step may do; each is the operation of NumPy of that name."""
 
 
@@ -612,7 +618,10 @@ def follow(steps, means):
         (key,) = set(operand) - {"kind", "shape"}
         return kinds[key](operand[key], operand)
 
-    dtypes = {"b": bool, "f": float}
+    def numbers(values, operand):
+        kind = {"b": bool, "f": float}.get(operand["kind"], int)
+        return np.array(values, kind).reshape(operand["shape"])
+
     kinds = {
         "step": lambda v, _: values[v],
         "term": lambda v, _: means[v],
@@ -622,7 +631,7 @@ def follow(steps, means):
         "all": lambda v, _: Ellipsis,
         "tuple": lambda v, _: tuple(map(read, v)),
         "list": lambda v, _: list(map(read, v)),
-        "numbers": lambda v, o: np.array(v, dtypes.get(o["kind"], int)).reshape(o["shape"]),
+        "numbers": numbers,
     }
     for step in steps:
         options = {name: read(v) for name, v in step.get("and", {}).items()}
@@ -647,70 +656,39 @@ def mean(m):
 
 
 class Measures:
-    """What was measured, arm by arm, as measures/index.json lists it; `load` gives an arm's
-    numbers by their keys."""
+    """What was measured, arm by arm, as measures/index.json lists it; `load` gives the arrays of a
+    file by their keys."""
 
     def __init__(self, index, load):
         self.index, self.load = index, functools.cache(load)
 
-    def values(self, arm, name):
-        """A stored measure of an arm, the run first."""
-        return self.load(self.index[arm]["file"])[self.index[arm]["variables"][name]["key"]]
+    def terms(self, claim, under):
+        """The terms of a claim with an arm in the method's place, of the units that it has."""
+        levels, columns = claim["arms"][under]["unit_levels"], {}
+        for key, read in claim["reads"].items():
+            columns[key] = self.column(claim, read, read["arm"] or under, levels)
+        return {name: follow(steps, columns) for name, steps in claim["terms"].items()}
 
-    def kept(self, arm, where):
-        """Which runs of an arm have these values of fields."""
-        entry = self.index[arm]
-        keep = np.ones(entry["n"], dtype=bool)
-        for field, value in where.items():
-            have = np.array(entry["runs"].get(field, [entry["fields"].get(field)] * entry["n"]))
-            near = isinstance(value, float) and have.dtype.kind in "fi"
-            keep &= np.isclose(have, value, rtol=1e-12, atol=0) if near else have == value
-        return keep
-
-    def terms(self, claim, under, unit):
-        """The terms of a claim with an arm in the method's place; where a run diverged in any arm
-        that is read, its unit is left out of all."""
-        reads = {key: {**read, "arm": read["arm"] or under} for key, read in claim["reads"].items()}
-        keep = {read["arm"]: self.kept(read["arm"], claim["where"]) for read in reads.values()}
-        levels = {arm: np.array(self.index[arm]["runs"][unit]) for arm in keep}
-        lost = [
-            levels[arm][runs & (self.values(arm, "diverged") > 0)]
-            for arm, runs in keep.items()
-            if "diverged" in self.index[arm]["variables"]
-        ]
-        bad = {level for some in lost for level in some.tolist()}
-        keep = {arm: runs & ~np.isin(levels[arm], list(bad)) for arm, runs in keep.items()}
-        columns = {
-            key: self.column(read, keep[read["arm"]], claim["units"]) for key, read in reads.items()
-        }
-        with np.errstate(all="ignore"):
-            return {name: follow(steps, columns) for name, steps in claim["terms"].items()}
-
-    def column(self, read, keep, units):
+    def column(self, claim, read, arm, kept):
         """A measure over the units and whatever else runs differ in, at the levels and averaged
         over the dimensions that are named; runs that share all units are averaged, too."""
-        entry, variable = self.index[read["arm"]], read["measure"]
-        values = self.values(read["arm"], variable)[keep].astype(np.float64)
-        fields = {field: np.array(have)[keep] for field, have in entry["runs"].items()}
-        fields = {f: x for f, x in fields.items() if f == "seed" or len(np.unique(x)) > 1}
-        levels = {field: np.unique(x).tolist() for field, x in fields.items()}
-        for axis, dim in enumerate(entry["variables"][variable]["dims"][1:], 1):
-            have = entry["levels"].get(dim, list(range(values.shape[axis])))
-            order = np.argsort(np.array(have), kind="stable")
-            values, levels[dim] = values.take(order, axis), [have[k] for k in order]
-        both = np.zeros((2, *map(len, levels.values())))  # the numbers, and how many there are
-        cells = tuple(np.searchsorted(levels[field], x) for field, x in fields.items())
-        both[(0, *cells)], both[(1, *cells)] = values, 1.0
-        at, over = dict(read["at"]), {*read["over"], *({"seed"} - {*units})}
-        places = (have.index(at[dim]) if dim in at else slice(None) for dim, have in levels.items())
-        both, axes = both[(slice(None), *places)], [dim for dim in levels if dim not in at]
-        both = both.mean(tuple(k for k, dim in enumerate(axes, 1) if dim in over))
+        entry, units = self.index[arm], claim["units"]
+        variable, levels = entry["variables"][read["measure"]], entry["levels"]
+        x, axes = self.load(entry["file"])[variable["key"]], variable["dims"]
+        for unit in (unit for unit in kept if unit in axes):
+            rows = [levels[unit].index(level) for level in kept[unit]]
+            x = x.take(rows, axes.index(unit))
+        at = {**claim["where"], **dict(read["at"])}
+        places = {dim: levels[dim].index(at[dim]) for dim in axes if dim in at}
+        x = x[tuple(places.get(dim, slice(None)) for dim in axes)].astype(np.float64)
+        axes = [dim for dim in axes if dim not in places]
+        over = {*read["over"], *({"seed"} - {*units})}
+        x = x.mean(tuple(k for k, dim in enumerate(axes) if dim in over))
         axes = [dim for dim in axes if dim not in over]
         order = [*units, *(dim for dim in axes if dim not in units)]
-        both = both.transpose(0, *(1 + axes.index(dim) for dim in order if dim in axes))
-        both = np.expand_dims(both, tuple(k for k, u in enumerate(units, 1) if u not in axes))
-        with np.errstate(invalid="ignore"):
-            return both[0] / both[1]
+        x = x.transpose([axes.index(dim) for dim in order if dim in axes])
+        new = tuple(k for k, unit in enumerate(units) if unit not in axes)
+        return np.expand_dims(x, new)
 
 
 # ---- what is compared ----------------------------------------------------------------------------
@@ -742,23 +720,23 @@ def changed_files(read=read_here):
 
 
 def with_numbers(claim, load, measures):
-    """Give a claim the numbers of its arms, its statistic as a function, and its gates as far as
-    they can be asked again; `load` gives the numbers of a file by their keys."""
-    numbers = load(claim["file"]) if claim.get("file") else {}
-    for name, table in claim["arms"].items():
-        if "terms" in claim:
-            table["terms"] = measures.terms(claim, name, table["run_unit"])
-    functions = [
-        functools.partial(follow, known["steps"]) if "steps" in known else mean
-        for known in claim["statistics"]
+    """Give a claim the numbers of its arms on the scale of judging, its statistic as a function,
+    and its gates as far as they can be asked again; `load` gives the arrays of a file."""
+    numbers = load(claim["file"]) if "file" in claim else {}
+    follows = [
+        functools.partial(follow, s["steps"]) if "steps" in s else mean for s in claim["statistics"]
     ]
-    for table in (*claim["arms"].values(), *claim["half"]):
-        if "terms" not in claim:
-            table["terms"] = {name: numbers[key] for name, key in table["terms"].items()}
-        for key, name in (("statistic", "function"), ("contrast", "contrast")):
-            table[name] = None if table.get(key) is None else functions[table[key]]
+    with np.errstate(all="ignore"):
+        for name, table in (*claim["arms"].items(), *enumerate(claim["half"])):
+            terms = {term: numbers[key] for term, key in table["terms"].items()}
+            terms = measures.terms(claim, name) if "terms" in claim else terms
+            scale = SCALES[claim["scale"]][0]
+            table["terms"] = {term: scale(x) for term, x in terms.items()}
+            for key, to in (("statistic", "function"), ("contrast", "contrast")):
+                table[to] = None if table.get(key) is None else follows[table[key]]
     for arm in claim["arms"].values():
-        arm["gates"] |= {gate: settled(numbers, h) for gate, h in arm["histories"].items()}
+        for gate, history in arm["histories"].items():
+            arm["gates"][gate] = settled(numbers, history)
     return claim
 
 
@@ -779,11 +757,12 @@ def differences(stated, verdict):
             lines.append(f"{kind} is {b or 'none'!r}, stated is {a or 'none'!r}")
     if stated["n"] != verdict["n"]:
         lines.append(f"{verdict['n']} units, stated are {stated['n']}")
-    numbers = {k: nan if stated[k] is None else stated[k] for k in ("estimate", "low", "high")}
-    width = numbers["high"] - numbers["low"]
-    for k, a in numbers.items():
-        slack = CLOSE * (width if math.isfinite(width) else 0.0) + 1e-9 * abs(a) + 1e-12
-        if not abs(a - verdict[k]) <= slack and (math.isfinite(a) or math.isfinite(verdict[k])):
+    keys = ("estimate", "low", "high")
+    numbers = [nan if stated[k] is None else stated[k] for k in keys]
+    width = numbers[2] - numbers[1] if math.isfinite(numbers[2] - numbers[1]) else 0.0
+    for k, a in zip(keys, numbers, strict=True):
+        close = abs(a - verdict[k]) <= CLOSE * width + 1e-9 * abs(a) + 1e-12
+        if not close and (math.isfinite(a) or math.isfinite(verdict[k])):
             lines.append(f"{k} is {verdict[k]:.9g}, stated is {a:.9g}")
     return [f"{verdict['arm']}: {line}" for line in lines]
 
@@ -792,7 +771,7 @@ def compared(stated, verdict):
     """Every way in which a claim comes out otherwise, its controls, planted effects and the other
     arms that hold among it."""
     if (edition := stated.get("edition", 1)) != EDITION:
-        return [f"stated by edition {edition} of the rule, this is the judge of {EDITION}"]
+        return [f"stated by edition {edition} of the rule, judged by edition {EDITION}"]
     lines = differences(stated, verdict)
     for role in ("controls", "planted", "violations"):
         theirs, ours = stated.get(role, {}), verdict[role]
@@ -802,65 +781,65 @@ def compared(stated, verdict):
             else:
                 lines.append(f"{arm}: only one of the two judges it")
     ours, theirs = sorted(verdict["also"]), sorted(stated["also"])
-    return lines + [f"other arms that hold: {ours}, stated are {theirs}"] * (ours != theirs)
+    if ours != theirs:
+        lines.append(f"other arms that hold: {ours}, stated are {theirs}")
+    return lines
 
 
 def judge_all(read=read_here, only=None):
-    """Each claim of a bundle, or the one of this number: (number, claim, verdict, the ways in which
-    it is not as stated); what cannot be judged is reported as one of these, without a verdict."""
+    """Each claim of a bundle: (claim, verdict, the ways in which it is not as stated); what cannot
+    be judged is reported as one of these, without a verdict, as are all but `only`, if named."""
 
     def load(name):
         return arrays(read(name))
 
     stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
-    claims = json.loads(read("claims.json"))["claims"]
     measures = Measures(json.loads(read("measures/index.json")), load)
-    for number, claim in enumerate(claims, 1):
-        if only not in (None, number):
-            continue
+    for number, claim in enumerate(json.loads(read("claims.json"))["claims"], 1):
         verdict, off = None, []
         try:
-            if claim["carried"]:
+            if claim["carried"] and only in (None, number):
                 verdict = judge_claim(with_numbers(claim, load, measures))
                 off = compared(stated[claim["text"]], verdict)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             off = [f"{type(error).__name__}: {error}"]
-        yield number, claim, verdict, off
+        yield claim, verdict, off
 
 
 def main(words):
-    """Judge all claims, or the one that was asked for, print what comes of it, and give the exit
-    code."""
-    changed = changed_files()
-    for name in changed:
-        print(f"CHANGED  {name} is not as SHA256SUMS says")
-    wrong, judged, number = len(changed), 0, 0
+    """Judge all claims, print what comes of them, or of the one that was asked for, and give the
+    exit code."""
+    lines = [f"CHANGED  {name} is not as SHA256SUMS says" for name in changed_files()]
+    wrong, judged = len(lines), 0
     only = int(words[words.index("--claim") + 1]) if "--claim" in words else None
-    for number, claim, verdict, off in judge_all(only=only):
-        print(f"\n{number}. {claim['text']}")
-        if not claim["carried"]:
-            print(f"   not judged here: {claim['why_not']}")
-        if verdict:
-            judged += 1
-            print(f"   {_line(verdict, claim['unit'])}")
-            for role in ("controls", "planted", "also") if only else ():
-                for arm, v in verdict[role].items():
-                    print(f"   {role}: {arm} {_line(v, claim['unit'])}")
-            own = claim["arms"][claim["of"]]
-            if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
-                print(f"   taken as stated: whether {', '.join(trusted)}")
-        for line in off:
-            print(f"   DIFFERS  {line}")
-        wrong += len(off)
-    if only is None:
-        for text, outcome, stated in theorems():
-            print(f"\nexact. {text}\n   {outcome}")
-            if outcome != stated:
-                print(f"   DIFFERS  stated is {stated}")
-                wrong += 1
+    claims = list(judge_all(only=only))
+    for number, (claim, verdict, off) in enumerate(claims, 1):
+        if only in (None, number):
+            lines += ["", f"{number}. {claim['text']}"]
+            lines += [f"   {line}" for line in _told(claim, verdict, only)]
+            lines += [f"   DIFFERS  {line}" for line in off]
+            wrong, judged = wrong + len(off), judged + bool(verdict)
+    for text, outcome, stated in theorems() if only is None else ():
+        lines += ["", f"exact. {text}", f"   {outcome}"]
+        if outcome != stated:
+            lines, wrong = [*lines, f"   DIFFERS  stated is {stated}"], wrong + 1
     end = f"{wrong} things are not as stated" if wrong else "all as stated"
-    print(f"\n{judged} of {number} claims judged again; {end}")
+    print("\n".join([*lines, "", f"{judged} of {len(claims)} claims judged again; {end}"]))
     return 1 if wrong else 0
+
+
+def _told(claim, verdict, in_full):
+    """What came of a claim, in lines."""
+    if not verdict:
+        return [f"not judged here: {claim['why_not']}"]
+    lines = [_line(verdict, claim["unit"])]
+    for role in ("controls", "planted", "also") if in_full else ():
+        arms = verdict[role].items()
+        lines += [f"{role}: {arm} {_line(v, claim['unit'])}" for arm, v in arms]
+    own = claim["arms"][claim["of"]]
+    if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
+        lines.append(f"taken as stated: whether {', '.join(trusted)}")
+    return lines
 
 
 def _line(v, unit):
@@ -873,12 +852,10 @@ def _line(v, unit):
 def theorems(read=read_here):
     """Each theorem, whether its number comes out, and what is stated of it."""
     for e in json.loads(read("verdicts.json"))["exact"]:
-        value, expected = (
-            np.array([nan if x is None else x for x in np.ravel(e[k])], dtype=float)
-            for k in ("value", "expected")
-        )
-        close = np.abs(value - expected).max(initial=0.0) <= e["tolerance"] and len(value)
-        yield e["text"], "exact" if close else "violated", e["outcome"]
+        pair = [np.ravel(np.array(e[k], dtype=float)) for k in ("value", "expected")]
+        close = np.abs(pair[0] - pair[1]).max(initial=0.0) <= e["tolerance"]
+        exact = close and pair[0].size
+        yield e["text"], "exact" if exact else "violated", e["outcome"]
 
 
 if __name__ == "__main__":
