@@ -8,35 +8,35 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import foreign
-from assay.core.errors import DataError
+from assay.core.errors import AssayError, DataError
 from assay.report.bundle import judge
 from assay.report.bundle.contents import reading
 from assay.report.bundle.files import SUMS
 from assay.studies.wording import condition
 
-EARLIER: Mapping[str, str] = {
-    "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
-        "0.1.0 before 24 November 2026"
-    ),
-    "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d": (
-        "0.1.0 before the second edition of the rule"
-    ),
-}
-"""SHA-256 of judge.py → the version that wrote it into bundles, for versions that wrote another one
-than this does.
-"""
-EXPECTED = "a bundle, as `assay export --format bundle` writes one"
+EARLIER = frozenset(
+    (
+        "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5",
+        "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d",
+        "15c64543273c3be095f44eaf40f353b344bcbbf1352461ee3a17763fd0c2bec1",
+    )
+)
+"""SHA-256 of the judge.py that earlier versions wrote into bundles."""
+EXPECTED = "expected a bundle, as `assay export --format bundle` writes one"
 FILES, BYTES = 10_000, 2**30
 """How many files of a bundle are unpacked, and how many bytes; known ones have a hundred, and a few
 million.
 """
+COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
+"""What claims.json and a verdict say alike."""
 
 
 @dataclass(frozen=True)
@@ -85,32 +85,15 @@ def unpack(path: Path, into: Path) -> Path:
 
     Raises: DataError for what is no bundle, leads outside, or is too large.
     """
-    foreign.regular(path, EXPECTED, BYTES)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _bounded(archive, path)
-            names = [info.filename for info in archive.infolist()]
-            if outside := next(
-                (
-                    n
-                    for n in names
-                    if not (into / n).resolve().is_relative_to(into.resolve()) or "\\" in n
-                ),
-                None,
-            ):
-                raise DataError(
-                    f"{path} holds {outside[:80]!r}, which leads outside; expected {EXPECTED}"
-                )
-            archive.extractall(into)  # links in it become files
-    except DataError:
-        raise
-    except Exception as e:  # what a foreign archive may raise is many things
-        raise DataError(
-            f"{path} cannot be unpacked ({type(e).__name__}); expected {EXPECTED}"
-        ) from e
+    foreign.regular(path, "a bundle", BYTES)
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        _bounded(archive, path)
+        for name in archive.namelist():
+            _inside(path, into, name)
+        archive.extractall(into)  # links in it become files
     folders = [p for p in (into, *into.iterdir()) if (p / SUMS).is_file()]
     if len(folders) != 1:
-        raise DataError(f"{path} has no {SUMS} at its top or in its folder; expected {EXPECTED}")
+        raise DataError(f"{path} has no {SUMS} at its top or in its folder; {EXPECTED}")
     return folders[0]
 
 
@@ -122,74 +105,57 @@ def check(path: Path, folder: Path) -> CheckedBundle:
     read_files: dict[str, None] = {}
 
     def read(name: str) -> bytes:
-        file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise DataError(f"{path} reads {name[:80]!r}, which is outside; expected {EXPECTED}")
-        if file.suffix == ".npz":
+        if name.endswith(".npz"):
             read_files[name] = None
-        return file.read_bytes()
+        return _inside(path, folder, name).read_bytes()
 
-    try:
+    with _readable(path):
         for array in folder.rglob("*.npz"):
             with zipfile.ZipFile(array) as archive:
                 _bounded(archive, array)
-        stated = foreign.json_object(folder / "verdicts.json")
-        index = foreign.json_object(folder / "measures" / "index.json")
-        foreign.json_object(folder / "claims.json")
-        claims = tuple(_claims(stated["verdicts"], index, read))
+        for name in ("claims.json", "verdicts.json", "measures/index.json"):
+            foreign.json_object(folder / name)
+        claims = tuple(_claims(read))
         exact = tuple(
-            Rejudged(text, True, "", ("it is not as stated",) * (outcome != of))
-            for text, outcome, of in judge.theorems(read)
+            Rejudged(text, True, "", ("it is not as stated",) * (outcome != stated))
+            for text, outcome, stated in judge.theorems(read)
         )
+        numbers = tuple(read_files)
         listed = {line.partition("  ")[2] for line in read(SUMS).decode().splitlines()}
         present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-        numbers = tuple(read_files)
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         own = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
-    except DataError:
-        raise
-    except Exception as e:  # a file that was changed may say anything
-        why = f"{type(e).__name__}: {str(e)[:120]}"
-        raise DataError(f"{path} cannot be read ({why}); expected {EXPECTED}") from e
-    kinds: dict[str, Literal["released", "missing"]] = {released(): "released", "": "missing"}
-    which: Literal["released", "earlier", "unknown", "missing"]
-    which = kinds.get(own, "earlier" if own in EARLIER else "unknown")
-    same = not changed and which in ("released", "earlier")
+    kind: Literal["released", "earlier", "unknown", "missing"]
+    kind = "released" if own == released() else "earlier" if own in EARLIER else "unknown"
+    differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
         bundle=path,
-        same=same and not any(rejudged.differs for rejudged in (*claims, *exact)),
+        same=not changed and not differs and kind != "unknown",
         claims=claims,
         exact=exact,
         files=len(listed),
         changed=tuple(sorted(changed)),
-        judge=which,
+        judge=kind if own else "missing",
         judge_sha256=own,
         released_sha256=released(),
         read=numbers,
     )
 
 
-COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
-"""What claims.json and a verdict say alike."""
-
-
-def _claims(
-    verdicts: Sequence[Mapping[str, Any]],
-    index: Mapping[str, Any],
-    read: Callable[[str], bytes],
-) -> Iterator[Rejudged]:
+def _claims(read: Callable[[str], bytes]) -> Iterator[Rejudged]:
     """Each claim, with what differs: its verdict as judged, what is stated to be asked, steps that
     are not those of its condition, and a verdict for which there is no claim."""
-    stated = {v["text"]: v for v in verdicts}
-    for _, claim, _, differs in judge.judge_all(read):
-        v = stated.pop(claim["text"], {})
-        other = [k for k in COMPARED if v.get(k) != claim.get(k)]
-        more = [f"{k} is {claim.get(k)}, stated is {v.get(k)}" for k in other if v]
-        more += [] if v else ["no verdict is stated"]
+    stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
+    index = json.loads(read("measures/index.json"))
+    for claim, _, differs in judge.judge_all(read):
+        v = stated.pop(claim["text"], None)
+        more = [] if v else ["no verdict is stated"]
+        for k in (k for k in COMPARED if v and v.get(k) != claim.get(k)):
+            more.append(f"{k} is {claim.get(k)}, stated is {v.get(k)}")
         if "terms" in claim and not _is_worded(claim, index):
             more.append(f"its steps are not those of its condition, {claim['condition']}")
-        carried = bool(claim["carried"])
-        yield Rejudged(claim["text"], carried, claim.get("why_not", ""), (*differs, *more))
+        why_not, carried = claim.get("why_not", ""), bool(claim["carried"])
+        yield Rejudged(claim["text"], carried, why_not, (*differs, *more))
     for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
 
@@ -200,6 +166,26 @@ def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
     ends = [x if math.isfinite(x) else None for x in (parsed.low, parsed.high)]
     asked = reading(claim["condition"], claim["of"], index) | {"range": ends, "fail_range": ends}
     return all(claim[k] == v for k, v in json.loads(json.dumps(asked)).items())
+
+
+def _inside(path: Path, folder: Path, name: str) -> Path:
+    """The place of a file of a bundle. Raises: DataError for one that lies outside."""
+    file = folder / name
+    if "\\" in name or not file.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} names {name[:80]!r}, which leads outside; {EXPECTED}")
+    return file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line that a bundle cannot be read: a file that was changed may raise anything."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as e:
+        why = f"{type(e).__name__}: {str(e)[:120]}"
+        raise DataError(f"{path} cannot be read ({why}); {EXPECTED}") from e
 
 
 def _bounded(archive: zipfile.ZipFile, path: Path) -> None:

@@ -13,11 +13,12 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import structs
 
+from assay.core import claims
 from assay.core.claims import Claim
 from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
@@ -48,14 +49,8 @@ class Carried:
     numbers: Mapping[str, np.ndarray]
     judged: Judged
 
-    @property
-    def why_not(self) -> str:
-        """Why it cannot be judged without Assay; "" where it can."""
-        return str(self.described["why_not"])
 
-
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """One call of a claim's value: by whom it was asked, for which arm, and what it gave."""
 
     others: Others
@@ -63,11 +58,11 @@ class _Call:
     given: Any
 
 
-def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
+def carry_all(every: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
     """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError
     as `judge`."""
     with remembering(arms):
-        return [carry(claim, arms, scope) for claim in claims]
+        return [carry(claim, arms, scope) for claim in every]
 
 
 def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
@@ -86,19 +81,21 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
     described = _describe_claim(claim) | {"half": [], "arms": {}}
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     full = [c for c in calls if c.others.arms is arms and not c.others.swap]
-    for name in (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations, *judged.asked):
+    named = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
+    for name in (*named, *judged.asked):
         of_arm = [c for c in full if c.others.under == name]
         described["arms"][name] = _arm(claim, of_arm, numbers)
         if name in (claim.of, *claim.must_hold):
             _gates(claim, described["arms"][name], of_arm, numbers)
-    if half := next((c for c in calls if c.others.swap), None):
-        whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
-        described["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
+    half = next((c for c in calls if c.others.swap), None)
+    others = (c for c in calls if c.others.arms is not arms and not c.others.swap)
+    for call in (next(others), half) if half else ():
+        described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
     try:
         described["statistics"] = _statistics(claim, described, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
-        described |= {"carried": False, "why_not": why, "arms": {}, "half": []}
+        described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
         return Carried(described, {}, judged)
     return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
 
@@ -122,17 +119,16 @@ class _Numbers:
         return {name: self.key(x) for name, x in terms.items()}
 
 
-PLAIN = (
-    *("text", "condition", "of", "units", "unit", "where", "scale", "bounds", "must_fail"),
-    *("must_hold", "near", "violations", "may_hold", "beats", "distance", "empty", "threshold"),
-    *("kind", "source"),
-)
+PLAIN = """
+text condition of units unit where scale bounds must_fail must_hold near violations may_hold
+beats distance empty threshold kind source
+"""
 """What of a claim goes out as it is."""
 
 
 def _describe_claim(claim: Claim) -> Described:
     """What a claim says, as plain values."""
-    plain = {name: getattr(claim, name) for name in PLAIN}
+    plain = {name: getattr(claim, name) for name in PLAIN.split()}
     return {
         **{k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()},
         "range": [_edge(claim.low), _edge(claim.high)],
@@ -155,42 +151,41 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
     first = next(c for c in calls if not c.others.without)
-    unit = run_unit(claim.units, first.others)
+    unit, arm, dims = run_unit(claim.units, first.others), first.arm, first.arm.dims
     bad = first.others.diverged(unit)
     last = next((c for c in calls if c.others.without == bad), None) if bad else first
     table = _table(claim, last or first)
-    terms = table.terms if last is not None else {name: x[:0] for name, x in table.terms.items()}
-    arm, levels = first.arm, {u: x.tolist() for u, x in table.levels.items()}
+    empty = {name: x[:0] for name, x in table.terms.items()}
+    levels = {u: x.tolist() for u, x in table.levels.items()}
+    runs = np.arange(arm.sizes.get("run", 1))
     if unit in arm.coords:
-        lost = [level for _, level in bad]
-        levels.setdefault(unit, [x for x in np.unique(arm[unit].values).tolist() if x not in lost])
-    before = len(np.unique(arm[unit].values)) if unit in arm.coords else arm.sizes.get("run", 1)
-    units_within_runs = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
+        runs, lost = np.unique(arm[unit].values), [level for _, level in bad]
+        levels.setdefault(unit, [x for x in runs.tolist() if x not in lost])
+    within_runs = all(u in dims and u != "run" for u in claim.units) and "run" in dims
     return {
-        "terms": numbers.keys(terms),
+        "terms": numbers.keys(table.terms if last else empty),
         "dropped": len(bad),
         "run_unit": unit,
-        "before": int(before),
+        "before": len(runs),
         "lacks": claim.lacks(arm.attrs.get(LEARNED)),
-        "fewest": FEWEST_ALONE if units_within_runs else FEWEST,
+        "fewest": FEWEST_ALONE if within_runs else FEWEST,
         "gates": {},
         "histories": {},
         "unit_levels": levels,
     }
 
 
-def _gates(claim: Claim, arm_entry: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
+def _gates(claim: Claim, table: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
     """Note which gates were met; of one that asks whether a history has settled, the history as
     well, so that it can be asked again."""
-    first = next(c for c in calls if not c.others.without)
-    arm = next((c for c in calls if c.others.without), first).arm
+    arm = max(calls, key=lambda c: len(c.others.without)).arm
     for gate in claim.gates:
-        arm_entry["gates"][gate.name] = bool(np.all(gate.met(arm)))
+        table["gates"][gate.name] = bool(np.all(gate.met(arm)))
         free = inspect.getclosurevars(gate.met).nonlocals
-        if gate.met.__module__ == "assay.core.claims" and set(free) == {"measure", "within"}:
+        if gate.met.__module__ == claims.__name__ and {*free} == {"measure", "within"}:
             history = arm[free["measure"]]
             mean_of_runs = history.mean([d for d in history.dims if d != "step"])
-            arm_entry["histories"][gate.name] = {
+            table["histories"][gate.name] = {
                 "steps": numbers.key(arm["step"].values),
                 "values": numbers.key(mean_of_runs.values),
                 "within": free["within"],
@@ -203,36 +198,33 @@ def _statistics(
     """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
     how it compares controls with the method where it has a way of its own; each table says which.
     Raises: Untold."""
-    arms = described["arms"]
-    tables = (*arms.values(), *described["half"])
-    if claim.statistic is mean:
-        for table in tables:
-            table["statistic"] = 0
-        return [{"name": "mean"}]
     statistics: list[Described] = []
+    arms = described["arms"]
+
+    def drawn(table: Described) -> Means:
+        terms = {name: numbers[key] for name, key in table["terms"].items()}
+        return draw_means(claim, terms)
 
     def place(statistic: Statistic, means: Means) -> int | None:
-        if not means:  # nothing was measured of it, so that there is no mean to make anything of
+        if not means:  # nothing was measured of it, of which to make anything
             return None
         known = {"steps": steps.trace(statistic, means)}
         if known not in statistics:
             statistics.append(known)
         return statistics.index(known)
 
-    def drawn(table: Described) -> Means:
-        return draw_means(claim, {name: numbers[key] for name, key in table["terms"].items()})
-
-    for table in tables:
-        table["statistic"] = place(claim.statistic, drawn(table))
-    if by := own_contrast(claim.statistic):
-        method = {f"method.{name}": x for name, x in drawn(arms[claim.of]).items()}
-        for control in claim.must_fail:
-            theirs = {f"control.{name}": x for name, x in drawn(arms[control]).items()}
-            arms[control]["contrast"] = place(
-                lambda m: by(side_of(m, "method"), side_of(m, "control")),
-                {**method, **theirs} if method and theirs else {},
-            )
-    return statistics
+    for table in (*arms.values(), *described["half"]):
+        plain = claim.statistic is mean
+        table["statistic"] = 0 if plain else place(claim.statistic, drawn(table))
+    by = own_contrast(claim.statistic)
+    for control in claim.must_fail if by else ():
+        pair = {"method": drawn(arms[claim.of]), "control": drawn(arms[control])}
+        both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
+        arms[control]["contrast"] = place(
+            lambda m: by(*(side_of(m, side) for side in ("method", "control"))),
+            both if all(pair.values()) else {},
+        )
+    return statistics or [{"name": "mean"}]
 
 
 def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -266,7 +258,8 @@ def measured(carried: Carried, measures: Measures) -> Carried:
         for name, table in tables.items():
             terms = measures.terms(described, name)
             for term, key in table["terms"].items():
-                np.testing.assert_allclose(terms[term], carried.numbers[key], rtol=1e-12)
+                numbers = carried.numbers[key]
+                np.testing.assert_allclose(terms[term], numbers, rtol=1e-12)
     except (ClaimError, LookupError, TypeError, ValueError, AssertionError):
         return carried
     without = {name: {**table, "terms": {}} for name, table in tables.items()}
@@ -294,36 +287,37 @@ def names(text: str) -> set[str]:
 def reading(text: str, of: str, index: Mapping[str, Any]) -> Described:
     """Write down a condition about this arm: which measures it reads, and its terms as steps of
     these. Raises: ClaimError, LookupError."""
-    read = condition(text)
-    parsed, reads = read.parsed, dict[str, Any]()
-    terms: dict[str, list[dict[str, Any]]] = {}
+    read, reads, terms = condition(text), dict[str, Any](), dict[str, Any]()
+
+    def parts(c: Column) -> tuple[str, ...]:
+        """The stored measures that a column is made of."""
+        return stored(c.name, index[c.arm or of]["variables"])
 
     def column(c: Column, name: str) -> str:
         """Note what a column reads, and give its key."""
         levels, key = index[c.arm or of]["levels"], str(replace(c, name=name))
-        at = [
-            (dim, levels[dim][c.place(dim, x, levels[dim])]) for dim, x in c.levels if dim in levels
-        ]
+        named = [(dim, x, levels[dim]) for dim, x in c.levels if dim in levels]
+        at = [(dim, have[c.place(dim, x, have)]) for dim, x, have in named]
         arm = None if c.arm == of else c.arm
         reads[key] = {"arm": arm, "measure": name, "at": at, "over": list(c.over)}
         return key
 
     def sums(c: Column, prefix: str) -> None:
-        parts = stored(c.name, index[c.arm or of]["variables"])
-        for part in parts:
-            term = f"{prefix}.{'' if parts == (c.name,) else part}"
+        for part in parts(c):
+            term = f"{prefix}.{'' if parts(c) == (c.name,) else part}"
             terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
 
-    made_of_sums = (len(stored(c.name, index[c.arm or of]["variables"])) > 1 for c in read.columns)
-    if read.equal:
-        for side, c in zip("abcd", itertools.chain.from_iterable(read.pairs), strict=False):
-            for q in (replace(c, name=read.equal), c):
-                sums(q, f"{side}.{q.name}")
-    elif "value" in parsed.terms and any(made_of_sums):
-        for c in parsed.columns:
+    columns = read.parsed.columns
+    for side, c in zip("abcd", itertools.chain(*read.pairs), strict=False) if read.equal else ():
+        sums(replace(c, name=read.equal), f"{side}.{read.equal}")
+        sums(c, f"{side}.{c.name}")
+    if terms:
+        return {"reads": reads, "terms": terms}
+    if "value" in read.parsed.terms and any(len(parts(c)) > 1 for c in columns):
+        for c in columns:
             sums(c, str(c))
-    else:
-        for term, walk in parsed.terms.items():
-            keys = {c: column(c, c.name) for c in parsed.columns}
-            terms[term] = steps.arithmetic(walk, keys, ROUNDING)
+        return {"reads": reads, "terms": terms}
+    keys = {c: column(c, c.name) for c in columns}
+    for term, walk in read.parsed.terms.items():
+        terms[term] = steps.arithmetic(walk, keys, ROUNDING)
     return {"reads": reads, "terms": terms}

@@ -23,7 +23,7 @@ from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData, Verdict
 from assay.core.schema import to_json
-from assay.report import draw, export, pages, tables
+from assay.report import draw, export, tables
 from assay.report.bundle import contents, judge
 from assay.report.bundle.contents import Carried
 
@@ -45,18 +45,14 @@ class Whole:
 
     data: Mapping[str, Any]
     """The result's JSON, or a record's; its verdicts are those stated."""
-    origin: str
-    """Where the measures come from, in words."""
     arms: Mapping[str, xr.Dataset]
     claims: Sequence[Carried]
+    origin: str = ""
+    """Where the measures come from, in words."""
     header: Any = None
-    text: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    """A line on each arm."""
+    page: str = ""
+    """The report."""
     figures: Sequence[Figure] = ()
-    cards: Sequence[Any] = ()
-    specs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    looks: Sequence[Mapping[str, Any]] = ()
     source: Mapping[str, bytes] = field(default_factory=dict)
     """The study or the experiment, by file name."""
     kept: Mapping[str, bytes] = field(default_factory=dict)
@@ -82,7 +78,7 @@ def write(whole: Whole) -> dict[str, bytes]:
         **{name: npz(arrays) for name, arrays in (array_files | number_files).items()},
         "environment.json": _json(_environment(whole.data)),
         "judge.py": Path(judge.__file__).read_bytes(),
-        "CITATION.cff": _citation(whole).encode(),
+        "CITATION.cff": _citation(whole),
         "references.bib": export.references(whole.result, whole.header).encode(),
         "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
@@ -95,27 +91,15 @@ def write(whole: Whole) -> dict[str, bytes]:
             f"pictures/{name}.png": draw.png(figure),
             f"pictures/{name}.csv": export.figure_csv(figure).encode(),
         }
-    page = pages.page(
-        whole.result,
-        figures=whole.figures,
-        cards=whole.cards,
-        header=whole.header,
-        text=whole.text,
-        notes=whole.notes,
-        looks=whole.looks,
-        specs=whole.specs,
-        home="",
-    )
-    files["report.html"] = page.encode()
-    files["README.md"] = _readme(whole, claims_json, (*files, "README.md")).encode()
+    files["report.html"] = whole.page.encode()
+    files["README.md"] = _readme(whole, claims_json["claims"], (*files, "README.md"))
     return {**files, SUMS: sums(files)}
 
 
 def sums(files: Mapping[str, bytes]) -> bytes:
     """List the SHA-256 of every file, as `sha256sum -c` reads it."""
-    return "".join(
-        f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())
-    ).encode()
+    digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(files)).encode()
 
 
 def packed(files: Mapping[str, bytes], folder: str) -> bytes:
@@ -125,11 +109,8 @@ def packed(files: Mapping[str, bytes], folder: str) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(f"{folder}/{name}", FIRST_DAY)
-            info.compress_type, info.create_system, info.external_attr = (
-                zipfile.ZIP_DEFLATED,
-                3,
-                0o644 << 16,
-            )
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, files[name], compresslevel=9)
     return out.getvalue()
 
@@ -176,25 +157,27 @@ def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
     index, array_files = {}, Arrays()
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
         runs, name = data.sizes.get("run", 1), f"measures/arm-{i:02d}.npz"
-        laid_out = contents.by_fields(data) if conditions else data
-        variables = {str(k): v for k, v in laid_out.data_vars.items() if v.dtype.kind in "biuf"}
-        small = {k: v for k, v in variables.items() if k in named or v.size <= MOST * runs}
+        laid = contents.by_fields(data) if conditions else data
+        numbers = {str(k): v for k, v in laid.data_vars.items() if v.dtype.kind in "biuf"}
+        large = sorted(k for k, v in numbers.items() if v.size > MOST * runs and k not in named)
+        small = {k: v for k, v in numbers.items() if k not in large}
         array_files[name] = {f"n{j}": v.values for j, v in enumerate(small.values())}
-        levels = {str(k): c.values.tolist() for k, c in laid_out.coords.items() if c.ndim == 1}
-        per_run = {str(k) for k, c in laid_out.coords.items() if c.dims == ("run",)}
+        axes = {str(k): c for k, c in laid.coords.items() if c.ndim == 1}
+        levels = {k: c.values.tolist() for k, c in axes.items()}
+        per_run = {k for k, c in axes.items() if c.dims == ("run",)}
+        counted = {str(d): list(range(n)) for d, n in laid.sizes.items()}
         plain = (bool, int, float, str)
         index[arm] = {
             "file": name,
             "n": runs,
             "variables": {
-                k: {"key": f"n{j}", "dims": list(v.dims), "unit": v.attrs.get("units", "1")}
+                k: {"key": f"n{j}", "dims": v.dims, "unit": v.attrs.get("units", "1")}
                 for j, (k, v) in enumerate(small.items())
             },
             "runs": {k: v for k, v in levels.items() if k in per_run},
-            "levels": {str(d): list(range(n)) for d, n in laid_out.sizes.items()}
-            | {k: v for k, v in levels.items() if k not in per_run},
-            "fields": {str(k): v for k, v in data.attrs.items() if isinstance(v, plain)},
-            "left_out": sorted(k for k in variables if k not in small),
+            "levels": counted | {k: v for k, v in levels.items() if k not in per_run},
+            "fields": {k: v for k, v in data.attrs.items() if isinstance(v, plain)},
+            "left_out": large,
         }
     return index, array_files
 
@@ -220,57 +203,51 @@ def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _citation(whole: Whole) -> str:
-    """The citation of this result in the Citation File Format."""
-    provenance = whole.data.get("provenance") or {}
-    software = provenance.get("software") or {}
-    title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
-    day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
-    lines = [
-        "cff-version: 1.2.0",
-        (
-            'message: "To cite this result, cite its numbers, the paper whose claims it judges '
-            '(references.bib), and Assay."'
-        ),
-        "type: dataset",
-        f"title: {json.dumps(f'{title} (verdicts measured with Assay)', ensure_ascii=False)}",
-        "authors:",
-        "  - name: The Assay authors and whoever ran it",
-        *([f'date-released: "{day.group()}"'] if day else []),
-        *([f"version: {json.dumps(software['assay'])}"] if software.get("assay") else []),
-        *([f"commit: {json.dumps(software['commit'])}"] if software.get("commit") else []),
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Iterable[str]) -> str:
-    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
-    never seen Assay."""
-    claims = claims_json["claims"]
-    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
+def _rendered(template: str, **values: Any) -> bytes:
+    """Fill in a template of plain text."""
     words = Environment(
         loader=PackageLoader("assay.report"),
-        autoescape=False,  # it is Markdown
+        autoescape=False,  # it is Markdown, or YAML
         finalize=lambda value: plain(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return words.get_template("bundle.md").render(
-        title=getattr(whole.header, "title", "") or whole.data["experiment"],
+    words.filters["quoted"] = lambda text: json.dumps(plain(text), ensure_ascii=False)
+    return words.get_template(template).render(**values).encode()
+
+
+def _title(whole: Whole) -> str:
+    return str(getattr(whole.header, "title", "") or whole.data["experiment"])
+
+
+def _citation(whole: Whole) -> bytes:
+    """The citation of this result in the Citation File Format."""
+    provenance = whole.data.get("provenance") or {}
+    day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
+    return _rendered(
+        "citation.cff",
+        title=_title(whole),
+        day=day.group() if day else "",
+        software=provenance.get("software") or {},
+    )
+
+
+def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
+    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
+    never seen Assay."""
+    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
+    rows = [
+        (f"{tables.SIGNS[v.outcome]} {v.outcome}", _cell(v.text), _number(v), c["carried"])
+        for v, c in zip(whole.result.verdicts, claims, strict=True)
+    ]
+    return _rendered(
+        "bundle.md",
+        title=_title(whole),
         paper=getattr(whole.header, "paper", ""),
         data=whole.result,
         claims=claims,
-        rows=[
-            (
-                i,
-                f"{tables.SIGNS[v.outcome]} {v.outcome}",
-                _cell(v.text),
-                _number(v),
-                "yes" if c["carried"] else "no",
-            )
-            for i, (v, c) in enumerate(zip(whole.result.verdicts, claims, strict=True), 1)
-        ],
+        rows=rows,
         lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
         worded=any("terms" in c for c in claims),
         numbered=any("file" in c for c in claims),
