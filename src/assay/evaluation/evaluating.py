@@ -304,10 +304,11 @@ def _keep_documents(
     names: Sequence[str],
 ) -> None:
     """Store the sums that measures are made of, document by document."""
-    terms = summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
+    arrays: dict[str, Any] = {"document": np.array(names, dtype=str)}
+    arrays |= summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
 
     def build(path: Path) -> None:
-        np.savez(path / "documents.npz", document=np.array(names, dtype=str), **terms)
+        np.savez(path / "documents.npz", **arrays)
 
     store.artefact(spec, build)
 

@@ -115,7 +115,7 @@ def check(path: Path, folder: Path) -> CheckedBundle:
                 _bounded(archive, array)
         for name in ("claims.json", "verdicts.json", "measures/index.json"):
             foreign.json_object(folder / name)
-        claims = tuple(_claims(read))
+        claims = tuple(_claims(path, read))
         exact = tuple(
             Rejudged(text, True, "", ("it is not as stated",) * (outcome != stated))
             for text, outcome, stated in judge.theorems(read)
@@ -142,12 +142,15 @@ def check(path: Path, folder: Path) -> CheckedBundle:
     )
 
 
-def _claims(read: Callable[[str], bytes]) -> Iterator[Rejudged]:
+def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
     """Each claim, with what differs: its verdict as judged, what is stated to be asked, steps that
-    are not those of its condition, and a verdict for which there is no claim."""
+    are not those of its condition, and a verdict for which there is no claim. Raises: DataError for
+    a study's bundle of an earlier version."""
     stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
     index = json.loads(read("measures/index.json"))
     for claim, _, differs in judge.judge_all(read):
+        if claim["carried"] and not claim["arms"]:
+            raise DataError(f"{path} is of an earlier version: judge it with its own judge.py")
         v = stated.pop(claim["text"], None)
         more = [] if v else ["no verdict is stated"]
         for k in (k for k in COMPARED if v and v.get(k) != claim.get(k)):

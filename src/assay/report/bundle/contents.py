@@ -217,13 +217,15 @@ def _statistics(
         plain = claim.statistic is mean
         table["statistic"] = 0 if plain else place(claim.statistic, drawn(table))
     by = own_contrast(claim.statistic)
+
+    def compare(m: Means) -> np.ndarray:
+        assert by is not None
+        return by(side_of(m, "method"), side_of(m, "control"))
+
     for control in claim.must_fail if by else ():
         pair = {"method": drawn(arms[claim.of]), "control": drawn(arms[control])}
         both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
-        arms[control]["contrast"] = place(
-            lambda m: by(*(side_of(m, side) for side in ("method", "control"))),
-            both if all(pair.values()) else {},
-        )
+        arms[control]["contrast"] = place(compare, both if all(pair.values()) else {})
     return statistics or [{"name": "mean"}]
 
 

@@ -170,8 +170,8 @@ def check(steps: Sequence[Step], statistic: Statistic, means: Means) -> None:
                 ours = judge.follow(steps, part)
             except (ValueError, IndexError, TypeError) as e:
                 raise Untold("its steps depend on how many draws there are") from e
-        near = {"rtol": 1e-12, "atol": 1e-300, "equal_nan": True}
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, **near):
+        near = functools.partial(np.allclose, rtol=1e-12, atol=1e-300, equal_nan=True)
+        if ours.shape != theirs.shape or not near(ours, theirs):
             raise Untold("its steps depend on how many draws there are, or on the numbers")
 
 
