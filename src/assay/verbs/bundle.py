@@ -175,8 +175,8 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     statements = recording.rejudge(experiment, record)
     for kind, some in zip(("verdicts", "exact", "findings"), statements, strict=True):
         data[kind] = [statement.to_json() for statement in some]
-    now, then = ResultData.from_json(data), ResultData.from_json(record)
-    pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(now, then)]
+    today, recorded = ResultData.from_json(data), ResultData.from_json(record)
+    pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(today, recorded)]
     left_out = [f"of the record, {text}: {how}" for text, how in pairs if how]
     figures = [figure for e in statements[2] if (figure := e.figure()) is not None]
     try:
@@ -184,7 +184,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     except Exception as e:  # a record has no large measures, which figures may show
         left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
     whole = _whole(lab, experiment, preset, data, arms)
-    page = pages.page(now, figures=figures, header=whole.header, text=experiment.page, home="")
+    page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
     return replace(whole, origin=RECORDED, page=page, figures=figures, left_out=left_out)
 
 
@@ -208,14 +208,14 @@ def _whole(
         claims=carry_all(claims, arms, scope_by_reading(experiment, preset)),
         header=catalogue.entry(known).header(),
         source=_source(experiment),
-        kept=_registration_files(lab, experiment),
+        registration=_registration_files(lab, experiment),
     )
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
     """The files of an experiment or study by their names, or by their places in its folder."""
-    own = Path(experiment.origin)
-    paths = files(experiment.origin) or ([own] if own.is_file() else [])
+    single = Path(experiment.origin)
+    paths = files(experiment.origin) or ([single] if single.is_file() else [])
     if not paths:
         return {}
     top = min((p.parent for p in paths), key=lambda p: len(p.parts))

@@ -190,13 +190,13 @@ def words(evaluation: Evaluated) -> Iterator[Part]:
 def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
     """Show the command that judges a difference between the first two dictionaries; the third
     stands for a control."""
-    first, second, *others = names if len(names) > 1 else ("", "")
+    first, second, *controls = names if len(names) > 1 else ("", "")
     if not first:
         return
     arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
     claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
     words = ["assay", "judge", str(table), "--unit", "document"]
-    words += ["--control", others[0]] if others else []
+    words += ["--control", controls[0]] if controls else []
     yield "To judge a difference:"
     yield Line(f"{shlex.join(words)} \\")
     yield Line(f"  --claim {shlex.quote(claim)}")

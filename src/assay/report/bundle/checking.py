@@ -124,9 +124,9 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         listed = {line.partition("  ")[2] for line in read(SUMS).decode().splitlines()}
         present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
-        own = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
+        digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
     kind: Literal["released", "earlier", "unknown", "missing"]
-    kind = "released" if own == released() else "earlier" if own in EARLIER else "unknown"
+    kind = "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
     differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
         bundle=path,
@@ -135,8 +135,8 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         exact=exact,
         files=len(listed),
         changed=tuple(sorted(changed)),
-        judge=kind if own else "missing",
-        judge_sha256=own,
+        judge=kind if digest else "missing",
+        judge_sha256=digest,
         released_sha256=released(),
         read=numbers,
     )
@@ -167,8 +167,8 @@ def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
     """Whether a claim in words asks what its condition says."""
     parsed = condition(claim["condition"]).parsed
     ends = [x if math.isfinite(x) else None for x in (parsed.low, parsed.high)]
-    asked = reading(claim["condition"], claim["of"], index) | {"range": ends, "fail_range": ends}
-    return all(claim[k] == v for k, v in json.loads(json.dumps(asked)).items())
+    expected = reading(claim["condition"], claim["of"], index) | {"range": ends, "fail_range": ends}
+    return all(claim[k] == v for k, v in json.loads(json.dumps(expected)).items())
 
 
 def _inside(path: Path, folder: Path, name: str) -> Path:

@@ -53,9 +53,9 @@ class Carried:
 class _Call(NamedTuple):
     """One call of a claim's value: by whom it was asked, for which arm, and what it gave."""
 
-    others: Others
+    reader: Others
     arm: xr.Dataset
-    given: Any
+    value: Any
 
 
 def carry_all(every: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
@@ -80,16 +80,16 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
     numbers = _Numbers()
     described = _describe_claim(claim) | {"half": [], "arms": {}}
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
-    full = [c for c in calls if c.others.arms is arms and not c.others.swap]
-    named = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
-    for name in (*named, *judged.asked):
-        of_arm = [c for c in full if c.others.under == name]
+    full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
+    roles = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
+    for name in (*roles, *judged.asked):
+        of_arm = [c for c in full if c.reader.under == name]
         described["arms"][name] = _arm(claim, of_arm, numbers)
         if name in (claim.of, *claim.must_hold):
             _gates(claim, described["arms"][name], of_arm, numbers)
-    half = next((c for c in calls if c.others.swap), None)
-    others = (c for c in calls if c.others.arms is not arms and not c.others.swap)
-    for call in (next(others), half) if half else ():
+    half = next((c for c in calls if c.reader.swap), None)
+    full_length = (c for c in calls if c.reader.arms is not arms and not c.reader.swap)
+    for call in (next(full_length), half) if half else ():
         described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
     try:
         described["statistics"] = _statistics(claim, described, numbers.kept)
@@ -144,16 +144,16 @@ def _edge(x: float) -> float | None:
 
 
 def _table(claim: Claim, call: _Call) -> Table:
-    return tabulate(lambda: call.given, claim.units, claim.text, call.others)
+    return tabulate(lambda: call.value, claim.units, claim.text, call.reader)
 
 
 def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
-    first = next(c for c in calls if not c.others.without)
-    unit, arm, dims = run_unit(claim.units, first.others), first.arm, first.arm.dims
-    bad = first.others.diverged(unit)
-    last = next((c for c in calls if c.others.without == bad), None) if bad else first
+    first = next(c for c in calls if not c.reader.without)
+    unit, arm, dims = run_unit(claim.units, first.reader), first.arm, first.arm.dims
+    bad = first.reader.diverged(unit)
+    last = next((c for c in calls if c.reader.without == bad), None) if bad else first
     table = _table(claim, last or first)
     empty = {name: x[:0] for name, x in table.terms.items()}
     levels = {u: x.tolist() for u, x in table.levels.items()}
@@ -178,7 +178,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
 def _gates(claim: Claim, table: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
     """Note which gates were met; of one that asks whether a history has settled, the history as
     well, so that it can be asked again."""
-    arm = max(calls, key=lambda c: len(c.others.without)).arm
+    arm = max(calls, key=lambda c: len(c.reader.without)).arm
     for gate in claim.gates:
         table["gates"][gate.name] = bool(np.all(gate.met(arm)))
         free = inspect.getclosurevars(gate.met).nonlocals
@@ -201,7 +201,7 @@ def _statistics(
     statistics: list[Described] = []
     arms = described["arms"]
 
-    def drawn(table: Described) -> Means:
+    def means_of(table: Described) -> Means:
         terms = {name: numbers[key] for name, key in table["terms"].items()}
         return draw_means(claim, terms)
 
@@ -215,7 +215,7 @@ def _statistics(
 
     for table in (*arms.values(), *described["half"]):
         plain = claim.statistic is mean
-        table["statistic"] = 0 if plain else place(claim.statistic, drawn(table))
+        table["statistic"] = 0 if plain else place(claim.statistic, means_of(table))
     by = own_contrast(claim.statistic)
 
     def compare(m: Means) -> np.ndarray:
@@ -223,7 +223,7 @@ def _statistics(
         return by(side_of(m, "method"), side_of(m, "control"))
 
     for control in claim.must_fail if by else ():
-        pair = {"method": drawn(arms[claim.of]), "control": drawn(arms[control])}
+        pair = {"method": means_of(arms[claim.of]), "control": means_of(arms[control])}
         both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
         arms[control]["contrast"] = place(compare, both if all(pair.values()) else {})
     return statistics or [{"name": "mean"}]
@@ -241,7 +241,7 @@ def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.nd
         means.update({name: x.copy() for name, x in m.items()})
         return np.zeros(TRIES)
 
-    cells.value(watching, next(cells.drawn())[:TRIES])
+    cells.value(watching, next(cells.resampled())[:TRIES])
     return means
 
 
@@ -286,22 +286,22 @@ def names(text: str) -> set[str]:
     return {"diverged", *columns, *itertools.chain.from_iterable(sums)}
 
 
-def reading(text: str, of: str, index: Mapping[str, Any]) -> Described:
+def reading(text: str, main_arm: str, index: Mapping[str, Any]) -> Described:
     """Write down a condition about this arm: which measures it reads, and its terms as steps of
     these. Raises: ClaimError, LookupError."""
     read, reads, terms = condition(text), dict[str, Any](), dict[str, Any]()
 
     def parts(c: Column) -> tuple[str, ...]:
         """The stored measures that a column is made of."""
-        return stored(c.name, index[c.arm or of]["variables"])
+        return stored(c.name, index[c.arm or main_arm]["variables"])
 
     def column(c: Column, name: str) -> str:
         """Note what a column reads, and give its key."""
-        levels, key = index[c.arm or of]["levels"], str(replace(c, name=name))
-        named = [(dim, x, levels[dim]) for dim, x in c.levels if dim in levels]
-        at = [(dim, have[c.place(dim, x, have)]) for dim, x, have in named]
-        arm = None if c.arm == of else c.arm
-        reads[key] = {"arm": arm, "measure": name, "at": at, "over": list(c.over)}
+        levels, key = index[c.arm or main_arm]["levels"], str(replace(c, name=name))
+        found_levels = [(dim, x, levels[dim]) for dim, x in c.levels if dim in levels]
+        chosen = [(dim, have[c.place(dim, x, have)]) for dim, x, have in found_levels]
+        arm = None if c.arm == main_arm else c.arm
+        reads[key] = {"arm": arm, "measure": name, "at": chosen, "over": list(c.over)}
         return key
 
     def sums(c: Column, prefix: str) -> None:

@@ -55,7 +55,7 @@ class Whole:
     figures: Sequence[Figure] = ()
     source: Mapping[str, bytes] = field(default_factory=dict)
     """The study or the experiment, by file name."""
-    kept: Mapping[str, bytes] = field(default_factory=dict)
+    registration: Mapping[str, bytes] = field(default_factory=dict)
     """Looks and what was frozen, by file name."""
     left_out: Sequence[str] = ()
 
@@ -82,7 +82,7 @@ def write(whole: Whole) -> dict[str, bytes]:
         "references.bib": export.references(whole.result, whole.header).encode(),
         "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
-        **{f"looks/{name}": content for name, content in whole.kept.items()},
+        **{f"looks/{name}": content for name, content in whole.registration.items()},
     }
     files["claims.json"] = _held_to(claims_json, files)
     for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
@@ -153,13 +153,13 @@ def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
     ones that no condition names are left out. For conditions runs are laid out by what they differ
     in."""
     conditions = [text for c in whole.claims if (text := c.described["condition"])]
-    named = set().union(*map(contents.names, conditions))
+    names = set().union(*map(contents.names, conditions))
     index, array_files = {}, Arrays()
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
         runs, name = data.sizes.get("run", 1), f"measures/arm-{i:02d}.npz"
         laid = contents.by_fields(data) if conditions else data
         numbers = {str(k): v for k, v in laid.data_vars.items() if v.dtype.kind in "biuf"}
-        large = sorted(k for k, v in numbers.items() if v.size > MOST * runs and k not in named)
+        large = sorted(k for k, v in numbers.items() if v.size > MOST * runs and k not in names)
         small = {k: v for k, v in numbers.items() if k not in large}
         array_files[name] = {f"n{j}": v.values for j, v in enumerate(small.values())}
         axes = {str(k): c for k, c in laid.coords.items() if c.ndim == 1}
@@ -185,8 +185,8 @@ def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
 def _held_to(claims_json: dict[str, Any], files: Mapping[str, bytes]) -> bytes:
     """The claims, after the bundle's own code has judged each: one that it does not judge as stated
     is no longer said to be carried."""
-    own = judge.judge_all(files.__getitem__)
-    for claim, (*_, off) in zip(claims_json["claims"], own, strict=True):
+    judged = judge.judge_all(files.__getitem__)
+    for claim, (*_, off) in zip(claims_json["claims"], judged, strict=True):
         if off:
             why = f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
             claim |= {"carried": False, "why_not": why}

@@ -94,30 +94,30 @@ class Cells:
         shape = next(iter(terms.values())).shape[:factors] + (1,) * (2 - factors)
         self.shapes = {name: x.shape[factors:] for name, x in terms.items()}
         flat = [x.reshape(*shape, math.prod(x.shape[factors:])) for x in terms.values()]
-        there = complete(terms, factors).reshape(shape)
-        kept = np.ix_(there.any(1), there.any(0))
-        self.there = there[kept]
-        self.n = self.there.shape[:factors]
-        known = [np.where(there[..., None], x, 0.0)[kept] for x in flat]
+        present = complete(terms, factors).reshape(shape)
+        filled = np.ix_(present.any(1), present.any(0))
+        self.present = present[filled]
+        self.n = self.present.shape[:factors]
+        known = [np.where(present[..., None], x, 0.0)[filled] for x in flat]
         columns = np.concatenate(known, -1)
-        self.zero = columns[self.there][0]
-        columns = (columns - self.zero) * self.there[..., None]
-        self.columns = np.concatenate([columns, self.there[..., None]], -1)
+        self.zero = columns[self.present][0]
+        columns = (columns - self.zero) * self.present[..., None]
+        self.columns = np.concatenate([columns, self.present[..., None]], -1)
 
     def value(self, statistic, sums):
         """The statistic of the weighted means that belong to sums [draw, column]."""
-        counts, by_term, at = sums[:, -1:], {}, 0
+        counts, by_term, start = sums[:, -1:], {}, 0
         with np.errstate(all="ignore"):
             means = self.zero + sums[:, :-1] / np.where(counts > 0, counts, nan)
             for name, shape in self.shapes.items():
-                part = means[:, at : at + math.prod(shape)]
-                by_term[name], at = part.reshape(len(sums), *shape), at + math.prod(shape)
+                part = means[:, start : start + math.prod(shape)]
+                by_term[name], start = part.reshape(len(sums), *shape), start + math.prod(shape)
             return np.asarray(statistic(by_term), dtype=np.float64).reshape(len(sums))
 
-    def drawn(self):
+    def resampled(self):
         """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each
         factor on its own."""
-        rows, cols = (_counts(i, n) for i, n in enumerate(self.there.shape))
+        rows, cols = (_counts(i, n) for i, n in enumerate(self.present.shape))
         for u, v in zip(rows, cols, strict=True):
             yield np.einsum("ka,kb,abc->kc", u, v, self.columns, optimize=True)
 
@@ -178,7 +178,7 @@ class Interval(NamedTuple):
         return low, self.estimate - error * min(-t, least)
 
     def limited(self):
-        """The same with its limits at the usual level."""
+        """Give the same with its limits at the usual level."""
         low, high = self.limits(LEVEL)
         return self._replace(low=low, high=high)
 
@@ -200,20 +200,20 @@ def interval(terms, statistic, factors, draws=True):
     i = Interval(theta, n=cells.n, points=cells.value(statistic, by_level[0]))
     if min(cells.n) < 2:
         return i._replace(undefined=float(not math.isfinite(theta)))
-    left_out = [cells.value(statistic, total - of) for of in by_level]
+    left_out = [cells.value(statistic, total - sums) for sums in by_level]
     parts = [_jackknife(x) for x in left_out]
     variance, third = parts[0], sum(map(_third, left_out))
     if factors == 2:
-        left_out.append(cells.value(statistic, total - cells.columns[cells.there]))
+        left_out.append(cells.value(statistic, total - cells.columns[cells.present]))
         variance = max(sum(parts) - _jackknife(left_out[2]), *parts)
     spread = sum(part**2 / (m - 1) for part, m in zip(parts, cells.n, strict=True))
     df = variance**2 / spread if factors == 2 and spread > 0 else min(cells.n) - 1.0
     i = i._replace(variance=variance, third=third, df=df, undefined=0.0).limited()
-    if not draws or (statistic is mean and cells.there.all()):
+    if not draws or (statistic is mean and cells.present.all()):
         return i
     if not math.isfinite(theta) or not all(np.isfinite(x).all() for x in left_out):
         return i._replace(undefined=1.0)
-    values = np.concatenate([cells.value(statistic, sums) for sums in cells.drawn()])
+    values = np.concatenate([cells.value(statistic, sums) for sums in cells.resampled()])
     return i._replace(undefined=1 - float(np.isfinite(values).mean()))
 
 
@@ -268,31 +268,31 @@ def _dirichlet(x, bound, q):
 SIDES = ("method", "control")
 
 
-def contrast(claim, own, control):
+def contrast(claim, method, control):
     """How far the method lies from a control: an interval like any other, of method less control.
 
     By the statistic's own way to compare two arms, by logarithms where it is a ratio and both have
     some, or by the difference."""
-    f, g, own_way = own["function"], control["function"], control.get("contrast")
+    f, g, own_way = method["function"], control["function"], control.get("contrast")
     ways = [lambda m, c: f(m) - g(c)]
     if own_way is not None:
-        ways = [lambda m, c: own_way({**_named("method", m), **_named("control", c)})]
+        ways = [lambda m, c: own_way({**_prefixed("method", m), **_prefixed("control", c)})]
     if claim.get("ratio"):
         ways.insert(0, lambda m, c: np.log(f(m)) - np.log(g(c)))
     for way in ways:
-        i = _compared(claim, own, control, way)
+        i = _compared(claim, method, control, way)
         if i.undefined <= UNDEFINED:
             break
     return i
 
 
-def _named(side, m):
+def _prefixed(side, m):
     return {f"{side}.{name}": x for name, x in m.items()}
 
 
-def _compared(claim, own, control, way):
+def _compared(claim, method, control, way):
     """On the levels that both arms have, where these are enough; else as independent."""
-    units, factors, arms = claim["units"], len(claim["units"]), (own, control)
+    units, factors, arms = claim["units"], len(claim["units"]), (method, control)
     draws = not all(arm["function"] is mean for arm in arms)
     first, second = (arm["terms"] for arm in arms)
     levels = [[arm["unit_levels"][u] for arm in arms] for u in units]
@@ -301,12 +301,15 @@ def _compared(claim, own, control, way):
         both = {}
         for k, side in enumerate(SIDES):
             pairs = zip(levels, common, strict=True)
-            at = np.ix_(*([have[k].index(x) for x in some] for have, some in pairs))
-            both |= _named(side, {name: x[at] for name, x in arms[k]["terms"].items()})
+            cells = np.ix_(*([have[k].index(x) for x in some] for have, some in pairs))
+            both |= _prefixed(side, {name: x[cells] for name, x in arms[k]["terms"].items()})
         i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), factors, draws)
         if min(i.n) >= SHARED:
             return i
-    fixed = [{k: x[complete(of, factors)].mean(0) for k, x in of.items()} for of in (first, second)]
+    fixed = [
+        {k: x[complete(terms, factors)].mean(0) for k, x in terms.items()}
+        for terms in (first, second)
+    ]
     a = interval(first, lambda m: way(m, _repeated(fixed[1], m)), factors, draws)
     b = interval(second, lambda m: way(_repeated(fixed[0], m), m), factors, draws)
     spread = sum(i.variance**2 / max(i.df, 1) for i in (a, b))
@@ -370,13 +373,13 @@ def exact_bounds(claim, terms, function):
     if function is not mean or len(terms) != 1:
         return None
     (x,) = terms.values()
-    there, bounds = ~np.isnan(x), claim["bounds"]
+    present, bounds = ~np.isnan(x), claim["bounds"]
     natural = claim["natural"] if claim["scale"] == "plain" else None
-    if not bounds and natural and None not in natural and there.any():
-        bounds = natural if np.isin(x[there], natural).all() else None
-    if len(claim["units"]) == 1 or not bounds or not there.any():
+    if not bounds and natural and None not in natural and present.any():
+        bounds = natural if np.isin(x[present], natural).all() else None
+    if len(claim["units"]) == 1 or not bounds or not present.any():
         return bounds
-    x = x[there.any(1)][:, there.any(0)]
+    x = x[present.any(1)][:, present.any(0)]
     return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
 
 
@@ -399,13 +402,13 @@ def judge_arm(claim, name, gated=False):
     if gated and name == claim["of"] and claim["half"] and outcome != "undecided":
         agrees = half_agrees(claim, i, outcome)
         gates["converged"] = gates.get("converged", True) and agrees
-    asked = {u: k + bad * (u == data["run_unit"]) for u, k in n.items()}
-    short = [u for u in units if asked[u] < fewest]
+    counted = {u: k + bad * (u == data["run_unit"]) for u, k in n.items()}
+    short = [u for u in units if counted[u] < fewest]
     survived = survived and all(k >= fewest for u, k in n.items() if u not in short)
     unmet = [gate for gate, met in gates.items() if not met]
     identical = claim.get("identical") and outcome == "fails"
     rules = (  # the first that applies is the reason
-        (short, f"too few units: {min(asked.values())} of {fewest} "),
+        (short, f"too few units: {min(counted.values())} of {fewest} "),
         (not survived, "diverged"),
         (unmet, f"gate {''.join(unmet[:1])}"),
         (outcome == "undecided", "interval straddles"),
@@ -477,24 +480,24 @@ EARLY = ("too few", "diverged", "gate", "units agree", "identical")
 def judge_claim(claim):
     """The verdict on a claim: what its own arm says, unless a control, a planted effect, or an arm
     that lacks what is credited speaks against it."""
-    own = judge_arm(claim, claim["of"], gated=True)
-    controls = {name: as_control(claim, own, name) for name in claim["must_fail"]}
+    method = judge_arm(claim, claim["of"], gated=True)
+    controls = {name: as_control(claim, method, name) for name in claim["must_fail"]}
     planted = {name: judge_arm(claim, name, gated=True) for name in claim["must_hold"]}
     violations = {name: judge_arm(claim, name) for name in claim["violations"]}
-    named = {claim["of"], *controls, *planted, *violations}
-    others = {arm: judge_arm(claim, arm) for arm in claim["arms"] if arm not in named}
-    every = {**controls, **planted, **violations, **others}
+    judged = {claim["of"], *controls, *planted, *violations}
+    rivals = {arm: judge_arm(claim, arm) for arm in claim["arms"] if arm not in judged}
+    every = {**controls, **planted, **violations, **rivals}
 
-    def of(arms, *outcomes):
+    def with_outcome(arms, *outcomes):
         return [name for name, v in arms.items() if v["outcome"] in outcomes]
 
-    missed, passing = of(planted, "fails", "undecided"), of(controls, "holds")
-    unbeaten = of(controls, "undecided")
-    lacking = [name for name in of(every, "holds") if every[name]["lacks"]]
+    missed, passing = with_outcome(planted, "fails", "undecided"), with_outcome(controls, "holds")
+    unbeaten = with_outcome(controls, "undecided")
+    lacking = [name for name in with_outcome(every, "holds") if every[name]["lacks"]]
     null = is_null(claim, every)
     blindness = blind(claim, controls, violations) if null else ""
     unlearned = f"{', '.join(lacking)} satisf{'y' if lacking[1:] else 'ies'} it too, unlearned"
-    outcome, reason = own["outcome"], own["reason"]
+    outcome, reason = method["outcome"], method["reason"]
     missed = [] if reason.startswith(EARLY) else missed
     rules = (  # the first that applies decides; only what holds can be unspecific
         (missed, "undecided", f"planted {''.join(missed[:1])} not found"),
@@ -507,11 +510,11 @@ def judge_claim(claim):
     )
     _, outcome, reason = next(rule for rule in rules if rule[0])
     roles = {"controls": controls, "planted": planted, "violations": violations}
-    also = {name: others[name] for name in of(others, "holds")}
-    return {**own, **roles, "also": also, "outcome": outcome, "reason": reason}
+    also = {name: rivals[name] for name in with_outcome(rivals, "holds")}
+    return {**method, **roles, "also": also, "outcome": outcome, "reason": reason}
 
 
-def as_control(claim, own, name):
+def as_control(claim, method, name):
     """The verdict on a control as such: it fails where its own interval at 80 % lies outside of the
     range to hold, and the method beyond it on the range's side."""
     v = judge_arm(claim, name)
@@ -519,22 +522,22 @@ def as_control(claim, own, name):
         return v
     if not _outside(claim, *v["i"].limits(CONTROL_LEVEL)):
         return {**v, "outcome": "undecided", "reason": "interval straddles"}
-    if own["outcome"] == "holds" and not beaten(claim, own, v):
+    if method["outcome"] == "holds" and not beaten(claim, method, v):
         return {**v, "outcome": "undecided", "reason": "not told from the method"}
     return {**v, "outcome": "fails", "reason": ""}
 
 
-def beaten(claim, own, v):
+def beaten(claim, method, v):
     """Whether the method lies beyond a control, by their contrast, or by exact limits that do not
     meet."""
-    method, control = own["i"], v["i"]
+    ours, control = method["i"], v["i"]
     i = contrast(claim, claim["arms"][claim["of"]], claim["arms"][v["arm"]])
     below = control.estimate < ends(claim)[0]
     gap = i.low if below else -i.high
-    exact = method.low - control.high if below else control.low - method.high
+    exact = ours.low - control.high if below else control.low - ours.high
     if gap > claim["beats"] and i.undefined <= UNDEFINED:
         return True
-    return method.bounds and control.bounds and exact > claim["beats"]
+    return ours.bounds and control.bounds and exact > claim["beats"]
 
 
 def _decidable(v):
@@ -546,7 +549,7 @@ def _outside(claim, low, high):
     return high < least or low > greatest
 
 
-def _found(claim, v):
+def _is_outside(claim, v):
     """Whether an arm is seen to lie outside of the range to hold."""
     return _decidable(v) and _outside(claim, v["i"].low, v["i"].high)
 
@@ -562,7 +565,7 @@ def is_null(claim, every):
     """Whether the range contains nothing within its ends, and no arm that lacks what is credited
     lies outside of it."""
     least, greatest = ends(claim)
-    outside = any(v["lacks"] and _found(claim, v) for v in every.values())
+    outside = any(v["lacks"] and _is_outside(claim, v) for v in every.values())
     return least < nothing(claim) < greatest and not outside
 
 
@@ -570,12 +573,12 @@ def blind(claim, controls, violations):
     """Why a claim that nothing is there does not show that it would see a little; "" if it does."""
     (least, greatest), zero = ends(claim), nothing(claim)
     for name, v in violations.items():
-        if not _found(claim, v):
+        if not _is_outside(claim, v):
             return f"violation {name} not found"
     for v in (*violations.values(), *controls.values()):
         x = v["i"].estimate
         edge = greatest if x > greatest else least
-        if abs(x - zero) <= 2 * abs(edge - zero) and _found(claim, v):
+        if abs(x - zero) <= 2 * abs(edge - zero) and _is_outside(claim, v):
             return ""
     return "blind"
 
@@ -664,22 +667,22 @@ class Measures:
 
     def terms(self, claim, under):
         """The terms of a claim with an arm in the method's place, of the units that it has."""
-        levels, columns = claim["arms"][under]["unit_levels"], {}
+        unit_levels, columns = claim["arms"][under]["unit_levels"], {}
         for key, read in claim["reads"].items():
-            columns[key] = self.column(claim, read, read["arm"] or under, levels)
+            columns[key] = self.column(claim, read, read["arm"] or under, unit_levels)
         return {name: follow(steps, columns) for name, steps in claim["terms"].items()}
 
-    def column(self, claim, read, arm, kept):
+    def column(self, claim, read, arm, unit_levels):
         """A measure over the units and whatever else runs differ in, at the levels and averaged
         over the dimensions that are named; runs that share all units are averaged, too."""
         entry, units = self.index[arm], claim["units"]
         variable, levels = entry["variables"][read["measure"]], entry["levels"]
         x, axes = self.load(entry["file"])[variable["key"]], variable["dims"]
-        for unit in (unit for unit in kept if unit in axes):
-            rows = [levels[unit].index(level) for level in kept[unit]]
+        for unit in (unit for unit in unit_levels if unit in axes):
+            rows = [levels[unit].index(level) for level in unit_levels[unit]]
             x = x.take(rows, axes.index(unit))
-        at = {**claim["where"], **dict(read["at"])}
-        places = {dim: levels[dim].index(at[dim]) for dim in axes if dim in at}
+        chosen = {**claim["where"], **dict(read["at"])}
+        places = {dim: levels[dim].index(chosen[dim]) for dim in axes if dim in chosen}
         x = x[tuple(places.get(dim, slice(None)) for dim in axes)].astype(np.float64)
         axes = [dim for dim in axes if dim not in places]
         over = {*read["over"], *({"seed"} - {*units})}
@@ -816,7 +819,7 @@ def main(words):
     for number, (claim, verdict, off) in enumerate(claims, 1):
         if only in (None, number):
             lines += ["", f"{number}. {claim['text']}"]
-            lines += [f"   {line}" for line in _told(claim, verdict, only)]
+            lines += [f"   {line}" for line in _reported(claim, verdict, only)]
             lines += [f"   DIFFERS  {line}" for line in off]
             wrong, judged = wrong + len(off), judged + bool(verdict)
     for text, outcome, stated in theorems() if only is None else ():
@@ -828,7 +831,7 @@ def main(words):
     return 1 if wrong else 0
 
 
-def _told(claim, verdict, in_full):
+def _reported(claim, verdict, in_full):
     """What came of a claim, in lines."""
     if not verdict:
         return [f"not judged here: {claim['why_not']}"]
@@ -836,8 +839,8 @@ def _told(claim, verdict, in_full):
     for role in ("controls", "planted", "also") if in_full else ():
         arms = verdict[role].items()
         lines += [f"{role}: {arm} {_line(v, claim['unit'])}" for arm, v in arms]
-    own = claim["arms"][claim["of"]]
-    if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
+    table = claim["arms"][claim["of"]]
+    if trusted := [gate for gate in table["gates"] if gate not in table["histories"]]:
         lines.append(f"taken as stated: whether {', '.join(trusted)}")
     return lines
 
