@@ -3,7 +3,6 @@ a study does not say, what is taken in its place, and what that costs."""
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -55,36 +54,30 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label = ""
     if name.endswith(STUDIES):
-        from assay.verbs.unsaid import (  # what asks a model loads much
-            already,
-            find_unsaid,
-            first_label,
-        )
+        from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
-        label = first_label(entry(name).path)
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    return Answer(planned, _with(unsaid, words(planned, name, place.options, label)))
+    return Answer(planned, _with(unsaid, words(planned, name, place.options)))
 
 
-def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
+def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     """Tell what would run, arm by arm, what it will take, and what is to be expected of each claim;
-    then commands for this name and store. A study's `label` stands where its arm is main."""
+    then commands for this name and store."""
 
     def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
         return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
 
     bought = planned.budget if isinstance(planned.budget, Bought) else None
-    yield arms(planned.arms, label)
+    yield arms(planned.arms)
     yield ""
-    yield from claims(planned, label)
+    yield from claims(planned)
     if planned.scope:
         yield f"Verdicts will speak for: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
@@ -156,40 +149,33 @@ def assumed(gaps: Asked) -> Iterator[Part]:
         yield Table(("not said", "taken in its place", "costs", "or"), rows)
 
 
-def arms(arm_rows: Sequence[Arm], label: str = "") -> Table:
+def arms(arm_rows: Sequence[Arm]) -> Table:
     """Tell of each arm its runs, what is stored, and the CPU-seconds of a run."""
     numbers = ("runs", "stored", "missing", "CPU-s a run")
     rows = []
     for arm in arm_rows:
         cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
         counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
-        rows.append((labelled(arm.name, label), *counts, cost, arm.why))
+        rows.append((arm.name, *counts, cost, arm.why))
     return Table(("arm", *numbers, "why"), rows, right=numbers)
 
 
-def labelled(text: str, label: str) -> str:
-    """Write a study's label of its first dictionary where an arm, or a measure of it, is main's."""
-    return re.sub(r"(?<![\w./-])main(?![\w/-])", lambda _: label, text) if label else text
-
-
-def claims(planned: Planned, label: str = "") -> Iterator[Part]:
+def claims(planned: Planned) -> Iterator[Part]:
     """Tell, for each claim, its units and those of its controls, the half-width to expect, and what
     decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(planned.claims, 1):
         every = ", ".join(
-            f"{labelled(arm, label)}: {count}"
-            for part in (c.judged, c.controls)
-            for arm, count in part.items()
+            f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
         )
         yield f"{i}. {c.text}"
         yield f"  units {every}; {outlined(c)}"
         if c.reads:
-            yield f"  reads {labelled(', '.join(c.reads), label)}"
+            yield f"  reads {', '.join(c.reads)}"
     for e in (e for e in planned.estimates if e.reads or e.over):
         crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
         yield f"– {e.text}"
         curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
-        columns = labelled(", ".join(e.reads), label) or "what its code says"
+        columns = ", ".join(e.reads) or "what its code says"
         yield f"  {curve}; reads {columns}"
     if planned.claims and planned.spread_from:
         yield (

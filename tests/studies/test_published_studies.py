@@ -20,18 +20,15 @@ STUDIES = sorted((ROOT / "studies").glob("*.toml"))
 PAGE = (ROOT / "docs" / "studies.md").read_text()
 
 
-def test_there_are_three():
-    assert [p.stem for p in STUDIES] == ["gate-or-repair", "steep-importance", "twice-the-size"]
+def test_there_are_two():
+    assert [p.stem for p in STUDIES] == ["steep-importance", "twice-the-size"]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_it_lacks_nothing_and_was_judged_on_fresh_seeds(path):
     text = read(path)
     assert missing.essential(text) == []
-    may = {f"claim {i}: {what}" for i in (1, 2) for what in ("published", "units", "bounds")} | {
-        "dictionary: bos",
-        "experiment 1: arms",
-    }
+    may = {f"claim 1: {what}" for what in ("published", "bounds")} | {"experiment 1: arms"}
     assert {m.where for m in missing.assumed(text)} <= may
     study = catalogue.find(str(path))
     assert min(s.seed for s in study.default) >= missing.FRESH
@@ -49,7 +46,7 @@ def test_its_page_shows_the_verdict_of_each_claim(path):
 def test_every_study_of_the_docs_is_one(tmp_path):
     """What docs/studies.md shows is read as it stands, and says all that has to be said."""
     blocks = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 2
     for block in blocks:
         (tmp_path / "shown.toml").write_text(block)
         assert missing.essential(read(tmp_path / "shown.toml")) == []

@@ -1,5 +1,6 @@
-"""A study that was judged look by look, bundled: the code in the bundle judges each claim at its
-own look, and says the same to the last digits."""
+"""A study that was frozen before it ran, bundled: the code in the bundle judges each claim from the
+stored measures and says the same to the last digits, and steps that are not its condition's are
+noticed."""
 
 import json
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import main
+from assay.report.bundle import checking
 from assay.verbs.new import write_experiment
 
 CLAIM = """
@@ -21,7 +23,7 @@ threshold = "plan: a test"
 """
 STUDY = """
 question = "Is anything found in thirty steps?"
-seeds = "1000000:1000012"
+seeds = "1000000:1000006"
 
 [[experiment]]
 name = "./own.py"
@@ -29,7 +31,7 @@ fields = { inputs = 6, steps = 30, width = 2 }
 """
 
 
-def test_each_claim_is_judged_at_its_look(
+def test_each_claim_is_judged_from_the_measures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -38,7 +40,7 @@ def test_each_claim_is_judged_at_its_look(
     Path("asks.toml").write_text(
         STUDY + "".join(CLAIM.format(text=text, holds=holds) for text, holds in claims.items())
     )
-    assert main(["preregister", "asks.toml", "--looks", "6,12", "--root", "s"]) == 0
+    assert main(["preregister", "asks.toml", "--root", "s"]) == 0
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     assert (
         main(["export", "asks.toml", "--format", "bundle", "--out", "asks.zip", "--root", "s"]) == 0
@@ -47,15 +49,9 @@ def test_each_claim_is_judged_at_its_look(
         archive.extractall()
     folder = Path("asks")
     told = json.loads((folder / "claims.json").read_text())
-    assert [c["carried"] for c in told["claims"]] == [True, True], [
-        c["why_not"] for c in told["claims"]
-    ]
-    levels, looks = (
-        [c["level"] for c in told["claims"]],
-        json.loads((folder / "verdicts.json").read_text())["registration"]["looks"],
-    )
-    assert set(levels) == {look["level"] for look in looks} and levels[0] > 0.99 > levels[1]
-    assert [len(c["seeds"]) for c in told["claims"]] == [6, 12]
+    assert [c["why_not"] for c in told["claims"]] == ["", ""]
+    assert [c["condition"] for c in told["claims"]] == list(claims.values())
+    assert not (folder / "numbers").exists() and list((folder / "looks").glob("*.prereg.*"))
     capsys.readouterr()
 
     def judged() -> subprocess.CompletedProcess[str]:
@@ -67,6 +63,11 @@ def test_each_claim_is_judged_at_its_look(
     assert done.returncode == 0 and "2 of 2 claims judged again; all as stated" in done.stdout, (
         done.stdout + done.stderr
     )
-    told["claims"][0]["level"] = 0.95  # at the usual level it would be another interval
+    assert checking.check(folder, folder).same
+    told["claims"][1]["reads"]["main.angle"]["measure"] = "loss"
     (folder / "claims.json").write_text(json.dumps(told))
     assert "DIFFERS" in judged().stdout
+    told["claims"][1] = {**told["claims"][0], "condition": "main.angle > -999", "text": "near"}
+    (folder / "claims.json").write_text(json.dumps(told))
+    (far, near) = checking.check(folder, folder).claims
+    assert far.differs == () and "not those of its condition" in near.differs[-1]
