@@ -14,7 +14,7 @@ from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
 from assay.lab import catalogue, documentation
-from assay.lab.judge import looks
+from assay.lab.judge import journal
 from assay.lab.records import contests, provenance, records
 from assay.lab.store.store import Store
 from assay.studies.wording import made_of
@@ -71,7 +71,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "cost": header.cost,
         "scope": experiment.scope_of("default"),
         "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
-        "seeds": looks.spans(seeds),
+        "seeds": journal.spans(seeds),
         "fields": [vars(f) for f in fields(experiment, experiment.default)],
         "arms": _arms(experiment, data),
         "verdicts": found,

@@ -82,21 +82,6 @@ class Watch(Query, frozen=True):
     ] = EVENTS
 
 
-class Looks(Query, frozen=True):
-    """After how many seeds what is frozen may be judged."""
-
-    looks: Annotated[
-        str,
-        Meta(
-            max_length=64,
-            pattern="^([0-9]{1,9}(,[0-9]{1,9}){0,3})?$",
-            description=(
-                "After how many seeds it may be judged, such as 8,16; without it once, after all"
-            ),
-        ),
-    ] = ""
-
-
 class OfText(Query, frozen=True):
     """What a submission says beside its study, where the body is the study's text alone."""
 
@@ -192,7 +177,7 @@ class _Desk:
 
     async def preregister(self, call: Call) -> Response:
         """Freeze what would be judged, before any result exists; nothing runs."""
-        asks = (self.root, call.asked, call.query.looks, self.served.bounds)
+        asks = (self.root, call.asked, self.served.bounds)
         found = await self._in_turn(partial(jobs.preregister, *asks))
         return plain_values(found, 200 if found.already else 201)
 
@@ -329,7 +314,6 @@ OPERATIONS = (
         "submit",
         _Desk.preregister,
         {200: ("It was frozen so already", Registered), 201: ("It is frozen", Registered)},
-        Looks,
         sent=True,
         refusals=(409,),
     ),

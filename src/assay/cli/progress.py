@@ -22,7 +22,6 @@ from assay.lab.work.events import (
     Ended,
     Event,
     Failed,
-    Looked,
     Partial,
     Planned,
     Progress,
@@ -104,9 +103,7 @@ class Display(Shown):
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
         line = self.note(event)
-        if line and (
-            not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)
-        ):
+        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
             self.say(line)
             self.spoken = time.monotonic()
         self.say(self.late())
@@ -161,17 +158,6 @@ class Display(Shown):
             case Partial():
                 self.claim = leading(event)
                 return self.claim
-            case Looked():
-                self.claim = ""
-                open_claims = (
-                    f", {len(event.open)} {'open' if event.look < event.of else 'undecided'}"
-                    if event.open
-                    else ""
-                )
-                return (
-                    f"look {event.look} of {event.of}, at {event.seeds} seeds: "
-                    f"{len(event.settled)} settled{open_claims}"
-                )
         return ""
 
     def left(self) -> str:

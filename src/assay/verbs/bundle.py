@@ -19,8 +19,7 @@ from assay.core.heavy import xr
 from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.judge import looks
-from assay.lab.judge.journal import judgings
-from assay.lab.judge.looks import seeds_of
+from assay.lab.judge.journal import judgings, seeds_of
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading

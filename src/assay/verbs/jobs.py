@@ -162,21 +162,19 @@ def submit(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds(
 def preregister(
     root: Path,
     request: Asked,
-    looks: str = "",
     bounds: Bounds = Bounds(),  # noqa: B008
 ) -> Registered:
     """Freeze what a submission would judge, before any result exists, as `assay preregister` does;
     it is written into the store alone.
 
-    Raises: AssayError for what cannot run, for looks that cannot be, and where results may have
-    been seen."""
+    Raises: AssayError for what cannot run, and where results may have been seen."""
     with opened(root, request, bounds) as ready:
-        return freeze(Lab(root, Workers()), ready, looks)
+        return freeze(Lab(root, Workers()), ready)
 
 
-def freeze(lab: Lab, ready: Ready, looks: str = "") -> Registered:
+def freeze(lab: Lab, ready: Ready) -> Registered:
     """Freeze what a submission that is open would judge. Raises: as `preregister`."""
-    registration = register(lab, ready.experiment, ready.preset, looks or None, here=False)
+    registration = register(lab, ready.experiment, ready.preset, here=False)
     return replace(
         registration, files=tuple(path.relative_to(lab.store.root) for path in registration.files)
     )
