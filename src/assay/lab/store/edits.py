@@ -12,6 +12,7 @@ import ast
 import functools
 import hashlib
 import inspect
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -164,7 +165,8 @@ def _digest(paths: Sequence[Path], *, whole: bool = False) -> str:
 def _said(states: tuple[tuple[Path, int, int], ...], whole: bool) -> str:
     trees = [_tree(path) for path, *_ in states]
     trees = [_bare(tree) if whole else _without_judging(tree) for tree in trees]
-    names = (f"{path.parent.name}/{path.name}" for path, *_ in states)
+    top = os.path.commonpath([path.parent for path, *_ in states])
+    names = (path.relative_to(top).as_posix() for path, *_ in states)
     return _hash(f"{name}\n{ast.unparse(t)}" for name, t in zip(names, trees, strict=True))
 
 
