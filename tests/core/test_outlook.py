@@ -12,7 +12,8 @@ from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge
 from assay.core.outlook import outlook
-from assay.core.power import chance, placed
+from assay.core.placing import placed
+from assay.core.power import chance
 
 
 def claim(**fields):

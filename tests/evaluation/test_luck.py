@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from assay.core.power import smallest_difference
+from assay.core.intervals import smallest_difference
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.evaluation import evaluate

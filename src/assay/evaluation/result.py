@@ -18,7 +18,7 @@ import numpy as np
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
-from assay.core.power import smallest_difference
+from assay.core.intervals import smallest_difference
 from assay.dictionaries.measuring import measures
 from assay.dictionaries.measuring.measures import TABLE
 from assay.lab.records import records
