@@ -18,7 +18,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import measured
+from assay.lab.plan.forecast import spread
 from assay.lab.plan.preset import override
 from assay.lab.records import recording, records
 
@@ -102,7 +102,7 @@ def _measures(experiment: Experiment, root: Path) -> Mapping[str, xr.Dataset]:
     """What is stored of an experiment where there is enough, else recorded; of one that cannot be
     planned here, as recorded."""
     try:
-        return measured(Lab(root, Inline()).plan(experiment, override(experiment)), experiment)
+        return spread(Lab(root, Inline()).plan(experiment, override(experiment)), experiment)[1]
     except AssayError:  # a model or a text is not here
         record = records.load_record(experiment)
         return with_derived(experiment, recording.arms(experiment, record)) if record else {}

@@ -26,7 +26,6 @@ from assay.core.outlying_units import warning
 from assay.core.placing import FEWEST, edges, placed
 from assay.core.power import CHANCE, MOST, beaten, chance, enough, half_width, with_units
 from assay.core.reading import plural
-from assay.core.results import Outcome
 from assay.core.runs import Runs
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
@@ -158,7 +157,7 @@ def forecast(
     seeds = {s for arm in measured.values() for s in arm.seed.values.tolist()}
     statements = [c for c in experiment.claims if isinstance(c, Claim)]
     with remembering(measured):
-        found = [_prospect(c, measured, count, len(seeds), per_seed) for c in statements]
+        found = [prospect(c, measured, count, len(seeds), per_seed) for c in statements]
     return replace(prediction, spread_from=source, claims=tuple(found))
 
 
@@ -246,92 +245,6 @@ class Pace:
 # claims -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What a claim's numbers promise when there are more units: where its estimate lies, on the
-    scale of judging, and how its interval narrows."""
-
-    claim: Claim
-    interval: Interval
-    """Its standard errors count, with the units that there are."""
-    factor: str
-    """The unit of which there could be more."""
-    controls: tuple[tuple[Interval, Between], ...] = ()
-    """Where controls stand, and how far the method lies from each."""
-
-    @property
-    def units(self) -> int:
-        """How many of this unit there are."""
-        return self.interval.n[self._k]
-
-    @property
-    def distance(self) -> float:
-        """From the estimate to the nearest finite bound that keeps it from its outcome; 0 where no
-        width decides."""
-        x, (hold, fail) = self.interval.estimate, edges(self.claim)
-        inside, outside = placed(self.claim, x, x)
-        ends = [e for e in (hold if inside else fail) if math.isfinite(e)]
-        return min(abs(x - e) for e in ends) if inside or outside else 0.0
-
-    def half_width(self, units: int) -> float | None:
-        """Compute the half-width to expect of the interval that decides; None for fewer than 3
-        units."""
-        return half_width(self.claim, self._more(self.interval, units)) if units > 2 else None
-
-    def outcome(self, units: int) -> Outcome:
-        """Tell what 80 % of experiments with so many units come to if the estimate is the truth;
-        *undecided* for less than that."""
-        if units < FEWEST:
-            return "undecided"
-        i = self._more(self.interval, units)
-        holds, fails = chance(self.claim, i, i.estimate)
-        return "holds" if holds >= CHANCE else "fails" if fails >= CHANCE else "undecided"
-
-    def power(self, units: int) -> float:
-        """Compute in which share of experiments with so many units the claim is decided, controls
-        included, if the estimates are the truth."""
-        if units < FEWEST:
-            return 0.0
-        i = self._more(self.interval, units)
-        holds, fails = chance(self.claim, i, i.estimate)
-        rivals = [
-            (self._more(k, units), b._replace(interval=self._more(b.interval, units)))
-            for k, b in self.controls
-        ]
-        if any(min(k.n, default=0) < 2 for k, _ in rivals):  # by a single unit nothing is beaten
-            return fails
-        return fails + holds * beaten(self.claim, i, rivals, 0.95)(i.estimate)
-
-    def fewest(self) -> int | None:
-        """Compute the fewest units with which 80 % of experiments are decided; None where no number
-        of them does, up to a million."""
-        return enough(self.claim, self.interval, (self._k,), FEWEST)
-
-    def told(self) -> str:
-        """Say in a few words of a claim that no number of these units decides what would."""
-        if any(placed(self.claim, *[self.interval.estimate] * 2)):
-            return f"no number of {plural(self.factor, 2)}"
-        return "no number of units: it lies between its bounds"
-
-    def _more(self, i: Interval, units: int) -> Interval:
-        return with_units(i, self._k, units) if min(i.n, default=0) > 1 else i
-
-    @property
-    def _k(self) -> int:
-        return self.claim.units.index(self.factor)
-
-
-def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") -> Outlook | None:
-    """What these measures promise of a claim when there are more units of this factor; None where
-    its units are others. Raises: ClaimError when the claim cannot be computed on them."""
-    if factor not in claim.units:
-        return None
-    i, *_ = standing(claim, arms)
-    if not (min(i.n) > 1 and math.isfinite(i.variance)):
-        return None
-    return Outlook(claim, i, factor, controls_of(claim, arms))
-
-
 def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dataset]]:
     """The measures from which half-widths are extrapolated, and whose they are: of stored seeds
     where there are enough, else the record's."""
@@ -351,44 +264,75 @@ def spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dat
     return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
 
 
-def _prospect(
+def prospect(
     claim: Claim,
     arms: Mapping[str, xr.Dataset],
     seeds: int,
     known: int,
-    per_seed: float | None,
+    per_seed: float | None = None,
 ) -> Prospect:
-    """What is to be expected of a claim with so many seeds, of which so many are known."""
+    """Say what is to be expected of a claim with so many seeds, from the measures of those that are
+    known; a seed takes so many CPU-seconds."""
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
         return replace(nothing, why="nothing is measured yet")
     try:
-        of_seeds = outlook(claim, arms)
-        ahead = of_seeds or outlook(claim, arms, claim.units[0])
+        i, *_ = standing(claim, arms)
+        if min(i.n) < 2 or not math.isfinite(i.variance):
+            return replace(nothing, why="it has no interval yet")
+        controls = controls_of(claim, arms)
     except AssayError as e:
         return replace(nothing, why=str(e))
     except Exception as e:  # an experiment's own code, on measures of other fields
         return replace(nothing, why=f"{type(e).__name__}: {e}")
-    if ahead is None:
-        return replace(nothing, why="it has no interval yet")
-    prospect = replace(nothing, factor=ahead.factor, distance=ahead.distance)
-    if of_seeds is None:
-        why = f"seeds do not buy its units, {plural(ahead.factor, 2)}, one by one"
-        prospect = replace(prospect, why=why)
+    by_seed = "seed" in claim.units
+    k = claim.units.index("seed") if by_seed else 0
+    factor, units = claim.units[k], int(i.n[k] * seeds / known)
+    found = replace(nothing, factor=factor, distance=_distance(claim, i.estimate))
+    if not by_seed:
+        why = f"seeds do not buy its units, {plural(factor, 2)}, one by one"
+        found = replace(found, why=why)
         if seeds != known:
-            return prospect
-    elif (need := ahead.fewest()) is None:
-        prospect = replace(prospect, why=f"decided by {ahead.told()}")
+            return found
+    elif (need := enough(claim, i, (k,), FEWEST)) is None:
+        between = not any(placed(claim, i.estimate, i.estimate))
+        what = "units: it lies between its bounds" if between else plural(factor, 2)
+        found = replace(found, why=f"decided by no number of {what}")
     else:  # seeds in proportion: a claim may count only some of them
-        spent = per_seed * need * known / ahead.units if per_seed is not None else None
+        spent = None if per_seed is None else per_seed * need * known / i.n[k]
         seconds = None if spent is None else Range(spent, spent)
-        prospect = replace(prospect, fewest=need, seconds=seconds)
-    units = int(ahead.units * seeds / known)
+        found = replace(found, fewest=need, seconds=seconds)
+
+    def at(i: Interval) -> Interval:
+        return with_units(i, k, units) if min(i.n, default=0) > 1 else i
+
+    rivals = [(at(c), b._replace(interval=at(b.interval))) for c, b in controls]
+    expected, power = _decided(claim, at(i), rivals) if units >= FEWEST else ("undecided", 0.0)
     return replace(
-        prospect,
+        found,
         units=units,
-        half_width=ahead.half_width(units),
-        expected=ahead.outcome(units),
-        power=ahead.power(units),
-        warning=warning(claim, ahead.interval) if of_seeds else "",
+        half_width=half_width(claim, at(i)) if units > 2 else None,
+        expected=expected,
+        power=power,
+        warning=warning(claim, i) if by_seed else "",
     )
+
+
+def _distance(claim: Claim, estimate: float) -> float:
+    """From an estimate to the nearest finite bound that keeps it from its outcome; 0 where no width
+    decides."""
+    inside, outside = placed(claim, estimate, estimate)
+    ends = [e for e in edges(claim)[0 if inside else 1] if math.isfinite(e)]
+    return min(abs(estimate - e) for e in ends) if inside or outside else 0.0
+
+
+def _decided(
+    claim: Claim, i: Interval, rivals: Sequence[tuple[Interval, Between]]
+) -> tuple[str, float]:
+    """What 80 % of such experiments come to if the estimate is the truth, and in which share of
+    them the claim is decided, controls included."""
+    holds, fails = chance(claim, i, i.estimate)
+    outcome = "holds" if holds >= CHANCE else "fails" if fails >= CHANCE else "undecided"
+    if any(min(k.n, default=0) < 2 for k, _ in rivals):  # by a single unit nothing is beaten
+        return outcome, fails
+    return outcome, fails + holds * beaten(claim, i, rivals, 0.95)(i.estimate)

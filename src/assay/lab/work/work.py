@@ -25,11 +25,11 @@ from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.forecast import Pace
 from assay.lab.plan.plan import Plan, as_planned, plan
-from assay.lab.plan.schedule import Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.schedule import Schedule
 from assay.lab.work.worker import Task
 
 Tell = Callable[[Any], None]
