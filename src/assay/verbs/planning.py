@@ -243,6 +243,8 @@ def amount(r: Range) -> str:
 
 def counted(seeds: int) -> str:
     """Write about how many seeds; beyond what anybody needs there are no more figures."""
+    if not seeds:
+        return "not one seed"
     if seeds == MOST:
         return f"more than {MOST:,} seeds, more than anybody needs"
     return f"about {seeds:,} {plural('seed', seeds)}"

@@ -306,8 +306,10 @@ def prospect(
     def at(i: Interval) -> Interval:
         return with_units(i, k, units) if min(i.n, default=0) > 1 else i
 
-    rivals = [(at(c), b._replace(interval=at(b.interval))) for c, b in controls]
-    expected, power = _decided(claim, at(i), rivals) if units >= FEWEST else ("undecided", 0.0)
+    expected, power = "undecided", 0.0
+    if units >= FEWEST:
+        rivals = [(at(c), b._replace(interval=at(b.interval))) for c, b in controls]
+        expected, power = _decided(claim, at(i), rivals)
     return replace(
         found,
         units=units,
