@@ -228,6 +228,23 @@ def test_presets_and_claims_of_the_experiment_itself_cost_nothing(tried):
     assert tried.run()[1] > 0
 
 
+def test_an_arm_more_costs_its_own_runs_where_all_train_alike(tried):
+    tried.edit("Arm(partial(drop, up=0.0), keep=", "Arm(drop, keep=")
+    tried.run()
+    tried.edit(
+        '"flat": Arm(',
+        '"more": Arm(drop, specs=lambda s: tuple(x.replace(t=0.7) for x in s)), "flat": Arm(',
+    )
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert {row.job.arm for row in plan.missing} == {"more"}
+    tried.edit("t=0.5", "t=0.6")
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert {row.job.arm for row in plan.missing} == {"more", "flat"}, "by their keys"
+    tried.edit('"more": Arm(drop', '"more": Arm(partial(drop, up=1.0)')
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert len(plan.missing) == len(plan.rows), "which arm trains how may have changed"
+
+
 def test_runs_of_an_older_version_count_while_the_file_is_as_it_was(tried):
     """It noted the hash of the file itself, and of functions, which nobody reads any more."""
     now = edits.read(catalogue.find(str(tried.path)))

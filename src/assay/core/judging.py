@@ -71,8 +71,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
     a function of what was read. The outcome *holds* stands only if every control is beaten, and no
     arm satisfies the claim in which a credited part was not learned. Arms that nobody named are
-    asked at 95 % where the level is stricter: an early look must not overlook what a later one
-    would find.
+    asked at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
 

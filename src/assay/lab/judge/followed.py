@@ -103,13 +103,13 @@ class Followed:
         followed, as plain values; None where nothing was frozen."""
         if (frozen := self.frozen) is None:
             return None
-        looks, lines = frozen.content["looks"], self._looks()
+        declared, lines = frozen.content["looks"], self._looks()
         outcomes = {j.text: j.outcome for j in result.judged}
         is_asked = not self.departures and result.arm == "main"
         changed = self._later(frozen, outcomes, plan) if is_asked else list(self.departures)
         if result.arm != "main":
             changed.append(f"asked of {result.arm}: what was frozen was asked of main")
-        missing, last = self._gaps(frozen), len(looks)
+        missing, last = self._gaps(frozen), len(declared)
         decided = [text for text, outcome in outcomes.items() if outcome != "undecided"]
         texts = (*outcomes, *(text for text, _ in result.failed))
         noted = [
@@ -118,7 +118,7 @@ class Followed:
                 "taken": lines[k]["time"] if k in lines else None,
                 "settled": decided if is_asked and k == last else [],
             }
-            for k, look in enumerate(looks, 1)
+            for k, look in enumerate(declared, 1)
         ]
         return {
             "hash": frozen.hash,

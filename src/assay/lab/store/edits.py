@@ -2,8 +2,8 @@
 
 Each run notes a hash of its experiment's own file, or of all files of its folder, and of the
 neighbours that these import. A run of a user's experiment counts while that hash is the same; after
-any other edit it is made anew. Comments, docstrings and layout do not count, nor does what a claim
-or an experiment is given that neither trains nor measures: thresholds, presets, the scope.
+any other edit it is made anew. Comments, docstrings and layout do not count, nor does what claims,
+arms and the experiment are given that neither trains nor measures: thresholds, presets, the scope.
 Experiments of installed packages go by the `version` and `measured` that they declare."""
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ from assay.lab.store.store import Stored
 
 USED: Mapping[str, Collection[str | None]] = {
     "Experiment": ("arms", "measure", "inputs", "version", "measured", None),
+    "Arm": ("train", "after", "measure", None),
     **dict.fromkeys(("Claim", "Exact", "Estimate", "Finding"), ()),
 }
-"""Of which calls only some arguments train or measure, and which; None stands for `**more`."""
+"""Of which calls only some arguments train or measure, and which; None stands for `**more`. What
+else an arm is given is in the keys of its runs, or judges."""
+POSITIONAL = {"Experiment": 2, "Arm": 1}
+"""How many arguments without a name are among them."""
 PREFIX = "assay_file_"
 """How the names of modules begin that were loaded from a user's file."""
 
@@ -192,6 +196,7 @@ def _without_judging(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "assay":
             known |= {alias.asname or alias.name: alias.name for alias in node.names}
+    arms = {"assay.Arm", *(name for name, original in known.items() if original == "Arm")}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.decorator_list = [d for d in node.decorator_list if not syntax.is_measured(d)]
@@ -201,6 +206,12 @@ def _without_judging(tree: ast.Module) -> ast.Module:
         if isinstance(function, ast.Attribute) and ast.unparse(function.value) == "assay":
             name = function.attr
         if name in USED:
-            node.args = node.args[:2] if USED[name] else []
+            node.args = node.args[: POSITIONAL.get(name, 0)]
             node.keywords = [k for k in node.keywords if k.arg in USED[name]]
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        # of arms that all train alike, their names and specs are in the keys of runs
+        values = {ast.unparse(v): v for v in node.values}
+        trained = {text: v for text, v in values.items() if text.removesuffix("()") not in arms}
+        if len(trained) == 1 and next(iter(trained)).partition("(")[0] in arms:
+            node.keys, node.values = [None], [*trained.values()]
     return _bare(tree)
