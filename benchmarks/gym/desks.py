@@ -74,7 +74,7 @@ class Desk(Protocol):
     ) -> Reading:
         """Ask on so many fresh seeds whether a candidate has an effect in a group, beyond its near
         control unless that is left out; `tests` is how many such questions there are in all. To
-        peek is to look after every seed, or as often as is allowed, and to stop at the first yes.
+        peek is to look after every seed, where that is allowed, and to stop at the first yes.
         A claim says how large the effect is at least. Raises: Spent."""
 
 
@@ -161,15 +161,15 @@ class Judged(_Seeds):
         at_least: float = ASKED / 2,
     ) -> Reading:
         """As `Desk.ask`. Without a control the claim compares with nothing; near controls are
-        judged all the same. How many tests there are is nothing that a verdict goes by."""
+        judged all the same. Nobody peeks, and how many tests there are is nothing that a verdict
+        goes by."""
         chosen = self.take(seeds)
         experiment = _experiment(
             self.world, candidate, group, self.looks, at_least, control, self.near
         )
         specs = grid(experiment.default[0], seed=chosen.tolist())
         preset = Preset("default", specs)
-        looks = (seeds // 2, seeds) if peek and seeds >= 2 * FEWEST else ()
-        registered.freeze(self.lab.store, experiment, preset, looks, write_adjacent=False)
+        registered.freeze(self.lab.store, experiment, preset, write_adjacent=False)
         result = self.lab.run(experiment, preset, lambda event: None)
         (judged,) = result.judged
         if result.inference != "confirmatory":

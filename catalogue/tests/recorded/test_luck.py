@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay.core.power import smallest_difference
+from assay.core.intervals import smallest_difference
 from assay.evaluation.result import luck as carried
 from assay_catalogue.recorded import luck as of_luck
 

@@ -113,12 +113,9 @@ def preregistered(registration: Registered, plan: Answer, claims: Sequence[str])
         "already": registration.already,
         "claims": claims,
         "estimates": registration.estimates,
-        "declared": registration.looks,
+        "seeds": registration.seeds,
         **{name: plan[name] for name in ("scope", "looks", "standing", "source")},
-        "next": (
-            "run with the same arguments follows it: it trains up to a look, judges, and goes on "
-            "while claims are undecided"
-        ),
+        "next": ("run with the same arguments follows it: it trains every run, then judges once"),
     }
 
 

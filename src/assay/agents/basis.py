@@ -209,8 +209,8 @@ def count_looks(
     seen is told so."""
     name, seed_list = experiment.name, sorted(set(seeds))
     known = frozenset((name, *about(experiment.origin)))
-    spans = looks.spans(seed_list)
-    if seed_list and all(s < looks.JUDGED for s in seed_list):
+    spans = journal.spans(seed_list)
+    if seed_list and all(s < journal.JUDGED for s in seed_list):
         return Looks(
             0,
             spans,

@@ -15,7 +15,7 @@ from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.lab import catalogue, documentation
-from assay.lab.judge import looks
+from assay.lab.judge import journal
 from assay.lab.records import contests, provenance, records
 from assay.lab.store.store import Store
 from assay.report import tables
@@ -72,7 +72,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "cost": header.cost,
         "scope": experiment.scope_of("default"),
         "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
-        "seeds": looks.spans(seeds),
+        "seeds": journal.spans(seeds),
         "fields": [vars(f) for f in fields(experiment, experiment.default)],
         "arms": _arms(experiment, data),
         "verdicts": found,

@@ -219,22 +219,15 @@ class Tools:
         experiment: Named = "",
         preset: Chosen = "default",
         sets: Sets = (),
-        looks: Name = "",
     ) -> Answer:
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
         run with the same arguments.
-
-        Args:
-            looks: After how many seeds it may be judged, such as 8,16: at most four, the first
-                at 6 or more, the last at all. Empty: once, after all.
         """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            registration = preregister(
-                self._lab, ready.experiment, ready.preset, looks or None, here=False
-            )
+            registration = preregister(self._lab, ready.experiment, ready.preset, here=False)
             claims = answers.asks(ready.experiment.sized(ready.preset.specs))
             return answers.preregistered(registration, self._plan(ready), claims)
 

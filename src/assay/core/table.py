@@ -27,7 +27,7 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
-from assay.core.power import FEWEST
+from assay.core.placing import FEWEST
 from assay.core.reading import LEARNED, plural
 from assay.core.reasons import GIVEN, TIES
 from assay.core.results import Estimated, Judged, Price

@@ -1,4 +1,4 @@
-"""Outlook: expected half-widths and powers against simulated units; what decides a claim."""
+"""Prospects: expected half-widths and powers against simulated units; what decides a claim."""
 
 import dataclasses
 import math
@@ -10,9 +10,10 @@ from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
 from assay.core.intervals import interval
-from assay.core.judging import judge
-from assay.core.outlook import outlook
-from assay.core.power import chance, placed
+from assay.core.judging import judge, standing
+from assay.core.placing import placed
+from assay.core.power import chance
+from assay.lab.plan.forecast import prospect
 
 
 def claim(**fields):
@@ -45,64 +46,60 @@ def exactly(n, mean, deviation=1.0):
     return {"main": made, "none": made - 1.0}
 
 
+def outlook(claim, arms, units=None):
+    """What is to be expected of so many units; by default of as many as there are."""
+    known = arms["main"].sizes["run"]
+    return prospect(claim, arms, known if units is None else units, known)
+
+
 def test_the_fewest_units_decide_four_times_in_five_and_one_less_does_not():
-    found = outlook(claim(), exactly(12, 0.5))
-    need = found.fewest()
-    assert found.outcome(need) == "holds" and found.outcome(need - 1) == "undecided"
+    arms = exactly(12, 0.5)
+    found = outlook(claim(), arms)
+    need = found.fewest
+    assert outlook(claim(), arms, need).expected == "holds"
+    assert outlook(claim(), arms, need - 1).expected == "undecided"
     x = np.random.default_rng(3).normal(0.5, 1, (150, need))
     assert (
         0.70
         <= np.mean([interval({"x": row}, lambda m: m["x"], draws=2_000).low >= 0 for row in x])
         <= 0.90
     )
-    now = judge(claim(), exactly(12, 0.5))
-    assert found.interval.estimate == pytest.approx(
-        now.verdict.estimate
-    ) and found.distance == pytest.approx(0.5)
-    assert (
-        (now.verdict.t_high - now.verdict.t_low) / 2
-        < found.half_width(12)
-        < 1.25 * (now.verdict.t_high - now.verdict.t_low) / 2
-    )
+    now = judge(claim(), arms).verdict
+    by_t = (now.t_high - now.t_low) / 2
+    assert found.distance == pytest.approx(0.5)
+    assert by_t < found.half_width < 1.25 * by_t
 
 
 def test_what_no_number_of_units_decides():
     between = outlook(claim(low=0.6, high=1.0, fail_low=0.4, fail_high=1.2), exactly(10, 0.5))
-    assert (
-        between.fewest() is None
-        and between.distance == 0
-        and "between its bounds" in between.told()
-    )
+    assert (between.fewest, between.distance) == (None, 0)
+    assert between.why == "decided by no number of units: it lies between its bounds"
     rng = np.random.default_rng(5)
     x = 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20))
     few = xr.Dataset({"x": (("run", "document"), x)}, coords={"seed": ("run", np.arange(10))})
     floor = outlook(
         claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9}
     )
-    assert floor.fewest() is None and floor.told() == "no number of seeds", (
+    assert (floor.fewest, floor.why) == (None, "decided by no number of seeds"), (
         "documents are too few, and seeds do not buy them"
     )
-    assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest() == 6, "fewer give no verdict"
+    assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest == 6, "fewer give no verdict"
 
 
 def test_on_the_scale_of_judging():
     logged = claim(low=0.5, high=2.0, scale="log", value=lambda arm, arms: np.exp(arm.x))
-    found, plain = (
-        outlook(logged, arms(12, mean=0.0)),
-        outlook(claim(low=-np.log(2), high=np.log(2)), arms(12, mean=0.0)),
-    )
-    assert found.half_width(12) == pytest.approx(
-        plain.half_width(12)
-    ) and found.distance == pytest.approx(plain.distance)
-    assert chance(logged, found.interval, 0.1) == pytest.approx(
-        chance(plain.claim, plain.interval, 0.1)
-    )
+    plain = claim(low=-np.log(2), high=np.log(2))
+    one, other = (outlook(c, arms(12, mean=0.0)) for c in (logged, plain))
+    assert one.half_width == pytest.approx(other.half_width)
+    assert one.distance == pytest.approx(other.distance)
+    intervals = [standing(c, arms(12, mean=0.0))[0] for c in (logged, plain)]
+    assert chance(logged, intervals[0], 0.1) == pytest.approx(chance(plain, intervals[1], 0.1))
 
 
 def test_shares_are_bought_by_the_binomial_law():
     share = xr.Dataset({"x": ("run", np.arange(10) < 9)}, coords={"seed": ("run", np.arange(10))})
     found = outlook(claim(low=0.6, bounds=(0, 1)), {"main": share, "none": 0 * share})
-    need = found.fewest()
+    need = found.fewest
 
     def power(n):
         return sum(
@@ -115,15 +112,15 @@ def test_shares_are_bought_by_the_binomial_law():
 
 
 def test_other_units_are_not_bought_with_seeds():
-    assert outlook(claim(units=("entry",)), arms(12)) is None
-    assert outlook(claim(units=("entry",)), arms(12), "entry").half_width(20) == outlook(
-        claim(), arms(12)
-    ).half_width(20)
+    by_entry = outlook(claim(units=("entry",)), arms(12))
+    assert by_entry.why == "seeds do not buy its units, entries, one by one"
+    assert (by_entry.fewest, by_entry.half_width) == (None, outlook(claim(), arms(12)).half_width)
+    assert outlook(claim(units=("entry",)), arms(12), 20).half_width is None
 
 
 def test_a_control_of_a_single_unit_is_not_beaten():
     single = arms(12) | {"none": arms(12)["none"].isel(run=[0])}
-    assert outlook(claim(), single).power(12) < 0.01
+    assert outlook(claim(), single).power < 0.01
 
 
 def test_places():
@@ -147,6 +144,5 @@ def test_the_power_of_a_plan_is_that_of_the_simulated_rule(n, found):
 
     arms = {"main": arm(0.1 + method - base), "none": arm(control - base)}
     c = claim(low=0.05, must_fail=("none",), value=lambda arm, arms: arm.x)
-    ahead = outlook(c, arms)
-    assert ahead.power(n) == pytest.approx(found, abs=0.03)
-    assert ahead.power(2 * n) > 0.97 and ahead.power(5) == 0
+    assert outlook(c, arms, n).power == pytest.approx(found, abs=0.03)
+    assert outlook(c, arms, 2 * n).power > 0.97 and outlook(c, arms, 5).power == 0

@@ -1,20 +1,12 @@
-"""Schedule: which group is handed out next, and about how long what is left will take.
-
-First seeds first, so that early verdicts speak of whole seeds; among these the longest chain first;
-parents before those that build on them; groups that another process holds again later, and waited
-for only at the end.
-
-The time left is what is left times what the stored groups took, each in proportion to its planned
-cost: shared by the workers, and at least as long as the longest chain of groups that wait for
-another."""
+"""Schedule: which group is handed out next: first seeds first, so that early verdicts speak of
+whole seeds; among these the dearest first; parents before those that build on them; groups that
+another process holds again later, and waited for only at the end."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from types import MappingProxyType
 
 from assay.core.experiment import Experiment
 from assay.lab.store.store import Store
@@ -23,46 +15,6 @@ from assay.lab.work.groups import RunGroup
 from assay.lab.work.worker import Task
 
 _BUSY = 0.5  # seconds until a group that another process holds is tried again
-_LEAST = 0.05  # the share of a group that is left as long as it is not stored
-_FIRST = 0.25  # what a group counts that began before any was stored: it builds what all share
-
-
-class Pace:
-    """What the groups of one command took so far, in seconds by the clock."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._began: dict[str, tuple[float, float, float]] = {}
-        self._seconds = self._cost = 0.0
-
-    def began(self, group: str, cost: float) -> None:
-        """Note that a group of this planned cost is being worked on."""
-        counts = 1.0 if self._cost else _FIRST
-        self._began.setdefault(group, (self._clock(), cost, counts))
-
-    def stored(self, group: str) -> None:
-        """Note that a group is stored, and what it took."""
-        if group in self._began:
-            start, cost, counts = self._began.pop(group)
-            self._seconds += counts * (self._clock() - start)
-            self._cost += counts * cost
-
-    def gone(self, group: str) -> None:
-        """Forget a group that is worked on no more: it crashed, say, or another process has it."""
-        self._began.pop(group, None)
-
-    @property
-    def each(self) -> float | None:
-        """Seconds for each unit of cost; None before a group is stored."""
-        return self._seconds / self._cost if self._cost else None
-
-    def done(self) -> dict[str, float]:
-        """Of what each group that is being worked on costs, about how much it has done."""
-        now, each = self._clock(), self.each or math.inf
-        return {
-            group: min((now - start) / each, (1 - _LEAST) * cost)
-            for group, (start, cost, _) in list(self._began.items())
-        }
 
 
 class Schedule:
@@ -88,10 +40,6 @@ class Schedule:
         for name, parents in self._parents.items():
             for parent in parents:
                 self._children[parent].append(name)
-        self._reach: dict[str, float] = {}
-        for name in self.groups:
-            self._measure_chain(name)
-        self._chains = sorted((reach, name) for name, reach in self._reach.items())
         self._given_up = False
         self._ready: list[tuple[int, float, str]] = []
         self._again: list[tuple[float, str]] = []
@@ -120,11 +68,8 @@ class Schedule:
         """Record how this task ended. What builds on a failed group is given up."""
         name = outcome.group
         self._running.discard(name)
-        if outcome.status == "busy":
-            if self._given_up:
-                self._close(name)
-            else:
-                heappush(self._again, (time.monotonic() + _BUSY, name))
+        if outcome.status == "busy" and not self._given_up:
+            heappush(self._again, (time.monotonic() + _BUSY, name))
             return
         self._close(name)
         if outcome.status == "done":
@@ -133,7 +78,7 @@ class Schedule:
                 self._parents[child].discard(name)
                 if not self._parents[child] and child in self._open:
                     self._offer(child)
-        else:
+        elif outcome.status == "failed":
             self.failed.append(outcome)
             lost = list(self._children[name])
             while lost:
@@ -157,34 +102,19 @@ class Schedule:
         """The cost of everything that is not stored or given up, in the units of `per_run`."""
         return self._left if self._open else 0.0
 
+    @property
+    def groups_left(self) -> int:
+        """How many groups are not stored or given up."""
+        return len(self._open)
+
     def cost(self, name: str) -> float:
         """The cost of one group, in the units of `per_run`."""
         arms = self.groups[name].arms
         return sum(self._per_run.get(arm, 1.0) * len(members) for arm, members in arms.items())
 
-    def chain(self, done: Mapping[str, float] = MappingProxyType({})) -> float:
-        """The cost of what is left of the longest chain of groups, of which each waits for the one
-        before; of groups that are being worked on, so much is done."""
-        while self._chains and self._chains[-1][1] not in self._open:
-            self._chains.pop()
-        longest = 0.0
-        for reach, name in reversed(self._chains):
-            if reach <= longest:
-                break
-            if name in self._open:
-                longest = max(longest, reach - done.get(name, 0.0))
-        return longest
-
-    def _measure_chain(self, name: str) -> float:
-        """Note the cost of a group and of the dearest chain that has to wait for it."""
-        if name not in self._reach:
-            after = (self._measure_chain(child) for child in self._children[name])
-            self._reach[name] = self.cost(name) + max(after, default=0.0)
-        return self._reach[name]
-
     def _offer(self, name: str) -> None:
         seed = min(int(m.spec["seed"]) for m in self.groups[name].members)
-        heappush(self._ready, (seed, -self._reach[name], name))
+        heappush(self._ready, (seed, -self.cost(name), name))
 
     def _next(self) -> str | None:
         """The next group that can be handed out now."""
