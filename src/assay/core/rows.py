@@ -217,6 +217,8 @@ def _check_separator(source: str, arm_column: str, name: str, *, decimals: bool 
 def check_units(
     rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed, role: str = "unit"
 ) -> None:
+    """Refuse columns that cannot be units, or what a curve goes over. Raises: ClaimError,
+    DataError."""
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
         got = ", ".join(units) or "none"
         raise ClaimError(
@@ -247,6 +249,8 @@ def check_units(
 
 
 def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], source: str) -> None:
+    """Make a column numbers. Raises: ClaimError where there is none, DataError for what is no
+    number."""
     import pandas as pd
 
     if column not in rows.columns:
@@ -311,6 +315,7 @@ def _nothing(value: Any) -> bool:
 
 
 def places(where: Any) -> str:
+    """Name the first rows of a mask, from 1."""
     row_numbers = (np.flatnonzero(np.asarray(where)) + 1).tolist()
     first = ", ".join(map(str, row_numbers[:3]))
     return (
@@ -321,6 +326,7 @@ def places(where: Any) -> str:
 
 
 def is_text(values: Any) -> bool:
+    """Tell whether a column holds anything but numbers."""
     from pandas.api.types import is_numeric_dtype
 
     return not is_numeric_dtype(values)
