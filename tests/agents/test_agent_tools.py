@@ -473,7 +473,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
 ]
-"""What a study or an experiment is refused for is tried where it is read, in tests/jobs."""
+"""What a study or an experiment is refused for: test_agent_asks.py."""
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])

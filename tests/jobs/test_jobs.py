@@ -25,7 +25,7 @@ import json, os, signal, sys, time
 from pathlib import Path
 
 root = Path(sys.argv[sys.argv.index("--root") + 1])
-result = json.dumps({"experiment": "x"})
+result = json.dumps({"experiment": "x", "provenance": {}})
 exec(Path(sys.argv[2]).read_text())
 """
 DONE = "print(result)"
@@ -108,7 +108,7 @@ def test_a_run_that_is_done_has_its_result_and_is_not_run_again(root):
     finished(root)
     state = job.state
     assert (state.status, state.exit_code, state.error) == ("done", 0, "")
-    assert job.result == {"experiment": "x"}
+    assert job.result == {"experiment": "x", "provenance": {}}
     assert ask(root, "").state == state
     finished(root)
     assert read(root / "ran") == "."
@@ -246,7 +246,7 @@ def test_a_run_outlives_a_killed_server_and_the_next_one_finds_it(root):
         assert not gone(found)
         (root / "go").touch()
         until(lambda: last.state.status == "done")
-    assert job.state.status == "done" and job.result == {"experiment": "x"}
+    assert job.state.status == "done" and job.result == {"experiment": "x", "provenance": {}}
     assert job.state.exit_code is None, "nobody saw it"
 
 
@@ -383,6 +383,13 @@ def test_what_was_asked_and_what_came_out_cannot_be_changed_afterwards(root):
     with pytest.raises(StoreError, match="was changed"):
         job.result  # noqa: B018
     assert ask(root, DONE).state.status == "queued", "what lost its result is run again"
+    finished(root)
+    for name, other in (("result.json", "asked.json"), ("asked.json", "result.json")):
+        whole = (job.path / name).read_bytes()
+        (job.path / name).write_bytes((job.path / other).read_bytes())
+        with pytest.raises(StoreError, match="is not of this run"):
+            assert job.asked and job.result
+        (job.path / name).write_bytes(whole)
 
 
 def test_runs_that_are_over_are_not_read_again(root, monkeypatch):

@@ -7,8 +7,7 @@
                       result.json   its result, sealed
     <root>/locks/jobs               locked while a state is changed
 
-Everything is in these files, so that any server of the store can answer for a run, and one that was
-killed leaves nothing unknown."""
+By these files alone any server of the store can answer for a run."""
 
 from __future__ import annotations
 
@@ -78,10 +77,7 @@ class Job:
         """What was asked. Raises: NoJob; StoreError where it was changed."""
         if not (self.path / "asked.json").is_file():
             raise NoJob(f"no run {self.key} in this store")
-        content = unseal(self.path / "asked.json")
-        if content.get("key") != self.key:
-            raise StoreError(f"{self.path / 'asked.json'} is not of this run; delete {self.path}")
-        return content
+        return self._unsealed("asked.json", "key")
 
     @property
     def typed(self) -> str:
@@ -104,7 +100,13 @@ class Job:
         """What `assay show --json` prints of it. Raises: StoreError where it is not done."""
         if (status := self.state.status) != "done":
             raise StoreError(f"run {self.key} has no result: it is {status}")
-        return unseal(self.path / "result.json")
+        return self._unsealed("result.json", "provenance")
+
+    def _unsealed(self, name: str, field: str) -> dict[str, Any]:
+        content = unseal(self.path / name)
+        if field not in content or content.get("key", self.key) != self.key:
+            raise StoreError(f"{self.path / name} is not of this run; run it again")
+        return content
 
     def write(self, state: State) -> State:
         """Write how far it is, and give it back; only while `changing` the store."""
@@ -144,7 +146,7 @@ def put(
         if before.status == "running" and before.stop:
             raise StoreError(f"run {job.key} is being stopped; ask again in a moment")
         with suppress(StoreError):
-            if before.status in ("queued", "running") or job.result:
+            if before.status in ("queued", "running") or (job.asked and job.result):
                 return job
         # by one rename, so that the folder has all its files or is not there
         aside = job.root / "tmp" / f"job-{job.key}-{uuid.uuid4().hex[:12]}"
