@@ -22,6 +22,7 @@ from assay.ask import (
     models,
     probe_tasks,
     probes,
+    prompts,
     sae_arms,
     saes,
     training,
@@ -311,7 +312,7 @@ class Asked(TrainedParts):
                 probe_tasks.check_sites(task, folder)
             return probe_tasks.remarks(task)
         if part.control is None:
-            remarks += dry.first_tokens(task, rows)
+            remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 opened = cache(partial(self._opened, folder))
