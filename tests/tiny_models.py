@@ -74,7 +74,26 @@ def make(folder: Path, kind: str, **changes) -> Path:
             gain = p.ndim == 1 and name.endswith("weight")
             p.copy_(1 + 0.2 * noise if gain else 0.3 * noise if p.ndim == 2 else 0.1 * noise)
     model.save_pretrained(folder)
+    if kind.startswith("gemma") and model.config.bos_token_id is not None:
+        put_first(folder, model.config.bos_token_id)
     return folder
+
+
+def put_first(folder: Path, *ids: int) -> None:
+    """Let the tokenizer of a folder put these tokens before every text, as that of a Llama or a
+    Gemma does."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokens = [tokenizer.id_to_token(i) for i in ids]
+    template = " ".join(f"[{i}]" for i in range(len(ids)))
+    special = [
+        {"id": f"[{i}]", "ids": [ids[i]], "tokens": [token]} for i, token in enumerate(tokens)
+    ]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{template} $A", special_tokens=special
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:

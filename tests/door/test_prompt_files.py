@@ -43,7 +43,7 @@ READ: dict[str, tuple[str, bytes | str, list[dict[str, str]]]] = {
         f"{kind}, U+{ord(c):04X} within": (
             kind,
             {"txt": f"a{c}b\nc", "csv": f"text\na{c}b\nc"}.get(
-                kind, "\n".join(json.dumps({"text": t}, ensure_ascii=False) for t in (f"a{c}b", "c"))
+                kind, f'{{"text": "a{c}b"}}\n{{"text": "c"}}'
             ),
             [{"text": f"a{c}b"}, {"text": "c"}],
         )
@@ -174,7 +174,8 @@ def test_what_was_written_is_what_is_read(tmp_path_factory, rows):
     out = io.StringIO(newline="")
     table = csv.writer(out)
     table.writerows([("a", "b"), *rows])
-    line_by_line = [json.dumps(dict(zip("ab", row, strict=True)), ensure_ascii=False) for row in rows]
+    objects = [dict(zip("ab", row, strict=True)) for row in rows]
+    line_by_line = [json.dumps(row, ensure_ascii=False) for row in objects]
     for kind, content in (("csv", out.getvalue()), ("jsonl", "\n".join(line_by_line))):
         got = loaded(folder, kind, content, text="x {a} {b}", unit="a")
         assert [(row.columns["a"], row.columns["b"]) for row in got.rows] == rows, kind

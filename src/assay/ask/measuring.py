@@ -334,10 +334,10 @@ def _opened(
     states = models.states(table)
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
-        model = models.untrained(name, seed, device, place)
-        return model, f"{model.fingerprint} untrained {seed}"
-    model = models.as_it_is(name, device)
-    return model, model.fingerprint
+        model = models.untrained(name, seed, device, place, table.bos)
+        return model, f"{model.fingerprint}{models.said(table.bos)} untrained {seed}"
+    model = models.as_it_is(name, device, table.bos)
+    return model, f"{model.fingerprint}{models.said(table.bos)}"
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:

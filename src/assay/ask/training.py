@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.ask import models
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Train
 from assay.core import rng
@@ -162,13 +163,14 @@ def small_by_content(table: Train) -> TinySpec:
     return small(table).replace(corpus=corpora.load(table.text).fingerprint)
 
 
-def spec(table: Train, start: str, source: PromptSet | None) -> TunedSpec:
-    """The spec of a training from the model in this folder. Raises: ModelError, DataError."""
+def spec(table: Train, start: str, source: PromptSet | None, bos: bool | None = None) -> TunedSpec:
+    """The spec of a training from the model in this folder, whose texts begin with a BOS or not as
+    is said. Raises: ModelError, DataError."""
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
     return TunedSpec(
         seed=table.seed,
-        model=folders.fingerprint(start),
+        model=folders.fingerprint(start) + models.said(bos),
         text=source.digest if source else corpora.load(table.text).fingerprint,
         steps=table.steps,
         batch=table.batch,
@@ -195,7 +197,13 @@ def name_of(table: Train) -> str:
 
 
 def train(
-    table: Train, start: str, source: PromptSet | None, device: str, path: Path, tick: Tick
+    table: Train,
+    start: str,
+    source: PromptSet | None,
+    bos: bool | None,
+    device: str,
+    path: Path,
+    tick: Tick,
 ) -> None:
     """Train a copy of the model in a folder, and write it to another one.
 
@@ -206,7 +214,7 @@ def train(
 
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
-    folder = folders.find(start)
+    folder = folders.find(start, bos)
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
@@ -236,8 +244,8 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         tick(step + 1, table.steps)
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copy(folder.path / name, path / name)
+    shutil.copy(folder.path / "config.json", path / "config.json")
+    folders.copy_beside(folder, path)
     weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
     save_file(weights, path / "model.safetensors", {"format": "pt"})
     (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))

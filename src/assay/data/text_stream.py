@@ -48,7 +48,7 @@ class TextRows:
         """Cut the text; `passed` hears how many tokens each pass of the model read. Raises:
         DataError, ModelError."""
         self.spec, self.bench, self.passed = spec, bench, passed
-        self.folder = models.find(spec.subject)
+        self.folder = models.find(spec.subject, spec.bos)
         self.site = Site.parse(spec.site)
         self.folder.check(self.site)
         self.windows = windows_in(cut_text(spec, bench)[1])
@@ -61,6 +61,8 @@ class TextRows:
         """What a dictionary that is trained on this should carry, and what tells this from other
         rows."""
         fields = json.loads(self.spec.replace(subject="", corpus="").to_json())
+        if self.spec.bos is None:  # as those have it that were begun before it could be said
+            del fields["bos"]
         return {
             "sites": [str(self.site)],
             "trained_on": dict(trained_on(self.spec, self.windows)),

@@ -29,7 +29,7 @@ from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
 from assay.lab.store.store import Store
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import ModelFolder, find, opening_in_words
 
 Progress = Callable[[int, int], None]
 
@@ -180,6 +180,7 @@ def _on_text(
                 "part": p.text.part,
                 "context": p.text.context,
                 "bos": p.text.bos,
+                "opening": opening_in_words(folder, folder.beginning(p.text.bos)),
                 "windows": len(words.tokens),
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,

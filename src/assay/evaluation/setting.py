@@ -32,7 +32,7 @@ class Setting(Spec):
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
     bos: bool | None = None
     """Whether every window starts with the model's BOS token; None: what the dictionary's file
-    says, else what the model's family does."""
+    says, else what the model's tokenizer does."""
     skip_first: Annotated[int, Ge(0)] = 1
     """Positions at the start of each window that are left out of every measure and never
     replaced."""

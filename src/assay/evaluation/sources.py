@@ -259,7 +259,7 @@ def _run(stored: Stored) -> Source:
 
 
 def _opening(stored: Stored) -> dict[str, bool]:
-    """Whether its harvests began with BOS: as the family of its model has it."""
+    """Whether its harvests began with BOS: as the tokenizer of its model has it."""
     subject = json.loads(stored.spec_json).get("subject")
     try:
         return {"prepend_bos": bool(subject) and bool(find_model(subject).opening)}

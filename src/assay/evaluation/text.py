@@ -24,7 +24,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import file_statements
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Part, Setting
 from assay.evaluation.sources import Source
-from assay.subjects.folder import ModelFolder, bos_token, most_tokens
+from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
 SHARD = 4096
@@ -79,7 +79,7 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
 
     Raises: DataError when the part has no window; ModelError when a BOS is wanted and the model has
     none."""
-    first = [bos_token(folder)] if spec.bos else []
+    first = [*folder.beginning(spec.bos)]
     count = max(1, spec.tokens // spec.context)
     windows = _draw_windows(
         corpus, folder, spec, spec.context - len(first), count + CONSTANTS, -(-count // DOCUMENTS)
@@ -93,7 +93,7 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
         else 0
     )
     used = np.arange(min(count, total - spare))
-    lead = np.full((total, len(first)), first[0] if first else 0, np.int32)
+    lead = np.tile(np.array(first, np.int32), (total, 1))
     tokens = np.concatenate([lead, windows.tokens], 1)
     _, first_index, back = np.unique(windows.document[used], return_index=True, return_inverse=True)
     # documents in the order in which their first window was drawn
@@ -216,7 +216,7 @@ def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int
 
     Raises: DataError when no document is as long as a window; ModelError when a BOS is wanted and
     the model has none."""
-    first = [bos_token(folder)] if spec.bos else []
+    first = [*folder.beginning(spec.bos)]
     rows, numbers = [], []
     for number, window in _draw_index_windows(corpus, folder, spec, spec.context - len(first)):
         rows.append(np.concatenate([np.array(first, np.int32), window]))

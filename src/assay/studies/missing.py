@@ -335,7 +335,7 @@ def _of_dictionaries(entries: Sequence[Measured]) -> list[Missing]:
         (
             "bos",
             "write fields = { bos = false }",
-            "what each dictionary's file says, else as its model's family has it",
+            "what each dictionary's file says, else as its model's tokenizer has it",
         ),
     )
     return [

@@ -78,6 +78,9 @@ class Reading:
 
     context: int = 128
     """Tokens in a window."""
+    bos: bool | None = None
+    """Whether each window starts with the model's BOS token; without it as its tokenizer has
+    it."""
     tokens: int = 0
     """Tokens of the text's training part; 0: all. Where steps x batch is more, it is read again."""
     buffer: int = 2**18
@@ -193,16 +196,19 @@ def train(
     from assay.dictionaries.sharded.__main__ import check
 
     spec = spec.replace(
-        seed=method.seed, context=reading.context, windows=reading.tokens // reading.context
+        seed=method.seed,
+        context=reading.context,
+        windows=reading.tokens // reading.context,
+        bos=reading.bos,
     )
     if min(reading.buffer, reading.ahead, by.ranks) < 1 or by.shards < 0:
         raise AssayError("--buffer, --ahead and --ranks are numbers from 1 up, --shards from 0 up")
     options = _options(method, by, device)
     check([str(out / STREAM), str(out), *options])
     request = {
-        "spec": json.loads(spec.to_json()),
+        "spec": _said(json.loads(spec.to_json())),
         "method": asdict(method),
-        "reading": asdict(reading),
+        "reading": _said(asdict(reading)),
         "by": asdict(by),
     }
     writable(out, "--out")
@@ -275,6 +281,11 @@ def _options(method: Method, by: Ranks, device: str) -> list[str]:
     values = {**values, "device": device.partition(":")[0], "every": method.steps}
     pairs = [(f"--{name}", str(value)) for name, value in values.items() if value is not None]
     return ["--stream", *(word for pair in pairs for word in pair)]
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values without whether a BOS comes first, where nobody says so, as in older requests."""
+    return {k: v for k, v in values.items() if k != "bos" or v is not None}
 
 
 def _begun(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:

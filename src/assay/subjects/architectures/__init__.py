@@ -76,7 +76,8 @@ class Architecture:
     promised: int = 0
     """Of such an architecture: how many numbers its weights have, in place of `stored`."""
     bos: bool = False
-    """Whether their text begins with the BOS token where nobody says otherwise."""
+    """Whether their text needs a BOS token, which the tokenizer of a GGUF file does not put
+    there."""
     traits: tuple[str, ...] = ()
     """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
 
