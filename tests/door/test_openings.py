@@ -48,7 +48,7 @@ def measured(folder: Path, reads=READ, table=None, tables=(), **model):
 
 def truth(folder: Path, begin) -> dict[str, list[float]]:
     """Both reads of every prompt, by transformers."""
-    model, tokenizer = model_of(folder), tokenizer_of(folder)
+    model = model_of(folder)
 
     def of(text: str, answer: str) -> float:
         prompt, both = ([*begin(t)] for t in (text, text + answer))

@@ -20,46 +20,16 @@ BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json
 lists none (added_tokens_decoder)."""
 LARGEST = 128 * 2**20
 """Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
-HARMLESS = frozenset(
-    [
-        "tokenizer_class",
-        "auto_map",
-        "backend",
-        "is_local",
-        "local_files_only",
-        "name_or_path",
-        "verbose",
-        "model_max_length",
-        "max_len",
-        "max_length",
-        "truncation_side",
-        "truncation_strategy",
-        "stride",
-        "padding_side",
-        "pad_to_multiple_of",
-        "pad_token_type_id",
-        "model_input_names",
-        "add_bos_token",
-        "add_eos_token",
-        "add_prefix_space",
-        "legacy",
-        "errors",
-        "processor_class",
-        "chat_template",
-        "response_schema",
-        "use_default_system_prompt",
-        "spaces_between_special_tokens",
-        "sp_model_kwargs",
-        "do_lower_case",
-        "remove_space",
-        "keep_accents",
-        "trim_offsets",
-        "special_tokens_map_file",
-        "transformers_version",
-        "clean_up_tokenization_spaces",
-        "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
-    ]
-)
+_HARMLESS = """
+tokenizer_class auto_map backend is_local local_files_only name_or_path verbose model_max_length
+max_len max_length truncation_side truncation_strategy stride padding_side pad_to_multiple_of
+pad_token_type_id model_input_names add_bos_token add_eos_token add_prefix_space legacy errors
+processor_class chat_template response_schema use_default_system_prompt
+spaces_between_special_tokens sp_model_kwargs do_lower_case remove_space keep_accents trim_offsets
+special_tokens_map_file transformers_version clean_up_tokenization_spaces
+clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
+"""
+HARMLESS = frozenset(_HARMLESS.split())
 """Settings of tokenizer_config.json that change no token of a text where tokenizer.json is there:
 transformers leaves out add_bos_token and add_eos_token too, in favour of its post_processor.
 clean_up_tokenization_spaces changes what is decoded (see `Tokenizer.decode`)."""
