@@ -313,6 +313,7 @@ class Asked(TrainedParts):
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.ends_in_words(task, folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 opened = cache(partial(self._opened, folder))

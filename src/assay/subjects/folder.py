@@ -18,15 +18,15 @@ from assay.core import foreign, hashes
 from assay.core.errors import ModelError
 from assay.subjects import fetch, hub, sizes
 from assay.subjects import tokenizer as tokenizers
+from assay.subjects import writing as written_by
 from assay.subjects.architectures import Architecture
 from assay.subjects.site import AFTER, BEFORE, Site
 from assay.subjects.sizes import told_of_a_model
 from assay.subjects.structure import architecture_of
 from assay.subjects.tokenizer import Tokenizer
+from assay.subjects.writing import Writing
 
 INDEX = "model.safetensors.index.json"
-WRITING = "generation_config.json"
-"""Where a model says how it writes, and what ends that."""
 _SPOKEN = {
     "Q4_0": "4-bit Q4_0",
     "Q4_1": "4-bit Q4_1",
@@ -73,7 +73,7 @@ def fingerprint(name: str) -> str:
 def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
-    for name in (tokenizers.FILE, *tokenizers.BESIDE, WRITING):
+    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE):
         if (folder.path / name).exists():
             shutil.copy(folder.path / name, path / name)
 
@@ -166,11 +166,16 @@ class ModelFolder:
             )
         return known
 
+    @cached_property
+    def writing(self) -> Writing:
+        """How it writes. Raises: ModelError."""
+        return written_by.read(self.path, self.config)
+
     @property
     def ends(self) -> tuple[int, ...]:
-        """The tokens that end a text, by its config.json."""
-        end = self.config.get("eos_token_id")
-        return (end,) if isinstance(end, int) else tuple(map(int, end or ()))
+        """The tokens that end a text, as transformers takes them: those of generation_config.json
+        or, where there is none, of config.json."""
+        return self.writing.ends
 
     @property
     def layers(self) -> int:
@@ -251,12 +256,12 @@ class ModelFolder:
             raise ModelError(
                 f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent"
             )
-        for file_name in (
-            "generation_config.json",
-            "adapter_config.json",
-        ):  # which transformers reads where they are
-            if (self.path / file_name).exists():
-                _json(self.path / file_name)
+        if (adapter := self.path / "adapter_config.json").exists():
+            raise ModelError(
+                f"{adapter}: transformers would add this adapter to the weights, where peft is "
+                "installed; merge it into them, or move the file away"
+            )
+        self.writing.ends  # noqa: B018 (refused where they are no tokens)
         shapes = self.shapes()
         self._check_shards()
         sizes.check_stored(self.config, shapes, self.path, self.mend)
@@ -323,10 +328,13 @@ class ModelFolder:
     def _more(self) -> dict[str, Any]:
         """What changes its numbers beside what these three files say by themselves: nothing, of
         most models, whose hashes are as they always were."""
-        opening = self.beginning()
+        opening, writing = self.beginning(), self.writing
+        ends = Writing("config.json", self.config).ends
         return {
             **({"opening": opening} if opening != self._needed else {}),
             **({"tokenizer": self.tokenizer.beside} if self.tokenizer.beside else {}),
+            **({"ends": writing.ends} if writing.ends != ends else {}),
+            **({"writing": writing.changes} if writing.changes else {}),
         }
 
     @property

@@ -29,6 +29,7 @@ from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
+from assay.subjects.writing import processes
 
 DType = Literal["float32", "bfloat16"]
 PROOF: Mapping[DType, float] = MappingProxyType({"float32": 1e-5, "bfloat16": 0.03})
@@ -384,7 +385,8 @@ class Pretrained:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
     ) -> list[list[int]]:
-        """Write on behind each sequence; the ids of what is new, up to the token that ends a text.
+        """Write on behind each sequence; the ids of what is new, up to the token that ends a text,
+        by the settings that transformers' `generate` obeys.
 
         Positions of an edit are those of the prompt: -1 is its last token, and nothing new is
         edited there. Where they have no end, as None and slice(-1, None), each new token is edited
@@ -417,6 +419,7 @@ class Pretrained:
             )
         from transformers import DynamicCache
 
+        process = processes(self.model, self.folder.writing, text, new)
         cache = DynamicCache() if "z" in self.folder.architecture.sites else None
         unread, ends = text, torch.tensor(self.folder.ends, device=text.device, dtype=torch.long)
         for step in range(new):
@@ -425,7 +428,11 @@ class Pretrained:
                 unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache
             )
             assert trace.final is not None and trace.head is not None
-            chosen = choose(trace.head(trace.final[:, -1]), temperature, seeds, step)[:, None]
+            logits = trace.head(trace.final[:, -1])
+            if process is not None:
+                with torch.no_grad():
+                    logits = process(text, logits.float())
+            chosen = choose(logits, temperature, seeds, step)[:, None]
             text = torch.cat([text, chosen], 1)
             unread = text if cache is None else chosen
             if torch.isin(text[:, s:], ends).any(1).all():

@@ -24,6 +24,7 @@ from assay.features.live.reader import Reader
 from assay.subjects.sampling import choose
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
+from assay.subjects.writing import processes
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def _steps(
     from transformers import DynamicCache
 
     subject, cache, limits = reader.subject, DynamicCache(), _limits(reader, ids)
+    prompt = torch.tensor([ids], device=subject.device)
+    process = processes(subject.model, subject.folder.writing, prompt, new)
     rows: list[list[int]] = [ids] * 3
     before: list[int] = []
     after: list[int] = []
@@ -177,6 +180,10 @@ def _steps(
                 )[1]
             ),
         )
+        if process is not None:
+            said = [torch.tensor([[*ids, *text]], device=logits.device) for text in (before, after)]
+            some = [process(t, logits[[i]]) for t, i in zip(said, (2, 0), strict=True)]
+            logits[[2, 0]] = torch.cat(some)
         chosen = choose(logits[[2, 0]], temperature, [seed, seed], index).tolist()
         for i, text in enumerate((before, after)):
             if not ended[i]:
