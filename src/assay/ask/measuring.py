@@ -512,14 +512,22 @@ class _Pass:
                 yield order[begin : begin + some], range(first, min(first + rows, count))
 
     def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
-        """Each of these prompts with each continuation behind which something is wanted, but those
-        that another one begins with: what comes later changes nothing earlier."""
+        """Each of these prompts with each continuation behind which something is wanted, the prompt
+        by itself first, but those that another one begins with: what comes later changes nothing
+        earlier, unless the model is another for so long a text."""
         sequences = []
         for p in some:
             every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
-            longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
-            sequences += [(p, c) for c in longest]
+            sequences += [
+                (p, c) for c in every if not any(o != c and self._covers(p, o, c) for o in every)
+            ]
         return sequences
+
+    def _covers(self, p: int, longer: tuple[int, ...], shorter: tuple[int, ...]) -> bool:
+        """Whether a prompt's pass with one continuation has all that one with another has."""
+        n = len(self.prompts[p].tokens)
+        same = self.model.regime(n + len(longer)) == self.model.regime(n + len(shorter))
+        return same and longer[: len(shorter)] == shorter
 
     def _given(
         self, some: Sequence[int], variants: range, edits: Sequence[Sequence[Edits]]
@@ -539,10 +547,11 @@ class _Pass:
         rows, of = list[Rows](), list[int]()
         acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
         for (p, continuation), traced in zip(sequences, traces, strict=True):
-            acts.setdefault(p, [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced])
+            if p not in acts and self._covers(p, continuation, ()):
+                acts[p] = [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced]
             groups: dict[tuple[int, Site | None], list[Want]] = {}
             for want in self.wants[p]:
-                if want.continuation == continuation[: len(want.continuation)]:
+                if self._covers(p, continuation, want.continuation):
                     groups.setdefault((want.position, want.site), []).append(want)
             for (position, site), wants in groups.items():
                 vectors = [_vector(t, site, position) for t in traced]

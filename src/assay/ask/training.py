@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from jaxtyping import Float
 
 from assay.ask import models
 from assay.ask.prompts import PromptSet
@@ -26,6 +27,7 @@ from assay.data.tiny import TinySpec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.pretrained import load
+from assay.subjects.regimes import Regime, regime
 
 Tick = Callable[[int, int], None]
 EACH = 16
@@ -226,17 +228,10 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = table.lr * (1 - step / table.steps)
         batch = [texts[i] for i in _order(table, len(texts), step)]
-        longest = max(map(len, batch))
-        tokens = torch.zeros(len(batch), longest, dtype=torch.long)
-        mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-        for row, text in enumerate(batch):
-            tokens[row, : len(text)] = torch.tensor(text)
-            mask[row, : len(text)] = True
-        tokens, mask = tokens.to(device), mask.to(device)
-        logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        logs = logits[:, :-1].float().log_softmax(-1)
-        losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
-        loss = losses[mask[:, 1:]].mean()
+        groups: dict[Regime, list[list[int]]] = {}
+        for text in batch:
+            groups.setdefault(regime(model.config, len(text)), []).append(text)
+        loss = torch.cat([_losses(model, some, device) for some in groups.values()]).mean()
         if not bool(loss.isfinite()):
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()
@@ -249,6 +244,23 @@ def train(
     weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
     save_file(weights, path / "model.safetensors", {"format": "pt"})
     (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+
+
+def _losses(
+    model: Any, texts: Sequence[Sequence[int]], device: str
+) -> Float[torch.Tensor, " token"]:
+    """The loss of each token of each text but the first."""
+    longest = max(map(len, texts))
+    tokens = torch.zeros(len(texts), longest, dtype=torch.long)
+    mask = torch.zeros(len(texts), longest, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = True
+    tokens, mask = tokens.to(device), mask.to(device)
+    logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+    logs = logits[:, :-1].float().log_softmax(-1)
+    losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
+    return losses[mask[:, 1:]]
 
 
 def _sequences(

@@ -25,6 +25,7 @@ from assay.subjects import fetch, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, returned_by
+from assay.subjects.regimes import Regime, regime
 from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import read_sizes
@@ -276,6 +277,11 @@ class Pretrained:
     def _cap(self) -> float | None:
         return getattr(self.model.config, "final_logit_softcapping", None)
 
+    def regime(self, length: int) -> Regime:
+        """Give what texts share that are read by the same model: its rope may be another for long
+        ones, and a text is never read with those of another regime."""
+        return regime(self.model.config, length)
+
     def width(self, site: Site) -> int:
         """Numbers per token at a site. Raises: ModelError for a site it lacks."""
         return self.folder.width(site)
@@ -423,6 +429,8 @@ class Pretrained:
         cache = DynamicCache() if "z" in self.folder.architecture.sites else None
         unread, ends = text, torch.tensor(self.folder.ends, device=text.device, dtype=torch.long)
         for step in range(new):
+            if cache is not None and self.regime(s + step) != self.regime(s + step - 1):
+                cache, unread = DynamicCache(), text  # its keys were turned otherwise
             acting = [continued(mapping, s, s + step) for mapping in mappings]
             trace = self.run(
                 unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache

@@ -162,10 +162,14 @@ def _steps(
     prompt = torch.tensor([ids], device=subject.device)
     process = processes(subject.model, subject.folder.writing, prompt, new)
     rows: list[list[int]] = [ids] * 3
+    whole = [[*ids] for _ in rows]
     before: list[int] = []
     after: list[int] = []
     ended, length = [False, False], 0
     for index in range(new):
+        if length and subject.regime(len(ids) + index) != subject.regime(len(ids) + index - 1):
+            cache, length = DynamicCache(), 0  # its keys were turned otherwise
+            rows = whole
         tokens = torch.tensor(rows, device=subject.device)
         trace = subject.run(tokens, edits=_edits(reader, changes, limits, length), cache=cache)
         length += tokens.shape[1]
@@ -201,6 +205,7 @@ def _steps(
         if all(ended):
             return
         rows = [[chosen[1]], [chosen[1]], [chosen[0]]]
+        whole = [[*text, *new_ids] for text, new_ids in zip(whole, rows, strict=True)]
 
 
 def _limits(reader: Reader, ids: list[int]) -> tuple[float, float]:
