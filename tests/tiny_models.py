@@ -222,8 +222,8 @@ def _rope(x, theta):
     return out
 
 
-def _rms(x, w, eps, at=lambda x: x):
-    return x / at(np.sqrt((x**2).mean(-1, keepdims=True) + eps)) * w
+def _rms(x, w, eps, at=lambda x: x, plain=lambda x: x):
+    return plain(x / at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))) * w
 
 
 def _heads_write(z, W, at):
@@ -257,7 +257,9 @@ def _llama(w, c, tokens, at):
         z = here("attn.hook_z", _attend(q, k, v, here))
         written = _heads_write(z, w[p + "self_attn.o_proj.weight"].T, here)
         x = here("hook_resid_mid", x + here("hook_attn_out", written))
-        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps, partial(here, "ln2.hook_scale"))
+        scale, plain = (partial(here, f"ln2.hook_{name}") for name in ("scale", "normalized"))
+        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps, scale, plain)
+        h = here("mlp.hook_in", h)
         gate = here("mlp.hook_pre", linear("mlp.gate_proj", h))
         up = here("mlp.hook_pre_linear", linear("mlp.up_proj", h))
         post = here("mlp.hook_post", gate / (1 + np.exp(-gate)) * up)
@@ -267,10 +269,10 @@ def _llama(w, c, tokens, at):
     return x @ w.get("lm_head.weight", w["model.embed_tokens.weight"]).T
 
 
-def _layer_norm(x, w, name, at=lambda x: x, eps=1e-5):
+def _layer_norm(x, w, name, at=lambda x: x, plain=lambda x: x, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
     scale = at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))
-    return x / scale * w[name + ".weight"] + w[name + ".bias"]
+    return plain(x / scale) * w[name + ".weight"] + w[name + ".bias"]
 
 
 def _gpt2(w, c, tokens, at):
@@ -298,7 +300,8 @@ def _gpt2(w, c, tokens, at):
         z = here("attn.hook_z", _attend(q, k, v, here))
         written = _heads_write(z, w[p + "attn.c_proj.weight"], here) + w[p + "attn.c_proj.bias"]
         x = here("hook_resid_mid", x + here("hook_attn_out", written))
-        read = _layer_norm(x, w, p + "ln_2", partial(here, "ln2.hook_scale"))
+        scale, plain = (partial(here, f"ln2.hook_{name}") for name in ("scale", "normalized"))
+        read = here("mlp.hook_in", _layer_norm(x, w, p + "ln_2", scale, plain))
         pre = here("mlp.hook_pre", linear("mlp.c_fc", read))
         gelu = 0.5 * pre * (1 + np.tanh(np.sqrt(2 / np.pi) * (pre + 0.044715 * pre**3)))
         x = at(

@@ -32,8 +32,10 @@ from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import fitted
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.edits import Edits, continued
+from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
@@ -436,6 +438,7 @@ class _Pass:
         dictionary: Callable[[str], Dictionary],
     ) -> None:
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
+        dictionary = cache(partial(_fitted, model.folder, dictionary))
         self.key, self.dictionary = f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
@@ -691,6 +694,10 @@ def _ready(
     stand_ins = task.stands_in == "heads"
     context = Context(_direction(task, read, point), vector, dictionary, stand_ins)
     return [reads.ready(read, p, context) for p in prompts]
+
+
+def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:
+    return fitted(name, dictionary(name), folder)
 
 
 def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction | None:

@@ -210,7 +210,7 @@ class _Reader:
         known = dictionaries([self.task.table], self.study)
         with torch.no_grad():
             return [
-                known[p.dictionary].dictionary.encode(x.float().cpu())[0]
+                known[p.dictionary].fitted(self.folder).dictionary.encode(x.float().cpu())[0]
                 for p, x in zip(points, acts, strict=True)
             ]
 

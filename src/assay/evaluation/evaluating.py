@@ -165,9 +165,9 @@ def _on_text(
     folder.check_weights()
     plans: list[Plan] = []
     for source in missing:
-        plans.append(plan(source, setting, folder, corpus))
+        plans.append(plan(source.fitted(folder), setting, folder, corpus))
         if sum(p.source.bytes for p in plans) > TOGETHER:
-            source.forget()
+            plans[-1].source.forget()
 
     def measured() -> Iterator[Run]:
         for p, words, sums, compare in texts.run(

@@ -73,6 +73,14 @@ def choose_bos(
     return bos, notes
 
 
+def unread(origin: Mapping[str, Any]) -> list[str]:
+    """Name the keys of a file's settings that Assay neither uses nor knows to change nothing."""
+    names = [str(name)[:_LONGEST] for name in origin.get("unread", ())]
+    if not names:
+        return []
+    return [f"its settings say what Assay neither uses nor knows: {', '.join(names)}"]
+
+
 def of_place(dictionary: Dictionary) -> dict[str, str]:
     """What a dictionary's file says of its place and model: `site`, `site_out`, `model` by name,
     `model_sha256`; "" where it does not."""

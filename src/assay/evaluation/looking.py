@@ -162,7 +162,8 @@ def look(
         if number < 1:
             raise DataError(f"{name} must be at least 1, got {number}")
     source = _find_source(dictionary, Store(root))
-    folder, single = models.find(str(model)), source.dictionary
+    folder = models.find(str(model))
+    single = source.fitted(folder).dictionary
     reads, writes = sites(source.name, single, setting, folder)
     with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
     ids = [*folder.beginning(with_bos), *folder.tokenizer.encode(text)]
@@ -231,7 +232,12 @@ def look(
             "text": text,
             "tokens": words,
             "warnings": warnings,
-            "notes": [*warnings, *of_bos, *file_statements.unknown(stated_place, folder)],
+            "notes": [
+                *warnings,
+                *of_bos,
+                *file_statements.unread(single.origin),
+                *file_statements.unknown(stated_place, folder),
+            ],
             "losses": losses,
             "loss": float(reading.loss.mean()),
             "loss_spliced": float(reconstructed_loss(reader, reading).mean()),

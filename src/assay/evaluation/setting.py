@@ -104,6 +104,12 @@ class EvaluationSiteSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CentredSiteSpec(EvaluationSiteSpec):
+    """The same of activations less their own mean over dimensions: of a model whose writing
+    weights are centred, as a dictionary's file may ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationReferenceSpec(Spec):
     """One shard's sums that are the same for every dictionary: of the activations, and of the
     losses clean and ablated."""

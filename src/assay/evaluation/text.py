@@ -10,7 +10,7 @@ what was assumed. Nothing is run."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,15 @@ from assay.core.errors import DataError, ModelError
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus, Windows
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import LOADED_WITH
 from assay.evaluation import file_statements
-from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Part, Setting
+from assay.evaluation.setting import (
+    CentredSiteSpec,
+    EvaluationSiteSpec,
+    EvaluationTextSpec,
+    Part,
+    Setting,
+)
 from assay.evaluation.sources import Source
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
@@ -280,6 +287,11 @@ class Plan:
         assert self.site.of is not None
         return self.site.of
 
+    @property
+    def centred(self) -> bool:
+        """Whether activations are less their own mean over dimensions."""
+        return isinstance(self.site, CentredSiteSpec)
+
 
 def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Plan:
     """What evaluating this dictionary will do.
@@ -312,7 +324,12 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         context=context,
         bos=bos,
     )
-    site = EvaluationSiteSpec(
+    centred = dictionary.per_token == "mean"
+    if centred:  # its activations are, so that it need not do it
+        notes.append(f"{LOADED_WITH}: center_writing_weights, so activations are less their mean")
+        fit = source
+        source = Source(fit.name, fit.sha256, lambda: replace(fit.read(), per_token=""))
+    site = (CentredSiteSpec if centred else EvaluationSiteSpec)(
         seed=setting.seed,
         of=text_spec,
         site=str(reads),
@@ -322,7 +339,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         outlier=setting.outlier,
         ablation_tokens=setting.ablation_tokens,
     )
-    return Plan(source, site, (*notes, *of_bos, why))
+    return Plan(source, site, (*notes, *of_bos, *file_statements.unread(dictionary.origin), why))
 
 
 def sites(

@@ -104,7 +104,7 @@ class Where:
 
     def plan(self, source: Source) -> Plan:
         """What evaluating this dictionary does. Raises: DataError, ModelError."""
-        return plan(source, self.setting, self.folder, self.corpus)
+        return plan(source.fitted(self.folder), self.setting, self.folder, self.corpus)
 
     def at(self, plan: Plan) -> Where:
         """Keep place and windows for another dictionary, which does not say for itself where it
@@ -135,7 +135,9 @@ def measured(
     baseline = runs.shared.baseline
     plans = [where.plan(s) for s in sources]
     if baseline:
-        plans = [where.at(p).plan(make_baseline(baseline, p, where, store, device)) for p in plans]
+        made = [make_baseline(baseline, p, where, store, device) for p in plans]
+        pairs = zip(plans, made, strict=True)
+        plans = [replace(where.at(p).plan(source), site=p.site) for p, source in pairs]
     known: dict[int, tuple[tuple[str, ...], dict[str, np.ndarray]]] = {}
 
     def watch(event: Warned | SoFar | Begun) -> None:
@@ -208,7 +210,8 @@ def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torc
 
     def build(path: Any) -> None:
         subject = load(where.folder.name, str(device), typing.cast(Any, s.dtype))
-        measure.constants(subject, site, site, words.spare, s.skip_first, s.outlier, path)
+        of_windows = words.spare, s.skip_first, s.outlier
+        measure.constants(subject, site, site, *of_windows, path, plan.centred)
 
     path = store.artefact(plan.site, build)
     return torch.from_numpy(np.load(path / "rows.npy")).float().to(device)

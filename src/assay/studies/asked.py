@@ -45,6 +45,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
@@ -329,7 +330,7 @@ class Asked(TrainedParts):
         """A dictionary by its name; of one that the study trains as much as is known before."""
         if name in self.saes:
             return saes.blank(self.saes[name], folder)
-        return dictionaries.opened(name, self.folder, ROOT.get())
+        return fitted(name, dictionaries.opened(name, self.folder, ROOT.get()), folder)
 
     def _place(self, name: str) -> int:
         """Which of the trainings has this name."""

@@ -24,7 +24,7 @@ from assay.core.heavy import torch
 from assay.subjects import fetch, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
-from assay.subjects.places import Inside, Place, Scale, returned_by
+from assay.subjects.places import Inside, Place, Scale, gain, returned_by
 from assay.subjects.regimes import Regime, regime
 from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
@@ -155,8 +155,9 @@ def prove(subject: Pretrained) -> None:
         k for k in ("attn_out", "mlp_out", "mixer_out") if k in subject.folder.architecture.sites
     ]
     kinds = ["resid_pre", *parts, "resid_post"]
+    around = [k for k in ("ln2_normalized", "mlp_in") if "ln2_normalized" in subject.places]
     trace = subject.run(
-        tokens, capture=[Site(kind, n) for n in range(subject.layers) for kind in kinds]
+        tokens, capture=[Site(kind, n) for n in range(subject.layers) for kind in kinds + around]
     )
     stream = None
     for n in range(subject.layers):
@@ -174,6 +175,7 @@ def prove(subject: Pretrained) -> None:
                 f"{wrong}"
             )
         stream = after
+        _prove_norm(subject, trace, n)
     with torch.no_grad():
         logits = subject.model(input_ids=tokens, use_cache=False).logits.float()
     half = (length + 1) // 2
@@ -188,6 +190,21 @@ def prove(subject: Pretrained) -> None:
         raise ModelError(
             f"{subject.name}: logits differ from transformers' own by {off:.1g} of their size, so "
             f"Assay cannot read this {wrong}"
+        )
+
+
+def _prove_norm(subject: Pretrained, trace: Trace, n: int) -> None:
+    """Check that a block's MLP reads what its norm makes, times the weight, plus the bias."""
+    if "ln2_normalized" not in subject.places:
+        return
+    norm = subject.blocks[n].get_submodule(subject.places["ln2_normalized"].module)
+    plain, read = (trace.acts[Site(kind, n)].float() for kind in ("ln2_normalized", "mlp_in"))
+    made, bias = plain * gain(norm), getattr(norm, "bias", None)
+    made = made if bias is None else made + bias.float()
+    if not (off := _off(made, read)) <= PROOF[subject.dtype]:
+        raise ModelError(
+            f"{subject.name}: the MLP of block {n} does not read what its norm makes (off by "
+            f"{off:.1g} of its size), so Assay cannot read this {subject.folder.architecture.name}"
         )
 
 
@@ -573,17 +590,6 @@ def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
     finally:
         object.__setattr__(model, "blocks", whole)
         setattr(model.model.base_model, name, whole)
-
-
-def gain(norm: Any) -> Float[torch.Tensor, " d"]:
-    """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
-    weight: torch.Tensor = norm.weight.detach()
-    signs = torch.ones_like(weight)
-    signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
-    with torch.no_grad():
-        given = (norm(signs) - norm(-signs)) / 2 * signs
-    off = [float((given - weight - one).abs().sum()) for one in (0, 1)]
-    return weight.float() + off.index(min(off))
 
 
 def _passed(block: torch.nn.Module) -> torch.nn.Module:

@@ -15,16 +15,27 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from assay.subjects.places import Inside, Place, Result, Returned, Scale, read_by, returned_by
+from assay.subjects.places import (
+    Inside,
+    Normalized,
+    Place,
+    Result,
+    Returned,
+    Scale,
+    read_by,
+    returned_by,
+)
 
 __all__ = [
     "Architecture",
     "Inside",
+    "Normalized",
     "Place",
     "Result",
     "Returned",
     "Scale",
     "attention",
+    "before_mlp",
     "known",
     "post_norms",
     "read_by",
@@ -48,6 +59,8 @@ class Architecture:
     """What the stored names of weights begin with, in files that have it."""
     stored: Mapping[str, str]
     """Weights that must be stored, `*` for each block → their sizes by letters, such as "h·e d"."""
+    layer_norm: bool = False
+    """Whether its norms take out the mean, as LayerNorm does and RMSNorm does not."""
     tied: bool = False
     """Whether the unembedding is the embedding's tensor where config.json does not say
     (`tie_word_embeddings`)."""
@@ -101,6 +114,12 @@ def attention(module: str) -> dict[str, Place]:
     """Place the four steps within an attention."""
     steps = ("rot_q", "rot_k", "attn_scores", "pattern")
     return {step: Inside(module, step) for step in steps}
+
+
+def before_mlp(norm: str) -> dict[str, Place]:
+    """Place what a norm before the MLP divides by, what it makes before its weight, and what the
+    MLP reads, behind it."""
+    return {"ln2_scale": Scale(norm), "ln2_normalized": Normalized(norm), "mlp_in": read_by("mlp")}
 
 
 POST_SCALES = {
