@@ -94,7 +94,7 @@ def score(folder: Path, answers: Path, keys: Path) -> Scored:
         raise DataError(f"{key_file} is not the key of {folder}")
     world = World(int(key["level"]), int(key["seed"]))
     reported = set()
-    text = foreign.read(answers, "a file of discoveries", 2**20).decode("utf-8")
+    text = foreign.read(answers, "a file of discoveries", 2**20).decode("utf-8-sig")
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
         try:
             place = int(row["candidate"]), int(row["group"])

@@ -102,7 +102,7 @@ def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(bas
     (corpus / "a.py").write_text("def add(a, b):\n    return a + b\n" * 40)
     table = Train(name="t", of="base", text=str(corpus), steps=1, batch=2, context=16, lr=1e-3)
     (tmp_path / "out").mkdir()
-    training.train(table, str(base), None, "cpu", tmp_path / "out", lambda done, total: None)
+    training.train(table, str(base), None, None, "cpu", tmp_path / "out", lambda done, total: None)
     before = load_file(base / "model.safetensors")
     after = load_file(tmp_path / "out" / "model.safetensors")
     moved = np.concatenate([np.abs(after[n] - w).ravel() for n, w in before.items()])

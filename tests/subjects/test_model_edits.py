@@ -378,8 +378,8 @@ def test_what_is_drawn_follows_the_softmax(subject):
 def test_a_text_ends_where_the_model_ends_it(subject, tmp_path):
     (free,) = subject.generate(TOKENS[:1], new=8)
     folder = tiny_models.make(tmp_path / "model", "llama")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"eos_token_id": [free[3], 299]}))
+    # which wins over config.json, as in transformers
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [free[3], 299]}))
     both = load(str(folder)).generate(TOKENS, new=8)
     assert both[0] == free[: free.index(free[3]) + 1]
     assert both[1] == subject.generate(TOKENS[1:], new=8)[0]

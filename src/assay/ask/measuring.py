@@ -32,8 +32,10 @@ from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import fitted
 from assay.subjects.batches import ROWS, most_rows, run_many
 from assay.subjects.edits import Edits, continued
+from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
@@ -337,10 +339,10 @@ def _opened(
     states = models.states(table)
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
-        model = models.untrained(name, seed, device, place)
-        return model, f"{model.fingerprint} untrained {seed}"
-    model = models.as_it_is(name, device)
-    return model, model.fingerprint
+        model = models.untrained(name, seed, device, place, table.bos)
+        return model, f"{model.fingerprint}{models.said(table.bos)} untrained {seed}"
+    model = models.as_it_is(name, device, table.bos)
+    return model, f"{model.fingerprint}{models.said(table.bos)}"
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:
@@ -439,6 +441,7 @@ class _Pass:
         dictionary: Callable[[str], Dictionary],
     ) -> None:
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
+        dictionary = cache(partial(_fitted, model.folder, dictionary))
         self.key, self.dictionary = f"{key} {model.device}", dictionary
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
@@ -512,14 +515,22 @@ class _Pass:
                 yield order[begin : begin + some], range(first, min(first + rows, count))
 
     def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
-        """Each of these prompts with each continuation behind which something is wanted, but those
-        that another one begins with: what comes later changes nothing earlier."""
+        """Each of these prompts with each continuation behind which something is wanted, the prompt
+        by itself first, but those that another one begins with: what comes later changes nothing
+        earlier, unless the model is another for so long a text."""
         sequences = []
         for p in some:
             every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
-            longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
-            sequences += [(p, c) for c in longest]
+            sequences += [
+                (p, c) for c in every if not any(o != c and self._covers(p, o, c) for o in every)
+            ]
         return sequences
+
+    def _covers(self, p: int, longer: tuple[int, ...], shorter: tuple[int, ...]) -> bool:
+        """Whether a prompt's pass with one continuation has all that one with another has."""
+        n = len(self.prompts[p].tokens)
+        same = self.model.regime(n + len(longer)) == self.model.regime(n + len(shorter))
+        return same and longer[: len(shorter)] == shorter
 
     def _given(
         self, some: Sequence[int], variants: range, edits: Sequence[Sequence[Edits]]
@@ -539,10 +550,11 @@ class _Pass:
         rows, of = list[Rows](), list[int]()
         acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
         for (p, continuation), traced in zip(sequences, traces, strict=True):
-            acts.setdefault(p, [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced])
+            if p not in acts and self._covers(p, continuation, ()):
+                acts[p] = [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced]
             groups: dict[tuple[int, Site | None], list[Want]] = {}
             for want in self.wants[p]:
-                if want.continuation == continuation[: len(want.continuation)]:
+                if self._covers(p, continuation, want.continuation):
                     groups.setdefault((want.position, want.site), []).append(want)
             for (position, site), wants in groups.items():
                 vectors = [_vector(t, site, position) for t in traced]
@@ -682,6 +694,10 @@ def _ready(
     stand_ins = task.stands_in == "heads"
     context = Context(_direction(task, read, point), vector, dictionary, stand_ins)
     return [reads.ready(read, p, context) for p in prompts]
+
+
+def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:
+    return fitted(name, dictionary(name), folder)
 
 
 def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction | None:

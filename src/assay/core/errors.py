@@ -98,12 +98,20 @@ class AssayError(Exception):
         super().__init__(*pieces)
 
     def __str__(self) -> str:
-        """Write it for somebody who types commands."""
-        return "".join(map(str, self.args))
+        """Write it for somebody who types commands; what cannot be seen is spelled out."""
+        return visible("".join(map(str, self.args)))
 
     def request(self) -> str:
         """Write it for a program that sends requests."""
-        return "".join(p.request() if hasattr(p, "request") else str(p) for p in self.args)
+        return visible("".join(p.request() if hasattr(p, "request") else str(p) for p in self.args))
+
+
+def visible(text: str) -> str:
+    """Write characters that cannot be seen, or look like a space, as <U+FEFF>; line ends and tabs
+    stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"<U+{ord(c):04X}>" for c in text)
 
 
 @contextmanager

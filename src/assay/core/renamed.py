@@ -35,13 +35,15 @@ RENAMED: dict[str, str] = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
+    "assay.lab.executors": "assay.lab.engines",
+    "assay.lab.executors.inline": "assay.lab.engines.inline",
+    "assay.lab.executors.workers": "assay.lab.engines.workers",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
     "plan": "forecast preset schedule time_left",
-    "store": "atomic edits health migration origin ownership reading sealed tensors urls user_code",
+    "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
-    "away": "leases requests worker_loop",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction",
 }
@@ -90,7 +92,9 @@ class _Renamed(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # The module itself, not a copy: its classes and caches must be the same under both names.
-        sys.modules[module.__name__] = importlib.import_module(current(module.__name__))
+        name = module.__name__
+        for old in [name, *(known for known in RENAMED if known.startswith(f"{name}."))]:
+            sys.modules[old] = importlib.import_module(current(old))
 
 
 class _Moved(_Renamed):

@@ -50,7 +50,7 @@ class TextRows:
         """Cut the text; `passed` hears how many tokens each pass of the model read. Raises:
         DataError, ModelError."""
         self.spec, self.bench, self.passed = spec, bench, passed
-        self.folder = models.find(spec.subject)
+        self.folder = models.find(spec.subject, spec.bos)
         self.site = Site.parse(spec.site)
         self.folder.check(self.site)
         self.windows = windows_in(cut_text(spec, bench)[1])

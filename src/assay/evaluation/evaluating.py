@@ -34,7 +34,7 @@ from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
 from assay.lab.store.store import Store
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import ModelFolder, find, opening_in_words
 
 Progress = Callable[[int, int], None]
 
@@ -178,9 +178,9 @@ def _on_text(
     folder.check_weights()
     plans: list[Plan] = []
     for source in missing:
-        plans.append(plan(source, setting, folder, corpus))
+        plans.append(plan(source.fitted(folder), setting, folder, corpus))
         if sum(p.source.bytes for p in plans) > TOGETHER:
-            source.forget()
+            plans[-1].source.forget()
 
     def measured() -> Iterator[Run]:
         for p, words, sums, compare in texts.run(
@@ -193,6 +193,7 @@ def _on_text(
                 "part": p.text.part,
                 "context": p.text.context,
                 "bos": p.text.bos,
+                "opening": opening_in_words(folder, folder.beginning(p.text.bos)),
                 "windows": len(words.tokens),
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,

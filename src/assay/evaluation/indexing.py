@@ -255,13 +255,13 @@ def index(
     setting = (setting or IndexSetting()).replace(**options)
     tell = progress or (lambda what, count, total: None)
     store = Store(root)
-    source, *other_sources = sources.find([dictionary, *also], store)
-    if not also:
-        other_sources = _other_seeds(str(dictionary), store)
     folder, corpus = (
         find(str(model)),
         corpora.load(text if isinstance(text, str) else str(text.absolute())),
     )
+    source, *other_sources = [s.fitted(folder) for s in sources.find([dictionary, *also], store)]
+    if not also:
+        other_sources = _other_seeds(str(dictionary), store)
     place, notes = _place(source, setting, folder, corpus)
     for other in other_sources:
         wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
@@ -358,6 +358,7 @@ def _place(
     return spec, [
         *file_statements.warnings(of_place, requested, folder),
         *file_statements.unknown(of_place, folder),
+        *file_statements.unread(dictionary.origin),
         *of_bos,
         why,
     ]

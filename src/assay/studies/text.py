@@ -213,7 +213,7 @@ def read(path: Path) -> Text:
     says what would be right."""
     raw = foreign.read(path, "a study", LARGEST)
     try:
-        whole = raw.decode("utf-8")
+        whole = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise ExperimentError(
             f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"

@@ -14,6 +14,7 @@ from assay.core.heavy import torch
 from assay.subjects.edits import Change, Own, by_row
 from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
+from assay.subjects.regimes import Regime
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.subject import Edit, Trace
 
@@ -44,10 +45,11 @@ def run_many(
 ) -> list[list[Trace]]:
     """Run every prompt under every edit; the trace of prompt p under edit e is `[p][e]`.
 
-    Shorter prompts are filled up on the right, where nothing earlier looks; an edit sees the
-    prompt's own positions alone. What lies before the first block that an edit touches is run once
-    for each prompt, whatever the number of edits; or, where that is less, what all prompts begin
-    with and no edit touches is run once, unless something is captured.
+    Shorter prompts are filled up on the right, where nothing earlier looks, never to a length at
+    which the model is another; an edit sees the prompt's own positions alone. What lies before the
+    first block that an edit touches is run once for each prompt, whatever the number of edits; or,
+    where that is less, what all prompts begin with and no edit touches is run once, unless
+    something is captured.
 
     Args:
         model: as `load` gives it.
@@ -69,6 +71,16 @@ def run_many(
         raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
     for site in (*capture, *(site for mapping in edits for site in mapping)):
         model.folder.check(site)
+    groups: dict[Regime, list[int]] = {}
+    for p, prompt in enumerate(prompts):
+        groups.setdefault(model.regime(len(prompt)), []).append(p)
+    if len(groups) > 1:
+        apart: dict[int, list[Trace]] = {}
+        for some in groups.values():
+            asked = [prompts[p] for p in some], [each_own[p] for p in some]
+            traces_of = run_many(model, *asked, capture=capture, logits=logits, rows=rows)
+            apart |= dict(zip(some, traces_of, strict=True))
+        return [apart[p] for p in range(len(prompts))]
     starts, beginning, cache = _starts(each_own), None, None
     prefix = _prefix(model, prompts, edits, starts) if logits and not capture else 0
     if prefix:
@@ -206,6 +218,8 @@ def _prefix(
     changes = [edit for mapping in edits for edit in mapping.values()]
     free = [_first_position(edit, n) for edit in changes for n in set(lengths)]
     prefix = min(common, min(lengths) - 1, *free)
+    if prefix and model.regime(prefix) != model.regime(lengths[0]):  # it would be turned otherwise
+        return 0
     late = sum(len(own) * (model.layers - first) for first, own in starts.items())
     plain = sum(lengths) * (max(starts) + late)
     tails = sum(map(len, starts.values())) * (sum(lengths) - len(prompts) * prefix)

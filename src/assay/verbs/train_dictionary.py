@@ -73,6 +73,9 @@ class Reading:
 
     context: int = 128
     """Tokens in a window."""
+    bos: bool | None = None
+    """Whether each window starts with the model's BOS token; without it as its tokenizer has
+    it."""
     tokens: int = 0
     """Tokens of the text's training part; 0: all. Where steps x batch is more, it is read again."""
     buffer: int = 2**18
@@ -170,7 +173,10 @@ def train(
 
     Raises: AssayError for what does not fit together, before anything is harvested."""
     spec = spec.replace(
-        seed=method.seed, context=reading.context, windows=reading.tokens // reading.context
+        seed=method.seed,
+        context=reading.context,
+        windows=reading.tokens // reading.context,
+        bos=reading.bos,
     )
     if reading.buffer < 1:
         raise AssayError("--buffer is a number from 1 up")
@@ -186,9 +192,9 @@ def train(
     }
     check_settings(**settings)
     request = {
-        "spec": json.loads(spec.to_json()),
+        "spec": _said(json.loads(spec.to_json())),
         "method": asdict(method),
-        "reading": asdict(reading),
+        "reading": _said(asdict(reading)),
     }
     writable(out, "--out")
     if (before := _finished(out, request)) is not None:
@@ -289,6 +295,11 @@ def _kind(method: Method) -> Nonlinearity:
     if method.k is not None and not takes_k:
         raise SpecError("--k is for TopK and BatchTopK; other kinds take --penalty")
     return known()[method.kind](**({"k": method.k or 32} if takes_k else {}))
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out whether a BOS comes first where nobody says so, as older requests do."""
+    return {k: v for k, v in values.items() if k != "bos" or v is not None}
 
 
 def _finished(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:

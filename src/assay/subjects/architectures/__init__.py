@@ -17,18 +17,29 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from assay.subjects.places import Inside, Place, Result, Returned, Scale, read_by, returned_by
+from assay.subjects.places import (
+    Inside,
+    Normalized,
+    Place,
+    Result,
+    Returned,
+    Scale,
+    read_by,
+    returned_by,
+)
 
 GROUP = "assay.architectures"
 
 __all__ = [
     "Architecture",
     "Inside",
+    "Normalized",
     "Place",
     "Result",
     "Returned",
     "Scale",
     "attention",
+    "before_mlp",
     "known",
     "post_norms",
     "read_by",
@@ -52,6 +63,8 @@ class Architecture:
     """What the stored names of weights begin with, in files that have it."""
     stored: Mapping[str, str]
     """Weights that must be stored, `*` for each block → their sizes by letters, such as "h·e d"."""
+    layer_norm: bool = False
+    """Whether its norms take out the mean, as LayerNorm does and RMSNorm does not."""
     tied: bool = False
     """Whether the unembedding is the embedding's tensor where config.json does not say
     (`tie_word_embeddings`)."""
@@ -80,7 +93,8 @@ class Architecture:
     promised: int = 0
     """Of such an architecture: how many numbers its weights have, in place of `stored`."""
     bos: bool = False
-    """Whether their text begins with the BOS token where nobody says otherwise."""
+    """Whether their text needs a BOS token, which the tokenizer of a GGUF file does not put
+    there."""
     traits: tuple[str, ...] = ()
     """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
 
@@ -104,6 +118,12 @@ def attention(module: str) -> dict[str, Place]:
     """Place the four steps within an attention."""
     steps = ("rot_q", "rot_k", "attn_scores", "pattern")
     return {step: Inside(module, step) for step in steps}
+
+
+def before_mlp(norm: str) -> dict[str, Place]:
+    """Place what a norm before the MLP divides by, what it makes before its weight, and what the
+    MLP reads, behind it."""
+    return {"ln2_scale": Scale(norm), "ln2_normalized": Normalized(norm), "mlp_in": read_by("mlp")}
 
 
 POST_SCALES = {
