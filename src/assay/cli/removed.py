@@ -6,7 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-_API = "the HTTP API is gone: agents and programs start runs by assay mcp (docs/agents.md)"
+_API = "programs and agents use assay mcp, on standard input or with --http PORT (docs/agents.md)"
+_TOKENS = (
+    "there are no tokens: assay mcp answers this machine only; from another, ssh HOST assay mcp"
+)
+_SEVERAL = "assay series, which the catalogue adds, runs several experiments and writes one page"
 
 _RATING = (
     "python examples/blinded.py writes a blinded table of features to be scored, and assay judge "
@@ -17,6 +21,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
     {
         "worker": "assay run --on ray or --on slurm starts the processes that it needs",
         "rate": _RATING,
+        "conformance": "assay-vectors has the test cases with known answers now (pip install ./referee)",
         "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
         "train-lm": (
             "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
@@ -35,22 +40,26 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "dictionaries over several devices",
         ),
         "serve": {
+            "--api": _API,
+            **dict.fromkeys(("--token-file", "--new-token"), _TOKENS),
             **dict.fromkeys(
-                (
-                    "--api",
-                    "--token-file",
-                    "--new-token",
-                    "--workspace",
-                    "--allow-code",
-                    "--job-seconds",
-                    "--job-memory",
-                    "--jobs",
-                    "--on",
-                ),
-                _API,
+                ("--workspace", "--allow-code", "--job-seconds", "--job-memory", "--jobs"),
+                "these are options of assay mcp",
             ),
+            "--on": 'assay mcp --run "--on X" gives every run such options',
             **dict.fromkeys(("--rate", "--rater"), _RATING),
+            "--explanations": "explanations in a folder explanations next to the store are listed",
         },
+        "mcp": {
+            "--token-file": _TOKENS,
+            "--on": 'assay mcp --run "--on X" gives every run such options',
+        },
+        "run": {
+            "--page": _SEVERAL,
+            "--within": "assay plan NAME --budget 10m says how many seeds fit, and the command",
+        },
+        "preregister": {"--looks": "a study has one frozen look; more seeds are a new look"},
+        "reproduce": {"--contest": "assay contest NAME --repeat 2.lot repeats a contest"},
     }
 )
 """Verb → option → what to use instead."""
