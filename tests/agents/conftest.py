@@ -15,7 +15,7 @@ from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assay.lab.away.worker_loop import Joined
 from tiny_study import Call, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 
 
 def test_an_agents_study_is_run_by_a_worker_that_joined(

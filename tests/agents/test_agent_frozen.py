@@ -13,7 +13,7 @@ from assay.agents.tools import Tools
 from assay.cli.main import main
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 
 STUDY = TINY | {"seeds": "1000000:1000012", "fields": TINY["fields"] | {"density": 0.1}}
 

@@ -29,7 +29,7 @@ from assay.http import tokens
 from assay.http.guard import LOOPBACK, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 from forks import Forks
 
 ENV = {

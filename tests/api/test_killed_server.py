@@ -19,7 +19,7 @@ from assay.cli.main import main
 from assay.jobs import queue
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 from assay.verbs import jobs
 from assay.verbs.new import write_experiment
 

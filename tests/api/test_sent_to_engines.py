@@ -18,7 +18,7 @@ from interface import served
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
 from assay.jobs.submission import Asked
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 from assay.testing.executor_contract import measured
 from assay.verbs import jobs
 from assay.verbs.new import write_experiment

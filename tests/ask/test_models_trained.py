@@ -12,7 +12,7 @@ from assay.ask import training
 from assay.ask.tables import Train
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.verbs.train_lm import Design, Training, train_lm
 

@@ -353,11 +353,11 @@ def explained(here, rng):
 def kept_in_a_depot(here, rng):
     """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
     sys.path.append(str(Path(__file__).parents[1] / "lab"))
+    from assay.lab.away import depot
+    from assay.lab.away.depot import Depot
     from unruly_storage import settle
 
     from assay.core import cache
-    from assay.lab.away import depot
-    from assay.lab.away.depot import Depot
     from assay.lab.store import health
     from assay.lab.store.store import Store
     from assay.testing.store_contract import sample

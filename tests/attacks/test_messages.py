@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from assay.lab.away import leases, requests
+from assay.lab.away.worker_loop import Joined
 from damage import harm
 from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 
@@ -28,9 +30,7 @@ from assay.http.guard import Rules as Doors
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
 from assay.lab import catalogue
-from assay.lab.away import leases, requests
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import seal
 

@@ -26,7 +26,7 @@ from assay.core.errors import DataError, SpecError
 from assay.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay.explorer.shelf import Shelf
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.verbs import serve
 from assay.verbs.small_model import subject

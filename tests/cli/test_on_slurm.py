@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from fake_slurm import directives
 
 from assay.cli.main import main
 from assay.core.plain import plain
-from fake_slurm import directives
 from slurm_cluster import SlurmCluster
 
 WALK = str(Path(__file__).parents[1] / "lab" / "walk.py")

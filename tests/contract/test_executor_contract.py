@@ -12,17 +12,17 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from assay.core.errors import RunError
-from assay.lab import catalogue
 from assay.lab.away.fleets.sbatch import Request
 from assay.lab.away.fleets.slurm import Slurm
 from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Away, Inline, Workers
+from local_fleet import Local
+
+from assay.core.errors import RunError
+from assay.lab import catalogue
+from assay.lab.engines import Away, Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
-from local_fleet import Local
 from slurm_cluster import SlurmCluster, missing
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"

@@ -19,7 +19,7 @@ THINGS = {
     title: FILE.findall(text) for title, text in PART.findall((ROOT / "docs/extend.md").read_text())
 } | {
     "An executor": [
-        ("src/assay/lab/executors/fresh.py", (WHOLE / "fresh.py").read_text()),
+        ("src/assay/lab/engines/fresh.py", (WHOLE / "fresh.py").read_text()),
         ("tests/lab/test_fresh.py", (WHOLE / "held_fresh.py").read_text()),
     ],
     "A verb": [

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 from asking import LONG, kinds, one, served, study, until
-
-from assay.core.errors import AssayError
-from assay.jobs.runner import Runner
-from assay.jobs.submission import Asked
-from assay.jobs.work import Limits
 from assay.lab.away import requests
 from assay.lab.away.fleets import Resources
 from assay.lab.away.fleets.sbatch import Request
 from assay.lab.away.requests import Terms
 from assay.lab.away.worker_loop import Did, Joined
-from assay.lab.executors import Site
+
+from assay.core.errors import AssayError
+from assay.jobs.runner import Runner
+from assay.jobs.submission import Asked
+from assay.jobs.work import Limits
+from assay.lab.engines import Site
 from assay.testing.executor_contract import measured
 from assay.verbs import jobs
 from assay.verbs.run import site

@@ -20,7 +20,7 @@ from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner, _Child, forget, running
 from assay.jobs.submission import Asked
 from assay.jobs.work import Limits, Work, group_cpu_seconds
-from assay.lab.executors import Site
+from assay.lab.engines import Site
 from assay.lab.work.events import Saved
 from assay.verbs import jobs
 
@@ -123,7 +123,7 @@ def server(root):
     """A process that serves the store, as a server of it does."""
     code = (
         "import sys, time; from pathlib import Path; from assay.jobs.runner import running\n"
-        "from assay.lab.executors import Site\n"
+        "from assay.lab.engines import Site\n"
         "with running(Path(sys.argv[1]), site=Site(executor='inline')): time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(root)]) as process:

@@ -12,7 +12,7 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment
 from assay.lab import catalogue, contest
 from assay.lab.contest import Challenger
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import contests, recording

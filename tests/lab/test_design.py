@@ -15,7 +15,7 @@ from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.design import design
 from assay.lab.plan.forecast import forecast

@@ -18,7 +18,7 @@ from assay.core.plain import plain
 from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.lab import catalogue
-from assay.lab.executors import Inline, Workers
+from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.store import origin
 from assay.lab.store.store import Store

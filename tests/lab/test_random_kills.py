@@ -17,13 +17,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from assay.lab.away import worker_loop
+from assay.lab.away.worker_loop import Joined
 from leaving import dismiss
 
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.away import worker_loop
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Away, Inline, none
+from assay.lab.engines import Away, Inline, none
 from assay.lab.lab import Lab
 from assay.lab.store import atomic, health
 from assay.lab.store.store import Store

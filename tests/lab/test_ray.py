@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from assay.lab.away.fleets import Resources, ray, ray_driver
+from assay.lab.away.fleets.ray import Ray
 
 from assay.cli.main import main
 from assay.core import extras
 from assay.core.errors import AssayError, FleetError, RunError
 from assay.lab import catalogue
-from assay.lab.away.fleets import Resources, ray, ray_driver
-from assay.lab.away.fleets.ray import Ray
-from assay.lab.executors import Away, Inline
+from assay.lab.engines import Away, Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured

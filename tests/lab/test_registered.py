@@ -16,7 +16,7 @@ from assay.core.judging import judge
 from assay.core.results import Price, ResultData
 from assay.core.spending import boundaries
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import looks, registered
 from assay.lab.judge.sequential import another_study
 from assay.lab.lab import Lab

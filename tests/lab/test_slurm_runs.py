@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from assay.core.errors import FleetError
-from assay.core.experiment import Experiment
-from assay.lab import catalogue
 from assay.lab.away.fleets import Member
 from assay.lab.away.fleets.ray import forwarded
 from assay.lab.away.fleets.sbatch import Request
 from assay.lab.away.fleets.slurm import Slurm
-from assay.lab.executors import Away, Inline, none
+
+from assay.core.errors import FleetError
+from assay.core.experiment import Experiment
+from assay.lab import catalogue
+from assay.lab.engines import Away, Inline, none
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.work.events import Progress

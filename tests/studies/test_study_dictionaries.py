@@ -21,7 +21,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.studies.wording import renamed
 from assay.verbs.unsaid import find_unsaid

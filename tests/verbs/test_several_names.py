@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from assay.cli.main import main
 from assay.cli.schemas import document
 from assay.lab import catalogue
-from assay.lab.executors import workers
+from assay.lab.engines import workers
 from assay.lab.lab import Lab
 from assay.verbs.new import write_experiment
 

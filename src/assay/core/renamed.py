@@ -47,13 +47,15 @@ RENAMED = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
+    "assay.lab.executors": "assay.lab.engines",
+    "assay.lab.executors.inline": "assay.lab.engines.inline",
+    "assay.lab.executors.workers": "assay.lab.engines.workers",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
     "plan": "design forecast preset schedule time_left",
-    "store": "atomic edits health migration origin ownership reading sealed tensors urls user_code",
+    "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
-    "away": "leases requests worker_loop",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction series",
 }
@@ -87,7 +89,8 @@ class _Renamed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         # The module itself, not a copy: its classes and caches must be the same under both names.
         name = module.__name__
-        sys.modules[name] = importlib.import_module(RENAMED[name])
+        for old in [name, *(n for n in RENAMED if n.startswith(f"{name}."))]:
+            sys.modules[old] = importlib.import_module(RENAMED[old])
 
 
 def install() -> None:

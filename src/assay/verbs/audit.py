@@ -15,7 +15,7 @@ from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.memo import remembering
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import measured

@@ -20,7 +20,7 @@ from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
 from assay.verbs.audit import Audit, audit, doubts_in_words
-from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
@@ -54,7 +54,7 @@ def doctor(
     claims: Flag = False,
     clean: Flag = False,
     migrate: Flag = False,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
     door: Door,
 ) -> Answer[Health | Audit]:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
@@ -109,7 +109,7 @@ def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
     With `migrate` a store of an older version is brought up to date before that.
     """
     repairs = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
-    checks = (python(), *packages(), *hardware(), *models(), disk(root), *depot(root), *store(root))
+    checks = (python(), *packages(), *hardware(), *models(), disk(root), *store(root))
     return Health(not any(check.state == "broken" for check in checks), repairs, checks)
 
 
@@ -206,21 +206,6 @@ def disk(root: Path) -> Check:
             f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root",
         )
     return Check("disk", "well", f"{size(free)} free")
-
-
-def depot(root: Path) -> Iterator[Check]:
-    """Look whether the depot that a store mirrors can be reached, and what it lists."""
-    from assay.lab.away import depot
-
-    try:
-        remote_depot = depot.open_depot(root)
-        if remote_depot is None:
-            return
-        runs = sum(remote_depot.survey().values())
-    except AssayError as error:
-        yield Check("depot", "broken", str(error))
-        return
-    yield Check("depot", "well", f"{remote_depot.url}: {runs} runs")
 
 
 def store(root: Path) -> Iterator[Check]:

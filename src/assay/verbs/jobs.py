@@ -21,7 +21,7 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder, NoJob
 from assay.jobs.state import OVER, Early, State, Status
 from assay.jobs.submission import Asked, Lacking, Ready, opened
-from assay.lab.executors import Workers
+from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import unseal
 from assay.lab.store.store import Store

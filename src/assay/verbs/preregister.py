@@ -23,7 +23,7 @@ from assay.lab.store.origin import STUDIES, claim
 from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, Name
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
 from assay.verbs.verb import Answer, Line, Part, verb
 
 
@@ -66,7 +66,7 @@ def command(
     sign: Path | None = None,
     anyway: Flag = False,
     choice: Choice = DEFAULT,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Registered]:
     """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file,
     which a run then follows.
@@ -138,7 +138,6 @@ def preregister(
         foreign.read(
             sign, "a signature", registered.LARGEST
         )  # what cannot be read is told before anything is frozen
-    lab.exchange(experiment.name)  # of other machines
     before = registered.find(lab.store, experiment, preset)
     if before is not None and looks is None:
         registration = registered.freeze(lab.store, experiment, preset, before.units)
@@ -157,7 +156,6 @@ def preregister(
         if sign is not None
         else None
     )
-    lab.exchange(experiment.name)
     places = (
         registered.adjacent_path(experiment, preset) if here else None,
         registered.place(lab.store, experiment, preset),

@@ -40,7 +40,6 @@ from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.sealed import SEAL, unseal
 from assay.lab.store.store import Store, Stored
-from assay.lab.store.urls import NOTE
 
 Line = Mapping[str, Any]
 JUDGED = 1000
@@ -300,13 +299,11 @@ def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
         for part in ("results", "registered")
         for p in sorted((store.root / part).glob(f"{experiment}/*.jsonl"))
     }
-    # of a depot's other experiments a mirror may have the ledger's lines alone
-    mirrors = (store.root / NOTE).exists()
     for noted in Ledger(store).looks:
         if experiment in ("*", noted["experiment"]):
             for path, heads in noted["heads"].items():
                 place = store.root / path
-                if JOURNAL.fullmatch(path) and (place.parent.exists() or not mirrors):
+                if JOURNAL.fullmatch(path):
                     references.setdefault(place, set()).update(map(str, heads))
     return references
 

@@ -1,0 +1,241 @@
+"""SLURM: groups are tasks of job arrays, submitted by submitit; all nodes see the store's folder.
+
+Submitit begins a job again that is out of time, and SLURM one that was preempted or lost its node:
+the group resumes from its last checkpoint. A job that ends without effect is submitted again here.
+
+Source: github.com/facebookincubator/submitit (1.5); slurm.schedmd.com/squeue.html."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from assay.core import extras, foreign
+from assay.core.errors import EngineError
+from assay.core.heavy import torch
+from assay.core.plain import plain
+from assay.lab.engines.relay import Relay
+from assay.lab.records.provenance import THREADS
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.store import Store, discard
+from assay.lab.work import groups
+from assay.lab.work.events import Outcome, Said, from_line, to_line
+from assay.lab.work.groups import RunGroup
+from assay.lab.work.worker import Report, Task, note_failure, run_group
+
+TRIES = 3
+"""How often a group is submitted whose job ends without effect."""
+TIMEOUTS = 100
+"""How often a job that is out of time is begun again."""
+ARRAY = 1000
+"""Tasks in a job array at most; clusters allow as many by default."""
+APPEARS = 60.0
+"""Seconds until a folder that machines share shows what another one wrote, at the latest."""
+POLL = 3.0
+"""Seconds between two looks at the jobs."""
+
+
+class Job:
+    """A group as a job works on it; submitit takes it to the node."""
+
+    def __init__(self) -> None:
+        self._leaving = False
+
+    def __call__(self, line: str, threads: int) -> str:
+        """How the group of this task ended, as a line."""
+        task = replace(Task(**json.loads(line)), since=time.time())
+        folder, last = Path(task.root, "groups", task.group), 0.0
+
+        def report(event: Any) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 1:
+                last = time.monotonic()
+                with contextlib.suppress(OSError):
+                    write(folder / "progress.json", to_line(event).encode())
+
+        torch.set_num_threads(threads)
+        until = time.monotonic() + APPEARS
+        while not _ready(Store(task.root), folder) and time.monotonic() < until:
+            time.sleep(1)
+        while (outcome := run_group(task, report)).status == "busy":  # another command's
+            time.sleep(POLL)
+        if self._leaving:  # it ended since submitit ends this process, to begin it again
+            discard(folder / "failed.json")
+            sys.exit(1)
+        return to_line(outcome)
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What submitit begins again: the same, which resumes from its own checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        self._leaving = True
+        return DelayedSubmission(Job(), *arguments)
+
+
+@dataclass
+class _Sent:
+    """A group that was submitted."""
+
+    task: Task
+    group: RunGroup
+    job: Any = None
+    tries: int = 0
+    over: float | None = None
+    """When its job was first seen to be over, without effect."""
+    line: str = ""
+    """What its job last said."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether all its runs are there."""
+        found = Store(self.task.root).get_each(self.group.places, self.group.experiment)
+        return len(found) == len(self.group.keys)
+
+
+class Slurm:
+    """Runs tasks as jobs of SLURM's, `workers` at the same time, each of at most so many minutes.
+
+    `parameters` are submitit's, such as partition or gpus_per_node; any other is an option of
+    sbatch. What submitit writes is in `<root>/slurm/`, until everything has ended well.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        workers: int = 8,
+        threads: int = 1,
+        minutes: int = 60,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        extras.require("submitit")
+        self.width, self._threads = workers, threads
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        self._folder = root.absolute() / "slurm" / name
+        self._parameters: dict[str, Any] = {
+            "job_name": "assay",
+            "cpus_per_task": threads,
+            "time": minutes,
+        }
+        self._parameters |= {"array_parallelism": workers, **parameters}
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+        """The outcome of each task as it ends. Raises: EngineError with sbatch's own words."""
+        source, relay, more = iter(tasks), Relay(report), True
+        sent, well = list[_Sent](), True
+        try:
+            while more or sent:
+                ready, more = _draw(source)
+                new = []
+                for task in ready:
+                    group = groups.read(Path(task.root, "groups", task.group))
+                    if group is None:  # another process finished it
+                        yield Outcome(task.group, "done")
+                    else:
+                        new.append(_Sent(task, group))
+                self._submit(new)
+                sent += new
+                listed = _listed([one.job.job_id for one in sent])
+                for one in list(sent):
+                    outcome = self._look(one, one.job.job_id in listed, relay, report)
+                    if outcome is not None:
+                        sent.remove(one)
+                        well = well and outcome.status == "done"
+                        yield outcome
+                if sent or more:
+                    time.sleep(POLL)
+        finally:
+            if sent:
+                subprocess.run(["scancel", "--quiet", *(one.job.job_id for one in sent)])
+            elif well:
+                discard(self._folder)
+
+    def _submit(self, sent: Sequence[_Sent]) -> None:
+        """Submit groups, as arrays."""
+        import submitit
+
+        try:
+            for some in (sent[i : i + ARRAY] for i in range(0, len(sent), ARRAY)):
+                with explained(self._folder):
+                    engine = submitit.SlurmExecutor(self._folder, max_num_timeout=TIMEOUTS)
+                    engine.update_parameters(**self._known(engine))
+                    lines = [one.task.to_json() for one in some]
+                    jobs = engine.map_array(Job(), lines, [self._threads] * len(some))
+                for one, job in zip(some, jobs, strict=True):
+                    one.job, one.over, one.tries = job, None, one.tries + 1
+        except (RuntimeError, ValueError) as e:
+            raise EngineError(f"SLURM: {plain(' '.join(str(e).split()))[:500]}") from e
+
+    def _known(self, engine: Any) -> dict[str, Any]:
+        """The parameters as submitit takes them."""
+        names, parameters = engine._valid_parameters(), dict(self._parameters)
+        setup = [f"export {name}={self._threads}" for name in THREADS]
+        setup += ["export PYTHONSAFEPATH=1", *parameters.pop("setup", ())]
+        rest = {name: parameters.pop(name) for name in [*parameters] if name not in names}
+        return {**parameters, "setup": setup, "additional_parameters": rest}
+
+    def _look(self, one: _Sent, listed: bool, relay: Relay, report: Report) -> Outcome | None:
+        """How a group ended; None while it has not."""
+        with contextlib.suppress(OSError, ValueError):
+            line = foreign.read_stored(one.group.folder / "progress.json").decode()
+            if line != one.line:
+                one.line = line
+                relay.line(line, {one.group.name: one.group})
+        paths, name = one.job.paths, one.group.name
+        if paths.result_pickle.exists():
+            if one.job.exception() is not None:
+                text = f"its job failed; what it said is in {paths.stderr}"
+                return Outcome(name, "failed", error="EngineError", text=text)
+            outcome = from_line(one.job.result())
+            assert isinstance(outcome, Outcome)
+            if outcome.status != "done" or one.stored:
+                relay.begin(one.group)
+                return outcome
+        elif listed:
+            one.over = None
+            return None
+        one.over = one.over or time.monotonic()
+        if time.monotonic() - one.over < APPEARS:
+            return None
+        text = f"its job ended without effect; what it said is in {paths.stderr}"
+        if one.tries < TRIES:
+            report(Said(f"{text}; it is submitted again"))
+            self._submit([one])
+            return None
+        note_failure(one.group.folder, "RunError", text)
+        return Outcome(name, "failed", error="RunError", text=text)
+
+
+def _draw(source: Iterator[Task | None]) -> tuple[list[Task], bool]:
+    """The tasks that are ready, and whether more may come."""
+    ready = list[Task]()
+    for task in source:
+        if task is None:
+            return ready, True
+        ready.append(task)
+    return ready, False
+
+
+def _ready(store: Store, folder: Path) -> bool:
+    """Whether this node sees a group, and the runs that it builds on."""
+    group = groups.read(folder)
+    return group is not None and all(store.get(p, group.experiment) for p in group.parents)
+
+
+def _listed(ids: Sequence[str]) -> Collection[str]:
+    """Those of these jobs that wait or run; all, where SLURM does not say."""
+    arrays = ",".join({job.partition("_")[0] for job in ids})
+    words = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={arrays}"]
+    done = subprocess.run(words, capture_output=True, text=True) if ids else None
+    # a job that squeue has forgotten is an error to it
+    if done is None or (done.returncode and "invalid job id" not in done.stderr.lower()):
+        return ids
+    return done.stdout.split()
