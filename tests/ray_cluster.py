@@ -7,9 +7,11 @@ has the server of Ray Client at PORT."""
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -24,17 +26,22 @@ SETTINGS = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_failure_threshold": "4",
 }
+TOKEN = secrets.token_hex(24)
+"""Of every cluster of this process: Ray reads it once."""
 
 
 class RayCluster:
     """That process, of a cluster that asks for a token: `direct` is its address for its own nodes,
-    `client` that of the server of Ray Client."""
+    `client` that of the server of Ray Client; `joins` what the environment of those who may join
+    has."""
 
-    def __init__(self, folder, token, env):
+    joins = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+
+    def __init__(self, folder, env):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        asks = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+        own = {"RAY_TMPDIR": folder, **self.joins}
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         self.log = Path(folder, "cluster.log")
         self.process = subprocess.Popen(
@@ -42,10 +49,36 @@ class RayCluster:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log.open("w"),
-            env={**os.environ, **SETTINGS, **asks, **env, "PYTHONPATH": path},
+            env={**os.environ, **SETTINGS, **own, **env, "PYTHONPATH": path},
             encoding="utf-8",
         )
-        self.direct, self.client = "ray:" + self._answer("cluster "), f"ray://127.0.0.1:{port}"
+        self.direct, self.client = self._answer("cluster "), f"ray://127.0.0.1:{port}"
+
+    @classmethod
+    @contextlib.contextmanager
+    def begun(cls, cache, **env):
+        """A cluster whose nodes have this folder as their cache."""
+        with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+            cluster = cls(folder, {"ASSAY_CACHE": str(cache), **env})
+            try:
+                yield cluster
+            finally:
+                cluster.end()
+
+    @classmethod
+    @contextlib.contextmanager
+    def joined(cls, cache, **env):
+        """The same, which this process joins by `ray.init`."""
+        os.environ |= cls.joins
+        import ray
+
+        with cls.begun(cache, **env) as cluster:
+            os.environ["RAY_ADDRESS"] = cluster.direct
+            try:
+                yield cluster
+            finally:
+                ray.shutdown()
+                del os.environ["RAY_ADDRESS"]
 
     def _answer(self, start):
         for line in self.process.stdout:
@@ -58,6 +91,14 @@ class RayCluster:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         self._answer("done")
+
+    def working(self):
+        """The processes that work on a group."""
+        return [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if "ray::_work" in " ".join(process.cmdline())
+        ]
 
     def end(self):
         """End it with its nodes."""
