@@ -1,4 +1,4 @@
-"""What two stores are compared by: the bytes of the measures of every run."""
+"""What two stores are compared by: the bytes of their runs."""
 
 from pathlib import Path
 
@@ -8,4 +8,13 @@ def measures_of(root) -> dict[str, bytes]:
     return {
         p.parent.name: p.read_bytes()
         for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))
+    }
+
+
+def files_of(root) -> dict[str, bytes]:
+    """Every file of every run of a store but what says where and when it was made."""
+    return {
+        f"{path.parent.name}/{path.name}": path.read_bytes()
+        for path in sorted(Path(root).glob("runs/*/*/*"))
+        if path.name not in ("provenance.json", "status.json")
     }
