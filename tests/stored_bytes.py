@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
 
 def measures_of(root) -> dict[str, bytes]:
     """The measures of every run of a store, by the name of its folder."""
@@ -11,10 +14,22 @@ def measures_of(root) -> dict[str, bytes]:
     }
 
 
-def files_of(root) -> dict[str, bytes]:
-    """Every file of every run of a store but what says where and when it was made."""
+def files_of(root, *without: str) -> dict[str, bytes]:
+    """Every file of every run of a store but what says where and when it was made, and files of
+    these names."""
+    left_out = {"provenance.json", "status.json", *without}
     return {
         f"{path.parent.name}/{path.name}": path.read_bytes()
         for path in sorted(Path(root).glob("runs/*/*/*"))
-        if path.name not in ("provenance.json", "status.json")
+        if path.name not in left_out
     }
+
+
+def same_as_alone(root, alone, experiment, preset) -> bool:
+    """Whether a store has the runs and the verdicts that one process comes to in another one; what
+    a process noted that it read depends on what else it did."""
+    lab = Lab(alone, Inline())
+    verdicts = lab.run(experiment, preset).to_json()["verdicts"]
+    judged = Lab(root, Inline()).judge(experiment, preset).to_json()["verdicts"]
+    stored = files_of(root, "read.json")
+    return bool(stored) and stored == files_of(alone, "read.json") and judged == verdicts

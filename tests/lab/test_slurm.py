@@ -24,7 +24,7 @@ from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
 from assay.lab.work.events import Progress, Said, Started
 from slurm_cluster import SlurmCluster, until
-from stored_bytes import files_of
+from stored_bytes import files_of, same_as_alone
 
 pytestmark = [
     pytest.mark.thorough,
@@ -176,8 +176,7 @@ def check(cluster: SlurmCluster, tmp_path: Path, *which: str) -> None:
             until(lambda: command.poll() is not None, seconds=3)
         kill_one(cluster)
         assert command.wait(600) == 0
-    expected = alone(tmp_path / "here", *which)
-    assert files_of(tmp_path / "s") == expected and expected
+    assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
 
 
 def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(

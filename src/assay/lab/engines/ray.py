@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 import time
+import warnings
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -157,10 +158,14 @@ def _connect(address: str) -> Any:
         if address == "local":
             how |= {"num_cpus": cores(), "include_dashboard": False}
         try:
-            ray.init(address, **how)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(address, **how)
         except Exception as e:
             where = "on this machine" if address in ("auto", "local") else f"at {address}"
-            raise EngineError(f"no Ray cluster {where} can be reached: {_last(e)}") from e
+            advice = "; see that the port is that of Ray Client (10001), and that a token is set"
+            advice = advice if address.startswith("ray://") else ""
+            raise EngineError(f"no Ray cluster {where} can be reached: {_last(e)}{advice}") from e
     return ray
 
 
