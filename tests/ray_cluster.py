@@ -2,8 +2,8 @@
 PORT` and lines on standard input.
 
 `add NAME CPUS` begins a node; `kill working` ends one that works on a group as a power cut would,
-with all that runs on it. Each is answered by a line. Without further input everything ends. The head, which runs no tasks,
-has the server of Ray Client at PORT."""
+with all that runs on it. Each is answered by a line. Without further input everything ends. The
+head, which runs no tasks, has the server of Ray Client at PORT."""
 
 import contextlib
 import os

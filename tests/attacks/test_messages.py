@@ -1,5 +1,5 @@
-"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each
-other, each harmed or never meant.
+"""Studies, registrations, jobs, requests, messages of agents and bundles, each harmed or never
+meant.
 
 An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store,
 nothing that hangs. A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries
@@ -17,24 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assay.lab.away import leases, requests
-from assay.lab.away.worker_loop import Joined
 from damage import harm
 from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 
 from assay.api import app
 from assay.api.openapi import STUDY
-from assay.core import integrity
-from assay.core.errors import AssayError
 from assay.http.guard import Rules as Doors
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
-from assay.lab import catalogue
-from assay.lab.engines import Inline
-from assay.lab.lab import Lab
 from assay.lab.store.sealed import seal
 
-WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1"
 ODD = (
     "",
@@ -65,19 +57,6 @@ ODD = (
 """What stands where a study has a value."""
 
 
-class Leaves:
-    """An executor that asks for every group, and works at none."""
-
-    width = 1
-
-    def map(self, tasks, report):
-        for task in tasks:
-            if task is None:
-                return
-            requests.leave(task)
-            yield from ()
-
-
 def measures(root):
     return {
         p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
@@ -86,8 +65,7 @@ def measures(root):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A frozen study, a store with a job that is done, a bundle, and a store in which a worker was
-    at work."""
+    """A frozen study, a store with a job that is done, and a bundle."""
     home = tmp_path_factory.mktemp("messages")
     (home / "frozen").mkdir()
     with contextlib.chdir(home / "frozen"):
@@ -114,21 +92,6 @@ def world(tmp_path_factory):
     )
     assert code == 0, err
     shutil.unpack_archive(home / "b.zip", home / "bundle")
-    (home / "work").mkdir()
-    shutil.copy(WALK, home / "work/walk.py")
-    Lab(home / "whole", Inline()).run(catalogue.find(str(WALK)), "smoke")
-    with pytest.raises(AssayError):
-        Lab(home / "work/s", Leaves()).run(catalogue.find(str(home / "work/walk.py")), "smoke")
-    (group,) = (home / "work/s/wanted").iterdir()
-    lease = leases.Leases(home / "work/s").take(f"group-{group.stem}", "{}")
-    for name, text in (
-        ("progress.json", '{"type": "Progress"}'),
-        ("failed.json", '{"error": "it fell", "kind": "RunError"}'),
-    ):
-        (home / "work/s/groups" / group.stem / name).write_text(text)
-    # as a kill would leave it: nobody beats, nobody has the lock
-    shutil.copytree(home / "work", home / "left")
-    lease.__exit__(None, None, None)
     return home, key, measures(home / "whole")
 
 
@@ -458,52 +421,7 @@ def bundled(here, rng, world):
     return f"{victim.name}: {how}", "a traceback" if "Traceback" in text + err.getvalue() else ""
 
 
-def joined(here, rng, world):
-    """A file that workers leave each other, harmed: the next one does the work, or says in one line
-    why not."""
-    home, _, expected = world
-    shutil.copytree(home / "left", here / "left")
-    root = here / "left/s"
-    for path in root.glob("owners/*"):
-        path.write_text(json.dumps({"origin": "../walk.py"}))
-    for path in root.glob("wanted/*"):
-        path.write_text(
-            json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")})
-        )
-    files = sorted(
-        p
-        for part in ("wanted", "leases", "groups")
-        for p in (root / part).rglob("*")
-        if p.is_file()
-    )
-    victim = files[int(rng.integers(len(files)))]
-    how = (
-        settings_changed(victim, rng)
-        if victim.suffix == ".json" and rng.random() < 0.5
-        else harm(victim, rng)
-    )
-    integrity._verified_states.clear()
-    told = []
-    try:
-        with contextlib.chdir(here):
-            did = Joined(root, tell=told.append).run(idle=0.0)
-    except AssayError as error:
-        did, told = [], [str(error)]
-    found = (
-        ""
-        if all("\n" not in line for line in told if isinstance(line, str))
-        else "more than a line"
-    )
-    found = found or ("a failure of its own" if any(one.status == "failed" for one in did) else "")
-    there = measures(root)
-    found = found or (
-        "other numbers" if any(expected[name] != data for name, data in there.items()) else ""
-    )
-    code, _, err = said("doctor", "--clean", "--root", str(root))
-    return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
-
-
-KINDS = (requested, messaged, studied, requested, bundled, job, messaged, joined, requested, frozen)
+KINDS = (requested, messaged, studied, requested, bundled, job, messaged, requested, frozen)
 
 
 def told(world, tmp_path, seeds):

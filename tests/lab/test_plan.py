@@ -114,7 +114,7 @@ def test_a_stored_run_more_costs_a_plan_no_file_and_no_text_that_all_share(lab, 
         function = getattr(module, name)
 
         def counted(*a, **k):
-            if threading.get_ident() == thread:  # leases of other tests may beat in theirs
+            if threading.get_ident() == thread:
                 calls.append(name)
             return function(*a, **k)
 

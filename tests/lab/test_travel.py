@@ -169,11 +169,11 @@ def test_what_a_killed_process_left_there_goes_on(tmp_path, cache, monkeypatch):
             yield
 
     with pytest.raises(KeyboardInterrupt):
-        Lab(tmp_path / "s", Stopped()).run(*fields(WALK, "steps=4000", "seed=1000:1002"))
+        Lab(tmp_path / "s", Stopped()).run(*fields(WALK, "steps=1500", "seed=1000:1002"))
     assert list(cache.glob("elsewhere/*/tasks/*/groups/*/fit-*.safetensors"))
     trained = (tmp_path / "marks").read_text().count("train\n")
-    Lab(tmp_path / "s", Travelling()).run(*fields(WALK, "steps=4000", "seed=1000:1002"))
-    again = (tmp_path / "marks").read_text().count("train\n") - 2 * 4000
+    Lab(tmp_path / "s", Travelling()).run(*fields(WALK, "steps=1500", "seed=1000:1002"))
+    again = (tmp_path / "marks").read_text().count("train\n") - 2 * 1500
     assert 0 <= again < trained / 2, "all but the last steps were taken once"
     assert not list(cache.glob("elsewhere/*/tasks/*"))
 
