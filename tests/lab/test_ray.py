@@ -206,4 +206,5 @@ def test_a_cluster_of_its_own_ends_with_the_command_and_lets_nobody_in(tmp_path,
         daemon = next(p for p in started if "gcs_server" in p.name()).environ()
         assert daemon["RAY_AUTH_MODE"] == "token" and len(daemon["RAY_AUTH_TOKEN"]) == 64
         command.kill()  # as a power cut would
-    until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in started))
+    gone, alive = psutil.wait_procs(started, timeout=180)
+    assert gone and not alive, alive

@@ -8,29 +8,27 @@ Source: github.com/facebookincubator/submitit (1.5); slurm.schedmd.com/squeue.ht
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from assay.core import extras, foreign
 from assay.core.errors import EngineError
-from assay.core.heavy import torch
 from assay.core.plain import plain
+from assay.lab.engines.job import APPEARS, Job
 from assay.lab.engines.relay import Relay
 from assay.lab.records.provenance import THREADS
-from assay.lab.store.atomic import explained, write
+from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store, discard
 from assay.lab.work import groups
-from assay.lab.work.events import Outcome, Said, from_line, to_line
+from assay.lab.work.events import Outcome, Said, from_line
 from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Report, Task, note_failure, run_group
+from assay.lab.work.worker import Report, Task, note_failure
 
 TRIES = 3
 """How often a group is submitted whose job ends without effect."""
@@ -38,47 +36,8 @@ TIMEOUTS = 100
 """How often a job that is out of time is begun again."""
 ARRAY = 1000
 """Tasks in a job array at most; clusters allow as many by default."""
-APPEARS = 60.0
-"""Seconds until a folder that machines share shows what another one wrote, at the latest."""
 POLL = 3.0
 """Seconds between two looks at the jobs."""
-
-
-class Job:
-    """A group as a job works on it; submitit takes it to the node."""
-
-    def __init__(self) -> None:
-        self._leaving = False
-
-    def __call__(self, line: str, threads: int) -> str:
-        """How the group of this task ended, as a line."""
-        task = replace(Task(**json.loads(line)), since=time.time())
-        folder, last = Path(task.root, "groups", task.group), 0.0
-
-        def report(event: Any) -> None:
-            nonlocal last
-            if time.monotonic() - last >= 1:
-                last = time.monotonic()
-                with contextlib.suppress(OSError):
-                    write(folder / "progress.json", to_line(event).encode())
-
-        torch.set_num_threads(threads)
-        until = time.monotonic() + APPEARS
-        while not _ready(Store(task.root), folder) and time.monotonic() < until:
-            time.sleep(1)
-        while (outcome := run_group(task, report)).status == "busy":  # another command's
-            time.sleep(POLL)
-        if self._leaving:  # it ended since submitit ends this process, to begin it again
-            discard(folder / "failed.json")
-            sys.exit(1)
-        return to_line(outcome)
-
-    def checkpoint(self, *arguments: Any) -> Any:
-        """What submitit begins again: the same, which resumes from its own checkpoint."""
-        from submitit.helpers import DelayedSubmission
-
-        self._leaving = True
-        return DelayedSubmission(Job(), *arguments)
 
 
 @dataclass
@@ -189,11 +148,10 @@ class Slurm:
             if line != one.line:
                 one.line = line
                 relay.line(line, {one.group.name: one.group})
-        paths, name = one.job.paths, one.group.name
+        paths = one.job.paths
         if paths.result_pickle.exists():
             if one.job.exception() is not None:
-                text = f"its job failed; what it said is in {paths.stderr}"
-                return Outcome(name, "failed", error="EngineError", text=text)
+                return self._failed(one, "EngineError", "its job failed")
             outcome = from_line(one.job.result())
             assert isinstance(outcome, Outcome)
             if outcome.status != "done" or one.stored:
@@ -205,13 +163,18 @@ class Slurm:
         one.over = one.over or time.monotonic()
         if time.monotonic() - one.over < APPEARS:
             return None
-        text = f"its job ended without effect; what it said is in {paths.stderr}"
-        if one.tries < TRIES:
-            report(Said(f"{text}; it is submitted again"))
-            self._submit([one])
-            return None
-        note_failure(one.group.folder, "RunError", text)
-        return Outcome(name, "failed", error="RunError", text=text)
+        if one.tries == TRIES:
+            return self._failed(one, "RunError", "its job ended without effect")
+        report(
+            Said(f"a job ended without effect, and its group is submitted again: {paths.stderr}")
+        )
+        self._submit([one])
+        return None
+
+    def _failed(self, one: _Sent, kind: str, why: str) -> Outcome:
+        text = f"{why}; what it said is in {one.job.paths.stderr}"
+        note_failure(one.group.folder, kind, text)
+        return Outcome(one.group.name, "failed", error=kind, text=text)
 
 
 def _draw(source: Iterator[Task | None]) -> tuple[list[Task], bool]:
@@ -222,12 +185,6 @@ def _draw(source: Iterator[Task | None]) -> tuple[list[Task], bool]:
             return ready, True
         ready.append(task)
     return ready, False
-
-
-def _ready(store: Store, folder: Path) -> bool:
-    """Whether this node sees a group, and the runs that it builds on."""
-    group = groups.read(folder)
-    return group is not None and all(store.get(p, group.experiment) for p in group.parents)
 
 
 def _listed(ids: Sequence[str]) -> Collection[str]:
