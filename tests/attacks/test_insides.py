@@ -24,9 +24,9 @@ from test_hostile import CLAIM, TABLE, limited, said, wrong
 from test_messages import line_changed, messaged
 
 from assay import judge
-from assay.circuits import files, known
 from assay.core.errors import AssayError
-from assay.verbs import due
+from assay_catalogue.circuits import files, known
+from assay_catalogue.verbs import due
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """As Python's own float: white space around a number, a line break in quotes too, says nothing."""

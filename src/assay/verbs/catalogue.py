@@ -64,7 +64,7 @@ class Catalogue:
     experiments: tuple[Listed, ...]
 
 
-@verb("every experiment, its recorded verdicts, and what is stored", version=2)
+@verb("every experiment, its recorded verdicts, and what is stored")
 def command(
     group: str = "", /, *, long: Flag = False, place: Place = HERE, door: Door
 ) -> Answer[Catalogue]:
@@ -89,8 +89,11 @@ def command(
 
 
 def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
-    """Tell the names of every group; of one group, or all of them at length, a line for each
+    """List the names of every group; of one group, or all of them at length, a line for each
     experiment."""
+    if not rows:
+        yield catalogue.MISSING
+        return
     members = by_group(rows)
     if long:
         yield claims(rows)

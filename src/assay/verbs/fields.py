@@ -132,7 +132,7 @@ class Described(Listed):
     """The arms, each with what it changes."""
 
 
-@verb("arms, what may be set, with bounds and values, and what is measured", version=2)
+@verb("arms, what may be set, with bounds and values, and what is measured")
 def command(name: str, /, *, choice: Choice = DEFAULT, place: Place = HERE) -> Answer[Fields]:
     """Arms of an experiment and what each changes; its fields, with bounds and values, and whether
     a study may set them; and its measures, or those of a study: unit, range, dimensions.

@@ -19,7 +19,6 @@ from assay.lab.store import health as store_health
 from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
-from assay.verbs.audit import Audit, audit, doubts_in_words
 from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, verb
 
@@ -48,25 +47,19 @@ class Health:
     checks: tuple[Check, ...]
 
 
-@verb("what is installed or missing, and how a store is; what claims leave open", version=2)
+@verb("what is installed or missing, and how a store is")
 def doctor(
-    *names: str,
-    claims: Flag = False,
+    *,
     clean: Flag = False,
     migrate: Flag = False,
     place: Place = HERE,
     door: Door,
-) -> Answer[Health | Audit]:
+) -> Answer[Health]:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
     health.
 
     Parameters
     ----------
-    names
-        With --claims: experiments or files whose claims are asked; the catalogue without any.
-    claims
-        Ask claims instead, as recorded or stored: which average what they do not name, have
-        controls that decide nothing, or may hold where nothing was learned.
     clean
         Delete damaged runs, and what kills and broken downloads left behind.
     migrate
@@ -76,16 +69,8 @@ def doctor(
     Examples
     --------
     assay doctor
-    assay doctor --claims superposition
     assay doctor --migrate
     """
-    if claims:
-        if clean or migrate:
-            raise AssayError("--claims asks claims; give --clean and --migrate by themselves")
-        doubts = audit(place.root, names)
-        return Answer(doubts, doubts_in_words(doubts))
-    if names:
-        raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
     if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
         for harm in harms:
             door.aside(f"{harm.path} ({harm.why})")

@@ -34,27 +34,9 @@ Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
 ]
-NameOrAll = Annotated[
-    str,
-    Parameter(
-        help=(
-            "An experiment's name, or the path of an experiment file; `catalogue`: every "
-            "experiment as one series; `'monthly-*'`: all of such names."
-        )
-    ),
-]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
     Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")
-]
-Within = Annotated[
-    str | None,
-    Parameter(
-        help=(
-            "Run the most seeds that fit into a time here, such as 10m; never fewer than claims "
-            "need."
-        )
-    ),
 ]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
@@ -71,6 +53,8 @@ class Output:
 
     json: Flag = False
     """Print one JSON object on standard output; progress goes to standard error."""
+    schema: Flag = False
+    """Print the JSON schema of that object, and run nothing."""
 
 
 @Parameter(name="*")

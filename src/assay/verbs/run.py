@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from assay.core.compute import duration
 from assay.core.errors import AssayError, DataError
-from assay.core.experiment import ALL, Experiment
+from assay.core.experiment import Experiment
 from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
@@ -30,17 +30,13 @@ from assay.verbs.options import (
     Choice,
     Expected,
     Machine,
-    NameOrAll,
+    Name,
     Place,
-    Within,
 )
-from assay.verbs.verb import Answer, Door, Part, Table, lasting, verb
+from assay.verbs.verb import Answer, Door, Part, Table, verb
 
 if TYPE_CHECKING:
     from assay.lab.engines import Executor
-    from assay.lab.lab import Lab
-    from assay.lab.plan.design import Design
-    from assay.lab.plan.preset import Preset
 
 SIZE = re.compile(r"(\d{1,9})([KMGT])")
 """An amount of memory, such as 16G."""
@@ -168,24 +164,19 @@ class Several:
 
 def results() -> Any:
     """Give the types of what a run answers."""
-    from assay.verbs.series import Series
-
-    return ResultData | Several | Series
+    return ResultData | Several
 
 
 @verb(
     "verdicts, with their controls, after what is missing is trained",
-    version=8,
     results=results,
 )
 def run(
-    name: NameOrAll,
+    name: Name,
     /,
     *more: str,
     choice: Choice = DEFAULT,
-    within: Within = None,
     expect: Expected = None,
-    page: Path | None = None,
     machine: Elsewhere = NOT_ELSEWHERE,
     place: Place = HERE,
     door: Door,
@@ -197,34 +188,22 @@ def run(
     more
         Further names or paths: all run in a row, each is told when it is judged, and a table of all
         at the end.
-    page
-        Of the whole catalogue, or a part: a Markdown file for the summary that is written to
-        report/catalogue.html as well.
 
     Examples
     --------
     assay run superposition --preset smoke
-    assay run superposition --within 10m
-    assay run 'monthly-*'
     assay run superposition gated-sae --preset smoke
     assay run superposition --on slurm --slurm partition=main --time 2h
     """
     if more:
-        return run_several((name, *more), choice, within, expect, page, machine, place, door)
-    if name == ALL or "*" in name:
-        return run_series(name, choice, within, page, machine, place, door)
-    if page is not None:
-        raise AssayError(
-            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
-        )
+        return run_several((name, *more), choice, expect, machine, place, door)
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)
-    preset, seconds = fitted(lab, experiment, preset, within, door)
     return verdicts.answer(
-        verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds)),
+        verdicts.run(lab, experiment, preset, door.run(experiment.name)),
         name,
         experiment,
         preset,
@@ -248,9 +227,7 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
 def run_several(
     names: tuple[str, ...],
     choice: Choice,
-    within: str | None,
     expect: str | None,
-    page: Path | None,
     machine: Elsewhere,
     place: Place,
     door: Door,
@@ -258,17 +235,14 @@ def run_several(
     """Run each of several names, tell its verdicts, and go on with the next; where a run fails, the
     others run all the same. Workers stay, with the models that they have opened.
 
-    Raises: AssayError for an option that is about one experiment only, for a series among the
-    names, and, before anything runs, for a name or a file that cannot be read.
-    """
+    Raises: AssayError for an option that is about one experiment only, and, before anything runs, for a name or a file that cannot be read.
+    """  # noqa: E501
     from assay.lab.engines import Workers
     from assay.verbs import verdicts
 
-    single = {"--within": within, "--page": page, "--set": choice.set}
+    single = {"--set": choice.set}
     for option in (option for option, value in single.items() if value):
         raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
-    for name in (name for name in names if name == ALL or "*" in name):
-        raise AssayError(f"{name} is several already; run it by itself")
     chosen = {name: choice.of(name) for name in names}  # a name that was typed twice once
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
@@ -303,67 +277,3 @@ def table(several: Several) -> Iterator[Part]:
     seconds = sum(ran.seconds for ran in several.ran)
     rows.append(("all", "", "", f"{seconds:.1f}"))
     yield Table(("name", "question, claims", "outcome", "s"), rows, ("s",), {"question, claims": 1})
-
-
-def run_series(
-    name: str,
-    choice: Choice,
-    within: str | None,
-    page: Path | None,
-    machine: Machine,
-    place: Place,
-    door: Door,
-) -> Answer[Any]:
-    """Run every experiment of the catalogue, or all whose names fit a pattern. Raises: AssayError
-    for a time to fit, since what fits is chosen for one experiment."""
-    from assay.verbs import series
-
-    if within is not None:
-        raise AssayError(f"--within chooses for one experiment; name it in place of {name}")
-    with door.series(name) as display:
-        lab = machine.lab(place.root)
-        summary = series.series(lab, choice.preset, page, choice.set, display, name)
-    return Answer(summary, series.words(summary), summary.exit_code)
-
-
-def fitted(
-    lab: Lab, experiment: Experiment, preset: Preset, within: str | None, door: Door
-) -> tuple[Preset, float | None]:
-    """Give what runs within a time, and its seconds, once it is told what was given up; without a
-    time what was asked for."""
-    if within is None:
-        return preset, None
-    from assay.lab.plan.design import design
-
-    width = lab.executor_for([experiment]).width
-    choice = design(lab.store, experiment, preset, within, width)
-    for line in lines(choice, within.strip()):
-        door.aside(line)
-    return choice.preset, choice.seconds
-
-
-def lines(choice: Design, within: str) -> list[str]:
-    """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
-    from assay.core.reading import plural
-
-    before = f", as chosen on {choice.since[:16].replace('T', ' ')}" if choice.since else ""
-    part, whole = (
-        f.command[0] if f.command is not None and f.plan.missing else None
-        for f in (choice.chosen, choice.whole)
-    )
-    takes = lasting(part) if part is not None else "nothing, since it is stored"
-    if choice.seeds == choice.of_seeds:
-        return [f"within {within}: all of it fits, {takes}{before}"]
-    rest = f"; all of it takes {lasting(whole)}" if whole is not None else ""
-    known = [
-        f"; claim {i}: ±{b.half_width:.3g}, not ±{a.half_width:.3g}: {b.expected}"
-        for i, (a, b) in enumerate(zip(choice.whole.claims, choice.chosen.claims, strict=True), 1)
-        if a.half_width and b.half_width
-    ]
-    return [
-        f"within {within}: {choice.seeds} of {choice.of_seeds} {plural('seed', choice.of_seeds)}; "
-        f"{len(choice.chosen.plan.rows)} of {len(choice.whole.plan.rows)} runs, "
-        f"{takes}{rest}{before}",
-        f"that costs: intervals over seeds about {choice.wider:.2g} times as "
-        f"wide{''.join(known[:4])}{' …' if known[4:] else ''}",
-    ]

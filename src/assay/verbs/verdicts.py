@@ -69,7 +69,7 @@ def results() -> Any:
     return ResultData | Measures
 
 
-@verb("verdicts of what is stored; what is measured", version=6, results=results)
+@verb("verdicts of what is stored; what is measured", results=results)
 @uncollected()
 def command(
     name: Name,
