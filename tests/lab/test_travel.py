@@ -13,7 +13,7 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.engines.relay import Relay
-from assay.lab.engines.travel import Parcel, Taken
+from assay.lab.engines.travel import Claimed, Parcel
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
@@ -37,7 +37,7 @@ class Travelling:
     def map(self, tasks, report):
         relay = Relay(report)
         for task in filter(None, tasks):
-            taken = Taken.take(task)
+            taken = Claimed.claim(task)
             parcel = self.between(Parcel.pack(taken, 1))
             self.parcels.append(parcel)
             outcome, runs = parcel.work(
@@ -164,7 +164,7 @@ def test_what_a_killed_process_left_there_goes_on(tmp_path, cache, monkeypatch):
 
     class Stopped(Travelling):
         def map(self, tasks, report):
-            taken = Taken.take(next(iter(tasks)))
+            taken = Claimed.claim(next(iter(tasks)))
             Parcel.pack(taken, 1).work(stop_once)
             yield
 
@@ -186,7 +186,7 @@ def test_a_group_of_which_another_command_has_the_lock_is_busy(tmp_path):
             source = iter(tasks)
             task = next(source)
             with groups.locked(Store(task.root), task.group):
-                busy.append(Taken.take(task))
+                busy.append(Claimed.claim(task))
                 yield busy[0]
             yield from super().map(source, report)
 

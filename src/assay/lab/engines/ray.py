@@ -19,7 +19,7 @@ from assay.core import extras
 from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.relay import Relay
-from assay.lab.engines.travel import Files, Parcel, Taken
+from assay.lab.engines.travel import Claimed, Files, Parcel
 from assay.lab.records.provenance import cores
 from assay.lab.work.events import Outcome, from_line, to_line
 from assay.lab.work.worker import Report, Task
@@ -69,7 +69,7 @@ class Ray:
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends. Raises: EngineError."""
         source, width, relay = iter(tasks), self.width, Relay(report)
-        ray, running = _connect(self._address), dict[Any, Taken]()
+        ray, running = _connect(self._address), dict[Any, Claimed]()
         ear = ray.remote(num_cpus=0, max_restarts=-1)(_Ear).remote()
         task: object = None
         try:
@@ -77,7 +77,7 @@ class Ray:
                 while task is not _END and len(running) < width:
                     if not isinstance(task := next(source, _END), Task):
                         break
-                    group = Taken.take(task)
+                    group = Claimed.claim(task)
                     if isinstance(group, Outcome):
                         yield group
                     else:
@@ -87,23 +87,23 @@ class Ray:
                     continue
                 ended, _ = ray.wait([*running], timeout=POLL)
                 with contextlib.suppress(ray.exceptions.RayError):  # it was lost with its node
-                    by_name = {taken.group.name: taken.group for taken in running.values()}
+                    by_name = {claimed.group.name: claimed.group for claimed in running.values()}
                     for line in ray.get(ear.drain.remote(), timeout=POLL):
                         relay.line(line, by_name)
                 for ref in ended:
-                    taken = running.pop(ref)
-                    yield taken.store(*_result(ray, ref, taken.group.name), relay)
+                    claimed = running.pop(ref)
+                    yield claimed.store(*_result(ray, ref, claimed.group.name), relay)
         finally:
-            for ref, taken in running.items():
-                with taken.lock, contextlib.suppress(Exception):  # the cluster may be gone
+            for ref, claimed in running.items():
+                with claimed.lock, contextlib.suppress(Exception):  # the cluster may be gone
                     ray.cancel(ref, force=True)
 
-    def _submit(self, ray: Any, taken: Taken, ear: Any) -> Any:
+    def _submit(self, ray: Any, claimed: Claimed, ear: Any) -> Any:
         """Hand a group to Ray."""
         how = {"num_cpus": self._threads, "num_gpus": self._needs["GPU"], "max_retries": RETRIES}
         if self._needs["memory"]:
             how["memory"] = self._needs["memory"]
-        parcel = Parcel.pack(taken, self._threads)
+        parcel = Parcel.pack(claimed, self._threads)
         return ray.remote(**how, scheduling_strategy="SPREAD")(_work).remote(parcel, ear)
 
 

@@ -21,7 +21,7 @@ class Relay:
         """Report that a group started."""
         if group.name not in self._begun:
             self._begun.add(group.name)
-            self._report(Started.of(group))
+            self._report(Started.describe(group))
 
     def line(self, line: str, groups: Mapping[str, RunGroup]) -> None:
         """Report what a line of `to_line` says of one of these groups; any other says nothing."""

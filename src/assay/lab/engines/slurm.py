@@ -41,7 +41,7 @@ POLL = 3.0
 
 
 @dataclass
-class _Sent:
+class _Queued:
     """A group that was submitted."""
 
     task: Task
@@ -56,8 +56,8 @@ class _Sent:
     @property
     def stored(self) -> bool:
         """Whether all its runs are there."""
-        found = Store(self.task.root).get_each(self.group.places, self.group.experiment)
-        return len(found) == len(self.group.keys)
+        stored_runs = Store(self.task.root).get_each(self.group.places, self.group.experiment)
+        return len(stored_runs) == len(self.group.keys)
 
 
 class Slurm:
@@ -89,9 +89,9 @@ class Slurm:
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends. Raises: EngineError with sbatch's own words."""
         source, relay, more = iter(tasks), Relay(report), True
-        sent, well = list[_Sent](), True
+        queue, well = list[_Queued](), True
         try:
-            while more or sent:
+            while more or queue:
                 ready, more = _draw(source)
                 new = []
                 for task in ready:
@@ -99,37 +99,37 @@ class Slurm:
                     if group is None:  # another process finished it
                         yield Outcome(task.group, "done")
                     else:
-                        new.append(_Sent(task, group))
+                        new.append(_Queued(task, group))
                 self._submit(new)
-                sent += new
-                listed = _listed([one.job.job_id for one in sent])
-                for one in list(sent):
-                    outcome = self._look(one, one.job.job_id in listed, relay, report)
+                queue += new
+                listed = _listed([queued.job.job_id for queued in queue])
+                for queued in list(queue):
+                    outcome = self._look(queued, queued.job.job_id in listed, relay, report)
                     if outcome is not None:
-                        sent.remove(one)
+                        queue.remove(queued)
                         well = well and outcome.status == "done"
                         yield outcome
-                if sent or more:
+                if queue or more:
                     time.sleep(POLL)
         finally:
-            if sent:
-                subprocess.run(["scancel", "--quiet", *(one.job.job_id for one in sent)])
+            if queue:
+                subprocess.run(["scancel", "--quiet", *(queued.job.job_id for queued in queue)])
             elif well:
                 discard(self._folder)
 
-    def _submit(self, sent: Sequence[_Sent]) -> None:
+    def _submit(self, queue: Sequence[_Queued]) -> None:
         """Submit groups, as arrays."""
         import submitit
 
         try:
-            for some in (sent[i : i + ARRAY] for i in range(0, len(sent), ARRAY)):
+            for some in (queue[i : i + ARRAY] for i in range(0, len(queue), ARRAY)):
                 with explained(self._folder):
                     engine = submitit.SlurmExecutor(self._folder, max_num_timeout=TIMEOUTS)
                     engine.update_parameters(**self._known(engine))
-                    lines = [one.task.to_json() for one in some]
+                    lines = [queued.task.to_json() for queued in some]
                     jobs = engine.map_array(Job(), lines, [self._threads] * len(some))
-                for one, job in zip(some, jobs, strict=True):
-                    one.job, one.over, one.tries = job, None, one.tries + 1
+                for queued, job in zip(some, jobs, strict=True):
+                    queued.job, queued.over, queued.tries = job, None, queued.tries + 1
         except (RuntimeError, ValueError) as e:
             raise EngineError(f"SLURM: {plain(' '.join(str(e).split()))[:500]}") from e
 
@@ -141,40 +141,40 @@ class Slurm:
         rest = {name: parameters.pop(name) for name in [*parameters] if name not in names}
         return {**parameters, "setup": setup, "additional_parameters": rest}
 
-    def _look(self, one: _Sent, listed: bool, relay: Relay, report: Report) -> Outcome | None:
+    def _look(self, queued: _Queued, listed: bool, relay: Relay, report: Report) -> Outcome | None:
         """How a group ended; None while it has not."""
         with contextlib.suppress(OSError, ValueError):
-            line = foreign.read_stored(one.group.folder / "progress.json").decode()
-            if line != one.line:
-                one.line = line
-                relay.line(line, {one.group.name: one.group})
-        paths = one.job.paths
+            line = foreign.read_stored(queued.group.folder / "progress.json").decode()
+            if line != queued.line:
+                queued.line = line
+                relay.line(line, {queued.group.name: queued.group})
+        paths = queued.job.paths
         if paths.result_pickle.exists():
-            if one.job.exception() is not None:
-                return self._failed(one, "EngineError", "its job failed")
-            outcome = from_line(one.job.result())
+            if queued.job.exception() is not None:
+                return self._failed(queued, "EngineError", "its job failed")
+            outcome = from_line(queued.job.result())
             assert isinstance(outcome, Outcome)
-            if outcome.status != "done" or one.stored:
-                relay.begin(one.group)
+            if outcome.status != "done" or queued.stored:
+                relay.begin(queued.group)
                 return outcome
         elif listed:
-            one.over = None
+            queued.over = None
             return None
-        one.over = one.over or time.monotonic()
-        if time.monotonic() - one.over < APPEARS:
+        queued.over = queued.over or time.monotonic()
+        if time.monotonic() - queued.over < APPEARS:
             return None
-        if one.tries == TRIES:
-            return self._failed(one, "RunError", "its job ended without effect")
+        if queued.tries == TRIES:
+            return self._failed(queued, "RunError", "its job ended without effect")
         report(
             Said(f"a job ended without effect, and its group is submitted again: {paths.stderr}")
         )
-        self._submit([one])
+        self._submit([queued])
         return None
 
-    def _failed(self, one: _Sent, kind: str, why: str) -> Outcome:
-        text = f"{why}; what it said is in {one.job.paths.stderr}"
-        note_failure(one.group.folder, kind, text)
-        return Outcome(one.group.name, "failed", error=kind, text=text)
+    def _failed(self, queued: _Queued, kind: str, why: str) -> Outcome:
+        text = f"{why}; what it said is in {queued.job.paths.stderr}"
+        note_failure(queued.group.folder, kind, text)
+        return Outcome(queued.group.name, "failed", error=kind, text=text)
 
 
 def _draw(source: Iterator[Task | None]) -> tuple[list[Task], bool]:
@@ -191,8 +191,8 @@ def _listed(ids: Sequence[str]) -> Collection[str]:
     """Those of these jobs that wait or run; all, where SLURM does not say."""
     arrays = ",".join({job.partition("_")[0] for job in ids})
     words = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={arrays}"]
-    done = subprocess.run(words, capture_output=True, text=True) if ids else None
+    listing = subprocess.run(words, capture_output=True, text=True) if ids else None
     # a job that squeue has forgotten is an error to it
-    if done is None or (done.returncode and "invalid job id" not in done.stderr.lower()):
+    if listing is None or (listing.returncode and "invalid job id" not in listing.stderr.lower()):
         return ids
-    return done.stdout.split()
+    return listing.stdout.split()

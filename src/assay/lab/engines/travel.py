@@ -36,7 +36,7 @@ Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Taken:
+class Claimed:
     """A group that this process has sent away, and its lock, so that no other command trains it."""
 
     task: Task
@@ -44,7 +44,7 @@ class Taken:
     lock: contextlib.ExitStack
 
     @classmethod
-    def take(cls, task: Task) -> Taken | Outcome:
+    def claim(cls, task: Task) -> Claimed | Outcome:
         """Take a group; how it ended where another process has it, or has finished it."""
         with contextlib.ExitStack() as stack:
             store = Store(task.root)
@@ -84,9 +84,9 @@ class Parcel:
     version: str
 
     @classmethod
-    def pack(cls, taken: Taken, threads: int) -> Parcel:
+    def pack(cls, claimed: Claimed, threads: int) -> Parcel:
         """Pack what a group needs."""
-        task, group = taken.task, taken.group
+        task, group = claimed.task, claimed.group
         needed = Store(task.root).get_all(group.keys | group.parents, group.experiment)
         return cls(
             task.to_json(),
@@ -126,11 +126,11 @@ class Parcel:
                 write_folders({folder: {"keys.json": self.keys}}, root / "tmp")
             store.take(self.runs)
             before = {run.id for run in store.list()}
-            here = replace(task, root=str(root), origin=origin, since=time.time())
-            outcome = run_group(here, report)
-            given = [_files(run.folder) for run in store.list() if run.id not in before]
+            local_task = replace(task, root=str(root), origin=origin, since=time.time())
+            outcome = run_group(local_task, report)
+            new_runs = [_files(run.folder) for run in store.list() if run.id not in before]
             discard(root)
-            return outcome, given
+            return outcome, new_runs
 
     def _origin(self, task: Task, folder: Path) -> str:
         """Where the experiment is on this machine: at its own path where that has the same text,
@@ -155,11 +155,11 @@ def _user_files(task: Task) -> dict[str, bytes]:
     start = home(task.origin)
     if start is None:
         return {}
-    with inputs.Watch() as seen:
+    with inputs.Watch() as reading:
         load(task.name, task.origin)
     modules = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
     neighbours = [path for path in map(Path, modules) if path.parent == start]
-    read = map(Path, (*seen.files, *watch(task.name, task.origin).files))
+    read = map(Path, (*reading.files, *watch(task.name, task.origin).files))
     return {
         path.relative_to(start).as_posix(): path.read_bytes()
         for path in {*files(task.origin), *neighbours, *read}

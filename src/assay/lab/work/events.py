@@ -42,7 +42,7 @@ class Started:
     """Of which seeds they are, in words: groups of the same arms differ in nothing else."""
 
     @classmethod
-    def of(cls, group: RunGroup) -> Self:
+    def describe(cls, group: RunGroup) -> Self:
         """Say it of this group."""
         return cls(group.name, tuple(group.arms), len(group.members), group.seeds)
 

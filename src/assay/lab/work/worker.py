@@ -88,7 +88,7 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
             if group is None:  # another process finished it
                 return Outcome(task.group, "done")
             experiment = experiment.designed([str(m.spec.get("_")) for m in group.members[:1]])
-            report(Started.of(group))
+            report(Started.describe(group))
             discard(group.folder / "failed.json")
             try:
                 work = _GroupWork(store, experiment, task.device, report, watch)
