@@ -20,7 +20,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.core.spec import changed, grid
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset

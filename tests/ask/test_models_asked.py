@@ -14,7 +14,7 @@ from assay.ask import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
 from assay.verbs.unsaid import find_unsaid, undecidable, unused

@@ -11,7 +11,7 @@ from assay.ask.tables import Train
 from assay.core.errors import ExperimentError
 from assay.data.lm import LmSpec, train_folders
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 STUDY = """

@@ -1,5 +1,5 @@
-"""Studies, registrations, runs of agents and their messages, bundles and what workers leave each
-other, each harmed or never meant.
+"""Studies, registrations, runs of agents and their messages, and bundles, each harmed or never
+meant.
 
 An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store,
 nothing that hangs. A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries
@@ -26,11 +26,6 @@ from assay.core import integrity
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
-from assay.lab import catalogue
-from assay.lab.away import leases, requests
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Inline
-from assay.lab.lab import Lab
 from assay.lab.store.sealed import seal
 
 STUDY = """question = "Do five dimensions hold most of twenty sparse features?"
@@ -78,19 +73,6 @@ ODD = (
 """What stands where a study has a value."""
 
 
-class Leaves:
-    """An executor that asks for every group, and works at none."""
-
-    width = 1
-
-    def map(self, tasks, report):
-        for task in tasks:
-            if task is None:
-                return
-            requests.leave(task)
-            yield from ()
-
-
 def measures(root):
     return {
         p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
@@ -125,22 +107,7 @@ def world(tmp_path_factory):
     )
     assert code == 0, err
     shutil.unpack_archive(home / "b.zip", home / "bundle")
-    (home / "work").mkdir()
-    shutil.copy(WALK, home / "work/walk.py")
-    Lab(home / "whole", Inline()).run(catalogue.find(str(WALK)), "smoke")
-    with pytest.raises(AssayError):
-        Lab(home / "work/s", Leaves()).run(catalogue.find(str(home / "work/walk.py")), "smoke")
-    (group,) = (home / "work/s/wanted").iterdir()
-    lease = leases.Leases(home / "work/s").take(f"group-{group.stem}", "{}")
-    for name, text in (
-        ("progress.json", '{"type": "Progress"}'),
-        ("failed.json", '{"error": "it fell", "kind": "RunError"}'),
-    ):
-        (home / "work/s/groups" / group.stem / name).write_text(text)
-    # as a kill would leave it: nobody beats, nobody has the lock
-    shutil.copytree(home / "work", home / "left")
-    lease.__exit__(None, None, None)
-    return home, done.key, measures(home / "whole")
+    return home, done.key
 
 
 def line_changed(path, rng):
@@ -203,7 +170,7 @@ def same(a, b):
 
 def job(here, rng, world):
     """A file of a run that was harmed; an agent gets an answer or one line."""
-    home, key, _ = world
+    home, key = world
     shutil.copytree(home / "agents/store", here / "store")
     files = sorted(p for p in (here / "store/jobs").rglob("*") if p.is_file())
     victim = files[int(rng.integers(len(files)))]
@@ -359,52 +326,7 @@ def bundled(here, rng, world):
     return f"{victim.name}: {how}", "a traceback" if "Traceback" in text + err.getvalue() else ""
 
 
-def joined(here, rng, world):
-    """A file that workers leave each other, harmed: the next one does the work, or says in one line
-    why not."""
-    home, _, expected = world
-    shutil.copytree(home / "left", here / "left")
-    root = here / "left/s"
-    for path in root.glob("owners/*"):
-        path.write_text(json.dumps({"origin": "../walk.py"}))
-    for path in root.glob("wanted/*"):
-        path.write_text(
-            json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")})
-        )
-    files = sorted(
-        p
-        for part in ("wanted", "leases", "groups")
-        for p in (root / part).rglob("*")
-        if p.is_file()
-    )
-    victim = files[int(rng.integers(len(files)))]
-    how = (
-        settings_changed(victim, rng)
-        if victim.suffix == ".json" and rng.random() < 0.5
-        else harm(victim, rng)
-    )
-    integrity._verified_states.clear()
-    told = []
-    try:
-        with contextlib.chdir(here):
-            did = Joined(root, tell=told.append).run(idle=0.0)
-    except AssayError as error:
-        did, told = [], [str(error)]
-    found = (
-        ""
-        if all("\n" not in line for line in told if isinstance(line, str))
-        else "more than a line"
-    )
-    found = found or ("a failure of its own" if any(one.status == "failed" for one in did) else "")
-    there = measures(root)
-    found = found or (
-        "other numbers" if any(expected[name] != data for name, data in there.items()) else ""
-    )
-    code, _, err = said("doctor", "--clean", "--root", str(root))
-    return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
-
-
-KINDS = (messaged, messaged, studied, job, bundled, job, messaged, joined, studied, frozen)
+KINDS = (messaged, messaged, studied, job, bundled, job, messaged, studied, frozen)
 
 
 def told(world, tmp_path, seeds):

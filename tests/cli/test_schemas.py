@@ -12,7 +12,7 @@ from assay.cli.schemas import VERBS
 from assay.core.schema import to_json
 from assay.core.table import judge
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import records

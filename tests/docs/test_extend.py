@@ -18,7 +18,7 @@ WHOLE = ROOT / "tests/fixtures/extend"
 PAGE = (ROOT / "docs/extend.md").read_text()
 THINGS = {title: files for title, text in PART.findall(PAGE) if (files := FILE.findall(text))} | {
     "An executor": [
-        ("src/assay/lab/executors/fresh.py", (WHOLE / "fresh.py").read_text()),
+        ("src/assay/lab/engines/fresh.py", (WHOLE / "fresh.py").read_text()),
         ("tests/lab/test_fresh.py", (WHOLE / "held_fresh.py").read_text()),
     ],
     "A verb": [

@@ -19,7 +19,7 @@ import assay
 from assay.core.claims import claims_key
 from assay.lab import catalogue
 from assay.lab.work.events import Started
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay_catalogue.recorded.series import series
 
@@ -93,7 +93,7 @@ def test_a_stamp_alone_does_not_serve_other_claims(checkout):
 KNOWN = """
 import sys
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 lab, walk = Lab(sys.argv[1], Inline()), catalogue.find("walk")

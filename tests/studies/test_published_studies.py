@@ -10,7 +10,7 @@ import pytest
 from assay.core.claims import Claim
 from assay.core.compute import duration
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.studies import missing
 from assay.studies.text import read

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from assay.cli.main import main, schema_of
 from assay.lab import catalogue
-from assay.lab.executors import workers
+from assay.lab.engines import workers
 from assay.lab.lab import Lab
 from assay.verbs.new import write_experiment
 

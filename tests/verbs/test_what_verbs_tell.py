@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from assay.cli.main import main
 from assay.core.schema import schema, to_json
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Prospect
 from assay.lab.plan.preset import override

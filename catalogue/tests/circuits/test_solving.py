@@ -17,7 +17,7 @@ from assay.core import Runs, grid
 from assay.core.bench import Unkept
 from assay.core.errors import DataError, SpecError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.verbs import serve
 from assay_catalogue.circuits import known

@@ -46,7 +46,7 @@ from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.lab import catalogue, documentation
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import journal, looks
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import plan

@@ -12,7 +12,7 @@ import test_catalogue_bar as bar
 from assay.core.claims import Exact, Finding
 from assay.core.experiment import Arm
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.records import recording, records
 from assay.verbs.new import write_experiment

@@ -7,7 +7,7 @@ import pytest
 
 from assay.core.claims import Claim
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.fetch import SMOLLM2
 

@@ -11,7 +11,7 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import contests, recording

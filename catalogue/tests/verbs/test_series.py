@@ -15,7 +15,7 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
 from assay.lab import catalogue
-from assay.lab.executors import Inline, Workers
+from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import spanned
 from assay.lab.work import groups
@@ -224,7 +224,7 @@ def test_kills_in_either_experiment_change_no_byte(tmp_path, pair, monkeypatch):
 
 INTERRUPTED = """
 import signal, sys
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay_catalogue.recorded.series import series
 signal.signal(signal.SIGINT, signal.default_int_handler)

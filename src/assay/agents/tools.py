@@ -24,7 +24,7 @@ from assay.core.schema import to_json
 from assay.core.table import estimate, judge
 from assay.jobs import folder
 from assay.jobs.folder import OVER, Job
-from assay.lab.executors import Workers
+from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.studies.text import EstimateEntry, Said

@@ -39,6 +39,14 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "it trains in one process and keeps no activations on the disk; SAELens trains "
             "dictionaries over several devices",
         ),
+        "run": {
+            "--partition": "use --slurm partition=NAME",
+            "--account": "use --slurm account=NAME",
+            "--sbatch": "use --slurm NAME=VALUE, once for each option of sbatch",
+            "--prolog": "use --slurm setup=LINE, once for each line of bash",
+            "--cpus": "each group has as many CPUs as --threads",
+            "--dry-run": "submitit writes the batch script into the folder slurm of the store",
+        },
         "serve": {
             "--api": _API,
             **dict.fromkeys(("--token-file", "--new-token"), _TOKENS),

@@ -33,7 +33,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",
             "show": "assay.verbs.verdicts:command",
-            "worker": "assay.verbs.worker:worker",
             "check": "assay.verbs.record:command",
             "reproduce": "assay.verbs.reproduce:command",
             "report": "assay.verbs.pages:report",

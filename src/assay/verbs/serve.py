@@ -143,7 +143,7 @@ def experiments(root: Path) -> Experiments:
     def studies() -> tuple[Mapping[str, Any], ...]:
         known_names = {entry.name for entry in known.entries()}
         folders = sorted(p for p in (root / "results").glob("*") if p.name not in known_names)
-        rows = ((p.name, catalogue.find_stored(root, p.name, runs=0).results) for p in folders)
+        rows = ((p.name, catalogue.find_stored(root, p.name).results) for p in folders)
         return tuple({"name": name, "results": results} for name, results in rows if results)
 
     def stored(name: str, preset: str) -> Path | None:
@@ -203,7 +203,7 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         return pages.page(ResultData.from_json(study), home="/"), study
     if stored is not None:
         try:
-            from assay.lab.executors import Inline
+            from assay.lab.engines import Inline
             from assay.lab.lab import Lab
             from assay.lab.plan.preset import override
             from assay.verbs.pages import page_of

@@ -25,7 +25,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Judged, Verdict
 from assay.core.spec import with_values
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge.result import load, with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override, scope_by_reading

@@ -22,7 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Part
 from assay.report import pages, statements, tables
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, writable, writable_file
+from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable, writable_file
 from assay.verbs.pages import slug
 from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
 from assay.verbs.verb import Answer, Aside, Door, Line, Table, verb
@@ -84,7 +84,7 @@ def command(
     page: Path | None = None,
     choice: Choice = DEFAULT,
     machine: Elsewhere = NOT_ELSEWHERE,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
     door: Door,
 ) -> Answer[Series]:
     """Run every experiment of the catalogue, or those whose names fit a pattern, and write what came

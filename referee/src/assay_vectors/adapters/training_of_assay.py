@@ -29,7 +29,7 @@ from assay.dictionaries.formats.opening import load as read
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training.losses import l1
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 
