@@ -21,7 +21,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
     {
         "worker": "assay run --on ray or --on slurm starts the processes that it needs",
         "rate": _RATING,
-        "conformance": "assay-vectors has the test cases with known answers now (pip install ./referee)",
+        "conformance": "assay-vectors has the test cases with known answers: pip install ./referee",
         "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
         "train-lm": (
             "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
