@@ -45,6 +45,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--sbatch": "use --slurm NAME=VALUE, once for each option of sbatch",
             "--prolog": "use --slurm setup=LINE, once for each line of bash",
             "--cpus": "each group has as many CPUs as --threads",
+            "--page": _SEVERAL,
+            "--within": "assay plan NAME --budget 10m says how many seeds fit, and the command",
             "--dry-run": "submitit writes the batch script into the folder slurm of the store",
         },
         "serve": {
@@ -61,10 +63,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "mcp": {
             "--token-file": _TOKENS,
             "--on": 'assay mcp --run "--on X" gives every run such options',
-        },
-        "run": {
-            "--page": _SEVERAL,
-            "--within": "assay plan NAME --budget 10m says how many seeds fit, and the command",
         },
         "preregister": {"--looks": "a study has one frozen look; more seeds are a new look"},
         "reproduce": {"--contest": "assay contest NAME --repeat 2.lot repeats a contest"},
