@@ -112,13 +112,15 @@ def contents() -> str:
             "sections of docs/README.md that have no place on the site: "
             f"{', '.join(sorted(left))}; name them in PARTS"
         )
+    listed = (ROOT / "catalogue/docs/catalogue.md").read_text("utf-8")
+    sections["See what came out"] += re.sub(r"\]\((?=[\w-]+\.md)", "](../catalogue/docs/", listed)
     seen, parts = {page for pages in FIRST.values() for page in pages}, []
     for part, names in PARTS.items():
         lines = list(FIRST.get(part, ()))
         for text, page in (
             link
             for name in names
-            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md\)", sections[name])
+            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md(?:#[\w-]+)?\)", sections[name])
         ):
             place = posixpath.normpath(f"docs/{page}")
             if place not in seen:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from assay.http.connections import listen
+from assay.explorer.connections import listen
 
 CHROMIUM = (
     os.environ.get("ASSAY_CHROMIUM")

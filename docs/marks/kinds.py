@@ -28,8 +28,7 @@ from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
-from assay.lab.judge import looks
-from assay.lab.records import contests, records
+from assay.lab.records import contests, history, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
@@ -122,7 +121,7 @@ def claims(name: str) -> str:
 
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
-    experiment = looks.marked(catalogue.find(name))
+    experiment = history.marked(catalogue.find(name))
     if not _select_statements(experiment, Claim):
         return exact_statements(name)
     return sections.folded(
@@ -353,7 +352,7 @@ def overview() -> str:
         "Statements by kind and outcome, and cost as measured",
         statements.counts(results, links=documentation.links(DOCS, results)),
     )
-    violated = {name: looks.violated(catalogue.find(name)) for name in results}
+    violated = {name: history.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
         f"Outcomes are those after contests, which turned {turned} of these verdicts.\n\n"
@@ -377,7 +376,7 @@ def everything() -> str:
             if tables.only_exact(data)
             else sections.folded(f"Claims: {_signs(name, data)}", listing)
         )
-        parts.append(f"## {_linked(name, '../docs/')}\n\n{about}\n\n{claims}")
+        parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
@@ -426,9 +425,9 @@ def _linked(name: str, folder: str = "") -> str:
     return f"[{name}]({folder}{found.link if found else f'{name}.md'})"
 
 
-def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
+def _standing(name: str, record: Mapping[str, Any]) -> history.Standing:
     """Whether a record is confirmatory, and why."""
-    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+    return history.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
 
 
 def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:

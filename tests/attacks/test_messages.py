@@ -1,4 +1,4 @@
-"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each
+"""Studies, registrations, runs of agents and their messages, bundles and what workers leave each
 other, each harmed or never meant.
 
 An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store,
@@ -20,13 +20,12 @@ import pytest
 from damage import harm
 from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 
-from assay.api import app
-from assay.api.openapi import STUDY
+from assay.agents.asking import Asked, Bounds, opened, submit
+from assay.agents.tools import Tools
 from assay.core import integrity
 from assay.core.errors import AssayError
-from assay.http.guard import Rules as Doors
-from assay.jobs.bounds import Bounds
-from assay.jobs.folder import Folder
+from assay.core.plain import as_json
+from assay.core.schema import to_json
 from assay.lab import catalogue
 from assay.lab.away import leases, requests
 from assay.lab.away.worker_loop import Joined
@@ -34,8 +33,22 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import seal
 
+STUDY = """question = "Do five dimensions hold most of twenty sparse features?"
+seeds = "1000000:1000006"
+
+[[experiment]]
+name = "superposition"
+fields = { density = 0.01, steps = 2000 }
+
+[[claim]]
+text = "More than half of the features are represented"
+holds = "mean(main.represented, over=feature) > 0.5"
+control = ["linear"]
+bounds = [0, 1]
+threshold = "plan: written before anything was looked at"
+"""
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
-HOST = "http://127.0.0.1"
+HOST = "http://127.0.0.1:8378"
 ODD = (
     "",
     "0",
@@ -93,15 +106,13 @@ def world(tmp_path_factory):
     with contextlib.chdir(home / "frozen"):
         Path("asks.toml").write_text(STUDY)
         assert said("preregister", "asks.toml", "--root", "s")[0] == 0
-    (home / "api").mkdir()
-    with asking(home / "api/store") as asks:
-        key = asks.post(
-            "/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}
-        ).json()["key"]
-    folder = Folder(home / "api/store", key)
-    (folder.path / "result.json").write_bytes(seal({"verdicts": [], "provenance": {}}))
-    folder.write(replace(folder.state, status="done", done=3, total=3, cached=0, ended=1.0))
-    folder.tell("done", runs=3)
+    root, asked = home / "agents/store", Asked(study=STUDY, preset="smoke")
+    with opened(root, asked, Bounds()) as ready:
+        done = submit(root, ready, Bounds(), 0, None)
+    named = {"experiment": ready.experiment.name, "preset": "smoke"}
+    result = {**named, "verdicts": [], "provenance": {"runs": 3, "keys": "0" * 64}}
+    (done.path / "result.json").write_bytes(seal(result))
+    done.write(replace(done.state, status="done", ended=1.0, exit_code=0))
     code, _, err = said(
         "export",
         "sgd-noise",
@@ -129,17 +140,7 @@ def world(tmp_path_factory):
     # as a kill would leave it: nobody beats, nobody has the lock
     shutil.copytree(home / "work", home / "left")
     lease.__exit__(None, None, None)
-    return home, key, measures(home / "whole")
-
-
-@contextlib.contextmanager
-def asking(root):
-    from starlette.testclient import TestClient
-
-    with TestClient(
-        app.application(app.Served(root, Bounds(), 0.0), Doors()), base_url=HOST
-    ) as client:
-        yield client
+    return home, done.key, measures(home / "whole")
 
 
 def line_changed(path, rng):
@@ -201,9 +202,9 @@ def same(a, b):
 
 
 def job(here, rng, world):
-    """A file of a job that was harmed; who asks gets an answer or one line."""
+    """A file of a run that was harmed; an agent gets an answer or one line."""
     home, key, _ = world
-    shutil.copytree(home / "api/store", here / "store")
+    shutil.copytree(home / "agents/store", here / "store")
     files = sorted(p for p in (here / "store/jobs").rglob("*") if p.is_file())
     victim = files[int(rng.integers(len(files)))]
     how = (
@@ -211,20 +212,23 @@ def job(here, rng, world):
         if victim.suffix == ".json" and rng.random() < 0.5
         else harm(victim, rng)
     )
-    found = ""
-    with asking(here / "store") as asks:
-        for path in ("/jobs", f"/jobs/{key}", f"/jobs/{key}/result", f"/jobs/{key}/events"):
-            found = found or refusal(asks.get(path))
-            if (
-                path.endswith("result")
-                and not found
-                and (answer := asks.get(path)).status_code == 200
-            ):
-                found = (
-                    "" if answer.json() == {"verdicts": [], "provenance": {}} else "other numbers"
-                )
-        found = found or refusal(asks.delete(f"/jobs/{key}"))
-    return f"{victim.name}: {how}", found
+    integrity._verified_states.clear()
+    tools, wrong_ones = Tools(here / "store"), []
+    for name, given in (
+        ("status", {"key": key}),
+        ("result", {"key": key}),
+        ("run", {"study": STUDY, "preset": "smoke"}),
+        ("cancel", {"key": key}),
+    ):
+        try:
+            answer = getattr(tools, name)(**given)
+        except AssayError as error:
+            wrong_ones += ["more than a line"] * ("\n" in error.request().strip())
+        else:
+            as_json(to_json(answer))
+            if (result := answer if name == "result" else answer.get("result")) is not None:
+                wrong_ones += ["other numbers"] * (result["verdicts"] != [])
+    return f"{victim.name}: {how}", "; ".join(wrong_ones)
 
 
 def refusal(answer):
@@ -243,52 +247,6 @@ def refusal(answer):
     return ""
 
 
-PATHS = (
-    "/",
-    "/studies",
-    "/plan",
-    "/jobs",
-    "/jobs/{key}",
-    "/jobs/{key}/result",
-    "/jobs/{key}/events",
-    "/experiments",
-    "/experiments/superposition",
-    "/openapi.json",
-    "/jobs/" + "0" * 32,
-    "/jobs/../../etc/passwd",
-    "/jobs/%2e%2e%2fstore.json",
-    "/jobs/%00",
-    "/experiments/..%2f..%2fx",
-    "/" + "a" * 9_000,
-    "//",
-    "/jobs/{key}/text/asks.toml",
-    "/store/store.json",
-    "/jobs/" + "é" * 20,
-)
-HEADERS = (
-    "content-type",
-    "content-length",
-    "host",
-    "origin",
-    "sec-fetch-site",
-    "authorization",
-    "last-event-id",
-    "accept",
-    "transfer-encoding",
-    "x",
-    "cookie",
-)
-KINDS_OF_BODY = (
-    "application/json",
-    "application/toml",
-    "text/markdown",
-    "text/plain",
-    "multipart/form-data; boundary=x",
-    "application/json; charset=utf-7",
-    "",
-)
-
-
 def value(rng, deep=0):
     """A value of JSON that nobody expects."""
     kind = int(rng.integers(6 if deep < 3 else 4))
@@ -299,60 +257,6 @@ def value(rng, deep=0):
     if kind == 4:
         return [value(rng, deep + 1) for _ in range(int(rng.integers(4)))]
     return {str(value(rng, 3))[:50]: value(rng, deep + 1) for _ in range(int(rng.integers(4)))}
-
-
-def requested(here, rng, world):
-    """A request that no program sends."""
-    home, key, _ = world
-    shutil.copytree(home / "api/store", here / "store")
-    method = ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS")[
-        int(rng.choice(6, p=(0.3, 0.45, 0.1, 0.05, 0.05, 0.05)))
-    ]
-    path = PATHS[int(rng.integers(len(PATHS)))].replace("{key}", key)
-    if method == "POST" and rng.random() < 0.7:
-        path = ("/studies", "/plan")[int(rng.integers(2))]
-    chance = rng.random()
-    if chance < 0.4:
-        fields = ("study", "experiment", "name", "preset", "set", "sets", "seeds", "x")
-        usual = {"study": STUDY, "experiment": "superposition", "preset": "smoke"}
-        sent = {
-            name: usual.get(name) if rng.random() < 0.4 else value(rng)
-            for name in fields
-            if rng.random() < 0.5
-        }
-        body = json.dumps(sent).encode(errors="surrogatepass")
-    elif chance < 0.7:
-        aside = here / "asks.toml"
-        aside.write_text(STUDY)
-        line_changed(aside, rng)
-        body = aside.read_bytes() if aside.is_file() else b""
-    else:
-        body = bytes(rng.integers(0, 256, int(rng.integers(2_000)), dtype=np.uint8))
-    headers = {"content-type": KINDS_OF_BODY[int(rng.integers(len(KINDS_OF_BODY)))]}
-    if rng.random() < 0.5:
-        odd = ("", "x", "-1", "0", "99999999999999999999", "null", "evil.example", "a" * 5_000)
-        headers[HEADERS[int(rng.integers(len(HEADERS)))]] = odd[int(rng.integers(len(odd)))]
-    query = (
-        {
-            ("preset", "set", "name", "wait", "since")[int(rng.integers(5))]: str(value(rng, 3))[
-                :3_000
-            ]
-        }
-        if rng.random() < 0.5
-        else None
-    )
-    with asking(here / "store") as asks:
-        try:
-            answer = asks.request(method, path, content=body, headers=headers, params=query)
-        except (ValueError, UnicodeError) as error:  # what not even the client sends
-            return "not sent", "" if type(error).__module__.startswith(
-                ("httpx", "builtins")
-            ) else repr(error)
-        found = refusal(answer)
-    outside = [p.name for p in here.iterdir() if p.name not in ("store", "asks.toml")]
-    return f"{method} {path[:60]} {headers}"[:160], found or (
-        f"written outside: {outside}" if outside else ""
-    )
 
 
 TOOLS = (
@@ -392,7 +296,6 @@ def messaged(here, rng, world):
 
     from assay.agents.server import make_server
     from assay.agents.serving import PATH, application
-    from assay.agents.tools import Tools
 
     chance = rng.random()
     given = {f: value(rng) for f in FIELDS if rng.random() < 0.25}
@@ -411,9 +314,7 @@ def messaged(here, rng, world):
         harm(aside, rng)
         body = aside.read_bytes() if aside.is_file() else b""
         shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
-    with TestClient(
-        application(make_server(Tools(here / "store", Bounds())), Doors()), base_url=HOST
-    ) as client:
+    with TestClient(application(make_server(Tools(here / "store"))), base_url=HOST) as client:
         answer = client.post(
             PATH,
             content=body,
@@ -503,7 +404,7 @@ def joined(here, rng, world):
     return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
 
 
-KINDS = (requested, messaged, studied, requested, bundled, job, messaged, joined, requested, frozen)
+KINDS = (messaged, messaged, studied, job, bundled, job, messaged, joined, studied, frozen)
 
 
 def told(world, tmp_path, seeds):
@@ -534,21 +435,6 @@ def told(world, tmp_path, seeds):
 )
 def test_messages_that_nobody_meant(world, tmp_path, seeds):
     assert not (wrong := told(world, tmp_path, seeds)), wrong
-
-
-def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world, tmp_path):
-    home, key, _ = world
-    shutil.copytree(home / "api/store", tmp_path / "store")
-    folder = Folder(tmp_path / "store", key)
-    before = folder.events()
-    with (folder.path / "events.jsonl").open("ab") as file:
-        file.write(
-            b'{"n": 7, "kind": "progress"}\n{"n": 8, "kind": "progress", "time": 1e300}\n[]\n'
-            b'\xff\n{"n": 9, "kind": "pro'
-        )
-    assert folder.events() == before
-    folder.tell("done")
-    assert [event["n"] for event in folder.events()] == list(range(1, len(before) + 2))
 
 
 def test_messages_that_once_were_too_much(world, tmp_path):

@@ -368,11 +368,12 @@ def test_a_bar_tells_the_time_left(monkeypatch):
 
     from assay.cli import bars
 
-    clock = iter([0.0, 0.0, 10.0, 10.001, 20.001])
-    monkeypatch.setattr(bars.time, "monotonic", lambda: next(clock))
+    now = [0.0]
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
     out = StringIO()
     with bars.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
-        for done in (100, 300, 400):  # after loading; found, not made; made in ten seconds
+        # after loading; found, not made; made in ten seconds
+        for now[0], done in ((10.0, 100), (10.001, 300), (20.001, 400)):
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"

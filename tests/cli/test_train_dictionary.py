@@ -31,8 +31,7 @@ from assay.lab.store.store import Store
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.verbs import train_dictionary
-from assay.verbs.train_dictionary import Method, Reading, lengths_of
-from assay.verbs.train_lm import Desk
+from assay.verbs.train_dictionary import Desk, Method, Reading, lengths_of
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 SITE = "blocks.1.hook_resid_post"

@@ -376,7 +376,6 @@ def page(repeats: int) -> Iterator[str]:
     """The lines of records/coverage.md; the error rates by law and units go to coverage.json on the
     way."""
     from curve_worlds import page as curves
-    from look_worlds import page as studies
 
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     rates: Rates = {}
@@ -413,8 +412,6 @@ units: the mistake that crossing avoids.
     yield from across(covered((*two_factors(), *matched(), *cells_as_units()), repeats, rates))
     yield ""
     yield from curves(repeats)
-    yield ""
-    yield from studies(repeats)
 
 
 Rates = dict[str, dict[str, list[float]]]

@@ -13,7 +13,7 @@ import pytest
 from shelf import HOME, shelve, simulated
 
 from assay.core.errors import AssayError
-from assay.http import connections
+from assay.explorer import connections
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = made.glob("env/lib/python*/site-packages")
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         ours = entry.name.startswith(HIDDEN) or entry.suffix == ".pth"
-            entry.name.startswith(HIDDEN) or entry.suffix == ".pth" or (site / entry.name).exists()
-        )
         if not ours and not (site / entry.name).exists():
             (site / entry.name).symlink_to(entry)
     return made / "env/bin/assay"

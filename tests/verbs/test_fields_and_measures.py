@@ -17,8 +17,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
 import planted
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -107,7 +105,8 @@ def test_a_study_that_asks_a_model_before_it_has_claims(
 def test_a_study_of_experiments_has_their_fields_and_quantities(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = answered(capsys, "fields", str(ROOT / "studies/gate-or-repair.toml"))
+    (folder / "borrows.toml").write_text('question = "?"\n[[experiment]]\nname = "gated-sae"\n')
+    answer = answered(capsys, "fields", "borrows.toml")
     assert "gated-sae" in answer["fields"]
     known = by_name(answer)
     assert known["gamma"]["better"] == "nearer 1" and known["gamma"]["dimensions"] == []

@@ -59,7 +59,6 @@ def test_each_is_judged_as_by_itself_and_a_crash_stops_no_other(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("own.py", "other.py", "--within", "5m"), "--within is about one experiment"),
         (("own.py", "other.py", "--set", "steps=3"), "--set is about one experiment"),
         (("own.py", "owen.py"), "owen.py"),
     ],

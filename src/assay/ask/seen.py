@@ -100,10 +100,15 @@ class Prompt:
                 "none; give the one that you mean a column of its own, with the same words"
             )
         end = self.row.spans[name]
-        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         # the last token that begins within the slot; it may go on behind it
-        begun = [i for i, (start, _) in enumerate(encoded.offsets) if start < end]
+        begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in the text each of its own tokens begins, in characters."""
+        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
+        return [start for start, _ in encoded.offsets]
 
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:

@@ -140,8 +140,8 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def small(table: Train) -> TinySpec:
-    """The spec of a model from nothing, which `assay train-lm` would train alike. Raises: SpecError
-    where heads do not divide the width."""
+    """The spec of a model from nothing, which `train_folders` of `data.lm` would train alike.
+    Raises: SpecError where heads do not divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})

@@ -45,7 +45,6 @@ BRINGS = {
     "index": "explore",
     "serve": "explore",
     "train-dictionary": "models",
-    "train-lm": "models",
     "make-showcase": "models",
 }
 """Verb → the extra that brings all that it needs, where one package that is found missing would not

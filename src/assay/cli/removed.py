@@ -17,6 +17,11 @@ VERBS: Mapping[str, str] = MappingProxyType(
     {
         "worker": "assay run --on ray or --on slurm starts the processes that it needs",
         "rate": _RATING,
+        "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
+        "train-lm": (
+            "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
+            "does in Python"
+        ),
     }
 )
 """Verb → what to use instead."""

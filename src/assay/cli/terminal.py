@@ -49,11 +49,11 @@ class Terminal:
 
         return Measuring()
 
-    def run(self, name: str, within: float | None = None) -> Display:
+    def run(self, name: str) -> Display:
         """Begin to show a run."""
         from assay.cli.progress import Display
 
-        return Display(name, within=within)
+        return Display(name)
 
     def series(self, name: str) -> SeriesDisplay:
         """Begin to show a series."""

@@ -38,7 +38,7 @@ RENAMED: dict[str, str] = {
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
-    "plan": "design forecast preset schedule time_left",
+    "plan": "forecast preset schedule time_left",
     "store": "atomic edits health migration origin ownership reading sealed tensors urls user_code",
     "work": "events groups memory worker",
     "away": "leases requests worker_loop",
@@ -48,8 +48,10 @@ LAB = {
 """The lab's rooms, and what lay beside them before."""
 JOINED = {
     "judge.ledger": "judge.journal",
+    "judge.sequential": "judge.followed",
     "judge.stamp": "judge.result",
-    "plan.time_left": "plan.schedule",
+    "plan.schedule": "work.schedule",
+    "plan.time_left": "plan.forecast",
     "store.migration": "store.health",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",

@@ -3,7 +3,6 @@ ordinary model folders."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +15,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
-from assay.data.lm import LmSpec, shape_of, train_lms
+from assay.data.lm import LmSpec, fourfold, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import text_in_words
 from assay.subjects.decoder_files import write
@@ -100,9 +99,7 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
         batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
     )
     checkpoint = Alone(bench, path)
-    looks = [
-        4**i for i in range(int(math.log(spec.steps, 4)) + 2) if 4**i <= spec.steps
-    ]  # every 4× of compute
+    looks = fourfold(spec.steps)
     trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=looks)
     called = (
         f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed "

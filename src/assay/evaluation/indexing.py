@@ -38,7 +38,7 @@ from assay.evaluation.text import (
 )
 from assay.features.importance import STREAM
 from assay.features.index import firings
-from assay.features.index.ablations import SHOWN, Sample, ablate, rise
+from assay.features.index.ablations import Sample, ablate, rise
 from assay.features.index.about import FILE, About
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
@@ -247,8 +247,8 @@ def index(
     The text is read in shards that are kept: a command that was stopped goes on, and more tokens
     add to those that were read. `also` are dictionaries of other seeds, in which features are
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
-    `IndexSetting`. `progress(what, done, total)` hears of what `remaining.PHASES` names, first of
-    all of them with nothing done.
+    `IndexSetting`. `progress(what, done, total)` hears of tokens and windows, first with nothing
+    done.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
@@ -444,7 +444,7 @@ class _Work:
         """Fill the folder of an index."""
         from assay.features.index import build
 
-        self.announce(whole)  # loading comes next, and takes a while
+        self.tell("tokens", 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
@@ -533,7 +533,9 @@ class _Work:
         def tick(tokens: int) -> None:
             nonlocal tokens_done
             tokens_done += tokens
-            self.tell("windows beside others", tokens_done // self.place.of.context, count)
+            self.tell(
+                "windows compared with baselines", tokens_done // self.place.of.context, count
+            )
 
         return baselines.on_text(
             place.subject,
@@ -551,18 +553,6 @@ class _Work:
             AT_ONCE["cpu" if self.device == "cpu" else "cuda"],
             tick=tick,
         )
-
-    def announce(self, whole: IndexSpec) -> None:
-        """Tell of all that will be done, about, so that the time left can be told over all of
-        it."""
-        self.tell("tokens", 0, self.words.tokens.size)
-        self.tell(
-            "windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN)
-        )
-        count = min(SPLICED, whole.windows) if self.setting.gradients else 0
-        self.tell("windows with the reconstruction in place", 0, count)
-        self.tell("windows beside others", 0, count if len(self.spare) else 0)
-        self.tell("features", 0, self.source.dictionary.width)
 
     @property
     def vocabulary(self) -> int:

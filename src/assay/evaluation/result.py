@@ -11,9 +11,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
@@ -46,6 +48,9 @@ class Evaluation(Shown):
     """
 
     data: Mapping[str, Any]
+    sums: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
+    """Of each dictionary: the sums that its measures are made of, document by document, and the
+    names of the documents."""
 
     @property
     def dictionaries(self) -> Sequence[Mapping[str, Any]]:
@@ -123,6 +128,18 @@ class Evaluation(Shown):
         ]
         frame = pd.DataFrame(rows)
         return frame.astype(dict.fromkeys(("estimate", "low", "high"), "float64"))
+
+    @property
+    def documents(self) -> pd.DataFrame:
+        """One row for each dictionary and document, as `judge` takes it: its name as `arm`, and
+        the sums over the document's tokens; NaN where it has nothing of a kind."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame({"arm": name, "document": sums["document"], **sums})
+            for name, sums in self.sums.items()
+        ]
+        return pd.concat(frames, ignore_index=True)
 
     @property
     def figure(self) -> Figure:

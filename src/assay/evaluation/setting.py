@@ -75,6 +75,13 @@ class EvaluationSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationDocumentsSpec(Spec):
+    """The sums of one evaluation over each document."""
+
+    of: EvaluationSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationTextSpec(Spec):
     """The windows of one part of a text for one tokenizer."""
 

@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
+from assay.explorer.guard import Guard, Rules
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
     beside,
@@ -40,7 +41,6 @@ from assay.explorer.pages import (
 )
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.sections import Address, sections
-from assay.http.guard import Guard, Rules
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,7 +103,7 @@ def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa:
     ]
     return Starlette(
         routes=[*static, *routes],
-        middleware=[Middleware(Guard, rules=rules, pages=True)],
+        middleware=[Middleware(Guard, rules=rules)],
         exception_handlers={HTTPException: _unknown},
     )
 

@@ -29,9 +29,9 @@ class Progress:
     total: int = 0
     unit: str = ""
     share: float = 0.0
-    """Of all that is done for it, from 0 to 1."""
+    """Of what is being done, from 0 to 1."""
     seconds: float | None = None
-    """That the rest takes, about; None: not known yet."""
+    """That the rest of it takes, about; None: not known yet."""
     first: bool = True
     """Whether it is an index of the text's start alone, which is there soon."""
     finished: bool = False

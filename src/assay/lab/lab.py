@@ -13,11 +13,10 @@ from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.away import depot, leases, requests
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.judge import journal, looks, sequential
+from assay.lab.judge import followed, journal, looks
+from assay.lab.judge.followed import Followed
 from assay.lab.judge.journal import Ledger
 from assay.lab.judge.result import Result, replaced, stored_result
-from assay.lab.judge.sequential import Following
-from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import check
@@ -87,32 +86,26 @@ class Lab:
             self._away.exchange(experiment.name)
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        frozen = sequential.following(self.store, experiment, chosen)
+        frozen = followed.following(self.store, experiment, chosen)
         frozen.announce(tell)
-        for look in frozen.looks:
-            first = self.plan(experiment, look)
-            if first.missing:
-                work_item = Work(self.store, experiment, first, self.device, tell)
-                # between declared looks nobody sees a verdict
-                work_item.early = frozen.declared is None
-                work(self.store, self.executor_for([experiment]), [work_item])
-                if work_item.error is not None:
-                    raise work_item.error
-            current_plan = replan(self.store, experiment, first)
-            grouping.tidy(self.store, experiment.name, [row.job.key for row in current_plan.cached])
-            result = self.finish(experiment, current_plan, frozen)
-            if frozen.told(result, tell):
-                break
+        first = self.plan(experiment, chosen)
+        if first.missing:
+            work_item = Work(self.store, experiment, first, self.device, tell)
+            # before the look at what was frozen nobody sees a verdict
+            work_item.early = frozen.declared is None
+            work(self.store, self.executor_for([experiment]), [work_item])
+            if work_item.error is not None:
+                raise work_item.error
+        current_plan = replan(self.store, experiment, first)
+        grouping.tidy(self.store, experiment.name, [row.job.key for row in current_plan.cached])
+        result = self.finish(experiment, current_plan, frozen)
         tell(Finished(result))
         return result
 
-    def finish(self, experiment: Experiment, now: Plan, frozen: Following | None = None) -> Result:
+    def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are
-        missing; ClaimError.
-
-        `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
-        look."""
-        frozen = frozen or sequential.following(self.store, experiment, now.preset)
+        missing; ClaimError."""
+        frozen = frozen or followed.following(self.store, experiment, now.preset)
         result = frozen.judged(now)
         self.store.prepare()
         with explained(self.store.root):
@@ -154,7 +147,7 @@ class Lab:
         changed since."""
         chosen = _preset(experiment, preset)
         self._fetch(experiment)
-        if sequential.following(self.store, experiment, chosen).frozen is not None:
+        if followed.following(self.store, experiment, chosen).frozen is not None:
             return None  # what was frozen is compared with what is, every time
         current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
         return self._known(experiment, current_plan)
@@ -166,7 +159,7 @@ class Lab:
         chosen = _preset(experiment, preset)
         self._fetch(experiment)
         current_plan = self._stored(experiment, chosen)
-        if sequential.following(self.store, experiment, chosen).frozen is None and (
+        if followed.following(self.store, experiment, chosen).frozen is None and (
             data := self._known(experiment, current_plan)
         ):
             return data
@@ -175,7 +168,7 @@ class Lab:
     def _judged(
         self, experiment: Experiment, preset: Preset, current_plan: Plan, arm: str = "main"
     ) -> Result:
-        result = sequential.following(self.store, experiment, preset).judged(current_plan, arm)
+        result = followed.following(self.store, experiment, preset).judged(current_plan, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
@@ -244,7 +237,6 @@ class Lab:
             freed += n
         if preset is None:
             origin.forget(self.store, experiment)
-            forget(self.store, experiment)
         return freed
 
     def exchange(self, experiment: str) -> None:

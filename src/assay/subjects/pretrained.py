@@ -471,7 +471,7 @@ class Pretrained:
         more: int,
         kind: str = "in the cache",
     ) -> torch.Tensor:
-        tokens = torch.as_tensor(tokens, device=self.device).long()
+        tokens = torch.as_tensor(tokens).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
             raise ModelError(
@@ -494,7 +494,8 @@ class Pretrained:
                 raise ModelError(
                     f"{site} lies before the start at block {first}, so this run never meets it"
                 )
-        return tokens
+        # checked where they were, so that a device need not be waited for
+        return tokens.to(self.device, non_blocking=True)
 
     def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
         """The module a site hangs on, and how."""

@@ -25,7 +25,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "look": "assay.verbs.look:look",
             "index": "assay.verbs.index:index",
             "serve": "assay.cli.doors:serve",
-            "gym": "assay.verbs.gym:gym",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",
@@ -43,7 +42,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Files": {
             "train-dictionary": "assay.verbs.train_dictionary:command",
-            "train-lm": "assay.verbs.train_lm:command",
             "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",

@@ -40,15 +40,6 @@ Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
     Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")
 ]
-Within = Annotated[
-    str | None,
-    Parameter(
-        help=(
-            "Run the most seeds that fit into a time here, such as 10m; never fewer than claims "
-            "need."
-        )
-    ),
-]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
 A_MODEL = "smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)"

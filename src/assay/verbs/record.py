@@ -97,10 +97,10 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     Raises: StoreError where runs are missing.
     """
     result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
-    if plan.missing:  # a frozen study may have ended at a look before its last
+    if plan.missing:
         raise StoreError(
-            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them "
-            "are not stored: it ended at an early look"
+            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are "
+            f"missing ({plan.missing[0].why})"
         )
     return Written(recording.write_record(experiment, result, plan, lab.store))
 

@@ -4,7 +4,6 @@ judged."""
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 
 from assay.core import foreign
 from assay.core.errors import AssayError
@@ -32,15 +31,12 @@ from assay.verbs.options import (
     Flag,
     Machine,
     Name,
-    Within,
 )
-from assay.verbs.verb import Answer, Door, Line, Part, Table, lasting, verb
+from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 if TYPE_CHECKING:
     from assay.lab.executors import Site
     from assay.lab.lab import Lab
-    from assay.lab.plan.design import Design
-    from assay.lab.plan.preset import Preset
 
 OF_SLURM = ("partition", "time", "account", "prolog", "sbatch", "dry_run")
 """Options that only SLURM has."""
@@ -177,30 +173,6 @@ NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
 
 
-def site(text: str) -> Site:
-    """Read where submitted jobs train: an executor, or an engine, with what goes with it, as they
-    stand after `assay run --executor` and `assay run --on`. Raises: AssayError."""
-    from assay.lab import executors
-
-    reader = App(help_flags=[], version_flags=[])
-
-    @reader.default
-    def read(*, machine: Elsewhere = NOT_ELSEWHERE) -> Elsewhere:
-        return machine
-
-    try:
-        words = shlex.split(text)
-        option = "--executor" if words[:1] and words[0] in executors.known() else "--on"
-        machine: Elsewhere = reader(
-            [option, *words], exit_on_error=False, print_error=False, result_action="return_value"
-        )
-    except (ValueError, CycloptsError) as error:
-        raise AssayError(f"--on {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
-    if machine.dry_run:
-        raise AssayError("--dry-run goes with assay run, which prints the batch script")
-    return machine.site()
-
-
 @dataclass(frozen=True)
 class DryRun:
     """What would be submitted."""
@@ -246,7 +218,6 @@ def run(
     /,
     *more: str,
     choice: Choice = DEFAULT,
-    within: Within = None,
     expect: Expected = None,
     machine: Elsewhere = NOT_ELSEWHERE,
     place: Anywhere = ANYWHERE,
@@ -263,12 +234,11 @@ def run(
     Examples
     --------
     assay run superposition --preset smoke
-    assay run superposition --within 10m
     assay run superposition gated-sae --preset smoke
     assay run superposition --on slurm --partition main --dry-run
     """
     if more:
-        return run_several((name, *more), choice, within, expect, machine, place, door)
+        return run_several((name, *more), choice, expect, machine, place, door)
     if machine.dry_run:
         choice.of(name)
         batch = dry_run(machine.lab(place.root))
@@ -278,9 +248,8 @@ def run(
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)
-    preset, seconds = fitted(lab, experiment, preset, within, door)
     return verdicts.answer(
-        verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds)),
+        verdicts.run(lab, experiment, preset, door.run(experiment.name)),
         name,
         experiment,
         preset,
@@ -304,7 +273,6 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
 def run_several(
     names: tuple[str, ...],
     choice: Choice,
-    within: str | None,
     expect: str | None,
     machine: Elsewhere,
     place: Anywhere,
@@ -318,7 +286,7 @@ def run_several(
     from assay.lab.executors import Workers
     from assay.verbs import verdicts
 
-    single = {"--within": within, "--set": choice.set, "--dry-run": machine.dry_run}
+    single = {"--set": choice.set, "--dry-run": machine.dry_run}
     for option in (option for option, value in single.items() if value):
         raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
     chosen = {name: choice.of(name) for name in names}  # a name that was typed twice once
@@ -366,46 +334,3 @@ def dry_run(lab: Lab) -> DryRun:
     if not isinstance(lab.executor, Away) or not isinstance(lab.executor.fleet, Slurm):
         raise AssayError("a dry run shows the script of workers on SLURM; add --on slurm")
     return DryRun(lab.executor.fleet.script(lab.executor.command(lab.store.root, lab.device)))
-
-
-def fitted(
-    lab: Lab, experiment: Experiment, preset: Preset, within: str | None, door: Door
-) -> tuple[Preset, float | None]:
-    """Give what runs within a time, and its seconds, once it is told what was given up; without a
-    time what was asked for."""
-    if within is None:
-        return preset, None
-    from assay.lab.plan.design import design
-
-    width = lab.executor_for([experiment]).width
-    choice = design(lab.store, experiment, preset, within, width)
-    for line in lines(choice, within.strip()):
-        door.aside(line)
-    return choice.preset, choice.seconds
-
-
-def lines(choice: Design, within: str) -> list[str]:
-    """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
-    from assay.core.reading import plural
-
-    before = f", as chosen on {choice.since[:16].replace('T', ' ')}" if choice.since else ""
-    part, whole = (
-        f.command[0] if f.command is not None and f.plan.missing else None
-        for f in (choice.chosen, choice.whole)
-    )
-    takes = lasting(part) if part is not None else "nothing, since it is stored"
-    if choice.seeds == choice.of_seeds:
-        return [f"within {within}: all of it fits, {takes}{before}"]
-    rest = f"; all of it takes {lasting(whole)}" if whole is not None else ""
-    known = [
-        f"; claim {i}: ±{b.half_width:.3g}, not ±{a.half_width:.3g}: {b.expected}"
-        for i, (a, b) in enumerate(zip(choice.whole.claims, choice.chosen.claims, strict=True), 1)
-        if a.half_width and b.half_width
-    ]
-    return [
-        f"within {within}: {choice.seeds} of {choice.of_seeds} {plural('seed', choice.of_seeds)}; "
-        f"{len(choice.chosen.plan.rows)} of {len(choice.whole.plan.rows)} runs, "
-        f"{takes}{rest}{before}",
-        f"that costs: intervals over seeds about {choice.wider:.2g} times as "
-        f"wide{''.join(known[:4])}{' …' if known[4:] else ''}",
-    ]

@@ -23,7 +23,7 @@ from assay.verbs import background, recorded
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
-    from assay.http.guard import Rules
+    from assay.explorer.guard import Rules
 
 State = tuple[Any, ...]
 NOTHING: AbstractContextManager[Any] = nullcontext()
@@ -102,9 +102,8 @@ def _run(
     meanwhile: AbstractContextManager[Any] = NOTHING,
 ) -> Served:
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    from assay.http.connections import answer_at, is_here, names
-    from assay.http.guard import Rules
-    from assay.http.tokens import of_text
+    from assay.explorer.connections import answer_at, is_here, names
+    from assay.explorer.guard import Rules
 
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
@@ -113,7 +112,7 @@ def _run(
     def served(address: str) -> Served:
         return Served(address + path + (f"?token={token}" if token else ""), str(root))
 
-    app = make(Rules(names(host), (of_text(token),) if token else ()))
+    app = make(Rules(names(host), token))
     return served(
         answer_at(app, host, port, lambda address: ready(served(address)), meanwhile=meanwhile)
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from assay.core.bench import Unkept
 from assay.core.errors import AssayError, SpecError, nearest
 from assay.core.fit import SETTLING
 from assay.core.heavy import torch
@@ -34,7 +35,6 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.train_lm import Desk
 from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 REQUEST, PLACE, FILE = "training.json", "harvest.json", "dictionary.safetensors"
@@ -306,3 +306,20 @@ def _finished(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
     if stored and stored != json.loads(json.dumps(request)):
         raise AssayError(f"{out} has another training; name another folder with --out")
     return result if result is not None and (out / FILE).exists() else None
+
+
+class Desk(Unkept):
+    """A bench that builds in a store, on a device, and reports how far it is."""
+
+    def __init__(self, store: Store, device: str, progress: Callable[[int, int, str], None]):
+        self.root, self._device, self._progress = store.root, device, progress
+        self.artefact, self.artefacts = store.artefact, store.artefacts  # type: ignore[method-assign]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return torch.device(self._device)
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        """Pass on how far it is."""
+        self._progress(done, total, unit)

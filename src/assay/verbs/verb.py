@@ -96,8 +96,8 @@ class Door(Protocol):
     def measuring(self) -> Any:
         """Begin the bar of an evaluation; `watch` takes what is known before its end."""
 
-    def run(self, name: str, within: float | None = None) -> AbstractContextManager[Any]:
-        """Begin to show the events of a run, held against the seconds that it was to take."""
+    def run(self, name: str) -> AbstractContextManager[Any]:
+        """Begin to show the events of a run."""
 
     def series(self, name: str) -> AbstractContextManager[Any]:
         """Begin to show the events of several experiments."""

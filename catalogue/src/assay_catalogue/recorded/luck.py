@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.power import smallest_difference
+from assay.core.intervals import smallest_difference
 from assay.dictionaries.measuring.measures import TABLE
 from assay.lab.records import records
 from assay.lab.records.recording import numbers

@@ -1,8 +1,7 @@
 """What the lab tells whoever watches: small values, in the order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished;
-where looks were declared, this for each, which ends with Looked; of a series Surveyed, then the
-same for each experiment, which ends with Ended.
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of
+a series Surveyed, then the same for each experiment, which ends with Ended.
 """
 
 from __future__ import annotations
@@ -95,20 +94,6 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A declared look was taken: what is settled stays, what is open goes on to the next one."""
-
-    look: int
-    of: int
-    seeds: int
-    level: float
-    """Of its intervals."""
-    settled: tuple[str, ...]
-    """The claims that are settled by now, at this look or before."""
-    open: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Finished:
     """Everything planned is stored and judged."""
 
@@ -166,19 +151,7 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = (
-    Planned
-    | Started
-    | Progress
-    | Saved
-    | Said
-    | Failed
-    | Partial
-    | Looked
-    | Finished
-    | Surveyed
-    | Ended
-)
+Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:

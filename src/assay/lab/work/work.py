@@ -8,10 +8,11 @@ core waits for the last group of one while another has groups left.
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +23,13 @@ from assay.core.experiment import Experiment
 from assay.lab.away import depot
 from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
+from assay.lab.plan.forecast import Pace
 from assay.lab.plan.plan import Plan, as_planned, plan
-from assay.lab.plan.schedule import Pace, Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.schedule import Schedule
 from assay.lab.work.worker import Task
 
 Tell = Callable[[Any], None]
@@ -127,10 +129,10 @@ class Work:
         cpu = self.first.cpu_seconds
         return len(self.first.missing) if cpu is None else cpu
 
-    def chain(self, done: Mapping[str, float]) -> float:
-        """What is left of the longest chain of its groups, of which each waits for another; of
-        groups that are being worked on, so much is done."""
-        return self._schedule.chain(done) if self._schedule is not None else 0.0
+    @property
+    def groups_left(self) -> float:
+        """How many of its groups are not stored or given up; before it has any, any number."""
+        return self._schedule.groups_left if self._schedule is not None else math.inf
 
     def close(self) -> None:
         """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
@@ -250,12 +252,11 @@ def time_left(works: Sequence[Work], pace: Pace, width: int) -> Range | None:
     """About how many seconds these works still take on so many workers; None before a group is
     stored, and where what some take is known and others not."""
     rest = [w for w in works if w.left() > 0]
-    if pace.each is None or len({w.planned for w in rest}) != 1:
+    busy = min(width, sum(w.groups_left for w in rest))  # at the end some workers have no group
+    seconds = pace.left(sum(w.left() for w in rest), busy)
+    if seconds is None or len({w.planned for w in rest}) != 1:
         return None
-    done = pace.done()
-    left = sum(w.left() for w in rest) - sum(done.values())
-    longest = max(w.chain(done) for w in rest)
-    return Range.about(pace.each * max(left / width, longest), OFF)
+    return Range.about(seconds, OFF)
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:

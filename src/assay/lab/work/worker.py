@@ -224,25 +224,22 @@ class _GroupWork:
         return stored
 
     def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
-        experiment, texts = self.experiment, edits.texts(self.experiment)
+        experiment, text = self.experiment, edits.read(self.experiment)
         present = Present(self.home)
         stored_runs = self.store.get_each(group.places, experiment.name)
 
-        def edited(stored: Stored) -> str:
-            """What was edited since: "train" or "measure"; empty where nothing that binds."""
-            binds = edits.binding(experiment)
-            edit = edits.edited(stored, texts.get(stored.arm)) if binds else None
-            return edit[0] if edit is not None else ""
-
-        def reads_the_same(stored: Stored) -> bool:
-            same = dict(stored.inputs) == dict(group.inputs[stored.key])
-            return same and not present.changed(stored.read)
+        def is_current(stored: Stored) -> bool:
+            """Whether the present text and inputs trained it."""
+            then, now = (
+                edits.compared(experiment, i) for i in (stored.inputs, group.inputs[stored.key])
+            )
+            edited = text.binds and not text.made(stored)
+            return then == now and not edited and not present.changed(stored.read)
 
         def fits(stored: Stored) -> bool:
             return (
                 stored.measured == experiment.measured
-                and reads_the_same(stored)
-                and not edited(stored)
+                and is_current(stored)
                 and (stored.has_params or not keeps(experiment, stored.arm))
             )
 
@@ -259,8 +256,7 @@ class _GroupWork:
             return 0
         runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
         if len(stored_runs) == len(group.keys) and all(
-            s.has_params and reads_the_same(s) and edited(s) != "train"
-            for s in stored_runs.values()
+            s.has_params and is_current(s) for s in stored_runs.values()
         ):
             # Only the meaning of measuring changed.
             bench.read_for(list(stored_runs.values()))
@@ -287,15 +283,12 @@ class _GroupWork:
                     made.append(
                         Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
                     )
-        about, read = bench.about(), bench.read()
-        noted = {
-            arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
-        }
+        noted, read = {**bench.about(), "text": text.trains}, bench.read()
         # A last look, since measuring may have taken long: what another process took over is its to
         # store.
         bench.mine()
         self.store.put_all(
-            [replace(run, provenance=noted[run.job.arm], read=read) for run in made],
+            [replace(run, provenance=noted, read=read) for run in made],
             measured=experiment.measured,
         )
         return len(made)

@@ -8,7 +8,7 @@ import numpy as np
 from assay.core import Arms, Claim, Estimate, OneTerm, by
 from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
-from assay.core.power import smallest_difference
+from assay.core.intervals import smallest_difference
 from assay.core.stats import Means, smallest
 from assay_catalogue.experiments.metric_audit.derived import ON_MODEL
 from assay_catalogue.experiments.metric_audit.model import DRAWN, SOFT
