@@ -28,6 +28,23 @@ def test_each_of_the_comments_has_an_answer() -> None:
     assert all("made: claim" in answer or "](" in answer for _, answer in rows)
 
 
+def anchors(page: Path) -> set[str]:
+    """What links to the headings of a page end in."""
+    heads = re.findall(
+        r"^#+ (.+?) *$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M
+    )
+    return {re.sub(r"[ -]+", "-", re.sub(r"[^\w\- ]", "", head.lower())) for head in heads}
+
+
+def test_every_link_of_the_comments_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", PAGES[ROOT / "docs/comments.md"])
+    assert len(links) >= 47
+    for path, _, anchor in (link.partition("#") for link in links):
+        page = (ROOT / "docs" / path).resolve()
+        assert page.is_file(), path
+        assert not anchor or anchor in anchors(page), f"{path} has no heading #{anchor}"
+
+
 def test_a_table_is_short() -> None:
     for page, text in PAGES.items():
         for m in kinds.BLOCK.finditer(text):
