@@ -31,6 +31,8 @@ from assay.evaluation.setting import (
 )
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
+from assay.evaluation.together import Shared, Windows, own
+from assay.evaluation.together import shared as together
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
 from assay.lab.store.store import Store
@@ -123,9 +125,18 @@ def evaluate(
             "text": corpus.name,
             "corpus": corpus.fingerprint,
         }
-    specs = {
-        s.name: EvaluationSpec(dictionary=s.sha256, setting=setting, **key) for s in source_list
-    }
+
+    def spec_of(source: Source, how: Setting) -> EvaluationSpec:
+        return EvaluationSpec(dictionary=source.sha256, setting=how, **key)
+
+    shared = {s.name: Shared(setting) for s in source_list}
+    if folder is not None and corpus is not None and source_list[1:]:
+        windows = {
+            s.name: _windows(store, spec_of(s, setting)) or own(s, setting, folder, corpus)
+            for s in source_list
+        }
+        shared = together(windows, setting, folder)
+    specs = {s.name: spec_of(s, shared[s.name].setting) for s in source_list}
     by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
     missing = [
         source
@@ -136,18 +147,20 @@ def evaluate(
     stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
-        work = (store, setting, device, progress or _silent, watch)
+        how = store, device, progress or _silent, watch
+        settings = {name: one.setting for name, one in shared.items()}
         runs = (
-            _on_file(missing, path, *work)
+            _on_file(missing, path, setting, *how)
             if folder is None
-            else _on_text(missing, folder, corpus, batch, *work)
+            else _on_text(missing, folder, corpus, batch, settings, *how)
         )
     warned = _warned(source_list, stored, setting, folder, watch)
     for source, details, sums, names in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
         _keep_documents(store, by_document[source.name], sums, names)
     entries = [
-        _complete(s.name, stored[s.name], s not in missing, *warned[s.name]) for s in source_list
+        _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
+        for s in source_list
     ]
     data |= {
         "setting": json.loads(setting.to_json()),
@@ -168,8 +181,8 @@ def _on_text(
     folder: ModelFolder,
     corpus: Corpus,
     batch: int | None,
+    settings: Mapping[str, Setting],
     store: Store,
-    setting: Setting,
     device: str,
     progress: Progress,
     watch: Watch,
@@ -178,7 +191,7 @@ def _on_text(
     folder.check_weights()
     plans: list[Plan] = []
     for source in missing:
-        plans.append(plan(source.fitted(folder), setting, folder, corpus))
+        plans.append(plan(source.fitted(folder), settings[source.name], folder, corpus))
         if sum(p.source.bytes for p in plans) > TOGETHER:
             plans[-1].source.forget()
 
@@ -186,7 +199,7 @@ def _on_text(
         for p, words, sums, compare in texts.run(
             plans, store, folder, corpus, device, batch, progress, watch
         ):
-            counted = words.ablated(setting.ablation_tokens)
+            counted = words.ablated(p.site.ablation_tokens)
             details = {
                 "site": p.site.site,
                 "site_out": p.site.site_out,
@@ -209,8 +222,8 @@ def _on_text(
 def _on_file(
     missing: Sequence[Source],
     path: Path,
-    store: Store,
     setting: Setting,
+    store: Store,
     device: str,
     progress: Progress,
     watch: Watch,
@@ -380,17 +393,30 @@ def _warned(
 
 
 def _complete(
-    name: str, entry: Mapping[str, Any], cached: bool, warnings: list[str], unknown: list[str]
+    name: str,
+    entry: Mapping[str, Any],
+    cached: bool,
+    warnings: list[str],
+    unknown: list[str],
+    shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     return {
         "name": name,
         **entry,
-        "notes": [*warnings, *entry["notes"], *unknown],
+        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
         "luck": luck(entry["nonlinearity"]["name"]),  # of today's record, so that it is not stored
     }
+
+
+def _windows(store: Store, spec: EvaluationSpec) -> Windows | None:
+    """What a stored result was measured on; None where nothing is stored."""
+    if store.built(spec) is None:
+        return None
+    entry = _stored(store.artefact_path(spec))
+    return Windows(entry["part"], entry["context"], entry["bos"])
 
 
 def _stored(path: Path) -> dict[str, Any]:

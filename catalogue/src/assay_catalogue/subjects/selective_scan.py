@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxtyping import Float
 
+from assay.core.errors import ModelError
 from assay.core.heavy import torch
 
 
@@ -24,9 +25,21 @@ def selective_scan(
     """Read every position's state, without what the layer passes by the state (D · u).
 
     Formula: h_t = exp(Δ_t A) · h_{t−1} + Δ_t B_t u_t; y_t = Σ_n C_{t,n} h_{t,n}
+    Raises: ModelError for numbers of half precision, whose sums over many positions drift.
     Source: Gu & Dao 2023, Mamba, algorithm 2; B is discretised as in their code, by Euler
     """
+    _refuse_half(u, delta, A, B, C)
     return _Scan.apply(u, delta, A, B, C)
+
+
+def _refuse_half(*parts: torch.Tensor) -> None:
+    """Refuse numbers that are neither float32 nor float64. Raises: ModelError."""
+    for part in parts:
+        if part.dtype not in (torch.float32, torch.float64):
+            raise ModelError(
+                f"a scan adds up over all positions, and sums of {str(part.dtype)[6:]} drift; give "
+                "it float32 or float64"
+            )
 
 
 class _Scan(torch.autograd.Function):
@@ -115,6 +128,7 @@ def states(
 ) -> Float[torch.Tensor, "run b s c n"]:
     """Every position's state, where what is added to it is given: h_t = exp(Δ_t A) · h_{t−1} +
     write_t."""
+    _refuse_half(delta, A, write)
     h, history = torch.zeros_like(write[:, :, 0]), []
     for step_delta, new in zip(delta.unbind(2), write.unbind(2), strict=True):
         h = torch.addcmul(new, torch.exp(step_delta.unsqueeze(-1) * A[:, None]), h)
@@ -142,6 +156,7 @@ def hidden_attention(
     α_{t,s} u_s
     Source: Ali, Zimerman & Wolf 2024, The Hidden Attention of Mamba Models
     """
+    _refuse_half(delta, A, B, C)
     times, steps = (
         delta.transpose(2, 3).double().cumsum(-1),
         delta.transpose(2, 3),
