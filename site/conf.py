@@ -35,6 +35,7 @@ root_doc = "README"
 BESIDE = [
     "CHANGELOG",
     "benchmarks/records",
+    "catalogue/README",
     "referee/README",
     "tests/fixtures/formats/README",
 ]
@@ -113,7 +114,10 @@ def contents() -> str:
             f"{', '.join(sorted(left))}; name them in PARTS"
         )
     listed = (ROOT / "catalogue/docs/catalogue.md").read_text("utf-8")
-    sections["See what came out"] += re.sub(r"\]\((?=[\w-]+\.md)", "](../catalogue/docs/", listed)
+    sections["See what came out"] += " ".join(
+        f"[{name}](../catalogue/docs/{page})"
+        for name, page in re.findall(r"^\| \[([^]]+)\]\(([\w-]+\.md)", listed, re.M)
+    )
     seen, parts = {page for pages in FIRST.values() for page in pages}, []
     for part, names in PARTS.items():
         lines = list(FIRST.get(part, ()))
