@@ -146,15 +146,6 @@ def test_a_file_that_has_used_a_late_library_has_the_library_itself() -> None:
     assert "xarray" in modules_after(f"{use}\nassert xr is sys.modules['xarray'] is not late")
 
 
-def test_a_plan_made_before_is_told_with_numpy_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    code = call("plan", "superposition", "--root", str(tmp_path / "store"))
-    assert "xarray" in modules_after(code), "the first plan reads the record's measures"
-    assert not modules_after(code) & (HEAVY - {"numpy"})
-
-
 BLOCKED = (
     "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
 )

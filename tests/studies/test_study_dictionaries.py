@@ -333,13 +333,6 @@ def test_what_is_wrong_is_one_line_with_its_place_before_anything_is_measured(
     assert "asks.toml line" in said
 
 
-def test_a_plan_calls_the_first_dictionary_by_its_label(folder, capsys):
-    assert main(["plan", str(write(folder, HEAD + CLAIM))]) == 0
-    told = capsys.readouterr().out
-    assert "reads mine.fvu, theirs.fvu" in told and "units mine: " in told
-    assert "main" not in told.partition("Next:")[0]
-
-
 def test_what_is_not_said_is_listed(folder, capsys):
     text = (
         HEAD.replace(
