@@ -54,4 +54,6 @@ def make(parent: Path, files: Iterable[Path]) -> dict[str, Path]:
         sizes = {**sizes, "vocab_size": vocab, "max_position_embeddings": 256}
         made[name] = tiny_models.make(parent / name, kind, **sizes)
         shutil.copy(parent / "tokenizer.json", made[name])
+        if "bos_token_id" in sizes:
+            tiny_models.put_first(made[name], sizes["bos_token_id"])
     return made

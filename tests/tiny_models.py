@@ -74,7 +74,26 @@ def make(folder: Path, kind: str, **changes) -> Path:
             gain = p.ndim == 1 and name.endswith("weight")
             p.copy_(1 + 0.2 * noise if gain else 0.3 * noise if p.ndim == 2 else 0.1 * noise)
     model.save_pretrained(folder)
+    if kind.startswith("gemma") and model.config.bos_token_id is not None:
+        put_first(folder, model.config.bos_token_id)
     return folder
+
+
+def put_first(folder: Path, *ids: int) -> None:
+    """Let the tokenizer of a folder put these tokens before every text, as that of a Llama or a
+    Gemma does."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokens = [tokenizer.id_to_token(i) for i in ids]
+    template = " ".join(f"[{i}]" for i in range(len(ids)))
+    special = [
+        {"id": f"[{i}]", "ids": [ids[i]], "tokens": [token]} for i, token in enumerate(tokens)
+    ]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{template} $A", special_tokens=special
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -203,8 +222,8 @@ def _rope(x, theta):
     return out
 
 
-def _rms(x, w, eps, at=lambda x: x):
-    return x / at(np.sqrt((x**2).mean(-1, keepdims=True) + eps)) * w
+def _rms(x, w, eps, at=lambda x: x, plain=lambda x: x):
+    return plain(x / at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))) * w
 
 
 def _heads_write(z, W, at):
@@ -238,7 +257,9 @@ def _llama(w, c, tokens, at):
         z = here("attn.hook_z", _attend(q, k, v, here))
         written = _heads_write(z, w[p + "self_attn.o_proj.weight"].T, here)
         x = here("hook_resid_mid", x + here("hook_attn_out", written))
-        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps, partial(here, "ln2.hook_scale"))
+        scale, plain = (partial(here, f"ln2.hook_{name}") for name in ("scale", "normalized"))
+        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps, scale, plain)
+        h = here("mlp.hook_in", h)
         gate = here("mlp.hook_pre", linear("mlp.gate_proj", h))
         up = here("mlp.hook_pre_linear", linear("mlp.up_proj", h))
         post = here("mlp.hook_post", gate / (1 + np.exp(-gate)) * up)
@@ -248,10 +269,10 @@ def _llama(w, c, tokens, at):
     return x @ w.get("lm_head.weight", w["model.embed_tokens.weight"]).T
 
 
-def _layer_norm(x, w, name, at=lambda x: x, eps=1e-5):
+def _layer_norm(x, w, name, at=lambda x: x, plain=lambda x: x, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
     scale = at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))
-    return x / scale * w[name + ".weight"] + w[name + ".bias"]
+    return plain(x / scale) * w[name + ".weight"] + w[name + ".bias"]
 
 
 def _gpt2(w, c, tokens, at):
@@ -279,7 +300,8 @@ def _gpt2(w, c, tokens, at):
         z = here("attn.hook_z", _attend(q, k, v, here))
         written = _heads_write(z, w[p + "attn.c_proj.weight"], here) + w[p + "attn.c_proj.bias"]
         x = here("hook_resid_mid", x + here("hook_attn_out", written))
-        read = _layer_norm(x, w, p + "ln_2", partial(here, "ln2.hook_scale"))
+        scale, plain = (partial(here, f"ln2.hook_{name}") for name in ("scale", "normalized"))
+        read = here("mlp.hook_in", _layer_norm(x, w, p + "ln_2", scale, plain))
         pre = here("mlp.hook_pre", linear("mlp.c_fc", read))
         gelu = 0.5 * pre * (1 + np.tanh(np.sqrt(2 / np.pi) * (pre + 0.044715 * pre**3)))
         x = at(

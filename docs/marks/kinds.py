@@ -32,11 +32,12 @@ from assay.lab.records import contests, history, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay.verbs.contest import interval
-from marks import bar, conformance, first, gym, pictures, sections
+from assay_catalogue.verbs.contest import interval
+from assay_vectors import tables as referee
+from marks import bar, first, gym, pictures, sections
 from marks.sections import SPACE
 
-DOCS = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[2] / "catalogue/docs"
 """Where the pages are."""
 S = TypeVar("S", Judged, Estimated)
 BLOCK = re.compile(
@@ -375,7 +376,7 @@ def everything() -> str:
             if tables.only_exact(data)
             else sections.folded(f"Claims: {_signs(name, data)}", listing)
         )
-        parts.append(f"## {_linked(name, '../docs/')}\n\n{about}\n\n{claims}")
+        parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
@@ -383,7 +384,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,
-    "differences": conformance.differences,
+    "differences": referee.differences,
     "estimate": estimate,
     "everything": everything,
     "experiments": experiments,
@@ -393,15 +394,15 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
-    "operations": conformance.operations,
-    "outcomes": conformance.outcomes,
+    "operations": referee.operations,
+    "outcomes": referee.outcomes,
     "overview": overview,
     "picture": picture,
     "standing": standing,
     "tree": tree,
     "unmet": unmet,
     "contests": contests_table,
-    "vectors": conformance.vectors,
+    "vectors": referee.vectors,
     "verdicts": verdicts,
 }
 

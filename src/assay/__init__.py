@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xarray import Dataset as Measures  # noqa: F401
 
-    from assay import data, dictionaries, subjects, worlds  # noqa: F401
+    from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_study import TINY, answered, told
+from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.cli.main import main
-from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
 
 STUDY = TINY | {"seeds": "1000000:1000012", "fields": TINY["fields"] | {"density": 0.1}}
 
@@ -22,7 +20,7 @@ class Device:
     """A server of a store of its own, its answers, and its runner."""
 
     def __init__(self, root: Path):
-        self.root, self.server = root, make_server(Tools(root, Bounds()))
+        self.root, self.server = root, make_server(Tools(root))
 
     def ask(self, name: str, /, **given: Any) -> dict[str, Any]:
         (found,) = answered(self.server, (name, given))
@@ -34,7 +32,7 @@ class Device:
         return found.content[0].text
 
     def work(self) -> None:
-        Runner(self.root, site=Site(executor="inline")).run(until_idle=True)
+        Runner(self.root, options=INLINE).run(until_idle=True)
 
 
 def standing(answer: dict[str, Any]) -> dict[str, Any]:

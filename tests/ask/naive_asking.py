@@ -53,11 +53,11 @@ class Naive:
         self.tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json")
         )
-        self.opening = [3] if "gemma" in self.model.config.model_type else []
+        self.opening = self.tokenizer.encode("")
         self.heads = self.model.config.num_attention_heads
 
     def tokens(self, text: str) -> list[int]:
-        return [*self.opening, *self.tokenizer.encode(text)]
+        return self.tokenizer.encode(text)
 
     def _hook(self, site: str, change):
         _, layer, kind = site.split(".", 2)
@@ -100,7 +100,10 @@ class Naive:
         """The two numbers of READS."""
 
         def log_prob(answer: str) -> float:
-            prompt, answer_tokens = self.tokens(text), self.tokenizer.encode(answer)
+            prompt, answer_tokens = (
+                self.tokens(text),
+                self.tokenizer.encode(answer, add_special_tokens=False),
+            )
             log = self.logits([*prompt, *answer_tokens], edits).log_softmax(-1)
             return sum(
                 float(log[len(prompt) - 1 + k, token]) for k, token in enumerate(answer_tokens)

@@ -39,7 +39,7 @@ class Naive:
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
             self.folder, dtype=torch.float64, attn_implementation="eager"
         ).eval()
-        self.opening = [2] if kind == "gemma3_text" else []
+        self.opening = self.tokenizer.encode("").ids
         base = self.model.base_model
         self.blocks = base.h if kind == "gpt2" else base.layers
         self.norm = base.ln_f if kind == "gpt2" else base.norm
@@ -50,13 +50,13 @@ class Naive:
     def read_by(self, word):
         """What of a stream the unembedding reads for a word: its row behind the final norm's
         weight, which LayerNorm takes the mean off; of length 1."""
-        token = self.tokenizer.encode(word).ids[0]
+        token = self.tokenizer.encode(word, add_special_tokens=False).ids[0]
         row = self.model.get_output_embeddings().weight[token].detach() * self.gain
         row = row - row.mean() if isinstance(self.norm, torch.nn.LayerNorm) else row
         return row / row.norm()
 
     def ids(self, text):
-        return self.opening + self.tokenizer.encode(text).ids
+        return self.tokenizer.encode(text).ids
 
     @contextlib.contextmanager
     def changed(self, layer, change):

@@ -20,7 +20,7 @@ from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.site import Site
 

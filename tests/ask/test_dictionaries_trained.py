@@ -16,7 +16,7 @@ from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import fast_dtype
 

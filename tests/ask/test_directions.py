@@ -121,7 +121,7 @@ def test_a_component_points_the_same_way_in_every_seed():
 
 def test_of_tokens_and_of_two_tokens(subject):
     _, naive, _ = subject
-    ids = [naive.tokenizer.encode(t)[0] for t in (" a", " b")]
+    ids = [naive.tokenizer.encode(t, add_special_tokens=False)[0] for t in (" a", " b")]
     head, embedding = naive.model.lm_head.weight, naive.model.model.embed_tokens.weight
     gain = naive.model.model.norm.weight
     wanted = {
@@ -178,7 +178,7 @@ def test_random_tokens_are_never_those_that_are_named(subject):
     naive = subject[1]
     gain, head = naive.model.model.norm.weight, naive.model.lm_head.weight
     rows = (head * gain).detach()
-    named = naive.tokenizer.encode(" a")[0]
+    named = naive.tokenizer.encode(" a", add_special_tokens=False)[0]
     seen = set()
     for seed in range(20):
         got = of.tokens(direction(unembedding=" a"), seed)

@@ -93,7 +93,7 @@ def last_within(naive, text, part):
     ends = text.rindex(part) + len(part)
     offsets = naive.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
     (token,) = [t for t, (a, b) in enumerate(offsets) if a < ends <= b]
-    return len(naive.opening) + token
+    return token
 
 
 POSITIONS = ["all", -1, 3, "{what}"]
@@ -103,7 +103,7 @@ POSITIONS = ["all", -1, 3, "{what}"]
 def test_adding_and_projecting_out(subject, three, position):
     _, naive = subject
     raw = naive.model.get_input_embeddings().weight.detach()
-    ids = [naive.tokenizer.encode(t)[0] for t in (" a", " b")]
+    ids = [naive.tokenizer.encode(t, add_special_tokens=False)[0] for t in (" a", " b")]
     vector = raw[ids[0]] - raw[ids[1]]
     vector = vector / vector.norm()
     d = direction(embedding=(" a", " b"))

@@ -14,7 +14,7 @@ from assay.ask import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
 from assay.verbs.unsaid import find_unsaid, undecidable, unused
@@ -527,9 +527,12 @@ def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here
     text += CUT
     experiment = study(here, text + claim("main.said > 1") + claim('"tuned/cut".said > 1'))
     specs = experiment.default
-    assert experiment.scope_of("default", specs, ["main"]) == "the model in ./base, 8 prompts"
+    assert experiment.scope_of("default", specs, ["main"]) == (
+        "the model in ./base, without a BOS, 8 prompts"
+    )
     assert experiment.scope_of("default", specs, ["main", "tuned/cut"]) == (
-        "the model in ./base and the model in ./tuned, 8 prompts, changed at blocks.1.hook_mlp_out"
+        "the model in ./base and the model in ./tuned, without a BOS, 8 prompts, changed at "
+        "blocks.1.hook_mlp_out"
     )
 
 

@@ -1,8 +1,6 @@
 """Models that a study trains: by AdamW, once for all studies, and judged beside a change of the
 weights as large."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -11,10 +9,10 @@ import tiny_models
 from assay.ask import training
 from assay.ask.tables import Train
 from assay.core.errors import ExperimentError
+from assay.data.lm import LmSpec, train_folders
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.verbs.train_lm import Design, Training, train_lm
 
 STUDY = """
 question = "Does it learn what it reads?"
@@ -104,7 +102,7 @@ def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(bas
     (corpus / "a.py").write_text("def add(a, b):\n    return a + b\n" * 40)
     table = Train(name="t", of="base", text=str(corpus), steps=1, batch=2, context=16, lr=1e-3)
     (tmp_path / "out").mkdir()
-    training.train(table, str(base), None, "cpu", tmp_path / "out", lambda done, total: None)
+    training.train(table, str(base), None, None, "cpu", tmp_path / "out", lambda done, total: None)
     before = load_file(base / "model.safetensors")
     after = load_file(tmp_path / "out" / "model.safetensors")
     moved = np.concatenate([np.abs(after[n] - w).ravel() for n, w in before.items()])
@@ -158,14 +156,13 @@ def texts(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_model_from_nothing_is_that_of_train_lm_bit_for_bit(texts):
+def test_a_model_from_nothing_is_that_of_train_folders_bit_for_bit(texts):
     result = run(texts, NOTHING)
-    design = Design(layers=2, d=16, heads=2, m=64, context=16, text=str(texts / "texts"))
-    alone = train_lm(
-        texts / "lm", design, Training(steps=60, batch=8, lr=(1e-2,)), root=texts / "other"
-    )
+    size = {"layers": 2, "d": 16, "heads": 2, "m": 64, "context": 16}
+    spec = LmSpec(**size, corpus=str(texts / "texts"), steps=60, batch=8, lr=1e-2)
+    (alone,) = train_folders([spec], texts / "lm")
     (here,) = (p for p in (texts / "store").rglob("model.safetensors"))
-    expected = load_file(Path(alone.runs[0].folder) / "model.safetensors")
+    expected = load_file(alone / "model.safetensors")
     weights = load_file(here)
     assert weights.keys() == expected.keys()
     assert all(np.array_equal(weights[name], expected[name]) for name in expected)

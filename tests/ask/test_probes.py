@@ -17,7 +17,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features.linear_probe import INNER, folds
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

@@ -88,7 +88,10 @@ def test_numbers_of_next_tokens_are_those_of_single_passes(naive, done):
         one = at(change, naive, text)
         logs, _, _ = naive.run(naive.ids(text), one)
         clean, _, _ = naive.run(naive.ids(text))
-        token, own = naive.tokenizer.encode(" a").ids[0], slice(len(naive.opening), None)
+        token, own = (
+            naive.tokenizer.encode(" a", add_special_tokens=False).ids[0],
+            slice(len(naive.opening), None),
+        )
         entropies = -(np.exp(logs) * logs).sum(-1)
         kls = (np.exp(clean) * (clean - logs)).sum(-1)
         scores = [naive.log_prob(text, t, one) for t in (" b", " x", " the sum")]
@@ -158,7 +161,9 @@ def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
         Read(name="model", log_prob=" a"),
     ]
     found = measured(naive, texts(*SHOWN), every, table, [ALONG])
-    first, other = (naive.tokenizer.encode(t).ids[0] for t in (" a", " x"))
+    first, other = (
+        naive.tokenizer.encode(t, add_special_tokens=False).ids[0] for t in (" a", " x")
+    )
     assert found["lens"].shape == (3, 4)
     for p, text in enumerate(SHOWN):
         _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))

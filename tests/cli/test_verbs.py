@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from assay.cli.main import app, main
-from assay.cli.schemas import described, document
+from assay.cli.main import app, described, main, schema_of
 from assay.lab.records import recording, records
 from assay.lab.records.provenance import THREADS
 from assay.verbs.new import write_experiment
@@ -71,7 +70,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
     """The one object that a verb prints with --json."""
     found = json.loads(said(capsys, *words, "--json", code=code))
     assert isinstance(found, dict)
-    Draft202012Validator(document(words[0])).validate(found)
+    Draft202012Validator(schema_of(words[0])).validate(found)
     return found
 
 
@@ -95,13 +94,11 @@ def test_every_verb_is_there_and_short() -> None:
         "remove",
         "doctor",
     }
-    own = {"evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge", "gym"}
+    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge"}
     assert verbs == first | own | {
         "import",
         "export",
-        "conformance",
         "train-dictionary",
-        "train-lm",
         "mcp",
         "worker",
         "make-showcase",
@@ -332,44 +329,6 @@ holds = "0 * mean(main.represented, over=feature) < 1"
 control = ["linear"]
 threshold = "plan: here"
 """
-
-
-def test_doctor_lists_what_claims_leave_open(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of recorded claims: a mean over densities, a control that is nought in all 12 seeds, derived
-    arms; of stored ones: a constant."""
-    found = told(capsys, "doctor", "--claims", "ultra-rare-features", "superposition-collapse")
-    assert (found["experiments"], found["claims"], found["unasked"]) == (2, 15, {})
-    listed = {(d["experiment"], d["claim"], d["about"]): d["what"] for d in found["doubts"]}
-    record = records.read("ultra-rare-features")
-    flat = {
-        i: [a for a, c in v["controls"].items() if len(set(c["points"])) == 1]
-        for i, v in enumerate(record["verdicts"], 1)
-    }
-    flat = {i: names for i, names in flat.items() if names}
-    assert flat == {
-        i: [what.split()[1]]
-        for (name, i, about), what in listed.items()
-        if about == "control" and name == "ultra-rare-features"
-    }
-    assert "treats all levels of density alike" in listed["superposition-collapse", 3, "average"]
-    doubt = listed["superposition-collapse", 3, "also"]
-    assert doubt == "may hold for single (derived) as well; what was learned there is unsaid"
-    Path("asks.toml").write_text(STUDY)
-    assert "asks: not asked: nothing is measured: assay run asks.toml first" in said(
-        capsys, "doctor", "--claims", "asks.toml"
-    )
-    assert main(["run", "asks.toml", "--executor", "inline"]) == 0
-    shown = " ".join(said(capsys, "doctor", "--claims", "asks.toml").split())
-    assert (
-        "asks 1: control linear is 0 in every unit, with any measures that were tried: it "
-        "cannot pass"
-    ) in shown
-    assert (
-        "of 1 claims 0 average what they do not name, 1 have a control that decides nothing, "
-        "0 may hold where less was learned"
-    ) in shown
-    for words in (("own.py",), ("--claims", "--clean")):
-        assert main(["doctor", *words]) == 2 and len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_reading_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,7 +113,7 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         (
             "sparsify",
             "transcode",
-            "blocks.3.ln2.hook_normalized",
+            "blocks.3.mlp.hook_in",
             "blocks.3.hook_mlp_out",
             ["site", "site_out"],
         ),
@@ -125,7 +125,7 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         (
             "gemma_scope",
             "second_skip",
-            "blocks.3.ln2.hook_normalized",
+            "blocks.3.mlp.hook_in",
             "blocks.3.hook_mlp_out",
             ["site", "site_out"],
         ),
@@ -136,7 +136,7 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         (
             "circuit_tracer",
             "transcoder",
-            "blocks.3.ln2.hook_normalized",
+            "blocks.3.mlp.hook_in",
             "blocks.3.hook_mlp_out",
             [],
         ),
@@ -361,7 +361,7 @@ def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) 
     save_file(values | {"W_dec": values["W_dec"].T.contiguous()}, tmp_path / "layer_7.safetensors")
     turned = load(tmp_path / "layer_7.safetensors")
     assert torch.equal(turned.W_dec, load(path_of("circuit_tracer", "transcoder")).W_dec)
-    assert turned.sites == ("blocks.7.ln2.hook_normalized",) and turned.origin["inferred"] == [
+    assert turned.sites == ("blocks.7.mlp.hook_in",) and turned.origin["inferred"] == [
         "site",
         "site_out",
     ]

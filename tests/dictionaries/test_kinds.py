@@ -229,8 +229,8 @@ def test_what_a_user_can_get_wrong(tmp_path):
     with pytest.raises(
         DataError,
         match=(
-            "per_token must be one of '', 'layer-norm', 'layer-norm-exact', 'length', got "
-            "'batch-norm'"
+            "per_token must be one of '', 'layer-norm', 'layer-norm-exact', 'length', 'mean', "
+            "got 'batch-norm'"
         ),
     ):
         transcoder(per_token="batch-norm")

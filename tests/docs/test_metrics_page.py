@@ -15,7 +15,6 @@ HOMES = [
     "dictionaries/measuring/recovery",
 ]
 HOMES += [
-    "features/probing",
     "features/importance",
     "dictionaries/measuring/splitting",
     "dictionaries/measuring/ablation",

@@ -12,7 +12,7 @@ from assay.evaluation import evaluate, file_statements, look
 from assay.evaluation.indexing import index
 from assay.subjects.folder import find
 
-TOLD = "does not say whether a BOS came first; text of gemma3_text begins with one (--no-bos)"
+TOLD = "whether a BOS came first; texts begin as the model's tokenizer has it, with $ (--no-bos)"
 TEXT = "def f(x):\n    return x + 1"
 GEMMA = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8, "bos_token_id": 3}
 

@@ -12,6 +12,7 @@ from forks import Ended, Forks
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
 LEAST = {
+    "asking_on_a_gpu": "--device cpu --least --repeats 1 --peers plain",
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
@@ -25,18 +26,16 @@ LEAST = {
     "plans": "superposition:smoke --executor inline",
     "prefixes": "1 1",
     "selective_scan": "1",
-    "sharded": "--arithmetic",
-    "stream": "--vectors 32000 --rows 1000 --batch 256 --kills 1",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
 }
 """Benchmark → its words at the least size."""
 ELSEWHERE = {
+    "asking_by_hand": "asks nothing by itself; asking_on_a_gpu has it asked",
     "big_store": "serves for minutes; tests/explorer/test_many_readers.py asks such a store",
     "evaluate_against_saelens": "needs SAELens",
     "explanations": "minutes for each circuit; tests/circuits scores them with little effort",
     "explorer_pages": "serves for minutes, as big_store",
-    "gym": "is an experiment, judged and recorded; tests/gym asks its parts",
     "index_against_saedashboard": "needs SAEDashboard",
     "index_reading": "has one size; tests/features reads activations",
     "peers": "needs the peers",

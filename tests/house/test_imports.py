@@ -74,8 +74,6 @@ LOADERS = {
     "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
     "assay/core/renamed.py": "modules by their old names",
     "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
-    "assay/circuits/known.py": "built circuits, by their file's name",
-    "assay/conformance/functions.py": "a library's functions, by the module that somebody names",
 }
 """What may load a module by its name beside loaders of a folder's own files, and which."""
 

@@ -12,7 +12,6 @@ TREE = {
     "src/assay/report/pages.py": "def made():\n    from assay.core.words import Word\n",
     "src/assay/report/templates/page.html": "",
     "src/assay/report/alone.py": "",
-    "src/assay/experiments/own.py": "",
     "tests/conftest.py": "",
     "tests/core/test_words.py": "import assay.core.words\n",
     "tests/core/helper.py": "from assay.core.ideas import one\n",
@@ -20,7 +19,6 @@ TREE = {
     "tests/report/test_pages.py": "from assay.report import pages\n",
     "tests/report/test_other.py": "",
     "tests/report/conftest.py": "from assay.report import alone\n",
-    "tests/claims/test_all.py": "",
     "tests/house/test_rule.py": "",
     "tests/docs/test_docs.py": "",
 }
@@ -53,10 +51,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             ["tests/report/test_other.py", "tests/core/test_words.py"],
             ["core/test_words.py", "report/test_other.py"],
-        ),
-        (
-            ["src/assay/experiments/own.py", "src/assay/core/words.py"],
-            ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"],
         ),
         (["docs/page.md"], ["docs/test_docs.py"]),
         (["Makefile"], ["house/test_rule.py"]),

@@ -9,7 +9,7 @@ import pytest
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import edits
 

@@ -14,7 +14,7 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.power import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import forecast as forecasting
 from assay.lab.plan.forecast import forecast, survey

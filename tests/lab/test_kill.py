@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.store import Store
 from stored_bytes import measures_of
@@ -87,7 +87,7 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
 
 def run_program(root):
     code = (
-        "from assay.lab import catalogue; from assay.lab.executors import Workers; from "
+        "from assay.lab import catalogue; from assay.lab.engines import Workers; from "
         "assay.lab.lab import Lab\n"
     )
     code += f"Lab({str(root)!r}, Workers(1)).run(catalogue.find({WALK!r}))"

@@ -10,7 +10,7 @@ import pytest
 from assay.core.claims import Claim, claims_key
 from assay.core.results import ResultData, Verified
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import journal, looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab

@@ -14,7 +14,7 @@ import xarray as xr
 from assay.core.errors import ExperimentError
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.records import recording, records
 from assay.lab.records.provenance import digest

@@ -9,7 +9,7 @@ import pytest
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.results import Price, ResultData
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import journal, registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab

@@ -9,7 +9,7 @@ import assay
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override

@@ -8,7 +8,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.verbs.new import write_experiment

@@ -252,7 +252,7 @@ def test_the_sizes_are_those_of_the_config(good):
         for s in ("blocks.0.hook_resid_pre", "blocks.2.mlp.hook_post", "blocks.1.attn.hook_z")
     ] == [24, 40, 24]
     assert found.shape(Site("z", 0)) == (4, 6)
-    assert len(found.sites) == 1 + 3 * 19 + 2
+    assert len(found.sites) == 1 + 3 * 21 + 2
     assert [str(found.sites[i]) for i in (0, 1, -1)] == [
         "hook_embed",
         "blocks.0.hook_resid_pre",

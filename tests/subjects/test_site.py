@@ -3,8 +3,8 @@
 import pytest
 
 from assay.core.errors import ModelError
-from assay.subjects.architectures.mamba import KINDS as OWN
 from assay.subjects.site import KINDS, Site
+from assay_catalogue.subjects.mamba_architecture import KINDS as OWN
 
 NAMES = {
     "blocks.9.hook_resid_pre": ("resid_pre", 9, "b s d"),
@@ -30,6 +30,8 @@ NAMES = {
     "blocks.2.attn.hook_pattern": ("pattern", 2, "b h q k"),
     "blocks.2.attn.hook_result": ("result", 2, "b s h d"),
     "blocks.1.mlp.hook_pre_linear": ("mlp_pre_linear", 1, "b s m"),
+    "blocks.1.ln2.hook_normalized": ("ln2_normalized", 1, "b s d"),
+    "blocks.1.mlp.hook_in": ("mlp_in", 1, "b s d"),
 }
 SYNONYMS = {
     "blocks.3.hook_in": "blocks.3.hook_resid_pre",
@@ -39,6 +41,7 @@ SYNONYMS = {
     "blocks.3.attn.hook_out": "blocks.3.hook_attn_out",
     "blocks.3.mlp.out.hook_in": "blocks.3.mlp.hook_post",
     "blocks.3.mlp.hook_out": "blocks.3.hook_mlp_out",
+    "blocks.3.hook_mlp_in": "blocks.3.hook_resid_mid",
     "embed.hook_out": "hook_embed",
     "unembed.hook_in": "ln_final.hook_normalized",
 }

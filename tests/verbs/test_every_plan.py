@@ -12,7 +12,7 @@ import pytest
 from assay.core.errors import AssayError
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import forecast
 from assay.lab.plan.preset import override

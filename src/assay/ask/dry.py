@@ -73,6 +73,23 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     return [f"{', '.join(about)}: the first token is {text!r}{what}"]
 
 
+def ends_in_words(task: Task, folder: ModelFolder) -> list[str]:
+    """Say what ends what a model writes, and what else decides it than the likeliest token. Raises:
+    ModelError for settings that Assay does not obey."""
+    about = ", ".join(r.name for r in task.reads if r.generates)
+    if not about:
+        return []
+    writing = folder.writing
+    writing.check()
+    ends = [repr(t) for t in folder.tokenizer.token_text(writing.ends)]
+    words = [f"{about}: writing ends at {' or '.join(ends) or 'no token'} ({writing.source})"]
+    if writing.changes:
+        words.append(f"{about}: {', '.join(writing.changes)} of {writing.source} are obeyed")
+    if writing.draws:
+        words.append(f"{about}: the likeliest token is taken, and {writing.source} asks for draws")
+    return words
+
+
 def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
     if length > (most := most_tokens(folder)):
         raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")

@@ -4,6 +4,7 @@ two of them shuffled."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -62,9 +63,19 @@ def opened(name: str, device: str, fingerprint: str) -> Pretrained:
     return load(name, device)
 
 
-def as_it_is(name: str, device: str) -> Pretrained:
-    """Open a model."""
-    return opened(name, device, folders.find(name).fingerprint)
+def as_it_is(name: str, device: str, bos: bool | None = None) -> Pretrained:
+    """Open a model, whose texts begin with a BOS or not as is said."""
+    return _beginning(opened(name, device, folders.find(name).fingerprint), bos)
+
+
+def said(bos: bool | None) -> str:
+    """What is added to a model's hash where it is said whether its texts begin with a BOS."""
+    return "" if bos is None else f" bos {bos}"
+
+
+def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:
+    """A model whose texts begin so."""
+    return model if bos is None else replace(model, folder=replace(model.folder, bos=bos))
 
 
 @lru_cache(maxsize=2)
@@ -74,10 +85,14 @@ def _copy(name: str, device: str, fingerprint: str, place: int) -> Pretrained:
     return load(name, device)
 
 
-def untrained(name: str, seed: int, device: str, place: int = 0) -> Pretrained:
+def untrained(
+    name: str, seed: int, device: str, place: int = 0, bos: bool | None = None
+) -> Pretrained:
     """A model with weights drawn anew by the seed, until the next one is asked for at this
     place."""
-    return redrawn(_copy(name, device, folders.find(name).fingerprint, place), seed)
+    return _beginning(
+        redrawn(_copy(name, device, folders.find(name).fingerprint, place), seed), bos
+    )
 
 
 def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
@@ -106,7 +121,7 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
         weight.data.copy_(ours[name] + change)
     if not moved:
         raise DataError(f"{first.name} and {second.name} have the same weights")
-    return copy
+    return _beginning(copy, second.folder.bos)
 
 
 def same_tokens(first: str, second: str) -> bool:

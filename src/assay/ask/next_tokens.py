@@ -184,7 +184,12 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
             f"{max(1, most - len(prompt.tokens))} or fewer"
         )
-    texts = [whole(prompt.row.fill(text)) for text in read.generates]
+    filled = [prompt.row.fill(text) for text in read.generates]
+    if empty := [text for text, f in zip(read.generates, filled, strict=True) if not f.strip()]:
+        raise DataError(
+            f"{prompt.row.place}: {empty[0]!r} is empty there, and whatever is written has that"
+        )
+    texts = [whole(text) for text in filled]
     ends = set(prompt.folder.ends)
 
     def number(reading: Seen) -> float:

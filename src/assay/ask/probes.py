@@ -23,7 +23,7 @@ from assay.ask.measuring import (
     blocks,
     read_activations,
 )
-from assay.ask.models import located, opened
+from assay.ask.models import as_it_is, located, said
 from assay.ask.probe_fits import DEALS, Learning, Rows
 from assay.ask.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.seen import Prompt, prompt
@@ -168,7 +168,7 @@ class _Reader:
 
     @cached_property
     def folder(self) -> ModelFolder:
-        return find(self.name)
+        return find(self.name, self.task.model.bos)
 
     @cached_property
     def prompts(self) -> list[Prompt]:
@@ -199,8 +199,8 @@ class _Reader:
             by_place = {p.position: p for p in points}
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
-        model = opened(self.name, self.device, self.folder.fingerprint)
-        key = f"{model.fingerprint} {'' if seed is None else seed}"
+        model = as_it_is(self.name, self.device, self.task.model.bos)
+        key = f"{model.fingerprint}{said(self.task.model.bos)} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
             model = self._twin
@@ -210,7 +210,7 @@ class _Reader:
         known = dictionaries([self.task.table], self.study)
         with torch.no_grad():
             return [
-                known[p.dictionary].dictionary.encode(x.float().cpu())[0]
+                known[p.dictionary].fitted(self.folder).dictionary.encode(x.float().cpu())[0]
                 for p, x in zip(points, acts, strict=True)
             ]
 
@@ -264,7 +264,7 @@ class _Reader:
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""
-        model = opened(self.name, self.device, self.folder.fingerprint)
+        model = as_it_is(self.name, self.device)
         weight = model.model.get_input_embeddings().weight.detach()
         rows = [weight[row].float().cpu() for row in self.ids(table)]
         if attends:

@@ -3,11 +3,10 @@ and which are measured."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from assay.ask import prompt_files
 from assay.ask.tables import Prompts
-from assay.core import foreign, rng
-from assay.core.errors import DataError, nearest
+from assay.core import rng
+from assay.core.errors import DataError, nearest, visible
 
-LARGEST = 2**25
-"""Bytes of a file of prompts."""
 MOST = 20_000
 """Prompts of a study."""
 SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -163,7 +161,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         what = " and ".join(ways) or "none of them"
         raise DataError(f"say one of file, rows and slots of the prompts {table.name}, got {what}")
     if table.file:
-        records = _read(folder / table.file)
+        records = prompt_files.read(folder / table.file)
     elif table.rows:
         records = [(f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)]
     elif table.slots:
@@ -182,7 +180,12 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         raise DataError(f"{table.name} has more than {MOST:,} prompts")
     rows = []
     for place, record in records:
-        columns = {name: _written(value) for name, value in record.items()}
+        columns = {name: _written(place, name, value) for name, value in record.items()}
+        if len(templates) > 1 and "template" in columns:
+            raise DataError(
+                f"{place}: its column template would hide which of the {len(templates)} texts a "
+                "prompt is filled from; rename the column"
+            )
         for template in templates or ("{text}",):
             extra = {"template": template} if len(templates) > 1 else {}
             row = filled(Row("", {**extra, **columns}, place, {}), template)
@@ -201,6 +204,23 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     return PromptSet(table, tuple(rows))
 
 
+def remarks(prompts: PromptSet) -> list[str]:
+    """Say what cannot be seen in the texts: characters that look like nothing or like a space, and
+    slots with nothing in them."""
+    kinds: dict[str, list[Row]] = {}
+    for row in prompts.rows:
+        if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
+            kinds.setdefault(f"invisible characters, such as {visible(unseen[0])}", []).append(row)
+        for slot in row.spans:
+            if not row.columns.get(slot, slot):
+                kinds.setdefault(f"nothing in {{{slot}}}", []).append(row)
+    return [
+        f"{prompts.table.name}: {len(rows)} of {len(prompts.rows)} prompts have {what} "
+        f"({rows[0].place})"
+        for what, rows in kinds.items()
+    ]
+
+
 def _read_of(row: Row, study: str) -> list[tuple[str, str]]:
     """The columns of a row that a study uses, as a slot or by name; all, where nothing is known of
     it."""
@@ -216,9 +236,11 @@ def _texts(table: Prompts) -> tuple[str, ...]:
     return (table.text,) if isinstance(table.text, str) else table.text
 
 
-def _written(value: object) -> str:
+def _written(place: str, name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"{place}: {name!r} is {value}, which is no number")
     return str(value)
 
 
@@ -232,37 +254,3 @@ def filled(row: Row, template: str) -> Row:
     times = Counter(SLOT.findall(template))
     repeated = frozenset(name for name, n in times.items() if n > 1)
     return replace(row, text=text + template[last:], spans=spans, repeated=repeated)
-
-
-def _read(path: Path) -> list[tuple[str, dict[str, object]]]:
-    """The records of a file, each with its line. Raises: DataError."""
-    try:
-        text = foreign.read(path, "a file of prompts", LARGEST).decode("utf-8")
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path.name} is not UTF-8 text (byte {e.start:,})") from None
-    lines = [(f"{path.name} line {n}", line) for n, line in enumerate(text.splitlines(), 1)]
-    if path.suffix == ".jsonl":
-        return [(place, _object(place, line)) for place, line in lines if line.strip()]
-    if path.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)
-        try:
-            records = [(f"{path.name} line {reader.line_num}", dict(r)) for r in reader]
-        except csv.Error as e:
-            raise DataError(f"{path.name} line {reader.line_num} is no CSV: {e}") from None
-        for place, record in records:
-            if None in record.values() or "" in record:
-                raise DataError(f"{place} has not as many cells as the header")
-        return records
-    if path.suffix == ".txt":
-        return [(place, {"text": line}) for place, line in lines if line.strip()]
-    raise DataError(f"prompts are read from .jsonl, .csv and .txt, got {path.name}")
-
-
-def _object(place: str, line: str) -> dict[str, object]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"{place} is no JSON: {e}") from None
-    if not isinstance(record, dict) or any(isinstance(v, list | dict) for v in record.values()):
-        raise DataError(f"{place} must be an object of texts and numbers")
-    return record

@@ -228,6 +228,8 @@ class Learning:
     seed: int
     untrained: bool = False
     frozen: Part = ""
+    bos: bool | None = None
+    """Whether texts begin with a BOS, where the study says so."""
 
     @cached_property
     def spec(self) -> SaeSpec:
@@ -237,7 +239,7 @@ class Learning:
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
         return SaeSpec(
             seed=self.seed,
-            model=self.digest,
+            model=self.digest + models.said(self.bos),
             twin=str(t.seed) if self.untrained else "",
             text=text,
             sites=tuple(map(str, sites_of(t))),
@@ -353,7 +355,7 @@ class Learning:
             blocks = max(layers) if len(layers) == len(sites) else find(name).layers
             name = str(untrained(name, blocks, bench, seed=t.seed))
         assert t.tokens and t.context
-        usual = HarvestSpec(subject=name, corpus=t.text, context=t.context)
+        usual = HarvestSpec(subject=name, corpus=t.text, context=t.context, bos=self.bos)
         specs = [usual.replace(site=str(site)) for site in sites]
         count = max(1, t.tokens // t.context)
         learned = _harvests([s.replace(windows=count) for s in specs], bench)
@@ -377,9 +379,9 @@ class Learning:
         device = str(bench.device)
         learned, measured = self.source.halves()
         if self.untrained:
-            model = models.untrained(self.model, self.table.seed, device)
+            model = models.untrained(self.model, self.table.seed, device, bos=self.bos)
         else:
-            model = models.as_it_is(self.model, device)
+            model = models.as_it_is(self.model, device, self.bos)
         sites = sites_of(self.table)
 
         def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:

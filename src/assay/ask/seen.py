@@ -49,7 +49,7 @@ class Prompt:
         """The tokens of a text behind the prompt. Raises: DataError where it has none, or where its
         beginning joins the prompt's last token."""
         filled = self.row.fill(text)
-        if not filled:
+        if not filled or (filled != text and not filled.strip()):
             raise DataError(f"{self.row.place}: {text!r} is empty there, so it cannot follow")
         whole = self.folder.tokenizer.encode(self.row.text + filled)
         tokens = self.tokens[self.opening :]
@@ -99,11 +99,18 @@ class Prompt:
                 f"{self.row.place}: {place} stands in the prompt more than once, so its place is "
                 "none; give the one that you mean a column of its own, with the same words"
             )
+        if not self.row.columns.get(name, name):
+            raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
         end = self.row.spans[name]
-        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         # the last token that begins within the slot; it may go on behind it
-        begun = [i for i, (start, _) in enumerate(encoded.offsets) if start < end]
+        begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in the text each of its own tokens begins, in characters."""
+        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
+        return [start for start, _ in encoded.offsets]
 
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:

@@ -44,6 +44,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     checkpoints: tuple[str, ...] = ()
     """In place of a name: several states of one training, such as ["./step-100", "./step-1000"];
     each is a level of the dimension `checkpoint`: its step, else its name."""
+    bos: bool | None = None
+    """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
     controls: tuple[str, ...] | None = None
     """The near controls of claims about the model as it is; left out: untrained; of a pattern heads
     and, where `to` is a slot, position; where rows have different answers, unrelated."""

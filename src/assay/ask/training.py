@@ -6,14 +6,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from jaxtyping import Float
 
+from assay.ask import models
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Train
 from assay.core import rng
@@ -25,6 +27,7 @@ from assay.data.tiny import TinySpec
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.pretrained import load
+from assay.subjects.regimes import Regime, regime
 
 Tick = Callable[[int, int], None]
 EACH = 16
@@ -140,8 +143,8 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def small(table: Train) -> TinySpec:
-    """The spec of a model from nothing, which `assay train-lm` would train alike. Raises: SpecError
-    where heads do not divide the width."""
+    """The spec of a model from nothing, which `train_folders` of `data.lm` would train alike.
+    Raises: SpecError where heads do not divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
@@ -162,13 +165,14 @@ def small_by_content(table: Train) -> TinySpec:
     return small(table).replace(corpus=corpora.load(table.text).fingerprint)
 
 
-def spec(table: Train, start: str, source: PromptSet | None) -> TunedSpec:
-    """The spec of a training from the model in this folder. Raises: ModelError, DataError."""
+def spec(table: Train, start: str, source: PromptSet | None, bos: bool | None = None) -> TunedSpec:
+    """The spec of a training from the model in this folder, whose texts begin with a BOS or not as
+    is said. Raises: ModelError, DataError."""
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
     return TunedSpec(
         seed=table.seed,
-        model=folders.fingerprint(start),
+        model=folders.fingerprint(start) + models.said(bos),
         text=source.digest if source else corpora.load(table.text).fingerprint,
         steps=table.steps,
         batch=table.batch,
@@ -195,7 +199,13 @@ def name_of(table: Train) -> str:
 
 
 def train(
-    table: Train, start: str, source: PromptSet | None, device: str, path: Path, tick: Tick
+    table: Train,
+    start: str,
+    source: PromptSet | None,
+    bos: bool | None,
+    device: str,
+    path: Path,
+    tick: Tick,
 ) -> None:
     """Train a copy of the model in a folder, and write it to another one.
 
@@ -206,7 +216,7 @@ def train(
 
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
-    folder = folders.find(start)
+    folder = folders.find(start, bos)
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
@@ -218,17 +228,10 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = table.lr * (1 - step / table.steps)
         batch = [texts[i] for i in _order(table, len(texts), step)]
-        longest = max(map(len, batch))
-        tokens = torch.zeros(len(batch), longest, dtype=torch.long)
-        mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-        for row, text in enumerate(batch):
-            tokens[row, : len(text)] = torch.tensor(text)
-            mask[row, : len(text)] = True
-        tokens, mask = tokens.to(device), mask.to(device)
-        logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        logs = logits[:, :-1].float().log_softmax(-1)
-        losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
-        loss = losses[mask[:, 1:]].mean()
+        groups: dict[Regime, list[list[int]]] = {}
+        for text in batch:
+            groups.setdefault(regime(model.config, len(text)), []).append(text)
+        loss = torch.cat([_losses(model, some, device) for some in groups.values()]).mean()
         if not bool(loss.isfinite()):
             raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
         optimiser.zero_grad()
@@ -236,11 +239,28 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         tick(step + 1, table.steps)
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copy(folder.path / name, path / name)
+    shutil.copy(folder.path / "config.json", path / "config.json")
+    folders.copy_beside(folder, path)
     weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
     save_file(weights, path / "model.safetensors", {"format": "pt"})
     (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+
+
+def _losses(
+    model: Any, texts: Sequence[Sequence[int]], device: str
+) -> Float[torch.Tensor, " token"]:
+    """The loss of each token of each text but the first."""
+    longest = max(map(len, texts))
+    tokens = torch.zeros(len(texts), longest, dtype=torch.long)
+    mask = torch.zeros(len(texts), longest, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = True
+    tokens, mask = tokens.to(device), mask.to(device)
+    logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+    logs = logits[:, :-1].float().log_softmax(-1)
+    losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
+    return losses[mask[:, 1:]]
 
 
 def _sequences(

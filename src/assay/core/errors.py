@@ -9,7 +9,7 @@ compares itself ├── DataError              a table, text folder or activat
 used ├── ModelError             a model that is missing, broken, or lacks the site asked for
 ├── StoreError             a store that is newer, damaged, read-only or full
 │   └── DamageError        bytes of the store that are not as they were written
-├── FleetError             workers elsewhere that cannot be started or followed
+├── EngineError            Ray or SLURM is missing, refuses, or does not answer
 └── RunError               training crashed or diverged beyond the limit; exit code 3
 """
 
@@ -98,12 +98,20 @@ class AssayError(Exception):
         super().__init__(*pieces)
 
     def __str__(self) -> str:
-        """Write it for somebody who types commands."""
-        return "".join(map(str, self.args))
+        """Write it for somebody who types commands; what cannot be seen is spelled out."""
+        return visible("".join(map(str, self.args)))
 
     def request(self) -> str:
         """Write it for a program that sends requests."""
-        return "".join(p.request() if hasattr(p, "request") else str(p) for p in self.args)
+        return visible("".join(p.request() if hasattr(p, "request") else str(p) for p in self.args))
+
+
+def visible(text: str) -> str:
+    """Write characters that cannot be seen, or look like a space, as <U+FEFF>; line ends and tabs
+    stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"<U+{ord(c):04X}>" for c in text)
 
 
 @contextmanager
@@ -178,8 +186,8 @@ class DamageError(StoreError):
         self.folder, self.why = folder, why
 
 
-class FleetError(AssayError):
-    """An engine that starts workers elsewhere is missing, refuses, or does not answer."""
+class EngineError(AssayError):
+    """Ray or SLURM is missing, refuses, or does not answer."""
 
 
 class RunError(AssayError):

@@ -111,6 +111,22 @@ def read(path: Path, expected: str, most: int) -> bytes:
     return content
 
 
+_WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""Marks with which text begins that is no UTF-8."""
+
+
+def text(path: Path, expected: str, most: int) -> str:
+    """Read the text of a file that has at most so many bytes: UTF-8, with or without the mark that
+    some programs begin it with. Raises: DataError."""
+    content = read(path, expected, most)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = _WIDE.get(content[:2])
+        why = f"it is {what}" if what else f"it is not UTF-8 text (byte {error.start:,})"
+        raise DataError(f"{path}: {why}; save it as UTF-8") from None
+
+
 class NotAFileError(IsADirectoryError):
     """Where a store has a file lies something that may block or never end, or is too long; it is
     met as a folder there would be."""

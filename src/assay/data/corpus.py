@@ -3,6 +3,7 @@ that never cross files."""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import sys
@@ -296,7 +297,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    return foreign.read(path, "a readable text file (else take it out of the folder)", LARGEST)
+    """The bytes of a file, without the mark that some programs begin UTF-8 with."""
+    expected = "a readable text file (else take it out of the folder)"
+    return foreign.read(path, expected, LARGEST).removeprefix(codecs.BOM_UTF8)
 
 
 def _is_text(path: Path, content: bytes) -> bool:

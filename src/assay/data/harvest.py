@@ -70,6 +70,9 @@ class HarvestSpec(Spec):
     """What the model computes in; "auto" measures once which is faster on this machine. Stored as
     float16 in any case; a vector that is too large for it is divided by a power of two first."""
 
+    bos: bool | None = added(None, before=None)
+    """Whether each window begins with the model's BOS token; None: as its tokenizer has it."""
+
     def check(self) -> None:
         """Raise DataError for impossible sizes and ModelError for a site that no model has."""
         Site.parse(self.site)
@@ -253,7 +256,7 @@ def cut_text(spec: HarvestSpec, bench: Bench) -> tuple[HarvestWindowsSpec, Path]
         spec: whose.
         bench: where it is kept.
     """
-    folder = models.find(spec.subject)
+    folder = models.find(spec.subject, spec.bos)
     windows_spec = HarvestWindowsSpec(
         seed=spec.seed,
         model=folder.fingerprint,
@@ -330,13 +333,13 @@ def trained_on(spec: HarvestSpec, windows: Windows) -> Mapping[str, Any]:
         **inputs(spec),
         "part": spec.part,
         "context_size": spec.context,
-        "prepend_bos": bool(models.find(spec.subject).opening),
+        "prepend_bos": bool(models.find(spec.subject, spec.bos).opening),
         **listed,
     }
 
 
 def _cut(spec: HarvestSpec, path: Path) -> None:
-    folder = models.find(spec.subject)
+    folder = models.find(spec.subject, spec.bos)
     windows = corpora.load(spec.corpus).windows(
         folder.tokenizer.encode,
         spec.part,

@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from assay.core.heavy import torch
 
-PerToken = Literal["", "layer-norm", "layer-norm-exact", "length"]
-PER_TOKEN = ("", "layer-norm", "layer-norm-exact", "length")
+PerToken = Literal["", "layer-norm", "layer-norm-exact", "length", "mean"]
+PER_TOKEN = ("", "layer-norm", "layer-norm-exact", "length", "mean")
 EPSILON = 1e-5
 
 
@@ -29,12 +29,16 @@ def per_token(
 
     Formula: layer-norm: shift = μ, factor = 1/(σ + 1e-5), back = σ (exact: σ + 1e-5), with σ² = Σ(x
     − μ)²/(d − 1);
-    length: shift = 0, factor = √d/‖x‖, back = ‖x‖/√d
+    length: shift = 0, factor = √d/‖x‖, back = ‖x‖/√d;
+    mean: shift = μ, factor = back = 1, as in a model whose writing weights were centred
     Source: SAELens 6 `normalize_activations`, OpenAI's sparse_autoencoder `LN`
     """
     if kind == "length":
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True) / x.shape[-1] ** 0.5
         return torch.zeros_like(length), 1 / length.clamp_min(torch.finfo(x.dtype).tiny), length
+    if kind == "mean":
+        shift = x.mean(-1, keepdim=True)
+        return shift, torch.ones_like(shift), torch.ones_like(shift)
     shift, deviation = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
     back = deviation if kind == "layer-norm" else deviation + EPSILON
     return shift, 1 / (deviation + EPSILON), back

@@ -23,13 +23,20 @@ from assay.dictionaries.measuring.redundancy import twinned
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
-from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
+from assay.evaluation.setting import (
+    TOGETHER,
+    EvaluationDocumentsSpec,
+    EvaluationSpec,
+    Setting,
+)
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
+from assay.evaluation.together import Shared, Windows, own
+from assay.evaluation.together import shared as together
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
 from assay.lab.store.store import Store
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import ModelFolder, find, opening_in_words
 
 Progress = Callable[[int, int], None]
 
@@ -118,36 +125,55 @@ def evaluate(
             "text": corpus.name,
             "corpus": corpus.fingerprint,
         }
-    specs = {
-        s.name: EvaluationSpec(dictionary=s.sha256, setting=setting, **key) for s in source_list
-    }
-    missing = [source for source in source_list if store.built(specs[source.name]) is None]
+
+    def spec_of(source: Source, how: Setting) -> EvaluationSpec:
+        return EvaluationSpec(dictionary=source.sha256, setting=how, **key)
+
+    shared = {s.name: Shared(setting) for s in source_list}
+    if folder is not None and corpus is not None and source_list[1:]:
+        windows = {
+            s.name: _windows(store, spec_of(s, setting)) or own(s, setting, folder, corpus)
+            for s in source_list
+        }
+        shared = together(windows, setting, folder)
+    specs = {s.name: spec_of(s, shared[s.name].setting) for s in source_list}
+    by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
+    missing = [
+        source
+        for source in source_list
+        if None in (store.built(specs[source.name]), store.built(by_document[source.name]))
+    ]
     present = [source.name for source in source_list if source not in missing]
     stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
-        work = (store, setting, device, progress or _silent, watch)
+        how = store, device, progress or _silent, watch
+        settings = {name: one.setting for name, one in shared.items()}
         runs = (
-            _on_file(missing, path, *work)
+            _on_file(missing, path, setting, *how)
             if folder is None
-            else _on_text(missing, folder, corpus, batch, *work)
+            else _on_text(missing, folder, corpus, batch, settings, *how)
         )
     warned = _warned(source_list, stored, setting, folder, watch)
-    for source, details, sums in runs:
+    for source, details, sums, names in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
+        _keep_documents(store, by_document[source.name], sums, names)
     entries = [
-        _complete(s.name, stored[s.name], s not in missing, *warned[s.name]) for s in source_list
+        _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
+        for s in source_list
     ]
     data |= {
         "setting": json.loads(setting.to_json()),
         "provenance": _provenance(began, device) if missing else {},
         "dictionaries": entries,
     }
-    return Evaluation(data)
+    paths = {name: store.artefact_path(spec) for name, spec in by_document.items()}
+    return Evaluation(data, {name: _documents(path) for name, path in paths.items()})
 
 
-Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray]]"
-"""A dictionary that was measured: what is to be known of the pass, and its sums."""
+Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray], Sequence[str]]"
+"""A dictionary that was measured: what is to be known of the pass, its sums over documents, and
+the documents' names."""
 
 
 def _on_text(
@@ -155,8 +181,8 @@ def _on_text(
     folder: ModelFolder,
     corpus: Corpus,
     batch: int | None,
+    settings: Mapping[str, Setting],
     store: Store,
-    setting: Setting,
     device: str,
     progress: Progress,
     watch: Watch,
@@ -165,21 +191,22 @@ def _on_text(
     folder.check_weights()
     plans: list[Plan] = []
     for source in missing:
-        plans.append(plan(source, setting, folder, corpus))
+        plans.append(plan(source.fitted(folder), settings[source.name], folder, corpus))
         if sum(p.source.bytes for p in plans) > TOGETHER:
-            source.forget()
+            plans[-1].source.forget()
 
     def measured() -> Iterator[Run]:
         for p, words, sums, compare in texts.run(
             plans, store, folder, corpus, device, batch, progress, watch
         ):
-            counted = words.ablated(setting.ablation_tokens)
+            counted = words.ablated(p.site.ablation_tokens)
             details = {
                 "site": p.site.site,
                 "site_out": p.site.site_out,
                 "part": p.text.part,
                 "context": p.text.context,
                 "bos": p.text.bos,
+                "opening": opening_in_words(folder, folder.beginning(p.text.bos)),
                 "windows": len(words.tokens),
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
@@ -187,7 +214,7 @@ def _on_text(
                 "notes": list(p.notes),
                 "compared": compare(),
             }
-            yield p.source, details, sums
+            yield p.source, details, sums, words.names
 
     return measured()
 
@@ -195,8 +222,8 @@ def _on_text(
 def _on_file(
     missing: Sequence[Source],
     path: Path,
-    store: Store,
     setting: Setting,
+    store: Store,
     device: str,
     progress: Progress,
     watch: Watch,
@@ -234,7 +261,8 @@ def _on_file(
                     "notes": notes,
                     "compared": compared,
                 }
-                yield source, details, of_source
+                names = [str(i) for i in range(len(of_source["tokens"]))]
+                yield source, details, of_source, names
                 source.forget()
 
     return measured()
@@ -281,6 +309,31 @@ def _keep(
         (path / "result.json").write_bytes(json.dumps(entry, allow_nan=False).encode())
 
     return _stored(store.artefact(spec, build))
+
+
+def _keep_documents(
+    store: Store,
+    spec: EvaluationDocumentsSpec,
+    sums: Mapping[str, np.ndarray],
+    names: Sequence[str],
+) -> None:
+    """Store the sums that measures are made of, document by document."""
+    arrays: dict[str, Any] = {"document": np.array(names, dtype=str)}
+    arrays |= summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
+
+    def build(path: Path) -> None:
+        np.savez(path / "documents.npz", **arrays)
+
+    store.artefact(spec, build)
+
+
+def _documents(path: Path) -> dict[str, np.ndarray]:
+    """The stored sums by their names, with the documents they are of."""
+    try:
+        with np.load(path / "documents.npz") as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise _damaged(path) from error
 
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
@@ -340,26 +393,41 @@ def _warned(
 
 
 def _complete(
-    name: str, entry: Mapping[str, Any], cached: bool, warnings: list[str], unknown: list[str]
+    name: str,
+    entry: Mapping[str, Any],
+    cached: bool,
+    warnings: list[str],
+    unknown: list[str],
+    shared: str,
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     return {
         "name": name,
         **entry,
-        "notes": [*warnings, *entry["notes"], *unknown],
+        "notes": [*warnings, *([shared] if shared else []), *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
         "luck": luck(entry["nonlinearity"]["name"]),  # of today's record, so that it is not stored
     }
 
 
+def _windows(store: Store, spec: EvaluationSpec) -> Windows | None:
+    """What a stored result was measured on; None where nothing is stored."""
+    if store.built(spec) is None:
+        return None
+    entry = _stored(store.artefact_path(spec))
+    return Windows(entry["part"], entry["context"], entry["bos"])
+
+
 def _stored(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} is damaged; delete that folder and run the same command again"
-        ) from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"{path} is damaged; delete that folder and run the same command again")
 
 
 def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:

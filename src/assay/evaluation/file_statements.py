@@ -15,7 +15,7 @@ from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation.setting import Setting
 from assay.subjects import names
-from assay.subjects.folder import ModelFolder, bos_token
+from assay.subjects.folder import ModelFolder, opening_in_words
 from assay.subjects.site import Site
 
 _MODULE = re.compile(
@@ -56,22 +56,29 @@ def choose_bos(
     said: bool | None, origin: Mapping[str, Any], folder: ModelFolder
 ) -> tuple[bool, list[str]]:
     """Decide whether each text begins with the model's BOS token: as `said`, else as the
-    dictionary's file says, else as its model's family does; with a note where neither said.
+    dictionary's file says, else as its model's tokenizer does; with a note where neither said.
 
     Raises: ModelError when a BOS is wanted and the model has none."""
     stated, notes = of_text(origin).get("prepend_bos"), []
     silent = said is None and stated is None
-    bos = bool(folder.opening) if silent else bool(stated if said is None else said)
-    if bos:
-        bos_token(folder)
+    bos = bool(folder.beginning()) if silent else bool(stated if said is None else said)
+    opening = folder.beginning(bos)
     if silent and bos:
         notes.append(
-            f"its file does not say whether a BOS came first; text of {folder.architecture.name} "
-            "begins with one (--no-bos)"
+            "its file does not say whether a BOS came first; texts begin as the model's tokenizer "
+            f"has it, {opening_in_words(folder, opening)} (--no-bos)"
         )
     elif silent and origin.get("format", "assay") != "assay":
         notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
     return bos, notes
+
+
+def unread(origin: Mapping[str, Any]) -> list[str]:
+    """Name the keys of a file's settings that Assay neither uses nor knows to change nothing."""
+    names = [str(name)[:_LONGEST] for name in origin.get("unread", ())]
+    if not names:
+        return []
+    return [f"its settings say what Assay neither uses nor knows: {', '.join(names)}"]
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:

@@ -179,9 +179,8 @@ def folders(store: Store) -> list[Path]:
     )
 
 
-def known(name: str, store: Store, like: Index | None = None) -> Index | None:
-    """The index of an address, or the one with most tokens of a dictionary's file; of a file, on
-    the model and text of `like`.
+def known(name: str, store: Store) -> Index | None:
+    """The index of an address, or the one with most tokens of a dictionary's file.
 
     Raises: DataError for a name that is neither an address nor a dictionary.
     """
@@ -192,12 +191,7 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
     matches = [folder for folder, about in abouts.items() if about.address == name]
     if not matches:
         sha = sources.find([name], store)[0].sha256
-        text = None if like is None else (like.about.model_sha256, like.about.corpus_sha256)
-        matches = [
-            f
-            for f, a in abouts.items()
-            if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))
-        ]
+        matches = [folder for folder, about in abouts.items() if about.dictionary == sha]
     return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
 
 
@@ -261,13 +255,13 @@ def index(
     setting = (setting or IndexSetting()).replace(**options)
     tell = progress or (lambda what, count, total: None)
     store = Store(root)
-    source, *other_sources = sources.find([dictionary, *also], store)
-    if not also:
-        other_sources = _other_seeds(str(dictionary), store)
     folder, corpus = (
         find(str(model)),
         corpora.load(text if isinstance(text, str) else str(text.absolute())),
     )
+    source, *other_sources = [s.fitted(folder) for s in sources.find([dictionary, *also], store)]
+    if not also:
+        other_sources = _other_seeds(str(dictionary), store)
     place, notes = _place(source, setting, folder, corpus)
     for other in other_sources:
         wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
@@ -364,6 +358,7 @@ def _place(
     return spec, [
         *file_statements.warnings(of_place, requested, folder),
         *file_statements.unknown(of_place, folder),
+        *file_statements.unread(dictionary.origin),
         *of_bos,
         why,
     ]

@@ -16,7 +16,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.positions import outlier_limit
 from assay.evaluation import file_statements, sources
 from assay.evaluation.setting import Setting
-from assay.evaluation.text import bos_token, check_context, sites
+from assay.evaluation.text import check_context, sites
 from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
@@ -143,7 +143,7 @@ def look(
         features: how many matter most.
         per_token: strongest of each token.
         site: "": as its file says.
-        bos: None: as its file says, else as the model's family has it.
+        bos: None: as its file says, else as the model's tokenizer has it.
         skip_first: positions left out.
         outlier: longest activation, in medians.
         root: the store.
@@ -162,10 +162,11 @@ def look(
         if number < 1:
             raise DataError(f"{name} must be at least 1, got {number}")
     source = _find_source(dictionary, Store(root))
-    folder, single = models.find(str(model)), source.dictionary
+    folder = models.find(str(model))
+    single = source.fitted(folder).dictionary
     reads, writes = sites(source.name, single, setting, folder)
     with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
-    ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
+    ids = [*folder.beginning(with_bos), *folder.tokenizer.encode(text)]
     if len(ids) < skip_first + 2:
         raise DataError(
             f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
@@ -231,7 +232,12 @@ def look(
             "text": text,
             "tokens": words,
             "warnings": warnings,
-            "notes": [*warnings, *of_bos, *file_statements.unknown(stated_place, folder)],
+            "notes": [
+                *warnings,
+                *of_bos,
+                *file_statements.unread(single.origin),
+                *file_statements.unknown(stated_place, folder),
+            ],
             "losses": losses,
             "loss": float(reading.loss.mean()),
             "loss_spliced": float(reconstructed_loss(reader, reading).mean()),

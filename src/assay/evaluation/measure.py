@@ -15,7 +15,7 @@ batches and shards gives the same. Lengths are summed about a fixed `centre` nea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -48,6 +48,8 @@ class Place:
     limits: tuple[float, float]
     """Longest activations that count, at both sites."""
     donors: Donors
+    centred: bool = False
+    """Whether activations are less their own mean over dimensions."""
 
     def keep(
         self, inputs: Float[torch.Tensor, "w s d_in"], acts: Float[torch.Tensor, "w s d"]
@@ -64,13 +66,14 @@ def constants(
     skip_first: int,
     outlier: float,
     path: Path,
+    centred: bool = False,
 ) -> None:
     """Write a site's limits for outliers and the kept activations of these windows, which ablations
     take their own from.
 
     Raises: DataError where no activation is left, or one is not finite.
     """
-    batches = [_captured(subject, reads, writes, t) for t in _batches(tokens, 2048)]
+    batches = [_captured(subject, reads, writes, t, centred) for t in _batches(tokens, 2048)]
     inputs, acts = (torch.cat(parts) for parts in zip(*batches, strict=True))
     for site, x in ((reads, inputs), (writes, acts)):
         if not bool(x.isfinite().all()):
@@ -92,7 +95,13 @@ def constants(
 
 
 def place(
-    path: Path, reads: Site, writes: Site, skip_first: int, seed: int, device: torch.device
+    path: Path,
+    reads: Site,
+    writes: Site,
+    skip_first: int,
+    seed: int,
+    device: torch.device,
+    centred: bool = False,
 ) -> Place:
     """The place whose constants were written."""
     limits, rows = np.load(path / "limits.npy"), np.load(path / "rows.npy")
@@ -102,6 +111,7 @@ def place(
         skip_first,
         (float(limits[0]), float(limits[1])),
         Donors.of(torch.from_numpy(rows).to(device), seed),
+        centred,
     )
 
 
@@ -112,7 +122,8 @@ def kept_rows(
     one tensor twice where that is the same."""
     rows = []
     for part in _batches(tokens, 2048):
-        inputs, acts = _captured(subject, site_place.reads, site_place.writes, part)
+        sites = site_place.reads, site_place.writes
+        inputs, acts = _captured(subject, *sites, part, site_place.centred)
         keep = site_place.keep(inputs, acts)
         rows.append((inputs[keep], acts[keep]))
     x, y = (torch.cat(parts) for parts in zip(*rows, strict=True))
@@ -158,6 +169,8 @@ def shard(
             None,
             site_place.reads,
         )
+        if site_place.centred:  # what no norm sees of them goes
+            passage = replace(passage, acts=_centred(passage.acts))
         inputs = passage.acts if passage.inputs is None else passage.inputs
         keep = site_place.keep(inputs, passage.acts)
         passage = Passage(passage.tokens, passage.acts, keep, passage.inputs, passage.before)
@@ -242,13 +255,18 @@ def _ablated(
     return torch.cat([donors.put(name, acts[i : i + 1], int(w)) for i, w in enumerate(windows)])
 
 
+def _centred(x: torch.Tensor) -> torch.Tensor:
+    return x - x.mean(-1, keepdim=True)
+
+
 def _captured(
-    subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray
+    subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray, centred: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     trace = subject.run(
         torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False
     )
-    return trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
+    inputs, acts = (trace.acts[site].flatten(2).float() for site in (reads, writes))
+    return (_centred(inputs), _centred(acts)) if centred else (inputs, acts)
 
 
 def _batches(tokens: Int[np.ndarray, "w s"], batch: int) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ class Setting(Spec):
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
     bos: bool | None = None
     """Whether every window starts with the model's BOS token; None: what the dictionary's file
-    says, else what the model's family does."""
+    says, else what the model's tokenizer does."""
     skip_first: Annotated[int, Ge(0)] = 1
     """Positions at the start of each window that are left out of every measure and never
     replaced."""
@@ -75,6 +75,13 @@ class EvaluationSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationDocumentsSpec(Spec):
+    """The sums of one evaluation over each document."""
+
+    of: EvaluationSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationTextSpec(Spec):
     """The windows of one part of a text for one tokenizer."""
 
@@ -101,6 +108,12 @@ class EvaluationSiteSpec(Spec):
     outlier: float = 6.0
     ablation_tokens: int = 0
     version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentredSiteSpec(EvaluationSiteSpec):
+    """The same of activations less their own mean over dimensions: of a model whose writing
+    weights are centred, as a dictionary's file may ask for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,22 +7,35 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from assay.core import foreign, hashes
-from assay.core.errors import DataError, ModelError, Operator, Piece, nearest, nearest_beside
+from assay.core.errors import (
+    AssayError,
+    DataError,
+    ModelError,
+    Operator,
+    Piece,
+    nearest,
+    nearest_beside,
+)
 from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats import sites
+from assay.dictionaries.fitting import OBEYED, fitted, loaded_with
+from assay.dictionaries.formats import saelens, sites
 from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
+from assay.dictionaries.formats.weights import header
 from assay.dictionaries.training import showcase
 from assay.lab.store.store import PARAMS, Store, Stored
+from assay.subjects.folder import ModelFolder
 from assay.subjects.folder import find as find_model
 
 SHOWCASE = "gated-sae/showcase"
@@ -56,6 +69,10 @@ class Source:
     def bytes(self) -> int:
         """Bytes of its tensors."""
         return sum(t.numel() * t.element_size() for t in self.dictionary.tensors().values())
+
+    def fitted(self, folder: ModelFolder) -> Source:
+        """This dictionary as its file means it in a model."""
+        return Source(self.name, self.sha256, lambda: fitted(self.name, self.read(), folder))
 
     def forget(self) -> None:
         """Let the weights go; they are read again when they are next asked for."""
@@ -201,9 +218,22 @@ def _of_path(path: Path) -> str:
             "with one"
         )
     lines = [f"{place}\n" for place in _places(path, folder)]
+    lines += [f"{name}\n" for name in _asked(path, folder)]
     for file in files:
         lines.append(f"{'' if file == path else file.name}\0{hashes.sha256(file)}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _asked(path: Path, folder: Path) -> list[str]:
+    """What a file asks to be done to a model first, which older versions did not do: what they made
+    of such a dictionary is not what it is now."""
+    origin: Mapping[str, Any] = {}
+    if (folder / saelens.CONFIG).is_file():
+        origin = {"loaded_with": saelens.loading(folder)}
+    elif path.is_file() and path.suffix == ".safetensors":
+        with suppress(AssayError, ValueError, AttributeError):
+            origin = json.loads(header(path).get("assay", "{}")).get("origin", {})
+    return sorted({*loaded_with(origin)} & {*OBEYED})
 
 
 def _places(path: Path, folder: Path) -> list[str]:
@@ -259,7 +289,7 @@ def _run(stored: Stored) -> Source:
 
 
 def _opening(stored: Stored) -> dict[str, bool]:
-    """Whether its harvests began with BOS: as the family of its model has it."""
+    """Whether its harvests began with BOS: as the tokenizer of its model has it."""
     subject = json.loads(stored.spec_json).get("subject")
     try:
         return {"prepend_bos": bool(subject) and bool(find_model(subject).opening)}

@@ -10,7 +10,7 @@ what was assumed. Nothing is run."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,17 @@ from assay.core.errors import DataError, ModelError
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus, Windows
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import LOADED_WITH
 from assay.evaluation import file_statements
-from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Part, Setting
+from assay.evaluation.setting import (
+    CentredSiteSpec,
+    EvaluationSiteSpec,
+    EvaluationTextSpec,
+    Part,
+    Setting,
+)
 from assay.evaluation.sources import Source
-from assay.subjects.folder import ModelFolder, bos_token, most_tokens
+from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
 SHARD = 4096
@@ -79,7 +86,7 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
 
     Raises: DataError when the part has no window; ModelError when a BOS is wanted and the model has
     none."""
-    first = [bos_token(folder)] if spec.bos else []
+    first = [*folder.beginning(spec.bos)]
     count = max(1, spec.tokens // spec.context)
     windows = _draw_windows(
         corpus, folder, spec, spec.context - len(first), count + CONSTANTS, -(-count // DOCUMENTS)
@@ -93,7 +100,7 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
         else 0
     )
     used = np.arange(min(count, total - spare))
-    lead = np.full((total, len(first)), first[0] if first else 0, np.int32)
+    lead = np.tile(np.array(first, np.int32), (total, 1))
     tokens = np.concatenate([lead, windows.tokens], 1)
     _, first_index, back = np.unique(windows.document[used], return_index=True, return_inverse=True)
     # documents in the order in which their first window was drawn
@@ -216,7 +223,7 @@ def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int
 
     Raises: DataError when no document is as long as a window; ModelError when a BOS is wanted and
     the model has none."""
-    first = [bos_token(folder)] if spec.bos else []
+    first = [*folder.beginning(spec.bos)]
     rows, numbers = [], []
     for number, window in _draw_index_windows(corpus, folder, spec, spec.context - len(first)):
         rows.append(np.concatenate([np.array(first, np.int32), window]))
@@ -280,6 +287,11 @@ class Plan:
         assert self.site.of is not None
         return self.site.of
 
+    @property
+    def centred(self) -> bool:
+        """Whether activations are less their own mean over dimensions."""
+        return isinstance(self.site, CentredSiteSpec)
+
 
 def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Plan:
     """What evaluating this dictionary will do.
@@ -312,7 +324,12 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         context=context,
         bos=bos,
     )
-    site = EvaluationSiteSpec(
+    centred = dictionary.per_token == "mean"
+    if centred:  # its activations are, so that it need not do it
+        notes.append(f"{LOADED_WITH}: center_writing_weights, so activations are less their mean")
+        fit = source
+        source = Source(fit.name, fit.sha256, lambda: replace(fit.read(), per_token=""))
+    site = (CentredSiteSpec if centred else EvaluationSiteSpec)(
         seed=setting.seed,
         of=text_spec,
         site=str(reads),
@@ -322,7 +339,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         outlier=setting.outlier,
         ablation_tokens=setting.ablation_tokens,
     )
-    return Plan(source, site, (*notes, *of_bos, why))
+    return Plan(source, site, (*notes, *of_bos, *file_statements.unread(dictionary.origin), why))
 
 
 def sites(

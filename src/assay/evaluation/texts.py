@@ -20,6 +20,7 @@ from assay.data.corpus import Corpus
 from assay.evaluation import baselines, measure, sources, summary, text
 from assay.evaluation.setting import (
     TOGETHER,
+    CentredSiteSpec,
     EvaluationBaselineSpec,
     EvaluationReferenceSpec,
     EvaluationShardSpec,
@@ -122,17 +123,18 @@ def _bunch(
     """The sums of dictionaries at one site over all shards, [document, …], and firings [shard,
     feature]; and what compares each with baselines on windows that are ablated."""
     reads, writes = Site.parse(site.site), Site.parse(site.site_out)
+    centred = isinstance(site, CentredSiteSpec)
     path = store.artefact(
         site,
         lambda path: _or_nothing(
             path,
             lambda: measure.constants(
-                subject(), reads, writes, words.spare, site.skip_first, site.outlier, path
+                subject(), reads, writes, words.spare, site.skip_first, site.outlier, path, centred
             ),
         ),
     )
     get_place = functools.cache(
-        lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device)
+        lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device, centred)
     )
     ablated = words.ablated(site.ablation_tokens)
     moved = functools.cache(lambda j: plans[j].source.dictionary.to(device))

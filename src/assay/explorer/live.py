@@ -244,7 +244,7 @@ class Live:
                     f"{fingerprint[:12]}…, then {about.model_sha256[:12]}…"
                 ),
             )
-        dictionary = self._source(about).dictionary
+        dictionary = self._source(about).fitted(models.find(about.model)).dictionary
         if fingerprint not in self._models:
             self._models[fingerprint] = load(about.model), Turn()
         subject, turn = self._models[fingerprint]

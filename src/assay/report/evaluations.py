@@ -131,7 +131,7 @@ def _on(data: JSON, e: JSON) -> str:
     )
     if "acts" in data:
         return f"{data['acts']}: {count}; no losses, as there is no model."
-    bos = "with a BOS first" if e["bos"] else "without a BOS"
+    bos = e.get("opening", "with a BOS" if e["bos"] else "without a BOS")
     places = e["site"] if e["site"] == e["site_out"] else f"{e['site']} to {e['site_out']}"
     return (
         f"{data['model']}, {places}; text {data['text']}, "

@@ -22,6 +22,7 @@ from assay.ask import (
     models,
     probe_tasks,
     probes,
+    prompts,
     sae_arms,
     saes,
     training,
@@ -44,12 +45,13 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
 from assay.studies.trained import Trained as TrainedParts
 from assay.subjects import sizes
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import ModelFolder, find, opening_in_words
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
@@ -266,7 +268,7 @@ class Asked(TrainedParts):
         for model in part.task.models:
             for name in models.states(model):
                 try:
-                    folder = find(self._folder(name))
+                    folder = find(self._folder(name), model.bos)
                 except AssayError:  # told where what it reads is asked for
                     if name in self.trains and not self.trains[name].of:
                         self._check_places(part, training.shell(self._located(self.trains[name])))
@@ -311,7 +313,8 @@ class Asked(TrainedParts):
                 probe_tasks.check_sites(task, folder)
             return probe_tasks.remarks(task)
         if part.control is None:
-            remarks += dry.first_tokens(task, rows)
+            remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.ends_in_words(task, folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 opened = cache(partial(self._opened, folder))
@@ -327,7 +330,7 @@ class Asked(TrainedParts):
         """A dictionary by its name; of one that the study trains as much as is known before."""
         if name in self.saes:
             return saes.blank(self.saes[name], folder)
-        return dictionaries.opened(name, self.folder, ROOT.get())
+        return fitted(name, dictionaries.opened(name, self.folder, ROOT.get()), folder)
 
     def _place(self, name: str) -> int:
         """Which of the trainings has this name."""
@@ -492,7 +495,7 @@ class Asked(TrainedParts):
         """For which models, prompts and sites verdicts speak that read these arms."""
         parts = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
         tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
-        phrases = [" and ".join(model_phrase(m) for m in tables)]
+        phrases = [self._models_in_words([*tables])]
         in_words = {}
         for part in parts:
             if isinstance(part.task, SaeTask):
@@ -517,6 +520,21 @@ class Asked(TrainedParts):
             phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
         phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
         return ", ".join(dict.fromkeys(phrases))
+
+    def _models_in_words(self, tables: Sequence[Model]) -> str:
+        """The models, and what the texts of each begin with, so far as they are here."""
+        openings = {m: self._opening_in_words(m) for m in tables}
+        if len({*openings.values()}) == 1:
+            names = " and ".join(model_phrase(m) for m in tables)
+            return ", ".join(filter(None, [names, openings[tables[0]]]))
+        return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
+
+    def _opening_in_words(self, model: Model) -> str:
+        try:
+            folder = find(self._folder(models.states(model)[0]), model.bos)
+            return opening_in_words(folder, folder.opening)
+        except AssayError:  # not here; or told where what it reads is asked for
+            return ""
 
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
         """The arms that do not run, since no statement names or needs them."""

@@ -113,10 +113,17 @@ class Part:
             about["text"] = self.task.table.text
         if steps := models.levels(self.task.model):
             about["levels"] = steps
+        about |= self._beginning
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+
+    @property
+    def _beginning(self) -> dict[str, Any]:
+        """Whether texts begin with a BOS, where that is said of a model."""
+        said = [m.bos for m in self.task.models]
+        return {"bos": said} if any(bos is not None for bos in said) else {}
 
     def readings(
         self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
@@ -128,6 +135,7 @@ class Part:
             "files": files,
             "prompts": [p.digest for p in self.task.sets],
             "levels": [models.levels(m) for m in self.task.models],
+            **self._beginning,
         }
         if table := self.task.intervention:
             words["intervention"] = stated(msgspec.structs.replace(table, name="", prompts=""))
@@ -359,7 +367,8 @@ class Parts:
                 what = f"{model.like!r} is untrained itself; name the model that both are like"
                 raise self.text.error(("model", i, "like"), what)
             like = models.states(other)[0] if other else model.like
-            resolved.append(msgspec.structs.replace(model, like=like))
+            bos = other.bos if other and model.bos is None else model.bos
+            resolved.append(msgspec.structs.replace(model, like=like, bos=bos))
         for i, table in enumerate(self.text.study.train):
             if training.kind_of(table) == "dictionary":
                 continue
@@ -368,7 +377,8 @@ class Parts:
                 hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
                 what = f"there is no model {table.of!r} with weights of its own; {hint}"
                 raise self.text.error(("train", i, "of"), what)
-            resolved.append(Model(name=training.name_of(table), label=table.name))
+            bos = other.bos if other else None
+            resolved.append(Model(name=training.name_of(table), label=table.name, bos=bos))
         return tuple(resolved)
 
     def _folder(self, name: str) -> str:

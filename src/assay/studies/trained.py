@@ -72,6 +72,7 @@ class Trained(Parts):
             seed,
             untrained=control == sae_arms.UNTRAINED.name,
             frozen="decoder" if control == sae_arms.FROZEN.name else saes.frozen(table),
+            bos=self._of(name).bos,
         )
 
     def dictionary_hash(self, name: str) -> str:
@@ -139,11 +140,12 @@ class Trained(Parts):
 
         return bench.artefact(training.spec(*tuning), build)
 
-    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
+    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
         """How a model is trained further, with its text where it lies: from which folder, on which
-        prompts."""
+        prompts, and whether texts begin with a BOS."""
         table = self._located(self.trains[name])
-        return table, self._folder(name), self.prompts.get(table.prompts)
+        bos = next(m.bos for m in self.models if m.name == name)
+        return table, self._folder(name), self.prompts.get(table.prompts), bos
 
     @contextmanager
     def _told_where(self, name: str) -> Iterator[None]:

@@ -1,28 +1,31 @@
-"""ModelFolder: a language model on disk, its identity, sizes and tokenizer, without loading its
-weights."""
+"""ModelFolder: a language model on disk, its identity, sizes and how its texts begin, without
+loading its weights."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from assay.core import foreign, hashes
 from assay.core.errors import ModelError
 from assay.subjects import fetch, hub, sizes
+from assay.subjects import tokenizer as tokenizers
+from assay.subjects import writing as written_by
 from assay.subjects.architectures import Architecture
 from assay.subjects.site import AFTER, BEFORE, Site
 from assay.subjects.sizes import told_of_a_model
 from assay.subjects.structure import architecture_of
+from assay.subjects.tokenizer import Tokenizer
+from assay.subjects.writing import Writing
 
-TOKENIZER = 128 * 2**20
-"""Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
-T = TypeVar("T")
 INDEX = "model.safetensors.index.json"
 _SPOKEN = {
     "Q4_0": "4-bit Q4_0",
@@ -33,9 +36,10 @@ _SPOKEN = {
 }
 
 
-def find(name: str) -> ModelFolder:
+def find(name: str, bos: bool | None = None) -> ModelFolder:
     """The model folder for a name ("smollm2"), a path, or a hub's OWNER/NAME[@REVISION] that was
-    fetched. Raises: ModelError when it is absent, incomplete or of another shape."""
+    fetched; its texts begin with a BOS or not as is said, else as its tokenizer has it. Raises:
+    ModelError when it is absent, incomplete or of another shape."""
     packaged = fetch.MODELS.get(name)
     folder = packaged.find() if packaged else Path(name).expanduser()
     if not folder.is_dir():
@@ -56,7 +60,7 @@ def find(name: str) -> ModelFolder:
     config = _json(folder / "config.json")
     sizes.check(config, folder / "config.json")
     about = _json(folder / "assay.json") if (folder / "assay.json").exists() else {}
-    return ModelFolder(name, folder, weights, config, about)
+    return ModelFolder(name, folder, weights, config, about, bos)
 
 
 def fingerprint(name: str) -> str:
@@ -66,14 +70,17 @@ def fingerprint(name: str) -> str:
     return packaged.gguf_sha256 if packaged else find(name).fingerprint
 
 
-def bos_token(folder: ModelFolder) -> int:
-    """The id of the model's BOS token. Raises: ModelError when it has none."""
-    token = folder.config.get("bos_token_id")
-    if not isinstance(token, int):
-        raise ModelError(
-            f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos"
-        )
-    return token
+def copy_beside(folder: ModelFolder, path: Path) -> None:
+    """Copy to a model made from this one the files that say how its texts are cut, begin and
+    end."""
+    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE):
+        if (folder.path / name).exists():
+            shutil.copy(folder.path / name, path / name)
+
+
+def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
+    """Say what a text begins with: "with <s>", or "without a BOS"."""
+    return f"with {''.join(folder.tokenizer.token_text(opening))}" if opening else "without a BOS"
 
 
 def most_tokens(folder: ModelFolder) -> int:
@@ -106,6 +113,9 @@ class ModelFolder:
     """Its config.json."""
     about: dict[str, Any] = field(repr=False)
     """Its assay.json; empty where there is none."""
+    bos: bool | None = None
+    """Whether its texts begin with a BOS, where somebody says so; None: as its tokenizer has
+    it."""
 
     @property
     def architecture(self) -> Architecture:
@@ -114,16 +124,58 @@ class ModelFolder:
 
     @cached_property
     def opening(self) -> tuple[int, ...]:
-        """What its text begins with where nobody says otherwise: the BOS token in families that
-        need it."""
+        """What its texts begin with: as `bos` says, else what its tokenizer puts there. Raises:
+        ModelError where the tokenizer also puts something behind a text."""
+        if self.bos is None and self.tokenizer.closing:
+            words = "".join(self.tokenizer.token_text(self.tokenizer.closing))
+            raise ModelError(
+                f"{self.path / tokenizers.FILE}: its post_processor puts {words!r} behind every "
+                "text, where Assay reads what follows; say bos = true or false, and nothing is put "
+                "there"
+            )
+        return self.beginning(self.bos)
+
+    def beginning(self, bos: bool | None = None) -> tuple[int, ...]:
+        """What a text begins with, with or without a BOS; None: what its tokenizer puts there.
+        Those that Assay made of a GGUF file put nothing there, so that it is what such models need.
+        Raises: ModelError where one is wanted and the model has none, or two."""
+        made_here = bool(self.about) and "commit" not in self.about
+        own = self.tokenizer.opening or (self._needed if made_here else ())
+        if bos is None or (bos and own):
+            return own
+        return (self._bos_token,) if bos else ()
+
+    @property
+    def _needed(self) -> tuple[int, ...]:
+        """The BOS token of families that need one, by config.json."""
         token = self.config.get("bos_token_id")
         return (token,) if self.architecture.bos and isinstance(token, int) else ()
 
     @property
+    def _bos_token(self) -> int:
+        token, named = self.config.get("bos_token_id"), self.tokenizer.bos
+        if isinstance(token, int) and named not in (None, token):
+            raise ModelError(
+                f"{self.name} has two BOS tokens: {token} in its config.json, {named} in its "
+                "tokenizer_config.json; make them one"
+            )
+        known = token if named is None else named
+        if not isinstance(known, int):
+            raise ModelError(
+                f"{self.name} has no BOS token (bos_token_id in its config.json); say --no-bos"
+            )
+        return known
+
+    @cached_property
+    def writing(self) -> Writing:
+        """How it writes. Raises: ModelError."""
+        return written_by.read(self.path, self.config)
+
+    @property
     def ends(self) -> tuple[int, ...]:
-        """The tokens that end a text, by its config.json."""
-        end = self.config.get("eos_token_id")
-        return (end,) if isinstance(end, int) else tuple(map(int, end or ()))
+        """The tokens that end a text, as transformers takes them: those of generation_config.json
+        or, where there is none, of config.json."""
+        return self.writing.ends
 
     @property
     def layers(self) -> int:
@@ -204,12 +256,12 @@ class ModelFolder:
             raise ModelError(
                 f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent"
             )
-        for file_name in (
-            "generation_config.json",
-            "adapter_config.json",
-        ):  # which transformers reads where they are
-            if (self.path / file_name).exists():
-                _json(self.path / file_name)
+        if (adapter := self.path / "adapter_config.json").exists():
+            raise ModelError(
+                f"{adapter}: transformers would add this adapter to the weights, where peft is "
+                "installed; merge it into them, or move the file away"
+            )
+        self.writing.ends  # noqa: B018 (refused where they are no tokens)
         shapes = self.shapes()
         self._check_shards()
         sizes.check_stored(self.config, shapes, self.path, self.mend)
@@ -245,16 +297,12 @@ class ModelFolder:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged, or of a model
         with more tokens."""
-        with told_of_a_model():
-            path = foreign.regular(
-                (self.path / "tokenizer.json").absolute(), "a tokenizer", TOKENIZER
-            )
-        tokenizer, most = _tokenizer(path), sizes.read_sizes(self.config).get("v", 2**31)
+        tokenizer, most = tokenizers.read(self.path), sizes.read_sizes(self.config).get("v", 2**31)
         # tokens that were added later need no embedding: Gemma's of an image has none
         if (size := tokenizer.inner.get_vocab_size(with_added_tokens=False)) > most:
             raise ModelError(
-                f"{path} is another model's tokenizer: it has {size:,} tokens, {self.name} "
-                f"reads {most:,}"
+                f"{self.path / tokenizers.FILE} is another model's tokenizer: it has {size:,} "
+                f"tokens, {self.name} reads {most:,}"
             )
         return tokenizer
 
@@ -272,9 +320,22 @@ class ModelFolder:
             files
         ):  # also where its hash is remembered, so that whoever notes what is read hears of it
             foreign.regular(path)
-        return hashlib.sha256(
-            " ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()
-        ).hexdigest()
+        parts = [_hash(p, p.stat().st_mtime_ns) for p in files]
+        parts += [json.dumps(more, sort_keys=True)] if (more := self._more) else []
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        """What changes its numbers beside what these three files say by themselves: nothing, of
+        most models, whose hashes are as they always were."""
+        opening, writing = self.beginning(), self.writing
+        ends = Writing("config.json", self.config).ends
+        return {
+            **({"opening": opening} if opening != self._needed else {}),
+            **({"tokenizer": self.tokenizer.beside} if self.tokenizer.beside else {}),
+            **({"ends": writing.ends} if writing.ends != ends else {}),
+            **({"writing": writing.changes} if writing.changes else {}),
+        }
 
     @property
     def provenance(self) -> str:
@@ -296,67 +357,6 @@ class ModelFolder:
 @lru_cache(maxsize=64)
 def _hash(path: Path, modified: int) -> str:
     return hashes.sha256(path)
-
-
-@lru_cache(maxsize=8)
-def _tokenizer(path: Path) -> Tokenizer:
-    import tokenizers
-
-    return _call_tokenizer(
-        f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-    )
-
-
-def _call_tokenizer(else_: str, call: Callable[[], T]) -> T:
-    """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do
-    it."""
-    try:
-        return call()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except (
-        BaseException
-    ) as error:  # tokenizers raises bare Exception, and where Rust panics no Exception at all
-        raise ModelError(f"{else_}: {' '.join(str(error).split())[:100]}") from error
-
-
-@dataclass(frozen=True, eq=False)
-class Tokenizer:
-    """Text ↔ token ids, without any token added at the start or the end.
-
-    Example:
-        >>> import tokenizers
-        >>> from assay.subjects import Tokenizer
-        >>> words = tokenizers.models.WordLevel({"to": 0, "be": 1, "?": 2}, unk_token="?")
-        >>> inner = tokenizers.Tokenizer(words)
-        >>> inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-        >>> Tokenizer(inner).encode("to be to"), Tokenizer(inner).token_text([1, 0])
-        ([0, 1, 0], ['be', 'to'])
-    """
-
-    inner: Any
-    """A `tokenizers.Tokenizer`."""
-
-    def encode(self, text: str) -> list[int]:
-        """The token ids of a text; no BOS."""
-        return _call_tokenizer(
-            "the model's tokenizer cannot encode the text",
-            lambda: self.inner.encode(text, add_special_tokens=False).ids,
-        )
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, special tokens included."""
-        return _call_tokenizer(
-            "the model's tokenizer cannot decode",
-            lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False),
-        )
-
-    def token_text(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token by itself; a token that is a part of one character reads as �."""
-        return [self.decode([i]) for i in ids]
-
-    def __len__(self) -> int:
-        return self.inner.get_vocab_size()
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -93,8 +93,7 @@ class Scale:
             x, bias = args[0].float(), getattr(norm, "bias", None)
             if isinstance(norm, torch.nn.LayerNorm):
                 x = x - x.mean(-1, keepdim=True)
-            eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
-            scale = (x.square().mean(-1, keepdim=True) + eps).sqrt()
+            scale = (x.square().mean(-1, keepdim=True) + _epsilon(norm)).sqrt()
             new = visit(scale)
             if new is scale:
                 return out
@@ -103,6 +102,53 @@ class Scale:
             return without if bias is None else without + bias
 
         return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What a norm makes of what it reads before it multiplies by its weight and adds its bias."""
+
+    module: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a norm; what is put there is multiplied and shifted as the norm does it."""
+        by = gain(module)
+
+        def after(norm: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            bias = getattr(norm, "bias", None)
+            plain = (out if bias is None else out - bias) / torch.where(by == 0, 1.0, by)
+            if not bool(by.all()):  # where the weight is 0 what it returns says nothing
+                plain = torch.where(by == 0, _normalized(norm, args[0]), plain)
+            new = visit(plain)
+            if new is plain:
+                return out
+            new = new * by
+            return (new if bias is None else new + bias).to(out.dtype)
+
+        return module.register_forward_hook(after)
+
+
+def _normalized(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    x = x.float()
+    if isinstance(norm, torch.nn.LayerNorm):
+        x = x - x.mean(-1, keepdim=True)
+    return x / (x.square().mean(-1, keepdim=True) + _epsilon(norm)).sqrt()
+
+
+def _epsilon(norm: Any) -> float:
+    return float(norm.eps if hasattr(norm, "eps") else norm.variance_epsilon)
+
+
+def gain(norm: Any) -> torch.Tensor:
+    """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
+    weight: torch.Tensor = norm.weight.detach()
+    signs = torch.ones_like(weight)
+    signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
+    with torch.no_grad():
+        # past its hooks, which are for passes
+        given = (norm.forward(signs) - norm.forward(-signs)) / 2 * signs
+    off = [float((given - weight - one).abs().sum()) for one in (0, 1)]
+    return weight.float() + off.index(min(off))
 
 
 @dataclass(frozen=True)

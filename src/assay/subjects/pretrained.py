@@ -24,11 +24,13 @@ from assay.core.heavy import torch
 from assay.subjects import fetch, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
-from assay.subjects.places import Inside, Place, Scale, returned_by
+from assay.subjects.places import Inside, Place, Scale, gain, returned_by
+from assay.subjects.regimes import Regime, regime
 from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
+from assay.subjects.writing import processes
 
 DType = Literal["float32", "bfloat16"]
 PROOF: Mapping[DType, float] = MappingProxyType({"float32": 1e-5, "bfloat16": 0.03})
@@ -153,8 +155,9 @@ def prove(subject: Pretrained) -> None:
         k for k in ("attn_out", "mlp_out", "mixer_out") if k in subject.folder.architecture.sites
     ]
     kinds = ["resid_pre", *parts, "resid_post"]
+    around = [k for k in ("ln2_normalized", "mlp_in") if "ln2_normalized" in subject.places]
     trace = subject.run(
-        tokens, capture=[Site(kind, n) for n in range(subject.layers) for kind in kinds]
+        tokens, capture=[Site(kind, n) for n in range(subject.layers) for kind in kinds + around]
     )
     stream = None
     for n in range(subject.layers):
@@ -172,6 +175,7 @@ def prove(subject: Pretrained) -> None:
                 f"{wrong}"
             )
         stream = after
+        _prove_norm(subject, trace, n)
     with torch.no_grad():
         logits = subject.model(input_ids=tokens, use_cache=False).logits.float()
     half = (length + 1) // 2
@@ -186,6 +190,21 @@ def prove(subject: Pretrained) -> None:
         raise ModelError(
             f"{subject.name}: logits differ from transformers' own by {off:.1g} of their size, so "
             f"Assay cannot read this {wrong}"
+        )
+
+
+def _prove_norm(subject: Pretrained, trace: Trace, n: int) -> None:
+    """Check that a block's MLP reads what its norm makes, times the weight, plus the bias."""
+    if "ln2_normalized" not in subject.places:
+        return
+    norm = subject.blocks[n].get_submodule(subject.places["ln2_normalized"].module)
+    plain, read = (trace.acts[Site(kind, n)].float() for kind in ("ln2_normalized", "mlp_in"))
+    made, bias = plain * gain(norm), getattr(norm, "bias", None)
+    made = made if bias is None else made + bias.float()
+    if not (off := _off(made, read)) <= PROOF[subject.dtype]:
+        raise ModelError(
+            f"{subject.name}: the MLP of block {n} does not read what its norm makes (off by "
+            f"{off:.1g} of its size), so Assay cannot read this {subject.folder.architecture.name}"
         )
 
 
@@ -274,6 +293,11 @@ class Pretrained:
     @property
     def _cap(self) -> float | None:
         return getattr(self.model.config, "final_logit_softcapping", None)
+
+    def regime(self, length: int) -> Regime:
+        """Give what texts share that are read by the same model: its rope may be another for long
+        ones, and a text is never read with those of another regime."""
+        return regime(self.model.config, length)
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site. Raises: ModelError for a site it lacks."""
@@ -384,7 +408,8 @@ class Pretrained:
         temperature: float = 0.0,
         seed: int | Sequence[int] = 0,
     ) -> list[list[int]]:
-        """Write on behind each sequence; the ids of what is new, up to the token that ends a text.
+        """Write on behind each sequence; the ids of what is new, up to the token that ends a text,
+        by the settings that transformers' `generate` obeys.
 
         Positions of an edit are those of the prompt: -1 is its last token, and nothing new is
         edited there. Where they have no end, as None and slice(-1, None), each new token is edited
@@ -417,15 +442,22 @@ class Pretrained:
             )
         from transformers import DynamicCache
 
+        process = processes(self.model, self.folder.writing, text, new)
         cache = DynamicCache() if "z" in self.folder.architecture.sites else None
         unread, ends = text, torch.tensor(self.folder.ends, device=text.device, dtype=torch.long)
         for step in range(new):
+            if cache is not None and self.regime(s + step) != self.regime(s + step - 1):
+                cache, unread = DynamicCache(), text  # its keys were turned otherwise
             acting = [continued(mapping, s, s + step) for mapping in mappings]
             trace = self.run(
                 unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache
             )
             assert trace.final is not None and trace.head is not None
-            chosen = choose(trace.head(trace.final[:, -1]), temperature, seeds, step)[:, None]
+            logits = trace.head(trace.final[:, -1])
+            if process is not None:
+                with torch.no_grad():
+                    logits = process(text, logits.float())
+            chosen = choose(logits, temperature, seeds, step)[:, None]
             text = torch.cat([text, chosen], 1)
             unread = text if cache is None else chosen
             if torch.isin(text[:, s:], ends).any(1).all():
@@ -471,7 +503,7 @@ class Pretrained:
         more: int,
         kind: str = "in the cache",
     ) -> torch.Tensor:
-        tokens = torch.as_tensor(tokens, device=self.device).long()
+        tokens = torch.as_tensor(tokens).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
             raise ModelError(
@@ -494,7 +526,8 @@ class Pretrained:
                 raise ModelError(
                     f"{site} lies before the start at block {first}, so this run never meets it"
                 )
-        return tokens
+        # checked where they were, so that a device need not be waited for
+        return tokens.to(self.device, non_blocking=True)
 
     def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
         """The module a site hangs on, and how."""
@@ -558,17 +591,6 @@ def without(model: Pretrained, blocks: Collection[int]) -> Iterator[None]:
     finally:
         object.__setattr__(model, "blocks", whole)
         setattr(model.model.base_model, name, whole)
-
-
-def gain(norm: Any) -> Float[torch.Tensor, " d"]:
-    """Give what a norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
-    weight: torch.Tensor = norm.weight.detach()
-    signs = torch.ones_like(weight)
-    signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
-    with torch.no_grad():
-        given = (norm(signs) - norm(-signs)) / 2 * signs
-    off = [float((given - weight - one).abs().sum()) for one in (0, 1)]
-    return weight.float() + off.index(min(off))
 
 
 def _passed(block: torch.nn.Module) -> torch.nn.Module:

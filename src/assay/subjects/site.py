@@ -25,6 +25,8 @@ _KINDS = {
     "attn_out": ("hook_attn_out", "b s d"),
     "resid_mid": ("hook_resid_mid", "b s d"),
     "ln2_scale": ("ln2.hook_scale", "b s 1"),
+    "ln2_normalized": ("ln2.hook_normalized", "b s d"),
+    "mlp_in": ("mlp.hook_in", "b s d"),
     "mlp_pre": ("mlp.hook_pre", "b s m"),
     "mlp_pre_linear": ("mlp.hook_pre_linear", "b s m"),
     "mlp_post": ("mlp.hook_post", "b s m"),
@@ -47,13 +49,15 @@ SYNONYMS = {
     "attn.o.hook_in": "attn.hook_z",
     "attn.hook_out": "hook_attn_out",
     "ln2.hook_in": "hook_resid_mid",
+    "hook_mlp_in": "hook_resid_mid",
     "mlp.gate.hook_out": "mlp.hook_pre",
     "mlp.out.hook_in": "mlp.hook_post",
     "mlp.hook_out": "hook_mlp_out",
     "hook_out": "hook_resid_post",
     "unembed.hook_in": "ln_final.hook_normalized",
 }
-"""Names of TransformerLens 3 → its older ones."""
+"""Names of TransformerLens 3 → its older ones; its `hook_mlp_in` is what the norm before the MLP
+reads."""
 
 
 def _kinds() -> dict[str, tuple[str, str]]:
@@ -95,7 +99,10 @@ class Site:
     norms and rotation done; `attn_scores` are their products, scaled, capped and masked, `pattern`
     is how each position spreads its attention. `z` is what the output projection reads, per head,
     `result` what each head makes of it; `attn_out` and `mlp_out` are what the two halves add to the
-    stream, behind a norm where the family has one there. `mlp_pre` is the MLP's (gate) projection
+    stream, behind a norm where the family has one there. `ln2_normalized` is what the norm before
+    the MLP makes of the stream before it multiplies by its weight (and adds its bias), `mlp_in`
+    what the MLP reads, behind that; TransformerLens calls the former `hook_normalized` of an
+    RMSNorm and the latter that of a LayerNorm. `mlp_pre` is the MLP's (gate) projection
     before its non-linearity, `mlp_pre_linear` the other one of a gated MLP, `mlp_post` what its
     output projection reads. The scales are what norms divide by; `embed` is what the stream starts
     with, `final_norm` what the unembedding reads. Kinds that only one architecture has stand in its

@@ -93,6 +93,7 @@ def _by_structure(text: str) -> Architecture:
         blocks=blocks,
         final_norm=norms[-1],
         sites=_sites(block, settings, d),
+        layer_norm=isinstance(getattr(base, norms[-1]), torch.nn.LayerNorm),
         absent=dict.fromkeys(KINDS, BETWEEN),
         guesses=tuple(candidates(block, d)),
         promised=sum(weight.numel() for weight in model.parameters()),
@@ -121,7 +122,7 @@ def _sites(block: torch.nn.Module, settings: Any, d: int) -> dict[str, Place]:
     width = heads * (getattr(settings, "head_dim", None) or d // max(heads, 1))
     if a != attention and _inputs(block.get_submodule(a)) == width:
         sites["z"] = read_by(a)
-    sites["attn_out"] = returned_by(a)
+    sites |= {"attn_out": returned_by(a), "mlp_in": read_by(mlp)}
     if b != mlp:
         sites |= _within(block, mlp, b, getattr(settings, "intermediate_size", None))
     return {**sites, "mlp_out": returned_by(b), "resid_post": returned_by("")}

@@ -3,7 +3,7 @@ at random."""
 
 from __future__ import annotations
 
-import shutil
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from assay.core.bench import Bench
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import ModelFolder, copy_beside, find
 from assay.subjects.pretrained import Pretrained
 
 
@@ -38,8 +38,14 @@ def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
     folder = find(name)
     if not 1 <= blocks <= folder.layers:
         raise ModelError(f"an untrained {name} can have 1 to {folder.layers} blocks, got {blocks}")
-    spec = UntrainedSpec(seed=seed, model=folder.fingerprint, blocks=blocks)
+    more = " and how its texts begin" if _needs_opening(folder) else ""
+    spec = UntrainedSpec(seed=seed, model=f"{folder.fingerprint}{more}", blocks=blocks)
     return bench.artefact(spec, lambda path: _build(folder, blocks, seed, path))
+
+
+def _needs_opening(folder: ModelFolder) -> bool:
+    """Whether its texts begin with what its tokenizer does not put there, as Assay made it."""
+    return not folder.tokenizer.opening and bool(folder.beginning())
 
 
 def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
@@ -80,4 +86,6 @@ def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
     save_model(
         model, str(path / "model.safetensors"), {"format": "pt"}
     )  # tied weights once, and no progress bar
-    shutil.copy(folder.path / "tokenizer.json", path / "tokenizer.json")
+    copy_beside(folder, path)
+    if _needs_opening(folder):
+        (path / "assay.json").write_text(json.dumps({"name": f"untrained {folder.provenance}"}))

@@ -17,6 +17,7 @@ from assay.dictionaries.formats.opening import load
 from assay.dictionaries.formats.trial import Trial, self_test
 from assay.dictionaries.formats.writing import write
 from assay.dictionaries.kinds import to_json
+from assay.evaluation import file_statements
 from assay.evaluation.acts import fingerprint, open_file
 from assay.evaluation.sources import find
 from assay.evaluation.text import most_tokens
@@ -266,6 +267,7 @@ def words(exchange: Exchanged) -> Iterator[Part]:
         yield Line(f"from {origin.get('format', 'a file')}: {origin['file']}, sha256 {sha256}…")
     if origin.get("inferred"):
         yield Line(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
+    yield from map(Line, file_statements.unread(origin))
     yield from (Line(trial.verdict) for trial in exchange.self_test)
     yield from (Line(f"wrote {path}") for path in exchange.written)
 

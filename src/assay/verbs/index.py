@@ -33,8 +33,8 @@ class Reading:
     context: int | None = None
     """Tokens in a window, a BOS included; 128 where the file does not say."""
     bos: bool | None = None
-    """Whether each window starts with the model's BOS token; where the file does not say, in
-    the families that need one."""
+    """Whether each window starts with the model's BOS token; where the file does not say, as the
+    model's tokenizer has it."""
     skip_first: int = 1
     """Positions at the start of each window that do not count."""
     outlier: float = 6.0

@@ -110,7 +110,7 @@ def look(
         Where activations are read; where the dictionary's file says without it.
     bos
         Whether the text starts with the model's BOS token; without it as the dictionary's file
-        says, else as the model's family has it.
+        says, else as the model's tokenizer has it.
     skip_first
         Positions at the start of the text where features are neither counted nor taken out.
     outlier

@@ -16,14 +16,13 @@ from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.plan.forecast import Prospect
 from assay.lab.store.origin import STUDIES
-from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
+from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
 from assay.verbs.plan import Arm, Asked, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 
 @verb(
     "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-    version=7,
 )
 @uncollected()
 def command(
@@ -33,7 +32,7 @@ def command(
     budget: str | None = None,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Planned | PlannedCatalogue | Asked]:
     """What would run and why, what it takes, and what each claim's interval will be; for a budget,
     what it buys; of a study, what it lacks.

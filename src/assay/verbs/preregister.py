@@ -22,7 +22,7 @@ from assay.lab.store.origin import STUDIES, claim
 from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, Name
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
 from assay.verbs.verb import Answer, Line, Part, verb
 
 
@@ -45,14 +45,14 @@ class Registered:
     files: tuple[Path, ...]
 
 
-@verb("what was frozen, its hash and its seeds", version=3)
+@verb("what was frozen, its hash and its seeds")
 def command(
     name: Name,
     /,
     *,
     anyway: Flag = False,
     choice: Choice = DEFAULT,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Registered]:
     """Freeze claims, thresholds, controls and seeds before any result exists: a sealed file, which
     a run then follows. Verdicts are given once, on all seeds.

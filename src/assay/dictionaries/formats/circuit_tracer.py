@@ -12,18 +12,23 @@ from typing import Any
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import UNKNOWN, Format, Hints, Reading, Source
+from assay.dictionaries.formats.format import UNKNOWN, Format, Hints, Reading, Source, unread
 from assay.dictionaries.formats.weights import Weights, command_for, safetensors, yaml_mapping
 from assay.dictionaries.nonlinearity import ReLU
 
 CONFIG = "config.yaml"
 _ONE, _CROSS = re.compile(r"layer_(\d+)"), re.compile(r"W_enc_(\d+)")
-_HOOKS = {"mlp.hook_in": "ln2.hook_normalized", "mlp.hook_out": "hook_mlp_out"}
+_HOOKS = {"mlp.hook_out": "hook_mlp_out"}
 _HOOK_KEYS = {
     "feature_input_hook": ("site", "mlp.hook_in"),
     "feature_output_hook": ("site_out", "mlp.hook_out"),
 }
 """What each is to us, and what it is where nothing says it."""
+KNOWN = """
+model_name feature_input_hook feature_output_hook
+model_kind scan transcoders repo_id subfolder revision
+"""
+"""Keys of config.yaml that Assay uses, in the first line, and those that say what it is called."""
 _PARTS = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _LONGEST = 2**20  # bytes of config.yaml; known ones have a few thousand
 
@@ -81,6 +86,10 @@ def read(source: Source, hints: Hints) -> Reading:
         site=site,
         site_out=UNKNOWN if cross else target,
         inferred=inferred,
+        config={
+            key: source.config[key] for key in ("model_name", *_HOOK_KEYS) if key in source.config
+        },
+        unread=unread(source.config, KNOWN),
     )
 
 
@@ -120,9 +129,10 @@ def _config(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     values = yaml_mapping(path, _LONGEST)
-    return {
-        key: values[key] for key in ("model_name", *_HOOK_KEYS) if isinstance(values.get(key), str)
-    }
+    for key in _HOOK_KEYS:
+        if key in values and not isinstance(values[key], str):
+            raise DataError(f"{path}: {key} must be the name of a hook, got {values[key]!r}")
+    return {str(key): value for key, value in values.items()}
 
 
 FORMAT = Format(

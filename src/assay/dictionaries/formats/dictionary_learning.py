@@ -19,6 +19,7 @@ from assay.dictionaries.formats.format import (
     Reading,
     Source,
     batch_topk,
+    unread,
 )
 from assay.dictionaries.formats.weights import Weights, command_for, one_of, settings, whole
 from assay.dictionaries.gates import Gated
@@ -26,6 +27,15 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 
 CONFIG, WEIGHTS = "config.json", "ae.pt"
+KNOWN = """
+dict_class trainer_class activation_dim dict_size k submodule_name layer lm_name
+lr steps seed device wandb_name warmup_steps decay_start sparsity_warmup_steps l1_penalty
+sparsity_penalty bandwidth target_l0 resample_steps initial_sparsity_penalty auxk_alpha
+threshold_beta threshold_start_step group_fractions group_weights group_sizes
+top_k_aux dead_feature_threshold lr_decay_start p_start p_end anneal_start anneal_end
+"""
+"""Keys of a trainer that Assay uses, in the first line, and those of training alone."""
+BUFFER = "d_submodule n_ctxs refresh_batch_size out_batch_size device"
 _LINEAR = {"encoder.weight", "encoder.bias", "decoder.weight"}
 _KEYS = {
     "AutoEncoder": _LINEAR | {"bias"},
@@ -84,6 +94,10 @@ def read(source: Source, hints: Hints) -> Reading:
         source.file, values, d=trainer.get("activation_dim"), N=trainer.get("dict_size")
     )
     coder, trained_as = _coder(name, weights, trainer, hints, source.file)
+    buffer = source.config.get("buffer")
+    buffer = buffer if isinstance(buffer, dict) else {}
+    # what goes into a module is another place than what comes out of it
+    named = trainer.get("submodule_name") if buffer.get("io", "out") == "out" else None
     weights.end(f"a dictionary_learning {name} file")
     if backup:
         norm = source.values.get("norm_factor")
@@ -100,10 +114,15 @@ def read(source: Source, hints: Hints) -> Reading:
     return Reading(
         coder=coder,
         architecture=name,
-        site=places.of_submodule(trainer.get("submodule_name"), trainer.get("layer")),
+        site=places.of_submodule(named, trainer.get("layer")),
         inferred=inferred,
         guessed=("site",),
         trained=trained_as,
+        unread=(
+            *unread(source.config, "trainer buffer"),
+            *unread(trainer, KNOWN, "trainer"),
+            *unread({k: v for k, v in buffer.items() if v != "out"}, BUFFER, "buffer"),
+        ),
     )
 
 

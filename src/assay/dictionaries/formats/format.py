@@ -87,6 +87,8 @@ class Reading:
     """The peer's settings to keep; None: those of the file."""
     trained: Mapping[str, Any] = field(default_factory=dict)
     """What `origin` says beside: see `batch_topk`."""
+    unread: tuple[str, ...] = ()
+    """Keys of its settings that are neither used nor known to change nothing."""
 
 
 def _by_name_alone(source: Source) -> bool:
@@ -165,9 +167,27 @@ def _origin(format: str, source: Source, reading: Reading) -> dict[str, Any]:
         "architecture": reading.architecture,
         "config": {"too_long": True} if len(json.dumps(plain)) > _LONGEST else plain,
         "inferred": sorted(set(reading.inferred)),
+        **({"unread": list(reading.unread)} if reading.unread else {}),
         **({"trained_on": text} if isinstance(text, Mapping) else {}),
         **reading.trained,
     }
+
+
+def unread(config: Mapping[str, Any], known: str, of: str = "") -> tuple[str, ...]:
+    """The keys of settings that say something and are not among the known ones.
+
+    Args:
+        config: the settings.
+        known: names, apart by spaces.
+        of: the key under which they are, to name them by.
+    """
+    silent: tuple[Any, ...] = (None, "", [], {})
+    names = {*known.split()}
+    return tuple(
+        f"{of}.{key}" if of else str(key)
+        for key, value in config.items()
+        if key not in names and value not in silent
+    )
 
 
 def batch_topk(k: object, estimator: str) -> dict[str, Any]:

@@ -7,10 +7,15 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside, unread
 from assay.dictionaries.formats.weights import Weights, command_for
 
 WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"
+KNOWN = """
+architecture hf_hook_point_in hf_hook_point_out model_name width l0 type affine_connection
+"""
+"""Keys of the second release's settings: the first three Assay uses, the others say what the
+tensors say."""
 _RENAMED = {"w_enc": "W_enc", "w_dec": "W_dec"}
 
 
@@ -80,6 +85,7 @@ def read(source: Source, hints: Hints) -> Reading:
         site_out=target,
         inferred=[] if second else ["architecture"],
         guessed=("site", "site_out"),
+        unread=unread(source.config, KNOWN),
     )
 
 

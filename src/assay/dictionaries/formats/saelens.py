@@ -10,8 +10,9 @@ from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.fitting import LOADED_WITH
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, batch_topk
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, batch_topk, unread
 from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
 from assay.dictionaries.formats.weights import (
     Weights,
@@ -59,12 +60,66 @@ _OLD_NAMES = {
 }
 
 
+USED = """
+architecture d_in d_sae d_out k activation_fn activation_fn_kwargs apply_b_dec_to_input
+normalize_activations rescale_acts_by_decoder_norm topk_threshold_lr finetuning_scaling_factor
+hook_name hook_name_out model_from_pretrained_kwargs model_name context_size prepend_bos
+dataset_path dataset_part assay_origin
+"""
+"""Keys of cfg.json, or of its metadata, that Assay uses, here or where a dictionary meets a
+model."""
+HARMLESS = """
+dtype device act_store_device sae_lens_version sae_lens_training_version neuronpedia_id
+model_class_name dataset_trust_remote_code reshape_activations use_sparse_activations hook_layer
+hook_layer_out hook_head_index hook_head_index_out hook_point_layer hf_hook_name
+use_error_term hook_eval
+aux_loss_coefficient matryoshka_widths matryoshka_inner_widths decoder_init_norm
+l1_coefficient l0_coefficient lp_norm l1_warm_up_steps l0_warm_up_steps pre_act_loss_coefficient
+jumprelu_init_threshold jumprelu_bandwidth jumprelu_sparsity_loss_mode jumprelu_tanh_scale
+mse_loss_normalization use_ghost_grads noise_standard_deviation normalize_sae_decoder
+decoder_orthogonal_init decoder_heuristic_init decoder_heuristic_init_norm
+init_encoder_as_decoder_transpose scale_sparsity_penalty_by_decoder_norm b_dec_init_method
+expansion_factor from_pretrained_path finetuning_method finetuning_tokens training_tokens
+n_batches_in_buffer store_batch_size_prompts train_batch_size_tokens train_batch_size
+tokens_per_buffer streaming is_dataset_tokenized use_cached_activations cached_activations_path
+use_learned_encoder autocast autocast_lm compile_llm llm_compilation_mode compile_sae
+sae_compilation_mode seed adam_beta1 adam_beta2 lr lr_end lr_scheduler_name lr_warm_up_steps
+lr_decay_steps n_restart_cycles feature_sampling_window dead_feature_window
+dead_feature_threshold feature_sampling_method feature_reinit_scale resample_batches
+n_eval_batches n_eval_seqs eval_batch_size_prompts eval_every_n_wandb_logs
+activations_mixing_fraction log_to_wandb log_activations_store_to_wandb
+log_optimizer_state_to_wandb wandb_project wandb_id wandb_entity wandb_log_frequency run_name
+sparsity_log_interval logger n_checkpoints checkpoint_path output_path resume save_final_checkpoint
+verbose tokens_per_feature ghost_grads written_by
+"""
+"""Those that change no number of a finished dictionary: how it was trained, and where."""
+KNOWN = USED + HARMLESS
+LOADING = """
+center_writing_weights fold_ln fold_value_biases refactor_factored_attn_matrices center_unembed
+dtype torch_dtype device n_devices move_to_device default_prepend_bos default_padding_side
+trust_remote_code local_files_only cache_dir token low_cpu_mem_usage attn_implementation
+first_n_layers device_map
+"""
+"""Keys of model_from_pretrained_kwargs that `fitting` obeys or refuses, and that change nothing:
+center_unembed moves all logits of a token alike."""
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "seqpos_slice": ([None], [None, None]),
+    "exclude_special_tokens": (False,),
+    "disable_concat_sequences": (False,),
+    "sequence_separator_token": ("bos",),
+}
+"""Keys that say which tokens it was trained on, and their values at which these are all."""
+
+
 def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a SAELens folder.
 
     Raises: DataError for what is missing, unknown, contradictory, or no function of one activation.
     """
     config, inferred = _config(source.place / CONFIG, source.config)
+    asked = config.get(LOADED_WITH) or {}
+    if not isinstance(asked, dict):
+        raise DataError(f"{source.place / CONFIG}: {LOADED_WITH} must be an object, got {asked!r}")
     path = source.file
     name = hints.architecture or config["architecture"]
     if isinstance(name, str) and name in _OTHERS:
@@ -149,7 +204,11 @@ def read(source: Source, hints: Hints) -> Reading:
         inferred=inferred,
         transcoder=transcoder,
         config=config,
-        trained=trained_as,
+        trained=trained_as | ({"loaded_with": asked} if asked else {}),
+        unread=(
+            *unread({k: v for k, v in config.items() if v not in NEUTRAL.get(k, ())}, KNOWN),
+            *unread({k: v for k, v in asked.items() if v is not False}, LOADING, LOADED_WITH),
+        ),
     )
 
 
@@ -161,6 +220,15 @@ def open_file(weight_file: Source) -> Source:
         raise DataError(f"{folder / ROW}: config_overrides must be an object, got {overrides!r}")
     config = settings(folder / CONFIG) | overrides
     return replace(weight_file, config=config)
+
+
+def loading(folder: Path) -> Mapping[str, Any]:
+    """What the settings in a folder ask to be done to the model first. Raises: DataError."""
+    config = settings(folder / CONFIG) | (_row(folder).get("config_overrides") or {})
+    metadata = config.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    asked = config.get(LOADED_WITH, metadata.get(LOADED_WITH))
+    return asked if isinstance(asked, dict) else {}
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -195,10 +263,14 @@ def _config(path: Path, stored: Mapping[str, Any]) -> tuple[dict[str, Any], list
     )
     function = config.get("activation_fn", "relu")
     arguments = config.get("activation_fn_kwargs") or {}
+    stated = arguments.get("k") if isinstance(arguments, dict) else None
     if config["architecture"] == "standard" and function == "topk":
         config["architecture"] = "topk"
-        config.setdefault("k", arguments.get("k") if isinstance(arguments, dict) else None)
-    elif function not in ("relu", "topk"):
+    if config["architecture"] == "topk" and config.get("k") is None:
+        config["k"] = stated
+    if stated is not None and config.get("k") not in (None, stated):
+        raise DataError(f"{path}: k is {config['k']!r}, and {stated!r} in activation_fn_kwargs")
+    if function not in ("relu", "topk"):
         raise DataError(f"{path}: activation_fn {function!r} is not known; known: relu, topk")
     return config, inferred
 

@@ -12,6 +12,7 @@ from typing import Any
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import LOADED_WITH, loaded_with
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.gates import Gated, GatedShift, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
@@ -65,7 +66,9 @@ def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
     config = origin.get("config")
     config = config if isinstance(config, Mapping) else {}
     kinds = {"model_name": str, "dataset_path": str, "context_size": int, "prepend_bos": bool}
-    return {key: config[key] for key, kind in kinds.items() if isinstance(config.get(key), kind)}
+    stated = {key: config[key] for key, kind in kinds.items() if isinstance(config.get(key), kind)}
+    asked = loaded_with(origin)
+    return stated | ({LOADED_WITH: asked} if asked else {})
 
 
 def _saelens(

@@ -18,7 +18,7 @@ _GEMMA_2 = {
     "output": "hook_resid_post",
     "self_attn.o_proj.input": "attn.hook_z",
     "post_feedforward_layernorm.output": "hook_mlp_out",
-    "pre_feedforward_layernorm.output": "ln2.hook_normalized",
+    "pre_feedforward_layernorm.output": "mlp.hook_in",
 }
 _SUBMODULE = {
     "resid_post": "hook_resid_post",
@@ -29,7 +29,9 @@ _SUBMODULE = {
     "attn_out": "hook_attn_out",
     "attn": "hook_attn_out",
 }
-_MLP_IN = "ln2.hook_normalized"
+_MLP_IN, _NORMALIZED = "mlp.hook_in", "ln2.hook_normalized"
+"""What the module reads; and before the norm's weight, where Gemma Scope folded that into the
+MLP."""
 
 
 def of_module(name: str, transcode: bool) -> tuple[str | None, str | None]:
@@ -92,7 +94,7 @@ def of_gemma_path(path: Path) -> tuple[str | None, str | None]:
         return (None, None)
     block = f"blocks.{layer[1]}"
     return (
-        (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out")
+        (f"{block}.{_NORMALIZED}", f"{block}.hook_mlp_out")
         if release[1] == "transcoders"
         else (f"{block}.{_GEMMA[release[1]]}", None)
     )

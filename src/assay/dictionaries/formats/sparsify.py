@@ -6,12 +6,17 @@ from __future__ import annotations
 from assay.core.errors import DataError
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside, unread
 from assay.dictionaries.formats.weights import Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
+KNOWN = """
+activation expansion_factor num_latents k d_in skip_connection transcode signed
+normalize_decoder multi_topk
+"""
+"""Keys of cfg.json that Assay uses; the last two are of training alone."""
 
 
 def read(source: Source, hints: Hints) -> Reading:
@@ -57,6 +62,7 @@ def read(source: Source, hints: Hints) -> Reading:
         inferred=inferred,
         guessed=("site", "site_out"),
         transcoder=transcode,
+        unread=unread(config, KNOWN),
     )
 
 

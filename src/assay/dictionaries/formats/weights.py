@@ -36,6 +36,17 @@ def safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise DataError(f"{path} is not a readable safetensors file ({_line(error)})") from error
 
 
+def header(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, without its tensors. Raises: DataError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(foreign.tensors(path), "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is not a readable safetensors file ({_line(error)})") from error
+
+
 def npz(path: Path) -> dict[str, torch.Tensor]:
     """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python
     objects too."""

@@ -259,7 +259,8 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
 def _padded(reader: Reader, ids: list[int]) -> list[int]:
     """Tokens of a text with line breaks before them, where they alone are too few to be read."""
     missing = reader.skip_first + 2 - len(ids)
-    return [*ids[: reader.bos], *reader.encode("\n")[-1:] * missing, *ids[reader.bos :]]
+    first = len(reader.subject.folder.beginning(reader.bos))
+    return [*ids[:first], *reader.encode("\n")[-1:] * missing, *ids[first:]]
 
 
 def _mattering(

@@ -4,6 +4,7 @@ at first."""
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +151,8 @@ def read(path: Path, width: int = 2**31) -> dict[int, Name]:
 
     Raises: DataError for another table, or a feature that is not there.
     """
-    text = foreign.read(path, "a CSV file of names", LARGEST).decode(errors="replace")
-    rows = csv.DictReader(text.splitlines())
+    text = foreign.read(path, "a CSV file of names", LARGEST).decode("utf-8-sig", "replace")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
     if not {"feature", "words"} <= set(rows.fieldnames or ()):
         raise DataError(f"{path} needs the columns feature and words, and may have score")
     by_hand: dict[int, Name] = {}

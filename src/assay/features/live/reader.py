@@ -18,7 +18,7 @@ from assay.dictionaries.measuring.positions import outlier_limit, select_positio
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.measuring.sums import switched_on
 from assay.features.effects import of_one_unit
-from assay.subjects.folder import bos_token, most_tokens
+from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -190,8 +190,7 @@ class Reader:
                     f"the dictionary {does} {width} numbers per token, {subject.name} has "
                     f"{site_width} at {site}"
                 )
-        if self.bos:
-            bos_token(subject.folder)
+        subject.folder.beginning(self.bos)
         if self.skip_first < 0 or self.outlier < 0:
             raise DataError(
                 f"skip_first and outlier must be at least 0, got {self.skip_first} and "
@@ -212,7 +211,7 @@ class Reader:
     def encode(self, text: str) -> list[int]:
         """The token ids of a text, with a BOS where that is the rule. Raises: DataError for more
         than the limit."""
-        ids = ([bos_token(self.subject.folder)] if self.bos else []) + self.subject.encode(text)
+        ids = [*self.subject.folder.beginning(self.bos), *self.subject.encode(text)]
         if len(ids) > self.limit:
             raise DataError(
                 f"the text has {len(ids)} tokens, at most {self.limit} are read; shorten it"

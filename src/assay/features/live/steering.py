@@ -24,6 +24,7 @@ from assay.features.live.reader import Reader
 from assay.subjects.sampling import choose
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
+from assay.subjects.writing import processes
 
 
 @dataclass(frozen=True)
@@ -158,11 +159,17 @@ def _steps(
     from transformers import DynamicCache
 
     subject, cache, limits = reader.subject, DynamicCache(), _limits(reader, ids)
+    prompt = torch.tensor([ids], device=subject.device)
+    process = processes(subject.model, subject.folder.writing, prompt, new)
     rows: list[list[int]] = [ids] * 3
+    whole = [[*ids] for _ in rows]
     before: list[int] = []
     after: list[int] = []
     ended, length = [False, False], 0
     for index in range(new):
+        if length and subject.regime(len(ids) + index) != subject.regime(len(ids) + index - 1):
+            cache, length = DynamicCache(), 0  # its keys were turned otherwise
+            rows = whole
         tokens = torch.tensor(rows, device=subject.device)
         trace = subject.run(tokens, edits=_edits(reader, changes, limits, length), cache=cache)
         length += tokens.shape[1]
@@ -177,6 +184,10 @@ def _steps(
                 )[1]
             ),
         )
+        if process is not None:
+            said = [torch.tensor([[*ids, *text]], device=logits.device) for text in (before, after)]
+            some = [process(t, logits[[i]]) for t, i in zip(said, (2, 0), strict=True)]
+            logits[[2, 0]] = torch.cat(some)
         chosen = choose(logits[[2, 0]], temperature, [seed, seed], index).tolist()
         for i, text in enumerate((before, after)):
             if not ended[i]:
@@ -194,6 +205,7 @@ def _steps(
         if all(ended):
             return
         rows = [[chosen[1]], [chosen[1]], [chosen[0]]]
+        whole = [[*text, *new_ids] for text, new_ids in zip(whole, rows, strict=True)]
 
 
 def _limits(reader: Reader, ids: list[int]) -> tuple[float, float]:

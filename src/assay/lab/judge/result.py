@@ -59,7 +59,7 @@ class Result(Shown):
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from assay import Lab
-        >>> from assay.lab.executors import Inline
+        >>> from assay.lab.engines import Inline
         >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
         >>> def measure(runs, trained, bench):
         ...     x = normal(runs.seeds, "inputs", 0, (100,))

@@ -10,13 +10,16 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.spec import canonical_json
 from assay.lab.judge.result import Result
 from assay.lab.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from assay.lab.work.groups import RunGroup
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Started:
     runs: int
     seeds: str = ""
     """Of which seeds they are, in words: groups of the same arms differ in nothing else."""
+
+    @classmethod
+    def describe(cls, group: RunGroup) -> Self:
+        """Say it of this group."""
+        return cls(group.name, tuple(group.arms), len(group.members), group.seeds)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab.away import depot
-from assay.lab.executors import Executor
+from assay.lab.engines import Executor
 from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.forecast import Pace
 from assay.lab.plan.plan import Plan, as_planned, plan
@@ -149,9 +148,6 @@ class Work:
     def _form(self) -> None:
         self.first.require_disk()
         self._store.prepare()
-        remote = depot.open_depot(self._store.root)
-        if remote is not None:
-            remote.groups(self.experiment.name)
         with grouping.forming(self._store):
             origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
@@ -163,8 +159,6 @@ class Work:
             )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         self._resumed = {g.name for g in formed if g.step}
-        if remote is not None:
-            remote.formed(formed)
         per_run = self.first.per_run if self.planned else {}
         schedule = Schedule(self._store, self.experiment, formed, per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
@@ -215,7 +209,6 @@ def work(
     pace = Pace()
     for work_item in works:
         work_item.pace = pace
-        # workers may join and go
         work_item.eta = lambda: time_left(works, pace, executor.width)
 
     def tell() -> None:

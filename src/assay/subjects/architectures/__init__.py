@@ -1,5 +1,6 @@
 """Architecture: what Assay must know of a model's modules and settings, one value each; a file in
-this folder is found by being there.
+this folder is found by being there, and a module of another distribution by an entry point in the
+group `assay.architectures`.
 
 A file holds an architecture and its relatives as values at its top. Which sites a model has follows
 from its architecture: a kind of site without a place in `sites` does not exist there.
@@ -12,19 +13,33 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from assay.subjects.places import Inside, Place, Result, Returned, Scale, read_by, returned_by
+from assay.subjects.places import (
+    Inside,
+    Normalized,
+    Place,
+    Result,
+    Returned,
+    Scale,
+    read_by,
+    returned_by,
+)
+
+GROUP = "assay.architectures"
 
 __all__ = [
     "Architecture",
     "Inside",
+    "Normalized",
     "Place",
     "Result",
     "Returned",
     "Scale",
     "attention",
+    "before_mlp",
     "known",
     "post_norms",
     "read_by",
@@ -48,6 +63,8 @@ class Architecture:
     """What the stored names of weights begin with, in files that have it."""
     stored: Mapping[str, str]
     """Weights that must be stored, `*` for each block → their sizes by letters, such as "h·e d"."""
+    layer_norm: bool = False
+    """Whether its norms take out the mean, as LayerNorm does and RMSNorm does not."""
     tied: bool = False
     """Whether the unembedding is the embedding's tensor where config.json does not say
     (`tie_word_embeddings`)."""
@@ -76,7 +93,8 @@ class Architecture:
     promised: int = 0
     """Of such an architecture: how many numbers its weights have, in place of `stored`."""
     bos: bool = False
-    """Whether their text begins with the BOS token where nobody says otherwise."""
+    """Whether their text needs a BOS token, which the tokenizer of a GGUF file does not put
+    there."""
     traits: tuple[str, ...] = ()
     """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
 
@@ -102,6 +120,12 @@ def attention(module: str) -> dict[str, Place]:
     return {step: Inside(module, step) for step in steps}
 
 
+def before_mlp(norm: str) -> dict[str, Place]:
+    """Place what a norm before the MLP divides by, what it makes before its weight, and what the
+    MLP reads, behind it."""
+    return {"ln2_scale": Scale(norm), "ln2_normalized": Normalized(norm), "mlp_in": read_by("mlp")}
+
+
 POST_SCALES = {
     "ln1_post_scale": ("ln1_post.hook_scale", "b s 1"),
     "ln2_post_scale": ("ln2_post.hook_scale", "b s 1"),
@@ -124,8 +148,10 @@ def post_norms(sites: Mapping[str, Place]) -> dict[str, Place]:
 
 @cache
 def known() -> Mapping[str, Architecture]:
-    """Find the architectures of this folder by name, the largest family first."""
+    """Find the architectures of this folder, and those that other distributions add, by name, the
+    largest family first."""
     files = [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
+    files += [point.load() for point in entry_points(group=GROUP)]
     families = [
         [
             value

@@ -3,7 +3,13 @@ embeddings are scaled by √d, and norms multiply by 1 + their weight."""
 
 from dataclasses import replace
 
-from assay.subjects.architectures import POST_SCALES, Architecture, Scale, post_norms, read_by
+from assay.subjects.architectures import (
+    POST_SCALES,
+    Architecture,
+    before_mlp,
+    post_norms,
+    read_by,
+)
 from assay.subjects.architectures.llama import LLAMA
 
 GEMMA2 = Architecture(
@@ -17,7 +23,7 @@ GEMMA2 = Architecture(
     sites={
         **post_norms(LLAMA.sites),
         "resid_mid": read_by("pre_feedforward_layernorm", shared=True),
-        "ln2_scale": Scale("pre_feedforward_layernorm"),
+        **before_mlp("pre_feedforward_layernorm"),
     },
     kinds=POST_SCALES,
     bos=True,

@@ -14,6 +14,7 @@ from assay.subjects.architectures import (
     Result,
     Scale,
     attention,
+    before_mlp,
     post_norms,
     read_by,
     returned_by,
@@ -66,7 +67,7 @@ LLAMA = Architecture(
         "result": Result("self_attn.o_proj"),
         "attn_out": returned_by("self_attn.o_proj"),
         "resid_mid": read_by("post_attention_layernorm", shared=True),
-        "ln2_scale": Scale("post_attention_layernorm"),
+        **before_mlp("post_attention_layernorm"),
         "mlp_pre": returned_by("mlp.gate_proj"),
         "mlp_pre_linear": returned_by("mlp.up_proj"),
         "mlp_post": read_by("mlp.down_proj"),
@@ -82,12 +83,12 @@ OLMO2 = replace(
     MISTRAL,
     name="olmo2",
     sites={
-        **post_norms({k: place for k, place in LLAMA.sites.items() if not k.endswith("_scale")}),
+        **post_norms({k: place for k, place in LLAMA.sites.items() if not k.startswith("ln")}),
         "resid_mid": read_by("mlp", shared=True),
     },
     kinds=POST_SCALES,
     absent=dict.fromkeys(
-        ("ln1_scale", "ln2_scale"),
+        ("ln1_scale", "ln2_scale", "ln2_normalized"),
         "attention and MLP read the stream itself, and what they write is normed: ln1_post, "
         "ln2_post",
     ),

@@ -14,6 +14,7 @@ from assay.subjects.architectures import (
     Returned,
     Scale,
     attention,
+    before_mlp,
     read_by,
     returned_by,
 )
@@ -54,6 +55,7 @@ NEOX = Architecture(
         "layers.*.mlp.dense_h_to_4h.weight": "m d",
         "layers.*.attention.dense.weight": "d d",
     },
+    layer_norm=True,
     blocks="layers",
     final_norm="final_layer_norm",
     sites={
@@ -66,7 +68,7 @@ NEOX = Architecture(
         "z": read_by("attention.dense"),
         "result": Result("attention.dense"),
         "attn_out": returned_by("attention.dense"),
-        "ln2_scale": Scale("post_attention_layernorm"),
+        **before_mlp("post_attention_layernorm"),
         "mlp_pre": returned_by("mlp.dense_h_to_4h"),
         "mlp_post": read_by("mlp.dense_4h_to_h"),
         "mlp_out": returned_by("mlp.dense_4h_to_h"),
@@ -105,6 +107,7 @@ GPTJ = Architecture(
         "h.*.mlp.fc_in.weight": "m d",
         "h.*.attn.out_proj.weight": "d d",
     },
+    layer_norm=True,
     blocks="h",
     final_norm="ln_f",
     sites={
@@ -117,6 +120,7 @@ GPTJ = Architecture(
         "z": read_by("attn.out_proj"),
         "result": Result("attn.out_proj"),
         "attn_out": returned_by("attn.out_proj"),
+        "mlp_in": read_by("mlp"),
         "mlp_pre": returned_by("mlp.fc_in"),
         "mlp_post": read_by("mlp.fc_out"),
         "mlp_out": returned_by("mlp.fc_out"),
@@ -125,6 +129,7 @@ GPTJ = Architecture(
     absent={
         "resid_mid": SIDE_BY_SIDE,
         "ln2_scale": "attention and MLP read one norm",
+        "ln2_normalized": "attention and MLP read one norm",
         "mlp_pre_linear": UNGATED,
     },
     traits=(

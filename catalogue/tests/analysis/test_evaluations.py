@@ -1,0 +1,206 @@
+"""The schedule of evaluations against histories worked out by hand, a naive loop over events, and
+properties of random ones."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.core.errors import DataError, SpecError
+from assay_catalogue.analysis import evaluations
+from assay_catalogue.analysis.evaluations import (
+    coverage,
+    due,
+    due_steps,
+    effective_compute,
+    in_months,
+)
+
+LATE = [(0, 1e21), (0.5, 3e21), (1, 9e21), (1.5, 2.7e22), (4.4, 2.8e22), (4.6, 2.9e22), (4.7, 2e23)]
+
+
+def told(events, **options):
+    """When and why, the initial evaluation left out."""
+    found = due(events, **options)
+    assert found[0].row == 0 and found[0].reasons == ("initial",)
+    return [(d.months, *d.reasons) for d in found[1:]]
+
+
+def test_compute_that_doubles_every_month_is_due_every_second():
+    assert told([(k, 2.0**k) for k in range(9)]) == [(k, "compute") for k in (2, 4, 6, 8)]
+
+
+def test_slow_growth_is_due_every_three_months():
+    assert told([(k, 1.2**k) for k in range(13)]) == [(k, "time") for k in (3, 6, 9, 12)]
+
+
+def test_a_limit_that_is_just_reached_counts_and_one_just_missed_does_not():
+    events = [(0, 1), (1, 3.9), (1.5, 4), (2, 15.9), (2.5, 16), (4, 17), (5.5, 18)]
+    assert told(events) == [(1.5, "compute"), (2.5, "compute"), (5.5, "time")]
+
+
+def test_overshoot_is_not_credited_and_lateness_is_told():
+    assert told(LATE) == [(1, "compute"), (4.4, "time"), (4.7, "compute")]
+    first, second, third = due(LATE)[1:]
+    assert first.growth == pytest.approx(9) and third.growth == pytest.approx(
+        2e23 / 2.8e22
+    ) == pytest.approx(7.142857, rel=1e-6)
+    assert second.overdue == pytest.approx(0.4) and (first.overdue, third.overdue) == (0.0, 0.0)
+    # anchors at the ideal thresholds 4e21 and 16e21 would have asked again at 1.5 months
+    assert 2.7e22 / 4e21 > 4 and 1.5 not in [d.months for d in due(LATE)]
+
+
+def test_both_reasons_are_told_compute_first():
+    assert told([(0, 1), (3, 4)]) == [(3, "compute", "time")]
+    assert told([(0, 1), (3, 4)], continuous=True) == [(3, "compute", "time")]
+
+
+@pytest.mark.parametrize("start", [0.0, 0.1, 1 / 3, 700.7])
+def test_rounding_does_not_move_a_limit(start):
+    assert [d.row for d in due([(start + 0.1 * k, 1.0) for k in range(91)])] == [0, 30, 60, 90]
+    assert [d.row for d in due([(start, 0.1 * 1.1**k) for k in range(9)], ratio=1.1**2)] == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
+    assert all(d.overdue == 0 for d in due([(start + 0.1 * k, 1.0) for k in range(91)]))
+
+
+def test_between_events_a_limit_is_reached_where_log_compute_says():
+    assert told([(0, 1), (8, 2.0**8)], continuous=True) == [
+        (pytest.approx(t), "compute") for t in (2, 4, 6, 8)
+    ]
+    found = due([(0, 1), (10, 1.2**10)], continuous=True)[1:]
+    assert [d.months for d in found] == pytest.approx([3, 6, 9])
+    assert [d.compute for d in found] == pytest.approx([1.2**3, 1.2**6, 1.2**9])
+    # 2 months to fourfold; then flat: the third month after it; then a jump from 4 to 100, one
+    # moment and two evaluations
+    found = due([(0, 1), (2, 4), (5.5, 4), (5.5, 100)], continuous=True)[1:]
+    assert [(d.months, d.compute, d.reasons) for d in found] == [
+        (pytest.approx(2), pytest.approx(4), ("compute",)),
+        (pytest.approx(5), pytest.approx(4), ("time",)),
+        (5.5, pytest.approx(16), ("compute",)),
+        (5.5, pytest.approx(64), ("compute",)),
+    ]
+    assert all(d.overdue == 0 for d in found)
+
+
+def naive(events, ratio, months):
+    rows, (t0, c0) = [0], events[0]
+    for k, (t, c) in enumerate(events):
+        if k and (c >= ratio * c0 * (1 - 1e-12) or t >= (t0 + months) * (1 - 1e-12)):
+            rows, (t0, c0) = [*rows, k], (t, c)
+    return rows
+
+
+histories = st.lists(st.tuples(st.floats(0, 5), st.floats(1, 9)), min_size=1, max_size=30).map(
+    lambda steps: list(
+        zip(
+            np.cumsum([t for t, _ in steps]).tolist(),
+            np.cumprod([c for _, c in steps]).tolist(),
+            strict=True,
+        )
+    )
+)
+
+
+@settings(max_examples=200)
+@given(histories, st.floats(1.1, 10), st.floats(0.1, 8))
+def test_random_histories_agree_with_a_loop_over_events_and_are_covered(events, ratio, months):
+    found = due(events, ratio, months)
+    assert [d.row for d in found] == naive(events, ratio, months)
+    growth, gap = coverage(events, [d.row for d in found])
+    t, c = np.array(events).T
+    assert growth <= ratio * max([1.0, *(c[1:] / c[:-1])]) * (1 + 1e-9)
+    assert gap <= (months + max([0.0, *np.diff(t)])) * (1 + 1e-9)
+
+
+@settings(max_examples=100)
+@given(histories, st.floats(1.5, 10), st.floats(0.5, 8))
+def test_continuous_evaluations_never_leave_more_than_the_limits(events, ratio, months):
+    found = due(events, ratio, months, continuous=True)
+    for before, after in itertools.pairwise(found):
+        assert after.compute <= before.compute * ratio * (
+            1 + 1e-9
+        ) and after.months - before.months <= months * (1 + 1e-9)
+        assert after.reasons and after.overdue == 0
+
+
+def test_schedules_that_keep_one_limit_only_leave_the_other_open():
+    doubling, flat = [(k, 2.0**k) for k in range(13)], [(k, 1.0) for k in range(13)]
+    assert coverage(doubling, [d.row for d in due(doubling)]) == (4.0, 2.0)
+    assert coverage(
+        [(2 * k, 4.0**k) for k in range(7)],
+        [d.row for d in due([(2 * k, 4.0**k) for k in range(7)], ratio=math.inf)],
+    ) == (16, 4)
+    assert coverage(doubling, [0, 12]) == (4096.0, 12.0)
+    assert coverage(doubling, [d.row for d in due(doubling, ratio=math.inf)]) == (8.0, 3.0)
+    assert coverage(flat, [d.row for d in due(flat, months=math.inf)]) == (1.0, 12.0)
+
+
+def test_steps_of_a_training():
+    assert due_steps(1000, 6.0) == (1, 4, 16, 64, 256)
+    assert due_steps(1000, 6.0, ratio=8) == (1, 8, 64, 512)
+    assert due_steps(1000, 6.0, every=10) == (10, 40, 160, 640)
+    assert due_steps(300, 1.0, before=100.0) == (
+        300,
+    )  # a model that had 100 steps, evaluated at its end
+    assert due_steps(299, 1.0, before=100.0) == ()
+    assert due_steps(10, 1.0, step_months=1.0, before=1e9) == (3, 6, 9)
+    assert due_steps(6, [1, 1, 2, 4, 8, 16]) == (1, 3, 5)  # 1, 2, 4, 8, 16, 32 by then
+    assert due_steps(0) == ()
+
+
+def test_steps_are_the_rows_of_the_same_history():
+    for kwargs in ({"ratio": 2.0}, {"months": 0.5}, {"ratio": 3.0, "months": 1.0}):
+        events = [(0.01 * s, 7.0 * s) for s in range(1, 501)]
+        assert due_steps(500, 7.0, step_months=0.01, **kwargs) == tuple(
+            d.row + 1 for d in due(events, **kwargs)
+        )
+
+
+def test_dates_become_months_of_a_twelfth_of_a_year():
+    assert in_months(["2023-09-19", "2024-09-19", "2023-10-19T10:30:00Z"]) == pytest.approx(
+        [0, 366 / 30.4375, 30.4375 / 30.4375]
+    )
+    assert evaluations.MONTH == 365.25 / 12
+
+
+def test_effective_compute_counts_better_algorithms():
+    assert effective_compute(1e21) == 1e21 and effective_compute(1e21, 2.5) == 2.5e21
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: due([]), DataError, "at least one event"),
+        (lambda: due([(0, 1), (1, 0.5)]), DataError, "row 2: compute shrinks from 1 to 0.5"),
+        (lambda: due([(0, 1), (2, 2), (1, 3)]), DataError, "row 3: time goes back, from 2 to 1"),
+        (lambda: due([(0, 0)]), DataError, "row 1: compute must be finite and above 0"),
+        (lambda: due([(0, 1), (math.nan, 1)]), DataError, "row 2: its time"),
+        (lambda: due([(0, 1, 2)]), DataError, "rows of two numbers"),
+        (lambda: due([(0, "much")]), DataError, "rows of two numbers"),
+        (lambda: due([(0, 1)], ratio=1), SpecError, "ratio is how many times .* got 1"),
+        (lambda: due([(0, 1)], ratio=math.nan), SpecError, "ratio is"),
+        (lambda: due([(0, 1)], months=0), SpecError, "months is the time .* got 0"),
+        (lambda: due_steps(10, -1.0), DataError, "at least 0"),
+        (lambda: due_steps(10, [1.0]), DataError, "each of 10 steps"),
+        (lambda: due_steps(10, every=0), SpecError, "every of at least 1"),
+        (
+            lambda: in_months(["2026-11-20", "20th of May"]),
+            DataError,
+            "row 2: '20th of May' is not a date",
+        ),
+        (lambda: effective_compute(-1.0), DataError, "positive number of FLOP"),
+        (lambda: effective_compute(1.0, 0.5), DataError, "at least 1, got 0.5"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, error, words):
+    with pytest.raises(error, match=words) as raised:
+        call()
+    assert "\n" not in str(raised.value)

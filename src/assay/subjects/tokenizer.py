@@ -1,0 +1,260 @@
+"""Tokenizer: from text to token ids as a model's folder has it: by its tokenizer.json, with what
+the settings beside it add, as transformers' PreTrainedTokenizerFast reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from assay.core import foreign
+from assay.core.errors import ModelError
+from assay.subjects.sizes import told_of_a_model
+
+FILE = "tokenizer.json"
+BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""Settings that may add tokens to those of tokenizer.json; the last two are read where the first
+lists none (added_tokens_decoder)."""
+LARGEST = 128 * 2**20
+"""Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
+_HARMLESS = """
+tokenizer_class auto_map backend is_local local_files_only name_or_path verbose model_max_length
+max_len max_length truncation_side truncation_strategy stride padding_side pad_to_multiple_of
+pad_token_type_id model_input_names add_bos_token add_eos_token add_prefix_space legacy errors
+processor_class chat_template response_schema use_default_system_prompt
+spaces_between_special_tokens sp_model_kwargs do_lower_case remove_space keep_accents trim_offsets
+special_tokens_map_file transformers_version clean_up_tokenization_spaces
+clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
+"""
+HARMLESS = frozenset(_HARMLESS.split())
+"""Settings of tokenizer_config.json that change no token of a text where tokenizer.json is there:
+transformers leaves out add_bos_token and add_eos_token too, in favour of its post_processor.
+clean_up_tokenization_spaces changes what is decoded (see `Tokenizer.decode`)."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """Text ↔ token ids, without any token added at the start or the end.
+
+    Example:
+        >>> import tokenizers
+        >>> from assay.subjects import Tokenizer
+        >>> words = tokenizers.models.WordLevel({"to": 0, "be": 1, "?": 2}, unk_token="?")
+        >>> inner = tokenizers.Tokenizer(words)
+        >>> inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        >>> Tokenizer(inner).encode("to be to"), Tokenizer(inner).token_text([1, 0])
+        ([0, 1, 0], ['be', 'to'])
+    """
+
+    inner: Any
+    """A `tokenizers.Tokenizer`."""
+    named: Mapping[str, Any] = field(default_factory=dict)
+    """What tokenizer_config.json says, where there is one."""
+    beside: str = ""
+    """Hash of the settings beside tokenizer.json, where they change it; else ""."""
+    cleans: Callable[[str], str] | None = None
+    """What transformers does to decoded text, where the settings ask for that."""
+
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text; no BOS."""
+        return _call(
+            "the model's tokenizer cannot encode the text",
+            lambda: self.inner.encode(text, add_special_tokens=False).ids,
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens included."""
+        text: str = _call(
+            "the model's tokenizer cannot decode",
+            lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False),
+        )
+        return self.cleans(text) if self.cleans else text
+
+    def token_text(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token by itself; a token that is a part of one character reads as �."""
+        return [self.decode([i]) for i in ids]
+
+    def __len__(self) -> int:
+        return self.inner.get_vocab_size()
+
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """The tokens that it puts before a text by itself, such as a BOS."""
+        return self._added[0]
+
+    @property
+    def closing(self) -> tuple[int, ...]:
+        """The tokens that it puts behind a text by itself, such as an EOS."""
+        return self._added[1]
+
+    @cached_property
+    def _added(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        if self.inner.post_processor is None:
+            return (), ()
+        whole = _call(
+            "the model's tokenizer cannot encode a letter",
+            lambda: self.inner.encode("a", add_special_tokens=True),
+        )
+        own = [i for i, special in enumerate(whole.special_tokens_mask) if not special]
+        first, last = (own[0], own[-1] + 1) if own else (len(whole.ids), len(whole.ids))
+        return tuple(whole.ids[:first]), tuple(whole.ids[last:])
+
+    @property
+    def bos(self) -> int | None:
+        """The id of the BOS token that tokenizer_config.json names."""
+        content = _content(self.named.get("bos_token"))
+        return None if content is None else self.inner.token_to_id(content)
+
+
+def read(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder. Raises: ModelError where it is damaged, cuts a text
+    differently each time, or is made from other files."""
+    with told_of_a_model():
+        path = foreign.regular((folder / FILE).absolute(), "a tokenizer", LARGEST)
+        beside = [foreign.regular(p.absolute()) for name in BESIDE if (p := folder / name).exists()]
+    return _read(*(_known(p) for p in (path, *beside)))
+
+
+def _known(path: Path) -> tuple[Path, int, int]:
+    """A file as it is now."""
+    status = path.stat()
+    return path, status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=8)
+def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Tokenizer:
+    import tokenizers
+
+    path, folder = known[0], known[0].parent
+    inner: Any = _call(f"{path} is no tokenizer", lambda: tokenizers.Tokenizer.from_file(str(path)))
+    if getattr(inner.model, "dropout", None):
+        raise ModelError(
+            f"{path}: dropout {inner.model.dropout} in its model cuts a text differently each "
+            "time; set it to null"
+        )
+    with told_of_a_model():
+        said = {p.name: foreign.json_object(p) for p, _, _ in others}
+    config = said.get(BESIDE[0], {})
+    if "fast_tokenizer_files" in config:
+        raise ModelError(
+            f"{folder / BESIDE[0]}: fast_tokenizer_files names other files than {FILE}, which "
+            "Assay does not read; remove it"
+        )
+    if adds(said, inner):
+        inner = _by_transformers(folder)
+        content = b"".join(p.read_bytes() for p, _, _ in others)
+        beside = hashlib.sha256(content).hexdigest()
+    else:
+        beside = ""
+    beside += "whole" if inner.truncation or inner.padding else ""
+    # of a whole text at a time transformers cuts off and fills up nothing, whatever the file says
+    inner.no_truncation()
+    inner.no_padding()
+    return Tokenizer(inner, dict(config), beside, _cleaning(config, inner))
+
+
+def adds(said: Mapping[str, Mapping[str, Any]], inner: Any) -> bool:
+    """Whether settings beside tokenizer.json add to its tokens, or might: they name a token that is
+    none of its added ones, list one otherwise, split special ones, or are not known here.
+
+    Args:
+        said: each file of `BESIDE` that is there, as JSON.
+        inner: a `tokenizers.Tokenizer` of the file itself.
+    """
+    config, special, added = (said.get(name, {}) for name in BESIDE)
+    own = inner.get_added_tokens_decoder()
+    contents = {token.content for token in own.values()}
+    listed = config.get("added_tokens_decoder")
+    for number, token in (listed if isinstance(listed, dict) else {}).items():
+        if not number.isdigit() or _as_listed(own.get(int(number))) != token:
+            return True
+    maps = [config] if listed is not None else [config, special]
+    named = [*_named(maps), *(() if listed is not None else added)]
+    unknown = {k for k in config if not _is_token(k)} - HARMLESS - _LISTS
+    split = config.get("split_special_tokens")
+    return bool(unknown - {"split_special_tokens", "added_tokens_decoder"}) or bool(
+        split or not {*named} <= contents
+    )
+
+
+_LISTS = {"extra_special_tokens", "additional_special_tokens", "model_specific_special_tokens"}
+
+
+def _is_token(key: str) -> bool:
+    return key.endswith("_token") and key not in HARMLESS
+
+
+def _named(maps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The tokens that settings name, each by its content."""
+    values: list[Any] = []
+    for settings in maps:
+        values += [v for key, v in settings.items() if _is_token(key)]
+        for key in _LISTS:
+            some = settings.get(key) or ()
+            values += some.values() if isinstance(some, dict) else some
+    return [content for v in values if (content := _content(v)) is not None]
+
+
+def _content(token: Any) -> str | None:
+    """The text of a token that settings name, as text or as an object."""
+    value = token.get("content") if isinstance(token, dict) else token
+    return value if isinstance(value, str) else None
+
+
+def _as_listed(token: Any) -> dict[str, Any] | None:
+    """A token as tokenizer_config.json lists it."""
+    names = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+    return token and {name: getattr(token, name) for name in names}
+
+
+def _by_transformers(folder: Path) -> Any:
+    """What transformers makes of all files. Raises: ModelError."""
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        whole: Any = _call(
+            f"transformers cannot make the tokenizer of {folder} with the settings beside {FILE}",
+            lambda: PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
+        )
+    finally:
+        logging.set_verbosity(level)
+    return whole.backend_tokenizer
+
+
+def _cleaning(config: Mapping[str, Any], inner: Any) -> Callable[[str], str] | None:
+    """What transformers does to decoded text: nothing, but where the settings ask it to clean up
+    spaces, and the tokens are no byte pairs, whose text that would corrupt."""
+    import tokenizers
+
+    forced = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
+    pairs = isinstance(inner.model, tokenizers.models.BPE) and not config.get(forced)
+    return None if not config.get("clean_up_tokenization_spaces") or pairs else _cleaned
+
+
+def _cleaned(text: str) -> str:
+    """Text as transformers cleans it up."""
+    from transformers import PreTrainedTokenizerFast
+
+    cleaned: str = PreTrainedTokenizerFast.clean_up_tokenization(None, text)  # type: ignore[arg-type]
+    return cleaned
+
+
+def _call(else_: str, call: Callable[[], T]) -> T:
+    """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do
+    it."""
+    try:
+        return call()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except (
+        BaseException
+    ) as error:  # tokenizers raises bare Exception, and where Rust panics no Exception at all
+        why = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ModelError(f"{else_}: {why}") from error

@@ -1,0 +1,328 @@
+"""Transcoders of an MLP's input, in five formats, on a model: reconstruction and loss are those of
+transformers with hooks written here. Before and after the norm's weight are two places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from folders import FAMILIES, model_of
+from safetensors.torch import save_file
+
+import tiny_models
+from assay.core.errors import DataError, ModelError
+from assay.dictionaries.formats.opening import load as open_dictionary
+from assay.evaluation import evaluate
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+
+D, N = 24, 40
+NORMS = {
+    "llama": "post_attention_layernorm",
+    "qwen3": "post_attention_layernorm",
+    "gemma2": "pre_feedforward_layernorm",
+    "gemma3_text": "pre_feedforward_layernorm",
+    "gpt_neox": "post_attention_layernorm",
+    "gpt2": "ln_2",
+}
+ADDED = {"gemma2": "post_feedforward_layernorm", "gemma3_text": "post_feedforward_layernorm"}
+"""What the MLP's output goes through before it is added."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root, known = tmp_path_factory.mktemp("transcoded"), {}
+
+    def of(family):
+        if family not in known:
+            changes = FAMILIES[family] | {"bos_token_id": 3}
+            known[family] = tiny_models.make(root / family, family, **changes)
+        return known[family]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    for i in range(6):
+        lines = "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3))
+        (folder / f"t{i}.py").write_text(lines)
+    return folder
+
+
+def weights(skip=False) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(3)
+    of = {"W_enc": (D, N), "b_enc": (N,), "W_dec": (N, D), "b_dec": (D,), "threshold": (N,)}
+    made = {name: 0.4 * torch.randn(shape, generator=draw) for name, shape in of.items()}
+    made["threshold"] = made["threshold"].abs()
+    return made | ({"W_skip": 0.3 * torch.randn(D, D, generator=draw)} if skip else {})
+
+
+def block_of(model, layer=1):
+    base = model.base_model
+    return (base.h if hasattr(base, "h") else base.layers)[layer]
+
+
+@torch.no_grad()
+def normalized(norm, x):
+    """What a norm makes before it multiplies by its weight: by its definition."""
+    if isinstance(norm, torch.nn.LayerNorm):
+        x = x - x.mean(-1, keepdim=True)
+    eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
+    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+
+
+@torch.no_grad()
+def truth(folder: Path, family: str, after: bool, code: Callable, tokens: np.ndarray):
+    """FVU and losses with the transcoder in place of the MLP, position 0 of each window left as it
+    is."""
+    model, ids = model_of(folder), torch.from_numpy(tokens.astype(np.int64))
+    block, seen = block_of(model), {}
+    norm = block.get_submodule(NORMS[family])
+    last = block.get_submodule(ADDED.get(family, "mlp"))
+    handles = [
+        norm.register_forward_pre_hook(lambda m, a: seen.update(x=normalized(m, a[0]))),
+        block.mlp.register_forward_pre_hook(lambda m, a: seen.update(after=a[0])),
+        last.register_forward_hook(lambda m, a, out: seen.update(y=out)),
+    ]
+    clean = model(input_ids=ids, use_cache=False).logits
+    x, y = (seen["after"] if after else seen["x"]).double(), seen["y"].double()
+    made = code(x)
+
+    def put(module, args, out):
+        return torch.cat([out[:, :1], made[:, 1:].to(out.dtype)], 1)
+
+    for handle in handles:
+        handle.remove()
+    last.register_forward_hook(put)
+    spliced = model(input_ids=ids, use_cache=False).logits
+    logs = [z[:, 1:-1].double().log_softmax(-1) for z in (clean, spliced)]
+    targets = ids[:, 2:, None]
+    ce = [float(-log.gather(2, targets).mean()) for log in logs]
+    kept = y[:, 1:].reshape(-1, D)
+    variance = (kept - kept.mean(0)).square().sum()
+    error = (kept - made[:, 1:].reshape(-1, D)).square().sum()
+    return float(error / variance), *ce
+
+
+def jump(w, x):
+    z = x @ w["W_enc"].double() + w["b_enc"].double()
+    z = torch.where(z > w["threshold"].double(), z.clamp_min(0), 0.0)
+    return z @ w["W_dec"].double() + w["b_dec"].double()
+
+
+def relu(w, x):
+    out = (x @ w["W_enc"].double() + w["b_enc"].double()).clamp_min(0) @ w["W_dec"].double()
+    skip = x @ w["W_skip"].double().T if "W_skip" in w else 0.0
+    return out + w["b_dec"].double() + skip
+
+
+def top4(w, x):
+    z = x @ w["W_enc"].double() + w["b_enc"].double()
+    kept = z.topk(4, dim=-1)
+    z = torch.zeros_like(z).scatter(-1, kept.indices, kept.values.clamp_min(0))
+    skip = x @ w["W_skip"].double().T if "W_skip" in w else 0.0
+    return z @ w["W_dec"].double() + w["b_dec"].double() + skip
+
+
+def gemma_scope(folder, w):
+    place = folder / "gemma-scope-2b-pt-transcoders/layer_1/width_16k/average_l0_1"
+    place.mkdir(parents=True)
+    np.savez(place / "params.npz", **{k: v.numpy() for k, v in w.items() if k != "W_skip"})
+    return place / "params.npz"
+
+
+def gemma_scope_2(folder, w):
+    folder.mkdir()
+    names = {"W_enc": "w_enc", "W_dec": "w_dec"}
+    tensors = {names.get(k, k): v for k, v in w.items() if k != "W_skip"}
+    tensors["affine_skip_connection"] = w["W_skip"].T.contiguous()
+    save_file(tensors, folder / "params.safetensors")
+    config = {
+        "architecture": "jump_relu",
+        "hf_hook_point_in": "model.layers.1.pre_feedforward_layernorm.output",
+        "hf_hook_point_out": "model.layers.1.post_feedforward_layernorm.output",
+        "model_name": "tiny",
+        "width": N,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def circuit_tracer(reads="mlp.hook_in", writes="mlp.hook_out"):
+    def write(folder, w):
+        folder.mkdir()
+        parts = {k: v for k, v in w.items() if k not in ("threshold", "W_enc")}
+        save_file(parts | {"W_enc": w["W_enc"].T.contiguous()}, folder / "layer_1.safetensors")
+        hooks = {"feature_input_hook": reads, "feature_output_hook": writes}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"model_name": "tiny", **hooks}))
+        return folder / "layer_1.safetensors"
+
+    return write
+
+
+def sparsify(folder, w):
+    place = folder / "layers.1.mlp"
+    place.mkdir(parents=True)
+    tensors = {
+        "encoder.weight": w["W_enc"].T.contiguous(),
+        "encoder.bias": w["b_enc"],
+        "W_dec": w["W_dec"],
+        "b_dec": w["b_dec"],
+        "W_skip": w["W_skip"],
+    }
+    save_file(tensors, place / "sae.safetensors")
+    config = {"d_in": D, "num_latents": N, "k": 4, "transcode": True, "skip_connection": True}
+    (place / "cfg.json").write_text(json.dumps(config | {"activation": "topk"}))
+    return place
+
+
+def saelens(reads="ln2.hook_normalized", **loading):
+    def write(folder, w):
+        folder.mkdir()
+        parts = {k: v for k, v in w.items() if k not in ("threshold", "W_skip")}
+        save_file(parts, folder / "sae_weights.safetensors")
+        config = {
+            "architecture": "transcoder",
+            "d_in": D,
+            "d_out": D,
+            "d_sae": N,
+            "apply_b_dec_to_input": False,
+            "metadata": {
+                "hook_name": f"blocks.1.{reads}",
+                "hook_name_out": "blocks.1.hook_mlp_out",
+                "model_from_pretrained_kwargs": loading,
+            },
+        }
+        (folder / "cfg.json").write_text(json.dumps(config))
+        return folder
+
+    return write
+
+
+def jump_and_skip(w, x):
+    return jump(w, x) + x @ w["W_skip"].double().T
+
+
+CASES = {
+    "gemma-scope": ("gemma2", False, gemma_scope, jump),
+    "gemma-scope 2": ("gemma3_text", True, gemma_scope_2, jump_and_skip),
+    "circuit-tracer": ("llama", True, circuit_tracer(), relu),
+    "circuit-tracer of Gemma": (
+        "gemma2",
+        False,
+        circuit_tracer("ln2.hook_normalized", "hook_mlp_out"),
+        relu,
+    ),
+    "circuit-tracer of GPT-2": (
+        "gpt2",
+        True,
+        circuit_tracer("ln2.hook_normalized", "hook_mlp_out"),
+        relu,
+    ),
+    "sparsify": ("qwen3", True, sparsify, top4),
+    "sparsify, side by side": ("gpt_neox", True, sparsify, top4),
+    "saelens, RMSNorm": ("llama", False, saelens(), relu),
+    "saelens, LayerNorm": ("gpt2", True, saelens(), relu),
+    "saelens, LayerNorm folded": ("gpt2", False, saelens(fold_ln=True), relu),
+    "saelens, what the MLP reads": ("llama", True, saelens("mlp.hook_in"), relu),
+    "saelens, that of a folded norm": (
+        "llama",
+        False,
+        saelens("mlp.hook_in", fold_ln=True),
+        relu,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_transcoder_has_the_numbers_of_its_mlp_replaced(models, texts, tmp_path, case):
+    family, after, write, code = CASES[case]
+    w = weights(skip="skip" in code.__name__ or code in (relu, top4))
+    if code is relu and write.__qualname__.startswith("saelens"):
+        del w["W_skip"]
+    path = write(tmp_path / "coder", w)
+    model = models(family)
+    [entry] = evaluate(
+        path,
+        model=model,
+        text=texts,
+        root=tmp_path / "store",
+        tokens=160,
+        context=12,
+        bos=False,
+        outlier=0,
+        ablation_tokens=1,
+    ).dictionaries
+    [found] = (tmp_path / "store/artefacts/evaluation-text").glob("*/tokens.npy")
+    fvu, clean, spliced = truth(model, family, after, lambda x: code(w, x), np.load(found))
+    assert spliced - clean > 0.05 or abs(spliced - clean) > 1e-3  # it matters
+    got = {name: m["estimate"] for name, m in entry["measures"].items()}
+    assert got["fvu"] == pytest.approx(fvu, rel=1e-4)
+    assert got["ce_clean"] == pytest.approx(clean, abs=1e-5)
+    assert got["ce_spliced"] == pytest.approx(spliced, abs=1e-5)
+    other, _, _ = truth(model, family, not after, lambda x: code(w, x), np.load(found))
+    assert abs(other - fvu) > 0.01  # the two places are told apart
+
+
+def test_what_a_module_returns_is_refused_where_a_norm_comes_behind_it(models, texts, tmp_path):
+    path = circuit_tracer()(tmp_path / "coder", weights(skip=True))
+    for family in ("gemma2", "gemma3_text"):
+        with pytest.raises(DataError, match=rf"{family} norms that before it is added"):
+            evaluate(path, model=models(family), text=texts, root=tmp_path / "store")
+
+
+@pytest.mark.parametrize("family", NORMS)
+def test_the_two_places_of_a_norm_are_what_its_definition_says(models, family):
+    """And edits of them act: a shift before the weight is one of weight times as much behind it."""
+    folder = models(family)
+    model, plain = load(str(folder)), model_of(folder)
+    ids = torch.tensor([[5, 9, 40, 77, 12]])
+    seen = {}
+    block = block_of(plain)
+    norm = block.get_submodule(NORMS[family])
+    norm.register_forward_pre_hook(lambda m, a: seen.update(x=normalized(m, a[0])))
+    block.mlp.register_forward_pre_hook(lambda m, a: seen.update(after=a[0]))
+    with torch.no_grad():
+        plain(input_ids=ids)
+    before, after = Site("ln2_normalized", 1), Site("mlp_in", 1)
+    scale = Site("ln2_scale", 1)
+    acts = model.run(ids, capture=[before, after, scale], logits=False).acts
+    torch.testing.assert_close(acts[before], seen["x"], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(acts[after], seen["after"], atol=2e-5, rtol=1e-4)
+    shift = torch.linspace(-1, 1, D)
+    gain = 1 + norm.weight if "gemma" in family else norm.weight
+    one = model.run(ids, edits={before: lambda x: x + shift}).logits
+    other = model.run(ids, edits={after: lambda x: x + shift * gain.detach()}).logits
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    halved = model.run(ids, edits={scale: lambda x: 2 * x}, capture=[before], logits=False)
+    torch.testing.assert_close(halved.acts[before], acts[before] / 2, atol=2e-5, rtol=1e-4)
+
+
+def test_a_place_that_a_family_does_not_have_is_refused_with_the_reason(tmp_path):
+    olmo = load(str(tiny_models.make(tmp_path / "olmo", "olmo2")))
+    with pytest.raises(ModelError, match="attention and MLP read the stream itself"):
+        olmo.folder.check(Site("ln2_normalized", 0))
+    acts = olmo.run(torch.tensor([[4, 5]]), capture=[Site("mlp_in", 0), Site("resid_mid", 0)]).acts
+    assert torch.equal(acts[Site("mlp_in", 0)], acts[Site("resid_mid", 0)])
+    gptj = load(str(tiny_models.make(tmp_path / "gptj", "gptj", rotary_dim=4)))
+    with pytest.raises(ModelError, match="attention and MLP read one norm"):
+        gptj.folder.check(Site("ln2_normalized", 0))
+
+
+def test_names_of_places_are_as_their_libraries_mean_them(tmp_path):
+    w = weights(skip=True)
+    for name, (write, reads) in {
+        "a": (gemma_scope, "blocks.1.ln2.hook_normalized"),
+        "b": (gemma_scope_2, "blocks.1.mlp.hook_in"),
+        "c": (circuit_tracer(), "blocks.1.mlp.hook_in"),
+        "d": (sparsify, "blocks.1.mlp.hook_in"),
+    }.items():
+        dictionary = open_dictionary(write(tmp_path / name, w))
+        assert dictionary.sites == (reads,) and dictionary.sites_out == ("blocks.1.hook_mlp_out",)
