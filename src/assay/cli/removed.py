@@ -64,7 +64,10 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--token-file": _TOKENS,
             "--on": 'assay mcp --run "--on X" gives every run such options',
         },
-        "preregister": {"--looks": "a study has one frozen look; more seeds are a new look"},
+        "preregister": {
+            "--looks": "a study has one frozen look; more seeds are a new look",
+            "--sign": "ssh-keygen -Y sign signs the .prereg.json; publish the signature",
+        },
         "reproduce": {"--contest": "assay contest NAME --repeat 2.lot repeats a contest"},
     }
 )
