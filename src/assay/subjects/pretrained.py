@@ -509,7 +509,7 @@ class Pretrained:
             raise ModelError(
                 f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
             )
-        most = getattr(config, "max_position_embeddings", 2**31)  # Mamba has none
+        most = getattr(config, "max_position_embeddings", None) or 2**31  # Mamba has none
         if tokens.shape[1] + more > most:
             raise ModelError(
                 f"{self.name} reads at most {most} positions, got {tokens.shape[1]}"

@@ -76,7 +76,7 @@ def _by_structure(text: str) -> Architecture:
         if isinstance(child, torch.nn.ModuleList) and len(child) == settings.num_hidden_layers
     ]
     norms = [name for name, child in base.named_children() if _is_norm(child, d)]
-    if not lists or not norms:
+    if not lists or not norms or not lists[0][1]:
         raise ModelError("no list of blocks with a norm after it can be found")
     blocks, block = lists[0][0], lists[0][1][0]
     names = {letter: settings.attribute_map.get(name, name) for letter, name in SIZES.items()}
