@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from budget import Budget
 from forks import Forks
 from slurm_cluster import SlurmCluster, missing
 
@@ -51,16 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="begin no test later than that; `make check` has one minute",
     )
-    parser.addoption(
-        "--budget",
-        action="store_true",
-        help="print the CPU seconds of each folder, and the tests above one that have no reason",
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--budget"):
-        config.pluginmanager.register(Budget())
 
 
 @pytest.hookimpl(wrapper=True)
