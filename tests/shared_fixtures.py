@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from forks import Forks
+from forks import Forks, InProcess
 from slurm_cluster import SlurmCluster, missing
 
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
@@ -141,6 +141,12 @@ def forks() -> Iterator[Forks]:
     """Many processes of `assay` at the price of one."""
     with Forks() as parent:
         yield parent
+
+
+@pytest.fixture(scope="session")
+def commands() -> InProcess:
+    """Commands of `assay` in this process."""
+    return InProcess()
 
 
 @pytest.fixture(scope="session")
