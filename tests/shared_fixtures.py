@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from budget import Budget
-from forks import Forks
+from forks import Forks, InProcess
 from slurm_cluster import SlurmCluster, missing
 
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
@@ -51,16 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="begin no test later than that; `make check` has one minute",
     )
-    parser.addoption(
-        "--budget",
-        action="store_true",
-        help="print the CPU seconds of each folder, and the tests above one that have no reason",
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--budget"):
-        config.pluginmanager.register(Budget())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,6 +141,12 @@ def forks() -> Iterator[Forks]:
     """Many processes of `assay` at the price of one."""
     with Forks() as parent:
         yield parent
+
+
+@pytest.fixture(scope="session")
+def commands() -> InProcess:
+    """Commands of `assay` in this process."""
+    return InProcess()
 
 
 @pytest.fixture(scope="session")

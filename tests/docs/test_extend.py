@@ -92,17 +92,6 @@ def missing(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return passed(tmp_path_factory.mktemp("without"), with_files=False)
 
 
-def test_the_page_has_the_six_things() -> None:
-    assert list(THINGS) == [
-        "A kind of dictionary",
-        "A metric",
-        "A file format",
-        "A subject architecture",
-        "An executor",
-        "A verb",
-    ]
-
-
 @pytest.mark.parametrize("thing", THINGS)
 def test_its_two_files_are_python_in_their_places(thing: str) -> None:
     (file, text), (test, asks) = THINGS[thing]

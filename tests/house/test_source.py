@@ -237,16 +237,3 @@ def test_exported_names_exist(package: str) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="Claim"):
         assay.Clam  # noqa: B018
-
-
-def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
-    from assay.core import errors
-
-    real = {
-        thing.__name__
-        for thing in vars(errors).values()
-        if isinstance(thing, type) and issubclass(thing, errors.AssayError)
-    }
-    assert real == set(re.findall(r"\w+Error\b", errors.__doc__ or "")), (
-        "core/errors.py draws another tree than it defines"
-    )
