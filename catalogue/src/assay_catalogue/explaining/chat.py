@@ -20,148 +20,71 @@ import json
 import os
 import ssl
 import time
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from assay.core import foreign
-from assay.core.errors import ModelError, nearest
+from assay.core.errors import ModelError
 from assay.core.heavy import httpx
 
-LONGEST = 4 * 2**20
-"""Bytes of an answer; what is longer is nonsense."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before a request is sent again: doubled each time; what a server asks for is granted up
-to the longest."""
-AGAIN = {408, 409, 425, 429}
-"""Refusals after which a request is sent again, beside those of 500 and above."""
+ATTEMPTS = 4
+"""Times that a request is sent before it is given up; each wait is twice the one before."""
 LARGEST = 64 * 2**10
-"""Bytes of such a file."""
+"""Bytes of a file that describes an endpoint."""
+Price = Annotated[float, msgspec.Meta(ge=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An address, a model, and how much may be asked of it."""
 
-    address: str
-    """Where `/chat/completions` lies: http:// or https://, with a path if there is one."""
-    model: str
-    most_requests: int
+    address: Annotated[str, msgspec.Meta(pattern=r"^https?://[^@?#\s]+$")]
+    """Where `/chat/completions` lies, with a path if there is one and without a key."""
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    most_requests: Annotated[int, msgspec.Meta(ge=1)]
     """No more requests than this are sent, repetitions counted."""
-    most_cost: float
+    most_cost: Price
     """No request is sent that could cost more than what is left of this."""
-    price_in: float
-    price_out: float
+    price_in: Price
+    price_out: Price
     """Prices per million tokens."""
-    key: str = field(default="", repr=False)
-    """Sent as a bearer token; never stored or shown."""
-    timeout: float = 60.0
-    """Seconds until an answer must be there, from the connection to its last byte."""
-    attempts: int = 4
-    """Times that a request is sent before it is given up."""
-    per_minute: float = 60.0
-    """Requests a minute, at most."""
+    key_from: str = ""
+    """The environment variable that holds the key."""
+    timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Seconds until the endpoint must have said something."""
 
-    def __post_init__(self) -> None:
+    def key(self) -> str:
+        """The key, which is never stored or shown. Raises: ModelError where it is not set, or would
+        be sent unencrypted."""
+        if not self.key_from:
+            return ""
+        if not (key := os.environ.get(self.key_from, "").strip()):
+            raise ModelError(f"the environment variable {self.key_from}, for the key, is not set")
         parts = urlsplit(self.address)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            expected = "http://HOST/PATH or https://HOST/PATH, without a key in it"
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise ModelError(
-                f"the endpoint's address has to be {expected}; got {_bare(self.address)!r}"
+                f"{self.address} would read a key unencrypted; use https://, or no key"
             )
-        if (
-            self.key
-            and parts.scheme == "http"
-            and parts.hostname not in ("localhost", "127.0.0.1", "::1")
-        ):
-            raise ModelError(
-                f"the endpoint {_bare(self.address)} would read a key in the clear; use "
-                "https://, or no key"
-            )
-        if not self.model:
-            raise ModelError("the endpoint names no model")
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            above = value > least if name in ("timeout", "per_minute") else value >= least
-            if not (above and value < float("inf")):
-                bound = f"{'above' if least == 0 else 'of at least'} {least}"
-                raise ModelError(f"the endpoint's {name} has to be a number {bound}, got {value!r}")
-
-
-_LEAST = {
-    "most_requests": 1,
-    "attempts": 1,
-    "timeout": 0,
-    "per_minute": 0,
-    "most_cost": 0,
-    "price_in": 0,
-    "price_out": 0,
-}
+        return key
 
 
 def read(path: Path) -> Endpoint:
-    """The endpoint that a TOML file describes.
-
-    Raises: ModelError for a file that cannot be read, an unknown or missing entry, one of another
-    type, or a key that is not set."""
+    """The endpoint that a TOML file describes. Raises: ModelError for a file that describes none,
+    or a key that cannot be sent."""
     expected = "a TOML file with address, model, most_requests, most_cost, price_in and price_out"
     try:
-        entries = tomllib.loads(foreign.read(path, expected, LARGEST).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is no TOML: {error}; expected {expected}") from error
-    if "key" in entries:
-        where = "put it into an environment variable, and its name into key_from"
-        raise ModelError(f"{path} holds a key; {where}")
-    key = _key(path, entries.pop("key_from")) if "key_from" in entries else ""
-    known = {f.name: f for f in fields(Endpoint) if f.name != "key"}
-    for name in entries:
-        if name not in known:
-            near = nearest(name, [*known, "key_from"])
-            raise ModelError(f"{path} has an entry {name!r} that no endpoint has; {near}")
-    if missing := [n for n, f in known.items() if f.default is MISSING and n not in entries]:
-        raise ModelError(f"{path} does not say {', '.join(missing)}")
-    values: dict[str, Any] = {}
-    for name, value in entries.items():
-        try:  # a whole number is a float, and True is no number
-            values[name] = msgspec.convert(value, _TYPES[str(known[name].type)])
-        except msgspec.ValidationError:
-            kind = "a text" if known[name].type == "str" else "a number"
-            raise ModelError(f"{path}: {name} has to be {kind}, got {value!r}") from None
-    return Endpoint(**values, key=key)
-
-
-_TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
-
-
-def _key(path: Path, name: object) -> str:
-    key = os.environ.get(name, "").strip() if isinstance(name, str) else ""
-    if not key:
-        raise ModelError(
-            f"{path} takes the key from the environment variable {name}, which is not set"
-        )
-    if not key.isascii() or not key.isprintable():
-        raise ModelError(f"the environment variable {name} holds characters that no key has")
-    return key
-
-
-def _bare(address: str) -> str:
-    """An address without what may be secret in it."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if parts.scheme else address
+        text = foreign.read(path, expected, LARGEST)
+        endpoint = msgspec.toml.decode(text, type=Endpoint)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}; expected {expected}") from error
+    endpoint.key()
+    return endpoint
 
 
 @dataclass
@@ -189,27 +112,18 @@ class Tally:
 
 
 class _Failed(Exception):
-    """One attempt failed: why, whether another may succeed, and how long the server asks to
-    wait."""
+    """One attempt failed: why, and whether another may succeed."""
 
-    def __init__(self, why: str, again: bool, wait: float = 0.0):
+    def __init__(self, why: str, again: bool = True):
         super().__init__(why)
-        self.why, self.again, self.wait = why, again, wait
+        self.again = again
 
 
 class Chat:
     """One endpoint, asked one question at a time."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        kept: Path,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ):
+    def __init__(self, endpoint: Endpoint, kept: Path):
         self.endpoint, self.kept, self.tally = endpoint, kept, Tally()
-        self._sleep, self._clock, self._next = sleep, clock, -float("inf")
 
     def ask(self, messages: Sequence[Mapping[str, str]], most_tokens: int = 200) -> str | None:
         """The answer to these messages, or None, the reason counted in `tally`. Kept answers cost
@@ -229,15 +143,14 @@ class Chat:
         if (known := _load_answer(file)) is not None:
             self.tally.answered, self.tally.kept = self.tally.answered + 1, self.tally.kept + 1
             return known
-        why = "nothing sent"
-        for attempt in range(self.endpoint.attempts):
+        for attempt in range(ATTEMPTS):
             try:
                 answer = self._send(body)
             except _Failed as failed:
-                why = failed.why
-                if not failed.again or attempt + 1 == self.endpoint.attempts:
+                why = str(failed)
+                if not failed.again or attempt + 1 == ATTEMPTS:
                     break
-                self._sleep(min(max(failed.wait, FIRST_PAUSE * 2**attempt), LONGEST_PAUSE))
+                time.sleep(2**attempt)
             else:
                 _keep(file, answer)
                 self.tally.answered += 1
@@ -251,93 +164,57 @@ class Chat:
         self.tally.missing["answer of another form than asked for"] += 1
 
     def _send(self, body: Mapping[str, Any]) -> str:
-        """Send one request, within the limits of number, rate and cost."""
+        """The text that one request brings, within the limits of number and cost."""
         e, sent = self.endpoint, json.dumps(body).encode()
-        worst = (
-            len(sent) * e.price_in + int(body["max_tokens"]) * e.price_out
-        ) / 1e6  # a token has a byte at least
+        # A token has a byte at least, so that no request costs more than this.
+        worst = (len(sent) * e.price_in + int(body["max_tokens"]) * e.price_out) / 1e6
         if self.tally.sent >= e.most_requests:
             raise _Failed("the ceiling of requests was reached", again=False)
-        if self.tally.cost + worst > e.most_cost and worst > 0:
+        if not self.tally.cost + worst <= e.most_cost:
             raise _Failed("the ceiling of cost was reached", again=False)
-        if (wait := self._next - self._clock()) > 0:
-            self._sleep(wait)
-        self._next = self._clock() + 60 / e.per_minute
         self.tally.sent += 1
-        self.tally.cost += worst  # until the endpoint says that it was less
-        reply = self._post(sent)
-        answer, usage = _answer(reply)
-        self.tally.cost += _spent(usage, e, worst) - worst
-        return answer
+        self.tally.cost += worst
+        try:
+            text = self._post(sent)["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            raise _Failed("answer without a text") from None
+        if not (isinstance(text, str) and text.strip()):
+            raise _Failed("answer without a text")
+        return text
 
-    def _post(self, sent: bytes) -> object:
-        """The reply as JSON, within the time limit and the longest length. No redirection is
-        followed, and no proxy asked."""
-        e, end = self.endpoint, self._clock() + self.endpoint.timeout
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if e.key:
-            headers["Authorization"] = f"Bearer {e.key}"
-        address, read = f"{e.address.rstrip('/')}/chat/completions", b""
-        secure = urlsplit(e.address).scheme == "https"  # by certificates that this system trusts
+    def _post(self, sent: bytes) -> Any:
+        """The reply as JSON. No redirection is followed, and no proxy asked."""
+        e, key = self.endpoint, self.endpoint.key()
+        headers = {"Content-Type": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        secure = e.address.startswith("https:")  # by certificates that this system trusts
         verify = ssl.create_default_context() if secure else False
+        address = f"{e.address.rstrip('/')}/chat/completions"
         try:
-            with (
-                httpx.Client(timeout=e.timeout, trust_env=False, verify=verify) as client,
-                client.stream("POST", address, content=sent, headers=headers) as response,
-            ):
-                _refuse(response, e)
-                for piece in response.iter_bytes():
-                    read += piece
-                    if len(read) > LONGEST:
-                        raise _Failed("answer too long", again=False)
-                    if self._clock() > end:
-                        raise _Failed("time-out", again=True)
-        except httpx.TimeoutException as error:
-            raise _Failed("time-out", again=True) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = "answer cut off" if read else f"no connection ({type(error).__name__})"
-            raise _Failed(why, again=True) from error
-        try:
-            reply: object = json.loads(read)
-        except (ValueError, RecursionError) as error:
-            raise _Failed("answer is no JSON", again=True) from error
-        return reply
-
-
-def _refuse(response: httpx.Response, endpoint: Endpoint) -> None:
-    """Say what a status other than 200 means."""
-    status = response.status_code
-    if status == 200:
-        return
-    if status in (401, 403):
-        raise ModelError(
-            f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
-        )
-    pause = response.headers.get("Retry-After", "").strip()
-    wait = float(pause) if pause.isascii() and pause.isdigit() else 0.0  # "²" is a digit as well
-    why = "rate limit" if status == 429 else f"status {status}"
-    raise _Failed(why, again=status in AGAIN or status >= 500, wait=wait)
-
-
-def _answer(reply: object) -> tuple[str, object]:
-    """The text of a reply, and what it says of its use; anything without a text is nonsense."""
-    with suppress(KeyError, IndexError, TypeError, AttributeError):
-        text = reply["choices"][0]["message"]["content"]  # type: ignore[index]
-        if isinstance(text, str) and text.strip():
-            return text, reply.get("usage")  # type: ignore[attr-defined]
-    raise _Failed("answer without a text", again=True)
-
-
-def _spent(usage: object, endpoint: Endpoint, worst: float) -> float:
-    """What a request cost by the endpoint's own count, which is believed only where it is a count
-    and not above the worst case."""
-    with suppress(KeyError, TypeError):
-        counts = [usage["prompt_tokens"], usage["completion_tokens"]]  # type: ignore[index]
-        if all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in counts):
-            return min(
-                worst, (counts[0] * endpoint.price_in + counts[1] * endpoint.price_out) / 1e6
+            response = httpx.post(
+                address,
+                content=sent,
+                headers=headers,
+                timeout=e.timeout,
+                trust_env=False,
+                verify=verify,
             )
-    return worst
+        except httpx.TimeoutException as error:
+            raise _Failed("time-out") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _Failed(f"no connection ({type(error).__name__})") from error
+        status = response.status_code
+        if status in (401, 403):
+            raise ModelError(
+                f"{e.address} refuses the key (status {status}); nothing more was asked of it"
+            )
+        if status != 200:
+            raise _Failed(f"status {status}", again=status in (408, 429) or status >= 500)
+        try:
+            return response.json()
+        except (ValueError, RecursionError) as error:
+            raise _Failed("answer is no JSON") from error
 
 
 def _load_answer(file: Path) -> str | None:
