@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask import (
+    damage,
     dictionaries,
     dry,
     interventions,
@@ -28,6 +29,8 @@ from assay.ask import (
     training,
     untouched,
 )
+from assay.ask.controls import OTHER_TEXT
+from assay.ask.damage import DamageTask
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
@@ -445,7 +448,8 @@ class Asked(TrainedParts):
             whole = measuring.blocks(size) + size["d"] * size["v"]
             drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
             reading = _engine(task).seconds(task, size, runs)
-            if not part.of and (table := self.trains.get(states[0])):
+            new = not part.of or part.control == OTHER_TEXT
+            if new and (table := self.trains.get(states[0])):
                 table = training.usual(table)
                 tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
                 reading += 3 * measuring.PASS * tokens * whole
@@ -564,6 +568,8 @@ def _engine(task: Task | ProbeTask | SaeTask) -> Any:
     """What measures a task."""
     if isinstance(task, SaeTask):
         return sae_arms
+    if isinstance(task, DamageTask):
+        return damage
     return probes if isinstance(task, ProbeTask) else measuring
 
 
