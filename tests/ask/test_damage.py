@@ -71,12 +71,12 @@ threshold = "plan: a nat"
 """
 
 
-def judged(folder, tmp_path, controls=""):
+def judged(folder, tmp_path, controls="", study=STUDY):
     """The judging of the claim, and what stands next to it."""
     rows = ", ".join(f'{{letter = "{x}"}}' for x in string.ascii_uppercase)
     others = ", ".join(f'{{letter = "{x}", end = " a"}}' for x in string.ascii_lowercase)
     path = tmp_path / "asks.toml"
-    path.write_text(STUDY.format(model=folder, rows=rows, others=others, controls=controls))
+    path.write_text(study.format(model=folder, rows=rows, others=others, controls=controls))
     result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
     return result.judged[0], result.notes
 
@@ -96,6 +96,13 @@ def test_a_part_that_carries_the_fact_alone_holds(tmp_path):
     after, _ = judged(folder, tmp_path)
     assert after.outcome == "holds", (after.verdict, after.controls)
     assert after.controls["without/damage"].outcome == "fails"
+
+
+def test_the_direction_in_which_a_claim_is_written_changes_nothing(tmp_path):
+    folder = world(tmp_path / "needed", needed=True)
+    rising = STUDY.replace("without.h - main.h < -1", "main.h - without.h > 1")
+    after, _ = judged(folder, tmp_path, study=rising)
+    assert after.outcome == "unspecific"
 
 
 def test_the_plain_sentences_are_48_different_ones_with_ends():

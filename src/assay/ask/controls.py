@@ -94,6 +94,7 @@ def chosen(
 
 BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
 EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
+PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
 UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
 PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 
@@ -101,5 +102,5 @@ PERMUTED = Control("permuted", "a probe that learns labels dealt out at random i
 def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:
     """The near controls of a probe: all, or those that it names. Raises: DataError for a name that
     is none of them, as `untrained` of a model that is not trained."""
-    known = (BAG, EMBEDDING, *((UNTRAINED,) if trained else ()), PERMUTED)
+    known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
     return chosen(table.name, known, table.controls)

@@ -4,7 +4,8 @@ does to the one that a claim is about.
 A part that everything needs also carries what a claim names, as it carries all else. The control
 `damage` makes the same change where the model continues unrelated prompts. How much less likely it
 makes their endings, over the spread of these, stands in the place of the change's own effect over
-its own spread."""
+its own spread, in the direction in which a model gets worse: what a change makes a model do that it
+did not do before is not explained by what it breaks."""
 
 from __future__ import annotations
 
@@ -156,7 +157,8 @@ def measure(
     for read in task.reads:
         x = changed[read.name]
         base = before.get(read.name, xr.zeros_like(x))
-        scaled = _scaled(x, base, share, unit, difference=task.less is not None)
+        worse = _worse(read, base, unit)
+        scaled = _scaled(x, base, share * worse, unit, difference=task.less is not None)
         scaled = scaled.transpose(*x.dims)
         low, high = task.range_of(read.name)
         if low is not None or high is not None:
@@ -203,16 +205,33 @@ def _scaled(
     x: xr.DataArray, base: xr.DataArray, share: xr.DataArray, unit: str, *, difference: bool
 ) -> xr.DataArray:
     """The numbers before a change, plus its damage on the scale of what it does to them; of a
-    difference the damage alone."""
+    difference the damage alone. `share` has the damage over the spread of unrelated prompts."""
     effect = x if difference else x - base
     after = base + x if difference else x
     mean = effect.mean(unit)
     spread = np.sqrt((base.var(unit) + after.var(unit)) / 2)
     spread = xr.where(spread > abs(mean) / MOST, spread, abs(mean) / MOST)
-    swept = [str(d) for d in share.dims if d in effect.dims]
+    swept = [str(d) for d in share.dims if d != SENTENCE]
     dealt = _dealt(share.transpose(*swept, SENTENCE), x[unit].values.tolist(), unit)
-    damage = np.sign(mean) * spread * dealt
+    damage = spread * dealt
     return damage if difference else base + damage
+
+
+RISES, FALLS = ("loss", "entropy", "rank", "kl"), ("accuracy", "generates", "log_prob")
+"""Kinds of reads that rise, and that fall, where a model gets worse."""
+
+
+def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
+    """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
+    two answers, goes towards 0; hardly at all where it is about 0 already."""
+    kind = reads.kind_of(read)
+    pair = kind in ("log_prob", "logit_lens") and isinstance(getattr(read, kind), tuple)
+    if kind in RISES:
+        return 1.0
+    if kind in FALLS and not (pair and len(getattr(read, kind)) > 1):
+        return -1.0
+    mean, spread = base.mean(unit), base.std(unit)
+    return -(mean / xr.where(spread > abs(mean), spread, abs(mean)).clip(1e-12))
 
 
 def _dealt(share: xr.DataArray, levels: list[Any], unit: str) -> xr.DataArray:

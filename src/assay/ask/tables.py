@@ -224,7 +224,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: bag, embedding, untrained and permuted."""
+    """The near controls that are made; left out: bag, embedding, places, untrained and
+    permuted."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

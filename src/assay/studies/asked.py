@@ -21,6 +21,7 @@ from assay.ask import (
     interventions,
     measuring,
     models,
+    places,
     probe_tasks,
     probes,
     prompts,
@@ -79,7 +80,24 @@ class Asked(TrainedParts):
                 return any(untouched.varies(r, part.task.prompts) for r in reads_named)
             return True
 
-        return tuple(p for p in self.parts if p.of == arm and bears(p))
+        return tuple(
+            p for p in self.parts if p.of == arm and bears(p) and p.label not in self.at_chance
+        )
+
+    @cached_property
+    def at_chance(self) -> frozenset[str]:
+        """The controls of probes that their prompts keep at chance, whatever the model does: they
+        are not counted as beaten. Of what was frozen none is left out."""
+        labels: set[str] = set()
+        for part in self.parts if self.frozen is None else ():
+            if not isinstance(part.task, ProbeTask) or part.control:
+                continue
+            try:
+                folder = find(self.folder_of(part), part.task.model.bos)
+            except AssayError:  # reported where what it reads is asked for
+                continue
+            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+        return frozenset(labels)
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
@@ -286,7 +304,8 @@ class Asked(TrainedParts):
         if isinstance(task, SaeTask):
             self._check(part, folder, "")
         elif isinstance(task, ProbeTask):
-            with self._located_in("", "probe", study.probe.index(task.table)):
+            names = [p.name for p in study.probe]
+            with self._located_in("", "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
         else:
             for read in task.reads:

@@ -33,14 +33,19 @@ Arms = Mapping[str, "xr.Dataset"]
 
 
 def lines(
-    questions: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
+    questions: Asked,
+    askings: Mapping[str, Asking],
+    bearing: Sequence[str],
+    judged: Sequence[Judged],
+    arms: Arms,
 ) -> list[str]:
-    """Give what to know beside these judged claims, a line each; `askings` by the claims' texts."""
+    """Give what to know next to these judged claims, a line each: what the plan said of them, and
+    what their measures say; `askings` by the claims' texts."""
     by_line: dict[str, list[int]] = {}
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
-    return [
+    return [*bearing] + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
         for line, of in by_line.items()
     ]

@@ -28,7 +28,7 @@ from assay.ask import (
     training,
     untouched,
 )
-from assay.ask.controls import DAMAGE, OTHER_TEXT, TOKEN, Control
+from assay.ask.controls import DAMAGE, OTHER_TEXT, PLACES, TOKEN, Control
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
@@ -47,6 +47,8 @@ from assay.studies import later
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
 
+LEFT_OUT = "; this control is left out"
+"""How a note ends of an automatic control that cannot be made."""
 STANDING_IN = ("unrelated", "shuffled", "heads", "position")
 """Controls of models as they are in which something stands in the place of what is read."""
 
@@ -352,7 +354,11 @@ class Parts:
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
+            if later.is_left_out(f"{name}/{control.name}", self.frozen):
+                continue
             changed = dataclasses.replace(task, control=control.name)
+            if control == PLACES:
+                changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
             parts.append(Part(f"{name}/{control.name}", changed, control, name))
         if not self.parts:
             plain = msgspec.structs.replace(table, sweep={})
@@ -578,9 +584,14 @@ class Parts:
         except DataError as e:
             if name:
                 raise
-            self.remarks.append(f"{label} is left out: {e}")
+            self._leave_out(label, e)
             return
         self.parts.append(Part(label, made, control, of))
+
+    def _leave_out(self, label: str, why: object) -> None:
+        """Tell of an automatic control that cannot be made, once."""
+        line = f"{label}: {why}{LEFT_OUT}"
+        self.remarks += [line] if line not in self.remarks else []
 
     def _on_other_text(self, train: Train, name: str, model: Model) -> Model:
         """A model that is trained as another one is, but on unrelated prompts."""
