@@ -24,7 +24,7 @@ from assay.subjects.site import Site
 WAYS = ("add", "project_out", "ablate", "patch", "clamp")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
-FIXED = ("name", "sweep", "prompts", "controls")
+FIXED = ("name", "sweep", "prompts", "controls", "damage")
 """Fields that no sweep changes."""
 PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
 """Fields that are a token; a slot of one may be filled by its number."""

@@ -192,6 +192,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Values of fields or slots, each a level of a dimension: { strength = [2, 4, 8] }."""
     controls: tuple[str, ...] | None = None
     """The near controls that are made; left out: all that this kind of intervention has."""
+    damage: str = ""
+    """The prompts of the control `damage`, about something else, whose column `end` is what should
+    follow; left out: 48 plain sentences."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,7 +224,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: bag, embedding, untrained and permuted."""
+    """The near controls that are made; left out: bag, embedding, places, untrained and
+    permuted."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -299,4 +303,8 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which half of a dictionary stays as random as it started: decoder, soft-decoder or
     encoder."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made of a dictionary; left out: random, frozen and untrained."""
+    """The near controls that are made; left out, of a dictionary: random, frozen and untrained; of
+    a model trained further: all."""
+    damage: str = ""
+    """Of a model trained further the prompts of the controls `damage` and `other-text`, about
+    something else; left out: 48 plain sentences."""

@@ -58,7 +58,16 @@ def kind_of(table: Train) -> str:
 
 
 USUAL: Mapping[str, Mapping[str, Any]] = {
-    "tuned": {"prompts": "", "text": "", "steps": 20, "batch": 8, "context": 64, "lr": 1e-4},
+    "tuned": {
+        "prompts": "",
+        "text": "",
+        "steps": 20,
+        "batch": 8,
+        "context": 64,
+        "lr": 1e-4,
+        "controls": None,
+        "damage": "",
+    },
     "small": {
         "text": "",
         "layers": 1,

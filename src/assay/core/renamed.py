@@ -35,9 +35,6 @@ RENAMED: dict[str, str] = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
-    "assay.lab.executors": "assay.lab.engines",
-    "assay.lab.executors.inline": "assay.lab.engines.inline",
-    "assay.lab.executors.workers": "assay.lab.engines.workers",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {

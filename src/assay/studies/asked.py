@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from assay.ask import (
+    damage,
     dictionaries,
     dry,
     interventions,
     measuring,
     models,
+    places,
     probe_tasks,
     probes,
     prompts,
@@ -28,6 +30,8 @@ from assay.ask import (
     training,
     untouched,
 )
+from assay.ask.controls import OTHER_TEXT
+from assay.ask.damage import DamageTask
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
@@ -76,7 +80,24 @@ class Asked(TrainedParts):
                 return any(untouched.varies(r, part.task.prompts) for r in reads_named)
             return True
 
-        return tuple(p for p in self.parts if p.of == arm and bears(p))
+        return tuple(
+            p for p in self.parts if p.of == arm and bears(p) and p.label not in self.at_chance
+        )
+
+    @cached_property
+    def at_chance(self) -> frozenset[str]:
+        """The controls of probes that their prompts keep at chance, whatever the model does: they
+        are not counted as beaten. Of what was frozen none is left out."""
+        labels: set[str] = set()
+        for part in self.parts if self.frozen is None else ():
+            if not isinstance(part.task, ProbeTask) or part.control:
+                continue
+            try:
+                folder = find(self.folder_of(part), part.task.model.bos)
+            except AssayError:  # reported where what it reads is asked for
+                continue
+            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+        return frozenset(labels)
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
@@ -283,7 +304,8 @@ class Asked(TrainedParts):
         if isinstance(task, SaeTask):
             self._check(part, folder, "")
         elif isinstance(task, ProbeTask):
-            with self._located_in("", "probe", study.probe.index(task.table)):
+            names = [p.name for p in study.probe]
+            with self._located_in("", "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
         else:
             for read in task.reads:
@@ -445,7 +467,8 @@ class Asked(TrainedParts):
             whole = measuring.blocks(size) + size["d"] * size["v"]
             drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
             reading = _engine(task).seconds(task, size, runs)
-            if not part.of and (table := self.trains.get(states[0])):
+            new = not part.of or part.control == OTHER_TEXT
+            if new and (table := self.trains.get(states[0])):
                 table = training.usual(table)
                 tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
                 reading += 3 * measuring.PASS * tokens * whole
@@ -564,6 +587,8 @@ def _engine(task: Task | ProbeTask | SaeTask) -> Any:
     """What measures a task."""
     if isinstance(task, SaeTask):
         return sae_arms
+    if isinstance(task, DamageTask):
+        return damage
     return probes if isinstance(task, ProbeTask) else measuring
 
 

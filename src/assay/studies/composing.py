@@ -29,6 +29,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import beside, missing, notes, sides
 from assay.studies.asked import Asked, Part
+from assay.studies.parts import LEFT_OUT
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
 from assay.studies.wording import (
@@ -280,9 +281,11 @@ class _Study:
             )
             for s, statement in zip(read, done, strict=True)
         ]
-        self.asked.remarks += notes.of_study(self.asked, askings)
+        bearing = notes.of_study(self.asked, askings)
+        self.asked.remarks += bearing
+        bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
         by_text = dict(zip((statement.text for statement in done), askings, strict=True))
-        self.beside = partial(beside.lines, self.asked, by_text)
+        self.beside = partial(beside.lines, self.asked, by_text, bearing)
 
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to

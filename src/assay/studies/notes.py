@@ -53,6 +53,13 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
+    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
+    if blind:
+        notes.append(
+            f"{', '.join(blind)}: prompts of every label have the same tokens equally often, so "
+            f"that {'these controls are' if blind[1:] else 'this control is'} at chance whatever "
+            "the model does, and not counted as beaten"
+        )
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
         notes += _places(part.task, part.label)
