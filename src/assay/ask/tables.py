@@ -51,6 +51,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     and, where `to` is a slot, position; where rows have different answers, unrelated."""
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message of a chat."""
+
+    role: str
+    """As the model's chat template calls it: system, user, assistant."""
+    content: str
+    """The message with its slots."""
+
+
 class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The texts that a model is shown, one a row."""
 
@@ -58,15 +67,24 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str | tuple[str, ...] = ()
     """The prompt with its slots, or several: each is filled from every row, and is the column
     `template`. Left out: the column `text` of each row."""
+    messages: tuple[Message, ...] = ()
+    """In place of a text: a chat, which each model's own chat template makes a text of. The places
+    {user} and {assistant} are the last message of this role."""
+    assistant: str = ""
+    """Of a chat: how the assistant's answer begins, from which the model goes on."""
+    thinking: bool | None = None
+    """Of a chat: whether the model is to think first, where its template knows that."""
+    date: str = ""
+    """Of a chat: the date that a template writes, such as 26 Jul 2024."""
     file: str = ""
     """JSONL (an object a line), CSV with a header, or plain text, a prompt a line."""
     rows: tuple[Mapping[str, Plain], ...] = ()
     """The rows themselves, in place of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
     """Columns of which every combination is a row, in place of a file and rows."""
-    corrupted: str = ""
-    """The other text of each pair, with slots; left out: the column `corrupted`, if there is
-    one."""
+    corrupted: str | tuple[Message, ...] = ""
+    """The other text of each pair, with slots, of a chat its messages; left out: the column
+    `corrupted`, if there is one."""
     split: str = ""
     """The column that is never in both halves where something is learned: what has one value is
     learned from or measured. Left out: each row by itself."""

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from assay.ask import models
 from assay.ask.prompts import PromptSet
+from assay.ask.seen import prompt
 from assay.ask.tables import Train
 from assay.core import rng
 from assay.core.errors import AssayError, DataError, ModelError
@@ -278,7 +279,12 @@ def _sequences(
             fewer=True,
         )
         return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
-    texts = [[*opening, *folder.tokenizer.encode(row.text)] for row in source.rows]
+    texts = [
+        [*prompt(folder, row).tokens]
+        if row.chat
+        else [*opening, *folder.tokenizer.encode(row.text)]
+        for row in source.rows
+    ]
     texts = [text[: table.context] for text in texts]
     if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
         raise DataError(f"{short[0].place} has one token, of which nothing is learned")

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from assay.core import foreign, hashes
 from assay.core.errors import ModelError
-from assay.subjects import fetch, hub, sizes
+from assay.subjects import chats, fetch, hub, sizes
 from assay.subjects import tokenizer as tokenizers
 from assay.subjects import writing as written_by
 from assay.subjects.architectures import Architecture
@@ -73,7 +73,7 @@ def fingerprint(name: str) -> str:
 def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
-    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE):
+    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE, chats.FILE):
         if (folder.path / name).exists():
             shutil.copy(folder.path / name, path / name)
 
