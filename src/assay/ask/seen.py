@@ -135,7 +135,7 @@ def _of_chat(folder: ModelFolder, row: Row, chat: Chat) -> tuple[Row, tuple[int,
     """A row with the text that the model's template makes of its chat, what that begins with, and
     how much of this the text has itself. There is one BOS, where the template writes one, unless
     the model's table says otherwise. Raises: DataError, ModelError."""
-    template = chats.read(folder.path)
+    template = chats.read(folder.texts)
     rendered = template.render(chat)
     text, spans, bos = rendered.text, rendered.spans, template.bos
     written = 0

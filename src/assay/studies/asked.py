@@ -368,7 +368,7 @@ class Asked(TrainedParts):
                 known = {name: self._content(name) for name in probes.named([probe])}
             digests |= {f"dictionary {n}": content for n, content in known.items()}
         for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
-            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).path).digest
+            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
         if table := about.get("trained"):
             digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
         return {name: content for name, content in digests.items() if content}
