@@ -7,7 +7,7 @@ may have one too: "blocks.{layer}.hook_resid_pre" with `sweep = { layer = [4, 8,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,6 +30,9 @@ Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+DType = Literal["", "float32", "bfloat16", "float16"]
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A language model that is asked."""
 
@@ -44,6 +47,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     checkpoints: tuple[str, ...] = ()
     """In place of a name: several states of one training, such as ["./step-100", "./step-1000"];
     each is a level of the dimension `checkpoint`: its step, else its name."""
+    base: str = ""
+    """Of a LoRA adapter's folder: the model that it changes; left out: the one that its
+    adapter_config.json names."""
+    dtype: DType = ""
+    """What it computes in: float32 (left out), bfloat16 or float16."""
+    device: str = ""
+    """Where it is, such as cuda:1; auto spreads it over all GPUs; left out: where the run is."""
     bos: bool | None = None
     """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
     controls: tuple[str, ...] | None = None

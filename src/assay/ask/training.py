@@ -223,7 +223,7 @@ def train(
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
     whole = EACH, sizes.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
-    model: Any = load(start, device).model.requires_grad_(True)
+    model: Any = load(start, device, apart=True).model.requires_grad_(True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=0.0)
     for step in range(table.steps):
         for group in optimiser.param_groups:

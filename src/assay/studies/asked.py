@@ -302,6 +302,7 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
             remarks += self._check(dataclasses.replace(part, task=side), folder, who)

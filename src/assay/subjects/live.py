@@ -1,5 +1,5 @@
-"""Live: a model that is in memory already, as transformers has it, with its tokenizer. It is known by
-a hash of what it holds, and is never changed."""
+"""Live: a model that is in memory already, as transformers has it, with its tokenizer. It is known
+by a hash of what it holds, and is never changed."""
 
 from __future__ import annotations
 
