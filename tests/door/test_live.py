@@ -134,10 +134,9 @@ def test_what_is_no_model_is_refused(parts, folder):
         assay.model(torch.nn.Linear(2, 2), tokenizer=tokenizer)
     with pytest.raises(ModelError, match="in training"):
         assay.model(model.train(), tokenizer=tokenizer)
+    here = assay.model(model.eval(), tokenizer=tokenizer)
     with pytest.raises(ExperimentError, match="did you mean"):
-        assay.ask(
-            folder / "study.toml", models={"./bas": assay.model(model.eval(), tokenizer=tokenizer)}
-        )
+        assay.ask(folder / "study.toml", models={"./bas": here})
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

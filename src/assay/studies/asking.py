@@ -33,8 +33,12 @@ def ask(
             in memory.
         preset: default, smoke or full.
         root: the store; None: as every command has it.
-        device: of models that are no longer in memory.
+        device: of models that are not in memory yet.
     Raises: ExperimentError, with line and column, and whatever running raises.
+    Example:
+        >>> import assay
+        >>> live = assay.model(model, tokenizer=tokenizer)  # doctest: +SKIP
+        >>> result = assay.ask("praise.toml", models={"./base": live})  # doctest: +SKIP
     """
     path = Path(study)
     standing = {}
