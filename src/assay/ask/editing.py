@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask import dictionaries, directions, interventions
 from assay.ask.directions import Learner
 from assay.ask.interventions import Put
-from assay.ask.prompts import SLOT, PromptSet, filled
+from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Place, Plain
 from assay.core import rng
@@ -475,13 +475,20 @@ def _many(sizes: Sequence[float]) -> int:
 def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     """The other text of a pair, as tokens. Raises: DataError where the row has none."""
     text = prompts.table.corrupted
+    if isinstance(text, tuple) and text:
+        return prompt(p.folder, chat(p.row, prompts.table, text))
+    if prompts.table.messages:
+        raise DataError(
+            f"{p.row.place} has no other chat to patch from: write corrupted = "
+            '[{role = "user", content = "… {slot} …"}] in [[prompts]]'
+        )
     if not text and "corrupted" not in p.row.columns:
         raise DataError(
             f"{p.row.place} has no other text to patch from: write corrupted = "
             '"… {slot} …" in [[prompts]], or a column `corrupted`'
         )
     plain = replace(p.row, text=p.row.columns.get("corrupted", ""), spans={}, repeated=frozenset())
-    return prompt(p.folder, filled(p.row, text) if text else plain)
+    return prompt(p.folder, filled(p.row, str(text)) if text else plain)
 
 
 def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
@@ -511,7 +518,9 @@ def _source(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> int |
         return other.at(place)
     if len(p.tokens) == len(other.tokens):
         return p.at(place)
-    ours, theirs = map(SLOT.split, (prompts.template(p.row), prompts.table.corrupted))
+    if prompts.table.messages:
+        return None
+    ours, theirs = map(SLOT.split, (prompts.template(p.row), str(prompts.table.corrupted)))
     if ours[::2] != theirs[::2]:  # the texts between the slots
         return None
     stands_in = dict(zip(ours[1::2], theirs[1::2], strict=True)).get(slot)

@@ -339,10 +339,10 @@ def _opened(
     states = models.states(table)
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
-        model = models.untrained(name, seed, device, place, table.bos)
-        return model, f"{model.fingerprint}{models.said(table.bos)} untrained {seed}"
-    model = models.as_it_is(name, device, table.bos)
-    return model, f"{model.fingerprint}{models.said(table.bos)}"
+        model = models.untrained(name, seed, device, place, table.bos, table.dtype, table.device)
+        return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)} untrained {seed}"
+    model = models.as_it_is(name, device, table.bos, table.dtype, table.device)
+    return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)}"
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:

@@ -172,6 +172,11 @@ class _Reader:
     def folder(self) -> ModelFolder:
         return find(self.name, self.task.model.bos)
 
+    @property
+    def _opened(self) -> Pretrained:
+        table = self.task.model
+        return as_it_is(self.name, self.device, table.bos, table.dtype, table.device)
+
     @cached_property
     def prompts(self) -> list[Prompt]:
         task = self.task
@@ -201,8 +206,9 @@ class _Reader:
             by_place = {p.position: p for p in points}
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
-        model = as_it_is(self.name, self.device, self.task.model.bos)
-        key = f"{model.fingerprint}{said(self.task.model.bos)} {'' if seed is None else seed}"
+        model = self._opened
+        known = said(self.task.model.bos, self.task.model.dtype)
+        key = f"{model.fingerprint}{known} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
             model = self._twin
@@ -271,7 +277,7 @@ class _Reader:
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""
-        model = as_it_is(self.name, self.device)
+        model = self._opened
         weight = model.model.get_input_embeddings().weight.detach()
         rows = [weight[row].float().cpu() for row in self.ids(table)]
         if attends:

@@ -36,6 +36,7 @@ from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
+from assay.ask.seen import prompt
 from assay.ask.tables import Model
 from assay.core import foreign
 from assay.core.bench import Bench
@@ -54,7 +55,7 @@ from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
 from assay.studies.trained import Trained as TrainedParts
-from assay.subjects import sizes
+from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, find, opening_in_words
 
 LOADING, DRAWING = 5.0, 2e-8
@@ -323,6 +324,7 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
             remarks += self._check(dataclasses.replace(part, task=side), folder, who)
@@ -336,6 +338,7 @@ class Asked(TrainedParts):
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.special_tokens(task, folder)
             remarks += dry.ends_in_words(task, folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
@@ -387,9 +390,23 @@ class Asked(TrainedParts):
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
                 known = {name: self._content(name) for name in probes.named([probe])}
             digests |= {f"dictionary {n}": content for n, content in known.items()}
+        for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
+            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
         if table := about.get("trained"):
             digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
         return {name: content for name, content in digests.items() if content}
+
+    def _has_chats(self, names: Sequence[str]) -> bool:
+        """Whether any of these prompts are chats."""
+        return any(self.prompts[name].table.messages for name in names)
+
+    def _chat_folder(self, name: str) -> str:
+        """Where the chat template of a model lies: of one that the study trains further, that with
+        which it begins."""
+        while name in self.trains and self.trains[name].of:
+            of = self.trains[name].of
+            name = next((models.states(m)[0] for m in self.models if of in (m.label, m.name)), of)
+        return self._folder(name)
 
     def _content(self, name: str) -> str:
         """What identifies a dictionary. Raises: DataError, ExperimentError."""
@@ -555,7 +572,13 @@ class Asked(TrainedParts):
     def _opening_in_words(self, model: Model) -> str:
         try:
             folder = find(self._folder(models.states(model)[0]), model.bos)
-            return opening_in_words(folder, folder.opening)
+            opening: Sequence[int] = ()
+            if first := next((p for p in self.prompts.values() if p.table.messages), None):
+                sent = prompt(folder, first.rows[0])
+                opening = sent.tokens[: sent.opening]
+            else:
+                opening = folder.opening
+            return opening_in_words(folder, opening)
         except AssayError:  # not here; or told where what it reads is asked for
             return ""
 

@@ -127,9 +127,13 @@ class Part:
 
     @property
     def _beginning(self) -> dict[str, Any]:
-        """Whether texts begin with a BOS, where that is said of a model."""
-        said = [m.bos for m in self.task.models]
-        return {"bos": said} if any(bos is not None for bos in said) else {}
+        """Whether texts begin with a BOS, and in what it computes, where that is said of a
+        model."""
+        said, dtypes = ([getattr(m, f) for m in self.task.models] for f in ("bos", "dtype"))
+        return {
+            **({"bos": said} if any(bos is not None for bos in said) else {}),
+            **({"dtype": dtypes} if any(dtypes) else {}),
+        }
 
     def readings(
         self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
@@ -309,6 +313,11 @@ class Parts:
         """The model whose activations a dictionary reads."""
         by_name = {name: m for m in reversed(self.models) for name in (m.name, m.label) if name}
         model = by_name.get(table.of) if table.of else self.models[0]
+        if model is not None and model.dtype not in ("", "float32"):
+            what = (
+                f"a dictionary learns from activations in float32, and its model is {model.dtype}"
+            )
+            raise self.text.error(("train", i, "of"), what)
         if model is None or not model.name:
             hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
             what = f"there is no model {table.of!r} with weights of its own; {hint}"
@@ -367,10 +376,10 @@ class Parts:
 
     def _resolved(self) -> tuple[Model, ...]:
         """The models, each twin with the name of the model that it is like."""
-        tables = self.text.study.model
-        for i, model in enumerate(tables):
+        for i, model in enumerate(self.text.study.model):
             with self.text.located("model", i):
                 models.check(model)
+        tables = [models.named(m) for m in self.text.study.model]
         by_name = {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
         resolved = []
         for i, model in enumerate(tables):
@@ -380,7 +389,11 @@ class Parts:
                 raise self.text.error(("model", i, "like"), what)
             like = models.states(other)[0] if other else model.like
             bos = other.bos if other and model.bos is None else model.bos
-            resolved.append(msgspec.structs.replace(model, like=like, bos=bos))
+            model = msgspec.structs.replace(model, like=like, bos=bos)
+            if other is not None:
+                same = {"dtype": other.dtype, "device": other.device}
+                model = msgspec.structs.replace(model, **same)
+            resolved.append(model)
         for i, table in enumerate(self.text.study.train):
             if training.kind_of(table) == "dictionary":
                 continue

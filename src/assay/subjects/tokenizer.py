@@ -145,7 +145,7 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
             "Assay does not read; remove it"
         )
     if adds(said, inner):
-        inner = _by_transformers(folder)
+        inner = by_transformers(folder).backend_tokenizer
         content = b"".join(p.read_bytes() for p, _, _ in others)
         beside = hashlib.sha256(content).hexdigest()
     else:
@@ -211,8 +211,8 @@ def _as_listed(token: Any) -> dict[str, Any] | None:
     return token and {name: getattr(token, name) for name in names}
 
 
-def _by_transformers(folder: Path) -> Any:
-    """What transformers makes of all files. Raises: ModelError."""
+def by_transformers(folder: Path) -> Any:
+    """The tokenizer that transformers makes of all files. Raises: ModelError."""
     from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
@@ -225,7 +225,7 @@ def _by_transformers(folder: Path) -> Any:
         )
     finally:
         logging.set_verbosity(level)
-    return whole.backend_tokenizer
+    return whole
 
 
 def _cleaning(config: Mapping[str, Any], inner: Any) -> Callable[[str], str] | None:

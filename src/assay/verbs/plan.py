@@ -120,6 +120,22 @@ class Frozen:
     """All of this in a sentence."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A prompt as a model reads it."""
+
+    model: str
+    prompts: str
+    """The name of its table."""
+    place: str
+    """Where it was written."""
+    tokens: tuple[str, ...]
+    """The text of each token."""
+    ids: tuple[int, ...]
+    positions: Mapping[str, int]
+    """The token at which each slot or message ends, by name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Costs:
     """What an experiment's command would do, and what it takes; null where nothing is known."""
@@ -168,6 +184,8 @@ class Planned(Costs):
     frozen: Frozen | None
     """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
     arms: tuple[Arm, ...] = field(metadata=BESIDE)
+    sent: tuple[Sent, ...] = ()
+    """The prompts that --prompts asks for, as models read them."""
 
 
 @dataclass(frozen=True)

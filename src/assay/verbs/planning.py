@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from assay.core import extras
 from assay.core.compute import Range
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE, MOST
@@ -17,7 +18,16 @@ from assay.lab.catalogue import entry
 from assay.lab.plan.forecast import Prospect
 from assay.lab.store.origin import STUDIES
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
-from assay.verbs.plan import Arm, Asked, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
+from assay.verbs.plan import (
+    Arm,
+    Asked,
+    Bought,
+    Planned,
+    PlannedCatalogue,
+    Sent,
+    plan,
+    plan_catalogue,
+)
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 
@@ -30,6 +40,7 @@ def command(
     /,
     *,
     budget: str | None = None,
+    prompts: int = 0,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
@@ -44,12 +55,17 @@ def command(
     budget
         A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
         expected to decide.
+    prompts
+        Of a study: how many prompts of each table are shown as every model reads them, token by
+        token.
 
     Examples
     --------
     assay plan superposition --budget 5m
     """
     lab = machine.lab(place.root)
+    if prompts and not name.endswith(STUDIES):
+        raise AssayError("--prompts shows those of a study; give its file")
     if name == ALL:
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
@@ -64,6 +80,10 @@ def command(
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
+    if prompts:
+        from assay.verbs.sent import sent  # loads tokenizers
+
+        planned = replace(planned, sent=tuple(sent(entry(name).path, prompts)))
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
 
 
@@ -84,6 +104,7 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield f"{frozen[0].upper()}{frozen[1:]}." if frozen else nothing
     yield from (f"note: {note}" for note in planned.notes)
     yield ""
+    yield from shown(planned.sent)
     if planned.missing:
         clock, cpu = planned.command_seconds, planned.command_cpu_seconds
         yield f"{planned.missing} runs to train, {timed(clock, cpu, planned)}."
@@ -97,6 +118,22 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
         yield f"{fits.text} buys {counted(count)}, stored ones included{widths}."
         if fits.options:
             yield Line(f"To spend it: assay run {typed(fits.options)}{without_torch()}")
+
+
+def shown(some: Sequence[Sent]) -> Iterator[Part]:
+    """Show prompts as models read them, each token between bars, and where what stands in them
+    ends."""
+    for one in some:
+        yield f"{one.place}, as {one.model} reads it ({plural_of(len(one.ids))}):"
+        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
+        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
+        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
+        yield ""
+
+
+def plural_of(count: int) -> str:
+    """So many tokens."""
+    return f"{count} {plural('token', count)}"
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:
