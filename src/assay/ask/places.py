@@ -66,7 +66,10 @@ def at_chance(task: ProbeTask, folder: ModelFolder) -> Collection[str]:
         ids = [p.tokens[p.opening : end] for p, end in zip(prompts, ends, strict=True)]
         bags = [tuple(sorted(some)) for some in ids]
         last = [() if point.position == "mean" else some[-1:] for some in ids]
-        keys = {BAG.name: bags, EMBEDDING.name: list(zip(bags, last, strict=True))}
+        keys: dict[str, Sequence[object]] = {
+            BAG.name: bags,
+            EMBEDDING.name: list(zip(bags, last, strict=True)),
+        }
         blind &= {name for name, of in keys.items() if _even(of, labels, task.classes)}
     return blind
 

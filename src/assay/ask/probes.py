@@ -207,8 +207,8 @@ class _Reader:
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
         model = self._opened
-        known = said(self.task.model.bos, self.task.model.dtype)
-        key = f"{model.fingerprint}{known} {'' if seed is None else seed}"
+        settings = said(self.task.model.bos, self.task.model.dtype)
+        key = f"{model.fingerprint}{settings} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
             model = self._twin

@@ -9,7 +9,7 @@ from typing import Any
 from assay.ask import models as asked_models
 from assay.core.errors import ExperimentError, nearest
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import ROOT
