@@ -70,7 +70,7 @@ def typed(tmp_path, on, name, preset, *fields, **env):
     """`assay run --on` as it is typed, in a process of its own."""
     sets = [word for field in fields for word in ("--set", field)]
     words = [sys.executable, "-m", "assay", "run", name, "--preset", preset, *sets, "--root", "s"]
-    with (tmp_path / "said").open("w") as said:
+    with (tmp_path / "said").open("a") as said:
         process = subprocess.Popen(
             [*words, "--on", on],
             cwd=tmp_path,
@@ -143,7 +143,8 @@ def test_two_commands_train_no_group_twice(nodes, tmp_path, marks):
     with typed(tmp_path, nodes.client, *which) as first:
         at_work(nodes)
         with typed(tmp_path, nodes.client, *which) as second:
-            assert (first.wait(600), second.wait(600)) == (0, 0)
+            ended = (first.wait(600), second.wait(600))
+            assert ended == (0, 0), (tmp_path / "said").read_text()
     Lab(tmp_path / "here", Inline()).run(*chosen(*which))
     assert files_of(tmp_path / "s") == files_of(tmp_path / "here")
     trained = [line for line in marks.read_text().splitlines() if line.startswith("trained")]

@@ -165,7 +165,7 @@ def mcp(
     Examples
     --------
     assay mcp --http 8378
-    assay mcp --jobs 4 --run "--on slurm --partition main --time 4:00:00"
+    assay mcp --jobs 4 --run "--on slurm --slurm partition=main --time 4h"
     """
     extras.require("mcp")
     from assay.agents import serving

@@ -35,6 +35,8 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_niceness": "0",
 }
+LOST = ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "OutOfMemoryError")
+"""What Ray raises where a process or a node is gone for good."""
 _END = object()
 
 
@@ -88,7 +90,7 @@ class Ray:
                 ended, _ = ray.wait([*running], timeout=POLL)
                 with contextlib.suppress(ray.exceptions.RayError):  # it was lost with its node
                     by_name = {claimed.group.name: claimed.group for claimed in running.values()}
-                    for line in ray.get(ear.drain.remote(), timeout=POLL):
+                    for line in ray.get(ear.drain.remote(), timeout=10 * POLL):
                         relay.line(line, by_name)
                 for ref in ended:
                     claimed = running.pop(ref)
@@ -136,10 +138,11 @@ def _result(ray: Any, ref: Any, group: str) -> tuple[Outcome, list[Files]]:
         outcome = from_line(line)
         assert isinstance(outcome, Outcome)
         return outcome, runs
-    except ray.exceptions.RayTaskError as e:  # an experiment's own errors come as an outcome
-        kind, text = "EngineError", f"a node of the Ray cluster cannot work: {_last(e)}"
-    except ray.exceptions.RayError as e:
-        kind, text = "RunError", f"Ray lost its process or node {RETRIES + 1} times: {_last(e)}"
+    except ray.exceptions.RayError as e:  # an experiment's own errors come as an outcome
+        if type(e).__name__ in LOST:
+            kind, text = "RunError", f"Ray lost its process or node {RETRIES + 1} times: {_last(e)}"
+        else:
+            kind, text = "EngineError", f"a node of the Ray cluster cannot work: {_last(e)}"
     return Outcome(group, "failed", error=kind, text=text), []
 
 
@@ -148,7 +151,7 @@ def _connect(address: str) -> Any:
     os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     running = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster").exists()
     address = address or os.environ.get("RAY_ADDRESS") or ("auto" if running else "local")
-    if address == "local" and "ray" not in sys.modules:
+    if address == "local" and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         # whatever reaches its ports could run anything here; Ray reads these when it is imported
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
