@@ -105,7 +105,8 @@ def hold(model: Any, tokenizer: Any = None) -> Live:
     """A model that somebody has in memory: of transformers, or what wraps one, as nnsight's
     LanguageModel and TransformerLens' bridge do. Raises: ModelError for any other, one without
     weights, or one in training."""
-    inner = next((m for name in _WRAPS if _is_model(m := getattr(model, name, None))), model)
+    wrapped = (getattr(model, name, None) for name in _WRAPS)
+    inner: Any = next((m for m in wrapped if _is_model(m)), model)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if not _is_model(inner):
         raise ModelError(
