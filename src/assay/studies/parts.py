@@ -46,6 +46,7 @@ from assay.lab.store.store import Store
 from assay.studies import later
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
+from assay.subjects.sizes import read_sizes
 
 LEFT_OUT = "; this control is left out"
 """How a note ends of an automatic control that cannot be made."""
@@ -458,6 +459,10 @@ class Parts:
                 task = self._task(model, msgspec.structs.replace(table, damage=""))
                 self.parts.append(Part(name, task))
                 for control in controls.of_intervention(table, study.direction):
+                    if control.name == "layer" and self._has_one_block(model):
+                        what = "the model has one block, and so no other layer"
+                        self._leave_out(f"{name}/layer", what)
+                        continue
                     if control == DAMAGE:
                         self._add_unrelated(name, control, task, table.damage, "damage")
                         continue
@@ -587,6 +592,15 @@ class Parts:
             self._leave_out(label, e)
             return
         self.parts.append(Part(label, made, control, of))
+
+    def _has_one_block(self, model: Model) -> bool:
+        """Whether a model is known to have one block."""
+        with suppress(AssayError):
+            small = self.trains.get(model.name)
+            folder = training.shell(small) if small and not small.of else None
+            folder = folder or find(self._folder(models.states(model)[0]))
+            return read_sizes(folder.config)["layers"] == 1
+        return False
 
     def _leave_out(self, label: str, why: object) -> None:
         """Tell of an automatic control that cannot be made, once."""
