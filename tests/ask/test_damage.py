@@ -2,7 +2,6 @@
 
 import string
 
-import pytest
 import torch
 from naive_asking import Naive, make
 from safetensors.torch import load_file, save_file
@@ -14,8 +13,8 @@ from assay.lab.lab import Lab
 
 
 def world(folder, *, needed):
-    """A llama of two tasks: number 2 of the stream makes " x" likelier than " y", number 0 " a" than
-    " b", which head 1.3 writes from number 1. The MLP of block 0 writes number 1 where it is
+    """A llama of two tasks: number 2 of the stream makes " x" likelier than " y", number 0 " a"
+    than " b", which head 1.3 writes from number 1. The MLP of block 0 writes number 1 where it is
     `needed` by both tasks (head 1.2 writes number 2 from it), else number 2 itself."""
     path = make(folder, "llama") / "model.safetensors"
     w = load_file(path)

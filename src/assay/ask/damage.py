@@ -253,7 +253,7 @@ def _here(task: DamageTask) -> Task:
 
 
 def _read(other: PromptSet) -> Read:
-    kind, text = read_on(other)
+    _, text = read_on(other)
     return Read(name="unrelated", log_prob=text) if text else Read(name="unrelated", loss=True)
 
 

@@ -48,6 +48,8 @@ from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
 from assay.subjects.sizes import read_sizes
 
+LONGEST = 64
+"""Tokens of the longest plain sentence in small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
 """How a note ends of an automatic control that cannot be made."""
 STANDING_IN = ("unrelated", "shuffled", "heads", "position")
@@ -583,6 +585,9 @@ class Parts:
         if train is not None and not task.intervention and task.less is None:
             fields["start"] = self._start(task.model)
         made = DamageTask(**fields)
+        if not name and not self._reads_sentences(task.model):
+            self._leave_out(label, "the model reads fewer tokens at once than a plain sentence has")
+            return
         try:
             if made.intervention is not None:
                 damage.moved(made.intervention, made.unrelated)
@@ -592,6 +597,18 @@ class Parts:
             self._leave_out(label, e)
             return
         self.parts.append(Part(label, made, control, of))
+
+    def _reads_sentences(self, model: Model) -> bool:
+        """Whether a model reads the plain sentences, as far as it is known."""
+        small = self.trains.get(model.name)
+        if small and not small.of:
+            return (training.usual(small).context or 0) >= LONGEST
+        with suppress(AssayError):
+            folder = find(self._folder(models.states(model)[0]))
+            texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
+            most = max(len(folder.tokenizer.encode(text)) for text in texts)
+            return most + len(folder.opening) <= most_tokens(folder)
+        return True
 
     def _has_one_block(self, model: Model) -> bool:
         """Whether a model is known to have one block."""
