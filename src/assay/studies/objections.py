@@ -54,8 +54,8 @@ def of_input(part: Part) -> Iterator[str]:
     if early := [t for t in some if _unmixed(t)]:
         yield (
             f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: what "
-            "is put there is another text, so this is a change of the input, and no finding about the "
-            "model's inside"
+            "is put there is another text, so this is a change of the input, and no finding about "
+            "the model's inside"
         )
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (
