@@ -48,8 +48,8 @@ models = ["main", "tuned"]
 
 [[claim]]
 text = "It learned to say indeed"
-holds = 'learned.indeed > 1'
-threshold = "plan: a nat"
+holds = 'learned.indeed > 10'
+threshold = "plan: more than letters, which any text teaches an untrained model"
 """.replace("{rows}", ", ".join(f'{{ text = "the word {n} is {n % 3}" }}' for n in range(20)))
 
 
@@ -90,7 +90,7 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
 def test_another_study_does_not_train_it_again(here, monkeypatch):
     first = run(here, STUDY)
     monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
-    other = STUDY.replace("learned.indeed > 1", "tuned.indeed - main.indeed > 1")
+    other = STUDY.replace("learned.indeed > 10", "tuned.indeed - main.indeed > 1")
     second = run(here, other, "other.toml")
     assert set(second.judged[0].controls) == {
         f"tuned/{name}" for name in ("untrained", "shuffled", "damage", "other-text")

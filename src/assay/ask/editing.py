@@ -151,10 +151,11 @@ class Editing:
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, " d"], seed: int
     ) -> Float[torch.Tensor, " d"]:
-        """The direction of another layer, earlier or, where there is none yet, later. Raises:
-        DataError where neither has one."""
+        """The direction of another layer, earlier or, where there is none yet, later, or else of
+        the nearest block that has one. Raises: DataError where none has."""
         refusal: DataError | None = None
-        for far in directions.far_layers(learned_at, self.model.layers):
+        far_ones = directions.far_layers(learned_at, self.model.layers)
+        for far in (*far_ones, *directions.other_layers(learned_at, self.model.layers)):
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block

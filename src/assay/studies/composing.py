@@ -278,6 +278,7 @@ class _Study:
                 s.read,
                 statement.units,
                 getattr(statement, "violations", ()),
+                s.entry.text,
             )
             for s, statement in zip(read, done, strict=True)
         ]

@@ -46,7 +46,10 @@ from assay.lab.store.store import Store
 from assay.studies import later
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
+from assay.subjects.sizes import read_sizes
 
+LONGEST = 64
+"""Tokens of the longest plain sentence in small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
 """How a note ends of an automatic control that cannot be made."""
 STANDING_IN = ("unrelated", "shuffled", "heads", "position")
@@ -471,6 +474,10 @@ class Parts:
                 task = self._task(model, msgspec.structs.replace(table, damage=""))
                 self.parts.append(Part(name, task))
                 for control in controls.of_intervention(table, study.direction):
+                    if control.name == "layer" and self._has_one_block(model):
+                        what = "the model has one block, and so no other layer"
+                        self._leave_out(f"{name}/layer", what)
+                        continue
                     if control == DAMAGE:
                         self._add_unrelated(name, control, task, table.damage, "damage")
                         continue
@@ -591,6 +598,9 @@ class Parts:
         if train is not None and not task.intervention and task.less is None:
             fields["start"] = self._start(task.model)
         made = DamageTask(**fields)
+        if not name and not self._reads_sentences(task.model):
+            self._leave_out(label, "the model reads fewer tokens at once than a plain sentence has")
+            return
         try:
             if made.intervention is not None:
                 damage.moved(made.intervention, made.unrelated)
@@ -600,6 +610,27 @@ class Parts:
             self._leave_out(label, e)
             return
         self.parts.append(Part(label, made, control, of))
+
+    def _reads_sentences(self, model: Model) -> bool:
+        """Whether a model reads the plain sentences, as far as it is known."""
+        small = self.trains.get(model.name)
+        if small and not small.of:
+            return (training.usual(small).context or 0) >= LONGEST
+        with suppress(AssayError):
+            folder = find(self._folder(models.states(model)[0]))
+            texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
+            most = max(len(folder.tokenizer.encode(text)) for text in texts)
+            return most + len(folder.opening) <= most_tokens(folder)
+        return True
+
+    def _has_one_block(self, model: Model) -> bool:
+        """Whether a model is known to have one block."""
+        with suppress(AssayError):
+            small = self.trains.get(model.name)
+            folder = training.shell(small) if small and not small.of else None
+            folder = folder or find(self._folder(models.states(model)[0]))
+            return read_sizes(folder.config)["layers"] == 1
+        return False
 
     def _leave_out(self, label: str, why: object) -> None:
         """Tell of an automatic control that cannot be made, once."""
