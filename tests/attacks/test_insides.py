@@ -109,9 +109,7 @@ CELLS = (
     "\u20091",
 )
 """What stands where a table has a number, a unit or an arm."""
-EVENTS = "months,flop,efficiency\n" + "\n".join(
-    f"{3 * i},{10 ** (20 + i)},{1 + i / 4}" for i in range(6)
-)
+EVENTS = "months,compute\n" + "\n".join(f"{3 * i},{10 ** (20 + i)}" for i in range(6))
 
 
 def number(text):
@@ -318,13 +316,8 @@ def due_of(here, rng):
     found = wrong(code, err, codes=(0, 1, 2))
     if code < 2 and not found and (rows := rows_of(data)) is not None:
         times = [number(row["months"]) for row in rows]
-        right = [
-            None
-            if None in (f := number(row["flop"]), e := number(row.get("efficiency", "1")))
-            else f * e
-            for row in rows
-        ]
-        _, events, _ = due.read(path)
+        right = [number(row["compute"]) for row in rows]
+        _, events = due.read(path)
         if not all(
             close(a, b)
             for pair in zip(events, zip(times, right, strict=True), strict=True)

@@ -30,7 +30,6 @@ RENAMED = {
     "assay.data.recall": "assay_catalogue.data.recall",
     "assay.data.statements": "assay_catalogue.data.statements",
     "assay.data.targets": "assay_catalogue.data.targets",
-    "assay.data.templates": "assay_catalogue.data.templates",
     "assay.dictionaries.cross_layer": "assay_catalogue.dictionaries.cross_layer",
     "assay.dictionaries.dynamics": "assay_catalogue.dictionaries.dynamics",
     "assay.dictionaries.measuring.absorption": "assay_catalogue.dictionaries.absorption",

@@ -10,14 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.core.errors import DataError, SpecError
-from assay_catalogue.analysis import evaluations
-from assay_catalogue.analysis.evaluations import (
-    coverage,
-    due,
-    due_steps,
-    effective_compute,
-    in_months,
-)
+from assay_catalogue.analysis.evaluations import coverage, due
 
 LATE = [(0, 1e21), (0.5, 3e21), (1, 9e21), (1.5, 2.7e22), (4.4, 2.8e22), (4.6, 2.9e22), (4.7, 2e23)]
 
@@ -143,38 +136,6 @@ def test_schedules_that_keep_one_limit_only_leave_the_other_open():
     assert coverage(flat, [d.row for d in due(flat, months=math.inf)]) == (1.0, 12.0)
 
 
-def test_steps_of_a_training():
-    assert due_steps(1000, 6.0) == (1, 4, 16, 64, 256)
-    assert due_steps(1000, 6.0, ratio=8) == (1, 8, 64, 512)
-    assert due_steps(1000, 6.0, every=10) == (10, 40, 160, 640)
-    assert due_steps(300, 1.0, before=100.0) == (
-        300,
-    )  # a model that had 100 steps, evaluated at its end
-    assert due_steps(299, 1.0, before=100.0) == ()
-    assert due_steps(10, 1.0, step_months=1.0, before=1e9) == (3, 6, 9)
-    assert due_steps(6, [1, 1, 2, 4, 8, 16]) == (1, 3, 5)  # 1, 2, 4, 8, 16, 32 by then
-    assert due_steps(0) == ()
-
-
-def test_steps_are_the_rows_of_the_same_history():
-    for kwargs in ({"ratio": 2.0}, {"months": 0.5}, {"ratio": 3.0, "months": 1.0}):
-        events = [(0.01 * s, 7.0 * s) for s in range(1, 501)]
-        assert due_steps(500, 7.0, step_months=0.01, **kwargs) == tuple(
-            d.row + 1 for d in due(events, **kwargs)
-        )
-
-
-def test_dates_become_months_of_a_twelfth_of_a_year():
-    assert in_months(["2023-09-19", "2024-09-19", "2023-10-19T10:30:00Z"]) == pytest.approx(
-        [0, 366 / 30.4375, 30.4375 / 30.4375]
-    )
-    assert evaluations.MONTH == 365.25 / 12
-
-
-def test_effective_compute_counts_better_algorithms():
-    assert effective_compute(1e21) == 1e21 and effective_compute(1e21, 2.5) == 2.5e21
-
-
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -188,16 +149,6 @@ def test_effective_compute_counts_better_algorithms():
         (lambda: due([(0, 1)], ratio=1), SpecError, "ratio is how many times .* got 1"),
         (lambda: due([(0, 1)], ratio=math.nan), SpecError, "ratio is"),
         (lambda: due([(0, 1)], months=0), SpecError, "months is the time .* got 0"),
-        (lambda: due_steps(10, -1.0), DataError, "at least 0"),
-        (lambda: due_steps(10, [1.0]), DataError, "each of 10 steps"),
-        (lambda: due_steps(10, every=0), SpecError, "every of at least 1"),
-        (
-            lambda: in_months(["2026-11-20", "20th of May"]),
-            DataError,
-            "row 2: '20th of May' is not a date",
-        ),
-        (lambda: effective_compute(-1.0), DataError, "positive number of FLOP"),
-        (lambda: effective_compute(1.0, 0.5), DataError, "at least 1, got 0.5"),
     ],
 )
 def test_bad_input_is_one_clear_line(call, error, words):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from assay_catalogue.analysis.evaluations import coverage, due_steps
+from assay_catalogue.analysis.evaluations import coverage
 from assay_catalogue.worlds.modular.replays import (
     BY_HAND,
     STARTS,
@@ -39,14 +39,6 @@ def test_every_checkpoint_is_evaluated_from_one_start_in_d(ratio, d):
 )
 def test_how_late_something_that_stays_is_found(ratio, wanted):
     assert planted_lag(ratio) == pytest.approx(wanted, rel=0.01)
-
-
-def test_the_steps_of_a_training_are_those_of_its_replay():
-    steps = tuple(range(16, 4097, 16))
-    assert [s for s, yes in zip(steps, replays(steps, 4.0)[0], strict=True) if yes] == [
-        *due_steps(4096, every=16)
-    ]
-    assert due_steps(4096, every=16) == (16, 64, 256, 1024, 4096)
 
 
 def test_rows_by_hand():

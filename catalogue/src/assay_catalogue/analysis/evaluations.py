@@ -13,15 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import DataError, SpecError
 
-MONTH = 30.4375
-"""Days in a month: a year of 365.25 over 12."""
 RATIO, MONTHS = 4.0, 3.0
 """The growth of effective compute and the time, in months, after which Anthropic's Responsible
 Scaling Policy evaluates."""
@@ -72,60 +69,6 @@ def due(
     return (first, *walk(rows, first, ratio, months))
 
 
-def due_steps(
-    steps: int,
-    compute: float | Sequence[float] = 1.0,
-    *,
-    ratio: float = RATIO,
-    months: float = MONTHS,
-    step_months: float = 0.0,
-    before: float = 0.0,
-    every: int = 1,
-) -> tuple[int, ...]:
-    """The steps of a training after which an evaluation is due, ascending; what core `fit` takes as
-    `probe_at`.
-
-    `compute` is that of a step, or of each; a step takes `step_months`; a model that starts from
-    one already evaluated has its compute in `before`, else the first possible step is evaluated.
-    `every`: only multiples of it can be evaluated.
-    Raises: SpecError for limits; DataError for compute of a step that is negative or not of `steps`
-    steps, or a rule that `due` has of histories.
-    """
-    check_limits(ratio, months)
-    if every < 1 or steps < 0:
-        raise SpecError(
-            "evaluations need steps of at least 0 and every of at least 1, got "
-            f"steps={steps}, every={every}"
-        )
-    step_compute = np.asarray(compute, dtype=float)
-    if step_compute.shape not in ((), (steps,)):
-        raise DataError(
-            f"compute is of one step, or of each of {steps} steps, got shape "
-            f"{list(step_compute.shape)}"
-        )
-    if not (
-        np.isfinite(step_compute).all()
-        and (step_compute >= 0).all()
-        and before >= 0
-        and step_months >= 0
-    ):
-        raise DataError(
-            "compute of a step, compute before and months a step must be finite and at least 0"
-        )
-    candidates = np.arange(every, steps + 1, every)
-    spent = before + (
-        candidates * float(step_compute)
-        if step_compute.ndim == 0
-        else np.cumsum(step_compute)[candidates - 1]
-    )
-    events = [(float(s) * step_months, float(c)) for s, c in zip(candidates, spent, strict=True)]
-    initial = [(0.0, before)] if before > 0 else []
-    if not events:
-        return ()
-    rows = [d.row - len(initial) for d in due([*initial, *events], ratio, months)]
-    return tuple(int(candidates[row]) for row in rows if row >= 0)
-
-
 def coverage(events: Events, rows: Sequence[int]) -> tuple[float, float]:
     """How far evaluations of these rows leave a history uncovered: (largest growth, most months)
     between two of them, or to its end.
@@ -139,49 +82,6 @@ def coverage(events: Events, rows: Sequence[int]) -> tuple[float, float]:
     return (
         (float((c[1:] / c[:-1]).max()), float(np.diff(t).max())) if len(edges) > 1 else (1.0, 0.0)
     )
-
-
-def in_months(dates: Sequence[str | date]) -> list[float]:
-    """Months from the first of these dates to each: days over 30.4375. Dates, or ISO texts with or
-    without a time of day.
-
-    Raises: DataError naming the row of what is no date.
-    """
-    moments = [moment(d, row) for row, d in enumerate(dates, 1)]
-    return [(m - moments[0]).total_seconds() / 86_400 / MONTH for m in moments]
-
-
-def moment(text: str | date, row: int = 1) -> datetime:
-    """The moment of a date or an ISO text, of the day's start where it says no time, in UTC where
-    it says no zone.
-
-    Raises: DataError naming the row.
-    """
-    try:
-        if isinstance(text, datetime):
-            parsed = text
-        elif isinstance(text, date):
-            parsed = datetime(text.year, text.month, text.day)
-        else:
-            parsed = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise DataError(f"row {row}: {text!r} is not a date; write it as 2026-11-20") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def effective_compute(flop: float, efficiency: float = 1.0) -> float:
-    """FLOP that algorithms of the reference time would have needed: flop · efficiency.
-
-    Raises: DataError unless flop is positive and efficiency at least 1.
-    """
-    if not (math.isfinite(flop) and flop > 0):
-        raise DataError(f"compute must be a positive number of FLOP, got {flop:g}")
-    if not (math.isfinite(efficiency) and efficiency >= 1):
-        raise DataError(
-            "efficiency is how many times better than the reference algorithms are, at least "
-            f"1, got {efficiency:g}"
-        )
-    return flop * efficiency
 
 
 def check_limits(ratio: float, months: float) -> None:
