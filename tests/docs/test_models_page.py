@@ -1,23 +1,19 @@
-"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models, in at
-most twenty lines each."""
+"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models, in
+at most twenty lines each."""
 
 import re
-import sys
 from pathlib import Path
 
-import pytest
-
-from assay.lab import catalogue
-from assay.lab.executors import Inline
-from assay.lab.lab import Lab
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "door"))
-
 import chat_templates
+import pytest
 import test_adapters
 
 import tiny_models
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+ROOT = Path(__file__).parents[2]
 
 BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
 

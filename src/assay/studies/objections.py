@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from assay.ask import interventions
 from assay.ask.measuring import Task
-from assay.ask.prompts import SLOT, PromptSet
+from assay.ask.prompts import SLOT, PromptSet, Row, chat
 from assay.ask.tables import Intervention
 from assay.core.errors import AssayError
 from assay.studies.parts import Part
@@ -103,9 +103,17 @@ def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
         if slot[1] not in row.spans:
             return False
         try:
-            pair = row.fill(prompts.table.corrupted) or row.columns.get("corrupted", "")
+            pair = _corrupted(row, prompts)
         except AssayError:  # reported where the pair is read
             return False
         end = row.spans[slot[1]]
         differ += pair[:end] != row.text[:end]
     return 2 * differ > len(prompts.rows)
+
+
+def _corrupted(row: Row, prompts: PromptSet) -> str:
+    """The text of a row's pair."""
+    other = prompts.table.corrupted
+    if isinstance(other, str):
+        return row.fill(other) or row.columns.get("corrupted", "")
+    return chat(row, prompts.table, other).text
