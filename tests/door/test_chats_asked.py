@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from assay.lab.executors import Inline
 
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.studies.asked import Asked
 from assay.studies.text import read

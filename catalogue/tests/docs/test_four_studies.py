@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from assay.lab.executors import Inline
 
 import stand_ins
 from assay.lab import catalogue
+from assay.lab.engines import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override

@@ -35,6 +35,7 @@ RENAMED: dict[str, str] = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
+    "assay.lab.executors": "assay.lab.engines",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
