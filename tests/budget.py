@@ -261,7 +261,7 @@ class Budget:
             write(f"{'':8}  {cost:.1f}  {name}")
         write(f"{imports:8.1f}  imports")
         rest = total - folders.total() - shared.total() - imports
-        write(f"{rest:8.1f}  collecting, reporting, ending")
+        write(f"{max(0.0, rest):8.1f}  collecting, reporting, ending")
         slow = max((part["slowness"] for part in self.parts), default=1.0)
         write(f"{total:8.1f}  in all, of {IN_ALL:g}; counts divided by up to {slow:.2f}")
         for line in self.broken():
