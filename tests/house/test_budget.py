@@ -27,7 +27,7 @@ def work(seconds):
 
 @pytest.fixture(scope="session")
 def shared():
-    work(0.3)
+    work(0.12)
 
 
 def test_shares(shared):
@@ -40,19 +40,19 @@ def test_waits():
 
 @pytest.mark.thorough
 def test_marked():
-    work(0.3)
+    work(0.12)
 
 
 def test_listed():
-    work(0.3)
+    work(0.12)
 
 
 def test_dear():
-    work(0.3)
+    work(0.12)
 
 
 def test_child():
-    busy = "import time\\nwhile time.process_time() < 0.3: pass"
+    busy = "import time\\nwhile time.process_time() < 0.15: pass"
     subprocess.run([sys.executable, "-S", "-c", busy])
 """
 LINE = "test_it.py::test_{}  0.3  It works for its living\n"
@@ -63,11 +63,11 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
     names of the tests that broke the budget."""
     work = RUN.partition("@pytest")[0]
     dear = LINE.format("listed") + "".join(LINE.format(n) for n in range(1, lines))
-    limits = f"budget.IN_ALL, budget.OF_A_TEST, budget.PIECE = {in_all}, 0.15, 1.0"
+    limits = f"budget.IN_ALL, budget.OF_A_TEST, budget.PIECE = {in_all}, 0.06, 1.0"
     page = f"budget.DEAR = pathlib.Path({str(folder / 'dear.txt')!r})"
     for name, text in {
         "test_it.py": RUN,
-        "dear_module.py": f"{work}\nwork(0.3)\n",
+        "dear_module.py": f"{work}\nwork(0.12)\n",
         "dear.txt": dear,
         "limits.py": f"import pathlib\nimport budget\n{limits}\n{page}\n",
         "pytest.ini": "[pytest]\nmarkers = thorough\n",
@@ -96,10 +96,10 @@ def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: P
 
 
 def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path: Path) -> None:
-    code, out, dear = ran(tmp_path, "-p", "xdist", "-n", "1", in_all=1, lines=41)
+    code, out, dear = ran(tmp_path, "-p", "xdist", "-n", "1", in_all=0.3, lines=41)
     assert code == 1 and "6 passed" in out
     assert sorted(dear) == ["child", "dear"]
-    assert re.search(r"BUDGET: the run took \d+ CPU-seconds; the limit is 1\n", out)
+    assert re.search(r"BUDGET: the run took \d+ CPU-seconds; the limit is 0.3\n", out)
     assert "BUDGET: dear.txt has 41 lines; the limit is 40" in out
 
 

@@ -48,6 +48,7 @@ def child(root, preset="default"):
     Lab(root, Inline()).run(catalogue.find(WALK), preset)
 
 
+@pytest.mark.thorough  # test_random_kills.py kills three times
 def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
     marks, root, whole = (
         tmp_path / "marks",
