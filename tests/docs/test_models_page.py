@@ -1,5 +1,5 @@
-"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models, in at
-most twenty lines each."""
+"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models, in
+at most twenty lines each."""
 
 import re
 import sys
