@@ -1,7 +1,6 @@
 """The schedule of evaluations against histories worked out by hand, a naive loop over events, and
 properties of random ones."""
 
-import itertools
 import math
 
 import numpy as np
@@ -48,7 +47,6 @@ def test_overshoot_is_not_credited_and_lateness_is_told():
 
 def test_both_reasons_are_told_compute_first():
     assert told([(0, 1), (3, 4)]) == [(3, "compute", "time")]
-    assert told([(0, 1), (3, 4)], continuous=True) == [(3, "compute", "time")]
 
 
 @pytest.mark.parametrize("start", [0.0, 0.1, 1 / 3, 700.7])
@@ -62,25 +60,6 @@ def test_rounding_does_not_move_a_limit(start):
         8,
     ]
     assert all(d.overdue == 0 for d in due([(start + 0.1 * k, 1.0) for k in range(91)]))
-
-
-def test_between_events_a_limit_is_reached_where_log_compute_says():
-    assert told([(0, 1), (8, 2.0**8)], continuous=True) == [
-        (pytest.approx(t), "compute") for t in (2, 4, 6, 8)
-    ]
-    found = due([(0, 1), (10, 1.2**10)], continuous=True)[1:]
-    assert [d.months for d in found] == pytest.approx([3, 6, 9])
-    assert [d.compute for d in found] == pytest.approx([1.2**3, 1.2**6, 1.2**9])
-    # 2 months to fourfold; then flat: the third month after it; then a jump from 4 to 100, one
-    # moment and two evaluations
-    found = due([(0, 1), (2, 4), (5.5, 4), (5.5, 100)], continuous=True)[1:]
-    assert [(d.months, d.compute, d.reasons) for d in found] == [
-        (pytest.approx(2), pytest.approx(4), ("compute",)),
-        (pytest.approx(5), pytest.approx(4), ("time",)),
-        (5.5, pytest.approx(16), ("compute",)),
-        (5.5, pytest.approx(64), ("compute",)),
-    ]
-    assert all(d.overdue == 0 for d in found)
 
 
 def naive(events, ratio, months):
@@ -111,17 +90,6 @@ def test_random_histories_agree_with_a_loop_over_events_and_are_covered(events, 
     t, c = np.array(events).T
     assert growth <= ratio * max([1.0, *(c[1:] / c[:-1])]) * (1 + 1e-9)
     assert gap <= (months + max([0.0, *np.diff(t)])) * (1 + 1e-9)
-
-
-@settings(max_examples=100)
-@given(histories, st.floats(1.5, 10), st.floats(0.5, 8))
-def test_continuous_evaluations_never_leave_more_than_the_limits(events, ratio, months):
-    found = due(events, ratio, months, continuous=True)
-    for before, after in itertools.pairwise(found):
-        assert after.compute <= before.compute * ratio * (
-            1 + 1e-9
-        ) and after.months - before.months <= months * (1 + 1e-9)
-        assert after.reasons and after.overdue == 0
 
 
 def test_schedules_that_keep_one_limit_only_leave_the_other_open():

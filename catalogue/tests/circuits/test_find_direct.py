@@ -13,10 +13,9 @@ from drawn_decoders import KINDS, drawn, posed
 from assay.core.errors import ModelError
 from assay.subjects.decoder import forward
 from assay_catalogue.circuits.find.attribution import by_cutting
-from assay_catalogue.circuits.find.paths import Path, path_effects, paths
 from assay_catalogue.circuits.find.tables import copying, ov_table, qk_table, written_table
 from assay_catalogue.circuits.find.terms import direct, score_terms
-from assay_catalogue.subjects.parts import Part, Reader, run_by_parts
+from assay_catalogue.subjects.parts import Part, Reader
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -81,66 +80,6 @@ def test_shares_of_scores_are_covariances_by_hand():
         assert float(terms.share[run, i, j]) == pytest.approx(top / bottom)
 
 
-def test_a_path_through_values_is_the_product_of_its_matrices():
-    q = posed(drawn("none", "learned", False, 0))
-    p = {name: x.numpy() for name, x in q.params.items()}
-    found = path_effects(
-        q,
-        [
-            Path.parse("embed → a0.1.v → a1.0.v → logits"),
-            Path.parse("pos → logits"),
-            Path.parse("embed → a1.1.v → logits"),
-        ],
-    )
-    for run, b in itertools.product(range(2), range(3)):
-
-        def through(x, layer, head, run=run, b=b):
-            pattern = q.clean.patterns[layer][run, b, head].numpy()
-            return pattern @ x @ p["W_QKV"][run, layer, :, 2, head] @ p["W_O"][run, layer, head]
-
-        def lost(x, run=run, b=b):
-            return (x @ p["W_U"][run] * q.weights[b].numpy()).sum()
-
-        off = (q.clean.wrote[Part("embed")] - q.donor[Part("embed")])[run, b].numpy()
-        assert float(found[run, 0, b]) == pytest.approx(lost(through(through(off, 0, 1), 1, 0)))
-        assert float(found[run, 1, b]) == pytest.approx(
-            0, abs=1e-12
-        )  # positions are the same on every input
-        assert float(found[run, 2, b]) == pytest.approx(lost(through(off, 1, 1)))
-
-
-@ALL
-def test_a_path_through_a_key_changes_that_head_for_the_logits_alone(kind):
-    q = posed(drawn(*kind))
-    key, logits = Reader("head", 1, 0, "k"), Reader("logits")
-    changed = run_by_parts(
-        q.params, q.tokens, "gelu", read={(Part("head", 0, 1), key): q.donor[Part("head", 0, 1)]}
-    )
-    alone = run_by_parts(
-        q.params,
-        q.tokens,
-        "gelu",
-        read={(Part("head", 1, 0), logits): changed.wrote[Part("head", 1, 0)]},
-    )
-    to_logits, all_after = path_effects(
-        q, [Path.parse("a0.1 → a1.0.k → logits"), Path.parse("a0.1 → a1.0.k")]
-    ).unbind(1)
-    torch.testing.assert_close(to_logits, q.full - q.measured(alone.logits))
-    torch.testing.assert_close(all_after, q.full - q.measured(changed.logits))
-    assert float(to_logits.abs().max()) > 1e-6
-
-
-def test_all_paths_are_there_once():
-    params = drawn("none", "learned", False, 0)
-    found = paths(params, Part("embed"))
-    assert (
-        len(set(found)) == len(found) == 1 + 6 + 6 + 6 * 6
-    )  # none, a block's heads by their slots, the other's, one after the other
-    assert [Path.parse(str(one)) for one in found] == list(found)
-    with_mlp = paths(drawn("none", "learned", False, 6), Part("mlp", 0))
-    assert len(with_mlp) == 1 + 6 + 1 + 6
-
-
 @ALL
 def test_tables_are_products_of_weights_with_gains_folded_in(kind):
     norm, positions = kind[:2]
@@ -186,15 +125,6 @@ def test_copying_is_the_share_of_rows_that_are_largest_at_themselves():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (lambda p: Path.parse("a0.0"), "no path 'a0.0'"),
-        (
-            lambda p: path_effects(posed(p), [Path.parse("a1.0 → m0 → logits")]),
-            "m0 reads nothing that a1.0 writes",
-        ),
-        (
-            lambda p: path_effects(posed(p), [Path.parse("embed → logits → m1")]),
-            "nothing reads the logits",
-        ),
         (lambda p: ov_table(p, Part("head", 1, 0), Part("head", 0, 0)), "later and later blocks"),
         (lambda p: ov_table(p, Part("head", 4, 0)), "no part a4.0"),
         (
@@ -202,9 +132,9 @@ def test_copying_is_the_share_of_rows_that_are_largest_at_themselves():
             "a0.0 is no head that reads what a0.1 wrote",
         ),
     ],
-    ids=range(6),
+    ids=range(3),
 )
-def test_paths_and_tables_that_are_not_there_are_refused_in_one_line(asked, said):
+def test_tables_that_are_not_there_are_refused_in_one_line(asked, said):
     with pytest.raises(ModelError, match=said) as told:
         asked(drawn())
     assert "\n" not in str(told.value)

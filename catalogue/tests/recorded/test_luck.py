@@ -3,12 +3,12 @@ the record does not have."""
 
 from __future__ import annotations
 
+import luck_of_record as of_luck
 import numpy as np
 import pytest
 
 from assay.core.intervals import smallest_difference
 from assay.evaluation.result import luck as carried
-from assay_catalogue.recorded import luck as of_luck
 
 NAMES = ("l0", "fvu", "dead", "probe")
 SETUP = {

@@ -34,7 +34,7 @@ class Due:
     """One evaluation: where in a history it is due, and why."""
 
     row: int
-    """The event, counted from 0; between two events, the later one."""
+    """The event, counted from 0."""
     months: float
     compute: float
     reasons: tuple[str, ...]
@@ -47,15 +47,11 @@ class Due:
     """Months since time had run out; 0 where it had not."""
 
 
-def due(
-    events: Events, ratio: float = RATIO, months: float = MONTHS, *, continuous: bool = False
-) -> tuple[Due, ...]:
+def due(events: Events, ratio: float = RATIO, months: float = MONTHS) -> tuple[Due, ...]:
     """The evaluations of a history, the initial one first; each is the first event at which one of
     the two limits is reached.
 
-    With `continuous` an evaluation falls on the very moment of reaching a limit, between two
-    events: log compute is taken to grow linearly in time there. An infinite `ratio` or `months`
-    leaves that limit out.
+    An infinite `ratio` or `months` leaves that limit out.
     Formula: c_k ≥ ratio · c_a or t_k − t_a ≥ months, with a the evaluation before; "at least" to a
     relative 1e-12.
     Raises: DataError for a history that is empty, goes back in time, shrinks, or is no row of two
@@ -65,8 +61,7 @@ def due(
     check_limits(ratio, months)
     rows = checked(events)
     first = Due(0, float(rows[0, 0]), float(rows[0, 1]), ("initial",))
-    walk = _crossings if continuous else _rows
-    return (first, *walk(rows, first, ratio, months))
+    return (first, *_rows(rows, first, ratio, months))
 
 
 def coverage(events: Events, rows: Sequence[int]) -> tuple[float, float]:
@@ -141,30 +136,6 @@ def _rows(
             return
         last_due = _due(row, float(t[row]), float(c[row]), last_due, ratio, months)
         yield last_due
-
-
-def _crossings(
-    rows: Float[np.ndarray, "event 2"], last_due: Due, ratio: float, months: float
-) -> Iterator[Due]:
-    """The moments at which a limit is reached, segment by segment; many may lie in one."""
-    for row, ((t0, c0), (t1, c1)) in enumerate(
-        zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True), 1
-    ):
-        while True:
-            candidates = []
-            if c1 >= _least(ratio * last_due.compute):
-                c = ratio * last_due.compute
-                share = math.log(c / c0) / math.log(c1 / c0) if c1 > c0 else 1.0
-                candidates.append((t0 + (t1 - t0) * min(1.0, max(0.0, share)), c))
-            if t1 >= _least(last_due.months + months, months):
-                t = last_due.months + months
-                share = min(1.0, max(0.0, (t - t0) / (t1 - t0))) if t1 > t0 else 0.0
-                candidates.append((t, c0 * (c1 / c0) ** share))
-            if not candidates:
-                break
-            t, c = min(candidates)
-            last_due = _due(row, t, c, last_due, ratio, months)
-            yield last_due
 
 
 def _due(row: int, t: float, c: float, before: Due, ratio: float, months: float) -> Due:

@@ -1,5 +1,4 @@
-"""A series, such as a run of the whole catalogue, on one page: as Markdown that can be committed,
-and as HTML.
+"""A series, such as a run of the whole catalogue, on one page: Markdown that can be committed.
 
 Takes the plain values of the verb's result. What it says of claims is what the docs and the index
 of a report say of them, by the same code."""
@@ -10,13 +9,11 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import ChoiceLoader, PackageLoader
-
 from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.report import statements, tables
-from assay.report.pages import environment, listing, tally, together
+from assay.report.pages import together
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
@@ -120,53 +117,6 @@ def markdown(
             statements.listed(data),
         ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def html(
-    series: JSON, titles: Mapping[str, str], pages: Mapping[str, str], names: str = ALL
-) -> str:
-    """The page as HTML; `pages` are the addresses of experiments' own pages, where there are
-    some."""
-    by_name, entries = results(series), []
-    for part in series["experiments"]:
-        if (data := by_name.get(part["name"])) is not None:
-            entries.append(
-                {
-                    "name": part["name"],
-                    "title": titles.get(part["name"], part["name"]),
-                    "data": data,
-                    "href": pages.get(part["name"]),
-                    "made": describe_training(part),
-                    "counted": statements.counted(data),
-                    "peak": statements.peak(data),
-                    **listing(data),
-                }
-            )
-    total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)]
-    total = total and [*total[:-2], round(series["seconds"]), round(series["cpu_seconds"])]
-    everything = together(by_name.values())
-    return (
-        environment()
-        .overlay(
-            loader=ChoiceLoader(
-                [PackageLoader("assay_catalogue.recorded"), PackageLoader("assay.report")]
-            )
-        )
-        .get_template("series.html")
-        .render(
-            series=series,
-            of=_describe_selection(names),
-            facts=facts(series),
-            failures=failures(series),
-            entries=entries,
-            total=total,
-            heads=statements.HEADS,
-            named=[(e["name"], e["name"]) for e in entries],
-            crossing=CROSSING,
-            tally=tally(everything),
-            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
-        )
-    )
 
 
 def _describe_selection(names: str) -> str:

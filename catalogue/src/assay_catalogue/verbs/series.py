@@ -1,10 +1,9 @@
-"""Series: every experiment of the catalogue run as one command, and what came of it on one page."""
+"""Series: every experiment of the catalogue run as one command, and what came of it."""
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,19 +21,16 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere
 from assay.lab.work.events import Part
 from assay.report import pages, statements, tables
-from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable, writable_file
-from assay.verbs.pages import slug
+from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable_file
 from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
 from assay.verbs.verb import Answer, Aside, Door, Line, Table, verb
 from assay.verbs.verb import Part as Words
 from assay_catalogue.recorded import series as lab_series
-from assay_catalogue.recorded.series_page import describe_training
+from assay_catalogue.recorded import series_page
 
 Names = Annotated[
     str, Parameter(help="A pattern such as 'monthly-*'; the whole catalogue without it.")
 ]
-PAGES = Path("report")
-"""Where `assay report` writes its pages as well."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """What became of every experiment, and the pages that say so."""
+    """What became of every experiment, and the page that says so."""
 
     preset: str
     planned_seconds: Range | None
@@ -71,7 +67,7 @@ class Series:
     experiments: tuple[Ran, ...]
     errors: str = ""
     """How many of the verdicts to expect wrong, in words."""
-    pages: tuple[Path, ...] = ()
+    page: Path | None = None
     exit_code: int = field(metadata=BESIDE)
     """0 when everything was measured, else that of the worst error."""
 
@@ -87,18 +83,18 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Series]:
-    """Run every experiment of the catalogue, or those whose names fit a pattern, and write what came
-    of them on one page.
+    """Run every experiment of the catalogue, or those whose names fit a pattern, and say what came
+    of them.
 
     Parameters
     ----------
     page
-        A Markdown file for the summary, which is written to report/catalogue.html as well.
+        A Markdown file for what came of them, claim by claim.
 
     Examples
     --------
     assay series 'monthly-*' --preset smoke
-    """  # noqa: E501
+    """
     with door.series(names) as display:
         lab = machine.lab(place.root)
         summary = series(lab, choice.preset, page, choice.set, display, names)
@@ -113,13 +109,13 @@ def series(
     on_event: Callable[[str, Any], None] | None = None,
     names: str = ALL,
 ) -> Series:
-    """Run what is missing of every experiment, judge each, and write the summary as HTML, and as
-    Markdown where `page` names a file.
+    """Run what is missing of every experiment, judge each, and write the summary as Markdown where
+    `page` names a file.
 
     `names` may be a pattern such as "monthly-*", for those of the catalogue whose names fit it.
 
     Raises: AssayError for a pattern that no name fits, for fields that are set, for a page that is
-    no Markdown file, and for folders that cannot be written.
+    no Markdown file or cannot be written.
     """
     entries = [e for e in catalogue.entries() if names == ALL or fnmatchcase(e.name, names)]
     if not entries:
@@ -129,37 +125,31 @@ def series(
             f"--set changes the fields of one experiment: name it in place of {names!r}"
         )
     if page is not None and page.suffix != ".md":
-        raise AssayError(
-            f"--page is a Markdown file, whose name ends with .md, got {page}; the page as "
-            "HTML is written in any case"
-        )
-    writable(PAGES, "another working folder")
+        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}")
     if page is not None:
         writable_file(page, "--page")
     lab_outcome = lab_series.series(
         lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None)
     )
     summary = described(lab_outcome)
-    words = [
-        "assay",
-        "series",
+    if page is None:
+        return summary
+    command = ["assay", "series", names, "--preset", preset, "--page", str(page)]
+    data = to_json(summary)
+    text = series_page.markdown(
+        data,
+        {e.name: e.header().title for e in entries},
+        shlex.join(command),
+        documentation.links(page.parent, series_page.results(data)),
         names,
-        *(["--preset", preset] if preset != "default" else []),
-        *(["--page", str(page)] if page else []),
-    ]
-    return replace(
-        summary,
-        pages=tuple(
-            write(
-                summary, {e.name: e.header().title for e in entries}, shlex.join(words), page, names
-            )
-        ),
     )
+    pages.write(page.parent, {page.name: text})
+    return replace(summary, page=page)
 
 
 def words(outcome: Series) -> Iterator[Words]:
     """Tell of each experiment how its claims came out and what it took, how many errors to expect,
-    and where the pages are."""
+    and where the page is."""
 
     rows: list[tuple[str, ...]] = []
     claims: list[Judged] = []
@@ -169,7 +159,7 @@ def words(outcome: Series) -> Iterator[Words]:
             continue
         claims += result.verdicts
         signs = tables.signs(tables.outcomes(result.verdicts))
-        made = describe_training(to_json(part))
+        made = series_page.describe_training(to_json(part))
         rows.append((part.name, signs, *spent(result.seconds, result.cpu_seconds), made))
     signs = tables.signs(tables.outcomes(claims))
     rows.append(("all", signs, *spent(outcome.seconds, outcome.cpu_seconds), ""))
@@ -177,7 +167,8 @@ def words(outcome: Series) -> Iterator[Words]:
     yield ""
     if outcome.errors:
         yield outcome.errors
-    yield from (Line(str(path)) for path in outcome.pages)
+    if outcome.page:
+        yield Line(str(outcome.page))
     for part in outcome.experiments:
         if part.error is not None:
             yield Aside(f"{part.name}: {' '.join(part.error.text.split())}")
@@ -204,31 +195,6 @@ def described(lab_outcome: lab_series.Series) -> Series:
         errors=statements.errors(claims) if claims else "",
         exit_code=lab_outcome.exit_code,
     )
-
-
-def write(
-    summary: Series, titles: Mapping[str, str], command: str, page: Path | None, names: str = ALL
-) -> list[Path]:
-    """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked
-    for."""
-    from assay_catalogue.recorded import series_page as series
-
-    data = to_json(summary)
-    hrefs = {p.name: f"{slug(p.name, summary.preset)}.html" for p in summary.experiments}
-    page_hrefs = {name: href for name, href in hrefs.items() if (PAGES / href).exists()}
-    called = (
-        ALL if names == ALL else f"{ALL}-{re.sub(r'[^a-z0-9]+', '-', names.lower()).strip('-')}"
-    )  # no page of one experiment
-    written = pages.write(
-        PAGES,
-        {f"{slug(called, summary.preset)}.html": series.html(data, titles, page_hrefs, names)},
-    )
-    if page is not None:
-        links = documentation.links(page.parent, series.results(data))
-        written += pages.write(
-            page.parent, {page.name: series.markdown(data, titles, command, links, names)}
-        )
-    return written
 
 
 def _ran(part: Part) -> Ran:

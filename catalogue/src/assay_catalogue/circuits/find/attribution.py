@@ -2,26 +2,16 @@
 donor, or by cutting each for real.
 
 A first-order score reads one slope. Where attention is sharp, or neurons hold at a ceiling, that
-slope is 0 and says nothing of the loss; integrated gradients follow the slope along a way there.
-What each method sees of circuits that are known stands in docs/finding-circuits.md.
-
-Cutting edges together: what one edge is worth once another is gone, and how few edges are
-enough.
-
-Where two parts do the same, cutting either alone loses nothing, and no score of single edges sees
-them. Pairs see two copies, not three; pruning copes with any number of copies and keeps one of
-them."""
+slope is 0 and says nothing of the loss; integrated gradients follow the slope along a way there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Bool, Float
 
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay_catalogue.circuits.find.cutting import ROWS, without_edges, without_parts
 from assay_catalogue.circuits.find.question import Question
 from assay_catalogue.subjects.parts import Edge, Part, Reader, Written, run_by_parts
@@ -85,18 +75,6 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
 
 
-def missed(q: Question, scores: Scores) -> Float[torch.Tensor, " run"]:
-    """Give the share of all there is that the edges out of the inputs do not add up to: 0 for
-    integrated gradients with steps enough.
-
-    Only where the donor is what other inputs made parts write. Behind a LayerNorm a way may be so
-    sharp that hundreds of steps are few."""
-    inputs = torch.tensor([u.layer < 0 for u, _ in scores.edges], device=scores.values.device)
-    # Completeness (Sundararajan et al. 2017): slopes integrated along a straight way add up to what
-    # changes between its ends, m(N) − m(∅).
-    return 1 - scores.mean()[:, inputs].sum(1) / q.span()
-
-
 def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
     """EAP with slopes averaged while one part's writing goes straight from the donor's to its own,
     part by part (EAP-IG activations).
@@ -120,15 +98,6 @@ def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
         starts_at_part = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
         out = torch.where(starts_at_part, _scored(q, slopes), out)
     return Scores(q.edges, out)
-
-
-def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
-    """Draw scores at random by each run's seed: what a ranking is worth that knows nothing."""
-
-    noise = torch.from_numpy(
-        normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))
-    ).to(q.full)
-    return Scores(q.edges, noise.expand(-1, len(q.tokens), -1))
 
 
 def _compute_alphas(steps: int, q: Question) -> Float[torch.Tensor, "n 1 1"]:
@@ -205,71 +174,3 @@ def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[torch.Tensor, "run b 
     )
     losses = q.full[:, None] - without_parts(q, both, rows=rows)
     return losses.transpose(1, 2).unflatten(2, identity.shape)
-
-
-def interaction(pairs: Float[torch.Tensor, "run b n n"]) -> Float[torch.Tensor, "run b n n"]:
-    """Give what two lose together beyond what each loses alone: above 0 where one stands in for the
-    other. The diagonal means nothing."""
-    singles = pairs.diagonal(dim1=2, dim2=3)
-    return pairs - singles[..., None] - singles[:, :, None]
-
-
-def by_pairs(q: Question, rows: int = ROWS) -> Scores:
-    """Score each edge by what it is worth alone, or once one other edge is cut, where that is more.
-
-    What an edge spoils once another is cut is left out: a head that looks at the wrong place had
-    better be silent.
-
-    Formula: m(N) − m(N∖e), or of the other edges f the largest m(N∖f) − m(N∖{e, f}) if that exceeds
-    it in size; by means over inputs"""
-    n = len(q.edges)
-    identity = torch.eye(n, dtype=torch.bool, device=q.tokens.device)
-    # The order of two cuts does not matter, so half the table is run; its diagonal, e | e, is one
-    # edge alone.
-    above = torch.triu_indices(n, n)
-    lost = q.full[:, None] - without_edges(
-        q, identity[above[0]] | identity[above[1]], rows
-    )  # run, pair, b
-    table = lost.new_zeros(*lost.shape[::2], n, n)
-    table[..., above[0], above[1]] = lost.transpose(1, 2)
-    table[..., above[1], above[0]] = lost.transpose(1, 2)
-    singles = table.diagonal(dim1=2, dim2=3)
-    worth = (
-        # [m(N) − m(N∖{e, f})] − [m(N) − m(N∖f)] = m(N∖f) − m(N∖{e, f})
-        table - singles[:, :, None] * ~identity
-    )  # run, b, edge, the edge cut before; on the diagonal none is
-    # The partner f is chosen by means over inputs, the same for all: chosen for each input it would
-    # pick noise.
-    size = worth.mean(1, keepdim=True)
-    best = (
-        # Alone an edge counts by its size, in either direction; behind a cut of another only by
-        # what it gains.
-        torch.where(identity, size.abs(), size)
-        .argmax(-1, keepdim=True)
-        .expand(*worth.shape[:-1], 1)
-    )
-    return Scores(q.edges, worth.gather(-1, best)[..., 0])
-
-
-def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[torch.Tensor, " edge"]:
-    """Cut edges for good, one after another from the logits back, each where the number then
-    changes by less than a share of all there is.
-
-    A change is that against the edges that are left, as in ACDC; the last circuit may thus be off
-    by more. Of copies the last one stays. Of several runs, what is cut is what all of them can
-    spare.
-
-    Source: Conmy et al. 2023 (arXiv 2304.14997), there with a divergence of the outputs in place of
-    the number."""
-    cut = torch.zeros(len(q.edges), dtype=torch.bool, device=q.tokens.device)
-    current, least = q.full.mean(1), share * q.span().abs()
-    # Edges are in the order of a pass. From the back, a part that nothing reads any more has lost
-    # its readers before the edges into it are tried, and those go at once.
-    for i in reversed(range(len(q.edges))):
-        cut[i] = True
-        without = without_edges(q, cut[None], rows)[:, 0].mean(1)
-        if bool(((without - current).abs() < least).all()):
-            current = without
-        else:
-            cut[i] = False
-    return ~cut
