@@ -240,7 +240,7 @@ def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
         ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m, a folder"
     ):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match=r"float32 or bfloat16, got 'float16'"):
+    with pytest.raises(ModelError, match=r"float32, bfloat16 or float16, got 'float64'"):
         load(str(folder), dtype="float64")  # type: ignore[arg-type]
 
 

@@ -73,7 +73,7 @@ def load(
     free, or of an architecture that Assay cannot hook.
     """
     if dtype not in PROOF:
-        raise ModelError(f"dtype must be {', '.join(PROOF)}, got {dtype!r}")
+        raise ModelError(f"dtype must be float32, bfloat16 or float16, got {dtype!r}")
     if not isinstance(name, str | os.PathLike):
         held = live.hold(name, tokenizer)
         live.STANDING[held.name] = held

@@ -6,7 +6,6 @@ along μ, its part across, and b say everything."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,41 +108,3 @@ def flow(
     )
     a, r, b = s.y
     return Path(np.exp(s.t), a, r, b, density(mean, spread, a, r, b))
-
-
-def adam(
-    mean: float,
-    *,
-    d: int,
-    batch: int,
-    steps: Sequence[int],
-    lr: float,
-    count: int,
-    rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, " step"]]:
-    """Densities of `count` lone features after these `steps` of Adam on batches, and their mean
-    cosine κ; s = λ = 1, b₀ = 0.
-
-    All features see the same batches and never each other; starts are random unit directions.
-    Densities have a formula, so none is counted. Adam's β are (0.9, 0.999).
-    """
-    mu = np.zeros(d)
-    mu[0] = mean
-    w = rng.standard_normal((count, d))
-    p = np.concatenate([w / np.linalg.norm(w, axis=1, keepdims=True), np.zeros((count, 1))], axis=1)
-    m, v = np.zeros_like(p), np.zeros_like(p)
-    densities, kappas = [], []
-    for step in range(1, max(steps) + 1):
-        # A last input of 1 makes the bias one more weight.
-        x = np.concatenate([mu + rng.standard_normal((batch, d)), np.ones((batch, 1))], axis=1)
-        grad = (x @ p.T > 0).T.astype(float) @ x / batch
-        m += 0.1 * (grad - m)
-        v += 0.001 * (grad**2 - v)
-        p -= lr * m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-        if step in steps:
-            norm = np.linalg.norm(p[:, :d], axis=1)
-            unit = p[:, :d] / norm[:, None]
-            densities.append(scipy.special.ndtr((p[:, 0] * mean + p[:, d]) / norm))
-            # ‖Σ û‖² = n + Σ_{i≠j} û_i · û_j: the mean cosine of all pairs without forming them.
-            kappas.append(((unit.sum(0) ** 2).sum() - count) / (count * (count - 1)))
-    return np.array(densities), np.array(kappas)
