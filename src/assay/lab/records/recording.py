@@ -252,11 +252,17 @@ def _differs(a: Judged | Estimated, b: Judged | Estimated) -> bool:
     )
 
 
+ROUNDING = 1e-5
+"""By how much a number and its record may differ, relatively: a record is in single precision."""
+
+
 def _within(x: float, other: tuple[float, float, float]) -> bool:
     estimate, low, high = other
     if not all(map(math.isfinite, (x, low, high))):
-        return x == estimate or (math.isnan(x) and math.isnan(estimate))
-    slack = 1e-5 * max(abs(low), abs(high), 1e-12)  # a record is rounded to single precision
+        return math.isclose(x, estimate, rel_tol=ROUNDING) or (
+            math.isnan(x) and math.isnan(estimate)
+        )
+    slack = ROUNDING * max(abs(low), abs(high), 1e-12)
     return low - slack <= x <= high + slack
 
 
