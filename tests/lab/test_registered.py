@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.core.errors import ExperimentError, StoreError
+from assay.core.judging import judge
 from assay.core.results import Price, ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -14,7 +15,7 @@ from assay.lab.judge import journal, registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import history, records
+from assay.lab.records import history, recording, records
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Partial
 from assay.verbs import record as recorded_by
@@ -203,8 +204,9 @@ def test_a_file_of_an_older_version_is_followed_where_it_was_looked_at_then(tmp_
     assert lab.judge(experiment).inference == "exploratory", "its runs were made after the look"
 
 
-def test_a_file_that_declared_several_looks_is_judged_at_the_last(tmp_path, lab):
-    experiment, preset = found(write(tmp_path, FAR))
+def test_a_file_that_declared_several_looks_is_judged_as_it_was_then(tmp_path, lab):
+    """What an older version froze: the first look settles one claim, the last the other."""
+    experiment, preset = found(write(tmp_path, FAR, NEAR))
     content = registered.freeze(lab.store, experiment, preset).content
     first = {**content["looks"][0], "units": 6, "seeds": "1000:1006", "level": 0.999}
     several = [first, {**content["looks"][0], "level": 0.99}]
@@ -213,12 +215,18 @@ def test_a_file_that_declared_several_looks_is_judged_at_the_last(tmp_path, lab)
         registered.place(lab.store, experiment, preset),
     ):
         path.write_bytes(edited(path, looks=several))
-    known = registered.find(lab.store, experiment, preset)
-    line = {"look": 1, "registration": known.hash, "seeds": "1000:1006", "level": 0.999}
-    line |= {"code": content["judging"], "verdicts": {"far above": "fails"}}
     result = lab.run(experiment)
     assert (result.inference, result.registration["taken"]) == ("confirmatory", 2)
-    assert result.judged[0].verdict.method.startswith("99% hull")
+    assert [j.verdict.n for j in result.judged] == [{"seed": 6}, {"seed": 18}]
+    for j, n, level in zip(result.judged, (6, 18), (0.999, 0.99), strict=True):
+        chosen = {name: a.isel(run=a.seed.values < 1000 + n) for name, a in result.arms.items()}
+        alone = judge(j.claim, chosen, level)
+        assert (j.outcome, j.low, j.high) == (alone.outcome, alone.low, alone.high)
+    recorded_by.record(lab, experiment, preset)
+    again, *_ = recording.rejudge(experiment, records.load_record(experiment))
+    assert [j.n for j in again] == [{"seed": 6}, {"seed": 18}]
+    line = {"look": 1, "registration": result.registration["hash"], "level": 0.999}
+    line |= {"seeds": "1000:1006", "code": content["judging"], "verdicts": {"far above": "fails"}}
     journal.note(registered.looks_path(lab.store, "drift", preset), journal.stamped(**line))
     data = lab.judge(experiment).to_json()
     assert data["inference"] == "exploratory"

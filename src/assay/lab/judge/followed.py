@@ -19,8 +19,9 @@ from assay.lab.judge import journal, looks, registered, sources
 from assay.lab.judge.journal import Ledger
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
+from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import Preset
+from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import history
 from assay.lab.store import origin
 from assay.lab.store.store import Store
@@ -60,10 +61,16 @@ class Followed:
         experiment = history.marked(self.experiment.sized(preset.specs), store)
         require_usable(experiment, plan, store)
         frozen = self.declared if arm == "main" else None
-        level = frozen.level if frozen else USUAL
-        result = judge_all(experiment, plan, load(plan), arm, level=level)
+        level, arms = frozen.level if frozen else USUAL, load(plan)
+        result = judge_all(experiment, plan, arms, arm, level=level)
         if frozen:
-            result = replace(result, judged=tuple(map(_as_frozen, result.judged)))
+            judged = tuple(map(_as_frozen, result.judged))
+            if len(several := frozen.content["looks"]) > 1:
+                specs = {a: [r.job.spec for r in rows] for a, rows in plan.by_arm().items()}
+                speaks = scope_by_reading(experiment, preset)
+                earlier = settled(experiment, preset, several, arms, specs, speaks)
+                judged = applied(judged, earlier)
+            result = replace(result, judged=judged)
         ledger, place = Ledger(store), (experiment.name, preset.title)
         gone = ledger.gone(*place)
         asks = experiment.beside if arm == "main" else None

@@ -26,6 +26,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab.judge import looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
+from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
 from assay.lab.records import history, records
@@ -175,13 +176,18 @@ def rejudge(
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
     experiment = history.marked(experiment.sized(preset.specs))
-    frozen = record.get("registration") or {}
-    level = frozen["looks"][-1]["level"] if frozen.get("taken") else USUAL
-    measured = with_derived(experiment, arms(experiment, record))
+    whole, frozen = arms(experiment, record), record.get("registration") or {}
+    looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
+    specs = {arm: specs_in(experiment, record, arm) for arm in whole}
+    earlier = settled(experiment, preset, looks_taken, whole, specs, scope)
+    level, measured = (
+        looks_taken[-1]["level"] if looks_taken else USUAL,
+        with_derived(experiment, whole),
+    )
     statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
     if statements.failed:
         raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
-    return statements.judged, statements.exact, statements.findings
+    return applied(statements.judged, earlier), statements.exact, statements.findings
 
 
 @dataclass(frozen=True)
