@@ -79,7 +79,8 @@ def killed(tmp_path, marks, whole, n, kills, seed):
         marks.write_text("")
         commands = [started(works, root) for _ in range(n)]
         while any(process.exitcode is None for process in commands):
-            time.sleep(rng.uniform(0.0, 0.3))
+            # one alone gets less far between two kills
+            time.sleep(rng.uniform(0.0, 0.6 if n == 1 else 0.3))
             i = rng.randrange(n)
             if hit.total() < kills and commands[i].exitcode is None:
                 lines = marks.read_text().splitlines()
