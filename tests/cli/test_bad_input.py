@@ -269,13 +269,6 @@ CASES = {
     "missing preset": case(
         "run", "own.py", "--preset", "huge", says="no preset 'huge'; presets: smoke, default, full"
     ),
-    "a preset of one": case(
-        "run",
-        "catalogue",
-        "--preset",
-        "docs",
-        says="not every experiment has a preset 'docs': smoke, default, full; name one",
-    ),
     "plan a preset of one": case(
         "plan", "catalogue", "--preset", "docs", says="name one experiment in place of catalogue"
     ),

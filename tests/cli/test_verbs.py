@@ -19,7 +19,6 @@ from jsonschema import Draft202012Validator
 
 from assay.cli.main import app, described, main, schema_of
 from assay.lab.records import recording, records
-from assay.lab.records.provenance import THREADS
 from assay.verbs.new import write_experiment
 from forks import Forks
 
@@ -100,7 +99,7 @@ def test_every_verb_is_there_and_short() -> None:
         "export",
         "train-dictionary",
         "mcp",
-        "worker",
+        "series",
         "make-showcase",
     }
     for word in verbs:
@@ -120,7 +119,7 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
         )
     lines = said(capsys, "list", "catalogue").splitlines()
     assert all(len(line) <= 100 for line in (*lines, *said(capsys, "list").splitlines()))
-    text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
+    text = json.loads((ROOT / "catalogue/records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
     assert (
         found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma", "long"]
@@ -201,21 +200,6 @@ def test_run_prints_one_object_and_its_progress_elsewhere(
 def test_a_second_run_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *SMOKE, "--json"]) == 0
     assert capsys.readouterr().err == ""
-
-
-def test_a_worker_leaves_when_nobody_wants_anything(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in THREADS:  # which it sets, and this process goes on
-        monkeypatch.setenv(name, "1")
-    assert told(capsys, "worker", "--idle", "0", "--experiment", "own.py")["groups"] == []
-    assert (
-        main(["worker", "--idle", "-1"])
-        == main(["worker", "--threads", "0"])
-        == main(["worker", "--experiment", "nobody"])
-        == 2
-    )
-    assert not list(Path("assay-store/workers").iterdir())
 
 
 def test_the_table_fits_and_says_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:

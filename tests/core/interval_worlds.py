@@ -1,7 +1,7 @@
 """How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
-records/coverage.md, which docs/verdicts.md sums up.
+catalogue/records/coverage.md, which docs/verdicts.md sums up.
 
-python tests/core/interval_worlds.py [REPEATS] > records/coverage.md
+python tests/core/interval_worlds.py [REPEATS] > catalogue/records/coverage.md
 
 Also writes the error rates that the catalogue counts with, src/assay/report/coverage.json.
 """
@@ -373,8 +373,8 @@ def covered(cases: Iterable[Case], repeats: int, rates: Rates) -> Iterator[tuple
 
 
 def page(repeats: int) -> Iterator[str]:
-    """The lines of records/coverage.md; the error rates by law and units go to coverage.json on the
-    way."""
+    """The lines of catalogue/records/coverage.md; the error rates by law and units go to
+    coverage.json on the way."""
     from curve_worlds import page as curves
 
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)

@@ -31,7 +31,7 @@ def test_what_is_typed_after_import_assay_is_there():
 HOMES = {
     "TopK": "assay.dictionaries.selection.TopK",
     "fvu": "assay.dictionaries.measuring.metrics.fvu",
-    "Tokenizer": "assay.subjects.folder.Tokenizer",
+    "Tokenizer": "assay.subjects.tokenizer.Tokenizer",
 }
 
 

@@ -51,7 +51,7 @@ def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None
                 dead.append((file.name, link))
     assert not dead
     for entry in catalogue.entries():
-        page = documentation.documented(ROOT / "docs", entry.name)
+        page = documentation.documented(ROOT / "catalogue/docs", entry.name)
         assert page is not None, entry.name
         text = kinds.filled(page.text, "site", site.KINDS)
         lacking = [arm for arm in catalogue.find(entry.name).arms if f"| `{arm}` | " not in text]

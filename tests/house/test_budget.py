@@ -63,7 +63,9 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
     names of the tests that broke the budget."""
     work = RUN.partition("@pytest")[0]
     dear = LINE.format("listed") + "".join(LINE.format(n) for n in range(1, lines))
-    limits = f"budget.IN_ALL, budget.OF_A_TEST, budget.PIECE = {in_all}, 0.06, 1.0"
+    limits = (
+        f"budget.IN_ALL, budget.OF_A_TEST, budget.NOISE, budget.PIECE = {in_all}, 0.06, 1.25, 1.0"
+    )
     page = f"budget.DEAR = pathlib.Path({str(folder / 'dear.txt')!r})"
     for name, text in {
         "test_it.py": RUN,

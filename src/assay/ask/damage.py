@@ -80,8 +80,8 @@ def read_on(other: PromptSet) -> tuple[str, str]:
 
 
 def moved(table: Intervention, other: PromptSet) -> Intervention:
-    """The same change at a place that unrelated prompts have. Raises: DataError where the loss of
-    their text could not show it."""
+    """Make the same change at a place that unrelated prompts have. Raises: DataError where the
+    loss of their text could not show it."""
     slots = [name for name in other.rows[0].spans if name != sentences.END]
 
     def place(position: Place) -> Place:

@@ -112,7 +112,7 @@ class EvaluationSiteSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CentredSiteSpec(EvaluationSiteSpec):
-    """The same of activations less their own mean over dimensions: of a model whose writing
+    """Give the same of activations less their own mean over dimensions: of a model whose writing
     weights are centred, as a dictionary's file may ask for."""
 
 

@@ -64,8 +64,6 @@ def command(
     assay plan superposition --budget 5m
     """
     lab = machine.lab(place.root)
-    if prompts and not name.endswith(STUDIES):
-        raise AssayError("--prompts shows those of a study; give its file")
     if name == ALL:
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
@@ -80,11 +78,19 @@ def command(
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    if prompts:
-        from assay.verbs.sent import sent  # loads tokenizers
-
-        planned = replace(planned, sent=tuple(sent(entry(name).path, prompts)))
+    planned = replace(planned, sent=_sent(name, prompts))
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
+
+
+def _sent(name: str, prompts: int) -> tuple[Sent, ...]:
+    """Give the first prompts of each table of a study as every model reads them."""
+    if not prompts:
+        return ()
+    if not name.endswith(STUDIES):
+        raise AssayError("--prompts shows those of a study; give its file")
+    from assay.verbs.sent import sent  # loads tokenizers
+
+    return tuple(sent(entry(name).path, prompts))
 
 
 def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
