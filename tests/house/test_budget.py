@@ -27,7 +27,7 @@ def work(seconds):
 
 @pytest.fixture(scope="session")
 def shared():
-    work(0.12)
+    work(0.08)
 
 
 def test_shares(shared):
@@ -40,19 +40,19 @@ def test_waits():
 
 @pytest.mark.thorough
 def test_marked():
-    work(0.12)
+    work(0.08)
 
 
 def test_listed():
-    work(0.12)
+    work(0.08)
 
 
 def test_dear():
-    work(0.12)
+    work(0.08)
 
 
 def test_child():
-    busy = "import time\\nwhile time.process_time() < 0.15: pass"
+    busy = "import time\\nwhile time.process_time() < 0.1: pass"
     subprocess.run([sys.executable, "-S", "-c", busy])
 """
 LINE = "test_it.py::test_{}  0.3  It works for its living\n"
@@ -64,12 +64,12 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
     work = RUN.partition("@pytest")[0]
     dear = LINE.format("listed") + "".join(LINE.format(n) for n in range(1, lines))
     limits = (
-        f"budget.IN_ALL, budget.OF_A_TEST, budget.NOISE, budget.PIECE = {in_all}, 0.06, 1.25, 1.0"
+        f"budget.IN_ALL, budget.OF_A_TEST, budget.NOISE, budget.PIECE = {in_all}, 0.04, 1.25, 1.0"
     )
     page = f"budget.DEAR = pathlib.Path({str(folder / 'dear.txt')!r})"
     for name, text in {
         "test_it.py": RUN,
-        "dear_module.py": f"{work}\nwork(0.12)\n",
+        "dear_module.py": f"{work}\nwork(0.08)\n",
         "dear.txt": dear,
         "limits.py": f"import pathlib\nimport budget\n{limits}\n{page}\n",
         "pytest.ini": "[pytest]\nmarkers = thorough\n",

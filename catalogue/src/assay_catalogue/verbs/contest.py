@@ -89,9 +89,7 @@ def command(
     """
     experiment, lab = catalogue.find(name), place.lab()
     if repeat:
-        with door.run(experiment.name) as display:
-            repeated = again(experiment, preset, repeat, machine.lab, display)
-        return Answer(repeated, compare(repeated), int(not repeated.same))
+        return _repeated(experiment, preset, repeat, machine, door)
     if not arm:
         if set or why or record:
             raise ExperimentError("--set, --why and --record are of an arm: name it by --arm")
@@ -108,6 +106,14 @@ def command(
     contest.save(file, result, data)
     answer = Contested(experiment.name, preset, (result,))
     return Answer(answer, [*words((result,)), Line(str(file))])
+
+
+def _repeated(
+    experiment: Experiment, preset: str, name: str, machine: Machine, door: Door
+) -> Answer[Contested | Repeated]:
+    with door.run(experiment.name) as display:
+        repeated = again(experiment, preset, name, machine.lab, display)
+    return Answer(repeated, compare(repeated), int(not repeated.same))
 
 
 def read(experiment: Experiment, lab: Lab, number: int = 0, preset: str = "default") -> Contested:
