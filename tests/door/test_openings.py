@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from folders import change, log_prob, model_of, tokenizer_of
 
 import tiny_models
@@ -22,6 +23,7 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
+from assay.subjects.rebuilt import otherwise
 from assay.subjects.untrained import untrained
 
 TEXTS = ("def add(a", "class Point", "x = 10", "a + b  # the sum")
@@ -248,3 +250,25 @@ def test_a_slot_with_nothing_in_it_has_no_token(llama):
         task = Task(Model(name=str(llama)), rows, (Read(name="answer", **answer),))
         with pytest.raises(DataError, match=r"row 2: .* is empty there"):
             measuring.measure(task, np.array([0]), Path(), "cpu", False, lambda done, total: None)
+
+
+def test_where_auto_tokenizer_cuts_otherwise_it_is_said(tmp_path):
+    """Of a GPT2Tokenizer it keeps the vocabulary alone, and puts no space before a text."""
+    folder = tiny_models.make(tmp_path / "gpt2", "gpt2")
+    change(folder, "tokenizer.json", lambda j: j["pre_tokenizer"].update(add_prefix_space=True))
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    ours = find(str(folder))
+    texts = ["x = 20", " x = a", "y = 20"]
+    differ = [t for t in texts if theirs(t)["input_ids"] != ours.tokenizer.encode(t)]
+    assert differ == ["x = 20", "y = 20"]
+    said = otherwise(ours, texts)
+    assert said == (
+        "transformers' AutoTokenizer (GPT2Tokenizer) cuts 2 of 3 texts otherwise than "
+        "tokenizer.json, such as 'x = 20'; here they are cut as the file says"
+    )
+    assert not otherwise(ours, texts[1:2])
+
+    (tmp_path / "prompts.txt").write_text("\n".join(texts))
+    (tmp_path / "study.toml").write_text(STUDY.format(said="").replace("llama", "gpt2"))
+    study = catalogue.find(str(tmp_path / "study.toml"))
+    assert said in study.remarks

@@ -37,6 +37,7 @@ from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, opening_in_words
+from assay.subjects.rebuilt import otherwise
 
 Progress = Callable[[int, int], None]
 
@@ -194,6 +195,8 @@ def _on_text(
         plans.append(plan(source.fitted(folder), settings[source.name], folder, corpus))
         if sum(p.source.bytes for p in plans) > TOGETHER:
             plans[-1].source.forget()
+    heads = [corpus.text(i)[:1000] for i in range(min(len(corpus.documents), 20))]
+    cut = otherwise(folder, heads)
 
     def measured() -> Iterator[Run]:
         for p, words, sums, compare in texts.run(
@@ -211,7 +214,7 @@ def _on_text(
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
-                "notes": list(p.notes),
+                "notes": [*p.notes, *([cut] if cut else [])],
                 "compared": compare(),
             }
             yield p.source, details, sums, words.names

@@ -57,6 +57,7 @@ from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
 from assay.studies.trained import Trained as TrainedParts
 from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, find, opening_in_words
+from assay.subjects.rebuilt import otherwise
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
@@ -340,6 +341,8 @@ class Asked(TrainedParts):
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
             remarks += dry.special_tokens(task, folder)
             remarks += dry.ends_in_words(task, folder)
+            texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
+            remarks += [said] if (said := otherwise(folder, texts)) else []
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 opened = cache(partial(self._opened, folder))

@@ -188,11 +188,15 @@ class ModelFolder:
         """What a text begins with, with or without a BOS; None: what its tokenizer puts there.
         Those that Assay made of a GGUF file put nothing there, so that it is what such models need.
         Raises: ModelError where one is wanted and the model has none, or two."""
-        made_here = bool(self.about) and "commit" not in self.about
-        own = self.tokenizer.opening or (self._needed if made_here else ())
+        own = self.tokenizer.opening or (self._needed if self.made_here else ())
         if bos is None or (bos and own):
             return own
         return (self._bos_token,) if bos else ()
+
+    @property
+    def made_here(self) -> bool:
+        """Whether Assay made it, of a GGUF file."""
+        return bool(self.about) and "commit" not in self.about
 
     @property
     def _needed(self) -> tuple[int, ...]:

@@ -189,7 +189,13 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
             ).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
         why = " ".join(str(error).split())[:160] or type(error).__name__
-        raise ModelError(f"transformers cannot load {folder.path}: {why}; {folder.mend}") from error
+        packed = "quantization_config" in folder.config
+        mend = (
+            "its config.json has quantization_config: save it with plain weights"
+            if packed
+            else folder.mend
+        )
+        raise ModelError(f"transformers cannot load {folder.path}: {why}; {mend}") from error
     finally:
         logging.set_verbosity(level)
         if bars:

@@ -4,7 +4,9 @@ the settings beside it add, as transformers' PreTrainedTokenizerFast reads them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -33,6 +35,7 @@ HARMLESS = frozenset(_HARMLESS.split())
 """Settings of tokenizer_config.json that change no token of a text where tokenizer.json is there:
 transformers leaves out add_bos_token and add_eos_token too, in favour of its post_processor.
 clean_up_tokenization_spaces changes what is decoded (see `Tokenizer.decode`)."""
+_PREFIX = re.compile(rb'"continuing_subword_prefix"\s*:\s*"[^"]')
 T = TypeVar("T")
 
 
@@ -130,6 +133,7 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
     import tokenizers
 
     path, folder = known[0], known[0].parent
+    _prove_prefix(path)
     inner: Any = _call(f"{path} is no tokenizer", lambda: tokenizers.Tokenizer.from_file(str(path)))
     if getattr(inner.model, "dropout", None):
         raise ModelError(
@@ -155,6 +159,24 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
     inner.no_truncation()
     inner.no_padding()
     return Tokenizer(inner, dict(config), beside, _cleaning(config, inner))
+
+
+def _prove_prefix(path: Path) -> None:
+    """Raises: ModelError, where merges do not go with their continuing_subword_prefix, of which
+    tokenizers cuts bytes that are not there, and may end the whole process."""
+    if not _PREFIX.search(path.read_bytes()):
+        return
+    with told_of_a_model():
+        model = foreign.json_object(path, LARGEST).get("model")
+    known = model if isinstance(model, dict) else {}
+    prefix, merges = known.get("continuing_subword_prefix"), known.get("merges") or ()
+    pairs = (m.split(" ") if isinstance(m, str) else m for m in merges)
+    seconds = [str(pair[-1]) for pair in pairs if isinstance(pair, list) and pair]
+    if isinstance(prefix, str) and (bad := [s for s in seconds if not s.startswith(prefix)]):
+        raise ModelError(
+            f"{path}: a merge adds {bad[0]!r}, which does not start with the model's "
+            f"continuing_subword_prefix, {prefix!r}"
+        )
 
 
 def adds(said: Mapping[str, Mapping[str, Any]], inner: Any) -> bool:
@@ -212,20 +234,28 @@ def _as_listed(token: Any) -> dict[str, Any] | None:
 
 
 def by_transformers(folder: Path) -> Any:
-    """The tokenizer that transformers makes of all files. Raises: ModelError."""
+    """Give the tokenizer that transformers makes of all files. Raises: ModelError."""
     from transformers import PreTrainedTokenizerFast
+
+    with silent():
+        whole: Any = _call(
+            f"transformers cannot make the tokenizer of {folder} with the settings beside {FILE}",
+            lambda: PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
+        )
+    return whole
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Let transformers warn of nothing."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        whole: Any = _call(
-            f"transformers cannot make the tokenizer of {folder} with the settings beside {FILE}",
-            lambda: PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
-        )
+        yield
     finally:
         logging.set_verbosity(level)
-    return whole
 
 
 def _cleaning(config: Mapping[str, Any], inner: Any) -> Callable[[str], str] | None:

@@ -56,6 +56,12 @@ def read(source: Source, hints: Hints) -> Reading:
         if second and "affine_skip_connection" in values
         else None
     )
+    stated = source.config.get("affine_connection")
+    if isinstance(stated, bool) and stated != (skip is not None):
+        raise DataError(
+            f"{source.place / CONFIG_2}: affine_connection is {str(stated).lower()}, and "
+            f"{source.file.name} has {'an' if skip is not None else 'no'} affine_skip_connection"
+        )
     factor = weights.take_if("scaling_factor", "N")
     weights.end("a Gemma Scope file")
     if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):

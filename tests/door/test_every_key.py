@@ -1,0 +1,200 @@
+"""Every key of a model's folder is obeyed as transformers has it, or refused: never a third thing.
+Of each family a share of keys and values here; all of them where tests are thorough."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from folders import FAMILIES, copied, logits, made, tokenizer_of
+from keys import TEXTS, TOKENIZERS, as_json, config_cases, some, tokenizer_cases
+from test_writing import settings, usual, written
+
+from assay.core.errors import AssayError, ModelError
+from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+from assay.subjects.writing import FILE
+
+IDS = [5, 9, 40, 77, 12, 33, 8, 101, 55, 60, 7, 19]
+NAMES = [*FAMILIES]
+MOST = 26
+"""Keys of config.json of each family that are tried each time."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return config
+
+
+@torch.no_grad()
+def truth(folder: Path) -> np.ndarray | str:
+    """The logits of transformers; in words where it fails or makes weights up."""
+    try:
+        model, about = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
+        if about["missing_keys"] or about["mismatched_keys"]:
+            return "weights made up"
+        return logits(model.eval(), IDS)
+    except Exception as error:  # whatever transformers raises
+        return repr(error)
+
+
+def try_config(root: Path, family: str, cases: list[tuple[str, Any]]) -> Counter[str]:
+    """What becomes of each case, counted. Raises: AssertionError for a third thing."""
+    plain = made(root, family)
+    config = config_of(plain)
+    before = load(str(plain)).run(torch.tensor([IDS])).logits[0].double().numpy()
+    count: Counter[str] = Counter()
+    for i, (key, value) in enumerate(cases):
+        folder = copied(plain, root / f"{family}-{len(cases)}-{i}")
+        (folder / "config.json").write_text(json.dumps({**config, key: value}))
+        try:
+            got = load(str(folder)).run(torch.tensor([IDS])).logits[0].double().numpy()
+        except AssayError:
+            count["refused"] += 1
+            continue
+        want = truth(folder)
+        assert not isinstance(want, str), (family, key, value, want)
+        assert got.shape == want.shape, (family, key, value)
+        assert np.abs(got - want).max() < 1e-3, (family, key, value)
+        same = got.shape == before.shape and np.abs(got - before).max() < 1e-6
+        count["idle" if same else "obeyed"] += 1
+    return count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_key_of_config_json(root, family):
+    cases = some(config_of(made(root, family)), NAMES.index(family), MOST)
+    count = try_config(root, family, cases)
+    assert len({key for key, _ in cases}) == MOST == sum(count.values())
+    assert count["obeyed"] and count["refused"], count
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_value_of_every_key_of_config_json(root, family):
+    cases = config_cases(config_of(made(root, family)))
+    assert len({key for key, _ in cases}) > 70
+    count = try_config(root, family, cases)
+    assert min(count.values()) >= 5, count
+
+
+def ours(folder: Path) -> list[Any]:
+    """The tokens of each text, opening included, and the text of its own tokens."""
+    model = find(str(folder))
+    ids = [model.tokenizer.encode(text) for text in TEXTS]
+    return [[[*model.opening, *own] for own in ids], [*map(model.tokenizer.decode, ids)]]
+
+
+def theirs(folder: Path) -> list[Any] | str:
+    try:
+        tokenizer = tokenizer_of(folder)
+        own = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
+        return [[tokenizer(text)["input_ids"] for text in TEXTS], [*map(tokenizer.decode, own)]]
+    except Exception as error:  # whatever transformers raises
+        return repr(error)
+
+
+def try_tokenizer(root: Path, family: str, which: int, part: int, parts: int) -> Counter[str]:
+    """What becomes of one case in so many of those of a tokenizer, counted. Raises: AssertionError
+    for a third thing."""
+    plain, tokenizer = made(root, family), as_json(TOKENIZERS[which]())
+    before: Any = None
+    count: Counter[str] = Counter()
+    for i, (key, whole, files) in enumerate([("", tokenizer, {}), *tokenizer_cases(tokenizer)]):
+        if i and i % parts != part:
+            continue
+        folder = copied(plain, root / f"{family}-{which}-{parts}-{i}")
+        for name, value in ({"tokenizer.json": whole} | files).items():
+            (folder / name).write_text(json.dumps(value))
+        try:
+            got = ours(folder)
+        except AssayError:
+            count["refused"] += 1
+            continue
+        assert got == theirs(folder), (family, TOKENIZERS[which].__name__, key, files)
+        before = before or got
+        count["idle" if got == before else "obeyed"] += 1
+    return count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_key_of_a_tokenizer(root, family):
+    turn = NAMES.index(family)
+    count = try_tokenizer(root, family, turn % 5, turn // 5, 4)
+    assert sum(count.values()) >= 25 and count["obeyed"] >= 5, count
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("which", range(5), ids=lambda i: TOKENIZERS[i].__name__)
+def test_every_value_of_every_key_of_a_tokenizer(root, which):
+    count = try_tokenizer(root, NAMES[which], which, 0, 1)
+    assert sum(count.values()) >= 110 and min(count.values()) >= 5, count
+
+
+WRITES = settings([[0, 1]])
+
+
+def try_writing(root: Path, family: str, names: Sequence[str]) -> Counter[str]:
+    """What becomes of each key of generation_config.json, with each value. Raises: AssertionError
+    for a third thing."""
+    plain = made(root, family)
+    before = usual(plain)
+    count: Counter[str] = Counter()
+    for name in names:
+        for i, value in enumerate(settings(before)[name]):
+            folder = copied(plain, root / f"{family}-{name}-{i}")
+            (folder / FILE).write_text(json.dumps({"use_cache": True, name: value}))
+            try:
+                got = usual(folder)
+            except AssayError as error:
+                assert name in str(error), (family, name, value, error)
+                count["refused"] += 1
+                continue
+            assert got == written(folder), (family, name, value)
+            count["idle" if got == before else "obeyed"] += 1
+    return count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_key_of_generation_config_json(root, family):
+    turn = NAMES.index(family)
+    names = [*WRITES][turn::7]
+    assert try_writing(root, family, names).total() >= len(names) >= 5
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_value_of_every_key_of_generation_config_json(root, family):
+    count = try_writing(root, family, [*WRITES])
+    assert min(count.values()) >= 5, count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_adapter_beside_the_weights_is_refused(root, family):
+    folder = copied(made(root, family), root / f"{family}-adapter")
+    for settings_of_it in ({}, {"peft_type": "LORA", "r": 4, "lora_alpha": 8}, {"base": None}):
+        (folder / "adapter_config.json").write_text(json.dumps(settings_of_it))
+        with pytest.raises(ModelError, match=r"adapter_config\.json: transformers would add"):
+            find(str(folder)).check_weights()
+
+
+def test_packed_weights_that_cannot_be_read_are_told_by_name(root):
+    folder = copied(made(root, "llama"), root / "packed")
+    packed = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    (folder / "config.json").write_text(json.dumps(config_of(folder) | packed))
+    with pytest.raises(ModelError, match=r"has quantization_config: save it with plain weights$"):
+        load(str(folder))
