@@ -126,7 +126,7 @@ def evaluate(
         return EvaluationSpec(dictionary=source.sha256, setting=how, **key)
 
     shared = {s.name: Shared(setting) for s in source_list}
-    if acts is None and source_list[1:]:
+    if folder is not None and source_list[1:]:
         windows = {
             s.name: _windows(store, spec_of(s, setting)) or own(s, setting, folder, corpus)
             for s in source_list

@@ -105,7 +105,7 @@ class EvaluationSiteSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CentredSiteSpec(EvaluationSiteSpec):
-    """The same of activations less their own mean over dimensions: of a model whose writing
+    """Reads activations less their own mean over dimensions: those of a model whose writing
     weights are centred, as a dictionary's file may ask for."""
 
 

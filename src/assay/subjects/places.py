@@ -136,7 +136,7 @@ def _normalized(norm: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _epsilon(norm: Any) -> float:
-    return float(getattr(norm, "eps", getattr(norm, "variance_epsilon", None)))
+    return float(norm.eps if hasattr(norm, "eps") else norm.variance_epsilon)
 
 
 def gain(norm: Any) -> torch.Tensor:

@@ -181,7 +181,7 @@ def unread(config: Mapping[str, Any], known: str, of: str = "") -> tuple[str, ..
         known: names, apart by spaces.
         of: the key under which they are, to name them by.
     """
-    silent = (None, "", [], {})
+    silent: tuple[Any, ...] = (None, "", [], {})
     names = {*known.split()}
     return tuple(
         f"{of}.{key}" if of else str(key)
