@@ -31,7 +31,7 @@ import psutil
 
 from assay.core.measures import one_run
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.records import recording, records
 from assay.lab.store.store import Made

@@ -21,8 +21,8 @@ from torch import nn
 
 from assay.core import Runs, descent, grid
 from assay.data import planted
-from assay.experiments.superposition import Superposition
-from assay.worlds.bottleneck import toy
+from assay_catalogue.experiments.superposition import Superposition
+from assay_catalogue.worlds.bottleneck import toy
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [100, 64][len(sys.argv[1:3]) :]
 DEVICE = torch.device(sys.argv[3] if len(sys.argv) > 3 else "cpu")

@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from assay.circuits import known
-from assay.verbs.explain import Hard, check
+from assay_catalogue.circuits import known
+from assay_catalogue.verbs.explain import Hard, check
 
 CONTROLS = ("another", "shuffled", "empty", "whole")
 HEAD = (

@@ -1,12 +1,15 @@
-"""The first ten minutes on a GPU: tests, training steps at two sizes, an ensemble, a harvest, a
-rank of a sharded dictionary, and experiments, each within a share of the time.
+"""The first ten minutes on a GPU: tests, training steps at two sizes, an ensemble, a harvest, and
+experiments, each within a share of the time.
 
-    python benchmarks/gpu.py [--device cuda] [--minutes 10] [--out gpu] [--least]
+    python benchmarks/gpu.py [--device cuda] [--minutes 10] [--out gpu] [--least] [--ask]
 
 Every part is a process of its own, so that one which breaks costs no other. Writes OUT.json, every
-line of numbers and the end of what each part printed, and OUT.md, a table. `--least` takes the
-least sizes: with `--device cpu` or `--device pretend`, an accelerator that only its rules make one
-(tests/devices/pretend.py), the script itself is tried where there is no GPU."""
+line of numbers and the end of what each part printed, and OUT.md, a table.
+
+`--ask` spends the time on something else: prompts under edits in a model of eight billion weights
+(asking_on_a_gpu.py). `--least` takes the least sizes: with `--device cpu` or `--device pretend`, an
+accelerator that only its rules make one (tests/devices/pretend.py), the script itself is tried
+where there is no GPU."""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from steps import MEMORY
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
-SMALL, LARGE = ("topk", "batchtopk", "relu", "gated", "jumprelu"), ("topk", "batchtopk", "relu")
+SMALL, LARGE = ("topk", "batchtopk", "relu", "gated", "jumprelu"), ("topk",)
 EXPERIMENTS = ("gated-sae", "grokking-frequencies", "belief-states")
 
 
@@ -41,33 +44,41 @@ class Part:
     share: float
 
 
-def parts(device: str, least: bool, folder: Path) -> Iterator[Part]:
-    """What is run, the most wanted first."""
+def script(device: str, name: str, *words: str) -> list[str]:
+    """The words behind `python` of another benchmark."""
+    path = str(HERE / f"{name}.py")
+    return [__file__, "--pretend", path, *words] if device == "pretend" else [path, *words]
 
-    def script(name: str, *words: str) -> list[str]:
-        path = str(HERE / f"{name}.py")
-        return [__file__, "--pretend", path, *words] if device == "pretend" else [path, *words]
+
+def asking(device: str, least: bool) -> Iterator[Part]:
+    """What is run with `--ask`."""
+    words = ["--device", device, *(["--least", "--repeats", "1"] if least else [])]
+    yield Part("prompts under edits", script(device, "asking_on_a_gpu", *words), 0.95)
+
+
+def parts(device: str, least: bool, folder: Path) -> Iterator[Part]:
+    """What is run without it, the most wanted first."""
 
     def steps(width: int, kinds: Sequence[str]) -> list[str]:
         cases = [f"{kind}-{512 if least else width}" for kind in kinds]
         repeats = "1" if least else "20"
-        return script("steps", "--device", device, "--repeats", repeats, "--case", *cases)
+        return script(device, "steps", "--device", device, "--repeats", repeats, "--case", *cases)
 
-    yield Part("tests", ["-m", "pytest", "-q", str(TESTS / "devices")], 0.2)
-    yield Part("steps at 24,576 latents", steps(24_576, SMALL), 0.1)
-    yield Part("steps at 65,536 latents", steps(65_536, LARGE), 0.1)
+    yield Part("tests", ["-m", "pytest", "-q", str(TESTS / "devices")], 0.12)
+    yield Part("steps at 24,576 latents", steps(24_576, SMALL), 0.11)
+    yield Part("steps at 65,536 latents", steps(65_536, LARGE), 0.15)
     sizes = ("2", "2") if least else ("10", "64")
-    yield Part("an ensemble of toys", script("ensembles", *sizes, device), 0.1)
-    model = ["--model", str(folder / "model"), "--windows", "2" if least else "2000"]
+    yield Part("an ensemble of toys", script(device, "ensembles", *sizes, device), 0.11)
+    model = ["--model", str(folder / "model"), "--windows", "2" if least else "200"]
     site = "blocks.1.hook_resid_pre"
     words = [*model, "--sites", site, "--repeats", "1" if least else "5", "--device", device]
-    yield Part("a harvest", script("harvest", *words), 0.1)
-    if device != "pretend":  # which no process group knows
-        yield Part("a sharded rank", script("sharded", "--repeats", "1"), 0.05)
+    yield Part("a harvest", script(device, "harvest", *words), 0.06)
+    if device != "pretend":  # which `assay` does not know
         for name in EXPERIMENTS:
-            preset = "smoke" if least else "default" if name == "gated-sae" else "full"
+            preset = "smoke" if least else "default"
             command = ["-m", "assay", "run", name, "--preset", preset, "--device", device]
-            yield Part(f"{name}, {preset}", [*command, "--root", str(folder / "store")], 0.1)
+            share = 0.15 if name == "gated-sae" else 0.07
+            yield Part(f"{name}, {preset}", [*command, "--root", str(folder / "store")], share)
 
 
 def write_model(folder: Path, least: bool) -> None:
@@ -156,11 +167,16 @@ def main() -> None:
     ask.add_argument("--minutes", type=float, default=10)
     ask.add_argument("--out", type=Path, default=Path("gpu"))
     ask.add_argument("--least", action="store_true")
+    ask.add_argument("--ask", action="store_true")
     a = ask.parse_args()
     about, results = machine(a.device), []
     with tempfile.TemporaryDirectory() as folder:
-        write_model(Path(folder) / "model", a.least)
-        for part in parts(a.device, a.least, Path(folder)):
+        if a.ask:
+            chosen = asking(a.device, a.least)
+        else:
+            write_model(Path(folder) / "model", a.least)
+            chosen = parts(a.device, a.least, Path(folder))
+        for part in chosen:
             results.append(run(part, 60 * a.minutes * part.share))
             print(*(results[-1][k] for k in ("part", "ended", "seconds")), sep=", ", flush=True)
             a.out.with_suffix(".json").write_text(json.dumps(about | {"parts": results}, indent=1))

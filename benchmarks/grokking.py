@@ -20,9 +20,9 @@ from torch import nn
 
 from assay.core import Runs, grid
 from assay.core.bench import Unkept
-from assay.experiments.grokking_efficiency.method import Grokking, lesson
-from assay.worlds.modular import addition as modular
-from assay.worlds.modular import network as modular_network
+from assay_catalogue.experiments.grokking_efficiency.method import Grokking, lesson
+from assay_catalogue.worlds.modular import addition as modular
+from assay_catalogue.worlds.modular import network as modular_network
 
 RUNS, REPEATS, WARM = 64, 5, 1
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 25

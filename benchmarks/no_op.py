@@ -29,7 +29,7 @@ from assay.core.experiment import Experiment
 from assay.core.measures import measures, one_run
 from assay.core.runs import Runs
 from assay.lab import catalogue
-from assay.lab.executors import Workers
+from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.records import provenance
 from assay.lab.store import edits

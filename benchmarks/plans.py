@@ -22,8 +22,8 @@ from typing import Any
 
 from assay.core.compute import Range
 from assay.core.errors import RunError
-from assay.experiments.compute_planner.commands import ran
 from assay.lab import catalogue
+from assay_catalogue.experiments.compute_planner.commands import ran
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU, CLOCK = 0.25, 0.40

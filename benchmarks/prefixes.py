@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from assay.core import Runs, descent, grid
-from assay.experiments import belief_states
-from assay.experiments.belief_states import method as belief_states_method
-from assay.worlds.hidden_markov.process import rrxor
-from assay.worlds.networks.transformer import (
+from assay_catalogue.experiments import belief_states
+from assay_catalogue.experiments.belief_states import method as belief_states_method
+from assay_catalogue.worlds.hidden_markov.process import rrxor
+from assay_catalogue.worlds.networks.transformer import (
     MATRICES,
     Prefixes,
     Sizes,

@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from assay.subjects.selective_scan import selective_scan, states, written
+from assay_catalogue.subjects.selective_scan import selective_scan, states, written
 
 REPEATS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 SIZES = (

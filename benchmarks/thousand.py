@@ -26,7 +26,7 @@ from assay.core.bench import Unkept
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 STUDY = """question = "Do small bottlenecks bring half of their features back?"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from assay.core.compute import Range
 from assay.lab import catalogue
-from assay.lab.executors import Workers
+from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 

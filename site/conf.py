@@ -10,6 +10,7 @@ here, which know the command line.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
 import sys
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from assay.cli.main import app as commands
 from assay.cli.main import example
-from assay.cli.schemas import VERBS, described
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -32,13 +32,23 @@ from marks import kinds  # noqa: E402
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
-BESIDE = ["CHANGELOG", "benchmarks/records", "tests/fixtures/formats/README"]
+BESIDE = [
+    "CHANGELOG",
+    "benchmarks/records",
+    "catalogue/README",
+    "referee/README",
+    "tests/fixtures/formats/README",
+]
 """Pages outside docs/ to which its pages link."""
 include_patterns = [
     "README.md",
     "docs/*.md",
     "docs/decisions/*.md",
-    "records/*.md",
+    "catalogue/README.md",
+    "catalogue/docs/*.md",
+    "catalogue/records/*.md",
+    "referee/README.md",
+    "referee/docs/*.md",
     "site/claims.md",
     "site/reference.md",
     *(f"{page}.md" for page in BESIDE),
@@ -76,7 +86,7 @@ PARTS = {
 results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": ["docs/README", "docs/first-claim"],
-    RESULTS: ["docs/catalogue", "site/claims"],
+    RESULTS: ["catalogue/docs/catalogue", "site/claims"],
     "Reference": [
         "docs/cli",
         "site/reference",
@@ -103,17 +113,23 @@ def contents() -> str:
             "sections of docs/README.md that have no place on the site: "
             f"{', '.join(sorted(left))}; name them in PARTS"
         )
+    listed = (ROOT / "catalogue/docs/catalogue.md").read_text("utf-8")
+    sections["See what came out"] += " ".join(
+        f"[{name}](../catalogue/docs/{page})"
+        for name, page in re.findall(r"^\| \[([^]]+)\]\(([\w-]+\.md)", listed, re.M)
+    )
     seen, parts = {page for pages in FIRST.values() for page in pages}, []
     for part, names in PARTS.items():
         lines = list(FIRST.get(part, ()))
         for text, page in (
             link
             for name in names
-            for link in re.findall(r"\[([^]]+)\]\(([\w/-]+)\.md\)", sections[name])
+            for link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md(?:#[\w-]+)?\)", sections[name])
         ):
-            if f"docs/{page}" not in seen:
-                seen.add(f"docs/{page}")
-                lines.append(f"{text} <docs/{page}>" if part == RESULTS else f"docs/{page}")
+            place = posixpath.normpath(f"docs/{page}")
+            if place not in seen:
+                seen.add(place)
+                lines.append(f"{text} <{place}>" if part == RESULTS else place)
         parts.append(
             "\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *lines, "```"])
         )
@@ -172,30 +188,14 @@ def _exemplified(section: re.Match[str]) -> str:
     return "\n".join([f"#{section[1].rstrip()}", "", *shown, ""])
 
 
-def results() -> str:
-    """What each verb answers, its function, and the file of its schema."""
-    lines = [
-        "| verb | what it answers | function | schema | version |",
-        "|---|---|---|---|---|",
-    ]
-    for verb in VERBS:
-        one = described(verb)
-        function = f"{one.function.__module__}.{one.function.__name__}"
-        lines.append(
-            f"| `{verb}` | {one.answers} | `{function}` | [{verb}.json](schemas/{verb}.json) | "
-            f"{one.version} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-KINDS = {**kinds.KINDS, "names": reference, "results": results, "verbs": verbs}
+KINDS = {**kinds.KINDS, "names": reference, "verbs": verbs}
 """What a page can ask for."""
 
 
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what the site alone has where the page asks for it; the contents under the README."""
     source[0] = kinds.filled(source[0], "site", KINDS)
-    if page.startswith("records/"):  # each is linked from the page whose history it is
+    if page.startswith("catalogue/records/"):  # each is linked from the page whose history it is
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
@@ -258,9 +258,8 @@ def pictures(app: Sphinx, error: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(
             f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n', "utf-8"
         )
-        shutil.copytree(
-            ROOT / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True
-        )
+        for folder in ("docs/pictures", "catalogue/docs/pictures"):
+            shutil.copytree(ROOT / folder, Path(app.outdir) / folder, dirs_exist_ok=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

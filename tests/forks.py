@@ -4,6 +4,8 @@ forks for each.
 As a program it reads one JSON object a line: {"words" or "code", "cwd", "env", "group"} starts a
 process and is answered with its number; {"wait": number} is answered with [code, out, err]."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +60,8 @@ class Forks:
         self.parent = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
+        assert self.parent.stdout is not None
+        self.parent.stdout.readline()  # what it imports is not the cost of the first who asks
         return self
 
     def __exit__(
@@ -86,6 +91,28 @@ class Forks:
         self.parent.stdin.write(json.dumps(asked) + "\n")
         self.parent.stdin.flush()
         return json.loads(self.parent.stdout.readline())
+
+
+class InProcess:
+    """Runs the command line in this process: what `Forks.run` gives, without a process."""
+
+    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
+        """How `assay WORDS` ended in this folder and environment."""
+        from assay.cli.main import main
+
+        before, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+        os.environ.clear()
+        os.environ.update(env)
+        try:
+            with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+                try:
+                    code = main(list(words))
+                except SystemExit as end:
+                    code = int(end.code or 0)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return Ended(code, out.getvalue(), err.getvalue())
 
 
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:
@@ -150,6 +177,7 @@ def serve(hidden: Sequence[str]) -> None:
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     for name in SHARED if hidden else SHARED + HEAVY:
         import_module(name)
+    print("ready", flush=True)
     files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
     for line in sys.stdin:
         asked = json.loads(line)

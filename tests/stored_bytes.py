@@ -1,6 +1,9 @@
-"""What two stores are compared by: the bytes of the measures of every run."""
+"""What two stores are compared by: the bytes of their runs."""
 
 from pathlib import Path
+
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
 
 
 def measures_of(root) -> dict[str, bytes]:
@@ -9,3 +12,24 @@ def measures_of(root) -> dict[str, bytes]:
         p.parent.name: p.read_bytes()
         for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))
     }
+
+
+def files_of(root, *without: str) -> dict[str, bytes]:
+    """Every file of every run of a store but what says where and when it was made, and files of
+    these names."""
+    left_out = {"provenance.json", "status.json", *without}
+    return {
+        f"{path.parent.name}/{path.name}": path.read_bytes()
+        for path in sorted(Path(root).glob("runs/*/*/*"))
+        if path.name not in left_out
+    }
+
+
+def same_as_alone(root, alone, experiment, preset) -> bool:
+    """Whether a store has the runs and the verdicts that one process comes to in another store;
+    what a process read depends on what else it did, and prices on what its runs cost."""
+    Lab(alone, Inline()).run(experiment, preset)
+    results = [Lab(store, Inline()).judge(experiment, preset).to_json() for store in (root, alone)]
+    judged, expected = ([{**v, "price": None} for v in r["verdicts"]] for r in results)
+    stored = files_of(root, "read.json")
+    return bool(stored) and stored == files_of(alone, "read.json") and judged == expected

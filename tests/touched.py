@@ -16,9 +16,6 @@ ROOT = Path(__file__).parents[1]
 READERS = {
     "README.md": "docs",
     "docs": "docs",
-    "records": "claims",
-    "src/assay/experiments": "claims",
-    "conformance": "conformance",
     "tests/golden": "lab",
     "tests/fixtures": "dictionaries",
 }

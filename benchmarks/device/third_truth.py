@@ -5,7 +5,7 @@
 WHICH is planted, smollm2, parity, finetune, gemma or numbers; MODELS is what planted.py wrote. The
 small wrapper Lm and the sentences are those of truth.py."""
 
-# ruff: noqa: E501, B023 (texts in long lines; functions that are called where they are made)
+# ruff: noqa: B023 (texts in long lines; functions that are called where they are made)
 
 import random
 import sys
@@ -108,12 +108,12 @@ house houses|book books table tables|boy boys window windows|picture pictures do
 river rivers|chair chairs lamp lamps|farmer farmers cow cows|ship ships island islands|letter letters
 box boxes|girl girls horse horses|road roads village villages|plant plants wall walls|cup cups bottle
 bottles|nurse nurses patient patients|shop shops bank banks|bag bags bed beds|lawyer lawyers judge
-judges|tower towers bridge bridges|singer singers piano pianos|driver drivers truck trucks"""
+judges|tower towers bridge bridges|singer singers piano pianos|driver drivers truck trucks"""  # noqa: E501
 YOUNG = """dog puppy|cat kitten|cow calf|sheep lamb|horse foal|pig piglet|goat kid|duck duckling|bear
-cub|deer fawn|frog tadpole|chicken chick|goose gosling|swan cygnet|kangaroo joey|owl owlet"""
+cub|deer fawn|frog tadpole|chicken chick|goose gosling|swan cygnet|kangaroo joey|owl owlet"""  # noqa: E501
 TENSE = """go went|see saw|eat ate|come came|take took|give gave|write wrote|run ran|sing sang|drink
 drank|speak spoke|fly flew|know knew|find found|think thought|buy bought|bring brought|make made|feel
-felt|leave left|sleep slept|win won|lose lost|teach taught"""
+felt|leave left|sleep slept|win won|lose lost|teach taught"""  # noqa: E501
 ANIMAL = """dog cat horse wolf bear lion tiger fox goat cow pig snake monkey eagle rabbit mouse duck
 goose sheep donkey camel owl crow bull"""
 TOOL = """hammer saw drill knife spoon fork shovel rake axe wrench ladder broom bucket needle brush
@@ -238,10 +238,10 @@ que la chambre était trop chaude.|Les enfants jouaient dans le jardin.|Il a ach
 bouteille de lait.|Le train était en retard.|Ma sœur travaille dans un hôpital au nord de la ville.|Ils
 ont peint la cuisine en jaune.|Le chien a aboyé et s'est enfui.|Nous avons dîné dans un petit restaurant
 près de la rivière.|Il a plu toute la journée.|J'ai perdu mes clés quelque part.|Le musée est fermé le
-lundi."""
+lundi."""  # noqa: E501
 NEUTRAL = """On the table there was|After the long walk he saw|The house stands near|In the morning she
 went to|We were looking at|The letter was sent by|Behind the door you could hear|My friend wants to
-buy|The children ran into|He was thinking about|The soup was made with|Late at night they left"""
+buy|The children ran into|He was thinking about|The soup was made with|Late at night they left"""  # noqa: E501
 
 
 def do_gemma():

@@ -9,7 +9,7 @@ from pathlib import Path
 from assay.report import tables
 from marks.sections import folded
 
-FILE = Path(__file__).parents[2] / "tests" / "claims" / "committed.py"
+FILE = Path(__file__).parents[2] / "catalogue/tests/claims/committed.py"
 """Where the bar's test has what it asks of nobody yet: PENDING of nothing that needs a record,
 COSTLY of no cost."""
 

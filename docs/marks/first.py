@@ -29,6 +29,7 @@ from assay.report.interval_plot import interval_plot, ticks
 from assay.report.tables import SIGNS, estimate_of, minus
 from marks import pictures
 
+FOLDER = Path(__file__).resolve().parents[1] / "pictures"
 NAME = "gated-sae"
 NAMES = {"relu": "ReLU + L1", "wide-rescaled": "mended", "main": "Gated"}
 """What the picture calls the arms of its claim."""
@@ -57,8 +58,8 @@ text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:va
 def files() -> dict[Path, str]:
     """The two files of the picture and what they hold: side by side, and one under the other."""
     return {
-        pictures.FOLDER / "first.svg": draw_panels(WIDE),
-        pictures.FOLDER / "first-narrow.svg": draw_panels((NARROW,)),
+        FOLDER / "first.svg": draw_panels(WIDE),
+        FOLDER / "first-narrow.svg": draw_panels((NARROW,)),
     }
 
 

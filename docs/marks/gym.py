@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from assay.core.heavy import scipy
-from assay.gym.agents import AGENTS
-from assay.gym.worlds import LEVELS
 from assay.lab.records import records
 from assay.report.tables import markdown
 
-RECORD = Path(__file__).parents[2] / "benchmarks/records/gym.json"
+RECORD = Path(__file__).parents[2] / "benchmarks/gym/records/gym.json"
+AGENTS = ("honest", "p-hacker", "lazy", "exhaustive", "guessing")
+LEVELS = range(1, 7)
 
 
 def table() -> str:
     """Discoveries of a world by level, true and false, as a mean and the half-width of its 95 % t
     interval over worlds."""
-    record = records.read_file(RECORD, "assay check benchmarks/gym.py --record")
+    record = records.read_file(RECORD, "assay check benchmarks/gym/gym.py --record")
     assert record is not None
     arms = record["arms"]
     tables = []

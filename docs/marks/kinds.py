@@ -28,16 +28,16 @@ from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
-from assay.lab.judge import looks
-from assay.lab.records import contests, records
+from assay.lab.records import contests, history, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay.verbs.contest import interval
-from marks import bar, conformance, first, gym, pictures, sections
+from assay_catalogue.verbs.contest import interval
+from assay_vectors import tables as referee
+from marks import bar, first, gym, pictures, sections
 from marks.sections import SPACE
 
-DOCS = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[2] / "catalogue/docs"
 """Where the pages are."""
 S = TypeVar("S", Judged, Estimated)
 BLOCK = re.compile(
@@ -121,7 +121,7 @@ def claims(name: str) -> str:
 
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
-    experiment = looks.marked(catalogue.find(name))
+    experiment = history.marked(catalogue.find(name))
     if not _select_statements(experiment, Claim):
         return exact_statements(name)
     return sections.folded(
@@ -352,7 +352,7 @@ def overview() -> str:
         "Statements by kind and outcome, and cost as measured",
         statements.counts(results, links=documentation.links(DOCS, results)),
     )
-    violated = {name: looks.violated(catalogue.find(name)) for name in results}
+    violated = {name: history.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
         f"Outcomes are those after contests, which turned {turned} of these verdicts.\n\n"
@@ -376,7 +376,7 @@ def everything() -> str:
             if tables.only_exact(data)
             else sections.folded(f"Claims: {_signs(name, data)}", listing)
         )
-        parts.append(f"## {_linked(name, '../docs/')}\n\n{about}\n\n{claims}")
+        parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
@@ -384,7 +384,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,
-    "differences": conformance.differences,
+    "differences": referee.differences,
     "estimate": estimate,
     "everything": everything,
     "experiments": experiments,
@@ -394,15 +394,15 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
-    "operations": conformance.operations,
-    "outcomes": conformance.outcomes,
+    "operations": referee.operations,
+    "outcomes": referee.outcomes,
     "overview": overview,
     "picture": picture,
     "standing": standing,
     "tree": tree,
     "unmet": unmet,
     "contests": contests_table,
-    "vectors": conformance.vectors,
+    "vectors": referee.vectors,
     "verdicts": verdicts,
 }
 
@@ -425,9 +425,9 @@ def _linked(name: str, folder: str = "") -> str:
     return f"[{name}]({folder}{found.link if found else f'{name}.md'})"
 
 
-def _standing(name: str, record: Mapping[str, Any]) -> looks.Standing:
+def _standing(name: str, record: Mapping[str, Any]) -> history.Standing:
     """Whether a record is confirmatory, and why."""
-    return looks.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
+    return history.standing(name, record, catalogue.entry(name.partition(".")[0]).origin)
 
 
 def _came_out(entry: catalogue.Entry) -> tuple[str, str, str]:
@@ -482,9 +482,7 @@ def _data(name: str, record: Mapping[str, Any]) -> ResultData:
     def judged(v: Judged) -> Judged:
         natural = ends(today.get(v.text))
         arms = {
-            role: {
-                arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()
-            }
+            role: {arm: structs.replace(x, natural=natural) for arm, x in getattr(v, role).items()}
             for role in ("controls", "planted", "violations")
         }
         return structs.replace(current(v), **arms)

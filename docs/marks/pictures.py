@@ -24,7 +24,7 @@ from assay.lab.records import recording, records
 from assay.report import draw, palette
 from assay.report.vega import vega
 
-FOLDER = Path(__file__).resolve().parents[1] / "pictures"
+FOLDER = Path(__file__).resolve().parents[2] / "catalogue/docs/pictures"
 MOST = 300_000
 """Bytes above which an SVG gives way to a PNG."""
 DIGITS = 6

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xarray import Dataset as Measures  # noqa: F401
 
-    from assay import data, dictionaries, subjects, worlds  # noqa: F401
+    from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from assay.fitting import fit  # noqa: F401
     from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
+    from assay.studies.asking import ask  # noqa: F401
     from assay.studies.measured import measured  # noqa: F401
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.pretrained import load as model  # noqa: F401

@@ -13,13 +13,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from assay.circuits import known
-from assay.circuits.explanation import Explanation, Place, Rule, Variable
-from assay.circuits.problem import Problem
-from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, Score, score
 from assay.core.errors import AssayError
-from assay.subjects.parts import SLOTS, Reader, earlier, parts
+from assay_catalogue.circuits import known
+from assay_catalogue.circuits.explanation import Explanation, Place, Rule, Variable
+from assay_catalogue.circuits.problem import Problem
+from assay_catalogue.circuits.program import Program
+from assay_catalogue.circuits.verify.score import Effort, Score, score
+from assay_catalogue.subjects.parts import SLOTS, Reader, earlier, parts
 
 EFFORT = Effort(inputs=120, resamples=120, candidates=100)
 NOTHING = 0.1

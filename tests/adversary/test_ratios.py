@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import matching, stats
+from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import (
     ablation,
-    absorption,
-    concentration,
     measures,
     metrics,
     rarity,
@@ -21,17 +19,13 @@ from assay.dictionaries.measuring import (
     splitting,
 )
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import (
-    correlation,
-    kernel_probe,
-    linear_probe,
-    probing,
-    statistics,
-    undertrained,
-)
-from assay.features.explaining import scoring
-from assay.features.rating import alpha
+from assay.features import correlation, kernel_probe, linear_probe, statistics
+from assay.features.agreement import alpha
 from assay.subjects import readout
+from assay_catalogue.analysis import matching
+from assay_catalogue.dictionaries import absorption, concentration
+from assay_catalogue.explaining import scoring
+from assay_catalogue.features import probing, undertrained
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 VALUES = (0.1, 0.3, 1 / 3, 7.7, -1e-3, 1234.567, 1e9 + 0.1)

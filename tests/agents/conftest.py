@@ -9,13 +9,11 @@ import pytest
 
 pytest.importorskip("mcp")
 
-from tiny_study import TINY, Call, answered, told
+from tiny_study import INLINE, TINY, Call, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
-from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +25,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(root: Path) -> Any:
     """A server of it in this process, without a runner of its own."""
-    return make_server(Tools(root, Bounds()))
+    return make_server(Tools(root))
 
 
 @pytest.fixture(scope="session")
@@ -60,5 +58,5 @@ def done(root: Path, ask: Call) -> dict[str, Any]:
     run."""
     written = ask("write_study", **TINY)
     submitted = ask("run", study=written["study"])
-    Runner(root, site=Site(executor="inline")).run(until_idle=True)
+    Runner(root, options=INLINE).run(until_idle=True)
     return {"written": written, "submitted": submitted, "key": submitted["key"]}

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_study import TINY, answered, told
+from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.cli.main import main
-from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.lab.executors import Site
 
 STUDY = TINY | {"seeds": "1000000:1000012", "fields": TINY["fields"] | {"density": 0.1}}
 
@@ -22,7 +20,7 @@ class Device:
     """A server of a store of its own, its answers, and its runner."""
 
     def __init__(self, root: Path):
-        self.root, self.server = root, make_server(Tools(root, Bounds()))
+        self.root, self.server = root, make_server(Tools(root))
 
     def ask(self, name: str, /, **given: Any) -> dict[str, Any]:
         (found,) = answered(self.server, (name, given))
@@ -34,7 +32,7 @@ class Device:
         return found.content[0].text
 
     def work(self) -> None:
-        Runner(self.root, site=Site(executor="inline")).run(until_idle=True)
+        Runner(self.root, options=INLINE).run(until_idle=True)
 
 
 def standing(answer: dict[str, Any]) -> dict[str, Any]:
@@ -56,18 +54,12 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(
     file = device.root.parent / "asks.toml"
     file.write_text(text)
     capsys.readouterr()
-    assert (
-        main(["preregister", str(file), "--looks", "6,12", "--root", str(device.root), "--json"])
-        == 0
-    )
+    assert main(["preregister", str(file), "--root", str(device.root), "--json"]) == 0
     frozen = json.loads(capsys.readouterr().out)
     planned = device.ask("plan", study=text)
     assert planned["experiment"] == "asks" and planned["standing"]["kind"] == "confirmatory"
-    assert (
-        [one["units"] for one in planned["frozen"]["looks"]] == [6, 12]
-        and planned["frozen"]["next"] == 1
-        and "6 seeds" in planned["standing"]["why"]
-    )
+    assert planned["frozen"]["looked"] is None
+    assert "not judged yet" in planned["standing"]["why"]
     key = device.ask("run", study=text)["key"]
     waits = device.ask("status", key=key)
     assert (
@@ -108,11 +100,11 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(
 
 def test_an_agent_freezes_and_nothing_is_written_but_in_the_store(device: Device) -> None:
     text = device.ask("write_study", **STUDY)["study"]
-    found = device.ask("preregister", study=text, looks="6,12")
+    found = device.ask("preregister", study=text)
     assert (
         found["standing"]["kind"] == "confirmatory"
         and not found["already"]
-        and [one["units"] for one in found["declared"]] == [6, 12]
+        and found["seeds"] == "1000000:1000012"
     )
     assert device.ask("preregister", study=text)["already"]
     assert {
@@ -121,12 +113,7 @@ def test_an_agent_freezes_and_nothing_is_written_but_in_the_store(device: Device
         if (path := p.relative_to(device.root.parent))
     } == {"store"}
     frozen = device.ask("plan", study=text)["frozen"]
-    assert [one["units"] for one in frozen["looks"]] == [6, 12] and frozen["next"] == 1
+    assert frozen["looked"] is None and not frozen["changed"]
     submitted = device.ask("run", study=text)
     assert submitted["key"] == found["key"] and submitted["experiment"] == found["experiment"]
     assert submitted["standing"]["kind"] == "confirmatory"
-    otherwise = device.refusal("preregister", study=text, looks="6,9,12")
-    assert "what was frozen stays" in otherwise and str(device.root) not in otherwise
-    assert "looks are numbers of seeds" in device.refusal(
-        "preregister", study=text.replace("1000000:1000012", "1000020:1000032"), looks="six"
-    )

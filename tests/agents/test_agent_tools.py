@@ -2,9 +2,8 @@
 answer has an estimate alone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,9 +13,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from tiny_study import TINY, Call
 
-from assay.agents.verdicts import early as early_verdicts
-from assay.jobs.folder import Folder
-from assay.jobs.state import Early, EarlyClaim, Interval
+from assay.agents.verdicts import verdicts
 
 TOOLS = [
     "experiments",
@@ -158,7 +155,9 @@ def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(
     assert (
         control["arm"] == "linear"
         and control["near"] == "the width alone"
-        and f"{control['estimate']:.4g} [" in verdict["told"]
+        and re.search(
+            rf"linear fails, as it should: {control['estimate']:.2f}\S* \[", verdict["told"]
+        )
     )
 
 
@@ -195,54 +194,20 @@ def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[
     assert "settles nothing" in pilot["told"]
 
 
-def test_a_job_that_was_stopped_after_a_glance_is_told(root: Path, ask: Call) -> None:
+def test_there_is_no_estimate_before_the_end(ask: Call) -> None:
     """Otherwise an agent could watch estimates, stop, and word another claim on seeds that nobody
     has looked at."""
     seeds = {**TINY, "seeds": "3000000:3000006"}
-    job = ask("run", study=ask("write_study", **seeds)["study"])
-    folder = Folder(root, job["key"])
-    other = {**seeds, "claims": [{**TINY["claims"][0], "holds": "main.held_out < 0.03"}]}
-    assert ask("write_study", **other)["plan"]["looks"]["stopped"] == []
-    early = Early(2, (EarlyClaim("holds", 0.1, 0.0, 0.2, claim="small", controls={}),))
-    folder.write(replace(folder.state, early=early))
-    assert ask("cancel", key=job["key"])["status"] == "cancelled"
-    found = ask("write_study", **other)["plan"]["looks"]
-    assert (
-        found["stopped"] == [job["experiment"]]
-        and "which did not end" in found["told"]
-        and "Nobody has looked" not in found["told"]
-    )
-    assert ask("write_study", **{**other, "seeds": "3000005:3000011"})["plan"]["looks"][
-        "stopped"
-    ] == [job["experiment"]], "one seed is shared"
-    assert (
-        ask("write_study", **{**other, "seeds": "3000006:3000012"})["plan"]["looks"]["stopped"]
-        == []
-    )
-
-
-def test_numbers_before_the_end_are_called_no_verdicts() -> None:
-    state = Early(
-        3,
-        (
-            EarlyClaim(
-                "holds",
-                0.7,
-                0.6,
-                0.8,
-                claim="half",
-                controls={"linear": Interval("fails", 0.1, None, 0.2)},
-            ),
-        ),
-    )
-    (found,) = early_verdicts(state)
-    assert found.not_a_verdict.startswith("not a verdict: on 3 seeds so far")
-    assert not hasattr(found, "outcome") and [c.as_it_must for c in found.controls] == [True]
+    run = ask("run", study=ask("write_study", **seeds)["study"])
+    answers = [run, ask("status", key=run["key"]), ask("cancel", key=run["key"])]
+    assert [answer["status"] for answer in answers] == ["queued", "queued", "cancelled"]
+    for answer in answers:
+        assert (answer["runs"], answer["done"], answer["cached"]) == (24, 0, 0)
+        assert answer["result"] is None and not list(estimates(answer))
+    assert answers[0]["seconds_left"] and answers[2]["seconds_left"] is None
 
 
 def test_a_control_that_passes_cannot_be_overread() -> None:
-    from assay.agents.verdicts import verdicts
-
     entry: dict[str, Any] = {
         "text": "it is small",
         "outcome": "unspecific",
@@ -275,7 +240,7 @@ def test_a_control_that_passes_cannot_be_overread() -> None:
             ]
         }
     )
-    assert {c.arm: c.as_it_must for c in found.controls} == {
+    assert {c["arm"]: c["as_it_must"] for c in found["controls"]} == {
         "old": False,
         "wide": None,
         "drawn": None,
@@ -283,10 +248,10 @@ def test_a_control_that_passes_cannot_be_overread() -> None:
         "named": True,
     }
     assert (
-        "Control old holds, AND MUST NOT: 0.2 [0.1, 0.25]" in found.told
-        and "Control wide is undecided" in found.told
+        "Control old HOLDS, BUT SHOULD FAIL: 0.20 [0.10, 0.25]" in found["told"]
+        and "Control wide is undecided" in found["told"]
     )
-    assert "Arm new holds, which makes it unspecific" in found.told
+    assert "Arm new HOLDS TOO, WHICH MAKES THE CLAIM UNSPECIFIC" in found["told"]
 
 
 def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) -> None:
@@ -487,7 +452,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),
     ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
     ("status", {"key": "0" * 32, "wait_s": 31}, "float <= 30"),
-    ("result", {"key": "0" * 32}, "no job"),
+    ("result", {"key": "0" * 32}, "no run"),
     ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
     (
         "judge",
@@ -508,7 +473,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
 ]
-"""What a study or an experiment is refused for is tried where it is read, in tests/jobs."""
+"""What a study or an experiment is refused for: test_agent_asks.py."""
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])

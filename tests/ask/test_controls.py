@@ -20,7 +20,7 @@ from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.site import Site
 
@@ -203,14 +203,14 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
         ({"add": "embedded"}, ["random", "shuffled"]),
         ({"add": "feature"}, ["random"]),
         ({"add": "token"}, ["random", "tokens"]),
-        ({"clamp": ("it", 1)}, ["random"]),
+        ({"clamp": ("it", 1)}, ["random", "damage"]),
         ({"patch": "corrupted", "site": STREAM}, ["unrelated", "layer"]),
         ({"patch": "corrupted", "site": STREAM, "position": -1}, ["unrelated", "token"]),
         ({"patch": "corrupted", "site": MLP, "position": -1}, ["unrelated", "layer"]),
-        ({"patch": "other", "heads": ["1.0"]}, ["heads"]),
-        ({"ablate": "mean", "heads": ["1.0"], "position": -1}, ["heads"]),
-        ({"ablate": "zero", "site": MLP}, ["layer"]),
-        ({"ablate": "zero", "site": "ln_final.hook_normalized"}, []),
+        ({"patch": "other", "heads": ["1.0"]}, ["heads", "damage"]),
+        ({"ablate": "mean", "heads": ["1.0"], "position": -1}, ["heads", "damage"]),
+        ({"ablate": "zero", "site": MLP}, ["layer", "damage"]),
+        ({"ablate": "zero", "site": "ln_final.hook_normalized"}, ["damage"]),
         ({"add": "token", "sweep": {"add": ("token", "difference")}}, ["random"]),
         ({"add": "difference", "controls": ["shuffled"]}, ["shuffled"]),
         ({"add": "difference", "controls": []}, []),

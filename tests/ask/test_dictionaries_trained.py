@@ -1,7 +1,9 @@
 """Dictionaries that a study trains: they find what was planted, do it alike alone and with others,
 stand wherever a file can stand, and are judged beside what reaches as much without learning."""
 
+import contextlib
 import hashlib
+import shutil
 import string
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import fast_dtype
 
@@ -59,10 +61,26 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def here(world, tmp_path, monkeypatch):
+    """A folder with the model and the text, and an empty store."""
     for name in ("model", "texts"):
         (tmp_path / name).symlink_to(world[0] / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(world):
+    """A store in which the dictionary and its three controls are trained and measured."""
+    with contextlib.chdir(world[0]):
+        run(world[0], HEAD + SAE + CLAIM)
+    return world[0] / "store"
+
+
+@pytest.fixture
+def ready(here, trained):
+    """A folder with the model and the text, and a copy of that store."""
+    shutil.copytree(trained, here / "store")
+    return here
 
 
 HEAD = """
@@ -157,8 +175,8 @@ def files(here, store="store"):
     return sorted((here / store).rglob("dictionary.safetensors"))
 
 
-def test_planted_directions_are_recovered_and_no_control_reaches_as_much(here, world):
-    result = run(here, HEAD + SAE + CLAIM)
+def test_planted_directions_are_recovered_and_no_control_reaches_as_much(ready, world):
+    result = run(ready, HEAD + SAE + CLAIM)
     judged = result.judged[0]
     assert judged.verdict.outcome == "holds"
     assert set(judged.controls) == {"sae/random", "sae/frozen", "sae/untrained"}
@@ -166,20 +184,20 @@ def test_planted_directions_are_recovered_and_no_control_reaches_as_much(here, w
     assert fvu["sae"] < 0.01
     assert min(v for name, v in fvu.items() if name != "sae") > 0.1
     assert fvu["main"] == pytest.approx(1, abs=0.02)  # the mean activation explains nothing
-    found = [mcc(world[1].numpy(), Dictionary.load(p).W_dec[0].numpy()) for p in files(here)]
+    found = [mcc(world[1].numpy(), Dictionary.load(p).W_dec[0].numpy()) for p in files(ready)]
     best, *controls = sorted(found, reverse=True)
     assert best > 0.9
     assert max(controls) < 0.7
 
 
-def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(here):
+def test_its_measures_are_those_of_the_documents_that_it_did_not_learn_from(ready):
     """Each document is one window, so that all of its tokens but the first count."""
-    arm = run(here, HEAD + SAE + CLAIM + 'control = ["sae/frozen"]\n').arms["sae/frozen"]
-    (dictionary,) = (d for d in map(Dictionary.load, files(here)) if d.origin.get("frozen"))
-    weights = load_file(here / "model" / "model.safetensors")["model.embed_tokens.weight"]
+    arm = run(ready, HEAD + SAE + CLAIM + 'control = ["sae/frozen"]\n').arms["sae/frozen"]
+    (dictionary,) = (d for d in map(Dictionary.load, files(ready)) if d.origin.get("frozen"))
+    weights = load_file(ready / "model" / "model.safetensors")["model.embed_tokens.weight"]
     names = arm.document.values.tolist()
-    texts = [(here / "texts" / name).read_text() for name in names]
-    x = torch.stack([weights[ids(here / "model", text)[1:]] for text in texts])
+    texts = [(ready / "texts" / name).read_text() for name in names]
+    x = torch.stack([weights[ids(ready / "model", text)[1:]] for text in texts])
     error = (dictionary.reconstruct(x.flatten(0, 1))[0] - x.flatten(0, 1)).square().sum(1)
     by_document = error.reshape(len(names), -1).sum(1).numpy()
     assert arm.error.values[0] == pytest.approx(by_document, rel=1e-2)  # harvested in bfloat16
@@ -260,11 +278,11 @@ def test_alone_and_with_others_it_is_the_same_bit_for_bit(here):
     assert ((several.dead >= 0) & (several.dead < 1)).all()
 
 
-def test_an_untrained_twin_is_compared_with_the_other_ones_twin(here):
+def test_an_untrained_twin_is_compared_with_the_other_ones_twin(ready):
     """Of two dictionaries: on what the model learned and on what it did not, each with its own."""
     other = SAE.replace('"sae"', '"other"').replace("k = 1", "k = 2")
     claim = CLAIM.replace("sae.fvu <", "other.fvu - sae.fvu >")
-    result = run(here, HEAD + SAE + other + claim)
+    result = run(ready, HEAD + SAE + other + claim)
     fvu = {name: quantity(arm, "error", "variance")[0] for name, arm in result.arms.items()}
     controls = result.judged[0].controls
     assert controls["other/untrained"].estimate == pytest.approx(
@@ -275,13 +293,12 @@ def test_an_untrained_twin_is_compared_with_the_other_ones_twin(here):
     )
 
 
-def test_half_of_it_may_stay_as_it_started_under_a_name_of_its_own(here):
+def test_half_of_it_may_stay_as_it_started_under_a_name_of_its_own(ready):
     half = SAE.replace('"sae"', '"half"') + 'frozen = "decoder"\ncontrols = ["random"]\n'
-    run(here, HEAD + SAE + 'controls = ["frozen"]\n' + CLAIM, "control")
-    arms = run(here, HEAD + half + CLAIM.replace("sae", "half"), "named").arms
+    arms = run(ready, HEAD + half + CLAIM.replace("sae", "half"), "named").arms
     assert {"half", "half/random"} <= {*arms}
-    (control,) = (p for p in files(here, "control") if Dictionary.load(p).origin.get("frozen"))
-    (named,) = files(here, "named")
+    (control,) = (p for p in files(ready) if Dictionary.load(p).origin.get("frozen"))
+    (named,) = files(ready, "named")
     assert named.read_bytes() == control.read_bytes()
 
 

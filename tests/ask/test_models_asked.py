@@ -14,7 +14,7 @@ from assay.ask import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
 from assay.verbs.unsaid import find_unsaid, undecidable, unused
@@ -426,7 +426,7 @@ def test_what_is_done_is_what_a_sentence_is_about(here):
     """main less an ablation is about the ablation: its control takes the ablation's place."""
     text = HEAD + CUT + prompts(8) + claim("main.said - cut.said > 90")
     assert study(here, text).claims[0].of == "cut"
-    assert study(here, text).claims[0].must_fail == ("cut/layer",)
+    assert study(here, text).claims[0].must_fail == ("cut/layer", "cut/damage")
 
 
 # what is measured once ----------------------------------------------------------------------------
@@ -461,7 +461,7 @@ def test_another_claim_or_arm_reruns_nothing(here):
     more = HEAD + CUT + prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
     later = study(here, more + claim("main.said > 80") + claim("cut.said > 9"))
     missing = lab.plan(later, lab_preset(later)).missing
-    assert {row.job.arm for row in missing} == {"cut", "cut/layer"}
+    assert {row.job.arm for row in missing} == {"cut", "cut/layer", "cut/damage"}
 
 
 def lab_preset(experiment):
@@ -576,7 +576,7 @@ def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
     path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
     rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
     assert [(r.where, r.default) for r in rows] == [
-        ("arms", "cut, cut/layer left out, as no statement needs them")
+        ("arms", "cut, cut/layer, cut/damage left out, as no statement needs them")
     ]
 
 
@@ -596,6 +596,7 @@ def test_a_control_lacks_what_its_own_arm_is_credited_with_and_nothing_else(here
         "main/unrelated": [True, False],
         "cut": [False, False],
         "cut/layer": [False, True],
+        "cut/damage": [False, True],
     }
 
 
@@ -606,7 +607,7 @@ def test_beside_what_is_done_to_a_model_only_that_model_as_it_is_is_listed(here)
     experiment = study(here, HEAD + CUT + prompts(8) + claims)
     untouched = {"main/untrained", "main/unrelated"}
     about_main, about_cut, compared = experiment.claims
-    assert set(about_main.unlike) == {"cut", "cut/layer"}
+    assert set(about_main.unlike) == {"cut", "cut/layer", "cut/damage"}
     assert set(about_cut.unlike) == untouched
     assert set(compared.unlike) == {"main", *untouched}
     result = run(here, HEAD + CUT + prompts(8) + claims)

@@ -1,8 +1,6 @@
 """Models that a study trains: by AdamW, once for all studies, and judged beside a change of the
 weights as large."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -11,10 +9,10 @@ import tiny_models
 from assay.ask import training
 from assay.ask.tables import Train
 from assay.core.errors import ExperimentError
+from assay.data.lm import LmSpec, train_folders
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.verbs.train_lm import Design, Training, train_lm
 
 STUDY = """
 question = "Does it learn what it reads?"
@@ -50,8 +48,8 @@ models = ["main", "tuned"]
 
 [[claim]]
 text = "It learned to say indeed"
-holds = 'learned.indeed > 1'
-threshold = "plan: a nat"
+holds = 'learned.indeed > 10'
+threshold = "plan: more than letters, which any text teaches an untrained model"
 """.replace("{rows}", ", ".join(f'{{ text = "the word {n} is {n % 3}" }}' for n in range(20)))
 
 
@@ -82,7 +80,9 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
     result = run(here, STUDY)
     judged = result.judged[0]
     assert judged.verdict.outcome == "holds"
-    assert set(judged.controls) == {"learned/shuffled"}  # all rows have the same answer
+    # all rows have the same answer, so that there is no `unrelated`
+    names = {"learned/shuffled", "learned/damage", "learned/other-text"}
+    assert set(judged.controls) == names
     again = run(here, STUDY, "again.toml", "other")
     assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
 
@@ -90,9 +90,11 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
 def test_another_study_does_not_train_it_again(here, monkeypatch):
     first = run(here, STUDY)
     monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
-    other = STUDY.replace("learned.indeed > 1", "tuned.indeed - main.indeed > 1")
+    other = STUDY.replace("learned.indeed > 10", "tuned.indeed - main.indeed > 1")
     second = run(here, other, "other.toml")
-    assert set(second.judged[0].controls) == {"tuned/untrained", "tuned/shuffled"}
+    assert set(second.judged[0].controls) == {
+        f"tuned/{name}" for name in ("untrained", "shuffled", "damage", "other-text")
+    }
     less = second.arms["tuned"].indeed - second.arms["main"].indeed
     assert less.values == pytest.approx(first.arms["learned"].indeed.values, abs=1e-4)
 
@@ -158,14 +160,13 @@ def texts(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_model_from_nothing_is_that_of_train_lm_bit_for_bit(texts):
+def test_a_model_from_nothing_is_that_of_train_folders_bit_for_bit(texts):
     result = run(texts, NOTHING)
-    design = Design(layers=2, d=16, heads=2, m=64, context=16, text=str(texts / "texts"))
-    alone = train_lm(
-        texts / "lm", design, Training(steps=60, batch=8, lr=(1e-2,)), root=texts / "other"
-    )
+    size = {"layers": 2, "d": 16, "heads": 2, "m": 64, "context": 16}
+    spec = LmSpec(**size, corpus=str(texts / "texts"), steps=60, batch=8, lr=1e-2)
+    (alone,) = train_folders([spec], texts / "lm")
     (here,) = (p for p in (texts / "store").rglob("model.safetensors"))
-    expected = load_file(Path(alone.runs[0].folder) / "model.safetensors")
+    expected = load_file(alone / "model.safetensors")
     weights = load_file(here)
     assert weights.keys() == expected.keys()
     assert all(np.array_equal(weights[name], expected[name]) for name in expected)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tiny_models
-from assay.ask import probe_fits, probe_tasks, probes, prompts
+from assay.ask import places, probe_fits, probe_tasks, probes, prompts
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
@@ -17,7 +17,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features.linear_probe import INNER, folds
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -455,7 +455,7 @@ def test_a_label_that_tokens_carry_is_unspecific(tiny, lab):
     whole = catalogue.find(study(tiny, table_rows))
     assert set(whole.arms) == {
         "main",
-        *(f"truth{c}" for c in ("", "/bag", "/embedding", "/untrained", "/permuted")),
+        *(f"truth{c}" for c in ("", "/bag", "/embedding", "/places", "/untrained", "/permuted")),
     }
     (claim,) = whole.claims
     assert claim.units == ("prompt",)
@@ -508,7 +508,8 @@ def test_what_a_claim_compares_with_is_no_control_of_it(tiny, lab):
     text = STUDY.replace("truth.accuracy[layer=2] > 0.8", words)
     whole = catalogue.find(study(tiny, table_rows, text))
     (claim,) = whole.claims
-    assert claim.must_fail == ("truth/embedding", "truth/untrained", "truth/permuted")
+    others = ("embedding", "places", "untrained", "permuted")
+    assert claim.must_fail == tuple(f"truth/{name}" for name in others)
     assert claim.units == ("seed", "prompt")
     assert claim.empty is None
     result = lab.run(whole, "smoke")
@@ -562,3 +563,69 @@ def test_the_codes_of_a_dictionary_are_read_in_place_of_activations(tiny, monkey
     assert accuracy.mean() > 0.95
     (source,) = probes.dictionaries([task.table], tiny.parent).values()
     assert len(source.sha256) == 64
+
+
+# places -------------------------------------------------------------------------------------------
+
+
+def orders(count):
+    """Rows of two words in one or the other order, each pair in both, behind fillers of any
+    number."""
+    draw = np.random.default_rng(5)
+    fillers = [
+        [" ".join(draw.choice(WORDS[4:], n)), i] for i, n in enumerate(draw.integers(1, 5, count))
+    ]
+    return [
+        {"text": f"{filler} {i} {first} and {second}", "label": label, "pair": str(i)}
+        for filler, i in fillers
+        for first, second, label in (("add", "sum", "yes"), ("sum", "add", "no"))
+    ]
+
+
+def test_an_order_of_words_is_read_off_their_places_and_no_bag_could(tiny):
+    """Whether one of two words comes first stands at a place from the end, with no model."""
+    whole = {"split": "pair", "sweep": {"layer": (0,)}, "position": "mean"}
+    task = a_task(tiny, orders(30), "places", **whole)
+    assert measured(task, tiny)[0]["accuracy"].mean() > 0.95
+    folder = load(str(tiny), "cpu").folder
+    assert places.at_chance(task, folder) == {"bag", "embedding"}
+    last = a_task(tiny, orders(30), **{**whole, "position": -1})
+    assert places.at_chance(last, folder) == {"bag"}
+    labels = ["yes", "no"] * 30
+    assert not places.at_chance(a_task(tiny, rows(60, label=labels)), folder)
+
+
+def test_labels_that_tell_nothing_are_not_read_off_places(tiny):
+    labels = list(np.random.default_rng(9).permutation(["yes", "no"] * 60))
+    task = a_task(tiny, rows(120, label=labels), "places", sweep={"layer": (0,)})
+    assert abs(measured(task, tiny)[0]["accuracy"].mean() - 0.5) < 0.15
+
+
+def test_a_control_at_chance_by_construction_is_not_counted_as_beaten(tiny, tmp_path):
+    table = ", ".join(
+        "{" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in row.items()) + "}"
+        for row in orders(30)
+    )
+    path = tmp_path / "order.toml"
+    path.write_text(
+        f"""
+question = "Does it know the order?"
+[[model]]
+name = "{tiny}"
+[[prompts]]
+split = "pair"
+rows = [{table}]
+[[probe]]
+name = "order"
+site = "blocks.1.hook_resid_post"
+position = "mean"
+[[claim]]
+text = "It tells which word came first"
+holds = "order.accuracy > 0.6"
+threshold = "plan: above chance"
+"""
+    )
+    result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
+    names = {*result.judged[0].controls}
+    assert names == {"order/places", "order/untrained", "order/permuted"}
+    assert any("order/bag, order/embedding: prompts of every label" in n for n in result.notes)

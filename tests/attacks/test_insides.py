@@ -1,5 +1,4 @@
-"""The inside of files that people write by hand: cells of tables, frames, events, explanations,
-objects of a depot.
+"""The inside of files that people write by hand: cells of tables, frames, events, explanations.
 
 What is read is what the text says, by rules of a few lines that are written here once more;
 everything else is one line. A short form runs always; `pytest -m slow
@@ -15,21 +14,19 @@ import math
 import numbers
 import re
 import shutil
-import sys
 import traceback
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from damage import harm
 from test_hostile import CLAIM, TABLE, limited, said, wrong
 from test_messages import line_changed, messaged
 
 from assay import judge
-from assay.circuits import files, known
 from assay.core.errors import AssayError
-from assay.verbs import due
+from assay_catalogue.circuits import files, known
+from assay_catalogue.verbs import due
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """As Python's own float: white space around a number, a line break in quotes too, says nothing."""
@@ -112,9 +109,7 @@ CELLS = (
     "\u20091",
 )
 """What stands where a table has a number, a unit or an arm."""
-EVENTS = "months,flop,efficiency\n" + "\n".join(
-    f"{3 * i},{10 ** (20 + i)},{1 + i / 4}" for i in range(6)
-)
+EVENTS = "months,compute\n" + "\n".join(f"{3 * i},{10 ** (20 + i)}" for i in range(6))
 
 
 def number(text):
@@ -321,13 +316,8 @@ def due_of(here, rng):
     found = wrong(code, err, codes=(0, 1, 2))
     if code < 2 and not found and (rows := rows_of(data)) is not None:
         times = [number(row["months"]) for row in rows]
-        right = [
-            None
-            if None in (f := number(row["flop"]), e := number(row.get("efficiency", "1")))
-            else f * e
-            for row in rows
-        ]
-        _, events, _ = due.read(path)
+        right = [number(row["compute"]) for row in rows]
+        _, events = due.read(path)
         if not all(
             close(a, b)
             for pair in zip(events, zip(times, right, strict=True), strict=True)
@@ -350,57 +340,12 @@ def explained(here, rng):
     return how, ""
 
 
-def kept_in_a_depot(here, rng):
-    """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
-    sys.path.append(str(Path(__file__).parents[1] / "lab"))
-    from unruly_storage import settle
-
-    from assay.core import cache
-    from assay.lab.away import depot
-    from assay.lab.away.depot import Depot
-    from assay.lab.store import health
-    from assay.lab.store.store import Store
-    from assay.testing.store_contract import sample
-
-    with pytest.MonkeyPatch.context() as patch:
-        settle(here / "storage")
-
-        def machine(name):
-            patch.setenv("ASSAY_CACHE", str(here / name))
-            assert cache.folder() == here / name
-            return Depot(
-                Store(depot.mirror("adversary://bucket/shared")), "adversary://bucket/shared"
-            )
-
-        first = machine("a")
-        for seed in range(2):
-            job, data, trained = sample(seed)
-            first.store.put(job, data, trained, {"model": "abc"}, {"machine": "a"})
-        first.exchange("sample")
-        whole = {s.key: s.id for s in first.store.list()}
-        objects = sorted(p for p in (here / "storage").rglob("*.zip") if p.is_file())
-        victim = objects[int(rng.integers(len(objects)))]
-        how = harm(victim, rng)
-        second = machine("b")
-        try:
-            second.exchange("sample")
-        except AssayError as error:
-            return f"{victim.name} {how}", "more than a line" if "\n" in str(error) else ""
-        there = {s.key: s.id for s in second.store.list()}
-        bad = (
-            [*health.harms(second.store)]
-            or set(there.items()) - set(whole.items())
-            or len(there) < 1
-        )
-    return f"{victim.name} {how}", f"other runs: {bad}" if bad else ""
-
-
 def agent(here, rng):
     """What an agent's message by HTTP leads to."""
     return messaged(here, rng, None)
 
 
-KINDS = (judged, due_of, framed, judged, explained, judged, due_of, agent, judged, kept_in_a_depot)
+KINDS = (judged, due_of, framed, judged, explained, judged, due_of, agent, judged)
 
 
 def told(tmp_path, seeds, skip=()):

@@ -1,5 +1,5 @@
-"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each
-other, each harmed or never meant.
+"""Studies, registrations, runs of agents and their messages, and bundles, each harmed or never
+meant.
 
 An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store,
 nothing that hangs. A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries
@@ -20,22 +20,30 @@ import pytest
 from damage import harm
 from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 
-from assay.api import app
-from assay.api.openapi import STUDY
+from assay.agents.asking import Asked, Bounds, opened, submit
+from assay.agents.tools import Tools
 from assay.core import integrity
 from assay.core.errors import AssayError
-from assay.http.guard import Rules as Doors
-from assay.jobs.bounds import Bounds
-from assay.jobs.folder import Folder
-from assay.lab import catalogue
-from assay.lab.away import leases, requests
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Inline
-from assay.lab.lab import Lab
+from assay.core.plain import as_json
+from assay.core.schema import to_json
 from assay.lab.store.sealed import seal
 
+STUDY = """question = "Do five dimensions hold most of twenty sparse features?"
+seeds = "1000000:1000006"
+
+[[experiment]]
+name = "superposition"
+fields = { density = 0.01, steps = 2000 }
+
+[[claim]]
+text = "More than half of the features are represented"
+holds = "mean(main.represented, over=feature) > 0.5"
+control = ["linear"]
+bounds = [0, 1]
+threshold = "plan: written before anything was looked at"
+"""
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
-HOST = "http://127.0.0.1"
+HOST = "http://127.0.0.1:8378"
 ODD = (
     "",
     "0",
@@ -65,19 +73,6 @@ ODD = (
 """What stands where a study has a value."""
 
 
-class Leaves:
-    """An executor that asks for every group, and works at none."""
-
-    width = 1
-
-    def map(self, tasks, report):
-        for task in tasks:
-            if task is None:
-                return
-            requests.leave(task)
-            yield from ()
-
-
 def measures(root):
     return {
         p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
@@ -93,15 +88,13 @@ def world(tmp_path_factory):
     with contextlib.chdir(home / "frozen"):
         Path("asks.toml").write_text(STUDY)
         assert said("preregister", "asks.toml", "--root", "s")[0] == 0
-    (home / "api").mkdir()
-    with asking(home / "api/store") as asks:
-        key = asks.post(
-            "/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}
-        ).json()["key"]
-    folder = Folder(home / "api/store", key)
-    (folder.path / "result.json").write_bytes(seal({"verdicts": [], "provenance": {}}))
-    folder.write(replace(folder.state, status="done", done=3, total=3, cached=0, ended=1.0))
-    folder.tell("done", runs=3)
+    root, asked = home / "agents/store", Asked(study=STUDY, preset="smoke")
+    with opened(root, asked, Bounds()) as ready:
+        done = submit(root, ready, Bounds(), 0, None)
+    named = {"experiment": ready.experiment.name, "preset": "smoke"}
+    result = {**named, "verdicts": [], "provenance": {"runs": 3, "keys": "0" * 64}}
+    (done.path / "result.json").write_bytes(seal(result))
+    done.write(replace(done.state, status="done", ended=1.0, exit_code=0))
     code, _, err = said(
         "export",
         "sgd-noise",
@@ -114,32 +107,7 @@ def world(tmp_path_factory):
     )
     assert code == 0, err
     shutil.unpack_archive(home / "b.zip", home / "bundle")
-    (home / "work").mkdir()
-    shutil.copy(WALK, home / "work/walk.py")
-    Lab(home / "whole", Inline()).run(catalogue.find(str(WALK)), "smoke")
-    with pytest.raises(AssayError):
-        Lab(home / "work/s", Leaves()).run(catalogue.find(str(home / "work/walk.py")), "smoke")
-    (group,) = (home / "work/s/wanted").iterdir()
-    lease = leases.Leases(home / "work/s").take(f"group-{group.stem}", "{}")
-    for name, text in (
-        ("progress.json", '{"type": "Progress"}'),
-        ("failed.json", '{"error": "it fell", "kind": "RunError"}'),
-    ):
-        (home / "work/s/groups" / group.stem / name).write_text(text)
-    # as a kill would leave it: nobody beats, nobody has the lock
-    shutil.copytree(home / "work", home / "left")
-    lease.__exit__(None, None, None)
-    return home, key, measures(home / "whole")
-
-
-@contextlib.contextmanager
-def asking(root):
-    from starlette.testclient import TestClient
-
-    with TestClient(
-        app.application(app.Served(root, Bounds(), 0.0), Doors()), base_url=HOST
-    ) as client:
-        yield client
+    return home, done.key
 
 
 def line_changed(path, rng):
@@ -201,9 +169,9 @@ def same(a, b):
 
 
 def job(here, rng, world):
-    """A file of a job that was harmed; who asks gets an answer or one line."""
-    home, key, _ = world
-    shutil.copytree(home / "api/store", here / "store")
+    """A file of a run that was harmed; an agent gets an answer or one line."""
+    home, key = world
+    shutil.copytree(home / "agents/store", here / "store")
     files = sorted(p for p in (here / "store/jobs").rglob("*") if p.is_file())
     victim = files[int(rng.integers(len(files)))]
     how = (
@@ -211,20 +179,23 @@ def job(here, rng, world):
         if victim.suffix == ".json" and rng.random() < 0.5
         else harm(victim, rng)
     )
-    found = ""
-    with asking(here / "store") as asks:
-        for path in ("/jobs", f"/jobs/{key}", f"/jobs/{key}/result", f"/jobs/{key}/events"):
-            found = found or refusal(asks.get(path))
-            if (
-                path.endswith("result")
-                and not found
-                and (answer := asks.get(path)).status_code == 200
-            ):
-                found = (
-                    "" if answer.json() == {"verdicts": [], "provenance": {}} else "other numbers"
-                )
-        found = found or refusal(asks.delete(f"/jobs/{key}"))
-    return f"{victim.name}: {how}", found
+    integrity._verified_states.clear()
+    tools, wrong_ones = Tools(here / "store"), []
+    for name, given in (
+        ("status", {"key": key}),
+        ("result", {"key": key}),
+        ("run", {"study": STUDY, "preset": "smoke"}),
+        ("cancel", {"key": key}),
+    ):
+        try:
+            answer = getattr(tools, name)(**given)
+        except AssayError as error:
+            wrong_ones += ["more than a line"] * ("\n" in error.request().strip())
+        else:
+            as_json(to_json(answer))
+            if (result := answer if name == "result" else answer.get("result")) is not None:
+                wrong_ones += ["other numbers"] * (result["verdicts"] != [])
+    return f"{victim.name}: {how}", "; ".join(wrong_ones)
 
 
 def refusal(answer):
@@ -243,52 +214,6 @@ def refusal(answer):
     return ""
 
 
-PATHS = (
-    "/",
-    "/studies",
-    "/plan",
-    "/jobs",
-    "/jobs/{key}",
-    "/jobs/{key}/result",
-    "/jobs/{key}/events",
-    "/experiments",
-    "/experiments/superposition",
-    "/openapi.json",
-    "/jobs/" + "0" * 32,
-    "/jobs/../../etc/passwd",
-    "/jobs/%2e%2e%2fstore.json",
-    "/jobs/%00",
-    "/experiments/..%2f..%2fx",
-    "/" + "a" * 9_000,
-    "//",
-    "/jobs/{key}/text/asks.toml",
-    "/store/store.json",
-    "/jobs/" + "é" * 20,
-)
-HEADERS = (
-    "content-type",
-    "content-length",
-    "host",
-    "origin",
-    "sec-fetch-site",
-    "authorization",
-    "last-event-id",
-    "accept",
-    "transfer-encoding",
-    "x",
-    "cookie",
-)
-KINDS_OF_BODY = (
-    "application/json",
-    "application/toml",
-    "text/markdown",
-    "text/plain",
-    "multipart/form-data; boundary=x",
-    "application/json; charset=utf-7",
-    "",
-)
-
-
 def value(rng, deep=0):
     """A value of JSON that nobody expects."""
     kind = int(rng.integers(6 if deep < 3 else 4))
@@ -299,60 +224,6 @@ def value(rng, deep=0):
     if kind == 4:
         return [value(rng, deep + 1) for _ in range(int(rng.integers(4)))]
     return {str(value(rng, 3))[:50]: value(rng, deep + 1) for _ in range(int(rng.integers(4)))}
-
-
-def requested(here, rng, world):
-    """A request that no program sends."""
-    home, key, _ = world
-    shutil.copytree(home / "api/store", here / "store")
-    method = ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS")[
-        int(rng.choice(6, p=(0.3, 0.45, 0.1, 0.05, 0.05, 0.05)))
-    ]
-    path = PATHS[int(rng.integers(len(PATHS)))].replace("{key}", key)
-    if method == "POST" and rng.random() < 0.7:
-        path = ("/studies", "/plan")[int(rng.integers(2))]
-    chance = rng.random()
-    if chance < 0.4:
-        fields = ("study", "experiment", "name", "preset", "set", "sets", "seeds", "x")
-        usual = {"study": STUDY, "experiment": "superposition", "preset": "smoke"}
-        sent = {
-            name: usual.get(name) if rng.random() < 0.4 else value(rng)
-            for name in fields
-            if rng.random() < 0.5
-        }
-        body = json.dumps(sent).encode(errors="surrogatepass")
-    elif chance < 0.7:
-        aside = here / "asks.toml"
-        aside.write_text(STUDY)
-        line_changed(aside, rng)
-        body = aside.read_bytes() if aside.is_file() else b""
-    else:
-        body = bytes(rng.integers(0, 256, int(rng.integers(2_000)), dtype=np.uint8))
-    headers = {"content-type": KINDS_OF_BODY[int(rng.integers(len(KINDS_OF_BODY)))]}
-    if rng.random() < 0.5:
-        odd = ("", "x", "-1", "0", "99999999999999999999", "null", "evil.example", "a" * 5_000)
-        headers[HEADERS[int(rng.integers(len(HEADERS)))]] = odd[int(rng.integers(len(odd)))]
-    query = (
-        {
-            ("preset", "set", "name", "wait", "since")[int(rng.integers(5))]: str(value(rng, 3))[
-                :3_000
-            ]
-        }
-        if rng.random() < 0.5
-        else None
-    )
-    with asking(here / "store") as asks:
-        try:
-            answer = asks.request(method, path, content=body, headers=headers, params=query)
-        except (ValueError, UnicodeError) as error:  # what not even the client sends
-            return "not sent", "" if type(error).__module__.startswith(
-                ("httpx", "builtins")
-            ) else repr(error)
-        found = refusal(answer)
-    outside = [p.name for p in here.iterdir() if p.name not in ("store", "asks.toml")]
-    return f"{method} {path[:60]} {headers}"[:160], found or (
-        f"written outside: {outside}" if outside else ""
-    )
 
 
 TOOLS = (
@@ -392,7 +263,6 @@ def messaged(here, rng, world):
 
     from assay.agents.server import make_server
     from assay.agents.serving import PATH, application
-    from assay.agents.tools import Tools
 
     chance = rng.random()
     given = {f: value(rng) for f in FIELDS if rng.random() < 0.25}
@@ -411,9 +281,7 @@ def messaged(here, rng, world):
         harm(aside, rng)
         body = aside.read_bytes() if aside.is_file() else b""
         shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
-    with TestClient(
-        application(make_server(Tools(here / "store", Bounds())), Doors()), base_url=HOST
-    ) as client:
+    with TestClient(application(make_server(Tools(here / "store"))), base_url=HOST) as client:
         answer = client.post(
             PATH,
             content=body,
@@ -458,52 +326,7 @@ def bundled(here, rng, world):
     return f"{victim.name}: {how}", "a traceback" if "Traceback" in text + err.getvalue() else ""
 
 
-def joined(here, rng, world):
-    """A file that workers leave each other, harmed: the next one does the work, or says in one line
-    why not."""
-    home, _, expected = world
-    shutil.copytree(home / "left", here / "left")
-    root = here / "left/s"
-    for path in root.glob("owners/*"):
-        path.write_text(json.dumps({"origin": "../walk.py"}))
-    for path in root.glob("wanted/*"):
-        path.write_text(
-            json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")})
-        )
-    files = sorted(
-        p
-        for part in ("wanted", "leases", "groups")
-        for p in (root / part).rglob("*")
-        if p.is_file()
-    )
-    victim = files[int(rng.integers(len(files)))]
-    how = (
-        settings_changed(victim, rng)
-        if victim.suffix == ".json" and rng.random() < 0.5
-        else harm(victim, rng)
-    )
-    integrity._verified_states.clear()
-    told = []
-    try:
-        with contextlib.chdir(here):
-            did = Joined(root, tell=told.append).run(idle=0.0)
-    except AssayError as error:
-        did, told = [], [str(error)]
-    found = (
-        ""
-        if all("\n" not in line for line in told if isinstance(line, str))
-        else "more than a line"
-    )
-    found = found or ("a failure of its own" if any(one.status == "failed" for one in did) else "")
-    there = measures(root)
-    found = found or (
-        "other numbers" if any(expected[name] != data for name, data in there.items()) else ""
-    )
-    code, _, err = said("doctor", "--clean", "--root", str(root))
-    return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
-
-
-KINDS = (requested, messaged, studied, requested, bundled, job, messaged, joined, requested, frozen)
+KINDS = (messaged, messaged, studied, job, bundled, job, messaged, studied, frozen)
 
 
 def told(world, tmp_path, seeds):
@@ -534,21 +357,6 @@ def told(world, tmp_path, seeds):
 )
 def test_messages_that_nobody_meant(world, tmp_path, seeds):
     assert not (wrong := told(world, tmp_path, seeds)), wrong
-
-
-def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world, tmp_path):
-    home, key, _ = world
-    shutil.copytree(home / "api/store", tmp_path / "store")
-    folder = Folder(tmp_path / "store", key)
-    before = folder.events()
-    with (folder.path / "events.jsonl").open("ab") as file:
-        file.write(
-            b'{"n": 7, "kind": "progress"}\n{"n": 8, "kind": "progress", "time": 1e300}\n[]\n'
-            b'\xff\n{"n": 9, "kind": "pro'
-        )
-    assert folder.events() == before
-    folder.tell("done")
-    assert [event["n"] for event in folder.events()] == list(range(1, len(before) + 2))
 
 
 def test_messages_that_once_were_too_much(world, tmp_path):

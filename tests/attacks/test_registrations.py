@@ -106,27 +106,6 @@ def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -
     typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *ROOT)
 
 
-def test_what_one_machine_saw_no_other_freezes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    depot = ("--root", f"file://{here}/depot")
-    study("first.toml", 90)
-    monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
-    typed("run", "first.toml", *RUN, *depot)
-    monkeypatch.setenv("ASSAY_CACHE", str(here / "b"))
-    assert "seeds 1000000:1000006 of first were judged on" in refused(
-        "preregister", study("second.toml", 1), *depot
-    )
-    typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *depot)
-    assert "damaged" not in said("doctor", *depot)[1], "of what was not fetched nothing is missed"
-    monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
-    Path("later.prereg.json").unlink()
-    assert "confirmatory: frozen on" in typed("run", "later.toml", *RUN, *depot)
-    (mirrored,) = here.glob("a/depots/*/ledger.jsonl")
-    whole = sorted(mirrored.read_bytes().splitlines())
-    mirrored.write_bytes(b"")
-    typed("preregister", study("more.toml", 1, **{"1000000:1000006": "2000000:2000006"}), *depot)
-    assert set(whole) < set(mirrored.read_bytes().splitlines()), "what a depot has comes back"
-
-
 def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: Path) -> None:
     """Early verdicts are told while runs are made: an interrupted run is a peek."""
     typed("run", study("first.toml", 90), *RUN, *ROOT)

@@ -232,7 +232,6 @@ def test_no_page_of_an_experiment_is_the_index():
         ("report", "walk.py", "--out"),
         ("report", "walk.py", "--export"),
         ("import", "d", "--out"),
-        ("run", "catalogue", "--page"),
     ],
 )
 @pytest.mark.parametrize("where", ["file/report.md", "/proc/assay/report.md"])

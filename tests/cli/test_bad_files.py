@@ -1,7 +1,7 @@
 """Other people's files, broken in every way: `assay import` ends with 2 and one line, writes
 nothing, and runs nothing of theirs.
 
-Each case is a process of its own in a folder that holds one file or folder to import, called `it`
+Each case has a folder that holds one file or folder to import, called `it`
 or by the name given. A hostile file would make a folder named `ran`.
 """
 
@@ -26,7 +26,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from forks import Forks
+from forks import InProcess
 
 DATA = Path(__file__).parents[1] / "fixtures/formats"
 
@@ -660,14 +660,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_line_and_nothing_written(name: str, forks: Forks, tmp_path: Path) -> None:
+def test_one_line_and_nothing_written(name: str, commands: InProcess, tmp_path: Path) -> None:
     case = CASES[name]
     env = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")} | {
         "OMP_NUM_THREADS": "1"
     }
     case.given(tmp_path / case.path)
     before = {*tmp_path.rglob("*")}
-    done = forks.run(("import", case.path, "--out", "new.safetensors", *case.words), tmp_path, env)
+    done = commands.run(
+        ("import", case.path, "--out", "new.safetensors", *case.words), tmp_path, env
+    )
     assert done.code == 2, f"exit code {done.code}\n{done.err}"
     assert len(done.err.splitlines()) == 1 and "Traceback" not in done.err, done.err
     assert re.search(case.says, done.err), done.err
@@ -685,7 +687,7 @@ def test_a_hostile_pickle_is_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "ran").is_dir()
 
 
-def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Path) -> None:
+def test_what_is_right_is_imported_tried_and_exported(commands: InProcess, tmp_path: Path) -> None:
     """An orthonormal dictionary reconstructs; its way through SAELens's form and back loses
     nothing."""
     from assay.dictionaries.dictionary import Dictionary
@@ -699,14 +701,16 @@ def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Pa
     ).save(tmp_path / "d.safetensors")
     activations()(tmp_path / "unused")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    export = forks.run(
+    export = commands.run(
         ("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env
     )
-    again = forks.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
-    missing = forks.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
-    tried = forks.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
-    told = forks.run(("import", "sae", "--out", "json.safetensors", *ACTS, "--json"), tmp_path, env)
-    run = forks.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
+    again = commands.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
+    missing = commands.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
+    tried = commands.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
+    told = commands.run(
+        ("import", "sae", "--out", "json.safetensors", *ACTS, "--json"), tmp_path, env
+    )
+    run = commands.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
     assert export.code == 0 and "wrote sae" in export.out
     assert again.code == 2 and "exists already" in again.err
     assert (
@@ -726,7 +730,7 @@ def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Pa
     assert json.loads((tmp_path / "sae/cfg.json").read_text())["metadata"]["model_name"] == "gpt2"
 
 
-def test_a_model_and_a_text_are_activations_too(forks: Forks, tmp_path: Path) -> None:
+def test_a_model_and_a_text_are_activations_too(commands: InProcess, tmp_path: Path) -> None:
     """The same dictionary at the place it fits, at one of another width, and at one that is not
     named."""
     from assay.dictionaries.dictionary import Dictionary
@@ -752,10 +756,10 @@ def test_a_model_and_a_text_are_activations_too(forks: Forks, tmp_path: Path) ->
         "--text",
         "text",
     )
-    unsaid = forks.run(on, tmp_path, os.environ)
-    wide = forks.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
+    unsaid = commands.run(on, tmp_path, os.environ)
+    wide = commands.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
     assert not (tmp_path / "new.safetensors").exists()
-    good = forks.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
+    good = commands.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
     assert unsaid.code == 2 and "say it with --site" in unsaid.err, unsaid
     assert wide.code == 2 and "has 40 numbers per token, the dictionary has 24" in wide.err, wide
     assert good.code == 0 and re.search(

@@ -1,7 +1,7 @@
 """Whatever a user gets wrong ends with exit code 2, one line on standard error saying what would be
 right, and nothing changed.
 
-Each case is a process of its own in its own copy of a small world: an experiment file, a store with
+Each case has its own copy of a small world: an experiment file, a store with
 finished runs, a table of numbers.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from assay.subjects import fetch
-from forks import Forks
+from forks import Forks, InProcess
 
 STORE = "assay-store"
 TABLE = "\n".join(
@@ -269,13 +269,6 @@ CASES = {
     "missing preset": case(
         "run", "own.py", "--preset", "huge", says="no preset 'huge'; presets: smoke, default, full"
     ),
-    "a preset of one": case(
-        "run",
-        "catalogue",
-        "--preset",
-        "docs",
-        says="not every experiment has a preset 'docs': smoke, default, full; name one",
-    ),
     "plan a preset of one": case(
         "plan", "catalogue", "--preset", "docs", says="name one experiment in place of catalogue"
     ),
@@ -499,12 +492,12 @@ def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str
 
 
 @pytest.fixture(scope="module")
-def world(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(commands: InProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world before anything is broken; never written to."""
     origin = tmp_path_factory.mktemp("world")
     (origin / "numbers.csv").write_text(TABLE)
     for words in (("new", "own"), ("run", "own.py", "--preset", "smoke", "--executor", "inline")):
-        done = forks.run(words, origin, environment(origin))
+        done = commands.run(words, origin, environment(origin))
         assert done.code == 0, done.err
     return origin
 
@@ -514,7 +507,7 @@ def world(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()],
 )
 def test_it_says_what_would_be_right_and_changes_nothing(
-    name: str, world: Path, forks: Forks, tmp_path: Path
+    name: str, world: Path, commands: InProcess, tmp_path: Path
 ) -> None:
     asked = CASES[name]
     if asked.model and not fetch.SMOLLM2.present():
@@ -523,7 +516,7 @@ def test_it_says_what_would_be_right_and_changes_nothing(
     shutil.copytree(world, own)
     asked.given(own)
     before = tree(own)
-    end = forks.run(asked.words, own, environment(own, asked.env))
+    end = commands.run(asked.words, own, environment(own, asked.env))
     assert end.code == 2, f"exit code {end.code}\n{end.err}"
     assert len(end.err.splitlines()) == 1 and "Traceback" not in end.err, end.err
     assert re.search(asked.says, end.err), end.err

@@ -4,9 +4,6 @@ interrupts, planted differences."""
 import copy
 import json
 import os
-import re
-import signal
-import time
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +21,6 @@ from assay.lab import catalogue
 from assay.lab.records import recording, records
 from assay.lab.work.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
-from forks import Forks
 
 SMALL = ("--preset", "smoke", "--executor", "inline")
 
@@ -61,87 +57,16 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return code, *capsys.readouterr()
 
 
-def test_the_whole_catalogue_on_one_page(capsys: pytest.CaptureFixture[str], well: Path) -> None:
-    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
-    assert code == 0, err
-    assert "catalogue: 2 experiments, 8 runs, 0 stored; 8 to train on 1 worker" in err
-    assert [line.split(":")[0] for line in err.splitlines() if " of 2  " in line] == [
-        "1 of 2  early",
-        "2 of 2  late",
-    ]
-    page, html = (
-        (well / "docs/run.md").read_text(),
-        (well / "report/catalogue-smoke.html").read_text(),
-    )
-    claim = "largest angle between the kept and the planted subspace"
-    for text in (page, html):
-        assert text.count(claim) >= 2, "the claim of each"
-        for fact in ("CPU-seconds", "Python 3.", "UTC", "cores", "measured rates", "new"):
-            assert fact in text
-    assert "Written by `assay run catalogue --preset smoke --page docs/run.md`" in page
-    assert all(
-        str(well) not in text and os.uname().nodename not in text for text in (page, html)
-    ), "no paths, no host names"
-    assert out.splitlines()[-2:] == ["report/catalogue-smoke.html", "docs/run.md"]
-    assert all(len(line) <= 100 for line in out.splitlines())
-
-    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--json")
-    found = json.loads(out)
-    assert (code, [e["trained"] for e in found["experiments"]]) == (0, [0, 0]), (
-        "everything is stored"
-    )
-    assert {"preset", "seconds", "cpu_seconds", "planned_seconds", "errors", "pages"} <= set(found)
-    assert "early: " in err and "stored" in err
-    again = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
-    assert again[0] == 0
-    changed = [
-        (a, b)
-        for a, b in zip(
-            page.splitlines(), (well / "docs/run.md").read_text().splitlines(), strict=True
-        )
-        if a != b
-    ]
-    assert all(
-        "stored before" in b or "made by the command" in b or "| took |" in b for _, b in changed
-    ), changed
-
-
-def test_those_of_some_names_on_one_page(capsys: pytest.CaptureFixture[str], well: Path) -> None:
-    code, _, err = ran(capsys, "run", "ea*", *SMALL)
-    assert code == 0 and "ea*: 1 experiment" in err, err
-    assert (
-        "A run of all experiments called ea*"
-        in (well / "report/catalogue-ea-smoke.html").read_text()
-    )
-    code, _, err = ran(capsys, "run", "x*", *SMALL)
-    assert code == 2 and "no experiment of the catalogue fits 'x*'; assay list names them" in err
-
-
-def test_one_that_crashes_is_told_at_the_end(
-    capsys: pytest.CaptureFixture[str], well: Path, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "sick", "early"))
-    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--page", "run.md")
-    assert code == 3
-    assert "too few cats" in err.splitlines()[-1] and err.splitlines()[-1].startswith("sick: ")
-    assert "no result" in out and "early" in out
-    assert "## Without a result\n\n- `sick`: " in (well / "run.md").read_text()
-    assert "too few cats" in (well / "report/catalogue-smoke.html").read_text()
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("run", "catalogue", "--set", "steps=1"), "--set changes the fields of one experiment"),
-        (("run", "catalogue", "--page", "page.html"), "--page is a Markdown file"),
-        (("run", "early", "--page", "page.md"), "--page belongs to `assay run catalogue`"),
         (("new", "catalogue"), "what all experiments together are called"),
         *(
             (
                 (verb, "catalogue"),
-                "every experiment at once, which only assay run and assay plan take",
+                "every experiment at once, which only assay plan and assay series take",
             )
-            for verb in ("show", "check", "reproduce", "report", "remove")
+            for verb in ("run", "show", "check", "reproduce", "report", "remove")
         ),
         (("run", "catalog"), "did you mean catalogue?"),
         (
@@ -157,48 +82,6 @@ def test_what_makes_no_sense_is_one_line(
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err
     assert not list(well.iterdir())
-
-
-CHILD = """
-import sys
-from pathlib import Path
-from assay.lab import catalogue
-folder = Path.cwd()
-catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
-from assay.cli.main import main
-sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
-"""  # noqa: E501
-
-
-def test_an_interrupted_catalogue_goes_on_where_it_was(
-    capsys: pytest.CaptureFixture[str],
-    well: Path,
-    files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    forks: Forks,
-) -> None:
-    """The first is long enough to be interrupted in, the second of the usual few steps."""
-    longer = re.sub(r"(smoke=grid\(\w+\().*?\)", r"\1steps=300)", (files / "early.py").read_text())
-    assert "steps=300), seed" in longer
-    (well / "early.py").write_text(longer)
-    (well / "late.py").write_text((files / "late.py").read_text())
-    env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.05"}
-    process = forks.start(well, env, code=CHILD)
-    deadline = time.monotonic() + 120
-    while (
-        not list(well.glob("assay-store/groups/*/fit-*.safetensors"))
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, err = process.end()
-    assert code == 130 and "Traceback" not in err
-    assert err.splitlines()[-1].endswith("goes on where it was: assay run catalogue --preset smoke")
-    before = set(well.glob("assay-store/groups/*/fit-*.safetensors"))
-    monkeypatch.setattr(catalogue, "entries", lambda: listing(well, "early", "late"))
-    code, _, err = ran(capsys, "run", "catalogue", *SMALL)
-    assert code == 0, err
-    assert before and not list(well.glob("assay-store/groups/*"))
 
 
 def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:

@@ -158,12 +158,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, forks, tmp_path):
+def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, commands, tmp_path):
     here = tmp_path / "here"
     shutil.copytree(world, here)
     before = files(here)
     words, says = REFUSED[name]
-    done = forks.run(words, here, env(here))
+    done = commands.run(words, here, env(here))
     assert done.code == 2 and done.out == "", done
     assert len(done.err.splitlines()) == 1 and says in done.err and "Traceback" not in done.err, (
         done.err
@@ -172,11 +172,15 @@ def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, fork
 
 
 @pytest.fixture(scope="module")
-def done(world, forks, tmp_path_factory):
+def done(world, commands, tmp_path_factory):
     here = tmp_path_factory.mktemp("done") / "here"
     shutil.copytree(world, here)
     words = ("evaluate", "sae", "d.safetensors", "e.safetensors", *ON, "--out", "report")
-    return here, forks.run(words, here, env(here)), forks.run((*words, "--json"), here, env(here))
+    return (
+        here,
+        commands.run(words, here, env(here)),
+        commands.run((*words, "--json"), here, env(here)),
+    )
 
 
 def test_several_dictionaries_make_one_table_one_plot_and_files(done):
@@ -202,13 +206,13 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     )
 
 
-def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, forks):
+def test_another_evaluation_in_the_same_folder_says_what_it_replaced(done, commands):
     here, first, second = done
     assert "which this one replaced" not in first.err + second.err
     shutil.copytree(here / "report", here / "again")
     words = ("evaluate", "sae", *ON, "--out", "again")
     assert "again had an evaluation of sae, d, e, which this one replaced" in " ".join(
-        forks.run(words, here, env(here)).err.split()
+        commands.run(words, here, env(here)).err.split()
     )
 
 
@@ -225,11 +229,11 @@ def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(d
     )
 
 
-def test_more_than_three_are_listed_and_numbered(done, forks, world):
+def test_more_than_three_are_listed_and_numbered(done, commands, world):
     here, _, _ = done
     for i in range(3):
         plain(("blocks.1.hook_resid_post",), 5 + i).save(here / f"x{i}.safetensors")
-    out = forks.run(
+    out = commands.run(
         ("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON),
         here,
         env(here),
@@ -240,9 +244,9 @@ def test_more_than_three_are_listed_and_numbered(done, forks, world):
     ) == ["1", "e"]
 
 
-def test_activations_alone(done, forks):
+def test_activations_alone(done, commands):
     here, _, _ = done
-    out = forks.run(
+    out = commands.run(
         ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
         here,
         env(here),
@@ -254,7 +258,7 @@ def test_activations_alone(done, forks):
     )
 
 
-def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
+def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
     here, _, _ = done
     words = (
         "look",
@@ -266,7 +270,7 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
         "--features",
         "2",
     )
-    out = forks.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
+    out = commands.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
     assert (
         out.code == 0
         and "2 shown" in " ".join(out.out.split())
@@ -279,16 +283,16 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
         "promoted" in text and "suppressed" in text and "raises" not in text
         for text in (out.out, page)
     )
-    everything = forks.run((*words, "--skip-first", "0", "--outlier", "0"), here, env(here))
+    everything = commands.run((*words, "--skip-first", "0", "--outlier", "0"), here, env(here))
     assert everything.code == 0 and "No token is left out." in everything.out
-    found = json.loads(forks.run((*words, "--json"), here, env(here)).out)
+    found = json.loads(commands.run((*words, "--json"), here, env(here)).out)
     assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
     for f in found["features"]:
         assert (
             f"{f['feature']}  {f['delta']:+.3f}" in out.out
             and f"feature-{f['feature']}" in (here / "look.html").read_text()
         )
-    tokens = forks.run(words, here, env(here))
+    tokens = commands.run(words, here, env(here))
     assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
     for listed, shown in ((found["by_token"], above), (found["sinks"], below)):
@@ -297,24 +301,24 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
             assert first in " ".join(shown.split()) and first in " ".join(page.split())
 
 
-def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_page(done, forks):
+def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_page(done, commands):
     here, _, _ = done
     words = ("d.safetensors", "--model", "model", "--site", "blocks.0.hook_resid_post")
     says = (
         "blocks.0.hook_resid_post was given (--site), its file says blocks.1.hook_resid_post; it "
         "is measured at"
     )
-    out = forks.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
+    out = commands.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
     assert (
         out.code == 0
         and out.err.splitlines()[0].startswith(f"warning: d: {says}")
         and says in " ".join(out.out.split())
     )
     assert says in (here / "other/evaluation.html").read_text()
-    again = forks.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
+    again = commands.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
     assert len(again.err.splitlines()) == 1 and says in json.loads(again.out)["notes"][0]
     words = (words[0], *words[3:])
-    looked = forks.run(
+    looked = commands.run(
         (
             "look",
             "def f1(x): return x",
@@ -335,7 +339,7 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
     )
 
 
-def test_first_numbers_come_before_the_last_token_and_not_in_json(done, forks):
+def test_first_numbers_come_before_the_last_token_and_not_in_json(done, commands):
     here, _, _ = done
     words = (
         "evaluate",
@@ -350,7 +354,7 @@ def test_first_numbers_come_before_the_last_token_and_not_in_json(done, forks):
         "--root",
         "other-store",
     )
-    out = forks.run((*words, "--json"), here, env(here))
+    out = commands.run((*words, "--json"), here, env(here))
     lines = [line for line in out.err.splitlines() if line.startswith("so far ")]
     assert out.code == 0 and [line.split()[2] for line in lines] == ["d:", "e:"]
     for line in lines:
@@ -368,11 +372,12 @@ def test_a_bar_tells_the_time_left(monkeypatch):
 
     from assay.cli import bars
 
-    clock = iter([0.0, 0.0, 10.0, 10.001, 20.001])
-    monkeypatch.setattr(bars.time, "monotonic", lambda: next(clock))
+    now = [0.0]
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
     out = StringIO()
     with bars.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
-        for done in (100, 300, 400):  # after loading; found, not made; made in ten seconds
+        # after loading; found, not made; made in ten seconds
+        for now[0], done in ((10.0, 100), (10.001, 300), (20.001, 400)):
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"

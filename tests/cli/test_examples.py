@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import app, example, main
+from forks import InProcess
 
 VERBS = [name for name in app if not name.startswith("-")]
 
 
-def commands(verb: str) -> list[list[str]]:
+def commands_of(verb: str) -> list[list[str]]:
     return [
         shlex.split(line)[1:]
         for line in example(verb).splitlines()
@@ -25,16 +26,24 @@ def commands(verb: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_example_is_taken_as_it_is_typed(verb: str) -> None:
-    assert verb in [words[0] for words in commands(verb)], "an example of this very verb"
+    assert verb in [words[0] for words in commands_of(verb)], "an example of this very verb"
     assert all(len(line) <= 80 for line in example(verb).splitlines()), (
         "a line that breaks cannot be copied"
     )
-    for words in commands(verb):
+    for words in commands_of(verb):
         app.parse_args(words, exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize("verb", ["judge", "due", "list", "new"])
-def test_an_example_runs_in_a_shell(verb: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["list", "new"])
+def test_an_example_runs(verb: str, commands: InProcess, tmp_path: Path) -> None:
+    for words in commands_of(verb):
+        if words[0] != "run":
+            ended = commands.run(words, tmp_path, os.environ)
+            assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("verb", ["judge", "due"])
+def test_an_example_that_writes_a_file_runs_in_a_shell(verb: str, tmp_path: Path) -> None:
     lines = [line.strip() for line in example(verb).splitlines()[1:]]
     (tmp_path / "assay").write_text(
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m assay "$@"\n'

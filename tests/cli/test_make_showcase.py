@@ -14,7 +14,7 @@ from assay.cli.main import main
 from assay.dictionaries.training import showcase
 from assay.evaluation.sources import find
 from assay.lab.store.store import Store
-from assay.verbs.train_lm import Desk
+from assay.verbs.train_dictionary import Desk
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 

@@ -12,15 +12,15 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
 from assay.verbs.new import write_experiment
-from forks import Forks
+from forks import InProcess
 
 
 @pytest.fixture
-def assay(forks: Forks, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def assay(commands: InProcess, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """The JSON that a verb prints in the test's folder."""
 
     def said(*words: str) -> dict[str, Any]:
-        done = forks.run([*words, "--json"], tmp_path, os.environ)
+        done = commands.run([*words, "--json"], tmp_path, os.environ)
         assert done.code == 0, done.err
         return json.loads(done.out)
 

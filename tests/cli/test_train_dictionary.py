@@ -1,5 +1,5 @@
 """`assay train-dictionary`: a model is harvested while its dictionary trains; what comes out is
-what one process makes of a plain loop over the model, also after a kill; bad input in one line."""
+what a plain loop over the model gives, also after a kill; bad input in one line."""
 
 from __future__ import annotations
 
@@ -19,21 +19,19 @@ import torch
 import tiny_models
 from assay.cli.main import main
 from assay.core import rng
+from assay.core.runs import Runs
+from assay.core.spec import Spec
 from assay.data.harvest import HarvestSpec, cut_text, dtype_of, windows_in
-from assay.data.shards import ShardReader, Shards
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import TopK
-from assay.dictionaries.sharded.part import Part
-from assay.dictionaries.sharded.ranks import Ranks
-from assay.dictionaries.sharded.training import fit_sharded
 from assay.dictionaries.training.losses import mse
 from assay.dictionaries.training.train import Method as Trained
+from assay.dictionaries.training.train import fit_dictionaries
 from assay.lab.store.store import Store
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.verbs import train_dictionary
-from assay.verbs.train_dictionary import PIECES, Method, Reading, sizes_of
-from assay.verbs.train_lm import Desk
+from assay.verbs.train_dictionary import Desk, Method, Reading, lengths_of
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 SITE = "blocks.1.hook_resid_post"
@@ -90,29 +88,25 @@ def wanted() -> dict[str, torch.Tensor]:
         return (stream[its].float() - mean.float()) * float(scale)
 
     method = Trained(TopK(4), mse, SIZES["width"], lr=np.array([2e-3]), penalty=np.zeros(1))
-    part = Part(Ranks.alone(), SIZES["width"])
+    runs = Runs([Spec(seed=SIZES["seed"])])
     length = {"d": stream.shape[1], "steps": SIZES["steps"]}
-    return dict(fit_sharded(part, method, batches, seed=SIZES["seed"], **length).tensors)
+    return dict(fit_dictionaries([(runs, method)], batches, **length)[0].tensors)
 
 
 def assert_wanted() -> None:
     dictionary, expected = Dictionary.load("out/dictionary.safetensors"), wanted()
-    expected["W_enc"] = expected["W_enc"].mT
     for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
         assert torch.allclose(getattr(dictionary, name), expected[name], rtol=0, atol=1e-6), name
     assert dictionary.sites == (SITE,) and dictionary.origin["trained_on"]["part"] == "train"
-    assert sorted(path.name for path in Path("out").iterdir()) == [
-        "dictionary.safetensors",
-        "measured.json",
-        "training.json",
-    ]
+    names = {"dictionary.safetensors", "training.json"}
+    assert {path.name for path in Path("out").iterdir()} == names
 
 
 @pytest.mark.thorough
 def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
     world: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_dictionary, "TELLS", 0.0)
+    monkeypatch.setattr(train_dictionary, "INTERVAL", 0.0)
     assert main([*WORDS, "--json"]) == 0
     printed = capsys.readouterr()
     assert "the first step comes after" in printed.err, "a harvest is silent"
@@ -131,10 +125,11 @@ def test_it_is_trained_once_on_a_text_that_is_gone_through_again(
 
 @pytest.mark.thorough
 def test_a_command_that_is_killed_resumes(world: None) -> None:
-    """With all that it had started; the training goes on from where it was kept."""
-    command = subprocess.Popen([sys.executable, "-m", "assay", *WORDS])
+    """The training resumes from where it was kept, and the harvest where that reads."""
+    environment = {**os.environ, "ASSAY_CHECKPOINT_SECONDS": "0"}
+    command = subprocess.Popen([sys.executable, "-m", "assay", *WORDS], env=environment)
     end = time.monotonic() + 120
-    while not list(Path("out").glob("step-*/manifest.json")):
+    while len(buffers()) < 9 or not Path("out/training.safetensors").exists():
         assert command.poll() is None and time.monotonic() < end
         time.sleep(0.001)
     os.kill(command.pid, signal.SIGKILL)
@@ -144,27 +139,43 @@ def test_a_command_that_is_killed_resumes(world: None) -> None:
     assert_wanted()
 
 
-@pytest.mark.parametrize("steps", [1, 33, 2000, 2001])
+def buffers() -> list[list[int]]:
+    """Where the buffers begin in the text that were harvested so far."""
+    place = Path("out/harvest.json")
+    return json.loads(place.read_text())["starts"] if place.exists() else []
+
+
+@pytest.mark.thorough
+def test_another_text_under_the_same_name_is_refused(
+    world: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_dictionary, "measure", stop)
+        assert main(WORDS) == 130
+    for path in Path("text").iterdir():
+        path.write_text(path.read_text().replace("return", "return 2 *"))
+    # in a process of its own, as this one has read the text
+    again = subprocess.run([sys.executable, "-m", "assay", *WORDS], capture_output=True, text=True)
+    assert again.returncode == 2 and "of another model or text" in again.stderr
+
+
+@pytest.mark.parametrize("steps", [1, 33, 2000])
 @pytest.mark.parametrize("buffer", [100, 2**14, 2**18])
 @pytest.mark.parametrize("batch", [2, 512, 4096])
-def test_the_disk_holds_what_is_read_again_in_the_end(steps: int, buffer: int, batch: int) -> None:
-    sizes = sizes_of(Method(steps=steps, batch=batch), Reading(buffer=buffer, ahead=1))
-    lengths = [sizes["rows"]] * sizes["shards"]
-    shards = Shards(4, lengths, lambda i, out: None, in_order=True, most=sizes["most"])
-    ShardReader(shards, batch, window=sizes["window"]).check(steps, 32)
-    assert sum(lengths) < steps * batch + sizes["rows"]
-
-
-def test_the_disk_holds_three_buffers_at_the_usual_sizes() -> None:
-    sizes = sizes_of(Method(steps=10_000, batch=4096), Reading())
-    assert sizes == {"rows": 2**16, "shards": 625, "window": PIECES, "most": 3 * PIECES}
+def test_buffers_hold_the_vectors_of_all_steps(steps: int, buffer: int, batch: int) -> None:
+    lengths = lengths_of(Method(steps=steps, batch=batch), Reading(buffer=buffer))
+    assert sum(lengths) == steps * batch and min(lengths) > 0
+    assert set(lengths[:-1]) <= {max(buffer, batch)} and lengths[-1] <= max(buffer, batch)
 
 
 def test_bad_input_is_one_line(world: None, capsys: pytest.CaptureFixture[str]) -> None:
     for option, value, words in (
         ("--kind", "TopKK", "there is no kind 'TopKK'"),
         ("--kind", "ReLU", "other kinds take --penalty"),
-        ("--buffer", "0", "--buffer, --ahead and --ranks"),
+        ("--buffer", "0", "--buffer is a number from 1 up"),
         ("--text", "nowhere", "no corpus 'nowhere'"),
         ("--steps", "0", "steps must be a whole number from 1 up"),
     ):

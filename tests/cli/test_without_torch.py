@@ -54,7 +54,6 @@ def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
         (("run", "superposition", "--preset", "smoke", "--executor", "inline"), "train"),
         (("reproduce", "superposition"), "train"),
         (("run", "my_claim.py"), "train"),
-        (("conformance",), "train"),
         (("look", "def", "--dictionary", "small.safetensors"), "models"),
         (("evaluate", "mine.safetensors", "--acts", "acts.safetensors"), "models"),
         (("index", "mine.safetensors"), "explore"),

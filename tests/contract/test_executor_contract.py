@@ -2,74 +2,66 @@
 groups and after an interrupt.
 
 Another executor joins by one entry in EXECUTORS: a context manager that is given the folder of the
-store, one for logs, and how many tasks to run at a time, and gives a function that makes the
-executor anew."""
+store and how many tasks to run at a time, and gives a function that makes the executor anew."""
 
 import contextlib
-import multiprocessing
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from assay.core.errors import RunError
 from assay.lab import catalogue
-from assay.lab.away.fleets.sbatch import Request
-from assay.lab.away.fleets.slurm import Slurm
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Away, Inline, Workers
+from assay.lab.engines import Inline, Workers
+from assay.lab.engines import ray as ray_engine
+from assay.lab.engines import slurm as slurm_engine
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
-from local_fleet import Local
+from ray_cluster import RayCluster
 from slurm_cluster import SlurmCluster, missing
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 
 
-def inline(root, logs, n):
+def inline(root, n):
     return contextlib.nullcontext(Inline)
 
 
-def workers(root, logs, n):
+def workers(root, n):
     return contextlib.nullcontext(lambda: Workers(n))
 
 
-def fleet(root, logs, n):
-    return contextlib.nullcontext(lambda: Away(Local(logs, n)))
+@contextlib.contextmanager
+def ray(root, n):
+    """Tasks of a cluster that this process joins."""
+    if find_spec("ray") is None:  # to import it here would settle how it is to be let in
+        pytest.skip("pip install 'interp-assay[ray]'")
+    with RayCluster.joined(root.parent / "cache") as cluster:
+        cluster.do(f"add first {n}")
+        yield lambda: ray_engine.Ray(workers=n)
 
 
 @contextlib.contextmanager
-def none(root, logs, n):
-    """Nobody's fleet: workers that somebody started by hand."""
-    joined = [
-        multiprocessing.get_context("fork").Process(target=lambda: Joined(root).run())
-        for _ in range(n)
-    ]
-    [one.start() for one in joined]
-    yield Away
-    [one.terminate() for one in joined]
-    [one.join(30) for one in joined]
-    assert [one.exitcode for one in joined] == [0] * n, "told to leave, a worker leaves"
-
-
-@contextlib.contextmanager
-def slurm(root, logs, n):
+def slurm(root, n):
     """Job arrays of processes that start from nothing, which takes them seconds each."""
+    pytest.importorskip("submitit")
     if why := missing():
         pytest.skip(why)
     with SlurmCluster() as cluster, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(cluster.conf))
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        yield lambda: Away(Slurm(root, Request(workers=n), every=0.2))
+        patch.setattr(slurm_engine, "POLL", 0.2)
+        yield lambda: slurm_engine.Slurm(root, workers=n)
 
 
-EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet, "slurm": slurm}
+EXECUTORS = {"inline": inline, "workers": workers, "ray": ray, "slurm": slurm}
 asked = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.thorough] if name == "slurm" else [])
+        pytest.param(name, marks=[pytest.mark.thorough] if name in ("ray", "slurm") else [])
         for name in EXECUTORS
     ],
 )
@@ -82,7 +74,7 @@ def of(*fields):
 
 @asked
 def test_it_keeps_the_contract_and_stores_the_bytes_that_this_process_stores(name, tmp_path):
-    with EXECUTORS[name](tmp_path / "s", tmp_path, 2) as make:
+    with EXECUTORS[name](tmp_path / "s", 2) as make:
         found = check_executor(make, *of("steps=5"), tmp_path / "s")
     Lab(tmp_path / "here", Inline()).run(*of("steps=5"))
     assert found == measured(tmp_path / "here")
@@ -92,7 +84,7 @@ def test_it_keeps_the_contract_and_stores_the_bytes_that_this_process_stores(nam
 @asked
 def test_a_group_that_crashes_fails_alone(name, tmp_path):
     some = "trouble=crash-1001", "steps=5", "seed=1000:1004"
-    with EXECUTORS[name](tmp_path / "s", tmp_path, 1) as make:
+    with EXECUTORS[name](tmp_path / "s", 1) as make:
         found, error = check_failing(make, *of(*some), tmp_path / "s")
     assert "ZeroDivisionError: the walk fell" in error and "walk.py line" in error
     with pytest.raises(RunError):
@@ -110,7 +102,7 @@ def test_what_is_interrupted_stops_and_goes_on_elsewhere_to_the_same_bytes(
 ):
     monkeypatch.setenv("WALK_MARKS", str(tmp_path / "marks"))
     monkeypatch.setenv("WALK_PAUSE", "0.05")
-    with EXECUTORS[name](tmp_path / "s", tmp_path, 1) as make:
+    with EXECUTORS[name](tmp_path / "s", 1) as make:
         check_closing(make, *of("steps=120"), tmp_path / "s")
     monkeypatch.delenv("WALK_MARKS")
     for root in ("s", "here"):

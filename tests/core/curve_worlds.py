@@ -1,5 +1,5 @@
 """How often a band contains a whole curve, and an interval the place where it crosses a value, by
-simulation in worlds whose truth is known; prints a part of records/coverage.md.
+simulation in worlds whose truth is known; prints a part of catalogue/records/coverage.md.
 
 python tests/core/curve_worlds.py [REPEATS]
 """

@@ -1,7 +1,7 @@
 """How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
-records/coverage.md, which docs/verdicts.md sums up.
+catalogue/records/coverage.md, which docs/verdicts.md sums up.
 
-python tests/core/interval_worlds.py [REPEATS] > records/coverage.md
+python tests/core/interval_worlds.py [REPEATS] > catalogue/records/coverage.md
 
 Also writes the error rates that the catalogue counts with, src/assay/report/coverage.json.
 """
@@ -373,10 +373,9 @@ def covered(cases: Iterable[Case], repeats: int, rates: Rates) -> Iterator[tuple
 
 
 def page(repeats: int) -> Iterator[str]:
-    """The lines of records/coverage.md; the error rates by law and units go to coverage.json on the
-    way."""
+    """The lines of catalogue/records/coverage.md; the error rates by law and units go to
+    coverage.json on the way."""
     from curve_worlds import page as curves
-    from look_worlds import page as studies
 
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     rates: Rates = {}
@@ -413,8 +412,6 @@ units: the mistake that crossing avoids.
     yield from across(covered((*two_factors(), *matched(), *cells_as_units()), repeats, rates))
     yield ""
     yield from curves(repeats)
-    yield ""
-    yield from studies(repeats)
 
 
 Rates = dict[str, dict[str, list[float]]]

@@ -191,7 +191,7 @@ def goals() -> Iterator[tuple[str, str, float, float]]:
 
 
 def page() -> Iterator[str]:
-    """The lines of records/coverage.md about the whole rule."""
+    """The lines of catalogue/records/coverage.md about the whole rule."""
     asked = list(goals())
     missed = [
         f"{outcome} of {world}: {found:.1%}"

@@ -8,7 +8,7 @@ import torch
 import assay
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries import ReLU
-from assay.worlds.bottleneck import capacity, crowding, phase, rescaling
+from assay_catalogue.worlds.bottleneck import capacity, crowding, phase, rescaling
 from seeded import drawn
 
 X, X_HAT, F = (

@@ -1,4 +1,5 @@
-"""The intervals contain the truth about as often as they say; records/coverage.md shows the same
+"""The intervals contain the truth about as often as they say; catalogue/records/coverage.md shows
+the same
 rows with more repeats."""
 
 import re
@@ -46,7 +47,7 @@ def test_the_intervals_contain_the_truth(case):
 
 
 def test_the_page_has_a_row_for_every_world():
-    there = filled_cells((Path(__file__).parents[2] / "records/coverage.md").read_text())
+    there = filled_cells((Path(__file__).parents[2] / "catalogue/records/coverage.md").read_text())
     assert not {(c.name, c.units) for c in (*CASES, *cells_as_units())} - there.keys()
 
 
@@ -81,7 +82,7 @@ def test_cells_taken_as_independent_units_cover_far_too_little():
 
 def test_the_numbers_of_the_page_are_those_of_the_record():
     root = Path(__file__).parents[2]
-    record = (root / "records/coverage.md").read_text()
+    record = (root / "catalogue/records/coverage.md").read_text()
     lines = [line for line in record.splitlines() if line.startswith("| ")]
     shown = [
         (cells[0], re.findall(r"[\d.]+%", line))

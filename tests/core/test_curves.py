@@ -1,5 +1,5 @@
 """Curves over a swept field, their bands and where they cross a value; and estimates, which are
-numbers that nothing judges. records/coverage.md has the coverage with more repeats."""
+numbers that nothing judges. catalogue/records/coverage.md has the coverage with more repeats."""
 
 import json
 import math
@@ -88,7 +88,7 @@ def test_bands_and_crossings_cover_as_the_page_says(shape):
 
 
 def test_the_page_has_a_row_for_every_world():
-    there = filled_cells((Path(__file__).parents[2] / "records/coverage.md").read_text())
+    there = filled_cells((Path(__file__).parents[2] / "catalogue/records/coverage.md").read_text())
     rows = {
         (f"{law}, {alike:g}", " × ".join(map(str, shape)))
         for law in curve_worlds.LAWS

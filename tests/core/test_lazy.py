@@ -10,8 +10,6 @@ import pytest
 import assay
 
 TYPED = (
-    "worlds.bottleneck.phase.boundary",
-    "worlds.linear.one_mode",
     "losses.l1",
     "architectures.TopK",
     "dictionaries.Dictionary",
@@ -32,9 +30,8 @@ def test_what_is_typed_after_import_assay_is_there():
 
 HOMES = {
     "TopK": "assay.dictionaries.selection.TopK",
-    "phase": "assay.worlds.bottleneck.phase",
     "fvu": "assay.dictionaries.measuring.metrics.fvu",
-    "Tokenizer": "assay.subjects.folder.Tokenizer",
+    "Tokenizer": "assay.subjects.tokenizer.Tokenizer",
 }
 
 
@@ -50,9 +47,9 @@ def test_a_name_from_nowhere_gets_the_nearest():
     with pytest.raises(AttributeError, match=r"no public name Clam; did you mean Claim\?"):
         assay.Clam  # noqa: B018
     with pytest.raises(
-        AttributeError, match=r"assay\.worlds\.bottleneck has no fase; did you mean phase\?"
+        AttributeError, match=r"assay\.subjects has no public name Sight; did you mean Site\?"
     ):
-        assay.worlds.bottleneck.fase  # noqa: B018
+        assay.subjects.Sight  # noqa: B018
 
 
 @pytest.mark.thorough
@@ -71,11 +68,10 @@ def test_a_function_is_not_hidden_by_the_file_that_it_lies_in():
 
 def test_asking_what_a_room_holds_imports_nothing():
     code = (
-        "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in "
-        "sys.modules)"
+        "import sys, assay; print(dir(assay.dictionaries), dir(assay.data), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'bottleneck'" in done.stdout and "['factors', 'one_mode'] False" in done.stdout
+    assert "'BatchTopK'" in done.stdout and "'inputs'] False" in done.stdout
 
 
 def test_the_version_is_the_one_that_is_installed() -> None:

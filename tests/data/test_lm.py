@@ -140,7 +140,6 @@ def test_what_is_held_out_is_what_transformers_says(tmp_path):
         shape_of(SMALL, vocab),
         np.random.default_rng(9).integers(VOCAB, size=(5, 12)).astype(np.int32),
     )
-    seen = []
     found = train_lms(
         runs,
         shape,
@@ -148,10 +147,6 @@ def test_what_is_held_out_is_what_transformers_says(tmp_path):
         Unkept(),
         evaluate_at=(1, 20, 50),
         held_out=others,
-        on_evaluation=lambda step, params: seen.append((step, params["gain"].clone())),
-    )
-    assert [step for step, _ in seen] == [1, 20, 50] and torch.equal(
-        seen[-1][1], found.tensors["gain"]
     )
     for run in range(2):
         write(tmp_path / str(run), found.tensors, shape, tmp_path / "tokenizer.json", {}, run)

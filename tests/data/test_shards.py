@@ -1,10 +1,8 @@
 """Shards: the order of rows against a plain loop over permutations, the same after a resume, from
-any storage and in any form; bounded memory; a stream that is never larger than it may be."""
+any storage and in any form; bounded memory."""
 
 from __future__ import annotations
 
-import json
-import threading
 import weakref
 from pathlib import Path
 
@@ -14,9 +12,8 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.core.errors import DataError, RunError, StoreError
+from assay.core.errors import DataError
 from assay.data.shards import ShardReader, Shards, open_shards
-from assay.data.stream import HEADER, Stream, fill_stream, open_stream
 
 LENGTHS = (7, 12, 5, 9, 11, 3)
 
@@ -146,157 +143,8 @@ def test_at_most_two_windows_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(most) >= 20 and max(most) <= 2
 
 
-def block(number: int, limit: float) -> np.ndarray:
-    """Rows of a stream, 5 or none in a block."""
-    count = 0 if number % 4 == 2 else 5
-    return np.stack([np.full(count, number), np.arange(count)], 1).astype(np.float16)
-
-
-HEAD = {"d": 2, "rows": 8, "shards": 12, "window": 2, "most": 6, "mean": (1.0, 2.0), "scale": 0.5}
-ABOUT = {"of": "rows"}
-
-
-def fill(folder: Path, **options: object) -> None:
-    head = Stream(**HEAD, about=ABOUT)
-    fill_stream(folder, block, lambda: head, about=ABOUT, **options)  # type: ignore[arg-type]
-
-
-def all_rows() -> list[list[float]]:
-    rows = [row for number in range(99) for row in block(number, 0).tolist()]
-    return rows[: HEAD["rows"] * HEAD["shards"]]
-
-
-def naive_stream(batch: int, seed: int) -> list[list[list[float]]]:
-    rows, order = all_rows(), []
-    per = HEAD["rows"] * HEAD["window"]
-    for window, first in enumerate(range(0, len(rows), per)):
-        drawn = rng.permutation(np.array([seed]), "shards.rows", window, per)[0]
-        order += [rows[first + i] for i in drawn.tolist()]
-    return [order[i : i + batch] for i in range(0, len(order) - batch + 1, batch)]
-
-
-class Stop(Exception):
-    pass
-
-
-@pytest.mark.parametrize("stops", [(), (3, 4, 9), tuple(range(1, 12))])
-def test_a_stream_gives_every_row_and_is_never_larger_than_it_may(
-    tmp_path: Path, stops: tuple[int, ...]
-) -> None:
-    """Filled by a thread that is stopped after some shards and begun again, and read by one that
-    begins again at its last release each time; in the order of a plain loop."""
-    failed: list[BaseException] = []
-    largest = 0
-
-    def run() -> None:
-        nonlocal largest
-        left = list(stops)
-
-        def watch(written: int, shards: int) -> None:
-            nonlocal largest
-            largest = max(largest, len(list(tmp_path.glob("*shard-*"))))
-            if left and written == left[0]:
-                left.pop(0)
-                raise Stop
-
-        while True:
-            try:
-                return fill(tmp_path, watch=watch)
-            except Stop:
-                continue
-            except BaseException as error:
-                failed.append(error)
-                return None
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    wanted, step, got = naive_stream(7, 5), 0, {}
-    while step < len(wanted):
-        reader = ShardReader(open_stream(tmp_path, "a", patience=20), 7, seed=5, window=2)
-        assert reader.steps == len(wanted)
-        reader.release(step)
-        while step < len(wanted):
-            got[step] = reader(step).tolist()
-            step += 1
-            if reader.due(step):
-                reader.release(step)
-                break
-    reader.release(None)
-    thread.join(20)
-    assert not failed and not thread.is_alive()
-    assert [got[i] for i in range(len(wanted))] == wanted
-    assert 3 <= largest <= HEAD["most"]
-
-
-def test_a_stream_that_was_begun_is_held_to_what_it_is(tmp_path: Path) -> None:
-    def stop(written: int, shards: int) -> None:
-        raise Stop
-
-    with pytest.raises(Stop):
-        fill(tmp_path, watch=stop)
-    before = (tmp_path / "shard-000000.npy").read_bytes()
-    with pytest.raises(StoreError, match="of something else"):
-        fill_stream(tmp_path, block, lambda: Stream(**HEAD), about={"of": "others"})
-    # Killed before it could say that the shard is written: it stays as it is.
-    (tmp_path / "written.json").unlink()
-    with pytest.raises(Stop):
-        fill(tmp_path, watch=stop)
-    assert (tmp_path / "shard-000000.npy").read_bytes() == before
-    assert json.loads((tmp_path / "written.json").read_text())["shard"] == 1
-    assert json.loads((tmp_path / HEADER).read_text())["shards"] == 12
-
-
-def test_one_process_fills_and_readers_do_not_wait_for_ever(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"stream.json did not come"):
-        open_stream(tmp_path, "a", patience=0.1)
-
-    def second(written: int, shards: int) -> None:
-        with pytest.raises(StoreError, match="another process fills"):
-            fill(tmp_path)
-        raise Stop
-
-    with pytest.raises(Stop):
-        fill(tmp_path, watch=second)
-    reader = ShardReader(open_stream(tmp_path, "a", patience=0.2), 7, window=2)
-    with pytest.raises(RunError, match=r"shard-000001.npy did not come"):
-        reader(0)
-
-
-def test_what_another_has_read_is_gone(tmp_path: Path) -> None:
-    def stop(written: int, shards: int) -> None:
-        if written == 3:
-            open_stream(tmp_path, "a").release(2)
-        if written == 4:
-            raise Stop
-
-    with pytest.raises(Stop):
-        fill(tmp_path, watch=stop)
-    late = ShardReader(open_stream(tmp_path, "b", patience=1), 7, window=2)
-    with pytest.raises(DataError, match=r"shard 0 of the stream .* was read before and is gone"):
-        late(0)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"), [({"most": 3}, "needs room for 4"), ({"rows": 0}, "at least one")]
-)
-def test_sizes_that_let_nothing_through_are_refused(
-    tmp_path: Path, changes: dict[str, int], words: str
-) -> None:
-    with pytest.raises(DataError, match=words):
-        fill_stream(tmp_path, block, lambda: Stream(**{**HEAD, **changes}), about={})
-
-
-def test_a_training_that_would_starve_is_refused(tmp_path: Path) -> None:
-    def stop(written: int, shards: int) -> None:
-        raise Stop
-
-    with pytest.raises(Stop):
-        fill(tmp_path, watch=stop)
-    reader = ShardReader(open_stream(tmp_path, "a"), 4, window=2)
-    reader.check(24, 4)
-    with pytest.raises(DataError, match="rows for 24 steps"):
-        reader.check(25, 4)
-    with pytest.raises(DataError, match="the last 20 batches need room"):
-        reader.check(24, 20)
-    with pytest.raises(DataError, match="larger than a window of 16 rows"):
-        ShardReader(open_stream(tmp_path, "a"), 17, window=2).check(2, 1)
+def test_a_reader_of_rows_that_come_once_says_how_many_there_are() -> None:
+    reader = ShardReader(Shards(2, [8] * 12, lambda n, out: None, in_order=True), 4, window=2)
+    reader.check(24)
+    with pytest.raises(DataError, match="rows for 24 steps of 4, and 25"):
+        reader.check(25)

@@ -7,11 +7,11 @@ import pytest
 
 from assay.core.claims import Claim
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.fetch import SMOLLM2
 
-ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
+ENTRIES = [e.name for e in catalogue.entries() if e.origin.startswith("assay_catalogue.")]
 CHEAP = "superposition"
 MODEL = (
     pytest.mark.model,

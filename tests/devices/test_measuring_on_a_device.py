@@ -9,17 +9,13 @@ from assay.core import rng
 from assay.dictionaries import decoding, equivalence
 from assay.dictionaries.baselines import linear, repair
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.dynamics import pulls
 from assay.dictionaries.formats.opening import load
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.kinds import known
 from assay.dictionaries.measuring import (
     ablation,
-    cell_measures,
-    linear_effects,
     metrics,
-    path_shares,
     positions,
     rarity,
     recovery,
@@ -30,8 +26,11 @@ from assay.dictionaries.measuring import (
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
-from assay.features import kernel_probe, linear_probe, probing
+from assay.features import kernel_probe, linear_probe
 from assay.subjects import readout as ro
+from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
+from assay_catalogue.dictionaries.dynamics import pulls
+from assay_catalogue.features import probing
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 

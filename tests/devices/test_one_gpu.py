@@ -12,7 +12,7 @@ from assay.verbs import options
 def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):
     monkeypatch.setattr(options, "device_here", lambda name: name)
     monkeypatch.setattr(provenance, "cores", lambda: 16)
-    monkeypatch.setattr("assay.lab.executors.workers.cores", lambda: 16)
+    monkeypatch.setattr("assay.lab.engines.workers.cores", lambda: 16)
 
     def workers(**given):
         made = options.Machine(**given).lab(tmp_path).executor

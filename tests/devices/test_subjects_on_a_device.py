@@ -14,16 +14,18 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.hook import spliced
 from assay.dictionaries.measuring import ablation, splice
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import circuits, importance
+from assay.features import importance
 from assay.features.index.firings import Place, limits, read
 from assay.features.live import ablation as live_ablation
 from assay.features.live import attribution as live_attribution
 from assay.features.live import edits, logits, steering
 from assay.features.live.reader import Reader
-from assay.subjects import decoder, mamba, path_probes, readout, unread
-from assay.subjects.parts import parts, run_by_parts
+from assay.subjects import decoder, readout
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.features import circuits
+from assay_catalogue.subjects import mamba, path_probes, unread
+from assay_catalogue.subjects.parts import parts, run_by_parts
 
 D, F = 24, 16
 SITE = Site("resid_pre", 1)

@@ -13,10 +13,8 @@ from architectures import ALL, RUNS, WIDTH, D
 from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import fit, watched
-from assay.core.langevin import langevin
 from assay.core.runs import Runs
 from assay.dictionaries import steps
-from assay.dictionaries.cross_layer import CrossLayer
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
@@ -27,6 +25,8 @@ from assay.dictionaries.training.kernels.active import Active
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.analysis.langevin import langevin
+from assay_catalogue.dictionaries.cross_layer import CrossLayer
 
 TWO = Runs(RUNS.specs[:2])
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.dictionaries.measuring.path_shares import effect_sums, halves
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.kernels.choice import dense_for, sparse_for
 from assay.dictionaries.training.kernels.dense import dense
 from assay.dictionaries.training.kernels.reference import autograd
 from assay.dictionaries.training.train import Method, start
+from assay_catalogue.dictionaries.path_shares import effect_sums, halves
 
 RUNS, D, F, B = 3, 7, 12, 20
 

@@ -22,9 +22,10 @@ from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy, 
 from assay.dictionaries.measuring.ablation import Donors, splice_sums
 from assay.dictionaries.measuring.ablation import finish as finish_splice
 from assay.dictionaries.nonlinearity import Identity, ReLU
-from assay.features import importance, probing
+from assay.features import importance
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay_catalogue.features import probing
 
 B, D, F, N, NARROW = 120, 6, 10, 4, 3
 

@@ -14,7 +14,7 @@ import pytest
 import tiny_models
 from assay.core.claims import Claim, Exact
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.verbs.new import write_experiment

@@ -1,12 +1,10 @@
-"""docs/README.md names every page once; the README and the changelog stay short."""
+"""docs/README.md names every page once; the README explains its signs before it shows them."""
 
 import re
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MOST = 800
-"""Words of the README, with all that is made and shown in it."""
 
 
 def test_every_page_is_in_the_index_once() -> None:
@@ -24,12 +22,8 @@ def test_every_page_is_in_the_index_once() -> None:
         )
     )
     assert not pages - set(named), f"docs/README.md lacks {sorted(pages - set(named))}"
-    assert not set(named) - pages
+    assert not {page for page in named if not page.startswith("../")} - pages
     assert not [page for page, times in named.items() if times > 1]
-
-
-def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().split()) <= MOST
 
 
 def test_no_sign_stands_in_the_readme_before_it_is_explained() -> None:
@@ -37,7 +31,3 @@ def test_no_sign_stands_in_the_readme_before_it_is_explained() -> None:
     explained = text.index("● says that the claim holds, ✓ that its control fails")
     assert not re.search("[●✕◐○≡✓!?] [a-zA-Z0-9]", text[:explained])
     assert not re.search("[✕◐○≡]", text)
-
-
-def test_the_changelog_is_short() -> None:
-    assert len((ROOT / "CHANGELOG.md").read_text().split()) <= 700

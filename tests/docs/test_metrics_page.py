@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-from assay.dictionaries.measuring import measures
-
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/metrics.md").read_text()
 HOMES = [
@@ -15,14 +13,11 @@ HOMES = [
     "dictionaries/measuring/recovery",
 ]
 HOMES += [
-    "features/probing",
     "features/importance",
     "dictionaries/measuring/splitting",
     "dictionaries/measuring/ablation",
 ]
 HOMES += ["dictionaries/measuring/sums"]
-SAME = {"fvu": measures.FVU, "shrinkage": measures.GAMMA_RAW, "norm_ratio": measures.NORM_RATIO_RAW}
-"""Rows of the page, by function, that the table of measures has as well."""
 
 
 def functions(home: str) -> dict[str, str]:
@@ -55,13 +50,3 @@ def test_what_the_page_names_is_there() -> None:
         assert re.search(rf"\b{name}\b", source), (
             f"docs/metrics.md says {layer}.{module} has {name}"
         )
-
-
-def test_the_page_says_what_the_table_of_measures_says() -> None:
-    rows = {
-        name: cells.split(" | ")
-        for name, cells in re.findall(r"^\| `(\w+)`[^|]*\| (.*) \|$", PAGE, re.MULTILINE)
-    }
-    for name, measure in SAME.items():
-        assert rows[name][:2] == [measure.formula, f"{measure.unit}; {measure.range}"]
-        assert rows[name][2] in measure.better

@@ -1,5 +1,5 @@
-"""The pages as a site: what the files leave to it is there, every link leads somewhere, and nothing
-is loaded from a network."""
+"""The pages as a site: wide tables are named for a phone, and nothing is loaded from a network.
+`make site` checks every link."""
 
 import re
 import subprocess
@@ -10,20 +10,7 @@ from typing import Any
 
 import pytest
 
-from assay.lab import catalogue, documentation
-from marks import kinds
-
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-
-
-def anchors(page: str) -> set[str]:
-    """What links to the headings of a page end in."""
-    heads = re.findall(
-        r"^#{1,4} (.+?) *$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), re.M
-    )
-    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", head).lower() for head in heads)
-    return {re.sub(r"[ -]+", "-", re.sub(r"[^\w\- ]", "", head)) for head in plain}
 
 
 def configuration() -> Any:
@@ -33,31 +20,6 @@ def configuration() -> Any:
     site = module_from_spec(spec)
     spec.loader.exec_module(site)
     return site
-
-
-def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None:
-    site = configuration()
-    files = [file for pattern in site.include_patterns for file in ROOT.glob(pattern)]
-    pages = {file: kinds.filled(file.read_text(), "site", site.KINDS) for file in files}
-    heads = {file: anchors(page) for file, page in pages.items()}
-    dead = []
-    for file, page in pages.items():
-        for link in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", page)):
-            if "://" in link:
-                continue
-            path, _, anchor = link.partition("#")
-            there = (file.parent / path).resolve() if path else file
-            if not there.exists() or (anchor and anchor not in heads.get(there, {anchor})):
-                dead.append((file.name, link))
-    assert not dead
-    for entry in catalogue.entries():
-        page = documentation.documented(ROOT / "docs", entry.name)
-        assert page is not None, entry.name
-        text = kinds.filled(page.text, "site", site.KINDS)
-        lacking = [arm for arm in catalogue.find(entry.name).arms if f"| `{arm}` | " not in text]
-        assert not lacking, entry.name
-    verbs = [name for name in site.commands.resolved_commands() if not name.startswith("-")]
-    assert all(f"assay-{verb}" in heads[ROOT / "docs/cli.md"] for verb in verbs)
 
 
 def test_cells_of_many_columns_are_named_for_a_phone_and_few_or_very_many_are_left() -> None:

@@ -185,15 +185,6 @@ def test_every_value_of_every_key_of_generation_config_json(root, family):
     assert min(count.values()) >= 5, count
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_an_adapter_beside_the_weights_is_refused(root, family):
-    folder = copied(made(root, family), root / f"{family}-adapter")
-    for settings_of_it in ({}, {"peft_type": "LORA", "r": 4, "lora_alpha": 8}, {"base": None}):
-        (folder / "adapter_config.json").write_text(json.dumps(settings_of_it))
-        with pytest.raises(ModelError, match=r"adapter_config\.json: transformers would add"):
-            find(str(folder)).check_weights()
-
-
 def test_packed_weights_that_cannot_be_read_are_told_by_name(root):
     folder = copied(made(root, "llama"), root / "packed")
     packed = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}

@@ -19,7 +19,7 @@ from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 from assay.core.errors import DataError, ModelError
 from assay.data.harvest import HarvestSpec, cut_text, windows_in
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load

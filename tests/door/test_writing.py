@@ -12,7 +12,7 @@ from folders import copied, model_of
 import tiny_models
 from assay.core.errors import AssayError, ModelError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load

@@ -18,7 +18,7 @@ from assay.core.errors import DataError
 from assay.dictionaries.formats import load
 from assay.evaluation import evaluate, sources
 from assay.evaluation.result import Evaluation
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.store.store import Store
 
 FORMATS = Path(__file__).parents[1] / "fixtures/formats"

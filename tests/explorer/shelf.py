@@ -15,9 +15,9 @@ import pandas as pd
 from starlette.testclient import TestClient
 
 from assay.explorer.app import application
+from assay.explorer.guard import Rules
 from assay.explorer.library import Experiments, Library
 from assay.features.index.about import About
-from assay.http.guard import Rules
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
 import simulated

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from assay.http import connections
-from assay.http.connections import listen
+from assay.explorer import connections
+from assay.explorer.connections import listen
 
 
 async def length(request: Request) -> PlainTextResponse:

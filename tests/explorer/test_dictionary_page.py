@@ -319,3 +319,12 @@ def test_the_scatter_leaves_its_own_box_out_and_keeps_other_conditions(world):
     text = world[0].get(f"{HOME}?where=density>=0.05&where=maximum>=1").text
     assert f'data-points="{HOME}/points?where=maximum%3E%3D1&amp;x=density' in text
     assert 'id="x-from" size="9" value="0.05"' in text
+
+
+def test_the_page_says_how_its_tables_are_opened(world):
+    import duckdb
+
+    page = world[0].get(HOME).text
+    (query,) = re.findall(r'<code>duckdb -c "(.*?)"</code>', page)
+    rows = duckdb.sql(query.replace("&#39;", "'")).fetchall()
+    assert len(rows) == read(world)["about"]["d_sae"]

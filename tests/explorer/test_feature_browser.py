@@ -1,4 +1,4 @@
-"""A feature's page, search, SQL and compare in headless Chromium. Any console error or request to
+"""A feature's page, search and compare in headless Chromium. Any console error or request to
 another host fails."""
 
 import re
@@ -8,6 +8,7 @@ from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
+from browser_fixtures import CONTRAST, SHAPES
 
 PAGES = [
     f"{BASE}/4",
@@ -16,14 +17,7 @@ PAGES = [
     f"{BASE}/4/activation?text=import",
     f"{BASE}/search?by=token&q=name",
     f"{BASE}/search?order=density",
-    f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts",
-    f"{BASE}/sql?q=DROP",
     "/compare/model/made-up/again",
-]
-SHAPES = [
-    {"viewport": {"width": w, "height": 900}, "color_scheme": scheme}
-    for w in (1280, 400)
-    for scheme in ("light", "dark")
 ]
 
 
@@ -79,30 +73,6 @@ UNDER_BARS = """() => [...document.querySelectorAll('.sides .amount')].filter(e 
   const bar = parseFloat(getComputedStyle(e).backgroundSize);
   return text.getBoundingClientRect().left < e.getBoundingClientRect().left + bar;
 }).map(e => e.textContent)"""
-CONTRAST = """() => {
-  const line = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = c => { const [r, g, b] = c.map(line); return .2126 * r + .7152 * g + .0722 * b };
-  const parse = c => c.match(/[\\d.]+/g).map(Number);
-  const paper = el => {
-    const stack = [];
-    for (; el; el = el.parentElement) {
-      const c = parse(getComputedStyle(el).backgroundColor);
-      stack.push(c);
-      if (c.length < 4 || c[3] === 1) break;
-    }
-    const over = (below, c) => { const a = c.length < 4 ? 1 : c[3]; return [0, 1, 2].map(i => a * c[i] + (1 - a) * below[i]) };
-    return stack.reverse().reduce(over, [255, 255, 255]);
-  };
-  const poor = [];
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const el = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim() || !el.checkVisibility({visibilityProperty: true}) || el.closest('svg, option, .skip')) continue;
-    const [a, b] = [light(parse(getComputedStyle(el).color)), light(paper(el))].sort((x, y) => y - x);
-    if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
-  }
-  return poor;
-}"""  # noqa: E501
 
 
 def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):
@@ -192,16 +162,6 @@ def test_search_leads_to_a_feature(page):
 
 
 @pytest.mark.thorough
-def test_sql_is_asked_and_its_features_are_links(page):
-    page.goto(f"{BASE}/sql")
-    page.click("text=features in few documents")
-    page.wait_for_selector("table.answer")
-    number = page.locator("table.answer a").first.inner_text()
-    page.locator("table.answer a").first.click()
-    page.wait_for_url(f"**{BASE}/{number}")
-
-
-@pytest.mark.thorough
 def test_compare_turns_lists_and_pages(page):
     page.goto("/compare/model/made-up/again")
     first = page.inner_text("table.pairs tbody")
@@ -226,10 +186,10 @@ def test_a_slash_searches_a_key_sends_and_what_is_kept_stands_in_a_list(page):
     page.goto("/model/made-up/3")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"
-    page.goto("/model/made-up/sql")
-    page.fill("#q", "SELECT 1 AS x")
-    page.press("#q", "Control+Enter")
-    page.wait_for_url("**/sql?q=SELECT*")
+    page.goto("/model/made-up/4")
+    page.fill("#text", "import")
+    page.press("#text", "Control+Enter")
+    page.wait_for_selector("#activation .warning")
     page.goto("/model/made-up/3")
     page.click("button.keep")
     page.goto("/model/made-up/5")

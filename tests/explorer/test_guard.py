@@ -8,9 +8,8 @@ import pytest
 from shelf import HOME, Tags, client, replace, shelve, simulated
 
 from assay.explorer import app, render
+from assay.explorer.guard import BODY, Rules
 from assay.explorer.library import Library
-from assay.http.guard import BODY, Rules
-from assay.http.tokens import of_text
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -118,7 +117,7 @@ def test_the_guard_stands_before_the_pages(store, reader):
     many = (b"a" * 1024 for _ in range(BODY // 1024 + 1))
     ours = {"origin": "http://127.0.0.1:8377"}
     assert reader.post("/experiments/x", content=many, headers=ours).status_code == 413
-    guarded = client(store, Rules((), (of_text("secret"),)))
+    guarded = client(store, Rules((), "secret"))
     assert guarded.get(HOME).status_code == 401
     assert guarded.get(f"{HOME}?token=secret").status_code == 303
     assert guarded.get(HOME).status_code == 200

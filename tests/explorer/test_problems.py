@@ -58,7 +58,6 @@ PAGES = [
     "/search?by=text&q=<12><13>",
     "/search?by=promoted&q=1",
     "/search?order=density",
-    "/sql?q=SELECT count(*) FROM features",
     "/prompt",
     "/steer",
 ]

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-import rate_world
 from shelf import HOME, shelve, simulated
 
 from assay.core.errors import AssayError
-from assay.http import connections
+from assay.explorer import connections
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +67,6 @@ def test_a_port_that_is_taken_is_said_in_one_line(store):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and port in done.stderr and "--port" in done.stderr
-
-
-def test_the_page_of_a_rating_is_served_alone(tmp_path):
-    world = rate_world.make(tmp_path)
-    with served(
-        "--root", str(world.root), "--rate", str(world.folder), "--rater", "ann", "--port", "0"
-    ) as (process, address):
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/rate", address)
-        assert "1 of 24" in re.sub("<[^>]*>", "", httpx.get(address, timeout=120).text)
-        assert (
-            httpx.get(address.removesuffix("rate") + HOME.strip("/"), timeout=120).status_code
-            == 404
-        )
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (0, "", "")
 
 
 def test_the_usual_port_gives_way_where_it_was_not_asked_for(monkeypatch):

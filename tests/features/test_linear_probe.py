@@ -17,7 +17,7 @@ from assay.features.linear_probe import (
     folds,
     out_of_fold,
 )
-from assay.worlds.hidden_markov.process import rrxor
+from assay_catalogue.worlds.hidden_markov.process import rrxor
 
 TREE = rrxor().tree(10)
 BELIEF = torch.from_numpy(TREE.belief)

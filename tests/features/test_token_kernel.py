@@ -17,7 +17,7 @@ from assay.features.linear_probe import (
     out_of_fold,
     token_kernel,
 )
-from assay.worlds.hidden_markov.process import mess3, rrxor
+from assay_catalogue.worlds.hidden_markov.process import mess3, rrxor
 
 TREE = rrxor().tree(7)
 BELIEF = torch.from_numpy(TREE.belief)

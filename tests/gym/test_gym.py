@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+import re
+import subprocess
+import sys
+from collections import defaultdict
 from pathlib import Path
 
+import handing
 import numpy as np
+import pandas as pd
 import pytest
+from desks import BUDGET, Judged, Plain, Spent
 from scipy import stats
+from worlds import ASKED, LEVELS, World
 
-from assay.gym.agents import AGENTS
-from assay.gym.desks import BUDGET, Judged, Plain, Spent
-from assay.gym.worlds import LEVELS, World
+import assay
+from agents import AGENTS
+from assay.core.claims import claims_key
+from assay.lab import catalogue
+from assay.lab.records import recording, records
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MANY = np.arange(10_000, 14_000)
 
 
@@ -83,3 +95,58 @@ def test_agents_report_nothing_that_was_not_asked_and_answered_yes() -> None:
         assert all(r.answer == "yes" for r in reported), name
         assert desk.spent <= BUDGET
         assert [*reported] == [*agent(Plain(World(5, 1001)), 7)]
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(
+    tmp_path: Path, level: int
+) -> None:
+    """Of loud directions, at level 3, some that are planted may be missed."""
+    world = World(level, 1)
+    handed = handing.hand_out(tmp_path / "world", world, tmp_path / "keys")
+    rows = defaultdict(list)
+    with (handed.folder / handing.TABLE).open() as file:
+        for row in csv.DictReader(file):
+            arm = row["arm"].partition("-")[0]
+            rows[row["candidate"], row["group"]].append(
+                {"arm": arm, "seed": int(row["seed"]), "effect": float(row["effect"])}
+            )
+    lines = ["candidate,group"]
+    for (candidate, group), some in rows.items():
+        claim = f"own.effect - near1.effect > {ASKED / 2}"
+        judged = assay.judge(pd.DataFrame(some), claim=claim, control="near2", unit="seed")
+        if judged.verdict.outcome == "holds":
+            lines.append(f"{candidate},{group}")
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    scored = handing.score(handed.folder, tmp_path / "answers.csv", tmp_path / "keys")
+    assert scored.false == 0 < scored.true
+    assert level == 3 or scored.true == scored.planted == world.planted.sum()
+
+
+def test_it_is_a_program_by_its_folder(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(BENCHMARKS / "gym"), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").stdout
+    assert re.fullmatch(r"level 5: \d+ of \d+ planted, and \d+ false\n", out)
+    assert run("new", "world", "--seed", "1").stdout.endswith("world/effects.csv\n")
+    assert sorted(path.name for path in (tmp_path / "world").iterdir()) == [
+        "effects.csv",
+        "gym.json",
+    ]
+    (tmp_path / "answers.csv").write_text("candidate,group\n0,0\n")
+    planted = World(3, 1).planted
+    wanted = f"level 3: {planted[0, 0]:d} of {planted.sum()} planted, and {not planted[0, 0]:d}"
+    assert run("score", "world", "answers.csv").stdout == f"{wanted} false\n"
+    (tmp_path / "answers.csv").write_text("candidate,group\n99,0\n")
+    refused = run("score", "world", "answers.csv")
+    assert refused.returncode == 2 and "line 2: needs candidate" in refused.stderr
+
+
+def test_its_record_is_that_of_the_experiment() -> None:
+    experiment = catalogue.find(str(BENCHMARKS / "gym/gym.py"))
+    record = records.read(experiment.name, experiment.origin)
+    assert record is not None and record["claims_key"] == claims_key(experiment.claims)
+    judged, _, _ = recording.rejudge(experiment, record)
+    assert [j.verdict.outcome for j in judged] == [v["outcome"] for v in record["verdicts"]]

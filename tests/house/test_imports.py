@@ -74,8 +74,6 @@ LOADERS = {
     "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
     "assay/core/renamed.py": "modules by their old names",
     "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
-    "assay/circuits/known.py": "built circuits, by their file's name",
-    "assay/conformance/functions.py": "a library's functions, by the module that somebody names",
 }
 """What may load a module by its name beside loaders of a folder's own files, and which."""
 
@@ -144,15 +142,6 @@ def test_a_file_that_has_used_a_late_library_has_the_library_itself() -> None:
     use = "from assay.core.heavy import xr\nlate = xr\nxr.Dataset"
     assert "xarray" not in modules_after(use.rpartition("\n")[0])
     assert "xarray" in modules_after(f"{use}\nassert xr is sys.modules['xarray'] is not late")
-
-
-def test_a_plan_made_before_is_told_with_numpy_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    code = call("plan", "superposition", "--root", str(tmp_path / "store"))
-    assert "xarray" in modules_after(code), "the first plan reads the record's measures"
-    assert not modules_after(code) & (HEAVY - {"numpy"})
 
 
 BLOCKED = (

@@ -9,7 +9,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from assay import verbs
-from assay.cli.schemas import VERBS, described
+from assay.cli.main import described
+from assay.cli.schemas import VERBS
 from assay.core.schema import Written, schema
 
 ROOT = Path(__file__).parents[2]

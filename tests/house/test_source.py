@@ -14,7 +14,7 @@ from parsed import nodes, tree
 import assay
 
 ROOT = Path(__file__).parents[2]
-BESIDE = [*(ROOT / "docs/exercises").glob("*.py"), *(ROOT / "conformance").rglob("*.py")]
+BESIDE = [*(ROOT / "docs/exercises").glob("*.py"), *(ROOT / "referee/src").rglob("[!_]*.py")]
 SOURCE = sorted([*(ROOT / "src/assay").rglob("*.py"), *BESIDE])
 TEXT = sorted(
     path
@@ -23,7 +23,8 @@ TEXT = sorted(
         "src/**/*.html",
         "tests/**/*.py",
         "benchmarks/**/*.py",
-        "conformance/**/*.py",
+        "referee/**/*.py",
+        "referee/**/*.md",
         "docs/**/*.py",
         "docs/**/*.md",
         "*.md",
@@ -64,9 +65,9 @@ def test_public_names_are_documented(path: Path) -> None:
         f"line {node.lineno}: {node.name}" for node in public(module) if not ast.get_docstring(node)
     ]
     assert ast.get_docstring(module), f"{name(path)} does not say what it is"
-    # An experiment's train, measure and value functions have the meaning that `Experiment`
-    # documents once for all.
-    if "experiments" not in path.parts and path.name != "template.py":
+    # The template's train, measure and value functions have the meaning that `Experiment` documents
+    # once for all.
+    if path.name != "template.py":
         assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
@@ -115,33 +116,13 @@ def test_names_say_what_they_do(path: Path) -> None:
     )
 
 
-@everywhere(
-    [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/verbs/template.py"]
-)
-def test_spec_fields_say_what_they_mean(path: Path) -> None:
-    for spec in (node for node in tree(path).body if isinstance(node, ast.ClassDef)):
-        if not any(isinstance(base, ast.Name) and base.id.endswith("Spec") for base in spec.bases):
-            continue
-        for field, after in zip(spec.body, [*spec.body[1:], None], strict=True):
-            if isinstance(field, ast.AnnAssign):
-                documented = (
-                    isinstance(after, ast.Expr)
-                    and isinstance(after.value, ast.Constant)
-                    and isinstance(after.value.value, str)
-                )
-                assert documented, (
-                    f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line "
-                    "under it: meaning, unit"
-                )
-
-
 MEASURES = [
     "dictionaries/measuring/metrics",
     "dictionaries/measuring/rarity",
     "dictionaries/measuring/redundancy",
     "dictionaries/measuring/recovery",
 ]
-MEASURES += ["features/statistics", "features/probing"]
+MEASURES += ["features/statistics"]
 
 
 @pytest.mark.parametrize("path", [ROOT / f"src/assay/{stem}.py" for stem in MEASURES], ids=name)
@@ -228,14 +209,18 @@ def test_files_are_named_after_what_they_hold() -> None:
     assert not [name(path) for path in SOURCE if path.stem in vague]
 
 
-def test_experiments_are_found_by_being_there() -> None:
-    """No file of Assay lists the catalogue: an experiment's name appears in its own file alone (and
-    in the command line's invitation)."""
-    stems = [
-        path.stem for path in (ROOT / "src/assay/experiments").glob("*") if path.stem[0] != "_"
+def test_the_device_names_nothing_outside_it() -> None:
+    """Neither by an import nor in a text: what other distributions have is found by entry points."""  # noqa: E501
+    outside = re.compile(r"assay_catalogue|assay_vectors|assay\.(?:experiments|worlds|circuits)\b")
+    files = [p for p in (ROOT / "src/assay").rglob("*") if p.suffix in (".py", ".html", ".js")]
+    allowed = {'"assay.experiments"'}  # the group of entry points
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if outside.search(line) and not any(text in line for text in allowed)
     ]
-    lab = "".join(path.read_text() for path in SOURCE if {"lab", "core"} & {*path.parts})
-    assert not [stem for stem in stems if re.search(rf"[\"']{stem.replace('_', '[-_]')}[\"']", lab)]
+    assert not [line for line in found if "`assay.experiments`" not in line]
 
 
 @everywhere(
@@ -252,16 +237,3 @@ def test_exported_names_exist(package: str) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="Claim"):
         assay.Clam  # noqa: B018
-
-
-def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
-    from assay.core import errors
-
-    real = {
-        thing.__name__
-        for thing in vars(errors).values()
-        if isinstance(thing, type) and issubclass(thing, errors.AssayError)
-    }
-    assert real == set(re.findall(r"\w+Error\b", errors.__doc__ or "")), (
-        "core/errors.py draws another tree than it defines"
-    )

@@ -1,11 +1,7 @@
-"""House rules for the tests themselves: files that can be collected together, and helpers that are
-written once."""
+"""A house rule for the tests themselves: files that can be collected together."""
 
-import ast
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
-
-from parsed import tree
 
 TESTS = sorted(Path(__file__).parents[1].rglob("*.py"))
 
@@ -21,17 +17,3 @@ def test_no_two_test_files_have_one_name() -> None:
         if times > 1
     ]
     assert not twice, f"rename one of each: {twice}"
-
-
-def test_no_helper_is_written_three_times() -> None:
-    """Two copies are fine, three are not: what three files need lies in a file of tests/ that all
-    can import."""
-    places = defaultdict(list)
-    for path in TESTS:
-        for node in tree(path).body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):
-                does = node.body[1:] if ast.get_docstring(node) else node.body
-                places[ast.dump(node.args) + "".join(map(ast.dump, does))].append(
-                    f"{path.name}: {node.name}"
-                )
-    assert not [where for where in places.values() if len(where) > 2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from touched import ROOT, nearest
+from touched import nearest
 
 TREE = {
     "src/assay/core/ideas.py": "",
@@ -12,7 +12,9 @@ TREE = {
     "src/assay/report/pages.py": "def made():\n    from assay.core.words import Word\n",
     "src/assay/report/templates/page.html": "",
     "src/assay/report/alone.py": "",
-    "src/assay/experiments/own.py": "",
+    "src/assay/studies/shapes.py": "",
+    "tests/core/test_drawn.py": "from assay.studies import shapes\n",
+    "tests/studies/test_shapes.py": "from assay.studies import shapes\n",
     "tests/conftest.py": "",
     "tests/core/test_words.py": "import assay.core.words\n",
     "tests/core/helper.py": "from assay.core.ideas import one\n",
@@ -20,7 +22,6 @@ TREE = {
     "tests/report/test_pages.py": "from assay.report import pages\n",
     "tests/report/test_other.py": "",
     "tests/report/conftest.py": "from assay.report import alone\n",
-    "tests/claims/test_all.py": "",
     "tests/house/test_rule.py": "",
     "tests/docs/test_docs.py": "",
 }
@@ -54,10 +55,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["tests/report/test_other.py", "tests/core/test_words.py"],
             ["core/test_words.py", "report/test_other.py"],
         ),
-        (
-            ["src/assay/experiments/own.py", "src/assay/core/words.py"],
-            ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"],
-        ),
         (["docs/page.md"], ["docs/test_docs.py"]),
         (["Makefile"], ["house/test_rule.py"]),
         ([], []),
@@ -68,12 +65,9 @@ def test_imports_are_followed_backwards(tree: Path, changed: list[str], touched:
     assert [str(path.relative_to(tree / "tests")) for path in found] == touched
 
 
-def test_a_layer_comes_before_others_that_are_as_far() -> None:
-    found = [
-        str(path.relative_to(ROOT / "tests"))
-        for path in nearest([ROOT / "src/assay/report/vega.py"])
+def test_a_layer_comes_before_others_that_are_as_far(tree: Path) -> None:
+    found = nearest([tree / "src/assay/studies/shapes.py"], tree)
+    assert [str(path.relative_to(tree / "tests")) for path in found] == [
+        "studies/test_shapes.py",
+        "core/test_drawn.py",
     ]
-    assert (
-        found[:2] == ["report/test_draw.py", "report/test_pictures.py"]
-        and "report/test_pages.py" in found[2:]
-    )

@@ -1,12 +1,7 @@
-"""The wheel is whole: installed in a fresh environment, it says in an empty folder what the
-checkout says there.
+"""The wheel of the device alone, in a fresh environment without the catalogue and the referee: it
+judges, plans a study and says how to get experiments."""
 
-Of the catalogue, plans, records, conformance and verdicts. What Assay needs is lent by the
-environment that runs the tests."""
-
-import json
 import os
-import shlex
 import subprocess
 import sys
 import sysconfig
@@ -15,151 +10,53 @@ from pathlib import Path
 
 import pytest
 
-from forks import Ended, Forks
-
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")} | {
-    "COLUMNS": "120"
-}
-LEFT_OUT = sorted((ROOT / "records").glob("*.*.safetensors.xz"))
-Side = Path | Forks
-"""The installed command, or what forks the checkout's."""
-
+ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")}
+HIDDEN = ("assay_catalogue", "assay_vectors", "interp_assay")
 
 pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with nothing of its own but the wheel."""
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of an environment that has the wheel, and of what the tests' own has all but the
+    three projects."""
     made = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(made)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = made.glob("interp_assay-*.whl")
     venv.create(made / "env", symlinks=True)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(made / "env"),
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--no-compile",
-        str(wheel),
-    ]
-    subprocess.run(pip, env=ELSEWHERE, check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(made / "env"), "install", "-q"]
+    options = ["--no-deps", "--no-index", "--no-compile", str(wheel)]
+    subprocess.run([*pip, *options], env=ELSEWHERE, check=True)
     (site,) = made.glob("env/lib/python*/site-packages")
-    # By a plain path: .pth files in there, such as that of an editable checkout, are not followed.
-    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return made / "env"
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        ours = entry.name.startswith(HIDDEN) or entry.suffix == ".pth"
+        if not ours and not (site / entry.name).exists():
+            (site / entry.name).symlink_to(entry)
+    return made / "env/bin/assay"
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("empty")
-
-
-@pytest.fixture(scope="module")
-def wheel(installed: Path, empty: Path) -> Path:
-    """The command of the wheel, which imports Assay from nowhere else."""
-    place = [installed / "bin/python", "-c", "import assay; print(assay.__file__)"]
-    found = subprocess.run(place, cwd=empty, env=ELSEWHERE, capture_output=True, text=True)
-    assert Path(found.stdout.strip()).is_relative_to(installed), "another Assay was imported"
-    return installed / "bin/assay"
-
-
-def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
+def said(command: Path, where: Path, *words: str, code: int = 0) -> str:
     """What a command prints in the folder `where`."""
-    if isinstance(side, Forks):
-        ended = side.run(words, where, ELSEWHERE)
-    else:
-        ran = subprocess.run(
-            [side, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True
-        )
-        ended = Ended(ran.returncode, ran.stdout, ran.stderr)
-    assert ended.code == code, ended.err
-    # Hints print the command as it is to be typed; a longer path folds their lines elsewhere.
-    text = (ended.out + ended.err).replace(shlex.quote(str(side)), "assay")
-    return text.replace("\n  ", " ")
-
-
-def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empty: Path) -> None:
-    """Both read the records: outcomes and costs."""
-    assert said(wheel, empty, "list", "--long") == said(forks, empty, "list", "--long")
-    plans = [
-        json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, forks)
-    ]
-    assert plans[0]["cost_from"] == "the record"
-    assert {**plans[0], "free_bytes": 0} == {**plans[1], "free_bytes": 0}
-
-
-def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
-    """Byte by byte, but for the measures of presets that lie elsewhere."""
-    (package,) = installed.glob("lib/python*/site-packages/assay")
-    for inside, outside in (
-        ("records", "records"),
-        ("conformance/vectors", "conformance/vectors"),
-        ("conformance/results", "conformance/results"),
-    ):
-        files = sorted(
-            p.relative_to(ROOT / outside)
-            for p in (ROOT / outside).rglob("*")
-            if p.is_file() and p not in LEFT_OUT
-        )
-        assert files
-        for file in files:
-            assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
-    assert [p.stem for p in (package / "conformance").rglob("for_*.py")] == ["for_assay"]
-    assert not (package / "exercises").exists()
-
-
-def test_of_presets_elsewhere_it_has_the_verdicts_and_says_where_the_measures_are(
-    wheel: Path, forks: Forks, empty: Path
-) -> None:
-    name = LEFT_OUT[0].name.removesuffix(".safetensors.xz")
-    experiment, _, preset = name.partition(".")
-    chosen = ("export", experiment, "--preset", preset, "--format", "bundle", "--out", "x.zip")
-    refused = said(wheel, empty, *chosen, code=2)
-    assert LEFT_OUT[0].name in refused and "its repository has all" in refused
-    assert "Traceback" not in refused and not (empty / "x.zip").exists()
-    assert "its repository has all" in said(wheel, empty, "plan", experiment, "--preset", preset)
-    said(wheel, empty, "plan", experiment, "--preset", preset, "--set", "seed=0:2")
-    both = [said(side, empty, "recheck", experiment) for side in (wheel, forks)]
-    assert "1 record" in both[0] and "2 records" in both[1]
-
-
-def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(
-    wheel: Path, forks: Forks, empty: Path, tmp_path: Path
-) -> None:
-    """A smoke preset in the wheel's own workers; both then judge it alike, and refuse alike to hold
-    it to a record of another preset."""
-    chosen, store = ("deep-linear", "--preset", "smoke"), ("--root", str(tmp_path))
-    said(wheel, empty, "run", *chosen, *store)
-    assert said(wheel, empty, "show", *chosen, *store) == said(
-        forks, empty, "show", *chosen, *store
+    ran = subprocess.run(
+        [command, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True
     )
-    for verb in ("check", "reproduce"):
-        told = [
-            said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2)
-            for side in (wheel, forks)
-        ]
-        assert told[0] == told[1] and "is of preset default" in told[0]
+    assert ran.returncode == code, ran.stderr
+    return " ".join((ran.stdout + ran.stderr).split())
 
 
-@pytest.mark.slow
-def test_it_reproduces_its_record(wheel: Path, forks: Forks, empty: Path, tmp_path: Path) -> None:
-    """About 20 CPU-seconds: the whole default preset of an entry with verdicts."""
-    store = ("--root", str(tmp_path))
-    assert "reproduced: every statement came out as recorded" in said(
-        wheel, empty, "reproduce", "deep-linear", *store
-    )
-    assert said(wheel, empty, "check", "deep-linear", *store) == said(
-        forks, empty, "check", "deep-linear", *store
-    )
+def test_without_the_catalogue_it_says_how_to_get_it(alone: Path, tmp_path: Path) -> None:
+    assert "pip install ./catalogue" in said(alone, tmp_path, "list")
+    assert "pip install ./catalogue" in said(alone, tmp_path, "run", "superposition", code=2)
+    assert "assay-catalogue" not in said(alone, tmp_path, "--help")
+
+
+def test_it_judges_a_table_and_plans_a_study(alone: Path, tmp_path: Path) -> None:
+    rows = [f"{arm},{i},{x + i % 3 / 100}" for arm, x in (("a", 1), ("b", 0)) for i in range(12)]
+    (tmp_path / "table.csv").write_text("\n".join(["arm,seed,y", *rows]))
+    claim = ("--claim", "a.y - b.y > 0.5", "--unit", "seed")
+    assert "holds" in said(alone, tmp_path, "judge", "table.csv", *claim, "--json")
+    for file in ("country.toml", "capitals.csv"):
+        (tmp_path / file).write_text((ROOT / "examples" / file).read_text())
+    assert "runs to train" in said(alone, tmp_path, "plan", "country.toml")

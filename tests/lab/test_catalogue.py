@@ -19,7 +19,10 @@ WALK = Path(__file__).with_name("walk.py")
 
 def test_a_built_in_by_name_and_by_path():
     by_name = catalogue.find("superposition")
-    assert (by_name.name, by_name.origin) == ("superposition", "assay.experiments.superposition")
+    assert (by_name.name, by_name.origin) == (
+        "superposition",
+        "assay_catalogue.experiments.superposition",
+    )
     entry = next(e for e in catalogue.entries() if e.name == "superposition")
     assert catalogue.entry(str(entry.path)) == entry
     assert entry.header().title
@@ -103,7 +106,7 @@ def test_the_text_of_a_module_elsewhere_is_its_own(tmp_path, monkeypatch):
     assert (
         origin.code("theirs.superposition")
         == origin.code(str(path))
-        != origin.code("assay.experiments.superposition")
+        != origin.code("assay_catalogue.experiments.superposition")
     )
     assert origin.code("theirs.gone") == ""
 

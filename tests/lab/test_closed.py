@@ -8,7 +8,7 @@ import pytest
 
 from assay.core import syntax
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import sources
 from assay.lab.judge.closed import closed
 from assay.lab.lab import Lab

@@ -11,7 +11,7 @@ from test_lab import EDITED
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.work import groups
 

@@ -1,13 +1,15 @@
 """Edits: after an edit of what trains or measures, a stored number is never shown as what the new
-text gives; other edits cost nothing."""
+text gives; an edit of claims, presets and comments costs nothing."""
 
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import edits
 
@@ -95,6 +97,9 @@ class Tried:
         # a later file, whatever the clock's grain
         os.utime(path, (2e9 + self.edits, 2e9 + self.edits))
 
+    def text(self):
+        return edits.read(catalogue.find(str(self.path))).trains
+
     def run(self):
         """(metres of main, how many trainings that took)."""
         log = self.path.parent / "trained.log"
@@ -107,8 +112,6 @@ class Tried:
 
 @pytest.fixture(params=[True, False], ids=["kept", "not kept"])
 def tried(tmp_path, monkeypatch, request):
-    import sys
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     found = Tried(tmp_path, request.param)
@@ -127,14 +130,39 @@ def test_an_edit_of_what_measures_is_measured(tried):
     assert tried.run() == (120, 0)
 
 
-def test_stored_parameters_are_measured_again_without_training(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    tried = Tried(tmp_path, True)
-    tried.edit("Arm(drop, specs", "Arm(drop, keep=True, specs")
-    tried.run()
-    tried.edit("return 1.0 * x", "return 3.0 * x")
-    assert tried.run() == (60, 0)
+def test_an_edit_of_a_neighbour_counts_and_of_what_that_imports(tried, tmp_path):
+    """Read without importing: a process keeps what it has imported."""
+    farther, says = tmp_path / "farther_of_ball.py", [tried.text()]
+    tried.edit("x + 0.0", "x + 1.0", neighbour=True)
+    says.append(tried.text())
+    tried.edit("def bounce", "from farther_of_ball import LIFT\n\n\ndef bounce", neighbour=True)
+    for text in ("LIFT = 2.0\n", "LIFT = 30.0\n", "LIFT   =   30.0  # a comment\n"):
+        farther.write_text(text)
+        says.append(tried.text())
+    assert len(set(says)) == 4 and says[-1] == says[-2]
+
+
+def test_every_file_of_a_folder_counts_and_a_name_of_ours_is_not_taken_for_another(tmp_path):
+    folder = tmp_path / "ball"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        TEXT.replace("KEEP", "False").replace(
+            "from helpers_of_ball import bounce", "from .method import bounce"
+        )
+    )
+    (folder / "method.py").write_text(HELPERS)
+    first = edits.read(catalogue.find(str(folder)))
+    (folder / "method.py").write_text("# a comment\n" + HELPERS)
+    assert edits.read(catalogue.find(str(folder))).trains == first.trains
+    (folder / "method.py").write_text(HELPERS.replace("0.0", "1.0"))
+    assert edits.read(catalogue.find(str(folder))).trains != first.trains
+    own = tmp_path / "own.py"
+    text = "from estimates import Estimate\nx = Estimate({})\n"
+    (tmp_path / "estimates.py").write_text("")
+    own.write_text(text.format(1))
+    then = edits._digest([own])
+    own.write_text(text.format(22))
+    assert edits._digest([own]) != then, "only Assay's own statements judge"
 
 
 @pytest.mark.parametrize(
@@ -161,10 +189,10 @@ def test_an_edit_of_what_trains_is_trained(tried, old, new, metres):
         ("low=5.0", "low=6.0"),
         ('"""How far it fell."""', '"""Metres."""'),
         ("G = 10.0", "# the Earth's, about\nG   =   10.0"),
-        ("return arm.fell", "return arm.fell * 2"),
+        ('unit="m"', 'unit="metre"'),
         ('"""An experiment."""', ""),
     ],
-    ids=["claim", "threshold", "docstring", "comment and layout", "statistic", "another docstring"],
+    ids=["claim", "threshold", "docstring", "comment and layout", "unit", "another docstring"],
 )
 def test_other_edits_cost_nothing(tried, old, new):
     tried.run()
@@ -183,51 +211,62 @@ def test_a_measure_of_a_wrong_shape_is_told_and_not_covered_by_old_numbers(tried
 def test_the_plan_says_what_was_edited(tried):
     tried.run()
     tried.edit("return 1.0 * x", "return 3.0 * x")
-    (why,) = {
-        r.why
-        for r in tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing
-        if r.job.arm == "main"
-    }
-    assert why.startswith(
-        "what measures it was edited (scaled); "
-        + ("measured again" if tried.kept else "trained again")
-    )
-    with pytest.raises(
-        AssayError, match=r"are stored, but no longer count \(what measures it was edited"
-    ):
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    (why,) = {r.why for r in plan.missing}
+    assert why == "ball.py, or a file that it imports, was edited; trained again"
+    with pytest.raises(AssayError, match=r"are stored, but no longer count \(ball.py, or"):
         tried.lab.show(catalogue.find(str(tried.path)), "smoke")
 
 
-def test_a_neighbour_belongs_to_it(tried, tmp_path):
+def test_presets_and_claims_of_the_experiment_itself_cost_nothing(tried):
+    tried.edit("experiment = made(", "experiment = Experiment(")
     tried.run()
-    before = edits.texts(catalogue.find(str(tried.path)))["main"]
-    tried.edit("x + 0.0", "x + 1.0", neighbour=True)
-    after = edits.texts(catalogue.find(str(tried.path)))["main"]
-    assert before.train == after.train and before.measure["bounce"] != after.measure["bounce"]
+    tried.edit("full=grid(Ball(), seed=range(6))", "full=grid(Ball(), seed=range(600))")
+    tried.edit("claims=CLAIMS", "claims=CLAIMS[:1]")
+    assert tried.run()[1] == 0
+    tried.edit("measure=measure, ", "measure=measure, version=2, ")
+    assert tried.run()[1] > 0
 
 
-def test_the_texts_of_the_catalogue_hold_what_measures_and_no_claims():
-    texts = edits.texts(catalogue.find("lm-importance"))
-    found = texts["main"]
-    assert {"measure", "removed", "sample", "LMImportance"} <= found.measure.keys()
-    # A library's `joint` calls it, for two arms.
-    for arm in ("main", "frozen-decoder"):
-        assert {"train_together", "LMImportance"} <= texts[arm].train.keys()
-    assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (
-        found.train.keys() | found.measure.keys()
+def test_an_arm_more_costs_its_own_runs_where_all_train_alike(tried):
+    tried.edit("Arm(partial(drop, up=0.0), keep=", "Arm(drop, keep=")
+    tried.run()
+    tried.edit(
+        '"flat": Arm(',
+        '"more": Arm(drop, specs=lambda s: tuple(x.replace(t=0.7) for x in s)), "flat": Arm(',
     )
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert {row.job.arm for row in plan.missing} == {"more"}
+    tried.edit("t=0.5", "t=0.6")
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert {row.job.arm for row in plan.missing} == {"more", "flat"}, "by their keys"
+    tried.edit('"more": Arm(drop', '"more": Arm(partial(drop, up=1.0)')
+    plan = tried.lab.plan(catalogue.find(str(tried.path)), "smoke")
+    assert len(plan.missing) == len(plan.rows), "which arm trains how may have changed"
 
 
-def test_what_was_read_once_is_not_parsed_again_until_it_is_edited(tried, monkeypatch):
-    """A worker reads the texts for every group: an experiment of 30 arms and 30 groups would be
-    parsed a thousand times."""
+def test_runs_of_an_older_version_count_while_the_file_is_as_it_was(tried):
+    """It noted the hash of the file itself, and of functions, which nobody reads any more."""
+    now = edits.read(catalogue.find(str(tried.path)))
+    noted = {"code": now.code, "texts": {"train": {"drop": "01234567"}}}
+    assert now.made(SimpleNamespace(provenance=noted))
+    assert not now.made(SimpleNamespace(provenance={**noted, "text": "0"})), "its neighbour changed"
+    tried.edit("It falls far", "It falls very far")
+    later = edits.read(catalogue.find(str(tried.path)))
+    assert not later.made(SimpleNamespace(provenance=noted))
+    assert later.made(SimpleNamespace(provenance={**noted, "text": now.trains}))
+
+
+def test_a_file_is_not_parsed_again_until_it_is_edited(tried, monkeypatch):
+    """A worker reads the texts for every group: an experiment of 30 groups would be parsed thirty
+    times."""
     parsed, module = [], edits.syntax.module
     monkeypatch.setattr(
         edits.syntax, "module", lambda text, *args: parsed.append(text) or module(text, *args)
     )
-    first = edits.texts(catalogue.find(str(tried.path)))
+    first = edits.read(catalogue.find(str(tried.path)))
     assert parsed
     parsed.clear()
-    assert edits.texts(catalogue.find(str(tried.path))) == first and not parsed
+    assert edits.read(catalogue.find(str(tried.path))) == first and not parsed
     tried.edit("x + 0.0", "x + 2.0", neighbour=True)
-    assert edits.texts(catalogue.find(str(tried.path))) != first and parsed
+    assert edits.read(catalogue.find(str(tried.path))) != first and parsed

@@ -11,7 +11,7 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import Elsewhere
 from assay.core.spec import canonical_json, grid
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import journal, looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere, override

@@ -10,7 +10,7 @@ import pytest
 from assay.cli.main import main
 from assay.core import integrity
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.judge import journal
 from assay.lab.lab import Lab
 from assay.lab.store.health import harms

@@ -18,7 +18,7 @@ from assay.core.plain import plain
 from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.lab import catalogue
-from assay.lab.executors import Inline, Workers
+from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.store import origin
 from assay.lab.store.store import Store
@@ -287,22 +287,6 @@ def test_workers_note_the_same(tmp_path):
     assert {s.unchecked for s in tried.lab.store.list()} == {("data/number.npy",)}
     tried.holds(7)
     assert tried.run() == 7
-
-
-def test_what_was_read_travels_through_a_depot(tmp_path, monkeypatch):
-    tried = Tried(tmp_path / "a", READERS["text"])
-    tried.holds(5)
-    labs = []
-    for cache in ("one", "other"):  # two machines
-        monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / cache))
-        labs.append(Lab(f"file://{tmp_path}/depot", Inline()))
-    tried.lab = labs[0]
-    assert tried.run() == 5
-    tried.lab = labs[1]
-    assert not tried.plan().missing
-    assert {frozenset(s.read) for s in tried.lab.store.list()} == {frozenset({"data/number.txt"})}
-    tried.holds(7)
-    assert len(tried.plan().missing) == 12
 
 
 def test_declared_inputs_count_beside_noted_ones(tmp_path):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.store import Store
 from stored_bytes import measures_of
@@ -48,6 +48,7 @@ def child(root, preset="default"):
     Lab(root, Inline()).run(catalogue.find(WALK), preset)
 
 
+@pytest.mark.thorough  # test_random_kills.py kills three times
 def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
     marks, root, whole = (
         tmp_path / "marks",
@@ -87,7 +88,7 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
 
 def run_program(root):
     code = (
-        "from assay.lab import catalogue; from assay.lab.executors import Workers; from "
+        "from assay.lab import catalogue; from assay.lab.engines import Workers; from "
         "assay.lab.lab import Lab\n"
     )
     code += f"Lab({str(root)!r}, Workers(1)).run(catalogue.find({WALK!r}))"

@@ -1,7 +1,6 @@
 """Owners: every experiment file has a name of its own, and no file reads, takes over or deletes the
 runs of another."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 from assay.cli.main import main
 from assay.core.errors import StoreError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import edits, origin
+from assay.lab.store import origin
 
 WALK = Path(__file__).with_name("walk.py").read_text()
 STEMS = st.text(
@@ -116,27 +115,3 @@ def test_a_copy_of_a_file_finds_its_runs(tmp_path):
     lab.run(catalogue.find(str(written(tmp_path / "a", "walk_x.py"))), "smoke")
     copy = catalogue.find(str(written(tmp_path / "b", "walk_x.py")))
     assert not lab.plan(copy, "smoke").missing and not lab.show(copy, "smoke").notes
-
-
-def test_results_of_another_text_say_so_wherever_they_are_shown(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    file = written(tmp_path, "walk_y.py")
-    with (
-        monkeypatch.context() as older
-        # a version that did not note what trained and measured, so that nobody can tell what was
-        # edited
-    ):
-        older.setattr(edits, "texts", lambda experiment: {})
-        assert (
-            main(["run", "walk_y.py", "--preset", "smoke", "--root", "s", "--executor", "inline"])
-            == 0
-        )
-    file.write_text(WALK + "\n# a comment\n")
-    capsys.readouterr()
-    for verb in ("run", "show"):
-        assert main([verb, "walk_y.py", "--preset", "smoke", "--root", "s"]) == 0
-        assert "made by another text of walk-y's file" in "".join(capsys.readouterr())
-        assert main([verb, "walk_y.py", "--preset", "smoke", "--root", "s", "--json"]) == 0
-        assert "another text" in json.loads(capsys.readouterr().out)["notes"][0]
-    assert main(["report", "walk_y.py", "--preset", "smoke", "--root", "s", "--out", "pages"]) == 0
-    assert "made by another text" in Path("pages/walk-y-smoke.html").read_text()

@@ -14,7 +14,7 @@ from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import Preset, override
@@ -114,7 +114,7 @@ def test_a_stored_run_more_costs_a_plan_no_file_and_no_text_that_all_share(lab, 
         function = getattr(module, name)
 
         def counted(*a, **k):
-            if threading.get_ident() == thread:  # leases of other tests may beat in theirs
+            if threading.get_ident() == thread:
                 calls.append(name)
             return function(*a, **k)
 

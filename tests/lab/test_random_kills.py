@@ -1,8 +1,8 @@
-"""kill -9 at random moments, of workers and of whoever waits for them: the end is bitwise that of
-one process, and nothing is left behind.
+"""kill -9 at random moments, of several commands on one store: the end is bitwise that of one
+process, and nothing is left behind.
 
 A short form runs always; `pytest -m slow tests/lab/test_random_kills.py` kills 200 times: 60 times
-each with 1, 2 and 4 workers over harvest, training, measuring and store writes, and 20 times while
+each of 1, 2 and 4 commands over harvest, training, measuring and store writes, and 20 times while
 an index is built."""
 
 import multiprocessing
@@ -17,13 +17,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from leaving import dismiss
 
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.away import worker_loop
-from assay.lab.away.worker_loop import Joined
-from assay.lab.executors import Away, Inline, none
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import atomic, health
 from assay.lab.store.store import Store
@@ -49,9 +46,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    """Looks at the store often, saves often, and lets phases last long enough to be hit."""
-    for module in (none, worker_loop):
-        monkeypatch.setattr(module, "POLL", 0.02)
+    """Saves often, and lets phases last long enough to be hit."""
     settings = {
         "WALK_MARKS": str(tmp_path / "marks"),
         "WALK_PAUSE": "0.004",
@@ -62,12 +57,8 @@ def quick(monkeypatch, tmp_path):
     return tmp_path / "marks"
 
 
-def waits(root, preset="full"):
-    Lab(root, Away()).run(catalogue.find(WALK), preset)
-
-
-def works(root):
-    Joined(root).run()
+def works(root, preset="full"):
+    Lab(root, Inline()).run(catalogue.find(WALK), preset)
 
 
 def started(role, *given):
@@ -78,7 +69,7 @@ def started(role, *given):
 
 
 def killed(tmp_path, marks, whole, n, kills, seed):
-    """Kill so often while n workers work, on as many stores as that takes; which phases were
+    """Kill so often while n commands run, on as many stores as that takes; which phases were
     hit."""
     rng, hit, stores = random.Random(seed), Counter(), 0
     before = set(psutil.Process().children(recursive=True))
@@ -86,37 +77,23 @@ def killed(tmp_path, marks, whole, n, kills, seed):
         root, stores = tmp_path / f"s{stores}", stores + 1
         Store(root).prepare()
         marks.write_text("")
-        crew = [(waits, started(waits, root)), *((works, started(works, root)) for _ in range(n))]
-        while True:
-            time.sleep(rng.uniform(0.0, 0.3))
-            code = crew[0][1].exitcode
-            if code == 0:
-                break
-            assert code is None, "who waits ended by itself"
-            if hit.total() < kills:
-                i = rng.randrange(len(crew))
-                role, process = crew[i]
+        commands = [started(works, root) for _ in range(n)]
+        while any(process.exitcode is None for process in commands):
+            # one alone gets less far between two kills
+            time.sleep(rng.uniform(0.0, 0.6 if n == 1 else 0.3))
+            i = rng.randrange(n)
+            if hit.total() < kills and commands[i].exitcode is None:
                 lines = marks.read_text().splitlines()
-                os.kill(process.pid, signal.SIGKILL)
-                process.join()
-                if process.exitcode != 0:  # it had not ended by itself in between
+                os.kill(commands[i].pid, signal.SIGKILL)
+                commands[i].join()
+                if commands[i].exitcode != 0:  # it had not ended by itself in between
                     hit[lines[-1].split()[0] if lines else "start"] += 1
-                    crew[i] = (role, started(role, root))
+                    commands[i] = started(works, root)
             assert not list(Store(root).damaged())
             assert not {name for name, data in measures_of(root).items() if whole[name] != data}
-        for _, process in crew[1:]:
-            dismiss(process)
-        for _, process in crew:
-            process.join(60)
-        assert [process.exitcode for _, process in crew] == [0] * len(crew), (
-            "all ended by themselves or when they were told to"
-        )
+        assert [process.exitcode for process in commands] == [0] * n, "all ended by themselves"
         assert measures_of(root) == whole
-        assert (
-            not list(health.harms(Store(root)))
-            and not list((root / "groups").iterdir())
-            and not list((root / "wanted").iterdir())
-        )
+        assert not list(health.harms(Store(root))) and not list((root / "groups").iterdir())
     left = [
         p
         for p in psutil.Process().children(recursive=True)
@@ -130,24 +107,24 @@ def test_three_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole):
     assert killed(tmp_path, quick, whole, 2, 3, seed=1).total() == 3
 
 
-def leaves_until(root, n):
-    """Plan, form and leave the groups, and die when the disk is waited for the n-th time."""
+def forms_until(root, n):
+    """Plan and form the groups, and die when the disk is waited for the n-th time."""
     left = iter(range(n))
     atomic.sync = lambda path: None if next(left, None) is not None else os._exit(9)
-    waits(root, "smoke")
+    works(root, "smoke")
 
 
-def test_whoever_is_killed_while_it_forms_and_leaves_groups_leaves_them_whole(
-    tmp_path, quick, whole
-):
-    for n in range(1, 11):
+def test_whoever_is_killed_while_it_forms_groups_leaves_them_whole(tmp_path, quick, whole):
+    n, root = 0, tmp_path / "0"
+    while not any(root.glob("groups/*")):
+        n += 1
         root = tmp_path / str(n)
-        process = started(leaves_until, root, n)
+        process = started(forms_until, root, n)
         process.join(60)
         assert process.exitcode == 9
         assert not list(health.harms(Store(root)))
-        assert not [path for part in ("groups", "wanted") for path in (root / part).glob("**/.*")]
-    assert len(list((root / "wanted").iterdir())) == 1, "the last one got as far as that"
+        assert not list((root / "groups").glob("**/.*"))
+    assert n > 2, "it was killed before it got as far as that, too"
 
 
 def test_a_group_that_is_finished_under_a_look_has_no_step(tmp_path, monkeypatch):
@@ -165,10 +142,10 @@ def test_a_group_that_is_finished_under_a_look_has_no_step(tmp_path, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_sixty_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole, workers):
-    hit = killed(tmp_path, quick, whole, workers, 60, seed=workers)
-    print(f"{workers} workers: {dict(hit)}")
+@pytest.mark.parametrize("commands", [1, 2, 4])
+def test_sixty_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole, commands):
+    hit = killed(tmp_path, quick, whole, commands, 60, seed=commands)
+    print(f"{commands} commands: {dict(hit)}")
     assert set(hit) >= {"artefact", "train", "measure", "store"}
 
 

@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 
 from assay.core.errors import ExperimentError
+from assay.core.results import Estimated
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.records import recording, records
 from assay.lab.records.provenance import digest
@@ -225,3 +226,11 @@ def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path, m
     there.write_bytes(text)
     records.arrays(there).write_bytes(packed)
     assert records.read("x", str(tmp_path / "x.py"))["preset"] == "default"
+
+
+@pytest.mark.parametrize(("now", "moved"), [(0.4 * (1 + 1e-7), ""), (0.41, "each estimate")])
+def test_an_estimate_without_an_interval_moved_where_it_is_another_number(now, moved):
+    departs = recording.departs(
+        Estimated(text="t", estimate=0.4), Estimated(text="t", estimate=now)
+    )
+    assert departs.startswith(moved) and bool(departs) == bool(moved)

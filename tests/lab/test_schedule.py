@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.lab.plan.schedule import Pace, Schedule
+from assay.lab.plan.forecast import Pace
 from assay.lab.work.events import Outcome
+from assay.lab.work.schedule import Schedule
 from assay.lab.work.work import time_left
 
 COST = {"a": 3.0, "b": 1.0}
@@ -34,16 +35,13 @@ def schedule(groups) -> Schedule:
 
 
 def naive_order(groups) -> list[str]:
-    """One worker: whatever is ready, by seed, then by the dearest chain that begins with it."""
-
-    def reach(g):
-        (arm,) = g.arms
-        return COST[arm] + max((reach(h) for h in groups if g.name in h.parents), default=0.0)
-
+    """One worker: whatever is ready, by seed, then the dearest."""
     waiting, order = list(groups), []
     while waiting:
         ready = [g for g in waiting if g.parents <= set(order)]
-        first = min(ready, key=lambda g: (g.members[0].spec["seed"], -reach(g), g.name))
+        first = min(
+            ready, key=lambda g: (g.members[0].spec["seed"], -COST[next(iter(g.arms))], g.name)
+        )
         waiting.remove(first)
         order.append(first.name)
     return order
@@ -73,10 +71,9 @@ def test_what_builds_on_a_failed_group_is_given_up() -> None:
     plan = schedule([*groups, group("d", 1, "b")])
     tasks = plan.tasks()
     assert next(tasks).group == "a"
-    assert plan.chain() == 5.0
     plan.settle(Outcome("a", "failed", "RunError", "no"))
     assert next(tasks).group == "d"
-    assert plan.left() == 1.0 == plan.chain()
+    assert plan.left() == 1.0 and plan.groups_left == 1
     plan.settle(Outcome("d", "done"))
     assert next(tasks, "over") == "over"
 
@@ -104,11 +101,10 @@ class Clock:
 
 
 class Rest:
-    """What is left of one experiment, and of the longest chain in it."""
+    """What is left of one experiment, in so many groups."""
 
-    def __init__(self, cost: float, chain: float = 0.0, planned: bool = True) -> None:
-        self.left, self.planned = lambda: cost, planned
-        self.chain = lambda done: chain
+    def __init__(self, cost: float, groups: int = 9, planned: bool = True) -> None:
+        self.left, self.planned, self.groups_left = lambda: cost, planned, groups
 
 
 def pace_after(*groups: tuple[float, float]) -> tuple[Pace, Clock]:
@@ -138,10 +134,13 @@ def test_what_groups_take_replaces_what_was_planned() -> None:
     assert time_left([Rest(50.0)], pace, 1).middle == pytest.approx(150)
 
 
-def test_workers_share_what_is_left_but_not_a_chain() -> None:
+def test_workers_share_what_is_left_as_long_as_each_has_a_group() -> None:
     pace, _ = pace_after((10.0, 10.0))
     assert time_left([Rest(40.0)], pace, 2).middle == pytest.approx(20)
-    assert time_left([Rest(40.0, chain=30.0)], pace, 2).middle == pytest.approx(30)
+    assert time_left([Rest(40.0, groups=1)], pace, 2).middle == pytest.approx(40)
+    assert time_left([Rest(20.0, groups=1), Rest(20.0, groups=2)], pace, 4).middle == (
+        pytest.approx(40 / 3)
+    )
 
 
 def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() -> None:
@@ -164,7 +163,7 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() 
         {},
         "cpu",
     )
-    work = SimpleNamespace(left=plan.left, chain=plan.chain, planned=False)
+    work = SimpleNamespace(left=plan.left, planned=False)
     clock = Clock()
     pace, tasks = Pace(clock), plan.tasks()
     running: dict[str, float] = {}
@@ -179,6 +178,7 @@ def test_the_time_left_falls_to_nothing_at_the_end_of_a_run_of_unequal_groups() 
             del running[name]
             plan.settle(Outcome(name, "done"))
             pace.stored(name)
+        work.groups_left = plan.groups_left
         if (eta := time_left([work], pace, 2)) is not None:
             seen.append((clock.now, eta.middle))
     for at, told in seen:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay.cli.main import main
 from assay.core.errors import StoreError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.sealed import SEAL, seal, unseal
 

@@ -14,7 +14,7 @@ import torch
 from assay.cli.main import main
 from assay.core import integrity
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store.store import Store
 from assay.lab.work import groups, memory

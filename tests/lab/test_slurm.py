@@ -1,335 +1,264 @@
-"""The fleet of SLURM: what is written and typed, what its programs' answers are taken for, and what
-is survived. What real jobs do is in test_slurm_runs.py."""
+"""Groups as jobs of a real SLURM of two nodes: they are preempted, requeued, killed and stopped,
+and every file of a run is the bytes of a run in one process."""
 
+import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
-from assay.core.errors import FleetError
-from assay.lab.away.fleets import Member
-from assay.lab.away.fleets.sbatch import Request
-from assay.lab.away.fleets.slurm import STATES, Slurm
-from fake_slurm import BUSY, FakeSlurm, directives
+from assay.cli.main import main
+from assay.core.errors import EngineError, RunError
+from assay.lab import catalogue
+from assay.lab.engines import Inline, slurm
+from assay.lab.engines.slurm import Slurm
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
+from assay.lab.store.store import Store
+from assay.lab.work.events import Progress, Said, Started
+from slurm_cluster import SlurmCluster, until
+from stored_bytes import files_of, same_as_alone
 
-WAITS = ["/bin/sleep", "60"]
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
-    with FakeSlurm() as slurm:
-        monkeypatch.setenv("PATH", f"{slurm.bin}:{os.environ['PATH']}")
-        yield slurm
-
-
-def fleet(root: Path, **asked: object) -> Slurm:
-    return Slurm(root, Request(**asked), pause=0.01, every=0.0)
-
-
-def states(slurm: Slurm, members: Sequence[Member]) -> list[str]:
-    found = slurm.look(members)
-    return [found[m.id] for m in members]
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(find_spec("submitit") is None, reason="pip install 'interp-assay[slurm]'"),
+]
+cluster = pytest.fixture(lambda slurm: slurm)
+WALK = str(Path(__file__).with_name("walk.py"))
+CAPITALS = str(Path(__file__).parents[2] / "examples" / "capitals.toml")
 
 
-def test_a_script_asks_for_what_was_typed_and_bash_reads_it(tmp_path: Path) -> None:
-    root = tmp_path / "a store, 100% #1's"
-    given = {
-        "partition": "gpu",
-        "time": "1-12",
-        "gpus": "a100:2",
-        "memory": "16G",
-        "account": "lab",
-    }
-    asked = Request(
-        workers=4, cpus=3, setup="module load cuda\n", extra="--qos=low -C 'a|b'", **given
-    )
-    command = [sys.executable, "-m", "assay", "worker", "--root", str(root), "--idle", "60"]
-    text = Slurm(root, asked).script(command)
-    name, *found = directives(text)
-    assert re.fullmatch(r"--job-name=assay-\d{8}-\d{6}", name)
-    logs = f"{root}/fleets/slurm/{name.partition('=')[2]}/%A_%a.log".replace("100%", "100%%")
-    assert found == [
-        "--array=0-3",
-        "--partition=gpu",
-        "--account=lab",
-        "--time=1-12",
-        "--gpus-per-node=a100:2",
-        "--mem=16G",
-        "--nodes=1",
-        "--ntasks=1",
-        "--cpus-per-task=3",
-        "--requeue",
-        "--signal=B:TERM@60",
-        "--open-mode=append",
-        f"--output={logs}",
-        "--qos=low",
-        "-C",
-        "a|b",
-    ]
-    assert text.splitlines()[-2] == "module load cuda" and not root.exists()
-    said = subprocess.run(
-        ["bash", "-c", text.replace("exec ", "printf '%s\\n' ").replace("module", "true")],
-        capture_output=True,
-        text=True,
-    )
-    assert said.stdout.splitlines() == command and not said.stderr
+@pytest.fixture(autouse=True)
+def pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Steps slow enough that something may happen between two of them, each in a line of the file;
+    jobs that are looked at often."""
+    monkeypatch.setenv("WALK_PAUSE", "0.08")
+    monkeypatch.setenv("WALK_MARKS", str(tmp_path / "marks"))
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0.05")
+    monkeypatch.setattr(slurm, "POLL", 0.2)
+    monkeypatch.setattr(slurm, "APPEARS", 2.0)
+    return tmp_path / "marks"
 
 
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        ({"workers": 0}, "--workers is a number from 1 up, got 0"),
-        ({"partition": "gpu --wrap"}, "--partition is one word, got 'gpu --wrap'"),
-        ({"account": "\x1b[2J"}, "--account is one word, got '\ufffd[2J'"),
-        ({"time": "1h"}, "--time is 90, 1:30:00 or 2-12 as sbatch takes it, got '1h'"),
-        (
-            {"time": "2"},
-            (
-                "--time 2 leaves no time to work: a worker saves and ends up to two minutes "
-                "before its limit"
-            ),
-        ),
-        ({"gpus": "one"}, "--gpus is 2 or a100:2, got 'one'"),
-        ({"memory": "16 GB"}, "--memory is 16G or 900M, got '16 GB'"),
-        (
-            {"extra": "--outp=x"},
-            "--sbatch cannot have --outp: Assay sets the array, its logs and its signals itself",
-        ),
-        (
-            {"extra": "--qos=low -a0-9"},
-            "--sbatch cannot have -a0-9: Assay sets the array, its logs and its signals itself",
-        ),
-        (
-            {"extra": "low"},
-            "--sbatch is one line of options of sbatch, such as --qos=low, got 'low'",
-        ),
-        (
-            {"extra": "--comment='a\nb'"},
-            (
-                "--sbatch is one line of options of sbatch, such as --qos=low, got "
-                "\"--comment='a\\nb'\""
-            ),
-        ),
-        (
-            {"extra": "--comment='"},
-            '--sbatch cannot be read: no closing quotation in "--comment=\'"',
-        ),
-    ],
-)
-def test_what_sbatch_could_not_mean_is_one_line(asked: dict[str, object], told: str) -> None:
-    with pytest.raises(FleetError) as found:
-        Request(**asked)
-    assert str(found.value) == told
+def chosen(name: str, preset: str, *fields: str) -> Any:
+    experiment = catalogue.find(name)
+    return experiment, override(experiment, preset, fields)
+
+
+def alone(root: Path, *which: str) -> dict[str, bytes]:
+    """What this process stores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WALK_MARKS", raising=False)
+        Lab(root, Inline()).run(*chosen(*which))
+    return files_of(root)
+
+
+def jobs(cluster: SlurmCluster) -> list[psutil.Process]:
+    """The processes that work on groups."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            ours = process.environ().get("SLURM_CONF") == str(cluster.conf)
+            if ours and "submitit.core._submit" in words and "python" in Path(words[0]).name:
+                found.append(process)
+    return found
+
+
+def kill_one(cluster: SlurmCluster) -> None:
+    """End the process of a job as the kernel does that lacks memory."""
+    jobs(cluster)[0].send_signal(signal.SIGKILL)
+
+
+BLOWS: dict[str, Callable[[SlurmCluster], object]] = {
+    "killed": kill_one,
+    "preempted": lambda cluster: cluster.preempt(cluster.running()[0].node),
+    "requeued by submitit": lambda cluster: cluster.ask(
+        "scancel", "--signal=USR2", cluster.running()[0].id
+    ),
+    "requeued by somebody": lambda cluster: cluster.ask(
+        "scontrol", "requeue", cluster.running()[0].id
+    ),
+    "cancelled by somebody": lambda cluster: cluster.ask("scancel", cluster.running()[0].id),
+    "out of time": lambda cluster: cluster.expire(cluster.running()[0]),
+    "lost its node": lambda cluster: cluster.fail(cluster.running()[0].node),
+}
+RARE = ("requeued by somebody", "cancelled by somebody", "out of time", "lost its node")
+"""What the test of all of them on two nodes tries as well."""
 
 
 @pytest.mark.parametrize(
-    ("time", "seconds"),
+    "blow", [pytest.param(b, marks=[pytest.mark.slow] if b in RARE else []) for b in BLOWS]
+)
+def test_a_job_that_is_stopped_midway_changes_no_byte(
+    cluster: SlurmCluster, pace: Path, tmp_path: Path, blow: str
+) -> None:
+    root, heard = tmp_path / "s", []
+
+    def strike(event: Any) -> None:
+        if isinstance(event, Progress) and 10 <= event.done < event.total and not struck:
+            struck.append(event)
+            BLOWS[blow](cluster)
+        heard.append(event)
+
+    struck: list[Progress] = []
+    which = (WALK, "smoke", "steps=60")
+    Lab(root, Slurm(root, workers=1)).run(*chosen(*which), strike)
+    assert struck and files_of(root) == alone(tmp_path / "here", *which)
+    steps = pace.read_text().splitlines().count("train")
+    if blow != "out of time":  # a job that was given a minute is begun again time after time
+        assert 2 * 60 <= steps < 2 * (60 + struck[0].done), "it went on from its checkpoint"
+    again = [event.text for event in heard if isinstance(event, Said)]
+    assert bool(again) == (blow in ("killed", "cancelled by somebody")), again
+    assert not (root / "slurm").exists() or not list((root / "slurm").iterdir())
+    until(lambda: not cluster.ask("squeue", "-h"))
+
+
+def test_whatever_a_cluster_does_changes_no_byte(
+    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On two nodes, one thing after the other; in between the controller is begun anew."""
+    root, nodes = tmp_path / "s", set[str]()
+    blows = list(BLOWS.values())
+
+    def restart(cluster: SlurmCluster) -> None:
+        cluster.end_controller()
+        cluster.begin_controller()
+
+    blows.insert(3, restart)
+
+    def strike(event: Any) -> None:
+        if isinstance(event, Progress) and blows and (running := cluster.running()):
+            nodes.update(job.node for job in running)
+            # the job has just ended
+            with contextlib.suppress(subprocess.CalledProcessError, IndexError, psutil.Error):
+                blows[0](cluster)
+                blows.pop(0)
+
+    monkeypatch.setattr(slurm, "TRIES", 9)
+    which = (WALK, "full")
+    Lab(root, Slurm(root, workers=2)).run(*chosen(*which), strike)
+    assert files_of(root) == alone(tmp_path / "here", *which)
+    assert not blows and nodes == {"one", "two"}
+    assert not list((root / "groups").iterdir())
+
+
+def test_a_catalogue_preset_with_a_worker_killed_is_that_of_one_process(
+    cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    check(cluster, tmp_path, "superposition", "default", "seed=1000:1002")
+
+
+@pytest.mark.model
+def test_an_ask_study_with_a_worker_killed_is_that_of_one_process(
+    cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    check(cluster, tmp_path, CAPITALS, "smoke")
+
+
+def check(cluster: SlurmCluster, tmp_path: Path, *which: str) -> None:
+    """As it is typed; the first process that works on a group is killed a second later."""
+    name, preset, *fields = which
+    sets = [word for field in fields for word in ("--set", field)]
+    words = [sys.executable, "-m", "assay", "run", name, "--preset", preset, *sets, "--root", "s"]
+    command = subprocess.Popen([*words, "--on", "slurm", "--workers", "2"], cwd=tmp_path)
+    with contextlib.ExitStack() as stack:
+        stack.callback(command.kill)
+        until(lambda: jobs(cluster), cluster.logs, 120)
+        with contextlib.suppress(AssertionError):
+            until(lambda: command.poll() is not None, seconds=3)
+        kill_one(cluster)
+        assert command.wait(600) == 0
+    assert same_as_alone(tmp_path / "s", tmp_path / "here", *chosen(*which))
+
+
+def test_an_interrupted_command_leaves_nothing_in_the_queue_and_goes_on(
+    cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    root, which = tmp_path / "s", (WALK, "smoke", "steps=40")
+
+    def interrupt(event: Any) -> None:
+        if isinstance(event, Started):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Lab(root, Slurm(root, workers=1)).run(*chosen(*which), interrupt)
+    until(lambda: not cluster.ask("squeue", "-h"))
+    Lab(root, Slurm(root, workers=1)).run(*chosen(*which))
+    assert files_of(root) == alone(tmp_path / "here", *which)
+
+
+def test_two_commands_train_no_group_twice(
+    cluster: SlurmCluster, pace: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "assay", "run", WALK, "--preset", "default", "--root", "s"]
+    first, second = (
+        subprocess.Popen([*words, "--on", "slurm", "--workers", "1"], cwd=tmp_path)
+        for _ in range(2)
+    )
+    assert (first.wait(300), second.wait(300)) == (0, 0)
+    trained = [line for line in pace.read_text().splitlines() if line.startswith("trained")]
+    assert len(trained) == len(set(trained))
+    assert files_of(tmp_path / "s") == alone(tmp_path / "here", WALK, "default")
+
+
+def test_jobs_that_end_without_effect_are_an_error_with_their_log(
+    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "APPEARS", 0.5)
+    root, said = tmp_path / "s", []
+    engine = Slurm(root, parameters={"setup": ["echo no such module >&2; exit 1"]})
+    told = r"its job ended without effect; what it said is in (\S+\.err)"
+    with pytest.raises(RunError, match=told) as found:
+        Lab(root, engine).run(*chosen(WALK, "smoke"), said.append)
+    assert len([event for event in said if isinstance(event, Said)]) == 2
+    assert Path(str(found.value).split(" is in ")[1]).parent.parent == root / "slurm"
+    assert not list(Store(root).list())
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
     [
-        ("", 0),
-        ("0", 0),
-        ("90", 5400),
-        ("5:30", 330),
-        ("1:30:00", 5400),
-        ("2-12", 216000),
-        ("1-0:30", 88200),
-        ("1-1:1:1", 90061),
+        (["partition=nowhere"], "Invalid partition name specified"),
+        (["quality=high"], "unrecognized option '--quality=high'"),
+        (["mem=900T"], "Memory specification can not be satisfied"),
     ],
 )
-def test_times_are_read_as_sbatch_documents_them(time: str, seconds: int) -> None:
-    assert Request(time=time).seconds == seconds
-
-
-def test_each_state_is_told_and_of_what_ended_slurm_is_not_asked_again(
-    cluster: FakeSlurm, tmp_path: Path
+def test_what_sbatch_refuses_is_told_in_its_words(
+    cluster: SlurmCluster,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    typed: list[str],
+    told: str,
 ) -> None:
-    slurm = fleet(tmp_path)
-    members = slurm.submit(len(STATES), WAITS)
-    assert [m.id for m in members[:2]] == ["101_0", "101_1"]
-    assert Path(members[1].log).name == "101_1.log"
-    cluster.become(*STATES)
-    assert states(slurm, members) == list(STATES.values())
-    cluster.become(*["COMPLETED"] * len(STATES))
-    over = {"preempted", "lost", "ended"}
-    assert states(slurm, members) == [s if s in over else "ended" for s in STATES.values()]
-    asked = len(cluster.asked)
-    slurm.look(members)
-    assert len(cluster.asked) == asked
+    words = [word for text in typed for word in ("--slurm", text)]
+    root = ["--root", str(tmp_path / "s")]
+    assert main(["run", WALK, "--preset", "smoke", *root, "--on", "slurm", *words]) == 2
+    _, _, error = capsys.readouterr().err.rpartition("SLURM: ")
+    assert told in error and error.count("\n") == 1
+    assert not cluster.ask("squeue", "-h")
 
 
-def test_of_jobs_that_squeue_forgot_sacct_tells_and_without_it_they_are_lost(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    slurm = fleet(tmp_path)
-    one, four, never = (slurm.submit(n, WAITS) for n in (1, 4, 4))
-    cluster.jobs.clear()
-    # those that were cancelled before they began are told in one row
-    cluster.accounts = "101_0|FAILED\n102_[0-1,3]|PREEMPTED\n102_2|RUNNING\n"
-    cluster.accounts += "103_[0-3%2]|CANCELLED by 1000\n"
-    members = [*one, *four, *never]
-    told = ["ended", "preempted", "preempted", "waiting", "preempted", *["ended"] * 4]
-    assert states(slurm, members) == told, "accounts come late: what runs, squeue lists"
-
-    cluster.accounts, slurm.gone = "", 600.0
-    lost = slurm.submit(1, WAITS)
-    cluster.jobs.clear()
-    assert states(slurm, lost) == ["waiting"], "squeue may show a new job late"
-    slurm.gone = 0.0
-    assert states(slurm, lost) == ["lost"]
+def test_what_is_typed_reaches_the_job(cluster: SlurmCluster, tmp_path: Path) -> None:
+    out = tmp_path / "env"
+    words = f"--partition=gpu --time=90m --gpus=1 --memory=2G --slurm=setup=env>{out}".split()
+    words[0] = "--slurm=partition=gpu"
+    root = ["--root", str(tmp_path / "s"), "--device", "cuda"]
+    # torch has no GPU here: the group fails, once it runs where it was asked for
+    assert main(["run", WALK, "--preset", "smoke", *root, "--on", "slurm", *words]) != 0
+    found = dict(line.split("=", 1) for line in out.read_text().splitlines() if "=" in line)
+    assert found["SLURM_JOB_PARTITION"] == "gpu" and found["OMP_NUM_THREADS"] == "1"
+    assert found["SLURM_MEM_PER_NODE"] == "2048" and found["SLURM_GPUS_ON_NODE"] == "1"
 
 
-def test_squeue_may_fail_for_a_while(cluster: FakeSlurm, tmp_path: Path) -> None:
-    slurm = fleet(tmp_path)
-    members = slurm.submit(2, WAITS)
-    cluster.fail("squeue")
-    assert states(slurm, members) == ["waiting"] * 2, "nothing is known of them yet"
-    assert states(slurm, members) == ["running"] * 2
-    cluster.fail("squeue", times=3)
-    assert [states(slurm, members) for _ in range(4)] == [["running"] * 2] * 4
-    cluster.fail("squeue", times=2)
-    slurm.patience = 0.0
-    slurm.look(members)
-    with pytest.raises(
-        FleetError,
-        match=rf"^SLURM has not answered for \d+ s: squeue: slurm_load_jobs error: {BUSY}$",
-    ):
-        slurm.look(members)
-
-
-def test_a_controller_is_not_asked_more_often_than_need_be(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    slurm = fleet(tmp_path)
-    members = slurm.submit(2, WAITS)
-    slurm.look(members)
-    slurm.every, asked = 600.0, len(cluster.asked)
-    assert [states(slurm, members) for _ in range(20)] == [["running"] * 2] * 20
-    assert len(cluster.asked) == asked
-
-
-def test_workers_that_slurm_will_never_begin_are_told(cluster: FakeSlurm, tmp_path: Path) -> None:
-    cluster.begins, cluster.reason = "PENDING", "PartitionTimeLimit"
-    slurm = fleet(tmp_path)
-    members = slurm.submit(2, WAITS)
-    with pytest.raises(FleetError) as found:
-        slurm.look(members)
-    assert str(found.value) == (
-        "SLURM will not begin what was submitted: PartitionTimeLimit (squeue --jobs=101); ask for "
-        "something else, and run the same command again"
-    )
-
-
-def test_what_sbatch_refuses_is_told_in_its_words(cluster: FakeSlurm, tmp_path: Path) -> None:
-    cluster.fail("sbatch", "Invalid partition name specified")
-    with pytest.raises(FleetError) as found:
-        fleet(tmp_path).submit(1, WAITS)
-    assert str(found.value) == (
-        "sbatch: Batch job submission failed: Invalid partition name specified"
-    )
-
-
-def test_without_slurm_one_line_says_where_to_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        FleetError,
-        match=(
-            r"^no sbatch on this machine: --on slurm is typed where jobs are submitted, such as a "
-            r"login node$"
-        ),
-    ):
-        fleet(tmp_path).submit(1, WAITS)
-
-
-@pytest.mark.parametrize("after", [False, True])
-def test_a_busy_controller_gets_the_array_once(
-    cluster: FakeSlurm, tmp_path: Path, after: bool
-) -> None:
-    cluster.fail("sbatch", times=2 if not after else 1, after=after)
-    members = fleet(tmp_path).submit(2, WAITS)
-    assert [job.id for job in cluster.jobs] == [m.id for m in members]
-    assert sum(words[0] == "sbatch" for words in cluster.asked) == (1 if after else 3)
-
-
-def test_a_controller_that_stays_busy_is_told_and_nothing_is_left_in_the_queue(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    cluster.fail("sbatch", times=20, after=True)
-    cluster.fail("squeue", times=20)
-    with pytest.raises(FleetError, match=f"^sbatch: Batch job submission failed: {BUSY}$"):
-        fleet(tmp_path).submit(1, WAITS)
-    assert {job.state for job in cluster.jobs} == {"CANCELLED"}
-
-
-def test_an_interrupted_submission_is_cancelled(cluster: FakeSlurm, tmp_path: Path) -> None:
-    cluster.fail("sbatch", times=20, after=True)
-    cluster.fail("squeue", times=20)
-    slurm = Slurm(tmp_path, pause=600.0)
-    handler, ended = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
-    try:
-        threading.Thread(target=_interrupt_when, args=(lambda: cluster.jobs, ended)).start()
-        with pytest.raises(KeyboardInterrupt):
-            slurm.submit(1, WAITS)
-    finally:
-        ended.set()
-        signal.signal(signal.SIGINT, handler)
-    assert [job.state for job in cluster.jobs] == ["CANCELLED"]
-
-
-def _interrupt_when(begun: Callable[[], object], ended: threading.Event) -> None:
-    while not begun():
-        time.sleep(0.01)
-    # Once is not always enough: Python drops what is raised while it collects garbage, and then
-    # the submission would sleep on for ten minutes.
-    while not ended.is_set():
-        os.kill(os.getpid(), signal.SIGINT)
-        ended.wait(20)
-
-
-def test_cancel_is_typed_until_it_is_heard_and_of_what_ended_nothing_is(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    slurm = fleet(tmp_path)
-    ended, rest = slurm.submit(1, WAITS), slurm.submit(3, WAITS)
-    cluster.become("COMPLETED", "RUNNING", "RUNNING", "PENDING")
-    slurm.look([*ended, *rest])
-    cluster.fail("scancel")
-    slurm.cancel([*ended, *rest])
-    assert [job.state for job in cluster.jobs] == ["COMPLETED", *["CANCELLED"] * 3]
-    slurm.look(rest)
-    slurm.cancel(rest)
-    assert sum(words[0] == "scancel" for words in cluster.asked) == 2, (
-        "the one that failed, and the one that did it"
-    )
-    more = slurm.submit(1, WAITS)
-    cluster.fail("scancel", times=20)
-    with pytest.raises(
-        FleetError,
-        match=rf"^scancel: {BUSY}; what still runs is stopped by: scancel --quiet {more[0].id}$",
-    ):
-        slurm.cancel(more)
-
-
-def test_of_several_clusters_the_one_that_took_the_job_is_asked(
-    cluster: FakeSlurm, tmp_path: Path
-) -> None:
-    cluster.cluster = "east"
-    slurm = fleet(tmp_path)
-    members = slurm.submit(2, WAITS)
-    assert states(slurm, members) == ["running"] * 2
-    slurm.cancel(members)
-    assert [m.id for m in members] == ["101_0;east", "101_1;east"] and Path(
-        members[0].log
-    ).name == "101_0.log"
-    asked = [words for words in cluster.asked if words[0] != "sbatch"]
-    assert all("--clusters=east" in words for words in asked) and asked[-1][-2:] == [
-        "101_0",
-        "101_1",
-    ]
+def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    with pytest.raises(EngineError, match=r'^SLURM: Could not detect "srun"'):
+        Lab(tmp_path / "s", Slurm(tmp_path / "s")).run(*chosen(WALK, "smoke"))

@@ -19,9 +19,9 @@ import assay
 from assay.core.claims import claims_key
 from assay.lab import catalogue
 from assay.lab.work.events import Started
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.records.series import series
+from assay_catalogue.recorded.series import series
 
 edited = Path(assay.__file__).parent / sys.argv[2]
 def hear(name, event):
@@ -40,7 +40,10 @@ def checkout(tmp_path):
     """A copy of Assay in which the walk of these tests is an experiment of the catalogue."""
     source = Path(assay.__file__).parent
     shutil.copytree(source, tmp_path / "src/assay")  # with what Python compiled
-    shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "src/assay/experiments/walk.py")
+    shutil.copy(
+        Path(__file__).with_name("walk.py"),
+        tmp_path / "catalogue/src/assay_catalogue/experiments/walk.py",
+    )
     return tmp_path
 
 
@@ -90,7 +93,7 @@ def test_a_stamp_alone_does_not_serve_other_claims(checkout):
 KNOWN = """
 import sys
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 lab, walk = Lab(sys.argv[1], Inline()), catalogue.find("walk")
@@ -119,6 +122,6 @@ def known(checkout, run):
 def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
     assert known(checkout, "run") == "True True False"
     assert known(checkout, "") == "False True False"
-    edited = checkout / "src/assay/experiments/walk.py"
+    edited = checkout / "catalogue/src/assay_catalogue/experiments/walk.py"
     edited.write_text(edited.read_text().replace("low=0.5,", "low=0.4,"))
     assert known(checkout, "") == "True False True"

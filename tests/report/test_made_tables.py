@@ -112,7 +112,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     )
     page = kinds.everything()
     assert (
-        page.startswith("## [gated-sae](../docs/gated-sae.md)\n")
+        page.startswith("## [gated-sae](../catalogue/docs/gated-sae.md)\n")
         and "290 s, 541 CPU-seconds" in page
     )
     assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page

@@ -12,7 +12,7 @@ from assay.cli.main import main
 from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError
 from assay.core.experiment import read_header
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 CLAIM = "main.y - control.y > 0.5"

@@ -8,7 +8,7 @@ import pytest
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 
 OWN = '''"""Do derived arms bring what they are made of?

@@ -11,7 +11,7 @@ from assay.cli.main import main
 from assay.core.claims import role
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.verbs.new import write_experiment
 

@@ -8,7 +8,7 @@ import pytest
 
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.studies import missing
 

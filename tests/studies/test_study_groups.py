@@ -11,7 +11,7 @@ from assay.core.bench import Unkept
 from assay.core.errors import StoreError
 from assay.core.runs import Runs
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import atomic
 from assay.lab.store.store import Made, Store

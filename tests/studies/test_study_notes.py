@@ -11,7 +11,7 @@ from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401
 from assay.core.errors import ExperimentError
 from assay.core.results import Verdict
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.studies import beside, missing
 from assay.studies.text import read

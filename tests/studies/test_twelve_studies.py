@@ -9,7 +9,7 @@ import pytest
 
 import stand_ins
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects import fetch
 

@@ -240,8 +240,8 @@ def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
         ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m, a folder"
     ):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match=r"float32 or bfloat16, got 'float16'"):
-        load(str(folder), dtype="float16")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"float32, bfloat16 or float16, got 'float64'"):
+        load(str(folder), dtype="float64")  # type: ignore[arg-type]
 
 
 def test_the_sizes_are_those_of_the_config(good):

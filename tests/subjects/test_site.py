@@ -3,8 +3,8 @@
 import pytest
 
 from assay.core.errors import ModelError
-from assay.subjects.architectures.mamba import KINDS as OWN
 from assay.subjects.site import KINDS, Site
+from assay_catalogue.subjects.mamba_architecture import KINDS as OWN
 
 NAMES = {
     "blocks.9.hook_resid_pre": ("resid_pre", 9, "b s d"),

@@ -5,7 +5,6 @@ import dataclasses
 import typing
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from assay.core.errors import AssayError
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import forecast
 from assay.lab.plan.preset import override
@@ -47,13 +46,11 @@ def once(make: Callable[..., Any], key: Callable[..., Hashable]) -> Callable[...
 def test_another_value_of_a_flag_is_planned_or_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # no earlier answer is read, and models lie where they are
-    monkeypatch.setattr(forecast, "cache", SimpleNamespace(folder=lambda: tmp_path))
     # whatever is set, the record is read once, and what it promises of a claim is computed once
     recorded = once(forecast.recorded, lambda experiment, record: experiment.name)
-    outlook = once(forecast.outlook, lambda claim, arms, *factor: (claim.text, *factor))
+    prospect = once(forecast.prospect, lambda claim, *args: claim.text)
     monkeypatch.setattr(forecast, "recorded", recorded)
-    monkeypatch.setattr(forecast, "outlook", outlook)
+    monkeypatch.setattr(forecast, "prospect", prospect)
     lab, experiment = Lab(tmp_path / "store", Inline()), catalogue.find(name)
     for field, value in others(experiment.default[0]):
         try:

@@ -9,16 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from assay.cli.main import main
-from assay.cli.schemas import document
+from assay.cli.main import main, schema_of
 from assay.verbs.fields import Dimension, levels
 from assay.verbs.new import write_experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
 
 import planted
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -32,7 +29,7 @@ def answered(capsys: pytest.CaptureFixture[str], verb: str, *words: str) -> Any:
     capsys.readouterr()
     assert main([verb, *words, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    Draft202012Validator(document(verb)).validate(answer)
+    Draft202012Validator(schema_of(verb)).validate(answer)
     return answer
 
 
@@ -108,7 +105,8 @@ def test_a_study_that_asks_a_model_before_it_has_claims(
 def test_a_study_of_experiments_has_their_fields_and_quantities(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = answered(capsys, "fields", str(ROOT / "studies/gate-or-repair.toml"))
+    (folder / "borrows.toml").write_text('question = "?"\n[[experiment]]\nname = "gated-sae"\n')
+    answer = answered(capsys, "fields", "borrows.toml")
     assert "gated-sae" in answer["fields"]
     known = by_name(answer)
     assert known["gamma"]["better"] == "nearer 1" and known["gamma"]["dimensions"] == []

@@ -12,13 +12,12 @@ from jsonschema import Draft202012Validator
 from assay.cli.main import main
 from assay.core.schema import schema, to_json
 from assay.lab import catalogue
-from assay.lab.executors import Inline
+from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Prospect
 from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
-from assay.verbs.due import DueTable
 from assay.verbs.health import Health
 from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
@@ -26,7 +25,6 @@ from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.planning import outlined
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
-from assay.verbs.series import Series
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -61,10 +59,8 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
     "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
     "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
-    "run catalogue": (("run", "catalogue", *SMOKE, *INLINE), Series),
     "check --record": (("check", "own.py", *SMOKE, "--record"), Written),
     "check": (("check", "own.py", *SMOKE), Checked),
-    "due": (("due", "events.csv"), DueTable),
     "doctor": (("doctor", "--root", "store"), Health),
     "report": (("report", "own.py", *SMOKE), Pages),
     "new": (("new", "another"), New),

@@ -1,36 +1,49 @@
-"""Answers: what each tool gives about work: a plan, a job, a result, a table judged, a study
-written. Each says in `told` what matters first, and in `next` which call comes next."""
+"""Answers: what each tool answers about a plan, a run, a result, a table judged, a study written.
+Each says in `told` what matters first, and in `next` which call comes next."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from assay.agents import basis
 from assay.agents.basis import Looks, Source, Standing
-from assay.agents.verdicts import counted, early, estimates, verdicts
+from assay.agents.verdicts import estimates, verdict, verdicts
 from assay.core.claims import Claim
+from assay.core.compute import Range
 from assay.core.experiment import Experiment
+from assay.core.results import Judged, ResultData
+from assay.jobs.folder import Job, State
 from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
-from assay.verbs.jobs import Foreseen, Job
-from assay.verbs.plan import Bought, Unsaid
+from assay.report import tables
+from assay.verbs.plan import Bought, Planned, Unsaid
 from assay.verbs.preregister import Registered
 
+WAIT = 'status(key="{key}", wait_s=30) waits for it'
+WORDS = {
+    "queued": ("it waits for its turn", WAIT),
+    "running": ("it runs", WAIT),
+    "done": ("it is done", "result has the verdicts"),
+    "failed": ("it failed: {error}", "fix what the error says, and run it again"),
+    "cancelled": (
+        "it was cancelled, and keeps what it stored",
+        "run with the same arguments resumes it",
+    ),
+}
+"""By status, how far a run is, and what comes next."""
 Answer = dict[str, Any]
 """What a tool answers, by name; dataclasses in it are written by their fields."""
 MANY = 12
 """So many estimates of a result are told."""
-NOT_VERDICTS = (
-    "These are not verdicts. They may still come out otherwise; stopping or changing the study "
-    "because of them makes it exploratory"
-)
 
 
-def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Answer:
-    """Tell a plan without the list of its runs; nothing was run for it, and it has no estimate."""
-    plan = foreseen.plan
-    assert plan is not None
+def planned(
+    key: str, plan: Planned, unsaid: Sequence[Unsaid], looks: Looks, rests: Standing
+) -> Answer:
+    """Answer with a plan without the list of its runs; nothing was run for it, and it has no
+    estimate."""
     budget = ""
     if plan.budget is not None:
         buys = plan.budget
@@ -50,7 +63,7 @@ def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Answer:
         ),
         "experiment": plan.experiment,
         "preset": plan.preset,
-        "key": foreseen.key,
+        "key": key,
         "runs": runs,
         "cached": plan.cached,
         "missing": plan.missing,
@@ -72,7 +85,7 @@ def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Answer:
             }
             for c in plan.claims
         ],
-        "unsaid": foreseen.unsaid,
+        "unsaid": unsaid,
         "budget": budget,
         "scope": plan.scope,
         "looks": looks,
@@ -80,12 +93,12 @@ def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Answer:
         "standing": rests,
         "source": basis.of_plan(plan),
         "notes": plan.notes,
-        "next": "run with the same arguments submits it; its verdicts come by status and result",
+        "next": "run with the same arguments starts it; status and result have its verdicts",
     }
 
 
 def preregistered(registration: Registered, plan: Answer, claims: Sequence[str]) -> Answer:
-    """Tell what was frozen; a run of the same text follows it, and its verdicts are
+    """Answer with what was frozen; a run of the same text follows it, and its verdicts are
     confirmatory."""
     return {
         "told": (
@@ -100,12 +113,9 @@ def preregistered(registration: Registered, plan: Answer, claims: Sequence[str])
         "already": registration.already,
         "claims": claims,
         "estimates": registration.estimates,
-        "declared": registration.looks,
+        "seeds": registration.seeds,
         **{name: plan[name] for name in ("scope", "looks", "standing", "source")},
-        "next": (
-            "run with the same arguments follows it: it trains up to a look, judges, and goes on "
-            "while claims are undecided"
-        ),
+        "next": ("run with the same arguments follows it: it trains every run, then judges once"),
     }
 
 
@@ -118,34 +128,34 @@ def asks(experiment: Experiment) -> list[str]:
     ]
 
 
-def judged(data: basis.JSON, job: Job, looks: Looks, unlike: str = "") -> Answer:
-    """Tell the result of a job from its plain values, those that `assay show --json` prints."""
-    found, exact = verdicts(data), basis.exact(data)
+def judged(data: basis.JSON, job: Job, state: State, looks: Looks, unlike: str = "") -> Answer:
+    """Answer with the result of a run, from its plain values, those that `assay show --json`
+    prints."""
+    judged_claims, exact = verdicts(data), basis.exact(data)
     left_out = [
         f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))
     ]
-    numbers = estimates(data) if len(data.get("findings", ())) <= MANY else ()
-    if (n := len(data.get("findings", ()))) > MANY:
-        left_out.append(f"{n} estimates: so many numbers without a verdict are not told here")
+    count = len(data.get("findings", ()))
+    numbers = estimates(data) if count <= MANY else []
+    if count > MANY:
+        left_out.append(f"{count} estimates without a verdict are too many for this answer")
     rests = basis.standing(data, unlike)
-    outcomes = f"{counted([v.outcome for v in found])}; " if found else ""
+    outcomes = tables.tallied(ResultData.from_json(data).verdicts)
+    scopes = dict.fromkeys(entry["scope"] for entry in (*judged_claims, *numbers))
     return {
-        "told": f"{outcomes}{rests.kind}",
+        "told": "; ".join(filter(None, (outcomes, rests.kind))),
         "key": job.key,
         "experiment": data["experiment"],
         "preset": data["preset"],
-        "question": job.question,
-        "verdicts": found,
+        "question": job.asked["question"],
+        "verdicts": judged_claims,
         "estimates": numbers,
         "exact": exact,
         "left_out": left_out,
-        "scope": (
-            "; ".join(dict.fromkeys([*(v.scope for v in found), *(e.scope for e in numbers)]))
-            or "exact statements have no wider scope than what they name"
-        ),
+        "scope": "; ".join(scopes) or "exact statements have no wider scope than what they name",
         "looks": looks,
         "standing": rests,
-        "source": basis.of_store(data, job.runs_cached),
+        "source": basis.of_store(data, state.cached),
         "notes": data.get("notes", ()),
         "next": (
             "a verdict speaks for its scope alone; an undecided one says in would_decide what it "
@@ -156,55 +166,61 @@ def judged(data: basis.JSON, job: Job, looks: Looks, unlike: str = "") -> Answer
 
 def submitted(
     job: Job,
+    state: State,
+    done: int | None,
     experiment: Experiment | None,
     preset: Preset | None,
     looks: Looks | None = None,
     rests: Standing | None = None,
     result: Answer | None = None,
 ) -> Answer:
-    """Tell how far a job is, and of what; with its result where it is done, which says what it
-    rests on."""
-    so_far = early(job.early) if job.early is not None and result is None else ()
-    waits = f"status(key={job.key!r}, wait_s=30) waits for it"
-    steps = {
-        "queued": waits,
-        "running": waits,
-        "done": "result has the verdicts",
-        "failed": "mend what the error says, and run it again",
-        "cancelled": "run with the same arguments goes on where it was",
-    }
+    """Answer with how far a run is: so many of its runs are stored; with its result where it is
+    done, which says what it rests on."""
+    asked = job.asked
+    sentence, step = WORDS[state.status]
+    sentence = "it is being stopped" if state.status == "running" and state.stop else sentence
     scope = (
         speaks_for(experiment, preset)
         if experiment and preset
         else "not known: the experiment is not here, or may not run here"
     )
+    stored = f"; {done:,} of {asked['runs']:,} runs are stored" if done is not None else ""
     return {
-        "told": f"Job {job.key}: {job.words}",
+        "told": f"Run {job.key}: {sentence.format(error=state.error)}{stored}",
         "key": job.key,
-        "status": job.status,
-        "experiment": job.experiment,
-        "preset": job.preset,
-        "runs": job.runs,
-        "done": job.runs_done,
-        "cached": job.runs_cached,
-        "seconds_left": job.seconds_left,
-        "early": so_far,
-        "early_note": NOT_VERDICTS if so_far else "",
-        "error": job.error,
+        "status": state.status,
+        "experiment": asked["called"],
+        "preset": asked["title"],
+        "runs": asked["runs"],
+        "done": done,
+        "cached": state.cached,
+        "seconds_left": seconds_left(state),
+        "error": state.error,
         "claims": asks(experiment) if experiment else [],
         "result": result,
         **({} if result else {"scope": scope, "looks": looks, "standing": rests}),
-        "next": steps[job.status],
+        "next": step.format(key=job.key),
     }
 
 
+def seconds_left(state: State) -> Range | None:
+    """Say how long a run still takes by the forecast of its plan; None where that is unknown, or
+    was too short."""
+    if state.seconds is None or state.status not in ("queued", "running"):
+        return None
+    running = state.status == "running" and state.started is not None
+    spent = time.time() - state.started if running and state.started else 0.0
+    low, high = (round(max(0.0, seconds - spent), 1) for seconds in state.seconds)
+    return Range(low, high) if high > 0 else None
+
+
 def number(entry: Any, source: Source) -> Answer:
-    """Tell a number, or a curve, estimated on a table, from its plain values."""
-    (found,) = estimates({"findings": [entry]})
+    """Answer with a number, or a curve, estimated on a table, from its plain values."""
+    (estimated,) = estimates({"findings": [entry]})
     return {
         "told": "estimated, and not judged",
-        "number": found,
-        "scope": found.scope,
+        "number": estimated,
+        "scope": estimated["scope"],
         "looks": "looks at your table are not noted",
         "standing": Standing("exploratory", "a number without a threshold claims nothing"),
         "source": source,
@@ -215,20 +231,19 @@ def number(entry: Any, source: Source) -> Answer:
     }
 
 
-def table(entry: Any, source: Source) -> Answer:
-    """Tell a claim judged on a table, from its plain values."""
-    (found,) = verdicts({"verdicts": [entry]})
+def table(v: Judged, source: Source) -> Answer:
+    """Answer with a claim judged on a table."""
     why = (
         "the claim was given together with the numbers; nothing shows that it was fixed before "
         "they were seen"
     )
     return {
-        "told": f"{found.outcome}; exploratory",
-        "verdict": found,
-        "scope": found.scope,
+        "told": f"{v.outcome}; exploratory",
+        "verdict": verdict(v),
+        "scope": v.scope,
         "looks": (
-            "looks at your table are not noted: whoever judged several claims on it, and tells "
-            "one, has chosen it"
+            "looks at your table are not noted: if several claims were judged on it and one is "
+            "reported, it was chosen"
         ),
         "standing": Standing("exploratory", why),
         "source": source,
@@ -247,7 +262,8 @@ def written(
     missing: Sequence[Unsaid] = (),
     assumed: Sequence[Unsaid] = (),
 ) -> Answer:
-    """Tell a study's text, and whether it can run: why not, or what it lacks; else its plan."""
+    """Answer with a study's text, and whether it can run: why not, or what it lacks; else its
+    plan."""
     ready = plan is not None
     return {
         "told": "It can run" if ready else "It cannot run yet: see wrong and missing",
@@ -260,6 +276,6 @@ def written(
         "next": (
             "run(study=…) with this text"
             if ready
-            else "call write_study again with what is missing or wrong put right"
+            else "call write_study again with what is missing or wrong corrected"
         ),
     }

@@ -1,18 +1,16 @@
-"""Basis: what an answer rests on, told with every one: exploratory or confirmatory, where the
-numbers come from, and how often somebody judged claims on their seeds, under its own name or under
-another about the same experiments."""
+"""Basis: what an answer rests on: exploratory or confirmatory, where the numbers come from, and how
+often claims were judged on their seeds, under its own name or under another about the same
+experiments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Registration
-from assay.jobs import queue
 from assay.lab.judge import journal, looks, registered
 from assay.lab.plan.preset import Preset
 from assay.lab.records import provenance, records
@@ -64,9 +62,6 @@ class Looks:
     """The seeds, as ranges whose end is left out."""
     by_others: tuple[str, ...]
     """Other results, about the same experiments, that have looks at them."""
-    stopped: tuple[str, ...]
-    """Other jobs about the same experiments that did not end, though estimates on some of these
-    seeds were told: that is a look, too."""
     told: str
 
 
@@ -214,12 +209,11 @@ def count_looks(
     seen is told so."""
     name, seed_list = experiment.name, sorted(set(seeds))
     known = frozenset((name, *about(experiment.origin)))
-    spans = looks.spans(seed_list)
-    if seed_list and all(s < looks.JUDGED for s in seed_list):
+    spans = journal.spans(seed_list)
+    if seed_list and all(s < journal.JUDGED for s in seed_list):
         return Looks(
             0,
             spans,
-            (),
             (),
             (
                 f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them "
@@ -242,13 +236,11 @@ def count_looks(
             if shared_looks - looks_by_name[name] and other != name
         )
     )
-    stopped = tuple(sorted(_stopped(store, name, known, set(seed_list))))
     return Looks(
         look_count,
         spans,
         other_names,
-        stopped,
-        _to_text(look_count, spans, other_names, stopped, include_current),
+        _to_text(look_count, spans, other_names, include_current),
     )
 
 
@@ -258,7 +250,6 @@ def unknown() -> Looks:
         0,
         "",
         (),
-        (),
         (
             "How many looks were taken is not known: the experiment is not here any more, or its "
             "code may not run here"
@@ -266,52 +257,19 @@ def unknown() -> Looks:
     )
 
 
-def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) -> Iterator[str]:
-    """The names of other jobs that told estimates on these seeds and then did not end, or not yet;
-    what cannot be told apart counts."""
-    for folder, state in queue.every(store.root):
-        if (
-            state.early is None
-            or state.status == "done"
-            or (request := folder.asked)["called"] == name
-        ):
-            continue
-        try:
-            if not {request["called"], *about(folder.typed)} & known:
-                continue
-            if not request["code"] and not seeds & {s.seed for s in folder.experiment()[1].specs}:
-                continue
-        except AssayError:  # its experiment is gone, or was changed
-            pass
-        yield request["called"]
-
-
 def _to_text(
-    look_count: int,
-    spans: str,
-    other_names: tuple[str, ...],
-    stopped: tuple[str, ...],
-    include_current: bool,
+    look_count: int, spans: str, other_names: tuple[str, ...], include_current: bool
 ) -> str:
-    stopped_note = (
-        f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
-    )
     if not look_count:
-        fresh = f"Nobody has looked at seeds {spans} yet: the first look burns them"
-        return (
-            f"Nobody has judged anything on seeds {spans} yet{stopped_note}"
-            if stopped_note
-            else fresh
-        )
+        return f"Nobody has looked at seeds {spans} yet: the first look burns them"
     by = f", by {_names(other_names)} too" if other_names else ""
     summary = (
         f"{look_count} {plural('look', look_count)} {'was' if look_count == 1 else 'were'} taken "
-        "at seeds "
-        f"{spans}{', this one included' if include_current else ''}{by}{stopped_note}"
+        f"at seeds {spans}{', this one included' if include_current else ''}{by}"
     )
     return summary + (
         "; a claim that was chosen after an earlier one is not confirmed by these seeds"
-        if look_count > include_current or stopped
+        if look_count > include_current
         else ""
     )
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from assay.agents import basis
 from assay.agents.answers import Answer
-from assay.agents.verdicts import counted, verdicts
+from assay.agents.verdicts import verdicts
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
+from assay.core.results import ResultData
 from assay.lab import catalogue, documentation
-from assay.lab.judge import looks
+from assay.lab.judge import journal
 from assay.lab.records import contests, provenance, records
 from assay.lab.store.store import Store
+from assay.report import tables
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
 from assay.verbs.fields import fields, variants
@@ -33,9 +35,8 @@ def every(root: Path, find: str) -> Answer:
             "question": e.title,
             "claim": e.claim,
             "controls": e.baselines,
-            "recorded": counted([o for o, n in e.recorded.items() for _ in range(n)])
-            if e.recorded
-            else "not recorded, or exact statements only",
+            "recorded": ", ".join(f"{n} {outcome}" for outcome, n in e.recorded.items())
+            or "not recorded, or exact statements only",
             "cost": e.cost,
         }
         for e in listed(root).experiments
@@ -71,7 +72,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "cost": header.cost,
         "scope": experiment.scope_of("default"),
         "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
-        "seeds": looks.spans(seeds),
+        "seeds": journal.spans(seeds),
         "fields": [vars(f) for f in fields(experiment, experiment.default)],
         "arms": _arms(experiment, data),
         "verdicts": found,
@@ -83,9 +84,9 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "contests": contests.lines(contests.of_record(entry.name, entry.origin)),
         "source": basis.of_record(data) if record else None,
     }
-    recorded = f"Recorded: {counted([v.outcome for v in found])}"
+    outcomes = tables.tallied(ResultData.from_json(data).verdicts) or "no claim was judged"
     return {
-        "told": recorded if record else "Nothing is recorded",
+        "told": f"Recorded: {outcomes}" if record else "Nothing is recorded",
         "detail": detail,
         "next": (
             "write_study(question=…, experiment, fields, claims) asks a question of your own on "
@@ -107,15 +108,15 @@ def find_entry(name: str) -> catalogue.Entry:
 def page(root: Path, name: str, part: int) -> Answer:
     """Give one part of a page: the documentation of an experiment or of how Assay works, else what
     is recorded. Raises: ExperimentError."""
-    folder = Path(__file__).resolve().parents[3] / "docs"
-    checkout = folder.with_name("pyproject.toml").exists()
-    pages = [path.stem for path in folder.glob("*.md")] if checkout else []
+    folders = _pages()
+    pages = [path.stem for folder in folders for path in folder.glob("*.md")]
     known = sorted({*pages, *(e.name for e in catalogue.entries())})
     if name not in known:
         raise ExperimentError(
             f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
         )
-    if checkout and (found := documentation.documented(folder, name)) is not None:
+    documented = (documentation.documented(folder, name) for folder in folders)
+    if (found := next(filter(None, documented), None)) is not None:
         text, source = (
             _bare(found.text),
             f"docs/{found.link} at commit {provenance.commit() or 'unknown'}",
@@ -146,6 +147,13 @@ def page(root: Path, name: str, part: int) -> Answer:
     }
 
 
+def _pages() -> list[Path]:
+    """List the folders of pages: of Assay's checkout, and next to the records of experiments."""
+    own = Path(__file__).resolve().parents[3] / "docs"
+    others = {records.path(e.name, e.origin).parent.with_name("docs") for e in catalogue.entries()}
+    return [p for p in (own, *sorted(others)) if p.with_name("pyproject.toml").exists()]
+
+
 def _recorded(root: Path, name: str) -> str:
     entry = find_entry(name)
     header, record = entry.header(), records.read(name, entry.origin)
@@ -164,7 +172,7 @@ def _recorded(root: Path, name: str) -> str:
         [
             *lines,
             f"The committed record, made at commit {source.commit or 'unknown'}: {source.told}",
-            *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
+            *(f"- {v['told']} Scope: {v['scope']}." for v in verdicts(record)),
             *basis.exact(record),
             *contests.lines(contests.of_record(name, entry.origin)),
         ]

@@ -13,18 +13,11 @@ from urllib.parse import unquote
 import anyio
 import msgspec
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
-from mcp.shared._context_streams import create_context_streams
 from mcp.shared.exceptions import MCPError
-from mcp.shared.message import SessionMessage
 from mcp.types import (
     INVALID_PARAMS,
-    INVALID_REQUEST,
-    PARSE_ERROR,
     CallToolRequestParams,
     CallToolResult,
-    ErrorData,
-    JSONRPCError,
     ListResourcesResult,
     ListResourceTemplatesResult,
     ListToolsResult,
@@ -37,15 +30,12 @@ from mcp.types import (
     Tool,
     ToolAnnotations,
 )
-from pydantic import ValidationError
 
-from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools
+from assay.agents.tools import SHORT, TOOLS, WRITING, Tools
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
-from assay.http.guard import CALLER
-from assay.http.tokens import EVERYBODY
 from assay.studies.text import EstimateEntry, Literature, Said
 from assay.verbs.fields import meanings
 
@@ -60,13 +50,8 @@ INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into 
 3. plan(study) says what it takes; preregister(study) freezes it before anybody looked, so that its verdicts are confirmatory.
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).
-An estimate is told with its interval, control and scope, and is to be reported with them. Before a job is done there is no verdict. A claim
-that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""  # noqa: E501
-INVALID = (
-    "a message is one line of JSON-RPC 2.0, with a method and, to be answered, an id that is a "
-    "text or a whole number"
-)
-"""What is said of a message that is none."""
+Report an estimate with its interval, control and scope, as you got it. Before a run is done there is no verdict. A claim that is
+written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""  # noqa: E501
 RESOURCE, ONE, JOB = "assay://experiments", "assay://experiments/{name}", "assay://jobs/{key}"
 log = logging.getLogger(__name__)
 
@@ -99,7 +84,7 @@ class _Offered:
             description=description.strip(),
             input_schema={k: v for k, v in schema.items() if k != "title"},
             annotations=ToolAnnotations(
-                read_only_hint=name not in NEEDS,
+                read_only_hint=name not in WRITING,
                 destructive_hint=False,
                 idempotent_hint=True,
                 open_world_hint=False,
@@ -142,10 +127,8 @@ def make_server(tools: Tools) -> Server[Any]:
                 near = nearest(name[:HINTS], offered)
                 return _refused(f"no tool is called {plain(name[:HINTS])!r}; {near}")
             try:
-                caller = _caller(context)
-                caller.need(NEEDS.get(name, "read"))
-                given = offered[name].read(params.arguments or {})
-                text = _written(getattr(tools.asked_by(caller), name)(**given))
+                arguments = offered[name].read(params.arguments or {})
+                text = _written(getattr(tools, name)(**arguments))
             except AssayError as error:
                 return _refused(f"{name}: {error.request()}")
             except Exception as error:
@@ -153,7 +136,7 @@ def make_server(tools: Tools) -> Server[Any]:
                     return _refused(f"{name}: {lacks}")
                 log.exception("a tool failed: %s", name)
                 return _refused(
-                    f"{name} came upon a mistake of Assay, and its log has it; nothing was decided"
+                    f"{name} failed by a mistake of Assay, which its log has; nothing was decided"
                 )
             return CallToolResult(content=[TextContent(type="text", text=text)])
 
@@ -167,7 +150,7 @@ def make_server(tools: Tools) -> Server[Any]:
     async def list_templates(context: Any, params: Any) -> ListResourceTemplatesResult:
         words = {
             ONE: "One experiment in full: fields, arms, measures, verdicts.",
-            JOB: "How far a job is; its verdicts, once it is done.",
+            JOB: "How far a run is; its verdicts, once it is done.",
         }
         return ListResourceTemplatesResult(
             resource_templates=[
@@ -180,16 +163,14 @@ def make_server(tools: Tools) -> Server[Any]:
 
     async def read_resource(context: Any, params: ReadResourceRequestParams) -> ReadResourceResult:
         def read() -> str:
-            caller = _caller(context)
-            caller.need("read")
             kind, _, name = str(params.uri).removeprefix("assay://").partition("/")
-            asked, name = tools.asked_by(caller), unquote(name)[: SHORT + 1]
+            name = unquote(name)[: SHORT + 1]
             if str(params.uri) == RESOURCE:
-                return _written(asked.experiments())
+                return _written(tools.experiments())
             if kind == "experiments" and name:
-                return _written(asked.experiments(name=name))
+                return _written(tools.experiments(name=name))
             if kind == "jobs":
-                return _written(asked.status(name))
+                return _written(tools.status(name))
             raise AssayError(f"no resource is there; known: {RESOURCE}, {ONE}, {JOB}")
 
         try:
@@ -211,41 +192,6 @@ def make_server(tools: Tools) -> Server[Any]:
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
     )
-
-
-async def talk(server: Server[Any]) -> None:
-    """Answer on standard input and output, also what is no message of JSON-RPC, of which the
-    library says nothing."""
-    async with stdio_server() as (received, sent), anyio.create_task_group() as group:
-        passed, messages = create_context_streams[SessionMessage | Exception](0)
-
-        async def sort() -> None:
-            async with passed:
-                async for message in received:
-                    if isinstance(message, Exception):
-                        await sent.send(SessionMessage(_invalid(message)))
-                    else:
-                        await passed.send(message)
-
-        group.start_soon(sort)
-        await server.run(messages, sent, server.create_initialization_options())
-
-
-def _invalid(error: Exception) -> JSONRPCError:
-    """The answer to what is no message: no JSON, or other JSON; its id is not known."""
-    kinds = {d["type"] for d in error.errors()} if isinstance(error, ValidationError) else set()
-    code, reason = (
-        (PARSE_ERROR, "no JSON") if "json_invalid" in kinds else (INVALID_REQUEST, "no request")
-    )
-    return JSONRPCError(
-        jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{reason}: {INVALID}")
-    )
-
-
-def _caller(context: Any) -> Any:
-    """Who asks, as the guard of HTTP found; without one a program of this machine."""
-    request = context.request
-    return EVERYBODY if request is None else request.scope.get(CALLER, EVERYBODY)
 
 
 def _written(answer: Any) -> str:

@@ -1,94 +1,138 @@
-"""Serving: the MCP server of a store by stdio, or by HTTP; the runner of its jobs is a process of
-its own."""
+"""Serving: the MCP server of a store on standard input and output, or on loopback HTTP by the
+library's own server, with a runner of what is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.lowlevel import Server
-from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
+from mcp.server.stdio import stdio_server
 
-from assay.agents.server import make_server, talk
+from assay.agents.asking import Bounds
+from assay.agents.server import make_server
 from assay.agents.tools import Tools
-from assay.api import problems
-from assay.api.serving import Served, answer, let_in, working
 from assay.core.errors import AssayError
-from assay.http.guard import BODY, Guard, Refused, Rules
-from assay.jobs.bounds import Bounds
-from assay.jobs.work import Limits
-from assay.lab.executors import Site
+from assay.jobs.process import Limits
+from assay.jobs.runner import running
+from assay.lab.store.store import Store
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
 PATH = "/mcp"
 """Where the server answers by HTTP."""
+BODY = 256 * 1024
+"""The most bytes of one request."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Door:
-    """Where agents come in: standard input and output without a port, else an address, and who has
-    a token for it."""
+def serve_stdio(server: Server[Any]) -> None:
+    """Answer the program that started this one until it closes standard input."""
 
-    port: int | None = None
-    host: str = "127.0.0.1"
-    tokens: Path | None = None
+    async def answer() -> None:
+        async with stdio_server() as (received, sent):
+            await server.run(received, sent, server.create_initialization_options())
 
-
-def serve(
-    root: Path,
-    door: Door,
-    bounds: Bounds,
-    limits: Limits,
-    width: int,
-    site: Site,
-    ready: Callable[[Served], None],
-) -> None:
-    """Answer agents about a store until they leave, or by HTTP until interrupted, and run what they
-    submit, so many jobs at a time within these limits, at a site.
-
-    `ready` is told where, by HTTP. Raises: AssayError for a folder or a file that cannot be used,
-    for an address beyond this machine without tokens, and where the port cannot be had.
-    """
-    if door.port is None and (door.tokens is not None or door.host != Door.host):
-        raise AssayError(
-            "--host and --token-file go with --http PORT; on standard input and output "
-            "whoever started it is asked for no token"
-        )
-    rules = let_in(door.host, door.tokens)
-    with working(root, bounds, limits, width, site) as (store, inside):
-        server = make_server(Tools(store, inside))
-        if door.port is None:
-            anyio.run(talk, server)
-            return
-        app = application(server, rules)
-        answer(app, root, rules, (door.host, door.port, PATH[1:]), ready, "auto")
+    anyio.run(answer)
 
 
-def application(server: Server[Any], rules: Rules) -> ASGIApp:
-    """Give the application that answers by HTTP whoever the rules let in; no session is kept, so
-    several servers may share a store."""
-    inside = server.streamable_http_app(
+def serve_http(server: Server[Any], listening: socket.socket) -> None:
+    """Answer programs of this machine at a listening socket until interrupted."""
+    import uvicorn
+
+    config = uvicorn.Config(application(server), log_level="error", timeout_graceful_shutdown=2)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def application(server: Server[Any]) -> ASGIApp:
+    """Give the application of the library, which refuses a Host and an Origin of any other machine;
+    it keeps no session, so several servers may share a store."""
+    return server.streamable_http_app(
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
         max_request_body_size=BODY,
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=False
-        ),  # the guard sees to that
+        host="127.0.0.1",
     )
-    whole = RequestBodyLimitMiddleware(
-        inside, BODY
-    )  # reads a body to its end first, so that one too long has an answer
 
-    async def told(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await whole(scope, receive, send)
-        except Refused as error:
-            await problems.answer(error)(scope, receive, send)
 
-    return Guard(told, rules, answer=problems.answer)
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port of this machine; 0: any that is free. Raises: AssayError for an address that
+    other machines reach, and a port that cannot be had."""
+    with suppress(ValueError):
+        host = str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host))
+        if not ipaddress.ip_address(host).is_loopback:
+            host = ""
+    if host not in ("127.0.0.1", "::1"):
+        raise AssayError(
+            "--host is 127.0.0.1, ::1 or localhost: agents are answered on this machine only; from "
+            "another one, start `ssh HOST assay mcp` as the server's command"
+        )
+    if not 0 <= port <= 65535:
+        raise AssayError(f"--http is a port from 0 to 65535, got {port}")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = error.strerror or error
+        raise AssayError(f"{host}:{port} cannot be had ({why}); name another --http") from error
+
+
+def address(listening: socket.socket) -> str:
+    """Give the address of the server at a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
+
+
+def serve(
+    root: Path,
+    bounds: Bounds,
+    limits: Limits,
+    width: int,
+    options: Sequence[str],
+    listening: socket.socket | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Answer agents about a store until they leave, or by HTTP until interrupted, and run what they
+    ask, so many runs at once within limits, with options of `assay run`.
+
+    `ready` gets the address. Raises: AssayError for a folder that cannot be used."""
+    with working(root, bounds, limits, width, options) as (store, inside):
+        server = make_server(Tools(store, inside))
+        if listening is None:
+            serve_stdio(server)
+        else:
+            ready(address(listening))
+            serve_http(server, listening)
+
+
+@contextmanager
+def working(
+    root: Path, bounds: Bounds, limits: Limits, width: int, options: Sequence[str]
+) -> Iterator[tuple[Path, Bounds]]:
+    """Have a runner of a store while the body runs, in a folder where a relative path leads into
+    the workspace, or to nothing; give the store's folder, and the bounds there. Raises:
+    AssayError."""
+    place = bounds.workspace
+    if place is not None and not place.is_dir():
+        raise AssayError(f"{place} is no folder; --workspace names the one whose files may be used")
+    if bounds.code and place is None:
+        raise AssayError(
+            "--allow-code runs files of the workspace: name that folder with --workspace"
+        )
+    if width < 1:
+        raise AssayError(f"--jobs is a number of runs from 1 up, got {width}")
+    store = Store(root.absolute()).prepare()
+    aside = (place or store.root / "jobs" / "nowhere").resolve()
+    aside.mkdir(parents=True, exist_ok=True)
+    os.chdir(aside)
+    with running(store.root, width, limits, options):
+        yield store.root, replace(bounds, workspace=aside if place else None)

@@ -1,13 +1,13 @@
-"""Tools: what an agent can ask, a method each; its docstring and its arguments' words are all that
-an agent reads of it."""
+"""Tools: what an agent can ask, a method each; its docstring and the descriptions of its arguments
+are all that an agent reads of it."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -16,28 +16,28 @@ from msgspec import Meta
 
 from assay.agents import answers, basis, describing, writing
 from assay.agents.answers import Answer
+from assay.agents.asking import Asked, Bounds, Lacking, Ready, experiment_of, most, opened, submit
 from assay.agents.basis import Looks
 from assay.core.errors import AssayError, DataError, renamed
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.core.table import estimate, judge
-from assay.http.tokens import EVERYBODY, Holder, Right
-from assay.jobs.bounds import Bounds, most
-from assay.jobs.folder import Folder, NoJob
-from assay.jobs.submission import Asked, Lacking, Ready, opened
-from assay.lab.executors import Workers
+from assay.jobs import folder
+from assay.jobs.folder import OVER, Job
+from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.studies.text import EstimateEntry, Said
-from assay.verbs import jobs
-from assay.verbs.plan import Unsaid
+from assay.verbs.plan import Unsaid, plan
+from assay.verbs.preregister import preregister
+from assay.verbs.unsaid import find_unsaid
 
 TEXT, LINE, SHORT, MANY = 64 * 1024, 2_000, 200, 64
 """Characters of a study, of a sentence, of a name, and entries of a list."""
 ROWS, CELLS = 20_000, 1024 * 1024
 """Rows of a table, and characters of one in CSV."""
-NOBODY = "mcp"
-"""Whose jobs those of programs of this machine are."""
+AGAIN = 0.1
+"""Seconds between looks while `status` waits."""
 Plain = bool | int | float | str
 Name = Annotated[str, Meta(max_length=SHORT)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY)]
@@ -80,32 +80,12 @@ ArmColumn = Annotated[Name, Meta(description="The column that says which arm a r
 
 
 class Tools:
-    """What can be asked of one store by one caller. Its state is the store's alone, so any number
-    of servers may answer for it."""
+    """What can be asked of one store. Its state is in the store alone, so any number of servers may
+    answer for it."""
 
-    def __init__(self, root: Path, bounds: Bounds, caller: Holder = EVERYBODY):
-        self.root, self._bounds, self.caller = root, bounds, caller
+    def __init__(self, root: Path, bounds: Bounds = Bounds()):  # noqa: B008 — frozen
+        self.root, self.bounds = root, bounds
         self._one = threading.Lock()  # importing experiments, and judging, is one at a time
-
-    def asked_by(self, caller: Holder) -> Tools:
-        """Give the same tools to another caller."""
-        tools = copy.copy(self)
-        tools.caller = caller
-        return tools
-
-    @property
-    def bounds(self) -> Bounds:
-        """What whoever asks may submit."""
-        return dataclasses.replace(
-            self._bounds,
-            queued_each=self.caller.queued,
-            cpu_seconds_each=self.caller.cpu_seconds_a_day,
-        )
-
-    @property
-    def owner(self) -> str:
-        """Whose jobs those are that whoever asks submits."""
-        return self.caller.name or NOBODY
 
     @property
     def _lab(self) -> Lab:
@@ -222,10 +202,16 @@ class Tools:
             return self._plan(ready, budget)
 
     def _plan(self, ready: Ready, budget: str = "") -> Answer:
-        foreseen = jobs.foresee(self._lab, ready, budget or None)
+        lab = self._lab
+        unsaid = find_unsaid(ready.study, lab, ready.experiment).unsaid if ready.study else ()
+        without_places = [
+            replace(u, text=ready.without_places(u.text), cost=ready.without_places(u.cost))
+            for u in unsaid
+        ]
+        planned = plan(lab, ready.experiment, ready.preset, budget or None)
         looks = self._looks(ready.experiment, ready.preset, include_current=False)
-        rests = basis.planned(self._lab.store, ready.experiment, ready.preset)
-        return answers.planned(foreseen, looks, rests)
+        rests = basis.planned(lab.store, ready.experiment, ready.preset)
+        return answers.planned(ready.key, planned, without_places, looks, rests)
 
     def preregister(
         self,
@@ -233,59 +219,62 @@ class Tools:
         experiment: Named = "",
         preset: Chosen = "default",
         sets: Sets = (),
-        looks: Name = "",
     ) -> Answer:
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
         run with the same arguments.
-
-        Args:
-            looks: After how many seeds it may be judged, such as 8,16: at most four, the first
-                at 6 or more, the last at all. Empty: once, after all.
         """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            registration = jobs.freeze(self._lab, ready, looks)
+            registration = preregister(self._lab, ready.experiment, ready.preset, here=False)
             claims = answers.asks(ready.experiment.sized(ready.preset.specs))
             return answers.preregistered(registration, self._plan(ready), claims)
 
     def run(
         self, study: Study = "", experiment: Named = "", preset: Chosen = "default", sets: Sets = ()
     ) -> Answer:
-        """Run a study or an experiment: submits it and returns at once with its key; where all of
+        """Run a study or an experiment: starts it and returns at once with its key; where all of
         it is stored, with the verdicts.
 
-        What is asked again is the same job. It runs while a server of this store is there, and goes
-        on at the next start. Then status, and result."""
-        request = _asked(study, experiment, preset, sets)
-        with self._one:
-            job = jobs.submit(self.root, request, self.owner, self.bounds)
-            return self._far(job, None if job.status == "done" else self._known(job, request))
+        What is asked again is the same run; one that failed or was cancelled is resumed. It goes on
+        when you leave. Then status, and result."""
+        with self._one, self._opened(study, experiment, preset, sets) as ready:
+            planned = plan(self._lab, ready.experiment, ready.preset)
+            seconds = planned.command_seconds
+            job = submit(self.root.absolute(), ready, self.bounds, planned.cached, seconds)
+            known = None
+            if job.state.status != "done" and not planned.missing:
+                known = self._lab.known(ready.experiment, ready.preset, run=True)
+            if known is None:
+                return self._progress(job)
+            answer = self._judged(to_json(known), job, ready.experiment, ready.preset)
+            return self._progress(job, answer)
 
     def status(self, key: Key, wait_s: Annotated[float, Meta(ge=0, le=30)] = 0) -> Answer:
-        """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over.
-        Numbers before its end are no verdicts.
+        """Say how far a run is, and about how long it still takes; with `wait_s` as soon as it is
+        over. There are no verdicts, and no estimates, before its end.
 
         Args:
             wait_s: Seconds to wait for its end, 30 at most.
         """
-        job = jobs.status(self.root, self._mine(key), wait_s)
+        job, until = self._job(key), time.monotonic() + wait_s
+        while job.state.status not in OVER and time.monotonic() < until:
+            time.sleep(AGAIN)
         with self._one:
-            return self._far(job)
+            return self._progress(job)
 
     def result(self, key: Key) -> Answer:
-        """Give the verdicts of a job that is done, each with its interval, its controls and its
+        """Give the verdicts of a run that is done, each with its interval, its controls and its
         scope, and what they rest on."""
         with self._one:
-            return self._result(self._mine(key))
+            return self._result(self._job(key))
 
     def cancel(self, key: Key) -> Answer:
-        """Stop a job. What it stored is kept, and run with the same arguments goes on from
-        there."""
-        job = jobs.cancel(self.root, self._mine(key), self.owner)
+        """Stop a run. What it stored is kept, and run with the same arguments resumes it."""
+        folder.cancel(self.root.absolute(), key)
         with self._one:
-            return self._far(job)
+            return self._progress(self._job(key))
 
     def judge(
         self,
@@ -337,7 +326,7 @@ class Tools:
                 scope=scope,
                 arm_column=arm_column,
             )
-        return answers.table(verdict.to_json(), source)
+        return answers.table(verdict, source)
 
     def estimate(
         self,
@@ -371,29 +360,36 @@ class Tools:
             )
         return answers.number(number.to_json(), source)
 
-    # -- jobs --------------------------------------------------------------------------------------
-
-    def _mine(self, key: str) -> str:
-        """The key of a job, which whoever has a token must have asked for. Raises: NoJob."""
-        if self.caller.name and not jobs.concerns(self.root, key, self.caller.name):
-            raise NoJob(f"no job {key[:SHORT]} of yours in this store")
-        return key
+    # -- runs --------------------------------------------------------------------------------------
 
     def _opened(
         self, study: str, experiment: str, preset: str, sets: tuple[str, ...]
     ) -> AbstractContextManager[Ready]:
         """Open what is asked. Raises: AssayError."""
-        return opened(self.root, _asked(study, experiment, preset, sets), self.bounds)
+        asked = Asked(study=study, experiment=experiment, preset=preset, sets=sets)
+        return opened(self.root, asked, self.bounds)
 
-    def _far(self, job: jobs.Job, known: Answer | None = None) -> Answer:
-        """How far a job is, with what it rests on."""
-        result = self._result(job.key) if job.status == "done" else known
-        experiment, preset = self._asked_for(job.key)
+    def _job(self, key: str) -> Job:
+        """The run of this key. Raises: NoJob."""
+        job = Job(self.root.absolute(), key)
+        job.asked  # noqa: B018 — raises where it is not there
+        return job
+
+    def _progress(self, job: Job, result: Answer | None = None) -> Answer:
+        """How far a run is, with what it rests on."""
+        state = job.state
+        if state.status == "done" and result is None:
+            result = self._result(job)
+        experiment, preset = experiment_of(job, self.bounds) or (None, None)
+        done = job.asked["runs"] if state.status == "done" else None
         if result is not None:
-            return answers.submitted(job, experiment, preset, result=result)
+            return answers.submitted(job, state, done, experiment, preset, result=result)
+        if experiment is not None and preset is not None:
+            with suppress(AssayError):  # a model that is gone, say
+                done = len(self._lab.plan(experiment, preset).cached)
         looks = self._looks(experiment, preset, include_current=False)
         rests = basis.planned(self._lab.store, experiment, preset)
-        return answers.submitted(job, experiment, preset, looks, rests)
+        return answers.submitted(job, state, done, experiment, preset, looks, rests)
 
     def _looks(
         self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
@@ -404,24 +400,14 @@ class Tools:
         store = self._lab.store
         return basis.count_looks(experiment, seeds, store, include_current=include_current)
 
-    def _known(self, job: jobs.Job, request: Asked) -> Answer | None:
-        """What is stored of an experiment that nobody submitted before, but somebody ran."""
-        if request.study:
-            return None
-        with opened(self.root, request, self.bounds) as ready:
-            stored = self._lab.known(ready.experiment, ready.preset, run=True)
-            if stored is None:
-                return None
-            return self._told(to_json(stored), job, ready.experiment, ready.preset)
+    def _result(self, job: Job) -> Answer:
+        experiment, preset = experiment_of(job, self.bounds) or (None, None)
+        return self._judged(job.result, job, experiment, preset)
 
-    def _result(self, key: str) -> Answer:
-        data, job = jobs.result(self.root, key), jobs.status(self.root, key)
-        return self._told(data, job, *self._asked_for(key))
-
-    def _told(
+    def _judged(
         self,
         data: basis.JSON,
-        job: jobs.Job,
+        job: Job,
         experiment: Experiment | None,
         preset: Preset | None,
     ) -> Answer:
@@ -431,23 +417,7 @@ class Tools:
             if experiment is not None and preset is not None
             else ""
         )
-        return answers.judged(data, job, looks, unlike)
-
-    def _asked_for(self, key: str) -> tuple[Experiment | None, Preset | None]:
-        """The experiment of a job and its preset; None where that is code which this server may not
-        run, or which is gone."""
-        folder = Folder(self._lab.store.root, key)
-        if folder.asked["code"] and not self.bounds.code:
-            return None, None
-        try:
-            experiment, preset = folder.experiment()
-            return experiment.sized(preset.specs), preset
-        except AssayError:
-            return None, None
-
-
-def _asked(study: str, experiment: str, preset: str, sets: tuple[str, ...]) -> Asked:
-    return Asked(study=study, experiment=experiment, preset=preset, sets=sets)
+        return answers.judged(data, job, job.state, looks, unlike)
 
 
 @contextmanager
@@ -479,8 +449,8 @@ def _table(rows: list[dict[str, Plain | None]] | str) -> Iterator[tuple[Any, bas
     yield columns, basis.of_table(len(rows), repr(columns))
 
 
-NEEDS: dict[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}
-"""The right that a token must have for a tool; all others only read."""
+WRITING = ("preregister", "run", "cancel")
+"""Tools that change something; all others only read."""
 TOOLS = (
     "experiments",
     "page",

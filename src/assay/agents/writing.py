@@ -35,7 +35,7 @@ def told(entry: msgspec.Struct) -> Said:
 
 def _lines(table: Said) -> Iterable[str]:
     for key, value in table.items():
-        if value not in ("", None) and value != [] and value != {}:
+        if value not in ("", None, (), [], {}):
             yield f"{_key(key)} = {_value(value, key)}\n"
 
 

@@ -29,6 +29,8 @@ HEADS = Control("heads", "as many other heads of the same blocks that write as m
 ELSEWHERE = Control("layer", "the same change a third of the model away does it")
 TOKEN = Control("token", "the same change at another token does it")
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
+DAMAGE = Control("damage", "the same change does as much to any other task of the model")
+OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it")
 
 
 def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -55,14 +57,14 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
         return (*known, LAYER) if _in_a_block(direction.site) else known
     if way == "clamp":
-        return (FEATURE,)
+        return (FEATURE, DAMAGE)
     sites = (table.site,) if isinstance(table.site, str) else table.site
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
     if table.heads:
         place = (HEADS,)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
-    return (UNRELATED, *place) if table.patch == "corrupted" else place
+    return (UNRELATED, *place) if table.patch == "corrupted" else (*place, DAMAGE)
 
 
 def _is_stream(site: str) -> bool:
@@ -92,6 +94,7 @@ def chosen(
 
 BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
 EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
+PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
 UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
 PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 
@@ -99,5 +102,5 @@ PERMUTED = Control("permuted", "a probe that learns labels dealt out at random i
 def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:
     """The near controls of a probe: all, or those that it names. Raises: DataError for a name that
     is none of them, as `untrained` of a model that is not trained."""
-    known = (BAG, EMBEDDING, *((UNTRAINED,) if trained else ()), PERMUTED)
+    known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
     return chosen(table.name, known, table.controls)

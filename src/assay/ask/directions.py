@@ -426,6 +426,14 @@ def far_layers(site: Site, layers: int) -> list[Site]:
     return [Site(site.kind, n) for n in sorted(candidates, key=lambda n: n == 0)]
 
 
+def other_layers(site: Site, layers: int) -> list[Site]:
+    """Give the same site of every other block, those first that lie nearest to a third of the model
+    away."""
+    here, step = site.layer or 0, max(1, layers // 3)
+    others = [n for n in range(layers) if n != here]
+    return [Site(site.kind, n) for n in sorted(others, key=lambda n: abs(abs(n - here) - step))]
+
+
 def site_of(name: str, dictionary: Dictionary) -> Site:
     """Where a dictionary reads and writes. Raises: DataError where its file does not say it, or it
     writes elsewhere."""

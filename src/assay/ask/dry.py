@@ -13,6 +13,7 @@ from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Read
 from assay.core.errors import DataError, ModelError
 from assay.core.reading import plural
+from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
@@ -71,6 +72,39 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
     what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
     return [f"{', '.join(about)}: the first token is {text!r}{what}"]
+
+
+def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:
+    """Say what is taken of a folder that has more than one model, what stands on one in memory, and
+    where one is larger than the memory that is free here."""
+    words = [f"{folder.name}: {folder.left_out}"] if folder.left_out else []
+    if folder.live is not None:
+        words.append(f"{folder.name} is {folder.live.provenance}")
+    elif not task.model.device:
+        each = 4 if task.model.dtype in ("", "float32") else 2
+        try:
+            shapes = folder.shapes()
+            sizes.check_memory(folder.config, shapes, each, sizes.free_memory(), folder.name)
+        except ModelError as e:
+            words.append(f"here {e}")
+    return words
+
+
+def special_tokens(task: Task, folder: ModelFolder) -> list[str]:
+    """Say which messages have a special token of the model among their words, where it opens or
+    ends a message of its own."""
+    cases = [
+        (found[0], row.place)
+        for row in (task.prompts.rows[i] for i in task.rows)
+        if row.chat
+        and (found := chats.special_tokens(folder.tokenizer, [c for _, c in row.chat.messages]))
+    ]
+    if not cases:
+        return []
+    return [
+        f"{task.prompts.table.name}: {len(cases)} of {len(task.rows)} chats have a special token "
+        f"in a message, such as {cases[0][0]!r} ({cases[0][1]})"
+    ]
 
 
 def ends_in_words(task: Task, folder: ModelFolder) -> list[str]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from assay.ask import dictionaries, directions, interventions
 from assay.ask.directions import Learner
 from assay.ask.interventions import Put
-from assay.ask.prompts import SLOT, PromptSet, filled
+from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Place, Plain
 from assay.core import rng
@@ -29,7 +29,7 @@ from assay.subjects.site import Site
 Places: TypeAlias = list[tuple[Site, list[int] | None]]
 Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
 MOST = 2**29
-"""Bytes of activations, at most, that are kept of all points of a sweep together."""
+"""Bytes of activations, at most, that are read in one pass for all points of a sweep."""
 FEW = 8
 """So many other heads are all asked, a seed each."""
 ANYTHING = 0.01
@@ -53,6 +53,8 @@ class Editing:
     learner: Learner
     _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
     """What sites have on texts with nothing done."""
+    _others: dict[tuple[str, str], Prompt] = field(default_factory=dict, init=False)
+    """The other text of each pair, by place and text of the row."""
     others: dict[tuple[int, str], list[tuple[int, int]]] = field(default_factory=dict, init=False)
     """The heads that the control `heads` took, as block and number, by seed and named heads."""
 
@@ -104,12 +106,14 @@ class Editing:
         if any(t.ablate == "zero" or not (t.ablate or t.patch) for t in tables) or self.control:
             return
         sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
-        texts = list(self.prompts)
-        if any(t.patch == "corrupted" for t in tables):
-            texts += [corrupted(self.learner.measured, p) for p in self.prompts]
+        patched = [t.patch == "corrupted" for t in tables]
+        texts = [] if all(patched) else list(self.prompts)
+        if any(patched):
+            texts += self._pairs(self.prompts)
         numbers = sum(len(p.tokens) for p in texts)
         shapes = [self.model.folder.width(s) for s in sites if "q" not in s.dims.split()]
-        if len(sites) > 1 and len(shapes) == len(sites) and 4 * numbers * sum(shapes) < MOST:
+        each = getattr(torch, self.model.dtype).itemsize
+        if len(sites) > 1 and len(shapes) == len(sites) and each * numbers * sum(shapes) < MOST:
             self._seen(texts, list(sites))
 
     # directions -----------------------------------------------------------------------------------
@@ -147,10 +151,11 @@ class Editing:
     def _other_layer(
         self, table: Direction, learned_at: Site, true: Float[torch.Tensor, " d"], seed: int
     ) -> Float[torch.Tensor, " d"]:
-        """The direction of another layer, earlier or, where there is none yet, later. Raises:
-        DataError where neither has one."""
+        """The direction of another layer, earlier or, where there is none yet, later, or else of
+        the nearest block that has one. Raises: DataError where none has."""
         refusal: DataError | None = None
-        for far in directions.far_layers(learned_at, self.model.layers):
+        far_ones = directions.far_layers(learned_at, self.model.layers)
+        for far in (*far_ones, *directions.other_layers(learned_at, self.model.layers)):
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
@@ -360,7 +365,7 @@ class Editing:
         place: Place = table.position
         measured = self.learner.measured
         if table.patch == "corrupted" and self.control != "unrelated":
-            partners = [corrupted(measured, p) for p in some]
+            partners = self._pairs(some)
             for p, other in zip(some, partners, strict=True):
                 if why := misfit(p, other, place, measured):
                     raise DataError(f"{p.row.place}: {why}")
@@ -392,10 +397,20 @@ class Editing:
                 first = torch.stack([x[0] for x in values]).mean(0)
                 later = [x[max(1, p.opening) :] for p, x in zip(self.prompts, values, strict=True)]
                 mean = torch.cat(later).mean(0) if any(map(len, later)) else first
+            by_length = {  # prompts of one length share theirs
+                n: torch.cat([first[None], mean.expand(n - 1, *mean.shape)])
+                for n in {len(p.tokens) for p in some}
+            }
             for row, p in zip(means, some, strict=True):
-                rest = mean.expand(len(p.tokens) - 1, *mean.shape)
-                row[site] = torch.cat([first[None], rest])
+                row[site] = by_length[len(p.tokens)]
         return means
+
+    def _pairs(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The other text of each prompt."""
+        for p in prompts:
+            if (p.row.place, p.row.text) not in self._others:
+                self._others[p.row.place, p.row.text] = corrupted(self.learner.measured, p)
+        return [self._others[p.row.place, p.row.text] for p in prompts]
 
     def _partners(self, prompts: Sequence[Prompt], place: Place, seed: int) -> list[Prompt]:
         """Draw for each prompt another one: of as many tokens where all are changed and there is
@@ -461,13 +476,20 @@ def _many(sizes: Sequence[float]) -> int:
 def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:
     """The other text of a pair, as tokens. Raises: DataError where the row has none."""
     text = prompts.table.corrupted
+    if isinstance(text, tuple) and text:
+        return prompt(p.folder, chat(p.row, prompts.table, text))
+    if prompts.table.messages:
+        raise DataError(
+            f"{p.row.place} has no other chat to patch from: write corrupted = "
+            '[{role = "user", content = "… {slot} …"}] in [[prompts]]'
+        )
     if not text and "corrupted" not in p.row.columns:
         raise DataError(
             f"{p.row.place} has no other text to patch from: write corrupted = "
             '"… {slot} …" in [[prompts]], or a column `corrupted`'
         )
     plain = replace(p.row, text=p.row.columns.get("corrupted", ""), spans={}, repeated=frozenset())
-    return prompt(p.folder, filled(p.row, text) if text else plain)
+    return prompt(p.folder, filled(p.row, str(text)) if text else plain)
 
 
 def misfit(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> str:
@@ -497,7 +519,9 @@ def _source(p: Prompt, other: Prompt, place: Place, prompts: PromptSet) -> int |
         return other.at(place)
     if len(p.tokens) == len(other.tokens):
         return p.at(place)
-    ours, theirs = map(SLOT.split, (prompts.template(p.row), prompts.table.corrupted))
+    if prompts.table.messages:
+        return None
+    ours, theirs = map(SLOT.split, (prompts.template(p.row), str(prompts.table.corrupted)))
     if ours[::2] != theirs[::2]:  # the texts between the slots
         return None
     stands_in = dict(zip(ours[1::2], theirs[1::2], strict=True)).get(slot)
@@ -513,8 +537,9 @@ def _aligned(
     prompts: PromptSet,
     shift: int = 0,
 ) -> Rows:
-    """What another text has, a row for each token of the prompt: at one position its own, else
-    token by token from the first, the last of a shorter one standing for all that it lacks. Raises:
+    """What another text has, a row for each token of the prompt: of one position the row that goes
+    there, else token by token from the first, the last of a shorter one standing for all that it
+    lacks. Raises:
     DataError where it has no such position, or a site has no row for each token."""
     n, m = len(p.tokens), len(other.tokens)
     if "q" in site.dims.split():
@@ -524,11 +549,10 @@ def _aligned(
                 "each pair of them, so that both must have as many"
             )
         return rows
-    index = [min(t, m - 1) for t in range(n)]
-    if place != "all":
-        source = _source(p, other, place, prompts)
-        if source is None:
-            raise DataError(f"{p.row.place}: what is put there has no slot {place}")
-        # a pair's other text may end sooner
-        index[p.at(place) + shift] = min(max(0, source + shift), m - 1)
-    return rows[index]
+    if place == "all":
+        return rows[:n] if n <= m else torch.cat([rows, rows[-1:].expand(n - m, *rows.shape[1:])])
+    source = _source(p, other, place, prompts)
+    if source is None:
+        raise DataError(f"{p.row.place}: what is put there has no slot {place}")
+    # a pair's other text may end sooner; at every token, as no other is put
+    return rows[min(max(0, source + shift), m - 1)].expand(n, *rows.shape[1:])

@@ -24,7 +24,7 @@ from assay.subjects.site import Site
 WAYS = ("add", "project_out", "ablate", "patch", "clamp")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
-FIXED = ("name", "sweep", "prompts", "controls")
+FIXED = ("name", "sweep", "prompts", "controls", "damage")
 """Fields that no sweep changes."""
 PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
 """Fields that are a token; a slot of one may be filled by its number."""
@@ -265,14 +265,14 @@ def _put(
     """Put a row of its own at each token of the prompt; the last one at those that are read or
     written on behind it, if it goes on."""
     by_pair = "q" in site.dims.split()  # of a pattern, all that a token pays to the prompt's
-    chosen = rows.transpose(0, 1) if by_pair else rows
-    chosen = chosen if positions is None else chosen[positions]
-    chosen = chosen if heads is None else chosen[:, heads]
+    chosen, keys = rows.transpose(0, 1) if by_pair else rows, rows.shape[-1]
+    chosen = chosen if positions is None else chosen[edits.stretch(positions, len(chosen))]
+    chosen = chosen if heads is None else chosen[:, edits.stretch(heads, chosen.shape[1])]
 
     def put(x: torch.Tensor) -> torch.Tensor:
         new = x.clone()
         if by_pair:
-            new[:, :, : len(chosen), : rows.shape[-1]] = chosen.transpose(0, 1).to(x)
+            new[:, :, : len(chosen), :keys] = chosen.transpose(0, 1).to(x)
             return new
         new[:, : len(chosen)] = chosen[-x.shape[1] :].to(x)
         if goes_on:

@@ -33,7 +33,7 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.fitting import fitted
-from assay.subjects.batches import ROWS, run_many
+from assay.subjects.batches import ROWS, most_rows, run_many
 from assay.subjects.edits import Edits, continued
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
@@ -52,8 +52,11 @@ SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
 WRITING = 32
 """Texts that are written on together."""
-CAPTURED = 2**26
-"""Activations that are there at once, in a pass: 256 MB."""
+CAPTURED, ON_A_DEVICE = 2**26, 2**28
+"""Activations that are there at once, in a pass, on a CPU and elsewhere: 256 MB and 1 GB of
+float32."""
+READ = 2**28
+"""Activations that are there at once where nothing is edited, of all sites together."""
 
 
 PASS = 2 / 50e9
@@ -336,10 +339,10 @@ def _opened(
     states = models.states(table)
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
-        model = models.untrained(name, seed, device, place, table.bos)
-        return model, f"{model.fingerprint}{models.said(table.bos)} untrained {seed}"
-    model = models.as_it_is(name, device, table.bos)
-    return model, f"{model.fingerprint}{models.said(table.bos)}"
+        model = models.untrained(name, seed, device, place, table.bos, table.dtype, table.device)
+        return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)} untrained {seed}"
+    model = models.as_it_is(name, device, table.bos, table.dtype, table.device)
+    return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)}"
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:
@@ -502,12 +505,9 @@ class _Pass:
         sequences = self._sequences(range(len(self.prompts)))
         longest = max(len(self.prompts[p].tokens) + len(c) for p, c in sequences)
         numbers = longest * read_sizes(self.model.folder.config)["d"]
-        for site in self.sites:
-            if "q" in site.dims.split():
-                numbers += longest**2 * read_sizes(self.model.folder.config)["h"]
-            else:
-                numbers += longest * self.model.width(site)
-        rows, count = max(1, min(ROWS, CAPTURED // numbers)), len(self.variants)
+        numbers += _captured(self.model, self.sites, longest)
+        rows = max(1, min(most_rows(self.model), _room(self.model) // numbers))
+        count = len(self.variants)
         order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
         some = max(1, rows // count)
         for begin in range(0, len(order), some):
@@ -727,14 +727,16 @@ def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Ten
     }
 
 
-_Acts: TypeAlias = 'Mapping[Site, Float[torch.Tensor, "s ..."]]'
+def _room(model: Pretrained) -> int:
+    """How many activations a pass of this model may hold."""
+    return CAPTURED if model.device.type == "cpu" else ON_A_DEVICE
 
 
-def _traces(model: Pretrained, prompts: Sequence[Prompt], sites: Sequence[Site]) -> list[_Acts]:
-    """What sites have on prompts with nothing done."""
-    sites = list(dict.fromkeys(sites))
-    traces = run_many(model, [p.tokens for p in prompts], capture=sites, logits=False)
-    return [{site: x[0].clone() for site, x in traced[0].acts.items()} for traced in traces]
+def _captured(model: Pretrained, sites: Iterable[Site], length: int) -> int:
+    """How many numbers sites have on a text of so many tokens."""
+    pairs = [site for site in sites if "q" in site.dims.split()]
+    widths = sum(model.width(site) for site in sites if site not in pairs)
+    return length * widths + len(pairs) * length**2 * read_sizes(model.folder.config).get("h", 0)
 
 
 _known: dict[tuple[str, str, str, Place], torch.Tensor] = {}
@@ -771,11 +773,16 @@ def read_activations(
 ) -> dict[Site, Float[torch.Tensor, "row d"]]:
     """The activations of all rows at several sites, of one pass; nothing is kept."""
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
-    for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
-        for p, acts in zip(some, _traces(model, some, sites), strict=True):
-            seen = Seen(p, acts=acts)
+    every = [prompt(model.folder, row) for row in prompts.rows]
+    numbers = _captured(model, rows, max(len(p.tokens) for p in every))
+    for some in _batched(every, max(1, min(4 * ROWS, READ // numbers))):
+        traces = run_many(model, [p.tokens for p in some], capture=list(rows), logits=False)
+        for p, traced in zip(some, traces, strict=True):
+            seen = Seen(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:
-                rows[site].append(seen.act(site, position))
+                act = seen.act(site, position)
+                # what is a view of the pass would keep all of it
+                rows[site].append(act.clone() if model.dtype == "float32" else act)
     return {site: torch.stack(acts) for site, acts in rows.items()}
 
 

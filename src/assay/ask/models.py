@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
+import msgspec
 import numpy as np
 
-from assay.ask.tables import Model
+from assay.ask.tables import DType, Model
 from assay.core import rng
 from assay.core.errors import AssayError, DataError
 from assay.core.heavy import torch
 from assay.subjects import folder as folders
+from assay.subjects.adapters import BETWEEN
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
@@ -34,6 +36,10 @@ def check(model: Model) -> None:
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of name, like and checkpoints of a model, got {got}")
+    if model.base and not model.name:
+        raise DataError("a base belongs to the name of an adapter's folder")
+    if model.like and (model.dtype or model.device):
+        raise DataError("an untrained twin has dtype and device of the model that it is like")
     if len(set(model.checkpoints)) != len(model.checkpoints):
         raise DataError("the checkpoints are states of one training, each of them once")
 
@@ -54,23 +60,39 @@ def levels(model: Model) -> dict[str, list[int | str]]:
 
 def located(folder: Path, name: str) -> str:
     """A model's folder beside the study, where a name says that it is one."""
-    return str(folder / name) if name.startswith(("./", "../")) else name
+    parts = name.split(BETWEEN)
+    return BETWEEN.join(
+        str(folder / part) if part.startswith(("./", "../")) else part for part in parts
+    )
+
+
+def named(model: Model) -> Model:
+    """A model by one name: an adapter's folder with its base."""
+    if not model.base:
+        return model
+    return msgspec.structs.replace(model, name=f"{model.name}{BETWEEN}{model.base}", base="")
 
 
 @lru_cache(maxsize=2)
-def opened(name: str, device: str, fingerprint: str) -> Pretrained:
+def opened(name: str, device: str, fingerprint: str, dtype: DType = "") -> Pretrained:
     """A model, ready to run; the last two stay open."""
-    return load(name, device)
+    return load(name, device, dtype or "float32")
 
 
-def as_it_is(name: str, device: str, bos: bool | None = None) -> Pretrained:
-    """Open a model, whose texts begin with a BOS or not as is said."""
-    return _beginning(opened(name, device, folders.find(name).fingerprint), bos)
+def as_it_is(
+    name: str, device: str, bos: bool | None = None, dtype: DType = "", own: str = ""
+) -> Pretrained:
+    """Open a model, whose texts begin with a BOS or not as is said; `own` is the device that its
+    table names."""
+    fingerprint = folders.find(name).fingerprint
+    return _beginning(opened(name, own or device, fingerprint, dtype), bos)
 
 
-def said(bos: bool | None) -> str:
-    """What is added to a model's hash where it is said whether its texts begin with a BOS."""
-    return "" if bos is None else f" bos {bos}"
+def said(bos: bool | None, dtype: DType = "") -> str:
+    """What is added to a model's hash where it is said whether its texts begin with a BOS, and in
+    what it computes."""
+    words = "" if bos is None else f" bos {bos}"
+    return f"{words} {dtype}" if dtype else words
 
 
 def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:
@@ -79,20 +101,25 @@ def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:
 
 
 @lru_cache(maxsize=2)
-def _copy(name: str, device: str, fingerprint: str, place: int) -> Pretrained:
+def _copy(name: str, device: str, fingerprint: str, place: int, dtype: DType = "") -> Pretrained:
     """A model whose weights will be others, so that the opened one stays as it is; each place has
     one of its own."""
-    return load(name, device)
+    return load(name, device, dtype or "float32", apart=True)
 
 
 def untrained(
-    name: str, seed: int, device: str, place: int = 0, bos: bool | None = None
+    name: str,
+    seed: int,
+    device: str,
+    place: int = 0,
+    bos: bool | None = None,
+    dtype: DType = "",
+    own: str = "",
 ) -> Pretrained:
     """A model with weights drawn anew by the seed, until the next one is asked for at this
     place."""
-    return _beginning(
-        redrawn(_copy(name, device, folders.find(name).fingerprint, place), seed), bos
-    )
+    fingerprint = folders.find(name).fingerprint
+    return _beginning(redrawn(_copy(name, own or device, fingerprint, place, dtype), seed), bos)
 
 
 def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
@@ -102,7 +129,7 @@ def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) ->
     So every tensor is changed as far as it was, a matrix by one of the same singular values, but
     elsewhere. Raises: DataError where the two have not the same weights, or no weight
     differs."""
-    copy = _copy(first.folder.name, str(first.device), first.fingerprint, place)
+    copy = _copy(first.folder.name, str(first.device), first.fingerprint, place, first.dtype)
     ours, theirs = (dict(m.model.named_parameters()) for m in (first, second))
     if {n: p.shape for n, p in ours.items()} != {n: p.shape for n, p in theirs.items()}:
         raise DataError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 
 from assay.ask import interventions
@@ -361,6 +362,12 @@ def _says(rows: Sequence[Row], column: str, label: str) -> bool:
     """Whether a column of few values decides the label."""
     pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
     return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
+
+
+def linear(task: ProbeTask) -> Probe:
+    """The probe as one that is linear in all that it reads, with the same measures."""
+    kind = "ridge" if task.table.kind == "ridge" or not task.classes else "logistic"
+    return msgspec.structs.replace(task.table, kind=kind)
 
 
 def every_point(table: Probe) -> list[Probe]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask import interventions
+from assay.ask import interventions, places
 from assay.ask.measuring import (
     PASS,
     SIGNS,
@@ -43,6 +43,8 @@ from assay.subjects.untrained import redrawn
 
 WORDS = 4096
 """Tokens that a bag tells apart at most, the most frequent of the learning half."""
+WITHOUT_MODEL = ("bag", "embedding", "places")
+"""Controls that read tokens and no activations."""
 SHARING = 2
 """How many seeds in a row share an untrained twin: reading with it is most of what a probe
 costs."""
@@ -140,7 +142,7 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     tokens = sum(len(row.text) for row in rows) / SIGNS
     twins = task.control == "untrained" or bool(task.model.like)
-    passes = 0 if task.control in ("bag", "embedding") else runs if twins else 1
+    passes = 0 if task.control in WITHOUT_MODEL else runs if twins else 1
     points = len(interventions.points(task.table))
     solving = points * (len(task.learned) / 100) ** 2 * 0.02
     return PASS * passes * tokens * blocks(size) + solving * runs
@@ -170,6 +172,11 @@ class _Reader:
     def folder(self) -> ModelFolder:
         return find(self.name, self.task.model.bos)
 
+    @property
+    def _opened(self) -> Pretrained:
+        table = self.task.model
+        return as_it_is(self.name, self.device, table.bos, table.dtype, table.device)
+
     @cached_property
     def prompts(self) -> list[Prompt]:
         task = self.task
@@ -194,13 +201,14 @@ class _Reader:
     def inputs(self, points: Sequence[Probe], seed: int | None) -> Rows:
         """What is read at each point; with a seed, of the untrained twin that it draws."""
         attends = self.task.table.kind == "attention"
-        if self.task.control in ("bag", "embedding"):
-            ways = {"bag": self._bag, "embedding": self._embedding}
+        if self.task.control in WITHOUT_MODEL:
+            ways = {"bag": self._bag, "embedding": self._embedding, "places": self._placed}
             by_place = {p.position: p for p in points}
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
-        model = as_it_is(self.name, self.device, self.task.model.bos)
-        key = f"{model.fingerprint}{said(self.task.model.bos)} {'' if seed is None else seed}"
+        model = self._opened
+        settings = said(self.task.model.bos, self.task.model.dtype)
+        key = f"{model.fingerprint}{settings} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
             model = self._twin
@@ -262,9 +270,14 @@ class _Reader:
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         return torch.stack([row.sum(0) for row in rows])
 
+    def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
+        """The tokens' embeddings at their places from both ends, and how many there are."""
+        model = as_it_is(self.name, self.device)
+        return places.placed(model.model.get_input_embeddings().weight, self.ids(table))
+
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""
-        model = as_it_is(self.name, self.device)
+        model = self._opened
         weight = model.model.get_input_embeddings().weight.detach()
         rows = [weight[row].float().cpu() for row in self.ids(table)]
         if attends:

@@ -18,9 +18,10 @@ import msgspec
 import numpy as np
 
 from assay.ask import prompt_files
-from assay.ask.tables import Prompts
+from assay.ask.tables import Message, Prompts
 from assay.core import rng
 from assay.core.errors import DataError, nearest, visible
+from assay.subjects.chats import Chat
 
 MOST = 20_000
 """Prompts of a study."""
@@ -39,6 +40,9 @@ class Row:
     """Where in the text each slot's value ends, in characters; of a repeated slot the last."""
     repeated: frozenset[str] = frozenset()
     """The slots that stand in the text more than once, so that their place is none."""
+    chat: Chat | None = None
+    """Its messages, where it is a chat: `text` then is what these say, until a model's template
+    has made a text of them."""
 
     def fill(self, text: str) -> str:
         """Fill the slots of another text from this row. Raises: DataError for a slot that is no
@@ -65,10 +69,14 @@ class PromptSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what all rows say and how they are split."""
-        contents = [
+        table = self.table
+        contents: list[object] = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
-            [self.table.corrupted, self.table.split, self.table.learn, self.table.unit],
+            [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
         ]
+        if table.messages:
+            chats = [row.chat for row in self.rows if row.chat]
+            contents.append([[c.messages, c.continues, c.thinking, c.date] for c in chats])
         return hashlib.sha256(json.dumps(contents, ensure_ascii=False).encode()).hexdigest()
 
     @property
@@ -157,7 +165,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     """Read the rows of a table of prompts; files lie beside the study, whose text says which
     columns are used. Raises: DataError, with file and line."""
     ways = [w for w in ("file", "rows", "slots") if getattr(table, w)]
-    if len(ways) > 1 or not (ways or table.text):
+    _check_chat(table)
+    if len(ways) > 1 or not (ways or table.text or table.messages):
         what = " and ".join(ways) or "none of them"
         raise DataError(f"say one of file, rows and slots of the prompts {table.name}, got {what}")
     if table.file:
@@ -170,6 +179,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             (f"{table.name}, combination {i + 1}", dict(zip(table.slots, c, strict=True)))
             for i, c in enumerate(combinations)
         ]
+    elif table.messages:
+        records = [(f"{table.name}, messages", {})]
     else:  # texts without slots are prompts themselves
         records = [
             (f"{table.name}, text {i + 1}", {"text": t}) for i, t in enumerate(_texts(table))
@@ -188,7 +199,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             )
         for template in templates or ("{text}",):
             extra = {"template": template} if len(templates) > 1 else {}
-            row = filled(Row("", {**extra, **columns}, place, {}), template)
+            row = Row("", {**extra, **columns}, place, {})
+            row = chat(row, table) if table.messages else filled(row, template)
             if not row.text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
             rows.append(row)
@@ -242,6 +254,59 @@ def _written(place: str, name: str, value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{place}: {name!r} is {value}, which is no number")
     return str(value)
+
+
+def _check_chat(table: Prompts) -> None:
+    """Refuse what makes no chat. Raises: DataError."""
+    if not table.messages:
+        for name in ("assistant", "thinking", "date"):
+            if getattr(table, name) not in (None, ""):
+                raise DataError(
+                    f"{name} of the prompts {table.name} belongs to a chat; write messages = "
+                    '[{role = "user", content = "…"}]'
+                )
+        if isinstance(table.corrupted, tuple):
+            raise DataError(
+                f"corrupted of the prompts {table.name} is messages, and they are texts"
+            )
+        return
+    if table.text:
+        raise DataError(f"say text or messages of the prompts {table.name}, not both")
+    if table.assistant and table.messages[-1].role == "assistant":
+        raise DataError(
+            f"the last message of {table.name} is the assistant's already; say it as assistant "
+            "alone, if the model is to go on from it"
+        )
+    if isinstance(table.corrupted, str) and table.corrupted:
+        raise DataError(f"corrupted of the prompts {table.name} is a text, and they are messages")
+    texts = " ".join(m.content for m in table.messages)
+    for role in {m.role for m in table.messages} | {"assistant"}:
+        if f"{{{role}}}" in f"{texts} {table.assistant}":
+            raise DataError(
+                f"the slot {{{role}}} of {table.name} is called as a role, whose place is that of "
+                "its last message; rename the column"
+            )
+
+
+def chat(row: Row, table: Prompts, messages: tuple[Message, ...] = ()) -> Row:
+    """Give a row the messages of a table that are filled from it, or others in their place."""
+    written = [(m.role, m.content) for m in messages or table.messages]
+    written += [("assistant", table.assistant)] if table.assistant else []
+    parts = [filled(row, content) for _, content in written]
+    text, times = "", Counter[str]()
+    spans: dict[str, int] = {}
+    marks: dict[str, tuple[str, int, int]] = {}
+    for i, ((role, content), part) in enumerate(zip(written, parts, strict=True)):
+        text += f"{role}: "
+        spans |= {name: len(text) + end for name, end in part.spans.items()}
+        marks |= {name: (name, i, end) for name, end in part.spans.items()}
+        marks[role] = (role, i, len(part.text))
+        times.update(SLOT.findall(content))
+        text += f"{part.text}\n"
+    repeated = frozenset(name for name, n in times.items() if n > 1)
+    contents = tuple((role, part.text) for (role, _), part in zip(written, parts, strict=True))
+    made = Chat(contents, bool(table.assistant), table.thinking, table.date, (*marks.values(),))
+    return replace(row, text=text.rstrip("\n"), spans=spans, repeated=repeated, chat=made)
 
 
 def filled(row: Row, template: str) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from assay.ask.tables import Direction, Place, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.subjects import chats
+from assay.subjects.chats import Chat
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
@@ -44,6 +46,8 @@ class Prompt:
     opening: int
     """How many tokens stand before the text, such as a BOS."""
     folder: ModelFolder
+    inside: int = 0
+    """How many of those the text itself has, as that of a chat template may."""
 
     def continuation(self, text: str) -> tuple[int, ...]:
         """The tokens of a text behind the prompt. Raises: DataError where it has none, or where its
@@ -52,7 +56,7 @@ class Prompt:
         if not filled or (filled != text and not filled.strip()):
             raise DataError(f"{self.row.place}: {text!r} is empty there, so it cannot follow")
         whole = self.folder.tokenizer.encode(self.row.text + filled)
-        tokens = self.tokens[self.opening :]
+        tokens = self.tokens[self.opening - self.inside :]
         if tuple(whole[: len(tokens)]) != tokens or len(whole) == len(tokens):
             hint = "begin it with a space" if filled[:1] != " " else "end the prompt without one"
             raise DataError(
@@ -102,20 +106,55 @@ class Prompt:
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
         end = self.row.spans[name]
-        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         # the last token that begins within the slot; it may go on behind it
-        begun = [i for i, (start, _) in enumerate(encoded.offsets) if start < end]
+        begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in the text each of its own tokens begins, in characters."""
+        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
+        return [start for start, _ in encoded.offsets][self.inside :]
 
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:
     """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it
     reads at once."""
-    opening = tuple(folder.opening)
-    tokens = (*opening, *folder.tokenizer.encode(row.text))
+    inside = 0
+    if row.chat is not None:
+        row, opening, inside = _of_chat(folder, row, row.chat)
+    else:
+        opening = tuple(folder.opening)
+    tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
     if len(tokens) > (most := most_tokens(folder)):
         raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
-    return Prompt(row, tokens, len(opening), folder)
+    return Prompt(row, tokens, len(opening), folder, inside)
+
+
+def _of_chat(folder: ModelFolder, row: Row, chat: Chat) -> tuple[Row, tuple[int, ...], int]:
+    """A row with the text that the model's template makes of its chat, what that begins with, and
+    how much of this the text has itself. There is one BOS, where the template writes one, unless
+    the model's table says otherwise. Raises: DataError, ModelError."""
+    template = chats.read(folder.texts)
+    rendered = template.render(chat)
+    text, spans, bos = rendered.text, rendered.spans, template.bos
+    written = 0
+    while bos and text.startswith(bos * (written + 1)):
+        written += 1
+    if written > 1:
+        raise DataError(
+            f"{row.place}: {bos} stands {written} times before the text: take it out of the chat "
+            "template, or of the messages"
+        )
+    if written and folder.bos is False:
+        text, spans = text[len(bos) :], {name: end - len(bos) for name, end in spans.items()}
+        written = 0
+    opening: tuple[int, ...] = ()
+    if written:
+        opening = tuple(folder.tokenizer.encode(text)[:1])
+    elif folder.bos:
+        opening = folder.beginning(True)
+    return replace(row, text=text, spans=spans), opening, written
 
 
 @dataclass(frozen=True, eq=False)

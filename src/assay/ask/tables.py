@@ -7,7 +7,7 @@ may have one too: "blocks.{layer}.hook_resid_pre" with `sweep = { layer = [4, 8,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,6 +30,9 @@ Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+DType = Literal["", "float32", "bfloat16", "float16"]
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A language model that is asked."""
 
@@ -44,11 +47,27 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     checkpoints: tuple[str, ...] = ()
     """In place of a name: several states of one training, such as ["./step-100", "./step-1000"];
     each is a level of the dimension `checkpoint`: its step, else its name."""
+    base: str = ""
+    """Of a LoRA adapter's folder: the model that it changes; left out: the one that its
+    adapter_config.json names."""
+    dtype: DType = ""
+    """What it computes in: float32 (left out), bfloat16 or float16."""
+    device: str = ""
+    """Where it is, such as cuda:1; auto spreads it over all GPUs; left out: where the run is."""
     bos: bool | None = None
     """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
     controls: tuple[str, ...] | None = None
     """The near controls of claims about the model as it is; left out: untrained; of a pattern heads
     and, where `to` is a slot, position; where rows have different answers, unrelated."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message of a chat."""
+
+    role: str
+    """As the model's chat template calls it: system, user, assistant."""
+    content: str
+    """The message with its slots."""
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,15 +77,24 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str | tuple[str, ...] = ()
     """The prompt with its slots, or several: each is filled from every row, and is the column
     `template`. Left out: the column `text` of each row."""
+    messages: tuple[Message, ...] = ()
+    """In place of a text: a chat, which each model's own chat template makes a text of. The places
+    {user} and {assistant} are the last message of this role."""
+    assistant: str = ""
+    """Of a chat: how the assistant's answer begins, from which the model goes on."""
+    thinking: bool | None = None
+    """Of a chat: whether the model is to think first, where its template knows that."""
+    date: str = ""
+    """Of a chat: the date that a template writes, such as 26 Jul 2024."""
     file: str = ""
     """JSONL (an object a line), CSV with a header, or plain text, a prompt a line."""
     rows: tuple[Mapping[str, Plain], ...] = ()
     """The rows themselves, in place of a file."""
     slots: Mapping[str, tuple[Plain, ...]] = {}
     """Columns of which every combination is a row, in place of a file and rows."""
-    corrupted: str = ""
-    """The other text of each pair, with slots; left out: the column `corrupted`, if there is
-    one."""
+    corrupted: str | tuple[Message, ...] = ""
+    """The other text of each pair, with slots, of a chat its messages; left out: the column
+    `corrupted`, if there is one."""
     split: str = ""
     """The column that is never in both halves where something is learned: what has one value is
     learned from or measured. Left out: each row by itself."""
@@ -192,6 +220,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Values of fields or slots, each a level of a dimension: { strength = [2, 4, 8] }."""
     controls: tuple[str, ...] | None = None
     """The near controls that are made; left out: all that this kind of intervention has."""
+    damage: str = ""
+    """The prompts of the control `damage`, about something else, whose column `end` is what should
+    follow; left out: 48 plain sentences."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,7 +252,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made; left out: bag, embedding, untrained and permuted."""
+    """The near controls that are made; left out: bag, embedding, places, untrained and
+    permuted."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -299,4 +331,8 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which half of a dictionary stays as random as it started: decoder, soft-decoder or
     encoder."""
     controls: tuple[str, ...] | None = None
-    """The near controls that are made of a dictionary; left out: random, frozen and untrained."""
+    """The near controls that are made; left out, of a dictionary: random, frozen and untrained; of
+    a model trained further: all."""
+    damage: str = ""
+    """Of a model trained further the prompts of the controls `damage` and `other-text`, about
+    something else; left out: 48 plain sentences."""

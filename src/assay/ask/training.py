@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from assay.ask import models
 from assay.ask.prompts import PromptSet
+from assay.ask.seen import prompt
 from assay.ask.tables import Train
 from assay.core import rng
 from assay.core.errors import AssayError, DataError, ModelError
@@ -58,7 +59,16 @@ def kind_of(table: Train) -> str:
 
 
 USUAL: Mapping[str, Mapping[str, Any]] = {
-    "tuned": {"prompts": "", "text": "", "steps": 20, "batch": 8, "context": 64, "lr": 1e-4},
+    "tuned": {
+        "prompts": "",
+        "text": "",
+        "steps": 20,
+        "batch": 8,
+        "context": 64,
+        "lr": 1e-4,
+        "controls": None,
+        "damage": "",
+    },
     "small": {
         "text": "",
         "layers": 1,
@@ -143,8 +153,8 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def small(table: Train) -> TinySpec:
-    """The spec of a model from nothing, which `assay train-lm` would train alike. Raises: SpecError
-    where heads do not divide the width."""
+    """The spec of a model from nothing, which `train_folders` of `data.lm` would train alike.
+    Raises: SpecError where heads do not divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
     return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
@@ -222,7 +232,7 @@ def train(
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
     whole = EACH, sizes.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
-    model: Any = load(start, device).model.requires_grad_(True)
+    model: Any = load(start, device, apart=True).model.requires_grad_(True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=0.0)
     for step in range(table.steps):
         for group in optimiser.param_groups:
@@ -278,7 +288,12 @@ def _sequences(
             fewer=True,
         )
         return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
-    texts = [[*opening, *folder.tokenizer.encode(row.text)] for row in source.rows]
+    texts = [
+        [*prompt(folder, row).tokens]
+        if row.chat
+        else [*opening, *folder.tokenizer.encode(row.text)]
+        for row in source.rows
+    ]
     texts = [text[: table.context] for text in texts]
     if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
         raise DataError(f"{short[0].place} has one token, of which nothing is learned")

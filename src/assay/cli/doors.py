@@ -1,79 +1,55 @@
-"""Doors that a verb opens: the explorer for browsers, HTTP for programs, the Model Context Protocol
-for agents."""
+"""Doors that a verb opens: the explorer for browsers, the Model Context Protocol for agents."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from assay.core import extras
 from assay.core.errors import AssayError
+from assay.core.plain import plain
 from assay.verbs.options import HERE, Flag, Flat, Place
-from assay.verbs.verb import Answer, Aside, Door, Line, Part, verb
-
-if TYPE_CHECKING:
-    from assay.jobs.work import Limits
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Api:
-    """Whether and how programs submit work over HTTP."""
-
-    api: Flag = False
-    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their
-    jobs (docs/api.md)."""
-    token_file: Path | None = None
-    """With --api: TOML that says who may ask, and how much; beyond this machine it is needed."""
-    new_token: str | None = None
-    """With --api: print a new token for this name, and the lines for the file, and end."""
-    workspace: Path | None = None
-    """With --api: the one folder whose files a submission may name; none without it."""
-    allow_code: Flag = False
-    """With --api: experiment files of the workspace may run; they are programs."""
-    job_seconds: float = 3600.0
-    """With --api: the longest that a job may run, by the clock."""
-    job_memory: float = 16.0
-    """With --api: GiB of address space that each process of a job may have."""
-    jobs: int = 1
-    """With --api: how many jobs run at the same time."""
-    on: str = "workers"
-    """With --api: where jobs train, as for `assay mcp`."""
+from assay.verbs.verb import Answer, Aside, Door, Line, verb
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Agents:
-    """Where agents come in, and what they may name."""
+    """Where agents are answered, and what they may name."""
 
     http: int | None = None
-    """Answer at this port instead; 0: any that is free."""
+    """Answer at this port of this machine instead of standard input; 0: any that is free."""
     host: str = "127.0.0.1"
-    """With --http: the address; beyond this machine tokens are needed."""
-    token_file: Path | None = None
-    """With --http: TOML that says who may ask, and how much, as for `assay serve --api`."""
+    """With --http: 127.0.0.1 or ::1."""
     workspace: Path | None = None
     """The one folder whose files an agent may name; none without it."""
     allow_code: Flag = False
     """Experiment files of the workspace may run; they are programs."""
     job_seconds: float = 3600.0
-    """The longest that a job may run, by the clock; with --on none or an engine, with its wait for
-    workers."""
+    """The longest that a run may take, by the clock."""
     job_memory: float = 16.0
-    """GiB of address space that each process of a job may have."""
+    """GiB of address space that each process of a run may have; on a GPU, no limit."""
     jobs: int = 1
-    """How many submitted jobs run at the same time."""
-    on: str = "workers"
-    """Where they train: workers, inline or none as after `assay run --executor`, or slurm, ray:… or
-    local:N as after `assay run --on`; in the same text what goes with it, such as "slurm
-    --partition gpu --time 4:00:00"."""
+    """How many runs may be active at once."""
+    run: Annotated[str, Parameter(allow_leading_hyphen=True)] = ""
+    """Options of `assay run` that every run gets, in one text, such as "--device cuda"."""
 
 
-NO_API, BY_STDIO = Api(), Agents()
+@dataclass(frozen=True)
+class ServedAgents:
+    """Where agents are answered."""
+
+    address: str
+    root: str
+    """The folder of the store."""
+
+
+BY_STDIO = Agents()
 
 
 def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callable[[Any], None]:
@@ -90,22 +66,13 @@ def opened(door: Door, in_browser: bool = False, meanwhile: str = "") -> Callabl
 
 
 def served() -> Any:
-    """Give the types of what `serve` answers."""
-    from assay.api.serving import Served as ToPrograms
-    from assay.http.tokens import Made
+    """Give the type of what `serve` answers."""
     from assay.verbs.serve import Served
-
-    return Served | ToPrograms | Made
-
-
-def to_agents() -> Any:
-    """Give the type of what `mcp` answers."""
-    from assay.api.serving import Served
 
     return Served
 
 
-@verb("where the explorer answers, or programs are; a new token", results=served)
+@verb("where the explorer answers", results=served)
 def serve(
     dictionary: str | None = None,
     /,
@@ -121,16 +88,12 @@ def serve(
     port: int | None = None,
     token: str | None = None,
     open: Flag = False,
-    explanations: Path | None = None,
     names: Path | None = None,
-    rate: Path | None = None,
-    rater: str = "me",
-    programs: Api = NO_API,
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
     """Explore the dictionaries of a store in the browser: their features, prompts, search,
-    verdicts; and small models. Ends with Ctrl-C.
+    verdicts. Ends with Ctrl-C.
 
     Parameters
     ----------
@@ -160,31 +123,17 @@ def serve(
         What a browser has to bring once, in the address; made up without it where one is needed.
     open
         Show it in the browser.
-    explanations
-        A folder whose explanations of small models, TOML files, get pages too.
     names
         A CSV file of names for the dictionary's features, such as a language model's: columns
         feature, words and, where it is known, score.
-    rate
-        Instead, and alone: the page of a rating that `assay rate` began in this folder.
-    rater
-        Who rates there.
 
     Examples
     --------
     assay serve gated-sae/showcase --open
     """
-    if programs != NO_API:
-        return serve_programs(programs, host, port, place, door)
     from assay.verbs import background
     from assay.verbs import serve as explorer
 
-    if rate is not None:
-        if dictionary is not None:
-            raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
-        ready = opened(door, open)
-        explorer.serve_rating(place.root, rate, rater, host, port, token, ready=ready)
-        return Answer(None)
     wanted, meanwhile = None, ""
     if dictionary is not None:
         wanted = background.locate_index(
@@ -202,91 +151,61 @@ def serve(
             f"{wanted.name} is being indexed; the pages say how far that is, and Ctrl-C ends both"
         )
     ready = opened(door, open, meanwhile if wanted is not None and wanted.make else "")
-    explorer.serve(place.root, host, port, token, wanted, explanations, names, ready=ready)
+    explorer.serve(place.root, host, port, token, wanted, names, ready=ready)
     return Answer(None)
 
 
-def serve_programs(api: Api, host: str, port: int | None, place: Place, door: Door) -> Answer[Any]:
-    """Answer programs until interrupted, or give a new token."""
-    from assay.api import serving
-    from assay.jobs.bounds import Bounds
-    from assay.verbs.run import site
-
-    if not api.api:
-        raise AssayError(
-            "--token-file, --new-token, --workspace, --allow-code, --job-seconds, "
-            "--job-memory, --jobs and --on go with --api"
-        )
-    if api.new_token is not None:
-        return token(api.new_token, api.token_file)
-
-    bounds = Bounds(workspace=api.workspace, code=api.allow_code)
-    serving.serve(
-        place.root,
-        host,
-        port,
-        api.token_file,
-        bounds,
-        limits(api),
-        width=api.jobs,
-        site=site(api.on),
-        ready=opened(door),
-    )
-    return Answer(None)
-
-
-def limits(door: Api | Agents) -> Limits:
-    """Read what one job may take. Raises: AssayError."""
-    from assay.jobs.work import Limits
-
-    if door.job_seconds <= 0 or door.job_memory <= 0:
-        raise AssayError("--job-seconds and --job-memory are numbers above 0")
-    return Limits(seconds=door.job_seconds, memory=int(door.job_memory * 2**30))
-
-
-def token(name: str, file: Path | None) -> Answer[Any]:
-    """Give a new token, which is shown only here, and the lines that let it in."""
-    from assay.http.tokens import new
-
-    created = new(name)
-    words: list[Part] = [
-        f"The token of {name}, shown only once: {created.token}",
-        f"Add this to {file or 'the file that --token-file names'}:",
-        "",
-        Line(created.lines),
-    ]
-    return Answer(created, words)
-
-
-@verb("where agents are answered", results=to_agents)
+@verb("where agents are answered")
 def mcp(
     *, agents: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE, door: Door
-) -> Answer[Any]:
+) -> Answer[ServedAgents]:
     """Answer agents by the Model Context Protocol, on standard input and output, and run what they
-    submit (docs/agents.md).
+    ask (docs/agents.md).
 
     Examples
     --------
     assay mcp --http 8378
-    assay mcp --http 8378 --jobs 4 --on "slurm --partition main --time 4:00:00"
+    assay mcp --jobs 4 --run "--on slurm --slurm partition=main --time 4h"
     """
     extras.require("mcp")
     from assay.agents import serving
-    from assay.jobs.bounds import Bounds
-    from assay.verbs.run import site
+    from assay.agents.asking import Bounds
+    from assay.jobs.process import Limits
 
+    if agents.job_seconds <= 0 or agents.job_memory <= 0:
+        raise AssayError("--job-seconds and --job-memory are numbers above 0")
+    if agents.http is None and agents.host != Agents.host:
+        raise AssayError("--host goes with --http PORT")
+    options = options_of_run(agents.run)
+    on_gpu = any("cuda" in word for word in options)
+    limits = Limits(
+        seconds=agents.job_seconds, memory=None if on_gpu else int(agents.job_memory * 2**30)
+    )
     bounds = Bounds(
         workspace=agents.workspace and agents.workspace.resolve(), code=agents.allow_code
     )
-    http_door = serving.Door(port=agents.http, host=agents.host, tokens=agents.token_file)
+    listening = None if agents.http is None else serving.listen(agents.host, agents.http)
+    answer = opened(door)
     with door.speaking():
         serving.serve(
             place.root,
-            http_door,
             bounds,
-            limits(agents),
+            limits,
             agents.jobs,
-            site(agents.on),
-            opened(door),
+            options,
+            listening,
+            lambda address: answer(ServedAgents(address, str(place.root))),
         )
     return Answer(None)
+
+
+def options_of_run(text: str) -> list[str]:
+    """Read options of `assay run` from one text. Raises: AssayError for what is none."""
+    from assay.cli.main import app
+
+    try:
+        words = shlex.split(text)
+        app.parse_args(["run", "NAME", *words], exit_on_error=False, print_error=False)
+    except (ValueError, CycloptsError) as error:
+        raise AssayError(f"--run {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
+    return words

@@ -27,12 +27,13 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay import verbs
-from assay.cli.printing import meant, placed, runnable, tell
+from assay.cli import removed
+from assay.cli.printing import emit, meant, placed, runnable, tell
 from assay.cli.terminal import answer
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.verb import Answer, Call, verb
+from assay.verbs.verb import Answer, Call, Described, verb
 
 START = (
     "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's "
@@ -42,16 +43,14 @@ BRINGS = {
     "evaluate": "models",
     "look": "models",
     "index": "explore",
-    "rate": "explore",
     "serve": "explore",
     "train-dictionary": "models",
-    "train-lm": "models",
     "make-showcase": "models",
 }
 """Verb → the extra that brings all that it needs, where one package that is found missing would not
 tell it."""
 
-OPTIONS = Group("Options", sort_key=len(verbs.HEADINGS))
+OPTIONS = Group("Options", sort_key=100)
 app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
@@ -65,7 +64,7 @@ app = App(
 app.register_install_completion_command()
 for flag in ("--help", "--version", "--install-completion"):
     app[flag].group = (OPTIONS,)
-for i, (heading, places) in enumerate(verbs.HEADINGS.items()):
+for i, (heading, places) in enumerate({**verbs.HEADINGS, **verbs.others()}.items()):
     group = Group(heading, sort_key=i)
     for j, (word, place) in enumerate(places.items()):
         app.command(place, name=word, help=verbs.purpose(place), group=group, sort_key=j)
@@ -102,7 +101,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(
             f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
         )
+    if text := removed.instead(words):
+        return refuse(text)
     try:
+        if "--schema" in words and words[0] in app:
+            emit(schema_of(words[0]))
+            return 0
         call = app(
             words,
             exit_on_error=False,
@@ -146,6 +150,20 @@ def main(words: Sequence[str] | None = None) -> int:
             ),
             130,
         )
+
+
+def described(verb: str) -> Described:
+    """Find what a verb of the command line answers, and the function that does it. Raises: KeyError
+    for no verb."""
+    description: Described = app[verb].default_command.described  # type: ignore[union-attr]
+    return description
+
+
+def schema_of(verb: str) -> dict[str, Any]:
+    """Give the JSON schema of what `assay VERB --json` prints. Raises: KeyError for no verb."""
+    from assay.cli.schemas import document  # loads the type annotations of every result
+
+    return document(verb, described(verb))
 
 
 def surplus(word: str, words: Sequence[str]) -> str:

@@ -22,7 +22,6 @@ from assay.lab.work.events import (
     Ended,
     Event,
     Failed,
-    Looked,
     Partial,
     Planned,
     Progress,
@@ -37,7 +36,6 @@ from assay.verbs.verb import batch, duration, lasting
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
-WORSE = 1.25  # by which factor a forecast has to grow until it is told again
 
 
 class Shown:
@@ -87,40 +85,20 @@ class Shown:
 class Display(Shown):
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
-    def __init__(
-        self, name: str, console: Console | None = None, within: float | None = None
-    ) -> None:
+    def __init__(self, name: str, console: Console | None = None) -> None:
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
         self.claim = ""
-        self.within = within
-        """Seconds in which it was to be done; once it will not be, that is told, and again when it
-        gets worse."""
-        self.told = 0.0
         super().__init__(name, console)
         self.spoken = self.started
 
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
         line = self.note(event)
-        if line and (
-            not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)
-        ):
+        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
             self.say(line)
             self.spoken = time.monotonic()
-        self.say(self.late())
-
-    def late(self) -> str:
-        """The line that says that it will take longer than it was to, empty where none is due: told
-        once, and when it got a quarter worse."""
-        if self.within is None or self.eta is None or self.stored == self.total:
-            return ""
-        spent, remaining = time.monotonic() - self.started, self.eta.middle
-        if spent + remaining <= max(self.within, WORSE * self.told):
-            return ""
-        self.told = spent + remaining
-        return beyond(spent, remaining, self.within)
 
     def note(self, event: Event) -> str:
         """The plain line for an event, empty where none is due; the live lines follow."""
@@ -161,17 +139,6 @@ class Display(Shown):
             case Partial():
                 self.claim = leading(event)
                 return self.claim
-            case Looked():
-                self.claim = ""
-                open_claims = (
-                    f", {len(event.open)} {'open' if event.look < event.of else 'undecided'}"
-                    if event.open
-                    else ""
-                )
-                return (
-                    f"look {event.look} of {event.of}, at {event.seeds} seeds: "
-                    f"{len(event.settled)} settled{open_claims}"
-                )
         return ""
 
     def left(self) -> str:
@@ -187,17 +154,6 @@ class Display(Shown):
         claim = [Text("  " + self.claim)] if self.claim else []
         stages = (bar(event, stage(event)) for event in self.stages.values())
         return [Text(f"{self.name}  {state}"), *stages, *claim]
-
-
-def beyond(spent: float, remaining: float, within: float) -> str:
-    """Say that a command takes longer than it was to take, and how long it now will; nothing is
-    stopped."""
-    end = spent + remaining
-    return (
-        f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond "
-        f"{duration(within)}; it goes on; "
-        "Ctrl-C keeps what is stored, and the same command then goes on where it was"
-    )
 
 
 def recorded(event: Planned) -> float | None:

@@ -1,13 +1,11 @@
-"""Schemas: for every verb, what it answers and the JSON schema of what it gives, with a version
-that moves when the schema does."""
+"""Schemas: the JSON schema of what a verb gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, get_args, get_type_hints
 
 from assay import verbs
-from assay.cli.main import app
 from assay.core.schema import schema
 from assay.verbs.verb import Described
 
@@ -16,17 +14,9 @@ VERBS = tuple(sorted(word for places in verbs.HEADINGS.values() for word in plac
 """The verbs of the command line."""
 
 
-def described(verb: str) -> Described:
-    """Find what a verb of the command line answers, and the function that does it. Raises: KeyError
-    for no verb."""
-    description: Described = app[verb].default_command.described  # type: ignore[union-attr]
-    return description
-
-
-def document(verb: str) -> dict[str, Any]:
-    """Give the JSON schema of what `assay VERB --json` prints, by itself: with its name, version
-    and dialect."""
-    description = described(verb)
+def document(verb: str, description: Described) -> dict[str, Any]:
+    """Give the JSON schema of what `assay VERB --json` prints, with its name, dialect and the
+    version of Assay."""
     types = (
         description.results()
         if description.results
@@ -34,19 +24,8 @@ def document(verb: str) -> dict[str, Any]:
     )
     return {
         "$schema": DIALECT,
-        "$id": f"urn:assay:{verb}:{description.version}",
+        "$id": f"urn:assay:{verb}:{metadata.version('interp-assay')}",
         "title": f"assay {verb}",
         "description": description.answers,
         **schema(types),
     }
-
-
-def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a schema says something else than before under the same version."""
-
-    def drop_titles(json_schema: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            key: part for key, part in json_schema.items() if key not in ("title", "description")
-        }
-
-    return old.get("$id") == new["$id"] and drop_titles(old) != drop_titles(new)

@@ -9,22 +9,14 @@ import webbrowser
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.style import Style
-from rich.text import Text
 
-from assay.cli.printing import colour, emit, say, show, tell
-from assay.core.plain import plain
+from assay.cli.printing import emit, show, tell
 from assay.report import tables
 from assay.verbs.verb import Answer, Call
 
 if TYPE_CHECKING:
     from assay.cli.bars import Bar, Measuring, Stages
     from assay.cli.progress import Display, SeriesDisplay
-    from assay.evaluation.rating import Rating
-    from assay.features.rating import Passage
-
-SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
-PROMPT = "1 one meaning, 2 partly, 3 no meaning (words may follow); b back, q quit: "
 
 
 class Terminal:
@@ -57,11 +49,11 @@ class Terminal:
 
         return Measuring()
 
-    def run(self, name: str, within: float | None = None) -> Display:
+    def run(self, name: str) -> Display:
         """Begin to show a run."""
         from assay.cli.progress import Display
 
-        return Display(name, within=within)
+        return Display(name)
 
     def series(self, name: str) -> SeriesDisplay:
         """Begin to show a series."""
@@ -85,11 +77,6 @@ class Terminal:
     def open(self, address: str) -> None:
         """Show a page in the browser."""
         webbrowser.open(address)
-
-    def rate(self, rating: Rating) -> bool:
-        """Have whoever is there answer what is left of a rating."""
-        with contextlib.redirect_stdout(self.out):
-            return ask(rating)
 
     def answer(self, answer: Answer[Any]) -> None:
         """Print an answer: one JSON value and nothing else, or its words."""
@@ -122,51 +109,3 @@ def answer(call: Call) -> int:
         given = call.begin(door)
     door.answer(given)
     return given.code
-
-
-def ask(rating: Rating) -> bool:
-    """Show item after item until all have an answer or the rater quits; whether all have one."""
-    console = Console()
-    say(
-        "Do the marked places have one meaning? Shade and underline: how strongly the feature "
-        "is on there; the marked token is in ⟦ ⟧."
-    )
-    position = (rating.left or [len(rating.items)])[0]
-    while position < len(rating.items):
-        item = rating.items[position]
-        console.print()
-        console.rule(f"{position + 1} of {len(rating.items)}", style="bright_black")
-        for passage in item.passages:
-            console.print(underlined(passage), soft_wrap=True)
-        if (answer := rating.answers.answers.get(item.hash)) is not None:
-            words = f", {plain(answer.words)}" if answer.words else ""
-            print(f"answered before: {answer.score:g}{words}")
-        try:
-            key, _, words = input(PROMPT).strip().partition(" ")
-        except EOFError:
-            key, words = "q", ""
-        if key in SCORES:
-            rating.answers.add(item.hash, SCORES[key], words.strip())
-            position = rating.following(position)
-        elif key == "b":
-            position = max(0, position - 1)
-        elif key == "q":
-            break
-    return not rating.left
-
-
-def underlined(passage: Passage) -> Text:
-    """A passage with its tokens shaded from the background to orange, those where the feature is on
-    underlined too."""
-    from assay.report.evaluations import plain as visible
-
-    out = Text("· ")
-    for i, (token, shade) in enumerate(zip(passage.tokens, passage.shades, strict=True)):
-        token_text = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
-        out.append(
-            token_text,
-            Style(color="#1f2328", bgcolor=colour(shade), underline=True, bold=i == passage.at)
-            if shade > 0 or i == passage.at
-            else "",
-        )
-    return out

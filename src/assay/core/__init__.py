@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from assay.core.figures import Figure, by_level, columns, curve, figure, summary  # noqa: F401
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401
-    from assay.core.langevin import langevin  # noqa: F401
     from assay.core.measures import by, instead, measures, stack  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401

@@ -9,7 +9,7 @@ compares itself ├── DataError              a table, text folder or activat
 used ├── ModelError             a model that is missing, broken, or lacks the site asked for
 ├── StoreError             a store that is newer, damaged, read-only or full
 │   └── DamageError        bytes of the store that are not as they were written
-├── FleetError             workers elsewhere that cannot be started or followed
+├── EngineError            Ray or SLURM is missing, refuses, or does not answer
 └── RunError               training crashed or diverged beyond the limit; exit code 3
 """
 
@@ -186,8 +186,8 @@ class DamageError(StoreError):
         self.folder, self.why = folder, why
 
 
-class FleetError(AssayError):
-    """An engine that starts workers elsewhere is missing, refuses, or does not answer."""
+class EngineError(AssayError):
+    """Ray or SLURM is missing, refuses, or does not answer."""
 
 
 class RunError(AssayError):

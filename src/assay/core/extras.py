@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 from assay.core.errors import AssayError
 
-EXTRAS = ("judge", "report", "train", "models", "explore", "agents", "ray")
-"""Each brings what those before it bring, but for the last, which stands alone."""
+EXTRAS = ("judge", "report", "train", "models", "explore", "agents", "ray", "slurm")
+"""Each brings what those before it bring, but for the last two, which stand alone."""
 EXTRA = {
     "scipy": "judge",
     "xarray": "judge",
@@ -27,6 +27,7 @@ EXTRA = {
     "mcp": "agents",
     "ray": "ray",
     "grpc": "ray",
+    "submitit": "slurm",
 }
 """Module of an optional package → the smallest extra that brings it."""
 

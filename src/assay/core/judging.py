@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from msgspec import structs
 
-from assay.core import power
+from assay.core import power, prices
 from assay.core.bounded import Bounds, bounded_mean
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
@@ -21,7 +21,16 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import FEWEST, beyond, control_level, edges, placed, strict
+from assay.core.placing import (
+    FEWEST,
+    beyond,
+    control_level,
+    distance,
+    edges,
+    nearest_edge,
+    placed,
+    strict,
+)
 from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
 from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
@@ -62,8 +71,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
     a function of what was read. The outcome *holds* stands only if every control is beaten, and no
     arm satisfies the claim in which a credited part was not learned. Arms that nobody named are
-    asked at 95 % where the level is stricter: an early look must not overlook what a later one
-    would find.
+    asked at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
 
@@ -126,10 +134,10 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = power.price_to_decide(strict(claim), i_at, at_level)
+        price = prices.price_to_decide(strict(claim), i_at, at_level)
     elif method.verdict.outcome == "holds" and between and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
-        price = power.price_to_decide(beyond(claim, i), between.interval, level)
+        price = prices.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
@@ -342,19 +350,19 @@ def _reason(
     )
     if short:
         unit = min(short, key=lambda u: n[u])
-        price = power.price_of_units(unit, n[unit], available[unit], fewest)
+        price = prices.price_of_units(unit, n[unit], available[unit], fewest)
         return (
             f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}",
-            power.price_with_gates(price, unmet),
+            prices.price_with_gates(price, unmet),
         )
     if not survived:
         return "diverged", Price(
             "more units do not help: mend the training of the runs that diverged"
         )
     if unmet:
-        return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)
+        return f"gate {unmet[0]}", prices.price_of_gate(unmet[0], i)
     return (
-        (STRADDLES, power.price_to_decide(claim, i, level) if level else None)
+        (STRADDLES, prices.price_to_decide(claim, i, level) if level else None)
         if outcome == "undecided"
         else ("", None)
     )
@@ -381,7 +389,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
-                price=power.price_of_arm(name, price),
+                price=prices.price_of_arm(name, price),
             )
     # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
@@ -407,7 +415,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"control {name} not beaten",
-                price=power.price_of_arm(name, v.price),
+                price=prices.price_of_arm(name, v.price),
             )
     return verdict
 
@@ -835,13 +843,13 @@ def _p(claim: Claim, i: Interval) -> float:
     if i.df < 1 or math.isnan(i.variance):
         return math.nan
     if i.bounds is not None:
-        edge = power.nearest_edge(claim, i)
+        edge = nearest_edge(claim, i)
         return bounded_mean([_independent(i)], i.estimate, i.bounds, edge=edge).p
     return (
         float(
             2
             * scipy.special.stdtr(
-                i.df, min(0, i.rounding - power.distance(claim, i)) / math.sqrt(i.variance)
+                i.df, min(0, i.rounding - distance(claim, i)) / math.sqrt(i.variance)
             )
         )
         if i.variance

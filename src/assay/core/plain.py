@@ -48,3 +48,9 @@ def as_json(value: Any, **how: Any) -> str:
     return _OBEYED.sub(
         lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False, **how)
     )
+
+
+def show_token(token: str) -> str:
+    """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
+    are."""
+    return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')

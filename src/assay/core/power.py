@@ -1,5 +1,4 @@
-"""Power: how often experiments like the one at hand would decide a claim by the rule that decides,
-and its price: about what it would take to decide an undecided one.
+"""Power: how often experiments like the one at hand would decide a claim by the rule that decides.
 
 Experiments are simulated with as many units as were measured, spread as normal ones with the same
 standard errors, and each is placed by its hull. Where limits are exact, units are taken to lie on
@@ -11,26 +10,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from msgspec import structs
 
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval, freedom, student_limits
-from assay.core.reading import plural
-from assay.core.results import Price
+from assay.core.placing import FEWEST, beyond, control_level, edges, placed, strict
 from assay.core.rng import normal
-from assay.core.scales import rescale, unscale
+from assay.core.scales import unscale
 
-FEWEST = 6
-"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 CHANCE = 0.8
-"""Of deciding a claim, which experiments are asked to have."""
+"""The power that a claim should have: in so many experiments it is decided."""
 NOTHING = (math.nan, math.nan)
 """No value would be found."""
 MOST = 1_000_000
@@ -44,55 +39,40 @@ _FAR = 64
 nearer."""
 
 Worlds = Float[np.ndarray, " world"]
-ON = Price("no number of units: the estimate lies on the threshold")
-"""The price of a verdict that no number of units would decide."""
+Limits = tuple[np.ndarray, np.ndarray]
 
 
-def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Give the range to hold in and the range to fail outside of, on the scale of judging."""
-
-    def mapped(e: float) -> float:
-        return e if math.isinf(e) else rescale(claim.scale, e)
-
-    (fail_low, fail_high) = claim.fail_range
-    return (mapped(claim.low), mapped(claim.high)), (mapped(fail_low), mapped(fail_high))
+# chances ------------------------------------------------------------------------------------------
 
 
-def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
-    """Tell whether an interval lies within the range to hold, and whether outside the range to
-    fail.
+def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tuple[float, float]:
+    """Compute in which shares of such experiments an arm's interval would hold, and fail, if its
+    true value were `truth`.
 
-    Of arrays of limits it tells so for each of them.
-    """
-    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
-    return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
-
-
-def control_level(level: float) -> float:
-    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
-
-    Args:
-        level: of the claim's interval.
-    Formula: 1 - 4 (1 - level), so that an earlier, stricter look is stricter with controls, too.
-    Example:
-        >>> from assay.core.power import control_level
-        >>> round(control_level(0.95), 12)
-        0.8
-    """
-    return max(0.0, 1 - 4 * (1 - level))
+    `truth` is on the scale of judging; `i` tells how many units there are and how far they are
+    apart."""
+    return chances(claim, i, level)(truth)
 
 
-def strict(claim: Claim) -> Claim:
-    """The claim, failing wherever it does not hold: what others than the method are held to."""
-    return replace(claim, fail_low=None, fail_high=None)
+def chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple[float, float]]:
+    """Give the chances to hold and to fail, as a function of the true value on the scale of
+    judging."""
+    if i.bounds is None:
+        below, above = _hull(i, level)
 
+        def of_hull(truth: float) -> tuple[float, float]:
+            holds, fails = placed(claim, truth + below, truth + above)
+            return float(holds.mean()), float(fails.mean())
 
-def beyond(claim: Claim, control: Interval) -> Claim:
-    """The claim that the method lies beyond a control: above one that lies below the range to hold,
-    below one that lies above."""
-    above = control.estimate < edges(claim)[0][0]
-    low, high = (claim.beats, math.inf) if above else (-math.inf, -claim.beats)
-    return replace(strict(claim), low=low, high=high, scale="plain", bounds=None)
+        return of_hull
+    bounds, n = i.bounds, min(i.n)
+
+    def of_shares(truth: float) -> tuple[float, float]:
+        low, high, law = _between(bounds, n, truth, level)
+        holds, fails = placed(claim, low, high)
+        return float(law[holds].sum()), float(law[fails].sum())
+
+    return of_shares
 
 
 def beaten(
@@ -105,19 +85,10 @@ def beaten(
     for k, between in controls:
         outside *= chance(strict(claim), k, k.estimate, control_level(level))[1]
         if between is not None and math.isfinite(between.interval.variance):
-            to = log_of if between.is_log else float
+            to = _log if between.is_log else float
             decided = chances(beyond(claim, k), between.interval, level)
             beside.append((decided, between.interval.estimate - to(i.estimate), to))
     return lambda truth: outside * math.prod(of(to(truth) + off)[0] for of, off, to in beside)
-
-
-def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tuple[float, float]:
-    """Compute in which shares of such experiments an arm's interval would hold, and fail, if its
-    true value were `truth`.
-
-    `truth` is on the scale of judging; `i` tells how many units there are and how far they are
-    apart."""
-    return chances(claim, i, level)(truth)
 
 
 def detectable(
@@ -141,13 +112,45 @@ def detectable(
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
     decided = chances(claim, i, level)
 
-    def is_detectable(truth: float) -> bool:
-        return decided(truth)[0] * rest(truth) >= CHANCE
+    def first(no: float) -> float:
+        """The value nearest to `no` that is found, to a billionth of the way."""
+        yes = sure
+        for _ in range(0 if math.isinf(no) else 30):
+            middle = (no + yes) / 2
+            found = decided(middle)[0] * rest(middle) >= CHANCE
+            no, yes = (no, middle) if found else (middle, yes)
+        return no if math.isinf(no) else yes
 
-    if not is_detectable(sure):
+    if decided(sure)[0] * rest(sure) < CHANCE:
         return NOTHING
-    low, high = (e if math.isinf(e) else _first(is_detectable, e, sure) for e in (low, high))
-    return unscale(claim.scale, low), unscale(claim.scale, high)
+    return unscale(claim.scale, first(low)), unscale(claim.scale, first(high))
+
+
+def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
+    """Compute the half-width to expect of the interval that decides, on the scale of judging: the
+    median over such experiments, between bounds the mean."""
+    if i.bounds is None:
+        below, above = _hull(i, level)
+        return float(np.median(above - below)) / 2
+    low, high, law = _between(i.bounds, min(i.n), i.estimate, level)
+    return float((high - low) @ law) / 2
+
+
+# more units ---------------------------------------------------------------------------------------
+
+
+def with_units(i: Interval, k: int, n: int) -> Interval:
+    """Give the interval's standard errors at n units of factor k; its limits stay as they are, and
+    mean nothing then.
+
+    Formula: V_k shrinks with 1/n, and so does what two factors share by their cells, V_a + V_b − V;
+    the rest of V stays."""
+    narrowed, part = i.n[k] / n, i.parts[k] * i.n[k] / n
+    shared = max(0.0, sum(i.parts) - i.variance) * narrowed
+    parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
+    counts = tuple(n if j == k else size for j, size in enumerate(i.n))
+    variance = i.variance - i.parts[k] + part
+    return replace(i, n=counts, parts=parts, variance=variance, df=freedom(variance, parts, counts))
 
 
 def enough(
@@ -173,11 +176,11 @@ def enough(
         is_narrow = math.isinf(narrowed) or more.variance <= narrowed * i.variance
         return is_narrow and max(chance(claim, more, i.estimate, level)) >= CHANCE
 
-    return _least(decided, least)
+    return least_enough(decided, least)
 
 
-def _least(enough: Callable[[int], bool], least: int) -> int | None:
-    """The least number from `least` on that is enough, up to a million; None where none is."""
+def least_enough(enough: Callable[[int], bool], least: int) -> int | None:
+    """Find the least number from `least` on that is enough, up to a million; None where none is."""
     # Doubled until it is enough, then halved into: more units decide more often, but for the noise
     # of simulation.
     high = least
@@ -200,223 +203,37 @@ def best(claim: Claim, n: int, level: float = 0.95) -> tuple[float, float] | Non
     low, high = _limits_of_counts(claim.bounds, n, np.arange(n + 1), level)
     if placed(claim, low, high)[0].any():
         return None
-    short = np.maximum(claim.low - low, high - claim.high)
-    k = int(short.argmin())
+    k = int(np.maximum(claim.low - low, high - claim.high).argmin())
     return float(low[k]), float(high[k])
 
 
-def fewest_to_hold(claim: Claim, least: int = FEWEST, level: float = 0.95) -> int | None:
+def fewest_to_hold(claim: Claim) -> int | None:
     """Compute the fewest units between bounds of which some outcome could hold; None where no
     number up to a million is enough."""
-    return _least(lambda n: best(claim, n, level) is None, least)
+    return least_enough(lambda n: best(claim, n) is None, FEWEST)
 
 
 def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     """Tell whether any outcome of n units of one factor could decide a claim."""
-    if n < fewest:
-        return False
-    if claim.bounds is None or len(claim.units) == 2:
-        return True
+    if n < fewest or claim.bounds is None or len(claim.units) == 2:
+        return n >= fewest
     low, high, _ = _between(claim.bounds, n, sum(claim.bounds) / 2, 0.95)
     return bool(np.logical_or(*placed(claim, low, high)).any())
 
 
-def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
-    """Compute the half-width to expect of the interval that decides, on the scale of judging.
-
-    It is the median over such experiments, between bounds the mean.
-    """
-    if i.bounds is None:
-        below, above = _hull(i, level)
-        return float(np.median(above - below)) / 2
-    low, high, law = _between(i.bounds, min(i.n), i.estimate, level)
-    return float((high - low) @ law) / 2
+# simulated experiments ----------------------------------------------------------------------------
 
 
-def log_of(x: float) -> float:
-    """Give the logarithm of a number, of what is not positive that of next to nothing."""
+def _log(x: float) -> float:
+    """The logarithm of a number, of what is not positive that of next to nothing."""
     return math.log(max(x, 1e-300))
 
 
-def with_units(i: Interval, k: int, n: int) -> Interval:
-    """Give the interval's standard errors at n units of factor k; its limits stay as they are, and
-    mean nothing then.
-
-    Formula: V_k shrinks with 1/n, and so does what two factors share by their cells, V_a + V_b − V;
-    the rest of V stays."""
-    narrowed, part = i.n[k] / n, i.parts[k] * i.n[k] / n
-    shared = max(0.0, sum(i.parts) - i.variance) * narrowed
-    parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
-    counts = tuple(n if j == k else size for j, size in enumerate(i.n))
-    variance = i.variance - i.parts[k] + part
-    return replace(i, n=counts, parts=parts, variance=variance, df=freedom(variance, parts, counts))
-
-
-def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
-    """Compute what the difference of two new units exceeds by luck in 5 % of pairs, from the
-    standard deviation of n such units.
-
-    Formula: t_(1+level)/2, n−1 · √2 · s, exact for normal units; NaN for fewer than two
-    """
-    return (
-        float(scipy.special.stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation)
-        if n > 1
-        else math.nan
-    )
-
-
-def distance(claim: Claim, i: Interval) -> float:
-    """Measure how far the estimate lies from the nearest finite edge, on the scale of judging."""
-    return abs(i.estimate - nearest_edge(claim, i))
-
-
-def nearest_edge(claim: Claim, i: Interval) -> float:
-    """Give the finite edge that the estimate lies nearest to, on the scale of judging."""
-    (hold, fail) = edges(claim)
-    return min((e for e in (*hold, *fail) if math.isfinite(e)), key=lambda e: abs(i.estimate - e))
-
-
-def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
-    """Say about how many more units would let 80 % of experiments decide the claim if the estimate
-    were the truth."""
-    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
-    between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
-    if between and (fail_low, fail_high) != (hold_low, hold_high):
-        return Price("more units do not help: the estimate lies between the two thresholds")
-    if math.isclose(i.estimate, edge := nearest_edge(claim, i), rel_tol=1e-12, abs_tol=1e-15):
-        return ON
-    off = abs(i.estimate - edge) - i.rounding
-    if off <= 0:
-        return Price(
-            f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
-            "the threshold is no farther away; give more decimals"
-        )
-    if i.bounds is not None and len(i.n) == 2:
-        return _price_of_both(claim, i, edge, level)
-    side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
-    reach = (side - i.rounding) / off  # of these units, however skewed
-    narrowed = math.inf if i.bounds or not reach else reach**-2
-    by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
-    for k in by_part:
-        if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
-            return _more(claim.units[k], n - i.n[k])
-    k = by_part[0]
-    if (
-        len(by_part) == 2
-        and (n := enough(claim, i, tuple(by_part), i.n[k] + 1, level, narrowed)) is not None
-    ):
-        factor = math.ceil(10 * n / i.n[k]) / 10
-        return Price(
-            f"about {factor:g} times as many of both, {' and '.join(claim.units)}",
-            claim.units[k],
-            n - i.n[k],
-        )
-    return ON
-
-
-def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:
-    """Say how many levels each of two factors needs whose cells all lie on one bound."""
-
-    def decided(n: int) -> bool:
-        return max(chance(claim, replace(i, n=(n, n)), i.estimate, level)) >= CHANCE
-
-    n = _least(decided, min(i.n) + 1)
-    if n is None:
-        return ON
-    short = [(u, n - have) for u, have in zip(claim.units, i.n, strict=True) if have < n]
-    needed = " and ".join(f"{n:,} {plural(u, n)}" for u, _ in short)
-    end = "lower end above" if edge < i.estimate else "upper end below"
-    text = f"about {needed} in all, for an exact {end} {edge:.6g}"
-    # More of one factor alone buy nothing where both are short.
-    return Price(text, *(short[0] if len(short) == 1 else (None, None)))
-
-
-def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
-    """About how many more units, where `n` of those that are there have a number."""
-    if not n and available:
-        return Price(
-            f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
-            "compares; change what is trained"
-        )
-    return _more(unit, math.ceil((fewest - n) * max(available, n) / n) if n else fewest)
-
-
-def _more(unit: str, more: int) -> Price:
-    return Price(f"about {more:,} more {plural(unit, more)}", unit, more)
-
-
-def price_of_arm(name: str, price: Price | None) -> Price | None:
-    """The price of another arm's verdict, told as that arm's."""
-    return structs.replace(price, text=f"{name}: {price.text}") if price else None
-
-
-def price_of_gate(gate: str, i: Interval) -> Price:
-    """What it takes to meet a gate."""
-    if gate == "overlap":
-        what = (
-            f"in {i.undefined:.1%} of the draws"
-            if i.undefined < 1
-            else "for the estimate itself or when one unit is left out"
-        )
-        return Price(
-            f"more units do not help: the statistic is undefined {what}; let the sweeps "
-            "overlap, or choose other points"
-        )
-    if gate == "converged" and i.n[0]:
-        return Price(
-            "longer training; or more units, if a narrower interval survives the change since "
-            "half-way"
-        )
-    return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
-
-
-def price_with_gates(price: Price, unmet: Sequence[str]) -> Price:
-    """Add to the price of more units what else a claim waits for, lest they be bought in vain."""
-    if price.more is None or not unmet:
-        return price
-    waits = "longer training" if "converged" in unmet else f"what meets the gate {unmet[0]}"
-    return structs.replace(price, text=f"{price.text}, and {waits}")
-
-
-def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:
-    """The value nearest to `no` from which on something is seen, which it is at `yes`; to a
-    billionth of the way."""
-    for _ in range(30):
-        middle = (no + yes) / 2
-        no, yes = (no, middle) if predicate(middle) else (middle, yes)
-    return yes
-
-
-def chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple[float, float]]:
-    """Give the chances to hold and to fail, as a function of the true value on the scale of
-    judging."""
-    if i.bounds is None:
-        below, above = _hull(i, level)
-
-        def of_hull(truth: float) -> tuple[float, float]:
-            holds, fails = placed(claim, truth + below, truth + above)
-            return float(holds.mean()), float(fails.mean())
-
-        return of_hull
-    bounds, n = i.bounds, min(i.n)
-
-    def of_shares(truth: float) -> tuple[float, float]:
-        low, high, law = _between(bounds, n, truth, level)
-        holds, fails = placed(claim, low, high)
-        return float(law[holds].sum()), float(law[fails].sum())
-
-    return of_shares
-
-
-def _between(
-    bounds: Bounds, n: int, truth: float, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[Worlds, Worlds, Worlds]:
     """Clopper and Pearson's limits for each number of n units on the greater bound, and how likely
     that number is; all others lie on the lesser. Numbers beyond seven standard deviations are left
     out."""
-    least, width = bounds[0], bounds[1] - bounds[0]
-    # Units on one of the two bounds: a binomial number of them on the greater.
-    share = (truth - least) / width
+    share = (truth - bounds[0]) / (bounds[1] - bounds[0])
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
     low, high = _limits_of_counts(bounds, n, k, level)
@@ -427,9 +244,7 @@ def _between(
     return low, high, so_many - more
 
 
-def _limits_of_counts(
-    bounds: Bounds, n: int, k: np.ndarray, level: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _limits_of_counts(bounds: Bounds, n: int, k: np.ndarray, level: float) -> Limits:
     """Clopper and Pearson's limits where k of n units lie on the greater bound and all others on
     the lesser."""
     least, width = bounds[0], bounds[1] - bounds[0]
@@ -439,7 +254,7 @@ def _limits_of_counts(
     return least + width * low, least + width * high
 
 
-def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
+def _hull(i: Interval, level: float) -> Limits:
     """The limits of the interval that decides in simulated experiments, less the true value."""
     draws = [_draw_moments(min(n, _DRAWN)) for n in i.n]
     variances = [part * d.variance for part, d in zip(i.parts, draws, strict=True)]
@@ -451,10 +266,8 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
         variance = np.maximum(variances[0] + variances[1] - shared, np.maximum(*variances))
         spread = sum(v**2 / (n - 1) for v, n in zip(variances, i.n, strict=True))
         df = variance**2 / np.maximum(spread, 1e-300)
-    estimate, t = (
-        math.sqrt(i.variance) * draws[0].mean,
-        scipy.special.stdtrit(df, (1 + level) / 2),
-    )
+    estimate = math.sqrt(i.variance) * draws[0].mean
+    t = scipy.special.stdtrit(df, (1 + level) / 2)
     t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
     return np.minimum(t_low, skew_low) - i.rounding, np.maximum(t_high, skew_high) + i.rounding
 

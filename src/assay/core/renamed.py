@@ -1,29 +1,21 @@
 """Modules whose names have changed: files that people wrote under the old names still run.
 
 A user's experiment is kept in its store as it was written, so an old import must go on working.
+Another distribution to which modules have moved says so with an entry point in the group
+`assay.renamed`: a mapping of old names, or the names of old packages, to new ones.
 """
 
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-RENAMED = {
-    "assay.circuits.bounded": "assay.circuits.rules",
-    "assay.circuits.challenge.seal": "assay.circuits.challenge.folder",
-    "assay.circuits.find.direct": "assay.circuits.find.terms",
-    "assay.circuits.find.grids": "assay.circuits.find.cutting",
-    "assay.circuits.find.joint": "assay.circuits.find.attribution",
-    "assay.circuits.find.patterns": "assay.circuits.find.tables",
-    "assay.circuits.find.scores": "assay.circuits.find.terms",
-    "assay.circuits.language": "assay.circuits.rules",
-    "assay.circuits.picture.asking": "assay.circuits.picture.heads",
-    "assay.circuits.picture.bounds": "assay.circuits.picture.maps",
-    "assay.circuits.picture.taken": "assay.circuits.picture.contents",
-    "assay.circuits.places": "assay.circuits.explanation",
-    "assay.circuits.solving.figures": "assay.circuits.solving.entry",
+GROUP = "assay.renamed"
+
+RENAMED: dict[str, str] = {
     "assay.cli.options": "assay.verbs.options",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",
@@ -31,12 +23,8 @@ RENAMED = {
     "assay.evaluation.leakage": "assay.evaluation.file_statements",
     "assay.evaluation.luck": "assay.evaluation.result",
     "assay.evaluation.plans": "assay.evaluation.text",
-    "assay.evaluation.random_directions": "assay.evaluation.rating",
     "assay.evaluation.sums": "assay.evaluation.measure",
     "assay.features.dashboards.groups": "assay.features.dashboards.saedashboard",
-    "assay.features.explaining.asked": "assay.features.explaining.chat_explainer",
-    "assay.features.explaining.endpoint": "assay.features.explaining.chat",
-    "assay.features.explaining.given": "assay.features.explaining.token_context",
     "assay.features.index.lookup": "assay.features.index.about",
     "assay.features.index.passes": "assay.features.index.firings",
     "assay.features.index.tables": "assay.features.index.schema",
@@ -47,21 +35,23 @@ RENAMED = {
     "assay.features.loss_gradient": "assay.features.effects",
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
+    "assay.lab.executors": "assay.lab.engines",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
-    "plan": "design forecast preset schedule time_left",
-    "store": "atomic edits health migration origin ownership reading sealed tensors urls user_code",
+    "plan": "forecast preset schedule time_left",
+    "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
-    "away": "leases requests worker_loop",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
-    "records": "provenance recording reproduction series",
+    "records": "provenance recording reproduction",
 }
 """The lab's rooms, and what lay beside them before."""
 JOINED = {
     "judge.ledger": "judge.journal",
+    "judge.sequential": "judge.followed",
     "judge.stamp": "judge.result",
-    "plan.time_left": "plan.schedule",
+    "plan.schedule": "work.schedule",
+    "plan.time_left": "plan.forecast",
     "store.migration": "store.health",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",
@@ -75,11 +65,25 @@ RENAMED |= {
 RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
 
 
+def current(name: str) -> str:
+    """Give the name that a module has now; "" where it was never renamed."""
+    old = name
+    while old:
+        if old in RENAMED:
+            return RENAMED[old] + name[len(old) :]
+        old = old.rpartition(".")[0]
+    return ""
+
+
 class _Renamed(MetaPathFinder, Loader):
+    """Gives the module under its new name. Asked first: a package under an old name has the folder
+    of the new one, in which a submodule would be found, and be loaded a second time."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname in RENAMED else None
+        renamed = fullname.startswith("assay.") and current(fullname)
+        return ModuleSpec(fullname, self) if renamed else None
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -87,10 +91,27 @@ class _Renamed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         # The module itself, not a copy: its classes and caches must be the same under both names.
         name = module.__name__
-        sys.modules[name] = importlib.import_module(RENAMED[name])
+        for old in [name, *(known for known in RENAMED if known.startswith(f"{name}."))]:
+            sys.modules[old] = importlib.import_module(current(old))
+
+
+class _Moved(_Renamed):
+    """Asks other distributions where their modules were. Asked last of all, and once: reading what
+    is installed takes as long as a dozen imports."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith("assay."):
+            return None
+        sys.meta_path.remove(self)
+        for point in importlib.metadata.entry_points(group=GROUP):
+            RENAMED.update(point.load())
+        return super().find_spec(fullname, path, target)
 
 
 def install() -> None:
-    """Let old names be imported; asked last of all, so that no other import waits for it."""
+    """Let old names be imported."""
     if not any(type(finder).__name__ == _Renamed.__name__ for finder in sys.meta_path):
-        sys.meta_path.append(_Renamed())
+        sys.meta_path.insert(0, _Renamed())
+        sys.meta_path.append(_Moved())

@@ -60,23 +60,6 @@ def normal(
     return _spread(seeds, lambda s: generator(s, stream, index).standard_normal(shape, np.float32))
 
 
-def normal_rows(
-    seeds: Int[np.ndarray, " run"], stream: str, index: int, d: int, rows: slice
-) -> Float[np.ndarray, "run row d"]:
-    """Rows of `normal(seeds, stream, index, (n, d))`, whatever n is; rows before them are drawn and
-    let go, a few at a time."""
-
-    def draw(seed: int) -> np.ndarray:
-        numbers = generator(seed, stream, index)
-        for first in range(0, rows.start, 2**14):
-            # Normal numbers take a varying number of raw ones, so that a stream cannot be entered
-            # half way.
-            numbers.standard_normal((min(2**14, rows.start - first), d), np.float32)
-        return numbers.standard_normal((rows.stop - rows.start, d), np.float32)
-
-    return _spread(seeds, draw)
-
-
 def uniform(
     seeds: Int[np.ndarray, " run"], stream: str, index: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "run ..."]:

@@ -1,19 +1,23 @@
 """Small language models trained many at once: several seeds, learning rates, weight decays or
-starts as one batched ensemble, run axis first."""
+starts as one batched ensemble, run axis first; and written as folders that any verb can name."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Int
 
 from assay.core import rng
-from assay.core.bench import Bench
+from assay.core.bench import Bench, Unkept
 from assay.core.descent import descent
 from assay.core.errors import SpecError
 from assay.core.fit import Group, Trained, fit
@@ -22,12 +26,20 @@ from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
+from assay.data import lm_text
+from assay.data.checkpoint import Alone
 from assay.subjects.decoder import MATRICES, Params, Shape, next_token_loss
-from assay.subjects.decoder_files import GPT2
+from assay.subjects.decoder_files import GPT2, family, write
 
 HELD_OUT = "held_out"
 """Among what training gives: the mean loss on held-out windows at each evaluation, [run,
 evaluation]."""
+REQUEST = "training.json"
+"""What was asked for, and the folders once they are written."""
+TEXT = "text"
+"""The folder of the tokenizer and of the text in its tokens."""
+WINDOWS = 256
+"""Held-out windows, at most."""
 AT_ONCE = 65_536
 """Tokens of all runs together on which a held-out loss is worked out at once: memory, not
 numbers."""
@@ -176,17 +188,16 @@ def train_lms(
     *,
     evaluate_at: Sequence[int] = (),
     held_out: Int[np.ndarray, "window s"] | None = None,
-    on_evaluation: Callable[[int, Params], None] | None = None,
     params: dict[str, torch.Tensor] | None = None,
 ) -> Trained:
     """The runs after their steps, trained as one ensemble from `params` or their own start; a run
     alone is the same run, but for how products are summed.
 
     After each of the steps `evaluate_at` the loss on held-out windows is kept as `held_out` [run,
-    evaluation], and `each` is called with the step and the parameters. A training that was killed
-    goes on where it was."""
+    evaluation]. A training that was killed resumes where it was."""
     group = group_of(runs, shape, params)
-    _evaluated(group, shape, tuple(evaluate_at), held_out, on_evaluation)
+    if held_out is not None and len(held_out):
+        _evaluated(group, shape, tuple(evaluate_at), held_out)
     return fit([group], batches, steps=runs.shared.steps, probe_at=evaluate_at, bench=bench)[0]
 
 
@@ -206,29 +217,139 @@ def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) 
 
 
 def _evaluated(
-    group: Group,
-    shape: Shape,
-    evaluation_steps: tuple[int, ...],
-    held_out: np.ndarray | None,
-    on_evaluation: Callable[[int, Params], None] | None,
+    group: Group, shape: Shape, steps: tuple[int, ...], held_out: Int[np.ndarray, "window s"]
 ) -> None:
     """Let a group evaluate itself after these steps; what it finds is part of its state, so that a
     resume has it."""
     inner, names = group.step_fn, [name for name in group.state if "." not in name]
-    has_held_out = held_out is not None and len(held_out) > 0
-    if has_held_out:
-        group.state[HELD_OUT] = torch.full((len(group.runs), len(evaluation_steps)), torch.nan)
+    group.state[HELD_OUT] = torch.full((len(group.runs), len(steps)), torch.nan)
 
     def step_fn(state: dict[str, torch.Tensor], batch: torch.Tensor, step: int) -> object:
         losses = inner(state, batch, step)
-        if step + 1 in evaluation_steps:
+        if step + 1 in steps:
             params = {name: state[name] for name in names}
-            if has_held_out and held_out is not None:
-                state[HELD_OUT][:, evaluation_steps.index(step + 1)] = loss_on(
-                    params, held_out, shape
-                )
-            if on_evaluation is not None:
-                on_evaluation(step + 1, params)
+            state[HELD_OUT][:, steps.index(step + 1)] = loss_on(params, held_out, shape)
         return losses
 
     group.step_fn = step_fn  # type: ignore[assignment]
+
+
+def fourfold(steps: int) -> list[int]:
+    """Give the steps 1, 4, 16, … up to `steps`, after each of which the compute has grown
+    fourfold."""
+    return [4**i for i in range(steps.bit_length()) if 4**i <= steps]
+
+
+def train_folders(
+    specs: Sequence[LmSpec],
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Path]:
+    """Train small language models together, and write each as a Hugging Face model folder.
+
+    The folders are OUT/seed-0 and the like; a run whose loss did not stay finite has none. Their
+    assay.json has the loss and the held-out loss in nats a token, at the end and whenever compute
+    had grown fourfold. The same call resumes after it was stopped, to the same weights, and trains
+    nothing once it is done.
+
+    Args:
+        specs: alike but for seed, lr, decay and std.
+        out: the folder to write, with the tokenizer and the tokens of the text.
+        device: such as "cuda".
+        progress: a function of (steps done, steps in all).
+    Raises: SpecError for what cannot be trained, or a folder with something else in it; DataError
+    for a text that is not there.
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from assay.data.lm import LmSpec, train_folders
+        >>> small = LmSpec(d=16, heads=2, m=32, context=16, vocab=300, batch=8, steps=2)
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     [folder.name for folder in train_folders([small], Path(out))]
+        ['seed-0']
+    """
+    s, text = specs[0], corpora.load(specs[0].corpus)
+    family(shape_of(s, s.vocab))  # what no folder can hold is refused before anything is read
+    request = {"specs": [json.loads(spec.to_json()) for spec in specs], "text": text.fingerprint}
+    stored = _stored(out)
+    done = stored.pop("folders", None)
+    if stored not in ({}, request):
+        raise SpecError(f"{out} has another training or other files; name another folder")
+    if done is not None:
+        return [out / name for name in done]
+    desk = _Desk(out, torch.device(device), progress)
+    runs, checkpoint = Runs(specs), Alone(desk, out)
+    words = lm_text.words(text, s.vocab, s.context, desk)
+    tokens, vocab = lm_text.tokens_of(words)
+    draw = lm_text.batches(runs.seeds, tokens, vocab, s.batch, s.repeats)
+    (out / REQUEST).write_text(json.dumps(request, indent=1))
+    shape, moments = shape_of(s, vocab), sorted({*fourfold(s.steps), s.steps})
+    windows = lm_text.held_out(text, s.vocab, s.context, WINDOWS, desk)
+    trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=moments, held_out=windows)
+    folders = []
+    for run in np.flatnonzero(~trained.diverged).tolist():
+        folder = out / _folder_name(specs[run], specs)
+        size = f"{s.layers}-block {family(shape)} of width {s.d}"
+        name = f"{size} (Assay, {s.steps:,} steps, seed {specs[run].seed})"
+        about = {"name": name, **_losses(trained, run, moments)}
+        write(folder, trained.tensors, shape, words / "tokenizer.json", about, run)
+        folders.append(folder)
+    names = [folder.name for folder in folders]
+    (out / REQUEST).write_text(json.dumps({**request, "folders": names}, indent=1))
+    checkpoint.file.unlink()
+    return folders
+
+
+def _folder_name(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
+    """Name a run's folder by its seed, and by what else differs between the runs."""
+    differ = [n for n in ("lr", "decay", "std") if len({getattr(one, n) for one in specs}) > 1]
+    return "-".join([f"seed-{spec.seed}", *(f"{n}-{getattr(spec, n):g}" for n in differ)])
+
+
+def _stored(out: Path) -> dict[str, Any]:
+    """Read what an earlier call asked for; empty where there was none. Raises: SpecError."""
+    try:
+        stored: dict[str, Any] = json.loads((out / REQUEST).read_text())
+    except (OSError, ValueError):
+        known = out.exists() and {path.name for path in out.iterdir()} - {TEXT}
+        return {"": "other files"} if known else {}
+    return stored
+
+
+def _losses(trained: Trained, run: int, moments: Sequence[int]) -> dict[str, Any]:
+    """The losses of a run at these steps and at the end; the held-out one is None without text."""
+    losses = dict(zip(trained.steps.tolist(), trained.history["loss"][run].tolist(), strict=True))
+    held = trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else None
+    rows = [
+        {"step": step, "loss": losses[step], "held_out": None if held is None else held[i]}
+        for i, step in enumerate(moments)
+    ]
+    return {"loss": rows[-1]["loss"], "held_out": rows[-1]["held_out"], "evaluations": rows}
+
+
+class _Desk(Unkept):
+    """A bench that builds in one folder, and reports how far it is."""
+
+    def __init__(self, out: Path, device: torch.device, progress: Callable[[int, int], None]):
+        self.root, self._device, self._progress = out, device, progress
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
+        """The folder of an artefact, built once."""
+        path = self.root / TEXT / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+        partial = path.with_suffix(".partial")
+        if not path.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            build(partial)
+            partial.rename(path)
+        return path
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        """Pass on how far it is."""
+        self._progress(done, total)

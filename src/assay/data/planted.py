@@ -102,8 +102,12 @@ def present_features(
     Example:
         >>> import numpy as np
         >>> from assay import planted
-        >>> from assay.worlds.bottleneck.toy import models
-        >>> runs = models(seeds=np.array([0]), densities=[0.01])
+        >>> from dataclasses import dataclass
+        >>> from assay.core import PerRun, Runs, Spec
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Inputs(Spec):
+        ...     density: PerRun[float] = 0.01
+        >>> runs = Runs([Inputs(seed=0)])
         >>> x = planted.present_features(runs, features=5, batch=1000, stream="test")
         >>> bool((x > 0).any(-1).all())  # none of 1,000 inputs is empty
         True

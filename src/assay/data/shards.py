@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.fit import SETTLING
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    from assay.data.harvest import Harvest
 
 WINDOW = 8
 """Shards whose rows are shuffled together, and lie in memory."""
@@ -43,36 +41,9 @@ class Shards:
     normalisation: tuple[Float[np.ndarray, " d"], float] | None = None
     """Mean and scale, where they are known; otherwise those of the first window are taken."""
     in_order: bool = False
-    """Whether they come once, in the order of their numbers, as those of a stream do."""
-    most: int | None = None
-    """Shards that may wait to be read at once; None: all are there."""
-    release: Callable[[int], None] = field(default=lambda first: None, repr=False)
-    """Says that shards below a number are not needed any more, even after a kill."""
+    """Whether they come once, in the order of their numbers."""
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What a dictionary that is trained on them should carry."""
-
-    @classmethod
-    def of(cls, harvest: Harvest) -> Shards:
-        """The kept rows of a harvest, as harvested.
-
-        Args:
-            harvest: of which all shards are there.
-        """
-        per = harvest.spec.shard * harvest.spec.context
-        edges = np.searchsorted(harvest.kept, np.arange(len(harvest.shards) + 1) * per)
-        half = not any((path / "powers.npy").exists() for path in harvest.shards)
-
-        def read(shard: int, out: np.ndarray) -> None:
-            out[:] = harvest.gather(harvest.kept[edges[shard] : edges[shard + 1]])
-
-        return cls(
-            harvest.d,
-            np.diff(edges).tolist(),
-            read,
-            np.dtype(np.float16 if half else np.float32),
-            (harvest.mean, harvest.scale),
-            about={"sites": [harvest.spec.site], "trained_on": dict(harvest.trained_on)},
-        )
 
 
 def open_shards(names: str | Path | Sequence[str | Path]) -> Shards:
@@ -117,7 +88,8 @@ class ShardReader:
     Shards are dealt into windows of so many, in another order each epoch unless they come in order,
     and the rows of a window are shuffled; one window after the other makes the order of the rows,
     of which a batch is a stretch. The few that fill no batch at the end of an epoch are left out.
-    Two windows at most are in memory, of which one is fetched while the other is used."""
+    Two windows at most are in memory, of which one is fetched while the other is used; of rows that
+    come once, in the end those of the last batches, which are read again."""
 
     def __init__(self, shards: Shards, batch: int, seed: int = 0, window: int = WINDOW):
         """Deal the shards of `shards` into windows of `window`, for batches of `batch` rows."""
@@ -163,63 +135,18 @@ class ShardReader:
             return torch.from_numpy(np.asarray(mean, np.float32)), float(scale)
         return measure(self._fetch(0).result()[0].numpy())
 
-    def check(self, steps: int, last: int) -> None:
-        """Check that rows are enough for so many steps, of which the last few are read again.
+    def check(self, steps: int) -> None:
+        """Check that there are rows for so many steps.
 
         Args:
             steps: of the training.
-            last: how many those are.
-        Raises: DataError for a stream that has too few, or too little room on the disk.
+        Raises: DataError.
         """
-        if self.steps is None or self.shards.most is None:
-            return
-        if steps > self.steps:
+        if self.steps is not None and steps > self.steps:
             raise DataError(
-                f"the stream has rows for {self.steps:,} steps of {self.batch:,}, and {steps:,} "
-                "were asked for"
+                f"there are rows for {self.steps:,} steps of {self.batch:,}, and {steps:,} were "
+                "asked for"
             )
-        first, end = (self._place(max(0, step))[0] for step in (steps - last, steps - 1))
-        rows = self.shards.lengths[0] * self.window
-        if self.batch > rows and self.steps > 1:
-            raise DataError(f"a batch of {self.batch:,} is larger than a window of {rows:,} rows")
-        if (
-            (needed := (end + 2 - first) * self.window)
-            > self.shards.most
-            < len(self.shards.lengths)
-        ):
-            raise DataError(
-                f"the last {last} batches need room for {needed} shards on the disk, and the "
-                f"stream has {self.shards.most}"
-            )
-
-    def due(self, step: int) -> bool:
-        """Whether a training has to be kept before `step`: a stream would run dry, since nothing is
-        released that a kill would ask for again.
-
-        Args:
-            step: the next one.
-        """
-        most = self.shards.most
-        if most is None or self.steps is None or step >= self.steps:
-            return False
-        window, _ = self._place(step)
-        if window == self._place(step - 1)[0]:
-            return False
-        # This window, and one that may be written meanwhile.
-        return (window + 2) * self.window - self._released > most
-
-    def release(self, step: int | None) -> None:
-        """Say that what comes before a step is not needed any more.
-
-        Args:
-            step: the first that may be read again; None: nothing will be.
-        """
-        first = len(self.shards.lengths) if step is None else self._place(step)[0] * self.window
-        self._released = first
-        if self.shards.in_order:
-            self.shards.release(first)
-
-    _released = 0
 
     def _place(self, step: int) -> tuple[int, int]:
         """The window in which the rows of a step begin, counted over epochs, and where in it."""
@@ -247,9 +174,10 @@ class ShardReader:
 
     def _gather(self, step: int) -> torch.Tensor:
         window, first = self._place(step)
-        missing, parts = self.batch, []
+        begins, missing, parts = window, self.batch, []
         while missing:
-            self._windows = {key: value for key, value in self._windows.items() if key >= window}
+            least = min(window, self._settling)
+            self._windows = {key: value for key, value in self._windows.items() if key >= least}
             rows, order = self._fetch(window).result()
             its = order[first : first + missing]
             parts.append(rows.index_select(0, its).float())
@@ -257,9 +185,14 @@ class ShardReader:
             if missing:
                 window, first = window + 1, 0
         # The next one, when there is room for it: the one before is through.
-        if len(self._windows) == 1 and window + 1 < self._ends:
+        if sum(key >= begins for key in self._windows) == 1 and window + 1 < self._ends:
             self._fetch(window + 1)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @property
+    def _settling(self) -> float:
+        """The first window of the last batches, where rows come once."""
+        return math.inf if self.steps is None else self._place(max(0, self.steps - SETTLING))[0]
 
     @property
     def _ends(self) -> float:

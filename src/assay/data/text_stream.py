@@ -1,11 +1,13 @@
-"""Text stream: a language model's activations at one site on a text, pass after pass of the model,
-as the blocks of a stream: never more of them on the disk than its readers have yet to see."""
+"""Text stream: a language model's activations at one site on a text, harvested pass after pass of
+the model while they are read, so that none of them lie on the disk."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from assay.core import rng
 from assay.core.bench import Bench
-from assay.core.errors import DataError
+from assay.core.errors import DataError, RunError, StoreError
 from assay.core.heavy import torch
 from assay.core.inputs import unnoted
 from assay.data.harvest import (
@@ -27,7 +29,7 @@ from assay.data.harvest import (
     trained_on,
     windows_in,
 )
-from assay.data.stream import Stream, fill_stream
+from assay.data.shards import Shards
 from assay.subjects import folder as models
 from assay.subjects.site import Site
 
@@ -55,18 +57,16 @@ class TextRows:
         self.dtype = dtype_of(spec, bench)
         self.per_pass = max(1, BATCH_TOKENS // spec.context)
         self.passes = -(-len(self.windows.tokens) // self.per_pass)
+        self._place, self._noted = Path(), dict[str, Any]()
+        self._last: tuple[int, Float[np.ndarray, "n d"]] = -1, np.zeros((0, 0), np.float16)
+        self._lock, self._closed = Lock(), False
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What a dictionary that is trained on this should carry, and what tells this from other
-        rows."""
-        fields = json.loads(self.spec.replace(subject="", corpus="").to_json())
-        if self.spec.bos is None:  # as those have it that were begun before it could be said
-            del fields["bos"]
+        """What a dictionary that is trained on this should carry."""
         return {
             "sites": [str(self.site)],
             "trained_on": dict(trained_on(self.spec, self.windows)),
-            "harvest": {"dtype": self.dtype, **fields},
         }
 
     @property
@@ -74,34 +74,77 @@ class TextRows:
         """Vectors of the whole text, outliers among them."""
         return int(len(self.windows.tokens) * (self.spec.context - 1))
 
-    def fill(
-        self, folder: Path, *, rows: int, shards: int, window: int, most: int, **options: Any
-    ) -> Stream:
-        """Fill a stream; see `fill_stream`, which `options` are for.
+    def shards(self, lengths: Sequence[int], place: Path) -> Shards:
+        """The rows cut into shards of these lengths, each harvested when it is read.
 
         Args:
-            folder: of the stream.
-            rows: of each shard.
-            shards: how many.
-            window: shards that are shuffled together.
-            most: shards on the disk at once.
+            lengths: rows of each shard.
+            place: a JSON file that says where shards begin in the text, so that a later process
+                need not read it from the start.
+        Raises: DataError; StoreError for a file of other rows.
         """
-
-        def header() -> Stream:
+        self._place, noted = place, _read(place)
+        if not noted:
             mean, scale, limit = self.statistics()
-            return Stream(
-                d=len(mean),
-                rows=rows,
-                shards=shards,
-                window=window,
-                most=most,
-                mean=tuple(float(m) for m in mean),
-                scale=scale,
-                limit=limit,
-                about=self.about,
+            noted = {
+                "mean": mean.tolist(),
+                "scale": scale,
+                "limit": limit,
+                "starts": [[0, 0]],
+                "about": self.about,
+            }
+            _write(place, noted)
+        if noted["about"] != json.loads(json.dumps(self.about)):
+            raise StoreError(
+                f"{place} is about activations of another model or text; name another folder, or "
+                "remove it"
             )
+        self._noted = noted
+        return Shards(
+            len(noted["mean"]),
+            lengths,
+            lambda shard, out: self._read(shard, lengths, out),
+            normalisation=(np.array(noted["mean"], np.float32), noted["scale"]),
+            in_order=True,
+            about=self.about,
+        )
 
-        return fill_stream(folder, self.block, header, about=self.about, **options)
+    def close(self) -> None:
+        """Stop a harvest in another thread, and wait until it has stopped."""
+        self._closed = True
+        with self._lock:
+            pass
+
+    def _read(self, shard: int, lengths: Sequence[int], out: Float[np.ndarray, "n d"]) -> None:
+        """Fill an array with the rows of a shard, after those before it whose ends are unknown."""
+        with self._lock:
+            starts = self._noted["starts"]
+            for number in range(min(shard, len(starts) - 1), shard):
+                self._fill(number, np.empty((lengths[number], self._width), np.float16))
+            self._fill(shard, out)
+
+    def _fill(self, shard: int, out: Float[np.ndarray, "n d"]) -> None:
+        starts, ready, empty = self._noted["starts"], 0, 0
+        block, skipped = starts[shard]
+        while ready < len(out):
+            if self._last[0] != block:
+                self._last = block, self.block(block, self._noted["limit"])
+            rows = self._last[1]
+            its = rows[skipped : skipped + len(out) - ready]
+            out[ready : ready + len(its)] = its
+            ready, skipped = ready + len(its), skipped + len(its)
+            empty = 0 if len(its) else empty + 1
+            if empty > self.passes:
+                raise DataError(f"the text has no activation at {self.spec.site} to train on")
+            if skipped >= len(rows):
+                block, skipped = block + 1, 0
+        if shard + 1 == len(starts):
+            starts.append([block, skipped])
+            _write(self._place, self._noted)
+
+    @property
+    def _width(self) -> int:
+        return len(self._noted["mean"])
 
     @property
     def sample(self) -> int:
@@ -147,6 +190,8 @@ class TextRows:
 
     def _pass(self, number: int) -> tuple[torch.Tensor, Float[np.ndarray, "w s"]]:
         """The activations of a pass [w, s, d], on the CPU, and their lengths."""
+        if self._closed:
+            raise RunError(f"the harvest of {self.spec.site} was stopped")
         repeat, i = divmod(number, self.passes)
         if repeat:
             i = int(
@@ -167,6 +212,28 @@ class TextRows:
             raise DataError(f"activations at {self.spec.site} are not finite")
         self.passed(tokens.size)
         return acts, norms
+
+
+def _read(place: Path) -> dict[str, Any]:
+    """What an earlier process noted; empty where there is nothing. Raises: StoreError."""
+    try:
+        noted: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{place} cannot be read ({error}); remove it") from error
+    return noted
+
+
+def _write(place: Path, noted: Mapping[str, Any]) -> None:
+    """Replace what was noted, whole."""
+    partial = place.with_suffix(".new")
+    try:
+        with partial.open("w") as file:
+            json.dump(noted, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place)
+    except OSError as error:
+        raise StoreError(f"{place} cannot be written: {error}") from error
 
 
 def _kept_rows(norms: Float[np.ndarray, "w s"], limit: float) -> Bool[torch.Tensor, "w s"]:

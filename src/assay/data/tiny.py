@@ -11,12 +11,11 @@ from annotated_types import Ge, Gt, Le
 
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
-from assay.core.evaluations import due_steps
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
-from assay.data.lm import LmSpec, shape_of, train_lms
+from assay.data.lm import LmSpec, fourfold, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import text_in_words
 from assay.subjects.decoder_files import write
@@ -100,7 +99,7 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
         batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
     )
     checkpoint = Alone(bench, path)
-    looks = due_steps(spec.steps)  # every 4× of compute: each step costs the same
+    looks = fourfold(spec.steps)
     trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=looks)
     called = (
         f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed "

@@ -23,7 +23,12 @@ from assay.dictionaries.measuring.redundancy import twinned
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
-from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
+from assay.evaluation.setting import (
+    TOGETHER,
+    EvaluationDocumentsSpec,
+    EvaluationSpec,
+    Setting,
+)
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
 from assay.evaluation.together import Shared, Windows, own
@@ -126,14 +131,19 @@ def evaluate(
         return EvaluationSpec(dictionary=source.sha256, setting=how, **key)
 
     shared = {s.name: Shared(setting) for s in source_list}
-    if folder is not None and source_list[1:]:
+    if folder is not None and corpus is not None and source_list[1:]:
         windows = {
             s.name: _windows(store, spec_of(s, setting)) or own(s, setting, folder, corpus)
             for s in source_list
         }
         shared = together(windows, setting, folder)
     specs = {s.name: spec_of(s, shared[s.name].setting) for s in source_list}
-    missing = [source for source in source_list if store.built(specs[source.name]) is None]
+    by_document = {name: EvaluationDocumentsSpec(of=spec) for name, spec in specs.items()}
+    missing = [
+        source
+        for source in source_list
+        if None in (store.built(specs[source.name]), store.built(by_document[source.name]))
+    ]
     present = [source.name for source in source_list if source not in missing]
     stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
@@ -146,8 +156,9 @@ def evaluate(
             else _on_text(missing, folder, corpus, batch, settings, *how)
         )
     warned = _warned(source_list, stored, setting, folder, watch)
-    for source, details, sums in runs:
+    for source, details, sums, names in runs:
         stored[source.name] = _keep(store, specs[source.name], source, details, sums)
+        _keep_documents(store, by_document[source.name], sums, names)
     entries = [
         _complete(s.name, stored[s.name], s not in missing, *warned[s.name], shared[s.name].note)
         for s in source_list
@@ -157,11 +168,13 @@ def evaluate(
         "provenance": _provenance(began, device) if missing else {},
         "dictionaries": entries,
     }
-    return Evaluation(data)
+    paths = {name: store.artefact_path(spec) for name, spec in by_document.items()}
+    return Evaluation(data, {name: _documents(path) for name, path in paths.items()})
 
 
-Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray]]"
-"""A dictionary that was measured: what is to be known of the pass, and its sums."""
+Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray], Sequence[str]]"
+"""A dictionary that was measured: what is to be known of the pass, its sums over documents, and
+the documents' names."""
 
 
 def _on_text(
@@ -204,7 +217,7 @@ def _on_text(
                 "notes": [*p.notes, *([cut] if cut else [])],
                 "compared": compare(),
             }
-            yield p.source, details, sums
+            yield p.source, details, sums, words.names
 
     return measured()
 
@@ -251,7 +264,8 @@ def _on_file(
                     "notes": notes,
                     "compared": compared,
                 }
-                yield source, details, of_source
+                names = [str(i) for i in range(len(of_source["tokens"]))]
+                yield source, details, of_source, names
                 source.forget()
 
     return measured()
@@ -298,6 +312,31 @@ def _keep(
         (path / "result.json").write_bytes(json.dumps(entry, allow_nan=False).encode())
 
     return _stored(store.artefact(spec, build))
+
+
+def _keep_documents(
+    store: Store,
+    spec: EvaluationDocumentsSpec,
+    sums: Mapping[str, np.ndarray],
+    names: Sequence[str],
+) -> None:
+    """Store the sums that measures are made of, document by document."""
+    arrays: dict[str, Any] = {"document": np.array(names, dtype=str)}
+    arrays |= summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
+
+    def build(path: Path) -> None:
+        np.savez(path / "documents.npz", **arrays)
+
+    store.artefact(spec, build)
+
+
+def _documents(path: Path) -> dict[str, np.ndarray]:
+    """The stored sums by their names, with the documents they are of."""
+    try:
+        with np.load(path / "documents.npz") as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise _damaged(path) from error
 
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
@@ -387,9 +426,11 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} is damaged; delete that folder and run the same command again"
-        ) from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"{path} is damaged; delete that folder and run the same command again")
 
 
 def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from assay.evaluation.text import (
 )
 from assay.features.importance import STREAM
 from assay.features.index import firings
-from assay.features.index.ablations import SHOWN, Sample, ablate, rise
+from assay.features.index.ablations import Sample, ablate, rise
 from assay.features.index.about import FILE, About
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
@@ -179,9 +179,8 @@ def folders(store: Store) -> list[Path]:
     )
 
 
-def known(name: str, store: Store, like: Index | None = None) -> Index | None:
-    """The index of an address, or the one with most tokens of a dictionary's file; of a file, on
-    the model and text of `like`.
+def known(name: str, store: Store) -> Index | None:
+    """The index of an address, or the one with most tokens of a dictionary's file.
 
     Raises: DataError for a name that is neither an address nor a dictionary.
     """
@@ -192,12 +191,7 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
     matches = [folder for folder, about in abouts.items() if about.address == name]
     if not matches:
         sha = sources.find([name], store)[0].sha256
-        text = None if like is None else (like.about.model_sha256, like.about.corpus_sha256)
-        matches = [
-            f
-            for f, a in abouts.items()
-            if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))
-        ]
+        matches = [folder for folder, about in abouts.items() if about.dictionary == sha]
     return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
 
 
@@ -253,8 +247,8 @@ def index(
     The text is read in shards that are kept: a command that was stopped goes on, and more tokens
     add to those that were read. `also` are dictionaries of other seeds, in which features are
     looked for; of a stored run its arm's other seeds are taken. `options` are fields of
-    `IndexSetting`. `progress(what, done, total)` hears of what `remaining.PHASES` names, first of
-    all of them with nothing done.
+    `IndexSetting`. `progress(what, done, total)` hears of tokens and windows, first with nothing
+    done.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
@@ -451,7 +445,7 @@ class _Work:
         """Fill the folder of an index."""
         from assay.features.index import build
 
-        self.announce(whole)  # loading comes next, and takes a while
+        self.tell("tokens", 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
@@ -540,7 +534,9 @@ class _Work:
         def tick(tokens: int) -> None:
             nonlocal tokens_done
             tokens_done += tokens
-            self.tell("windows beside others", tokens_done // self.place.of.context, count)
+            self.tell(
+                "windows compared with baselines", tokens_done // self.place.of.context, count
+            )
 
         return baselines.on_text(
             place.subject,
@@ -558,18 +554,6 @@ class _Work:
             AT_ONCE["cpu" if self.device == "cpu" else "cuda"],
             tick=tick,
         )
-
-    def announce(self, whole: IndexSpec) -> None:
-        """Tell of all that will be done, about, so that the time left can be told over all of
-        it."""
-        self.tell("tokens", 0, self.words.tokens.size)
-        self.tell(
-            "windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN)
-        )
-        count = min(SPLICED, whole.windows) if self.setting.gradients else 0
-        self.tell("windows with the reconstruction in place", 0, count)
-        self.tell("windows beside others", 0, count if len(self.spare) else 0)
-        self.tell("features", 0, self.source.dictionary.width)
 
     @property
     def vocabulary(self) -> int:

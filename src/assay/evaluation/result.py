@@ -1,16 +1,18 @@
 """Evaluation: what was measured of each dictionary, as plain values, a table, figures.
 
-Luck: by how much two dictionaries of one kind differ that were trained alike, as the committed
-record of metric-audit has it.
+Luck: by how much two dictionaries of one kind differ that were trained alike, as luck.json has it
+from the record of an experiment, metric-audit.
 
 Nothing is known of a kind that was not trained there, of a measure that was not taken there, or of
 a measure that did not vary."""
 
 from __future__ import annotations
 
-import math
+import functools
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +20,7 @@ import numpy as np
 from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
-from assay.core.power import smallest_difference
 from assay.dictionaries.measuring import measures
-from assay.dictionaries.measuring.measures import TABLE
-from assay.lab.records import records
-from assay.lab.records.recording import numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +48,9 @@ class Evaluation(Shown):
     """
 
     data: Mapping[str, Any]
+    sums: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
+    """Of each dictionary: the sums that its measures are made of, document by document, and the
+    names of the documents."""
 
     @property
     def dictionaries(self) -> Sequence[Mapping[str, Any]]:
@@ -129,6 +130,18 @@ class Evaluation(Shown):
         return frame.astype(dict.fromkeys(("estimate", "low", "high"), "float64"))
 
     @property
+    def documents(self) -> pd.DataFrame:
+        """One row for each dictionary and document, as `judge` takes it: its name as `arm`, and
+        the sums over the document's tokens; NaN where it has nothing of a kind."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame({"arm": name, "document": sums["document"], **sums})
+            for name, sums in self.sums.items()
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    @property
     def figure(self) -> Figure:
         """FVU over L0, a point for each dictionary."""
         return self.figures[0]
@@ -204,56 +217,21 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
     )
 
 
-RECORD, ARM = "metric-audit", "lm"
-"""Of which experiment, and of which of its arms: dictionaries of a language model that differ by
-start and order of data alone."""
-SETUP = ("subject", "layer", "corpus", "width", "k", "steps", "batch")
-"""Fields of the spec that say what was trained."""
+@functools.cache
+def _luck() -> dict[str, Any]:
+    return json.loads(files("assay.evaluation").joinpath("luck.json").read_text())["kinds"]
 
 
 def luck(nonlinearity: str) -> dict[str, Any] | None:
-    """The smallest difference, measure by measure, that two dictionaries of a kind do not owe to
-    luck; None for a kind without a record.
+    """Give the smallest difference, measure by measure, that two dictionaries of a kind do not owe
+    to luck; None for a kind of which nothing is known.
 
     `differences` has it by the name of the measure, in its unit; two trainings that differ by start
-    and order of data alone exceed it in 5 % of pairs. `trainings` is on how many it rests, `setup`
-    what they were. `k` is left out of kinds that have none.
+    and order of data alone exceed it in 5 % of pairs. `trainings` is the number it rests on, `setup`
+    what they were.
 
     Formula: t_.975, n−1 · √2 · s of the n trainings of that kind
-    """
-    record = records.read(RECORD, "assay.experiments")
-    arm = (record or {}).get("arms", {}).get(ARM)
-    if arm is None:
-        return None
-    coords, scores = (
-        arm["measures"]["coords"],
-        numbers(arm["measures"]["variables"]["scores"]["values"]),
-    )
-    kind = nonlinearity.lower()
-    if kind not in coords["kind"]:
-        return None
-    # every copy of every seed
-    values = scores[:, coords["kind"].index(kind)].reshape(-1, scores.shape[-1])
-    differences, counts = {}, []
-    for measure in (m for m in TABLE if m.name in coords["measure"]):
-        known = values[:, coords["measure"].index(measure.name)]
-        known = known[np.isfinite(known)]
-        difference = (
-            smallest_difference(float(known.std(ddof=1)), len(known))
-            if len(known) > 1
-            else math.nan
-        )
-        if math.isfinite(difference) and np.ptp(known) > 1e-6 * abs(known).max():
-            differences[measure.name] = difference
-            counts.append(len(known))
-    if not differences:
-        return None
-    setup = {
-        name: arm["shared"][name] for name in SETUP if name != "k" or nonlinearity.endswith("TopK")
-    }
-    return {
-        "kind": nonlinearity,
-        "trainings": min(counts),
-        "differences": differences,
-        "setup": setup,
-    }
+    Source: the record of the catalogue's experiment metric-audit
+    """  # noqa: E501
+    known = _luck().get(nonlinearity.lower())
+    return None if known is None else {**known, "kind": nonlinearity}

@@ -75,6 +75,13 @@ class EvaluationSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationDocumentsSpec(Spec):
+    """The sums of one evaluation over each document."""
+
+    of: EvaluationSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationTextSpec(Spec):
     """The windows of one part of a text for one tokenizer."""
 
@@ -105,7 +112,7 @@ class EvaluationSiteSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CentredSiteSpec(EvaluationSiteSpec):
-    """Reads activations less their own mean over dimensions: those of a model whose writing
+    """Give the same of activations less their own mean over dimensions: of a model whose writing
     weights are centred, as a dictionary's file may ask for."""
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -24,10 +22,10 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
+from assay.explorer.guard import Guard, Rules
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
     beside,
-    circuits,
     compare,
     dictionary,
     experiments,
@@ -37,15 +35,12 @@ from assay.explorer.pages import (
     lists,
     making,
     prompt,
-    rate,
     search,
-    sql,
     steer,
     token,
 )
-from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
-from assay.http.guard import Guard, Rules
+from assay.explorer.sections import Address, sections
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -56,28 +51,12 @@ ONCE, WAITING = 1, 8
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Address:
-    """An address and the page function that answers it; `live`: it takes long and waits its turn,
-    unless `made`; `sent`: it takes POST as well."""
-
-    path: str
-    page: render.Page
-    live: bool = False
-    made: Callable[..., bool] | None = None
-    sent: bool = False
-    change: render.Page | None = None
-    """Answers POST in the page's place, and may keep what was sent."""
-
-
 ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address(
         "/experiments/{name}", experiments.show_experiment, live=True, made=experiments.is_ready
     ),
-    Address("/circuits", circuits.page),
-    Address("/circuits/{name}", circuits.show_circuit, live=True),
     Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
     Address("/compare/{model}/{first}/{other}/{second}", compare.page),
@@ -85,7 +64,6 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
-    Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/layers", layers.page, sent=True),
@@ -96,36 +74,26 @@ ADDRESSES = (
     Address("/{model}/{dictionary}", dictionary.page),
     Address("/{model}/{first}/{second}", dictionary.typed),
 )
-"""In the order in which they are tried: the particular before the general."""
+"""In the order in which they are tried: the particular before the general; those of other
+distributions come first."""
 
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
-    return _application(ADDRESSES, library, rules)
-
-
-def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008
-    """Make the server of one rater's page alone: other pages would tell whose features are asked
-    about."""
-    return _application(
-        (Address("/", rate.home), Address("/rate", rate.page, change=rate.answer)), sheet, rules
-    )
-
-
-def _application(addresses: Sequence[Address], source: Library | Sheet, rules: Rules) -> Starlette:
-    """Answer at these addresses; `of` is what each page function is given first."""
+    added = (address for section in sections() for address in section.addresses)
+    addresses = (*added, *ADDRESSES)
     turn = _Turn()
     routes = [
         route
         for address in addresses
         for route in (
             Route(
-                f"{address.path}.json", _answer(address, source, turn, json=True), methods=["GET"]
+                f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]
             ),
             Route(
                 address.path,
-                _answer(address, source, turn),
-                methods=["GET", "POST"] if _takes_post(address) else ["GET"],
+                _answer(address, library, turn),
+                methods=["GET", "POST"] if address.live or address.sent else ["GET"],
             ),
         )
     ]
@@ -135,7 +103,7 @@ def _application(addresses: Sequence[Address], source: Library | Sheet, rules: R
     ]
     return Starlette(
         routes=[*static, *routes],
-        middleware=[Middleware(Guard, rules=rules, pages=True)],
+        middleware=[Middleware(Guard, rules=rules)],
         exception_handlers={HTTPException: _unknown},
     )
 
@@ -159,25 +127,16 @@ class _Turn:
         self.free.release()
 
 
-def _takes_post(address: Address) -> bool:
-    return address.live or address.sent or address.change is not None
-
-
 # starlette's own types
-def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
+def _answer(address: Address, library: Library, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
             query = await _asked(request)
-            page = (
-                address.change
-                if address.change is not None and request.method == "POST"
-                else address.page
-            )
-            work = partial(page, source, request.path_params, query)
+            work = partial(address.page, library, request.path_params, query)
             asked = address.made if address.live else None
             made = asked is not None and await run_in_threadpool(
-                partial(asked, source, request.path_params, query)
+                partial(asked, library, request.path_params, query)
             )
             if address.live and not made:
                 async with turn:
@@ -193,11 +152,10 @@ def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool =
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
-            library = source if isinstance(source, Library) else None
-            around = (library.shelf(), library.growing) if library else ()
-            return Response(
-                await run_in_threadpool(render.html, shown, path, *around), media_type="text/html"
+            page = await run_in_threadpool(
+                render.html, shown, path, library.shelf(), library.growing
             )
+            return Response(page, media_type="text/html")
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = making.waiting(error.making)
             return (

@@ -14,7 +14,6 @@ from typing import Any
 from assay.core.errors import DataError
 from assay.explorer.live import Live
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
-from assay.explorer.shelf import Shelf
 from assay.features.index import names as given_names
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
@@ -30,9 +29,9 @@ class Progress:
     total: int = 0
     unit: str = ""
     share: float = 0.0
-    """Of all that is done for it, from 0 to 1."""
+    """Of what is being done, from 0 to 1."""
     seconds: float | None = None
-    """That the rest takes, about; None: not known yet."""
+    """That the rest of it takes, about; None: not known yet."""
     first: bool = True
     """Whether it is an index of the text's start alone, which is there soon."""
     finished: bool = False
@@ -111,15 +110,9 @@ class Library:
         root: Path,
         experiments: Experiments = Experiments(),
         making: Making | None = None,
-        circuits: Shelf | None = None,
         names: tuple[str, Path] | None = None,
     ):
-        self.root, self.experiments, self.live, self.circuits = (
-            root,
-            experiments,
-            Live(root),
-            circuits or Shelf(),
-        )
+        self.root, self.experiments, self.live = root, experiments, Live(root)
         self.names = names
         """The address of a dictionary, and a file of names that somebody gave its features."""
         self.making = making

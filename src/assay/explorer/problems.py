@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.core.errors import AssayError, DataError, ModelError, StoreError
+from assay.explorer.guard import Refused
 from assay.features.index.about import Damaged
-from assay.http.guard import Refused
 
 ASKED, UNKNOWN, UNFIT, AWAY = 400, 404, 409, 503
 """What was asked makes no sense; there is no such thing; two things do not fit together; it is

@@ -1,6 +1,1 @@
-"""Jobs: experiments and studies that somebody submitted, which run one after the other and outlive
-whoever asked."""
-
-from assay.core.lazy import lazy
-
-__getattr__, __dir__, __all__ = lazy(__name__)
+"""Jobs: the runs that agents ask for, each a child process of `assay run` with a folder."""

@@ -1,270 +1,180 @@
-"""Runner: takes jobs of a store in turn and has each done by a process of its own; what it is doing
-is in the store alone.
+"""Runner: starts the runs of a store, so many at once, stops them, and notes how they ended.
 
-Killed at any moment it loses nothing: queued jobs stay, and those that ran are taken up where they
-were by the next runner. Several runners may serve one store, since each job has a lease; `running`
-has one that waits while another one is there."""
+A run outlives the server that started it; the next server finds it by its state, or finds that it
+died. Several servers of a store start no more runs together than each may."""
 
 from __future__ import annotations
 
-import collections
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
+from assay.core.errors import StoreError, substitute
+from assay.core.plain import plain
+from assay.jobs import process
+from assay.jobs.folder import OVER, Job, NoJob, State, changing
+from assay.jobs.process import GRACE, Limits
+from assay.lab.store.origin import code
+from assay.lab.store.store import Store
 
-from assay.core.errors import StoreError
-from assay.jobs.folder import Folder
-from assay.jobs.queue import Watched
-from assay.jobs.state import OVER
-from assay.jobs.work import Limits
-from assay.lab.away import leases
-from assay.lab.away.leases import Lease
-from assay.lab.executors import Site
-from assay.lab.store.store import Store, discard
-
-POLL = 0.2
-"""Seconds between looks at the queue."""
-AGAIN = 2.0
-"""Seconds before what failed for want of something is tried again."""
-GRACE = 15.0
-"""Seconds that a job has for ending by itself once it was told to."""
-
-
-@dataclass
-class _Child:
-    """A process that works on a job, which is ours by lease, and the last that it printed, by a
-    thread that reads it."""
-
-    folder: Folder
-    lease: Lease
-    process: subprocess.Popen[bytes]
-    reader: threading.Thread = field(init=False)
-    begun: float = field(default_factory=time.monotonic)
-    asked_to_stop: float | None = None
-    printed: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=20))
-
-    def __post_init__(self) -> None:
-        self.reader = threading.Thread(target=self._listen, daemon=True)
-        self.reader.start()
-
-    def _listen(self) -> None:
-        """Read what it prints until it ends, so that it never waits for a reader."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.printed.append(line.decode(errors="replace").rstrip()[:300])
-
-    def kill(self) -> None:
-        """End it with all that it started here, and let another runner have the job."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.lease.done()
+POLL, AGAIN = 0.2, 2.0
+"""Seconds between looks at the folder; until what failed, as on a full disk, is tried again."""
+INTERRUPTED, LONGEST = 130, 500
+"""The exit code of a run that was interrupted; characters of an error's line."""
 
 
 class Runner:
-    """Runs jobs of a store, so many at a time, within limits, at a site.
-
-    Raises: StoreError when the folder `root` is no store, or cannot be written.
-    """
+    """Runs what is asked of a store, `width` at once, within limits; `options` are given to every
+    `assay run`. Raises: StoreError where the folder `root` is no store, or cannot be written."""
 
     def __init__(
         self,
         root: Path,
         width: int = 1,
         limits: Limits = Limits(),  # noqa: B008 — frozen
-        site: Site = Site(),  # noqa: B008 — frozen
+        options: Sequence[str] = (),
     ):
         self.root, self.width = Store(root.absolute()).prepare().root, width
-        self.limits, self.site = limits, site
-        self._watched, self._children = Watched(self.root), list[_Child]()
+        self.limits, self.options = limits, tuple(options)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._over: set[tuple[str, int, int]] = set()
+        """State files of runs that are over: they are not read again."""
+
+    def run(self, over: threading.Event | None = None, until_idle: bool = False) -> None:
+        """Step until it is `over`, or, with `until_idle`, nothing runs or waits; what runs then is
+        left to the next server."""
+        over = over or threading.Event()
+        while not over.wait(POLL):
+            try:
+                if not self.step() and until_idle:
+                    return
+            except (OSError, StoreError) as e:  # a full disk: what waits may start later
+                print(f"no run is started: {e}", file=sys.stderr, flush=True)
+                over.wait(AGAIN)
 
     def step(self) -> bool:
-        """Note what ended, begin what can be begun; tell whether anything runs or waits."""
-        for child in list(self._children):
-            if child.process.poll() is not None:
-                try:
-                    self._settle(child)
-                finally:  # whoever sees no child may take its job
-                    self._children.remove(child)
-            elif child.lease.lost:  # we slept for so long that another runner has it
-                self._children.remove(child)
-                child.kill()
-            else:
-                self._hurry(child)
-        waiting = self._watched.waiting()
-        while waiting and len(self._children) < self.width and self._begin(waiting[0]):
-            waiting = self._watched.waiting()
-        return bool(self._children or waiting)
+        """Note which runs ended, stop those that have to, and start what may start; whether
+        anything runs or waits."""
+        with changing(self.root):
+            for key, child in list(self._children.items()):
+                if child.poll() is not None:
+                    del self._children[key]
+                    self._end(Job(self.root, key), child.pid, child.returncode)
+            states = [(job, self._look(job, state)) for job, state in self._open()]
+            room = self.width - sum(s.status == "running" for _, s in states)
+            for job, state in states:
+                if state.status == "queued" and room > 0:
+                    room -= self._start(job, state)
+            return any(s.status not in OVER for _, s in states)
 
-    def run(
-        self,
-        until_idle: bool = False,
-        over: threading.Event | None = None,
-        turn: Lease | None = None,
-    ) -> None:
-        """Run jobs until interrupted, until it is `over`, the `turn` is lost to another runner, or
-        none is left; one that the dying process of another still holds is waited for."""
-        over = over or threading.Event()
+    def _open(self) -> list[tuple[Job, State]]:
+        """The runs that are not over, in the order in which they were asked for."""
+        jobs = []
+        for path in (self.root / "jobs").glob("*/state.json"):
+            with suppress(OSError, NoJob):
+                job, status = Job(self.root, path.parent.name), path.stat()
+                file = job.key, status.st_mtime_ns, status.st_ino
+                if file in self._over:
+                    continue
+                if (state := job.state).status in OVER:
+                    self._over.add(file)
+                else:
+                    jobs.append((job, state))
+        return sorted(jobs, key=lambda pair: (pair[1].order, pair[0].key))
+
+    def _start(self, job: Job, state: State) -> bool:
+        """Start a run; False where it cannot be."""
         try:
-            while not over.wait(POLL) and not (turn is not None and turn.lost):
-                try:
-                    if not self.step() and until_idle and self._watched.over():
-                        return
-                # a full disk, no memory for a process: what is queued stays, and may run later
-                except (OSError, StoreError) as e:
-                    if until_idle:
-                        raise
-                    print(f"the queue waits: {e}", file=sys.stderr, flush=True)
-                    over.wait(AGAIN)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """End the processes that work; what they had not stored is continued by the next runner."""
-        for child in self._children:
-            child.kill()
-        self._children.clear()
-
-    def _begin(self, folder: Folder) -> bool:
-        """Begin a job, unless it was cancelled; False where another runner was first."""
-        lease = folder.take()
-        if lease is None:
+            asked = job.asked
+            if changed := [path for path, digest in asked["code"].items() if code(path) != digest]:
+                raise StoreError(f"{Path(changed[0]).name} was changed since; ask again")
+            words = ["run", job.typed, "--preset", asked["preset"], "--root", str(self.root)]
+        except StoreError as e:
+            job.write(replace(state, status="failed", ended=time.time(), error=self._line(str(e))))
             return False
-        running = len(self._children)
-        try:
-            self._begin_ours(folder, lease)
-        finally:
-            if len(self._children) == running:
-                lease.done()
+        words += [word for text in asked["sets"] for word in ("--set", text)]
+        place = self.root / (asked["workspace"] or job.path / "text")
+        child = process.spawn(
+            [*words, "--json", *self.options],
+            place if place.is_dir() else job.path,
+            job.path / "output",
+            job.path / "log",
+            self.limits,
+        )
+        begun, now = process.started(child.pid), time.time()
+        assert child.stdin is not None
+        with child.stdin:  # closed without a byte, it ends
+            job.write(replace(state, status="running", pid=child.pid, begun=begun, started=now))
+            self._children[job.key] = child
+            os.write(child.stdin.fileno(), b"1")
         return True
 
-    def _begin_ours(self, folder: Folder, lease: Lease) -> None:
-        state = folder.state
-        if folder.cancelled:
-            return folder.stop()
-        if state.status in OVER:
-            return None
-        starts = state.starts + 1
-        begun = replace(state, status="running", started=time.time(), ended=None, starts=starts)
-        try:
-            folder.write(replace(begun, error="", workers="", seconds_left=None))
-            folder.tell("continued" if state.status == "running" else "begun")
-            self._children.append(self._spawn(folder, lease))
-        except StoreError as e:  # what was asked is not as it was written
-            folder.fail(str(e))
-        except OSError:
-            folder.write(state)
-            raise
+    def _look(self, job: Job, state: State) -> State:
+        """Note that a run ended whose process is not there, and stop one that has to."""
+        if state.status != "running":
+            return state
+        if job.key not in self._children and process.started(state.pid) != (state.begun or None):
+            return self._end(job, state.pid, None)
+        seconds, now = self.limits.seconds, time.time()
+        if not state.stop and seconds is not None and now - (state.started or now) > seconds:
+            state = replace(state, stop="too long")
+        with suppress(ProcessLookupError):
+            if state.stop and state.interrupted is None:
+                os.kill(state.pid, signal.SIGINT)  # as Ctrl-C does
+                return job.write(replace(state, interrupted=now))
+            if state.interrupted is not None and now - state.interrupted > GRACE:
+                os.killpg(state.pid, signal.SIGKILL)
+        return state
 
-    def _spawn(self, folder: Folder, lease: Lease) -> _Child:
-        place = self.root / folder.place
-        # told to stop before it can end well, it would end badly: it is told again
-        main = (
-            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-            "from assay.jobs.work import main; main()"
-        )
-        how = msgspec.json.encode((self.limits, self.site)).decode()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", main, str(self.root), folder.key, how],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            # it finds what this process imports, and nothing that merely lies in its folder
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            cwd=place if place.is_dir() else folder.path,
-            pass_fds=() if lease.handle is None else (lease.handle,),
-            start_new_session=True,
-        )
-        return _Child(folder, lease, process)
+    def _end(self, job: Job, pid: int, code: int | None) -> State:
+        """Write how a run ended, unless that is known."""
+        state = job.state
+        if state.pid != pid or (state.status != "running" and state.exit_code is not None):
+            return state
+        ended = replace(state, ended=time.time(), exit_code=code, error="")
+        if job.keep_result():
+            return job.write(replace(ended, status="done"))
+        if state.stop == "cancelled" or (code == INTERRUPTED and not state.stop):
+            return job.write(replace(ended, status="cancelled"))
+        return job.write(replace(ended, status="failed", error=self._why(job, state, code)))
 
-    def _hurry(self, child: _Child) -> None:
-        """Tell a process to stop whose job is cancelled, or whose time is over, as Ctrl-C does at
-        `assay run`; end one that does not."""
-        seconds, now = self.limits.seconds, time.monotonic()
-        if child.folder.cancelled or (seconds is not None and now - child.begun > seconds):
-            child.asked_to_stop = child.asked_to_stop or now
-            with suppress(ProcessLookupError):
-                if now - child.asked_to_stop > GRACE:
-                    os.killpg(child.process.pid, signal.SIGKILL)
-                else:
-                    child.process.send_signal(signal.SIGINT)
+    def _why(self, job: Job, state: State, code: int | None) -> str:
+        """Why a run failed, in a line."""
+        last = process.last_line(job.path / "log")
+        if code in (2, 3):  # its last line says what was wrong
+            return self._line(last)
+        if state.stop == "too long" or code == -signal.SIGALRM:
+            how, last = "it took longer than a run may (--job-seconds)", ""
+        elif code is None:
+            how = "its process ended while no server watched it"
+        elif code < 0:
+            often = " (often: out of memory)" if code == -signal.SIGKILL else ""
+            how = f"its process ended with signal {-code}{often}"
+        else:
+            how = f"its process ended with exit code {code}"
+        printed = f"; it printed last: {last}" if last else ""
+        return self._line(f"{how}; what is stored is kept, and run resumes it{printed}")
 
-    def _settle(self, child: _Child) -> None:
-        """Write how a job ended whose process could not."""
-        code = child.process.wait()
-        child.reader.join(timeout=1)  # its last words
-        # What a training started may live on and hold the other end: closing a pipe that is being
-        # read would wait for it.
-        pipes = [child.process.stdin, *([child.process.stderr] * (not child.reader.is_alive()))]
-        for pipe in pipes:
-            with suppress(OSError):
-                assert pipe is not None
-                pipe.close()
-        try:
-            if not child.lease.held():
-                pass  # another runner has it
-            elif child.folder.cancelled:
-                child.folder.stop()
-            elif child.folder.state.status not in OVER:
-                how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                how += " (often: out of memory)" if code == -signal.SIGKILL else ""
-                words = f"its process ended with {how}"
-                if child.asked_to_stop is not None and self.limits.seconds is not None:
-                    words = f"it took longer than {self.limits.seconds:,.0f} s, all that a job may"
-                last = list(child.printed)[-1:]
-                child.folder.fail(" ".join([f"{words}; what is stored is kept", *last]))
-        finally:
-            child.lease.done()
+    def _line(self, text: str) -> str:
+        """A line without the place of the store, which means nothing to the one who asked."""
+        return plain(" ".join(substitute(text, {str(self.root): "the store"}).split()))[:LONGEST]
 
 
 @contextmanager
-def running(
-    root: Path,
-    width: int = 1,
-    limits: Limits = Limits(),  # noqa: B008 — frozen
-    site: Site = Site(),  # noqa: B008 — frozen
-) -> Iterator[None]:
-    """Have a runner of this store in a thread while the body runs. It waits while another process
-    has one, and follows it."""
-    over = threading.Event()
-    thread = threading.Thread(target=_follow, args=(root, width, limits, site, over), daemon=True)
+def running(root: Path, width: int, limits: Limits, options: Sequence[str] = ()) -> Iterator[None]:
+    """Have a runner of this store in a thread while the body runs; runs outlive it."""
+    over, run = threading.Event(), Runner(root, width, limits, options).run
+    thread = threading.Thread(target=run, args=(over,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-
-
-def _follow(root: Path, width: int, limits: Limits, site: Site, over: threading.Event) -> None:
-    while not over.wait(POLL):
-        try:
-            lease = leases.open_leases(root).take("jobs-runner")
-            if lease is not None:
-                try:
-                    Runner(root, width, limits, site).run(over=over, turn=lease)
-                finally:
-                    lease.done()
-        except Exception as e:  # whatever it is, the server goes on, and with it the queue
-            print(f"the queue waits: {e}", file=sys.stderr, flush=True)
-            over.wait(AGAIN)
-
-
-def forget(root: Path, key: str) -> None:
-    """Remove a job that is over from the store; its runs stay. Raises: StoreError for one that is
-    not over."""
-    folder = Folder(root, key)
-    with folder.mine() as has_lease:
-        if not has_lease or folder.state.status not in OVER:
-            raise StoreError(f"job {key} is not over; cancel it first")
-        store = Store(root)
-        store.remove(folder.path) if folder.there else discard(folder.path)

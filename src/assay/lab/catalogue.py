@@ -1,9 +1,9 @@
 """Catalogue: finds an experiment by name or by path. Being there is all that an experiment needs to
 be found.
 
-Names come from three places: files and folders of `assay.experiments` (gated_sae.py or gated_sae/ ↔
-gated-sae), entry points in the group `assay.experiments`, and paths of Python files. Headers are
-read as text; only `find` imports, and only what was asked for."""
+Names come from two places: entry points in the group `assay.experiments` of any installed
+distribution (gated-sae = "its.module"), and paths of Python files and studies. Headers are read as
+text; only `find` imports, and only what was asked for."""
 
 from __future__ import annotations
 
@@ -29,8 +29,12 @@ from assay.core.unkept import unkept
 from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy, watch, where
 from assay.lab.store.user_code import checked
 
-BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
+MISSING = (
+    "no experiment is installed; those on papers and comments are a package of their own: "
+    "pip install ./catalogue in a clone of Assay"
+)
+"""How to get what `assay list` would list."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,8 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Every experiment with a name, built-in ones first, in alphabetical order; nothing is
-    imported."""
-    files = sorted(
-        p
-        for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py"))
-        if p.parent != BUILT_IN or p.name[0] != "_"
-    )
-    entries_by_name = {
-        _name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p)
-        for p in sorted(files, key=called)
-    }
+    """List every experiment with a name, in alphabetical order; nothing is imported."""
+    entries_by_name: dict[str, Entry] = {}
     for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
@@ -86,12 +81,12 @@ def entry(name_or_path: str) -> Entry:
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
         raise ExperimentError(
-            f"{ALL!r} is every experiment at once, which only assay run and assay plan take; "
+            f"{ALL!r} is every experiment at once, which only assay plan and assay series take; "
             "name one of assay list"
         )
     if not in_file(path.name) and "/" not in name_or_path:
         local_file = Path(name_or_path.replace("-", "_") + ".py")
-        hint = nearest(name_or_path, [*known, ALL])
+        hint = nearest(name_or_path, [*known, ALL]) if known else MISSING
         if local_file.is_file():
             hint = f"did you mean {local_file}?"
         elif path.is_file():
@@ -115,6 +110,11 @@ def entry(name_or_path: str) -> Entry:
             "rename the file"
         )
     return Entry(_name(path), str(path.resolve()), path.resolve())
+
+
+def origin(name: str) -> str:
+    """Name the module of the experiment with this name; "" where there is none."""
+    return next((e.origin for e in entries() if e.name == name), "")
 
 
 def find(name_or_path: str) -> Experiment:

@@ -11,20 +11,17 @@ from typing import Any
 from assay.core.display import follower
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
-from assay.lab.away import depot, leases, requests
-from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.judge import journal, looks, sequential
+from assay.lab.engines import Executor, Inline, Workers
+from assay.lab.judge import followed, journal, looks
+from assay.lab.judge.followed import Followed
 from assay.lab.judge.journal import Ledger
 from assay.lab.judge.result import Result, replaced, stored_result
-from assay.lab.judge.sequential import Following
-from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import check
 from assay.lab.store import origin
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store, size
-from assay.lab.store.urls import is_url
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Finished, OnEvent, one_at_a_time
 from assay.lab.work.work import Work, work
@@ -33,17 +30,17 @@ Asked = str | Preset
 
 
 class Lab:
-    """A store, or a depot by its URL, and something that runs tasks.
+    """A store, and something that runs tasks.
 
     Args:
-        root: a folder, made when first written to, or a depot's URL.
+        root: a folder, made when first written to.
         executor: what runs tasks; None: worker processes.
         device: of tensors, as torch names it.
     Raises: StoreError when the folder `root` is no store this version can read.
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from assay import Lab
-        >>> from assay.lab.executors import Inline
+        >>> from assay.lab.engines import Inline
         >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
         >>> def measure(runs, trained, bench):
         ...     x = normal(runs.seeds, "inputs", 0, (100,))
@@ -58,14 +55,12 @@ class Lab:
     """
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
-        self.store = Store(depot.mirror(root) if isinstance(root, str) and is_url(root) else root)
-        self._away, self._fetched = depot.open_depot(self.store.root), set[str]()
+        self.store = Store(root)
         self.executor = executor if executor is not None else Workers()
         self.device = device
 
     def plan(self, experiment: Experiment, preset: Asked = "default") -> Plan:
         """What `run` would do, per run; nothing is written."""
-        self._fetch(experiment)
         return plan(
             self.store,
             experiment,
@@ -83,36 +78,28 @@ class Lab:
         anything is written when the disk is too small; KeyboardInterrupt at once, resumable.
         """
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
-        if self._away is not None:
-            self._away.exchange(experiment.name)
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        frozen = sequential.following(self.store, experiment, chosen)
+        frozen = followed.following(self.store, experiment, chosen)
         frozen.announce(tell)
-        for look in frozen.looks:
-            first = self.plan(experiment, look)
-            if first.missing:
-                work_item = Work(self.store, experiment, first, self.device, tell)
-                # between declared looks nobody sees a verdict
-                work_item.early = frozen.declared is None
-                work(self.store, self.executor_for([experiment]), [work_item])
-                if work_item.error is not None:
-                    raise work_item.error
-            current_plan = replan(self.store, experiment, first)
-            grouping.tidy(self.store, experiment.name, [row.job.key for row in current_plan.cached])
-            result = self.finish(experiment, current_plan, frozen)
-            if frozen.told(result, tell):
-                break
+        first = self.plan(experiment, chosen)
+        if first.missing:
+            work_item = Work(self.store, experiment, first, self.device, tell)
+            # before the look at what was frozen nobody sees a verdict
+            work_item.early = frozen.declared is None
+            work(self.store, self.executor_for([experiment]), [work_item])
+            if work_item.error is not None:
+                raise work_item.error
+        current_plan = replan(self.store, experiment, first)
+        grouping.tidy(self.store, experiment.name, [row.job.key for row in current_plan.cached])
+        result = self.finish(experiment, current_plan, frozen)
         tell(Finished(result))
         return result
 
-    def finish(self, experiment: Experiment, now: Plan, frozen: Following | None = None) -> Result:
+    def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are
-        missing; ClaimError.
-
-        `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
-        look."""
-        frozen = frozen or sequential.following(self.store, experiment, now.preset)
+        missing; ClaimError."""
+        frozen = frozen or followed.following(self.store, experiment, now.preset)
         result = frozen.judged(now)
         self.store.prepare()
         with explained(self.store.root):
@@ -124,7 +111,6 @@ class Lab:
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         result.write(self.store)
-        self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -135,7 +121,6 @@ class Lab:
         """
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        self._fetch(experiment)
         if arm not in experiment.arms:
             raise ExperimentError(
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
@@ -153,8 +138,7 @@ class Lab:
         With `run` also None where `run` would train anything: what a run read from outside may have
         changed since."""
         chosen = _preset(experiment, preset)
-        self._fetch(experiment)
-        if sequential.following(self.store, experiment, chosen).frozen is not None:
+        if followed.following(self.store, experiment, chosen).frozen is not None:
             return None  # what was frozen is compared with what is, every time
         current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
         return self._known(experiment, current_plan)
@@ -164,9 +148,8 @@ class Lab:
     ) -> dict[str, Any] | Result:
         """What `known` gives, else what `judge` does; what is stored is read once."""
         chosen = _preset(experiment, preset)
-        self._fetch(experiment)
         current_plan = self._stored(experiment, chosen)
-        if sequential.following(self.store, experiment, chosen).frozen is None and (
+        if followed.following(self.store, experiment, chosen).frozen is None and (
             data := self._known(experiment, current_plan)
         ):
             return data
@@ -175,7 +158,7 @@ class Lab:
     def _judged(
         self, experiment: Experiment, preset: Preset, current_plan: Plan, arm: str = "main"
     ) -> Result:
-        result = sequential.following(self.store, experiment, preset).judged(current_plan, arm)
+        result = followed.following(self.store, experiment, preset).judged(current_plan, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
@@ -230,36 +213,15 @@ class Lab:
                 Ledger(self.store).note_removed(experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                # a worker that joined leaves it at its next step
-                requests.drop(self.store.root, path.name)
-                with (
-                    explained(self.store.root),
-                    leases.open_leases(self.store.root).wait(f"group-{path.name}") as lease,
-                ):
+                with grouping.locked(self.store, path.name, wait=True):
                     if path.exists():
                         self.store.remove(path)
-                    lease.done()
             else:
                 self.store.remove(path)
             freed += n
         if preset is None:
             origin.forget(self.store, experiment)
-            forget(self.store, experiment)
         return freed
-
-    def exchange(self, experiment: str) -> None:
-        """Exchange looks, what was frozen and the ledger with a depot, where there is one.
-
-        Raises: StoreError where it does not answer.
-        """
-        if self._away is not None:
-            self._away.note(experiment)
-
-    def _fetch(self, experiment: Experiment) -> None:
-        """Fetch what others stored of an experiment in a depot, once."""
-        if self._away is not None and experiment.name not in self._fetched:
-            self._away.fetch(experiment.name)
-            self._fetched.add(experiment.name)
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

@@ -58,7 +58,6 @@ def environment() -> Environment:
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
         "frozen_lines": statements.frozen_lines,
-        "frozen_looks": statements.frozen_looks,
         "frozen_others": statements.frozen_others,
         "style": _style(),
     }

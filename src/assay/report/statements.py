@@ -182,12 +182,12 @@ def listed(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -
 
 
 def frozen_lines(data: ResultData) -> list[str]:
-    """Say of a result whether it is confirmatory or exploratory and why, and how its looks went."""
+    """Say of a result whether it is confirmatory or exploratory, and why."""
     if (registration := data.registration) is None:
         return ["exploratory: nothing was frozen before it was run"]
     when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
     which = f"({registration.hash[:12]}, {registration.file})"
-    more = [*frozen_looks(registration), *frozen_others(registration)]
+    more = frozen_others(registration)
     if data.inference == "confirmatory":
         return [
             (
@@ -205,29 +205,6 @@ def frozen_lines(data: ResultData) -> list[str]:
         *(f"missing: {m}" for m in missing),
         *more,
     ]
-
-
-def frozen_looks(registration: Registration) -> list[str]:
-    """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
-    no look was taken."""
-    every, look_count = registration.looks, registration.taken
-    open_count = len(registration.open)
-    if not look_count or len(every) < 2:
-        return []
-    look = every[look_count - 1]
-    text = f"look {look_count} of {len(every)}, at {look.units} of {every[-1].units} seeds"
-    if open_count and look_count < len(every):
-        text += f": {open_count} claim{'s go' if open_count > 1 else ' goes'} on to the next"
-    elif look_count < len(every):
-        text += ": every claim is settled, so it ended here"
-    elif open_count:
-        text += (
-            f": the last, and {open_count} claim{'s are' if open_count > 1 else ' is'} undecided"
-        )
-    else:
-        text += ": the last"
-    rate = f"all {len(every)} looks together err no more often than one at {registration.alpha:.0%}"
-    return [text, f"each claim has the interval of its look, so that {rate}"]
 
 
 def frozen_others(registration: Registration) -> list[str]:

@@ -408,7 +408,7 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
 def _narrower(v: Verdict) -> str:
     """The level of the interval by which a control fails, where the printed one reaches into the
     range to hold; "" where that lies outside as well."""
-    from assay.core.power import control_level  # brings NumPy, which a list of rows does without
+    from assay.core.placing import control_level  # brings NumPy, which a list of rows does without
 
     (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from assay.ask import (
+    damage,
     dictionaries,
     dry,
     interventions,
     measuring,
     models,
+    places,
     probe_tasks,
     probes,
     prompts,
@@ -28,10 +30,13 @@ from assay.ask import (
     training,
     untouched,
 )
+from assay.ask.controls import OTHER_TEXT
+from assay.ask.damage import DamageTask
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
+from assay.ask.seen import prompt
 from assay.ask.tables import Model
 from assay.core import foreign
 from assay.core.bench import Bench
@@ -50,7 +55,7 @@ from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.studies.parts import AskedSpec, Part, ReadingsSpec, model_phrase
 from assay.studies.trained import Trained as TrainedParts
-from assay.subjects import sizes
+from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, find, opening_in_words
 from assay.subjects.rebuilt import otherwise
 
@@ -77,7 +82,24 @@ class Asked(TrainedParts):
                 return any(untouched.varies(r, part.task.prompts) for r in reads_named)
             return True
 
-        return tuple(p for p in self.parts if p.of == arm and bears(p))
+        return tuple(
+            p for p in self.parts if p.of == arm and bears(p) and p.label not in self.at_chance
+        )
+
+    @cached_property
+    def at_chance(self) -> frozenset[str]:
+        """The controls of probes that their prompts keep at chance, whatever the model does: they
+        are not counted as beaten. Of what was frozen none is left out."""
+        labels: set[str] = set()
+        for part in self.parts if self.frozen is None else ():
+            if not isinstance(part.task, ProbeTask) or part.control:
+                continue
+            try:
+                folder = find(self.folder_of(part), part.task.model.bos)
+            except AssayError:  # reported where what it reads is asked for
+                continue
+            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+        return frozenset(labels)
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
@@ -284,7 +306,8 @@ class Asked(TrainedParts):
         if isinstance(task, SaeTask):
             self._check(part, folder, "")
         elif isinstance(task, ProbeTask):
-            with self._located_in("", "probe", study.probe.index(task.table)):
+            names = [p.name for p in study.probe]
+            with self._located_in("", "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
         else:
             for read in task.reads:
@@ -302,6 +325,7 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
             remarks += self._check(dataclasses.replace(part, task=side), folder, who)
@@ -315,6 +339,7 @@ class Asked(TrainedParts):
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.special_tokens(task, folder)
             remarks += dry.ends_in_words(task, folder)
             texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
             remarks += [said] if (said := otherwise(folder, texts)) else []
@@ -368,9 +393,23 @@ class Asked(TrainedParts):
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
                 known = {name: self._content(name) for name in probes.named([probe])}
             digests |= {f"dictionary {n}": content for n, content in known.items()}
+        for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
+            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
         if table := about.get("trained"):
             digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
         return {name: content for name, content in digests.items() if content}
+
+    def _has_chats(self, names: Sequence[str]) -> bool:
+        """Whether any of these prompts are chats."""
+        return any(self.prompts[name].table.messages for name in names)
+
+    def _chat_folder(self, name: str) -> str:
+        """Where the chat template of a model lies: of one that the study trains further, that with
+        which it begins."""
+        while name in self.trains and self.trains[name].of:
+            of = self.trains[name].of
+            name = next((models.states(m)[0] for m in self.models if of in (m.label, m.name)), of)
+        return self._folder(name)
 
     def _content(self, name: str) -> str:
         """What identifies a dictionary. Raises: DataError, ExperimentError."""
@@ -448,7 +487,8 @@ class Asked(TrainedParts):
             whole = measuring.blocks(size) + size["d"] * size["v"]
             drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
             reading = _engine(task).seconds(task, size, runs)
-            if not part.of and (table := self.trains.get(states[0])):
+            new = not part.of or part.control == OTHER_TEXT
+            if new and (table := self.trains.get(states[0])):
                 table = training.usual(table)
                 tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
                 reading += 3 * measuring.PASS * tokens * whole
@@ -535,7 +575,13 @@ class Asked(TrainedParts):
     def _opening_in_words(self, model: Model) -> str:
         try:
             folder = find(self._folder(models.states(model)[0]), model.bos)
-            return opening_in_words(folder, folder.opening)
+            opening: Sequence[int] = ()
+            if first := next((p for p in self.prompts.values() if p.table.messages), None):
+                sent = prompt(folder, first.rows[0])
+                opening = sent.tokens[: sent.opening]
+            else:
+                opening = folder.opening
+            return opening_in_words(folder, opening)
         except AssayError:  # not here; or told where what it reads is asked for
             return ""
 
@@ -567,6 +613,8 @@ def _engine(task: Task | ProbeTask | SaeTask) -> Any:
     """What measures a task."""
     if isinstance(task, SaeTask):
         return sae_arms
+    if isinstance(task, DamageTask):
+        return damage
     return probes if isinstance(task, ProbeTask) else measuring
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import interventions
+from assay.ask import interventions, sentences
+from assay.ask.damage import BEFORE, RISE, DamageTask
 from assay.ask.measuring import OTHERS, Task
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
@@ -32,14 +33,19 @@ Arms = Mapping[str, "xr.Dataset"]
 
 
 def lines(
-    questions: Asked, askings: Mapping[str, Asking], judged: Sequence[Judged], arms: Arms
+    questions: Asked,
+    askings: Mapping[str, Asking],
+    bearing: Sequence[str],
+    judged: Sequence[Judged],
+    arms: Arms,
 ) -> list[str]:
-    """Give what to know beside these judged claims, a line each; `askings` by the claims' texts."""
+    """Give what to know next to these judged claims, a line each: what the plan said of them, and
+    what their measures say; `askings` by the claims' texts."""
     by_line: dict[str, list[int]] = {}
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
-    return [
+    return [*bearing] + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
         for line, of in by_line.items()
     ]
@@ -51,7 +57,9 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
         part = questions.by_label.get(name)
         if part is None or part.control is None or name not in arms:
             continue
-        if part.control.name == "heads":
+        if isinstance(part.task, DamageTask):
+            yield from _damage(part.label, part.task, arms[name])
+        elif part.control.name == "heads":
             yield from _heads(questions, claim, part, arms)
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
@@ -111,6 +119,22 @@ def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[s
     kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
     words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass"
     yield f"{words}: {each}" if len(numbers) <= NAMED else words
+
+
+def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
+    """Tell by how much the loss on unrelated text rises, and whether the model can read that text
+    at all."""
+    rise, before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
+    name = task.unrelated.table.name
+    of = "" if name == sentences.NAME else f" ({name})"
+    low, high = float(rise.min()), float(rise.max())
+    by = (
+        f"{low:.3g}"
+        if high - low < 1e-9 or f"{low:.3g}" == f"{high:.3g}"
+        else (f"{low:.3g} to {high:.3g}")
+    )
+    was = float(before.mean())
+    yield (f"{label}: the loss on unrelated text{of} rises by {by} nats a token, from {was:.3g}")
 
 
 def _draws(part: Part, verdict: Verdict) -> Iterator[str]:

@@ -27,10 +27,9 @@ from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
-from assay.studies import beside, dictionaries, missing, notes, sides
-from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
+from assay.studies import beside, missing, notes, sides
 from assay.studies.asked import Asked, Part
-from assay.studies.dictionaries import Settled, Trains
+from assay.studies.parts import LEFT_OUT
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
 from assay.studies.wording import (
@@ -41,7 +40,6 @@ from assay.studies.wording import (
     hold,
     made_of,
     natural,
-    renamed,
 )
 
 
@@ -74,7 +72,7 @@ def known(text: Text) -> None:
     """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
     does not say yet. Raises: ExperimentError."""
     said = text.study
-    if not (said.experiment or said.dictionary or said.model or said.train):
+    if not (said.experiment or said.model or said.train):
         return
     study = _Study(text)
     study.composed((), ())
@@ -86,13 +84,12 @@ def known(text: Text) -> None:
             study.refuse_unknown("estimate", i, e, study.statement("estimate", i))
 
 
-def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part | None]]:
+def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
     """Give for each arm of a study what it measures, as far as that is known before any run, and
-    whose arm it is: an experiment's, a model's or, None, a dictionary's. Raises:
-    ExperimentError."""
+    whose arm it is: an experiment's or a model's. Raises: ExperimentError."""
     study = _Study(text)
     for arm, known_measures in study.measured.items():
-        yield arm, known_measures.axes, known_measures.side or study.asked.by_label.get(arm)
+        yield arm, known_measures.axes, known_measures.side or study.asked.by_label[arm]
 
 
 def composed(text: Text) -> Experiment:
@@ -175,16 +172,14 @@ class _Study:
         _check_words(text)
         self.sides = sides.sides(text)
         asks = "model" if text.study.model else "train" if text.study.train else ""
-        if asks and (self.sides or text.study.dictionary):
-            what = "a study asks models or borrows experiments and dictionaries; write two studies"
+        if asks and self.sides:
+            what = "a study asks models or borrows experiments; write two studies"
             raise text.error((asks,), what)
         self.asked = Asked(text)
         self.beside: Any = None
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
-        self.owned = dictionaries.parts(text, self._trains())
         self.first = {preset: self._main_specs(preset) for preset in PRESETS}
-        self.settled = Settled(text, self.owned)
         self.borrowed = {
             name: arm
             for side in self.sides
@@ -192,50 +187,29 @@ class _Study:
         }
         # an experiment has to have main, of which nothing may run
         self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
-        self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
-        self.arms |= self.asked.arms()
+        self.arms = self.borrowed | self.asked.arms()
         for i, part in enumerate(text.study.experiment):
             for name in (n for n in part.learned if n not in self.borrowed):
                 hint = nearest(name, self.borrowed)
                 what = f"the study has no arm {name!r} of an experiment; {hint}"
                 raise text.error(("experiment", i, "learned"), what)
-        self.text = _by_arm(text, self.owned)
-        self.labels = {p.label: p.said.label or p.label for p in self.owned}
+        self.text = text
         self.measured = {
             side.named(arm): _Measured(axes, side)
             for side in self.sides
             for arm, axes in sides.measured(side).items()
         }
-        terms: dict[str, Axes] = {term: {"document": ()} for term in TERMS}
-        of_dictionaries = _Measured(terms | {name: {} for name in DENSITY})
-        self.measured |= {p.label: of_dictionaries for p in self.owned}
         self.measured |= {
             p.label: _Measured(self.asked.measured(p), complete=True) for p in self.asked.parts
         }
 
-    def _trains(self) -> dict[str, Trains]:
-        """The arms that train something, which may be dictionaries."""
-        arms = {}
-        for side in self.sides:
-            for arm in (a for a in side.arms if side.of.arms[a].train is not None):
-
-                def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
-                    smoke = preset == "smoke"
-                    choice = ("smoke", ()) if smoke else (side.part.preset, self.seeds)
-                    return side.of.specs_of(arm, side.specs(*choice))
-
-                name = side.named(arm)
-                learned = side.part.learned.get(name, side.of.arms[arm].learned)
-                arms[name] = Trains(name, side.of, specs, learned)
-        return arms
-
     def _main_specs(self, preset: str) -> tuple[Spec, ...]:
-        """The specs of the arm main at a preset: of the first experiment, else of the first
-        dictionary."""
+        """The specs of the arm main at a preset: of the models that are asked, else of the first
+        experiment."""
         if self.asked.parts:
             return self.asked.specs(preset, self.seeds)
         if not self.sides:
-            return dictionaries.specs(self.owned[0], preset) if self.owned else ()
+            return ()
         side = self.sides[0]
         if preset == "smoke":
             return side.specs("smoke", ())
@@ -243,11 +217,9 @@ class _Study:
 
     def composed(self, claims: Iterable[Claim], estimates: Iterable[Estimate]) -> Experiment:
         """Make the experiment, with these claims and estimates."""
-        # All trainings of a dictionary together share the passes of the model.
-        most = max((len(p.paths) for p in self.owned), default=max(1, len(self.seeds)))
-        usual = min((s.of.seeds_per_group for s in self.sides), default=most)
+        all_seeds = max(1, len(self.seeds))
+        usual = min((s.of.seeds_per_group for s in self.sides), default=all_seeds)
         together = self.text.study.together or usual
-        # Every dictionary's arm measures for itself.
         measure = self.sides[0].of.measure if self.sides else self.arms["main"].measure
         assert measure is not None
         by_class: dict[type, Side] = {type(s.of.default[0]): s for s in reversed(self.sides)}
@@ -306,12 +278,15 @@ class _Study:
                 s.read,
                 statement.units,
                 getattr(statement, "violations", ()),
+                s.entry.text,
             )
             for s, statement in zip(read, done, strict=True)
         ]
-        self.asked.remarks += notes.of_study(self.asked, askings)
+        bearing = notes.of_study(self.asked, askings)
+        self.asked.remarks += bearing
+        bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
         by_text = dict(zip((statement.text for statement in done), askings, strict=True))
-        self.beside = partial(beside.lines, self.asked, by_text)
+        self.beside = partial(beside.lines, self.asked, by_text, bearing)
 
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to
@@ -336,10 +311,9 @@ class _Study:
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
                     what = (
-                        f"{self.labels.get(name, name)} stands in the condition, where it would be "
-                        "compared with itself; a control takes the place of "
-                        f"{self.labels.get(s.main, s.main)}: name another arm, such as a baseline "
-                        "or one trained once more"
+                        f"{name} stands in the condition, where it would be compared with itself; "
+                        f"a control takes the place of {s.main}: name another arm, such as a "
+                        "baseline or one trained once more"
                     )
                     raise s.error(key, what)
         units = self._units(s)
@@ -445,7 +419,7 @@ class _Study:
     def _units(self, s: _Statement) -> tuple[str, ...]:
         if self.asked.parts and not s.entry.units:
             return self.asked.units((s.main, *s.read.parsed.arms))
-        return s.entry.units or missing.units(self.owned, (s.main, *s.read.parsed.arms))
+        return s.entry.units or ("seed",)
 
     def _hold(
         self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
@@ -499,8 +473,7 @@ class _Study:
             names |= {key: getattr(entry, key) for key in keys}
         for key, arms in names.items():
             for name in (a for a in arms if a not in self.arms or a in self.idle):
-                labels = {p.label: p.said.label for p in self.owned}
-                known = [labels.get(a) or a for a in self.arms if a not in self.idle]
+                known = [a for a in self.arms if a not in self.idle]
                 hint = (
                     self._left_out(name)
                     or self._called(name)
@@ -564,8 +537,8 @@ class _Study:
             for name in (n for n in names if judged.lacks(self.arms[n].learned)):
                 credited = " and ".join(judged.credits) or "every part"
                 what = (
-                    f"in {self.labels.get(name, name)} not all was learned that the claim credits, "
-                    f"{credited}; leave it out, or say in credits what the claim is about"
+                    f"in {name} not all was learned that the claim credits, {credited}; leave it "
+                    "out, or say in credits what the claim is about"
                 )
                 raise s.error(key, what)
 
@@ -666,13 +639,10 @@ class _Study:
     # what the experiment is told besides ----------------------------------------------------------
 
     def _scope(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-        """Say for what verdicts speak in the words of the experiments and dictionaries that they
-        read."""
-        measured = [p for p in self.owned if p.label in runs]
-        trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
-        phrases = sides.scopes(self.sides, preset, self.seeds, {**trained, **runs})
+        """Say for what verdicts speak in the words of the experiments that they read."""
+        phrases = sides.scopes(self.sides, preset, self.seeds, runs)
         phrases += [self.asked.scope(list(runs))] if self.asked.parts else []
-        return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
+        return "; ".join(dict.fromkeys(phrases))
 
     def _page(self) -> str:
         """What a reader of the report must know beside the question, which is its title: what
@@ -680,9 +650,6 @@ class _Study:
         lines = []
         for s in self.sides:
             lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
-        for p in self.owned:
-            label = f" ({p.said.label})" if p.said.label not in ("", p.label) else ""
-            lines.append(f"- `{p.label}`{label}: {p.told}.")
         lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts if p.label in self.arms]
         if self.asked.parts and (idle := self.asked.left_out(self.arms)):
             lines += ["", f"These arms did not run, as no statement needs them: {', '.join(idle)}."]
@@ -698,12 +665,10 @@ class _Study:
         with its place in the study."""
         if self.asked.parts:
             return self.asked.inputs
-        if not self.owned and not any(side.of.inputs for side in by_class.values()):
+        if not any(side.of.inputs for side in by_class.values()):
             return None
 
         def inputs(spec: Any) -> Mapping[str, str]:
-            if isinstance(spec, MeasuredSpec):
-                return self.settled.inputs(spec)
             side = by_class[type(spec)]
             try:
                 return side.of.inputs(spec) if side.of.inputs else {}
@@ -715,15 +680,13 @@ class _Study:
         return inputs
 
     def _times(self, together: int) -> dict[str, float]:
-        """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model,
-        tell."""
+        """CPU-seconds of a run of each arm, as far as records, or the size of a model, tell."""
         times = {
             arm: seconds
             for side in self.sides
             for arm, seconds in sides.expected(side, self.seeds).items()
         }
-        sized = {part.label: part.seconds(together) for part in self.owned}
-        sized |= {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
+        sized = {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
 
 
@@ -778,30 +741,6 @@ def _check_words(text: Text) -> None:
 
 SOURCES = ("plan", "paper", "theory", "pilot")
 """What a threshold may come from."""
-
-
-def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
-    """The study with the first dictionary called main where its claims call it by its label."""
-    if text.study.experiment or not owned or owned[0].said.label in ("", "main"):
-        return text
-    label = owned[0].said.label
-
-    def arm(name: str) -> str:
-        return "main" if name == label else name
-
-    def of_claim(c: Said) -> Said:
-        lists = {key: tuple(map(arm, getattr(c, key))) for key in _LISTS}
-        tables = {key: {arm(k): v for k, v in getattr(c, key).items()} for key in ("near", "also")}
-        holds = renamed(c.holds, label, "main")
-        return msgspec.structs.replace(c, holds=holds, **lists, **tables)
-
-    estimates = tuple(
-        msgspec.structs.replace(e, value=renamed(e.value, label, "main"))
-        for e in text.study.estimate
-    )
-    claims = tuple(map(of_claim, text.study.claim))
-    study = msgspec.structs.replace(text.study, claim=claims, estimate=estimates)
-    return dataclasses.replace(text, study=study)
 
 
 _LISTS = ("control", "planted", "violations")

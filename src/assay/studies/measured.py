@@ -4,7 +4,6 @@ fields that returns numbers."""
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import types
 import typing
@@ -24,8 +23,8 @@ from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures, storable
 from assay.core.runs import Runs
-from assay.core.spec import PerRun, Spec, canonical_json, changed, grid
-from assay.lab.store.edits import read_function
+from assay.core.spec import PerRun, Spec, changed, grid
+from assay.lab.store.edits import of_function
 from assay.studies.text import Said
 from assay.studies.wording import Condition, claim, computed, condition
 
@@ -104,16 +103,15 @@ def measured(
 
 
 def _text(function: Loop) -> str:
-    """64 hex digits of what a function says, and of all that it names beside it. Raises:
+    """16 hex digits of what the file of a function says, or of its own text in a notebook. Raises:
     ExperimentError."""
     try:
-        text = read_function(function)
+        return of_function(function)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise ExperimentError(
             f"the text of {function.__name__} cannot be read ({error}), so that a stored run could "
             "be one of another; write it into a file or a notebook"
         ) from error
-    return hashlib.sha256(canonical_json(text).encode()).hexdigest()
 
 
 # fields -------------------------------------------------------------------------------------------

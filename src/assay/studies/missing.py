@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assay.ask.measuring import Task
@@ -19,20 +19,14 @@ from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
-from assay.evaluation.setting import Setting
 from assay.lab import catalogue
 from assay.lab.plan.preset import spelled
 from assay.studies.asked import Asked
-from assay.studies.dictionaries import Part
-from assay.studies.text import Measured, Text
+from assay.studies.text import Text
 
 FRESH = 1_000_000
 """The first of the seeds that a study gets which names none: no entry of the catalogue is judged on
 these."""
-UNITS = (
-    "documents where a claim is about dictionaries, and seeds as well where each side has "
-    "several; else seeds"
-)
 ASKED = 8
 """How many seeds a study has that asks a model and names none."""
 SEVERAL = 6
@@ -62,10 +56,10 @@ def essential(text: Text) -> list[Missing]:
     lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
     if not study.question.strip():
         lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
-    if not (study.experiment or study.dictionary or study.model or study.train):
+    if not (study.experiment or study.model or study.train):
         how = (
-            'write [[model]] and name = "…", of a model to ask, [[experiment]] and name = "…", of '
-            'which assay list has the names, or [[dictionary]] and path = "…"'
+            'write [[model]] and name = "…", of a model to ask, or [[experiment]] and name = "…", '
+            "of which assay list has the names"
         )
         lacks.append(("experiment", how, ("experiment",)))
     if not study.claim and not study.estimate:
@@ -115,7 +109,7 @@ def assumed(text: Text) -> list[Missing]:
                 "none: it takes what it takes",
             )
         )
-    assumptions += [*_unnamed(text), *_of_dictionaries(study.dictionary)]
+    assumptions += _unnamed(text)
     of_claims = (
         (
             "threshold",
@@ -139,14 +133,6 @@ def assumed(text: Text) -> list[Missing]:
         ),
     )
     for i, claim_entry in enumerate(study.claim):
-        if not claim_entry.units and study.dictionary:
-            assumptions.append(
-                Missing(
-                    f"claim {i + 1}: units",
-                    'write units = ["document"] or ["seed", "document"]',
-                    UNITS,
-                )
-            )
         new = claim_entry.published == "new" and not claim_entry.source
         silent = {
             "threshold": not claim_entry.threshold,
@@ -159,10 +145,6 @@ def assumed(text: Text) -> list[Missing]:
             for name, how, default in of_claims
             if silent[name]
         ]
-    for i, entry in enumerate(study.estimate):
-        if not entry.units and study.dictionary:
-            how = 'write units = ["document"] or ["seed", "document"]'
-            assumptions.append(Missing(f"estimate {i + 1}: units", how, UNITS))
     return assumptions
 
 
@@ -315,47 +297,6 @@ def _unnamed(text: Text) -> list[Missing]:
     return assumptions
 
 
-def _of_dictionaries(entries: Sequence[Measured]) -> list[Missing]:
-    """What the dictionaries leave open: the first one speaks for all that say nothing."""
-    if not entries:
-        return []
-    usual = Setting()
-    set_fields = {name for entry in entries for name in entry.fields}
-    open_ = (
-        (
-            "tokens",
-            "write fields = { tokens = 20000 }, say",
-            f"{usual.tokens:,}, as of assay evaluate",
-        ),
-        (
-            "context",
-            "write fields = { context = 128 }",
-            "what each dictionary's file says, else 128",
-        ),
-        (
-            "bos",
-            "write fields = { bos = false }",
-            "what each dictionary's file says, else as its model's tokenizer has it",
-        ),
-    )
-    return [
-        Missing(f"dictionary: {name}", how, default)
-        for name, how, default in open_
-        if name not in set_fields
-    ]
-
-
-def units(owned: Sequence[Part], arms: Sequence[str]) -> tuple[str, ...]:
-    """Over what a claim generalises that does not say so: over documents where it is about
-    dictionaries, over seeds where there are several."""
-    about = [p for p in owned if p.label in arms]
-    if not about:
-        return ("seed",)
-    return (
-        ("seed", "document") if all(p.trains or len(p.paths) > 1 for p in about) else ("document",)
-    )
-
-
 def seeds(text: Text) -> tuple[int, ...]:
     """The seeds of a study; where it names none, as many fresh ones as its first experiment has.
     Raises: ExperimentError."""
@@ -375,10 +316,9 @@ def seeds(text: Text) -> tuple[int, ...]:
 
 
 def _arms(text: Text) -> tuple[str, ...]:
-    """The arms of the first experiment but main, where it can be found, and the dictionaries."""
-    labels = tuple(d.label for d in text.study.dictionary if d.label)
+    """The arms of the first experiment but main, where it can be found."""
     try:
         arms = catalogue.find(text.study.experiment[0].name).arms
     except (AssayError, IndexError):
-        return labels[1:]
-    return (*(name for name in arms if name != "main"), *labels)
+        return ()
+    return tuple(name for name in arms if name != "main")

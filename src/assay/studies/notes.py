@@ -18,6 +18,7 @@ from assay.ask.prompts import SLOT, PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Direction, Read
 from assay.core.columns import Column
+from assay.studies import objections
 from assay.studies.asked import Asked, Part
 from assay.studies.wording import Condition
 
@@ -36,6 +37,8 @@ class Asking:
     read: Condition
     units: tuple[str, ...]
     violations: tuple[str, ...] = ()
+    text: str = ""
+    """The sentence itself."""
 
     @property
     def compared(self) -> bool:
@@ -49,10 +52,20 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
     for asking in askings:
         notes += _tokens(questions, asking)
         if part := questions.by_label.get(asking.main):
-            of_claim = _of_claim(questions, part, asking) if asking.compared else ()
+            of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
+            of_claim += objections.of_words(asking.text, asking.read.parsed.text)
+            if asking.compared:
+                of_claim += [*objections.of_input(part), *objections.of_none(part)]
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
+    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
+    if blind:
+        notes.append(
+            f"{', '.join(blind)}: prompts of every label have the same tokens equally often, so "
+            f"that {'these controls are' if blind[1:] else 'this control is'} at chance whatever "
+            "the model does, and not counted as beaten"
+        )
     parts = [p for p in questions.parts if p.label in named and not p.of]
     for part in parts:
         notes += _places(part.task, part.label)

@@ -15,6 +15,7 @@ import msgspec
 
 from assay.ask import (
     controls,
+    damage,
     directions,
     interventions,
     models,
@@ -23,10 +24,12 @@ from assay.ask import (
     reads,
     sae_arms,
     saes,
+    sentences,
     training,
     untouched,
 )
-from assay.ask.controls import TOKEN, Control
+from assay.ask.controls import DAMAGE, OTHER_TEXT, PLACES, TOKEN, Control
+from assay.ask.damage import DamageTask
 from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
@@ -40,9 +43,15 @@ from assay.data import corpus as corpora
 from assay.data.names import model_in_words
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
+from assay.studies import later
 from assay.studies.text import Study, Text
 from assay.subjects.folder import find, most_tokens
+from assay.subjects.sizes import read_sizes
 
+LONGEST = 64
+"""Tokens of the longest plain sentence in small vocabularies, roughly."""
+LEFT_OUT = "; this control is left out"
+"""How a note ends of an automatic control that cannot be made."""
 STANDING_IN = ("unrelated", "shuffled", "heads", "position")
 """Controls of models as they are in which something stands in the place of what is read."""
 
@@ -121,9 +130,13 @@ class Part:
 
     @property
     def _beginning(self) -> dict[str, Any]:
-        """Whether texts begin with a BOS, where that is said of a model."""
-        said = [m.bos for m in self.task.models]
-        return {"bos": said} if any(bos is not None for bos in said) else {}
+        """Whether texts begin with a BOS, and in what it computes, where that is said of a
+        model."""
+        said, dtypes = ([getattr(m, f) for m in self.task.models] for f in ("bos", "dtype"))
+        return {
+            **({"bos": said} if any(bos is not None for bos in said) else {}),
+            **({"dtype": dtypes} if any(dtypes) else {}),
+        }
 
     def readings(
         self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
@@ -198,6 +211,7 @@ class Parts:
                 place = models.located(self.folder, whole.text)
                 self.saes[train.name] = msgspec.structs.replace(whole, text=place)
         self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
+        self.frozen, self.on_other_text = later.frozen_arms(text.path), dict[str, Model]()
         if not self.models:
             return
         self._refuse_duplicates()
@@ -260,6 +274,7 @@ class Parts:
             taken_names = {name: i.name for i in study.intervene for name in i.sweep}
             taken_names |= {p.unit: p.table.name for p in self.prompts.values()}
             reads.check_sweeps(study.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
+        self.prompts[sentences.NAME] = sentences.plain()
         for m, model in enumerate(self.models):
             if study.read:
                 self._ask(m, model)
@@ -301,6 +316,11 @@ class Parts:
         """The model whose activations a dictionary reads."""
         by_name = {name: m for m in reversed(self.models) for name in (m.name, m.label) if name}
         model = by_name.get(table.of) if table.of else self.models[0]
+        if model is not None and model.dtype not in ("", "float32"):
+            what = (
+                f"a dictionary learns from activations in float32, and its model is {model.dtype}"
+            )
+            raise self.text.error(("train", i, "of"), what)
         if model is None or not model.name:
             hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
             what = f"there is no model {table.of!r} with weights of its own; {hint}"
@@ -346,7 +366,11 @@ class Parts:
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
+            if later.is_left_out(f"{name}/{control.name}", self.frozen):
+                continue
             changed = dataclasses.replace(task, control=control.name)
+            if control == PLACES:
+                changed = dataclasses.replace(changed, table=probe_tasks.linear(task))
             parts.append(Part(f"{name}/{control.name}", changed, control, name))
         if not self.parts:
             plain = msgspec.structs.replace(table, sweep={})
@@ -355,10 +379,10 @@ class Parts:
 
     def _resolved(self) -> tuple[Model, ...]:
         """The models, each twin with the name of the model that it is like."""
-        tables = self.text.study.model
-        for i, model in enumerate(tables):
+        for i, model in enumerate(self.text.study.model):
             with self.text.located("model", i):
                 models.check(model)
+        tables = [models.named(m) for m in self.text.study.model]
         by_name = {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
         resolved = []
         for i, model in enumerate(tables):
@@ -368,7 +392,11 @@ class Parts:
                 raise self.text.error(("model", i, "like"), what)
             like = models.states(other)[0] if other else model.like
             bos = other.bos if other and model.bos is None else model.bos
-            resolved.append(msgspec.structs.replace(model, like=like, bos=bos))
+            model = msgspec.structs.replace(model, like=like, bos=bos)
+            if other is not None:
+                same = {"dtype": other.dtype, "device": other.device}
+                model = msgspec.structs.replace(model, **same)
+            resolved.append(model)
         for i, table in enumerate(self.text.study.train):
             if training.kind_of(table) == "dictionary":
                 continue
@@ -378,7 +406,8 @@ class Parts:
                 what = f"there is no model {table.of!r} with weights of its own; {hint}"
                 raise self.text.error(("train", i, "of"), what)
             bos = other.bos if other else None
-            resolved.append(Model(name=training.name_of(table), label=table.name, bos=bos))
+            name = training.name_of(table)
+            resolved.append(Model(name=name, label=table.name, bos=bos, controls=table.controls))
         return tuple(resolved)
 
     def _folder(self, name: str) -> str:
@@ -425,9 +454,13 @@ class Parts:
                 untrained=bool(model.like),
                 changed=start is not None,
             )
+            known += [DAMAGE, OTHER_TEXT] if self._is_tuned(model) else []
             near = controls.chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
         for control in near:
+            if control in (DAMAGE, OTHER_TEXT):
+                self._add_unrelated(main, control, dataclasses.replace(self._task(model)))
+                continue
             task = self._task(
                 twin if control in (untouched.UNTRAINED, untouched.TRAINED) else model
             )
@@ -438,9 +471,16 @@ class Parts:
                 interventions.check(table, study.direction)
                 table = interventions.expanded(table, study.direction)
                 name = f"{prefix}{table.name}"
-                task = self._task(model, table)
+                task = self._task(model, msgspec.structs.replace(table, damage=""))
                 self.parts.append(Part(name, task))
                 for control in controls.of_intervention(table, study.direction):
+                    if control.name == "layer" and self._has_one_block(model):
+                        what = "the model has one block, and so no other layer"
+                        self._leave_out(f"{name}/layer", what)
+                        continue
+                    if control == DAMAGE:
+                        self._add_unrelated(name, control, task, table.damage, "damage")
+                        continue
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
 
@@ -463,7 +503,12 @@ class Parts:
         known = untouched.of_diff(
             () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
         )
+        if table is None and self._is_tuned(second) and self._start(second) == first:
+            known += [DAMAGE, OTHER_TEXT]
         for control in controls.chosen(diff.name, known, diff.controls):
+            if control in (DAMAGE, OTHER_TEXT):
+                self._add_unrelated(diff.name, control, task)
+                continue
             other = task
             if control == untouched.CHANGED:
                 other = dataclasses.replace(task, start=first)
@@ -481,7 +526,7 @@ class Parts:
             what = f"there is no intervention {diff.intervention!r}"
             hint = nearest(diff.intervention, by_name)
             raise self.text.error(("diff", i, "intervention"), f"{what}; {hint}")
-        table = by_name[diff.intervention]
+        table = msgspec.structs.replace(by_name[diff.intervention], damage="")
         return interventions.expanded(table, self.text.study.direction)
 
     def _compare_prompts(self, i: int, diff: Diff) -> None:
@@ -504,6 +549,7 @@ class Parts:
             self.parts.append(Part(name, task))
             if table is not None:
                 near = controls.of_intervention(table, self.text.study.direction)
+                near = tuple(c for c in near if c != DAMAGE)  # of a difference of prompts none
                 for control in controls.chosen(name, near, diff.controls):
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
@@ -525,6 +571,79 @@ class Parts:
             some = tuple(r for r in task.reads if untouched.looks_at_a_slot(r))
             task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))
+
+    def _is_tuned(self, model: Model) -> bool:
+        """Whether a model is one that the study trains further."""
+        return model.name in self.trains and bool(self.trains[model.name].of)
+
+    def _add_unrelated(
+        self, of: str, control: Control, task: Task, name: str = "", key: str = ""
+    ) -> None:
+        """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
+        made it is left out, and the author is told."""
+        label = f"{of}/{control.name}"
+        if later.is_left_out(label, self.frozen):
+            return
+        train = self.trains.get(task.model.name)
+        name = name or (train.damage if train else "")
+        if name and name not in self.prompts:
+            raise ExperimentError(f"there are no prompts {name!r}; {nearest(name, self.prompts)}")
+        if control == OTHER_TEXT:
+            assert train is not None
+            other = self._on_other_text(train, name or sentences.NAME, task.model)
+            self.parts.append(Part(label, dataclasses.replace(task, model=other), control, of))
+            return
+        fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(Task)}
+        fields |= {"control": control.name, "other": self.prompts[name or sentences.NAME]}
+        if train is not None and not task.intervention and task.less is None:
+            fields["start"] = self._start(task.model)
+        made = DamageTask(**fields)
+        if not name and not self._reads_sentences(task.model):
+            self._leave_out(label, "the model reads fewer tokens at once than a plain sentence has")
+            return
+        try:
+            if made.intervention is not None:
+                damage.moved(made.intervention, made.unrelated)
+        except DataError as e:
+            if name:
+                raise
+            self._leave_out(label, e)
+            return
+        self.parts.append(Part(label, made, control, of))
+
+    def _reads_sentences(self, model: Model) -> bool:
+        """Whether a model reads the plain sentences, as far as it is known."""
+        small = self.trains.get(model.name)
+        if small and not small.of:
+            return (training.usual(small).context or 0) >= LONGEST
+        with suppress(AssayError):
+            folder = find(self._folder(models.states(model)[0]))
+            texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
+            most = max(len(folder.tokenizer.encode(text)) for text in texts)
+            return most + len(folder.opening) <= most_tokens(folder)
+        return True
+
+    def _has_one_block(self, model: Model) -> bool:
+        """Whether a model is known to have one block."""
+        with suppress(AssayError):
+            small = self.trains.get(model.name)
+            folder = training.shell(small) if small and not small.of else None
+            folder = folder or find(self._folder(models.states(model)[0]))
+            return read_sizes(folder.config)["layers"] == 1
+        return False
+
+    def _leave_out(self, label: str, why: object) -> None:
+        """Tell of an automatic control that cannot be made, once."""
+        line = f"{label}: {why}{LEFT_OUT}"
+        self.remarks += [line] if line not in self.remarks else []
+
+    def _on_other_text(self, train: Train, name: str, model: Model) -> Model:
+        """A model that is trained as another one is, but on unrelated prompts."""
+        other = msgspec.structs.replace(train, prompts=name, text="", damage="", controls=None)
+        self.trains[training.name_of(other)] = other
+        made = Model(name=training.name_of(other), bos=model.bos)
+        self.on_other_text[made.name] = made
+        return made
 
     def _model(self, i: int, name: str) -> Model:
         """The model that a difference names."""

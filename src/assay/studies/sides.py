@@ -204,8 +204,8 @@ _READ: dict[Derive | None, tuple[str, ...]] = {}
 
 
 def _reads_main(text: Text) -> bool:
-    """Tell whether a statement or a dictionary names the arm main, or no arm at all, which means
-    it; of a study without statements, that it may."""
+    """Tell whether a statement names the arm main, or no arm at all, which means it; of a study
+    without statements, that it may."""
     study = text.study
     conditions = [(c.holds, True) for c in study.claim] + [(e.value, False) for e in study.estimate]
     lists = [(*c.control, *c.near, *c.also, *c.planted, *c.violations) for c in study.claim]
@@ -218,7 +218,7 @@ def _reads_main(text: Text) -> bool:
             return True
         if any(c.arm in (None, "main") for c in columns):
             return True
-    return any(d.trained == "main" for d in study.dictionary)
+    return False
 
 
 def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ threshold = "plan: two per cent is what one would call unbiased"
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,34 +63,6 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     learned: Mapping[str, tuple[str, ...]] = {}
     """Of arms, by their names in the study, in which these fields leave a part unlearned: the parts
     that were learned."""
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A dictionary that takes part: one that somebody has, one that an arm of the study trains, or
-    a baseline made for another one."""
-
-    label: str = ""
-    """What its arm is called; of a study without experiments the first one's may be left out, and
-    is main."""
-    path: str | tuple[str, ...] = ""
-    """A file, a folder or a stored run; several trainings of one kind as a list, which are its
-    seeds 0, 1, …"""
-    trained: str = ""
-    """In place of a path: an arm of this study that trains dictionaries, whose runs are
-    measured."""
-    baseline: str = ""
-    """In place of a path: what is made of the one called `like`: pca, random or rescaled."""
-    like: str = ""
-    model: str = ""
-    """What it is measured on, as `assay evaluate` takes it; what the first dictionary says holds
-    for those that say nothing."""
-    text: str = ""
-    site: str = ""
-    site_out: str = ""
-    fields: Mapping[str, Plain] = {}
-    """Other options of `assay evaluate`, such as tokens = 20000."""
-    learned: tuple[str, ...] | None = None
-    """The parts of it that were learned, where that is not all of them."""
 
 
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,8 +144,8 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments and dictionaries that are to answer it, the claims to judge, and
-    the numbers to estimate."""
+    """A question, the experiments or models that are to answer it, the claims to judge, and the
+    numbers to estimate."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
@@ -184,7 +157,6 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many seeds are trained and measured in one group, where that is not what the experiments
     say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
-    dictionary: tuple[Measured, ...] = ()
     model: tuple[Model, ...] = ()
     train: tuple[Train, ...] = ()
     prompts: tuple[Prompts, ...] = ()
@@ -251,6 +223,10 @@ def read(path: Path) -> Text:
         table = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as e:
         raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
+    if "dictionary" in table:
+        line, column = position(toml, ("dictionary", 0))
+        where = f"{path} line {line + first - 1} column {column}"
+        raise ExperimentError(f"{where}: {_instead_of_dictionaries(table['dictionary'])}")
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
@@ -263,6 +239,26 @@ def read(path: Path) -> Text:
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
     return text
+
+
+def _instead_of_dictionaries(tables: Any) -> str:
+    """The two commands that replace a study's [[dictionary]] tables, filled in as far as these
+    tell."""
+    tables = [table for table in tables if isinstance(table, dict)] if tables else []
+
+    def first(key: str) -> str:
+        return next((str(table[key]) for table in tables if table.get(key)), key.upper())
+
+    listed = [path for table in tables if (path := table.get("path"))]
+    files = [str(x) for path in listed for x in (path if isinstance(path, list) else [path])]
+    words = [*(files or ["A", "B", "C"]), "--model", first("model"), "--text", first("text")]
+    return (
+        "a study no longer compares dictionaries. Measure them with "
+        f"`assay evaluate {shlex.join(words)} --out report`, then judge its table with "
+        "`assay judge report/documents.csv --unit document --control C --claim "
+        "'mean(A.error)/mean(A.variance) - mean(B.error)/mean(B.variance) < -0.01'`, where A, B "
+        "and C are names of dictionaries"
+    )
 
 
 def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -379,7 +375,6 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
     kinds: dict[str, type[msgspec.Struct]] = {
         "experiment": Part,
-        "dictionary": Measured,
         "model": Model,
         "train": Train,
         "prompts": Prompts,

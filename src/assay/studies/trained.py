@@ -144,7 +144,8 @@ class Trained(Parts):
         """How a model is trained further, with its text where it lies: from which folder, on which
         prompts, and whether texts begin with a BOS."""
         table = self._located(self.trains[name])
-        bos = next(m.bos for m in self.models if m.name == name)
+        known = (*self.models, *self.on_other_text.values())
+        bos = next(m.bos for m in known if m.name == name)
         return table, self._folder(name), self.prompts.get(table.prompts), bos
 
     @contextmanager

@@ -111,12 +111,6 @@ def condition(text: str, *, compared: bool = True) -> Condition:
     return read
 
 
-def renamed(text: str, name: str, to: str) -> str:
-    """The text of a condition in which an arm has another name."""
-    plain = rf"(?<![\w.\"])\b{re.escape(name)}(?=\s*[.\[])" if name.isidentifier() else r"(?!)"
-    return re.sub(rf"{plain}|\"{re.escape(name)}\"(?=\s*\.)|'{re.escape(name)}'(?=\s*\.)", to, text)
-
-
 def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
@@ -210,7 +204,7 @@ def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, S
     def statistic(m: Means) -> np.ndarray:
         if set(m) == {"value"}:
             return mean(m)
-        return np.asarray(parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name)))
+        return parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name))
 
     return value, statistic if sums and not marked else parsed.statistic
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects.edits import Change, by_row, edited
+from assay.subjects.edits import Change, Own, by_row
 from assay.subjects.folder import most_tokens
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.regimes import Regime
@@ -17,7 +19,19 @@ from assay.subjects.site import BEFORE, Site
 from assay.subjects.subject import Edit, Trace
 
 ROWS = 96
-"""Sequences in a pass: enough that matrices are large, few enough that logits fit."""
+"""Sequences in a pass on a CPU: enough that matrices are large, few enough that logits fit."""
+ON_A_DEVICE = 2048
+"""As many elsewhere, where matrices must be larger."""
+HELD = 4
+"""For so many times the sequences of a pass the streams may be held with which later passes
+begin."""
+AFTER_ALL = 10**9
+"""The block of a site behind all blocks."""
+
+
+def most_rows(model: Pretrained) -> int:
+    """How many sequences a pass of this model has at most."""
+    return ROWS if model.device.type == "cpu" else ON_A_DEVICE
 
 
 def run_many(
@@ -27,14 +41,15 @@ def run_many(
     *,
     capture: Sequence[Site] = (),
     logits: bool = True,
-    rows: int = ROWS,
+    rows: int | None = None,
 ) -> list[list[Trace]]:
     """Run every prompt under every edit; the trace of prompt p under edit e is `[p][e]`.
 
     Shorter prompts are filled up on the right, where nothing earlier looks, never to a length at
     which the model is another; an edit sees the prompt's own positions alone. What lies before the
-    first block that any edit touches is run once for each prompt; or, where that is less, what all
-    prompts begin with and no edit touches is run once, unless something is captured.
+    first block that an edit touches is run once for each prompt, whatever the number of edits; or,
+    where that is less, what all prompts begin with and no edit touches is run once, unless
+    something is captured.
 
     Args:
         model: as `load` gives it.
@@ -43,7 +58,7 @@ def run_many(
             its own, a list of as many for each.
         capture: sites, as edited.
         logits: whether to go on to the end.
-        rows: sequences in a pass.
+        rows: sequences in a pass; None: as many as are good where the model is.
     Raises: ModelError for an empty prompt, and as `Pretrained.run`.
     """
     if not prompts or not all(len(prompt) for prompt in prompts):
@@ -66,47 +81,92 @@ def run_many(
             traces_of = run_many(model, *asked, capture=capture, logits=logits, rows=rows)
             apart |= dict(zip(some, traces_of, strict=True))
         return [apart[p] for p in range(len(prompts))]
-    first, beginning, cache = _first_block(edits), None, None
-    prefix = _prefix(model, prompts, edits, count, first) if logits and not capture else 0
+    starts, beginning, cache = _starts(each_own), None, None
+    prefix = _prefix(model, prompts, edits, starts) if logits and not capture else 0
     if prefix:
-        first, cache = 0, shared_cache()
+        starts, cache = {0: [*range(count)]}, shared_cache()
         beginning = model.run(torch.as_tensor([prompts[0][:prefix]]), cache=cache)
-    early = [site for site in capture if first and _block(site) < first]
-    late = [site for site in capture if site not in early]
+    whole = _Whole(model, prompts, each_own, starts, capture, logits, prefix, beginning, cache)
     # Prompts of like lengths share a pass, so that little is filled up.
     order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
-    each = max(1, rows // count)
-    traces: dict[int, list[Trace]] = {}
+    most = max(*map(len, starts.values()), -(-len(starts) // HELD))
+    each = max(1, (rows or most_rows(model)) // most)
+    found: dict[tuple[int, int], Trace] = {}
     for begin in range(0, len(order), each):
-        some = order[begin : begin + each]
-        lengths = [len(prompts[p]) for p in some]
+        found.update(whole.run(order[begin : begin + each]))
+    return [[found[p, e] for e in range(count)] for p in range(len(prompts))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """All that `run_many` runs, a part of the prompts at a time."""
+
+    model: Pretrained
+    prompts: Sequence[Sequence[int]]
+    each_own: Sequence[Sequence[Mapping[Site, Edit]]]
+    starts: Mapping[int, Sequence[int]]
+    """The edits that start before each block."""
+    capture: Sequence[Site]
+    logits: bool
+    prefix: int
+    """How many tokens are in the cache."""
+    beginning: Trace | None
+    """Of these tokens."""
+    cache: Any
+
+    def run(self, some: Sequence[int]) -> Iterator[tuple[tuple[int, int], Trace]]:
+        """The traces of these prompts under every edit, by prompt and edit."""
+        lengths = [len(self.prompts[p]) for p in some]
         tokens = torch.zeros(len(some), max(lengths), dtype=torch.long)
         for row, p in enumerate(some):
-            tokens[row, : lengths[row]] = torch.as_tensor(prompts[p])
-        clean, start = {}, None
-        if first:
-            stream = Site("resid_pre", first)
-            clean = model.run(tokens, capture=[*early, stream], logits=False).acts
-            start = (first, clean.pop(stream).repeat_interleave(count, 0))
+            tokens[row, : lengths[row]] = torch.as_tensor(self.prompts[p])
+        clean = self._clean(tokens)
+        for first, own in self.starts.items():
+            trace = self._late(some, tokens, first, clean)
+            before = [site for site in self.capture if first and _block(site) < first]
+            for row, p in enumerate(some):
+                n = lengths[row]
+                shared = {site: _own(site, clean[site], row, n) for site in before}
+                for k, e in enumerate(own):
+                    yield (p, e), _one(trace, row * len(own) + k, n, shared)
+
+    def _clean(self, tokens: Int[torch.Tensor, "b s"]) -> dict[Site, torch.Tensor]:
+        """What is the same under every edit that starts later, and the streams with which those
+        start."""
+        streams = [Site("resid_pre", first) for first in self.starts if first]
+        if not streams:
+            return {}
+        early = [site for site in self.capture if _block(site) < max(self.starts)]
+        sites = list(dict.fromkeys([*early, *streams]))
+        return self.model.run(tokens, capture=sites, logits=False).acts
+
+    def _late(
+        self,
+        some: Sequence[int],
+        tokens: Int[torch.Tensor, "b s"],
+        first: int,
+        clean: Mapping[Site, torch.Tensor],
+    ) -> Trace:
+        """The pass of the edits that start before this block."""
+        own, most = self.starts[first], tokens.shape[1]
         part = [
-            _own_positions(edit, n, max(lengths))
-            for n, p in zip(lengths, some, strict=True)
-            for edit in each_own[p]
+            {
+                site: Own(site, edit, len(self.prompts[p]), most)
+                for site, edit in self.each_own[p][e].items()
+            }
+            for p in some
+            for e in own
         ]
-        trace = model.run(
-            tokens[:, prefix:].repeat_interleave(count, 0),
-            capture=late,
+        stream = clean[Site("resid_pre", first)] if first else None
+        trace = self.model.run(
+            tokens[:, self.prefix :].repeat_interleave(len(own), 0),
+            capture=[site for site in self.capture if not first or _block(site) >= first],
             edits=by_row(part),
-            logits=logits,
-            start=start,
-            cache=cache,
+            logits=self.logits,
+            start=None if stream is None else (first, stream.repeat_interleave(len(own), 0)),
+            cache=self.cache,
         )
-        if beginning is not None:
-            trace = _joined(beginning, trace)
-        for row, p in enumerate(some):
-            shared = {site: _own(site, x, row, lengths[row]) for site, x in clean.items()}
-            traces[p] = [_one(trace, row * count + e, lengths[row], shared) for e in range(count)]
-    return [traces[p] for p in range(len(prompts))]
+        return trace if self.beginning is None else _joined(self.beginning, trace)
 
 
 def _of_each(prompts: Sequence[Any], edits: Sequence[Any]) -> list[Sequence[Mapping[Site, Edit]]]:
@@ -148,11 +208,10 @@ def _prefix(
     model: Pretrained,
     prompts: Sequence[Sequence[int]],
     edits: Sequence[Mapping[Site, Edit]],
-    count: int,
-    first: int,
+    starts: Mapping[int, Sequence[int]],
 ) -> int:
     """How many tokens all prompts begin with and no edit touches; 0 where it costs more to run
-    all blocks on what follows than to start all prompts at block `first`."""
+    all blocks on what follows than to start each edit of all prompts at its block."""
     tokens = [tuple(map(int, prompt)) for prompt in prompts]
     lengths, low, high = [len(t) for t in tokens], min(tokens), max(tokens)
     common = next((n for n, (x, y) in enumerate(zip(low, high, strict=False)) if x != y), len(low))
@@ -161,9 +220,9 @@ def _prefix(
     prefix = min(common, min(lengths) - 1, *free)
     if prefix and model.regime(prefix) != model.regime(lengths[0]):  # it would be turned otherwise
         return 0
-    late = model.layers - first
-    plain = sum(lengths) * (first + count * late)
-    tails = count * (sum(lengths) - len(prompts) * prefix)
+    late = sum(len(own) * (model.layers - first) for first, own in starts.items())
+    plain = sum(lengths) * (max(starts) + late)
+    tails = sum(map(len, starts.values())) * (sum(lengths) - len(prompts) * prefix)
     cached = "z" in model.folder.architecture.sites
     return prefix if cached and (prefix + tails) * model.layers < plain else 0
 
@@ -186,35 +245,25 @@ def _joined(beginning: Trace, rest: Trace) -> Trace:
     return Trace(tokens, {}, final, rest.head)
 
 
-def _first_block(edits: Sequence[Mapping[Site, Edit]]) -> int:
-    blocks = [_block(site) for mapping in edits for site in mapping]
-    return max(0, min(blocks)) if blocks and min(blocks) < 10**9 else 0
+def _starts(each_own: Sequence[Sequence[Mapping[Site, Edit]]]) -> dict[int, list[int]]:
+    """Which edits can start before which block, by number: each before the first that it touches of
+    any prompt; one that touches none with the last of the others."""
+    firsts = []
+    for e in range(len(each_own[0])):
+        blocks = [_block(site) for own in each_own for site in own[e]]
+        reached = min(blocks, default=AFTER_ALL)
+        firsts.append(None if reached == AFTER_ALL else max(0, reached))
+    last = max((first for first in firsts if first is not None), default=0)
+    starts: dict[int, list[int]] = {}
+    for e, first in enumerate(firsts):
+        starts.setdefault(last if first is None else first, []).append(e)
+    return starts
 
 
 def _block(site: Site) -> int:
     if site.layer is None:
-        return -1 if site.kind in BEFORE else 10**9
+        return -1 if site.kind in BEFORE else AFTER_ALL
     return site.layer
-
-
-def _own_positions(mapping: Mapping[Site, Edit], length: int, most: int) -> dict[Site, Edit]:
-    """Edits of a row that was filled up to `most` tokens: they see the prompt's own positions, and
-    zeros where a cache holds what is there."""
-
-    def of(site: Site, edit: Edit) -> Edit:
-        axis = 2 if "q" in site.dims.split() else 1
-
-        def change(x: torch.Tensor) -> torch.Tensor:
-            before = most - x.shape[axis]
-            part = x[:, :, : length - before, :length] if axis == 2 else x[:, : length - before]
-            gap = part.new_zeros((*part.shape[:axis], before, *part.shape[axis + 1 :]))
-            new = edited(site, torch.cat([gap, part], axis), edit)
-            part.copy_(new.narrow(axis, before, length - before))
-            return x
-
-        return change
-
-    return {site: of(site, edit) for site, edit in mapping.items()}
 
 
 def _own(site: Site, x: torch.Tensor, row: int, length: int) -> torch.Tensor:

@@ -47,10 +47,10 @@ def replace(
         [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
 
-    def put(x: torch.Tensor) -> torch.Tensor:
-        return x.new_tensor(value) if isinstance(value, float | int) else value.to(x)
+    def value_of(x: torch.Tensor) -> torch.Tensor:
+        return x.new_full((), value) if isinstance(value, float | int) else value.to(x)
 
-    return _edit(site, put, positions, heads)
+    return _edit(site, value_of, positions, heads)
 
 
 def zero(site: Site | str, *, positions: Where = None, heads: Where = None) -> Edits:
@@ -203,7 +203,11 @@ class Change:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Edit in place, and give it back."""
-        index = _index(self.site, self.positions, self.heads)
+        positions, heads = (
+            stretch(where, x.shape[axis]) if axis < x.ndim else where
+            for where, axis in zip((self.positions, self.heads), _axes(self.site), strict=True)
+        )
+        index = _index(self.site, positions, heads)
         try:
             x[index] = self.change(x[index])
         except (IndexError, RuntimeError, ValueError) as error:
@@ -220,6 +224,39 @@ class Change:
         if n not in range(start + prompt if start < 0 else start, n + 1, where.step or 1):
             return None
         return dataclasses.replace(self, positions=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """An edit of a row that was filled up on the right to `most` tokens: it sees the prompt's own
+    positions, and zeros where a cache holds what is there."""
+
+    site: Site
+    edit: Edit
+    length: int
+    """Tokens of the prompt."""
+    most: int
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Edit in place, and give it back."""
+        axis = 2 if "q" in self.site.dims.split() else 1
+        before, n = self.most - x.shape[axis], self.length
+        part = x[:, :, : n - before, :n] if axis == 2 else x[:, : n - before]
+        if not before:
+            put(self.site, part, self.edit)
+            return x
+        gap = part.new_zeros((*part.shape[:axis], before, *part.shape[axis + 1 :]))
+        new = edited(self.site, torch.cat([gap, part], axis), self.edit)
+        part.copy_(new.narrow(axis, before, n - before))
+        return x
+
+
+def put(site: Site, x: torch.Tensor, edit: Edit) -> None:
+    """Edit in place what nobody else holds. Raises: ModelError as `edited`."""
+    if isinstance(edit, Change | Own):  # which work in place, and keep the shape
+        edit(x)
+    else:
+        x.copy_(edited(site, x, edit))
 
 
 def edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
@@ -266,8 +303,7 @@ def by_row(edits: Sequence[Mapping[Site, Edit]]) -> dict[Site, Edit]:
         def change(x: torch.Tensor) -> torch.Tensor:
             for row, mapping in enumerate(edits):
                 if site in mapping:
-                    part = x[row : row + 1]
-                    part.copy_(edited(site, part, mapping[site]))
+                    put(site, x[row : row + 1], mapping[site])
             return x
 
         return change
@@ -286,6 +322,27 @@ def _index(site: Site, positions: Where, heads: Where) -> tuple[slice | list, ..
     if len(lists) == 2:  # as a column and a row, which torch spreads over each other
         index[lists[0]] = [[n] for n in index[lists[0]]]  # type: ignore[union-attr]
     return tuple(index)
+
+
+def _axes(site: Site) -> tuple[int, int]:
+    """The axes along which positions and heads are chosen; without heads an axis that is none."""
+    axes = site.dims.split()
+    heads = [axes.index(axis) for axis in ("kv", "h") if axis in axes]
+    return axes.index("q" if "q" in axes else "s"), heads[0] if heads else len(axes)
+
+
+def stretch(where: Where, size: int) -> Where:
+    """Give the same places of an axis of this size as a slice, if they are one: a list has to be
+    told to a device, which until then can do nothing else."""
+    if where is None or isinstance(where, slice):
+        return where
+    places = [int(n) for n in ([where] if isinstance(where, int) else where)]
+    places = [n + size if n < 0 else n for n in places]
+    if not places or places[0] < 0 or places[-1] >= size:
+        return where
+    step = places[1] - places[0] if len(places) > 1 else 1
+    even = step > 0 and places == [*range(places[0], places[-1] + 1, step)]
+    return slice(places[0], places[-1] + 1, step) if even else where
 
 
 def _along(where: Where) -> slice | list:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from assay.core import foreign, hashes
 from assay.core.errors import ModelError
-from assay.subjects import fetch, hub, sizes
+from assay.subjects import adapters, chats, fetch, hub, live, sizes
 from assay.subjects import tokenizer as tokenizers
 from assay.subjects import writing as written_by
 from assay.subjects.architectures import Architecture
@@ -40,8 +40,15 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
     """The model folder for a name ("smollm2"), a path, or a hub's OWNER/NAME[@REVISION] that was
     fetched; its texts begin with a BOS or not as is said, else as its tokenizer has it. Raises:
     ModelError when it is absent, incomplete or of another shape."""
+    if name in live.STANDING:
+        return _of_live(name, live.STANDING[name], bos)
     packaged = fetch.MODELS.get(name)
     folder = packaged.find() if packaged else Path(name).expanduser()
+    named, between, base = name.partition(adapters.BETWEEN)
+    if between and not folder.is_dir():
+        return _adapted(name, Path(named).expanduser(), base, bos)
+    if (folder / adapters.FILE).exists() and not (folder / "config.json").exists():
+        return _adapted(name, folder, adapters.base_of(folder), bos)
     if not folder.is_dir():
         if (hub_name := hub.parse(name)) is None:
             raise ModelError(
@@ -63,6 +70,29 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
     return ModelFolder(name, folder, weights, config, about, bos)
 
 
+def _adapted(name: str, path: Path, base: str, bos: bool | None) -> ModelFolder:
+    """The folder of a model that an adapter's folder changes. Raises: ModelError."""
+    if not path.is_dir() and (hub_name := hub.parse(str(path))) is not None:
+        path = hub.find(hub_name)
+    if not (path / adapters.FILE).is_file():
+        raise ModelError(f"{path} is no adapter: it has no {adapters.FILE}, so it is on no base")
+    try:
+        whole = find(base, bos)
+    except ModelError as error:
+        raise ModelError(
+            f'the adapter {path} changes {base}, which is not here ({error}); write base = "…" '
+            f'in [[model]], or the name as "{path}{adapters.BETWEEN}BASE"'
+        ) from error
+    return replace(whole, name=name, adapter=adapters.read(path, whole))
+
+
+def _of_live(name: str, model: live.Live, bos: bool | None) -> ModelFolder:
+    """The folder of a model in memory: what says how its texts are cut, and no weights."""
+    config = _json(model.path / "config.json")
+    sizes.check(config, model.path / "config.json")
+    return ModelFolder(name, model.path, (), config, {}, bos, live=model)
+
+
 def fingerprint(name: str) -> str:
     """SHA-256 that identifies a model; that of one with a name is its GGUF file's and needs no file
     at all."""
@@ -73,9 +103,10 @@ def fingerprint(name: str) -> str:
 def copy_beside(folder: ModelFolder, path: Path) -> None:
     """Copy to a model made from this one the files that say how its texts are cut, begin and
     end."""
-    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE):
-        if (folder.path / name).exists():
-            shutil.copy(folder.path / name, path / name)
+    for name in (tokenizers.FILE, *tokenizers.BESIDE, written_by.FILE, chats.FILE):
+        own = folder.path if name == written_by.FILE else folder.texts
+        if (own / name).exists():
+            shutil.copy(own / name, path / name)
 
 
 def opening_in_words(folder: ModelFolder, opening: Sequence[int]) -> str:
@@ -116,6 +147,24 @@ class ModelFolder:
     bos: bool | None = None
     """Whether its texts begin with a BOS, where somebody says so; None: as its tokenizer has
     it."""
+    adapter: adapters.Adapter | None = None
+    """What is added to the weights when they are loaded."""
+    live: live.Live | None = None
+    """The model in memory that it stands for."""
+
+    @property
+    def texts(self) -> Path:
+        """Where the files lie that say how its texts are cut: with an adapter that brings some, its
+        own."""
+        own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
+        return self.adapter.path if own and self.adapter else self.path
+
+    @property
+    def left_out(self) -> str:
+        """What lies in the folder and is not taken: an adapter beside whole weights; "" of
+        others."""
+        both = self.live is None and (self.path / adapters.FILE).exists()
+        return f"its whole weights, without the adapter beside them ({adapters.FILE})" * both
 
     @property
     def architecture(self) -> Architecture:
@@ -260,11 +309,6 @@ class ModelFolder:
             raise ModelError(
                 f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent"
             )
-        if (adapter := self.path / "adapter_config.json").exists():
-            raise ModelError(
-                f"{adapter}: transformers would add this adapter to the weights, where peft is "
-                "installed; merge it into them, or move the file away"
-            )
         self.writing.ends  # noqa: B018 (refused where they are no tokens)
         shapes = self.shapes()
         self._check_shards()
@@ -301,11 +345,11 @@ class ModelFolder:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged, or of a model
         with more tokens."""
-        tokenizer, most = tokenizers.read(self.path), sizes.read_sizes(self.config).get("v", 2**31)
+        tokenizer, most = tokenizers.read(self.texts), sizes.read_sizes(self.config).get("v", 2**31)
         # tokens that were added later need no embedding: Gemma's of an image has none
         if (size := tokenizer.inner.get_vocab_size(with_added_tokens=False)) > most:
             raise ModelError(
-                f"{self.path / tokenizers.FILE} is another model's tokenizer: it has {size:,} "
+                f"{self.texts / tokenizers.FILE} is another model's tokenizer: it has {size:,} "
                 f"tokens, {self.name} reads {most:,}"
             )
         return tokenizer
@@ -313,7 +357,11 @@ class ModelFolder:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 that identifies the model: that of the GGUF file of one with a name, or one over
-        config, tokenizer and weights."""
+        config, tokenizer and weights; of one in memory that of what it holds now."""
+        if self.live is not None:
+            return self.live.fingerprint
+        if self.adapter is not None:
+            return self._adapted_fingerprint(self.adapter)
         if (
             self.name in fetch.MODELS and "gguf_sha256" in self.about
         ):  # of any other folder the weights may be others by now
@@ -326,6 +374,17 @@ class ModelFolder:
             foreign.regular(path)
         parts = [_hash(p, p.stat().st_mtime_ns) for p in files]
         parts += [json.dumps(more, sort_keys=True)] if (more := self._more) else []
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def _adapted_fingerprint(self, adapter: adapters.Adapter) -> str:
+        """SHA-256 over the base's and the adapter's."""
+        files = [*adapter.files]
+        if self.texts != self.path:
+            names = (tokenizers.FILE, *tokenizers.BESIDE)
+            files += [p for name in names if (p := self.texts / name).exists()]
+        parts = [adapter.base.fingerprint]
+        for path in files:
+            parts.append(_hash(foreign.regular(path), path.stat().st_mtime_ns))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     @property
@@ -345,6 +404,14 @@ class ModelFolder:
     def provenance(self) -> str:
         """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit
         Q4_1"."""
+        if self.live is not None:
+            return self.live.provenance
+        if self.adapter is not None:
+            return f"{self.adapter.base.provenance} with the adapter {self.adapter.path.name}"
+        return self._whole_provenance + (f", {self.left_out}" if self.left_out else "")
+
+    @property
+    def _whole_provenance(self) -> str:
         if "commit" in self.about:
             return f"{self.about.get('name')}, commit {str(self.about['commit'])[:12]}"
         if "quantisation" not in self.about:

@@ -3,10 +3,13 @@ rewritten."""
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import json
 import os
 import platform
 import re
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +24,7 @@ from jaxtyping import Float, Int
 from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import fetch, sizes
+from assay.subjects import adapters, fetch, live, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
@@ -32,36 +35,128 @@ from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
 from assay.subjects.writing import processes
 
-DType = Literal["float32", "bfloat16"]
-PROOF: Mapping[DType, float] = MappingProxyType({"float32": 1e-5, "bfloat16": 0.03})
+DType = Literal["float32", "bfloat16", "float16"]
+PROOF: Mapping[DType, float] = MappingProxyType(
+    {"float32": 1e-5, "bfloat16": 0.03, "float16": 0.01}
+)
 """How far, as a share of the largest number, a block's parts may be from adding up when a model is
 opened: what adding three numbers in another order changes."""
+AUTO = "auto"
+"""The device that stands for all GPUs."""
 
 
 class _Stop(Exception):
     """Raised by the hook that captured the last site, to leave the forward pass."""
 
 
-def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
-    """The model of a name, of a local folder or of a hub's name that was fetched, ready to run.
+def load(
+    name: Any,
+    device: str | torch.device = "cpu",
+    dtype: DType = "float32",
+    *,
+    tokenizer: Any = None,
+    apart: bool = False,
+) -> Pretrained:
+    """The model of a name, of a local folder or of a hub's name that was fetched, ready to run; or
+    one that is in memory already, which is left as it is.
 
     Args:
         name: "smollm2", "gemma3-270m", a folder with config.json, tokenizer.json and
-            *.safetensors, or OWNER/NAME[@REVISION].
-        device: such as "cpu" or "cuda:0".
-        dtype: of weights and activations.
+            *.safetensors, that of a LoRA adapter, or OWNER/NAME[@REVISION]; or a causal language
+            model of transformers, or what wraps one.
+        device: such as "cpu" or "cuda:0"; "auto" spreads it over all GPUs, by accelerate. One in
+            memory stays where it is.
+        dtype: of weights and activations; one in memory stays what it is.
+        tokenizer: of a model in memory, that of transformers.
+        apart: whether a model in memory is copied, since its weights will be others.
     Raises: ModelError when the model is absent, incomplete, damaged, larger than the memory that is
     free, or of an architecture that Assay cannot hook.
     """
-    if dtype not in ("float32", "bfloat16"):
-        raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
-    folder = find(name)
-    folder.check_weights()
-    shapes, each = folder.shapes(), getattr(torch, dtype).itemsize
+    if dtype not in PROOF:
+        raise ModelError(f"dtype must be float32, bfloat16 or float16, got {dtype!r}")
+    if not isinstance(name, str | os.PathLike):
+        held = live.hold(name, tokenizer)
+        live.STANDING[held.name] = held
+        name = held.name
+    elif tokenizer is not None:
+        raise ModelError("a tokenizer is given with a model in memory; a folder has its own")
+    folder = find(str(name))
+    if folder.live is not None:
+        model, dtype = _of_live(folder, apart)
+    else:
+        model = _of_folder(folder, device, dtype)
+    return _proved(folder, model, dtype)
+
+
+def _of_live(folder: ModelFolder, apart: bool) -> tuple[Any, DType]:
+    """A model in memory, itself or a copy, and what it computes in. Raises: ModelError."""
+    assert folder.live is not None
+    model = folder.live.model
+    dtype: Any = str(next(model.parameters()).dtype).removeprefix("torch.")
+    if dtype not in PROOF:
+        raise ModelError(f"the model in memory is of {dtype}; Assay runs {', '.join(PROOF)}")
+    if apart or folder.architecture.open_up:
+        model = copy.deepcopy(model).requires_grad_(False)
+    return model, dtype
+
+
+def _proved(folder: ModelFolder, model: Any, dtype: DType) -> Pretrained:
+    """A model whose sites are proved to be what their names say. Raises: ModelError."""
+    if folder.architecture.open_up:
+        folder.architecture.open_up(model)
+    blocks, refusals = getattr(model.base_model, folder.architecture.blocks), []
+    for places in folder.architecture.places():
+        subject = Pretrained(folder, model, dtype, blocks, places)
+        try:
+            prove(subject)
+        except ModelError as error:
+            refusals.append(error)
+        else:
+            return subject
+    raise refusals[0]
+
+
+def _check_memory(
+    folder: ModelFolder, shapes: Mapping[str, Sequence[int]], device: Any, dtype: DType
+) -> None:
+    """Ask for memory before any is taken. Raises: ModelError."""
+    each, name = getattr(torch, dtype).itemsize, folder.name
+    if str(device) == AUTO:
+        if importlib.util.find_spec("accelerate") is None:
+            raise ModelError(
+                'device "auto" needs accelerate; pip install "interp-assay[large]", or name one '
+                "device"
+            )
+        count = torch.cuda.device_count()
+        free = sum(torch.cuda.mem_get_info(n)[0] for n in range(count)) or sizes.free_memory()
+        where = f"{name} on all {count} GPUs" if count else name
+        sizes.check_memory(folder.config, shapes, each, free, where)
+        return
     sizes.check_memory(folder.config, shapes, each, sizes.free_memory(), name)
-    if (where := torch.device(device)).type == "cuda":
-        free = torch.cuda.mem_get_info(where)[0]
-        sizes.check_memory(folder.config, shapes, each, free, f"{name} on {where}")
+    if (place := torch.device(device)).type == "cuda":
+        free = torch.cuda.mem_get_info(place)[0]
+        sizes.check_memory(folder.config, shapes, each, free, f"{name} on {place}")
+
+
+@contextmanager
+def _without_adapter(folder: ModelFolder) -> Iterator[Path]:
+    """The folder as transformers may read it: where an adapter lies beside whole weights, a folder
+    of links without it, as transformers would add it where peft is installed."""
+    if not folder.left_out:
+        yield folder.path
+        return
+    with tempfile.TemporaryDirectory(prefix="assay-model-") as name:
+        for path in folder.path.iterdir():
+            if path.is_file() and not path.name.startswith("adapter_"):
+                (Path(name) / path.name).symlink_to(path.absolute())
+        yield Path(name)
+
+
+def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) -> Any:
+    """The model of a folder, checked, with its adapter's change. Raises: ModelError."""
+    folder.check_weights()
+    shapes, spread = folder.shapes(), str(device) == AUTO
+    _check_memory(folder, shapes, device, dtype)
     import transformers
     from transformers.utils import logging
 
@@ -69,14 +164,18 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        with inputs.unnoted():  # it reads what was checked, which is noted
+        with (
+            inputs.unnoted(),  # it reads what was checked, which is noted
+            _without_adapter(folder) as path,
+        ):
             opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                folder.path,
+                path,
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # told below
                 output_loading_info=True,
+                **({"device_map": AUTO} if spread else {}),
             )
         bad = next(
             (name for name, weight in opened[0].named_parameters() if not _finite(weight)), ""
@@ -85,7 +184,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
             torch.no_grad()
         ):  # settings that no model runs with show here, before anything is measured
             opened[0].eval().base_model(
-                input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False
+                input_ids=torch.zeros(1, 1, dtype=torch.long, device=opened[0].device),
+                use_cache=False,
             ).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
         why = " ".join(str(error).split())[:160] or type(error).__name__
@@ -105,6 +205,20 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         raise ModelError(
             f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
         )
+    _check_loaded(folder, shapes, loading_info)
+    model = model.eval().requires_grad_(False)
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    if "disk" in places or ("cpu" in places and len(places) > 1):
+        raise ModelError(f"{folder.name} does not fit on the GPUs that are here")
+    if folder.adapter is not None:
+        adapters.merge(folder.adapter, model)
+    return model if spread else model.to(device)
+
+
+def _check_loaded(
+    folder: ModelFolder, shapes: Mapping[str, Sequence[int]], loading_info: Mapping[str, Any]
+) -> None:
+    """Refuse weights that transformers would leave out or draw at random. Raises: ModelError."""
     for weight, held, claimed in sorted(loading_info["mismatched_keys"]):
         raise ModelError(
             f"cannot load {folder.path}: {weight} is {list(held)}, its config.json claims "
@@ -121,19 +235,6 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 f"the weights in {folder.path} have {weight}, for which {folder.architecture.name} "
                 "has no place: its config.json is that of another model"
             )
-    model = model.eval().requires_grad_(False).to(device)
-    if folder.architecture.open_up:
-        folder.architecture.open_up(model)
-    blocks, refusals = getattr(model.base_model, folder.architecture.blocks), []
-    for places in folder.architecture.places():
-        subject = Pretrained(folder, model, dtype, blocks, places)
-        try:
-            prove(subject)
-        except ModelError as error:
-            refusals.append(error)
-        else:
-            return subject
-    raise refusals[0]
 
 
 def _is_of_a_block(weight: str, folder: ModelFolder, shapes: Mapping[str, Sequence[int]]) -> bool:
@@ -509,7 +610,7 @@ class Pretrained:
         more: int,
         kind: str = "in the cache",
     ) -> torch.Tensor:
-        tokens = torch.as_tensor(tokens, device=self.device).long()
+        tokens = torch.as_tensor(tokens).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
             raise ModelError(
@@ -532,7 +633,8 @@ class Pretrained:
                 raise ModelError(
                     f"{site} lies before the start at block {first}, so this run never meets it"
                 )
-        return tokens
+        # checked where they were, so that a device need not be waited for
+        return tokens.to(self.device, non_blocking=True)
 
     def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
         """The module a site hangs on, and how."""

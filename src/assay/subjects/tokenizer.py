@@ -149,7 +149,7 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
             "Assay does not read; remove it"
         )
     if adds(said, inner):
-        inner = _by_transformers(folder)
+        inner = by_transformers(folder).backend_tokenizer
         content = b"".join(p.read_bytes() for p, _, _ in others)
         beside = hashlib.sha256(content).hexdigest()
     else:
@@ -233,8 +233,8 @@ def _as_listed(token: Any) -> dict[str, Any] | None:
     return token and {name: getattr(token, name) for name in names}
 
 
-def _by_transformers(folder: Path) -> Any:
-    """What transformers makes of all files. Raises: ModelError."""
+def by_transformers(folder: Path) -> Any:
+    """Give the tokenizer that transformers makes of all files. Raises: ModelError."""
     from transformers import PreTrainedTokenizerFast
 
     with silent():
@@ -242,7 +242,7 @@ def _by_transformers(folder: Path) -> Any:
             f"transformers cannot make the tokenizer of {folder} with the settings beside {FILE}",
             lambda: PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
         )
-    return whole.backend_tokenizer
+    return whole
 
 
 @contextmanager

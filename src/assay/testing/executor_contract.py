@@ -15,9 +15,9 @@ from typing import Any
 
 from assay.core.errors import RunError
 from assay.core.experiment import Experiment
-from assay.lab.away import leases
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
+from assay.lab.store.store import Store
 from assay.lab.work import groups
 from assay.lab.work.events import Outcome, Started
 from assay.lab.work.worker import Report, Task
@@ -149,8 +149,14 @@ def check_closing(
         raise AssertionError("what `report` raises ends the run")
     begun, until = groups.names(root), time.monotonic() + STOPS
     assert begun, "the groups take long enough to be interrupted"
-    known = leases.open_leases(root)
-    while any(known.held(f"group-{name}") for name in begun):
-        assert time.monotonic() < until, "closing stops what runs"
-        time.sleep(0.1)
+    for name in begun:
+        while not _free(root, name):
+            assert time.monotonic() < until, "closing stops what runs"
+            time.sleep(0.1)
     assert groups.names(root) == begun, "and leaves what was begun"
+
+
+def _free(root: Path, group: str) -> bool:
+    """Whether no process works on a group."""
+    with groups.locked(Store(root), group) as free:
+        return free

@@ -1,7 +1,8 @@
 """Verbs: what a person can ask of Assay, a file each: a function with options, its typed result,
 and how that is told, as words and rows; whoever prints them decides nothing.
 
-A file in this folder with a line `VERB = function` is a verb of the command line by being there.
+A file in this folder with a line `VERB = function` is a verb of the command line by being there;
+another distribution adds verbs by entry points in the group `assay.verbs`.
 """
 
 from __future__ import annotations
@@ -9,23 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+GROUP = "assay.verbs"
 HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Measure your own": {
             "judge": "assay.verbs.judge:judge",
             "evaluate": "assay.verbs.evaluate:evaluate",
             "look": "assay.verbs.look:look",
-            "due": "assay.verbs.due:due",
             "index": "assay.verbs.index:index",
-            "explain": "assay.verbs.explain:explain",
             "serve": "assay.cli.doors:serve",
-            "challenge": "assay.verbs.challenge:challenge",
-            "gym": "assay.verbs.gym:gym",
-            "rate": "assay.verbs.rate:rate",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",
@@ -34,18 +33,14 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",
             "show": "assay.verbs.verdicts:command",
-            "worker": "assay.verbs.worker:worker",
             "check": "assay.verbs.record:command",
             "reproduce": "assay.verbs.reproduce:command",
-            "contest": "assay.verbs.contest:command",
-            "recheck": "assay.verbs.recheck:command",
             "report": "assay.verbs.pages:report",
             "new": "assay.verbs.new:new",
             "mcp": "assay.cli.doors:mcp",
         },
         "Files": {
             "train-dictionary": "assay.verbs.train_dictionary:command",
-            "train-lm": "assay.verbs.train_lm:command",
             "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",
@@ -54,7 +49,6 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "fetch": "assay.verbs.fetch:fetch",
             "remove": "assay.verbs.remove:remove",
             "doctor": "assay.verbs.health:doctor",
-            "conformance": "assay.verbs.conformance:conformance",
         },
     }
 )
@@ -62,12 +56,22 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 function of each stands."""
 
 
+def others() -> Mapping[str, Mapping[str, str]]:
+    """Give the verbs of other distributions, under their names as headings."""
+    headings: dict[str, dict[str, str]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        heading = point.dist.name if point.dist is not None else "Others"
+        headings.setdefault(heading, {})[point.name] = point.value
+    return headings
+
+
 def purpose(place: str) -> str:
     """Read what the function at `package.module:name` is for, the first paragraph of its docstring,
     from its file as text, since importing it may load much."""
     module, _, name = place.partition(":")
-    file = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
-    match = re.search(rf'\ndef {name}\(.*?"""(.*?)(?:\n\n|""")', file.read_text(), re.DOTALL)
+    spec = find_spec(module)  # which imports the packages above it, and those are a docstring each
+    text = Path(spec.origin).read_text() if spec is not None and spec.origin else ""
+    match = re.search(rf'\ndef {name}\(.*?"""(.*?)(?:\n\n|""")', text, re.DOTALL)
     return " ".join(match[1].split()) if match else ""
 
 

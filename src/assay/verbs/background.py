@@ -142,7 +142,7 @@ def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
 
 def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool) -> None:
     """Hear of the process's progress until it ends."""
-    remaining = Remaining()
+    remaining, stage = Remaining(), ""
     making.progress = Progress(first=first)
     while True:
         try:
@@ -165,13 +165,14 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
                 making.progress = Progress(first=False, finished=True, share=1.0)
                 return
             case (str(what), int(done), int(total)):
-                remaining(what, done, total)
+                remaining, stage = (remaining if what == stage else Remaining()), what
+                remaining(done, total)
                 making.progress = Progress(
-                    words=remaining.phase.words if remaining.share else "loading the model",
-                    done=remaining.done,
-                    total=remaining.total,
-                    unit=remaining.phase.unit,
-                    share=remaining.share,
+                    words="making the index" if done else "loading the model",
+                    done=done,
+                    total=total,
+                    unit=what,
+                    share=done / total if total else 0.0,
                     seconds=remaining.seconds,
                     first=first,
                 )

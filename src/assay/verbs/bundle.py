@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,26 +14,23 @@ from typing import Any
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
-from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.judge import looks
-from assay.lab.judge.journal import judgings
-from assay.lab.judge.looks import seeds_of
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import recording, records
-from assay.lab.store.origin import STUDIES, called, files, in_file, parent_folder
+from assay.lab.store.origin import called, files, in_file, parent_folder
+from assay.report import pages
 from assay.report.bundle import checking
 from assay.report.bundle import files as bundle
 from assay.report.bundle.checking import CheckedBundle
-from assay.report.bundle.contents import ONCE, Look, carry_all, worded
+from assay.report.bundle.contents import carry_all
 from assay.report.bundle.files import Whole
-from assay.studies.text import read
 from assay.verbs.options import writable_file
-from assay.verbs.pages import slug
+from assay.verbs.pages import page_of, slug
 from assay.verbs.verb import Line, Part, megabytes
 
 
@@ -66,11 +63,8 @@ def export_bundle(
     if out.suffix != ".zip":
         raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
     writable_file(out, "--out")
-    whole = (
-        _of_store(lab, experiment, preset)
-        if _stored(lab, experiment, preset)
-        else _of_record(lab, experiment, preset)
-    )
+    stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
+    whole = (_of_store if stored.exists() else _of_record)(lab, experiment, preset)
     entries = bundle.write(whole)
     content = bundle.packed(entries, name)
     out.write_bytes(content)
@@ -154,24 +148,16 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     )
 
 
-def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> bool:
-    return (lab.store.root / "results" / experiment.name / f"{preset.title}.json").exists()
+STORED = "a store of Assay, whose runs this result was judged from"
+RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
+"""Where measures come from."""
 
 
 def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of a stored result is made of."""
-    result = lab.judge(experiment, preset)
-    return _whole(
-        lab,
-        experiment,
-        preset,
-        result.to_json(),
-        result.arms,
-        "a store of Assay, whose runs this result was judged from",
-        figures=result.figures,
-        cards=result.cards,
-        specs=result.specs,
-    )
+    page, result = page_of(lab, experiment, preset, home="")
+    whole = _whole(lab, experiment, preset, result.to_json(), result.arms)
+    return replace(whole, origin=STORED, page=page, figures=result.figures)
 
 
 def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
@@ -185,29 +171,21 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
             preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
-    judged, exact, findings = recording.rejudge(experiment, record)
-    head = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
-    data = {
-        **head,
-        "verdicts": [j.to_json() for j in judged],
-        "exact": [e.to_json() for e in exact],
-        "findings": [f.to_json() for f in findings],
-    }
-    omissions = [
-        f"of the record, {text}: {how}"
-        for _, text, a, b in recording.paired(
-            ResultData.from_json(data), ResultData.from_json(record)
-        )
-        if (how := recording.departs(b, a))
-    ]
-    figures: tuple[Figure, ...] = ()
+    data = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
+    statements = recording.rejudge(experiment, record)
+    for kind, some in zip(("verdicts", "exact", "findings"), statements, strict=True):
+        data[kind] = [statement.to_json() for statement in some]
+    today, recorded = ResultData.from_json(data), ResultData.from_json(record)
+    pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(today, recorded)]
+    left_out = [f"of the record, {text}: {how}" for text, how in pairs if how]
+    figures = [figure for e in statements[2] if (figure := e.figure()) is not None]
     try:
-        figures = tuple(experiment.figures(arms))
+        figures = [*experiment.figures(arms), *figures]
     except Exception as e:  # a record has no large measures, which figures may show
-        omissions.append(f"the figures: the record has not all that they show ({type(e).__name__})")
-    origin = "the committed record of the experiment, whose numbers are rounded to single precision"
-    figures += tuple(f for e in findings if (f := e.figure()) is not None)
-    return _whole(lab, experiment, preset, data, arms, origin, figures=figures, left_out=omissions)
+        left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
+    whole = _whole(lab, experiment, preset, data, arms)
+    page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
+    return replace(whole, origin=RECORDED, page=page, figures=figures, left_out=left_out)
 
 
 def _whole(
@@ -216,69 +194,28 @@ def _whole(
     preset: Preset,
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
-    origin: str,
-    **more: Any,
 ) -> Whole:
+    """What a bundle is made of but for its page and figures."""
     experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
-    texts = {v.text: v.reason for v in result.verdicts}
+    texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
-    conditions = _conditions(experiment)
-    looks_by_claim = _looks(result)
-    if conditions:
-        carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text], arms) for c in claims]
-    else:
-        carried = carry_all(claims, arms, scope_by_reading(experiment, preset), looks_by_claim)
+    known = experiment.origin if in_file(experiment.origin) else experiment.name
     return Whole(
         data=data,
-        origin=origin,
         arms=arms,
-        claims=carried,
-        conditions=conditions,
-        header=_header(catalogue, experiment),
-        text=experiment.page,
-        notes={name: arm.note for name, arm in experiment.arms.items()},
-        looks=judgings(lab.store, experiment.name),
+        claims=carry_all(claims, arms, scope_by_reading(experiment, preset)),
+        header=catalogue.entry(known).header(),
         source=_source(experiment),
-        kept=_registration_files(lab, experiment),
-        **more,
+        registration=_registration_files(lab, experiment),
     )
-
-
-def _looks(data: ResultData) -> dict[str, Look]:
-    """The look at which each claim was judged, by its text: the one that settled it, else the last;
-    empty where no looks were declared."""
-    if (registration := data.registration) is None or not registration.taken:
-        return {}
-    taken = registration.looks[: registration.taken]
-    looks = [Look(look.level, tuple(sorted(seeds_of(look.seeds)))) for look in taken]
-    settled = {
-        text: look for look, entry in zip(looks, taken, strict=True) for text in entry.settled
-    }
-    return {v.text: settled.get(v.text, looks[-1]) for v in data.verdicts}
-
-
-def _header(catalogue: Any, experiment: Experiment) -> Any:
-    return catalogue.entry(
-        experiment.origin if in_file(experiment.origin) else experiment.name
-    ).header()
-
-
-def _conditions(experiment: Experiment) -> dict[str, str]:
-    """The condition of each claim of a study, by its text; empty for an experiment, whose claims
-    are code."""
-    if not experiment.origin.endswith(STUDIES):
-        return {}
-
-    return {c.text: c.holds for c in read(Path(experiment.origin)).study.claim}
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
     """The files of an experiment or study by their names, or by their places in its folder."""
-    paths = files(experiment.origin) or (
-        [Path(experiment.origin)] if Path(experiment.origin).is_file() else []
-    )
+    single = Path(experiment.origin)
+    paths = files(experiment.origin) or ([single] if single.is_file() else [])
     if not paths:
         return {}
     top = min((p.parent for p in paths), key=lambda p: len(p.parts))
@@ -289,22 +226,12 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     """What was noted at each look, and what was frozen before any: of the store, beside the record,
     and beside a study."""
+    results, registered = (lab.store.root / d / experiment.name for d in ("results", "registered"))
+    paths = {p.name: p for p in results.glob("*.jsonl")}
+    paths |= {f"registered-{p.name}": p for p in registered.glob("*")}
     committed = looks.committed(experiment)
-    paths_by_name = {
-        p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))
-    }
-    paths_by_name |= {
-        f"registered-{p.name}": p
-        for p in sorted((lab.store.root / "registered" / experiment.name).glob("*"))
-        if p.is_file()
-    }
-    if committed.exists():
-        paths_by_name[f"committed-{committed.name}"] = committed
+    paths[f"committed-{committed.name}"] = committed
     if in_file(experiment.origin):
         path = Path(experiment.origin)
-        paths_by_name |= {
-            p.name: p
-            for p in sorted(parent_folder(path).glob(f"{called(path)}*.prereg.*"))
-            if p.is_file()
-        }
-    return {name: p.read_bytes() for name, p in paths_by_name.items()}
+        paths |= {p.name: p for p in parent_folder(path).glob(f"{called(path)}*.prereg.*")}
+    return {name: p.read_bytes() for name, p in sorted(paths.items()) if p.is_file()}

@@ -16,10 +16,9 @@ from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.records import contests, records
 from assay.lab.store.origin import code
-from assay.lab.store.urls import url_of
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
-from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 
@@ -65,9 +64,9 @@ class Catalogue:
     experiments: tuple[Listed, ...]
 
 
-@verb("every experiment, its recorded verdicts, and what is stored", version=2)
+@verb("every experiment, its recorded verdicts, and what is stored")
 def command(
-    group: str = "", /, *, long: Flag = False, place: Anywhere = ANYWHERE, door: Door
+    group: str = "", /, *, long: Flag = False, place: Place = HERE, door: Door
 ) -> Answer[Catalogue]:
     """The catalogue by group; of a group what each experiment asks, its recorded verdicts, and what
     is stored here.
@@ -90,8 +89,11 @@ def command(
 
 
 def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
-    """Tell the names of every group; of one group, or all of them at length, a line for each
+    """List the names of every group; of one group, or all of them at length, a line for each
     experiment."""
+    if not rows:
+        yield catalogue.MISSING
+        return
     members = by_group(rows)
     if long:
         yield claims(rows)
@@ -157,7 +159,7 @@ def stored_in_words(local_state: Here) -> str:
 
 def listed(root: Path) -> Catalogue:
     """List every experiment from its header, its record and a store; no experiment is imported."""
-    rows, stored = [], _surveyed(root) if url_of(root) else None
+    rows = []
     for entry in catalogue.entries():
         header, record = entry.header(), _recorded(entry.name, entry.origin)
         past = contests.of_record(entry.name, entry.origin)
@@ -178,12 +180,7 @@ def listed(root: Path) -> Catalogue:
                     for p in other_presets
                 },
                 contests=contests.lines(past),
-                local=find_stored(
-                    root,
-                    entry.name,
-                    entry.origin,
-                    None if stored is None else stored.get(entry.name, 0),
-                ),
+                local=find_stored(root, entry.name, entry.origin),
             )
         )
     return Catalogue(tuple(rows))
@@ -194,30 +191,19 @@ def _recorded(name: str, origin: str) -> ResultData:
     return ResultData.from_json(records.read(name, origin, measures=False) or {})
 
 
-def _surveyed(root: Path) -> Mapping[str, int]:
-    """Fetch the results of a depot, and count its runs."""
-    from assay.lab.away import depot  # which loads numpy: a folder of this machine needs none
-
-    remote_depot = depot.open_depot(root)
-    return remote_depot.survey() if remote_depot is not None else {}
-
-
-def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
-    """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
-    depot holds, where the store mirrors one."""
+def find_stored(root: Path, name: str, origin: str = "") -> Here:
+    """Look up what a store holds of an experiment, which lives at `origin`."""
     from assay.lab.store.sealed import (
         unseal,  # which loads numpy: where nothing is stored none is needed
     )
 
-    if runs is None:
-        runs = 0
-        with (
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            os.scandir(root / "runs" / name) as folder_entries,
-        ):
-            runs = sum(
-                folder_entry.is_dir() for folder_entry in folder_entries
-            )  # what the listing says already: thousands of runs are not asked one by one
+    runs = 0
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(root / "runs" / name) as folder_entries,
+    ):
+        # what the listing says already: thousands of runs are not asked one by one
+        runs = sum(folder_entry.is_dir() for folder_entry in folder_entries)
     results: dict[str, Mapping[str, int]] = {}
     older = []
     result_paths = sorted((root / "results" / name).glob("*.json"))

@@ -3,6 +3,7 @@ has."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ from assay.verbs.verb import Answer, Cell, Door, Line, Part, Table, verb
 
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+TABLE = "documents.csv"
+"""The sums over each document, a row for each dictionary and document."""
 SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
 
 
@@ -127,7 +130,8 @@ def evaluate(
     batch
         Tokens in one pass of the model: memory, not numbers.
     out
-        Folder for the report, the plots, and every number as CSV and JSON.
+        Folder for the report, the plots, every number as CSV and JSON, and documents.csv: a row
+        for each dictionary and document, which `assay judge` reads.
 
     Examples
     --------
@@ -177,8 +181,25 @@ def words(evaluation: Evaluated) -> Iterator[Part]:
     if all(e["cached"] for e in entries):
         yield "stored before: nothing was run"
     yield from map(Line, map(str, evaluation.written))
+    if table := next((p for p in evaluation.written if p.name == TABLE), None):
+        yield from judging(table, [e["name"] for e in entries])
     if not evaluation.written:
         yield "With --out DIR: the report, a Pareto plot, every number as CSV and JSON."
+
+
+def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
+    """Show the command that judges a difference between the first two dictionaries; the third
+    stands for a control."""
+    first, second, *controls = names if len(names) > 1 else ("", "")
+    if not first:
+        return
+    arms = [name if name.isidentifier() else f'"{name}"' for name in (first, second)]
+    claim = " - ".join(f"mean({arm}.error)/mean({arm}.variance)" for arm in arms) + " < -0.01"
+    words = ["assay", "judge", str(table), "--unit", "document"]
+    words += ["--control", controls[0]] if controls else []
+    yield "To judge a difference:"
+    yield Line(f"{shlex.join(words)} \\")
+    yield Line(f"  --claim {shlex.quote(claim)}")
 
 
 def single(entry: Mapping[str, Any]) -> Iterator[Part]:
@@ -246,12 +267,13 @@ def evaluated_in(out: Path) -> tuple[str, ...]:
 
 
 def write(evaluation: Evaluation, out: Path) -> list[Path]:
-    """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with
-    its data."""
+    """Write into a folder the report, every measure as CSV and JSON, the sums over each document,
+    which `assay judge` reads, and each figure as SVG with its data."""
 
     out.mkdir(parents=True, exist_ok=True)
     files = {"evaluation.html": evaluations.page(evaluation.to_json(), evaluation.figures)}
     files["evaluation.csv"] = export.table_csv(evaluation.to_pandas())
+    files[TABLE] = export.table_csv(evaluation.documents)
     files["evaluation.json"] = as_json(evaluation.to_json(), indent=1)
     for name, figure in zip(export.names(evaluation.figures), evaluation.figures, strict=True):
         files |= {f"{name}.svg": draw.svg(figure), f"{name}.csv": export.figure_csv(figure)}

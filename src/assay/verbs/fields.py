@@ -32,7 +32,7 @@ from assay.studies.sides import Side
 from assay.studies.text import read
 from assay.studies.wording import QUANTITIES, made_of
 from assay.verbs.catalogue import Listed, listed
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice
+from assay.verbs.options import DEFAULT, HERE, Choice, Place
 from assay.verbs.verb import Answer, Line, Part, Table, verb
 
 FEW = 8
@@ -132,10 +132,8 @@ class Described(Listed):
     """The arms, each with what it changes."""
 
 
-@verb("arms, what may be set, with bounds and values, and what is measured", version=2)
-def command(
-    name: str, /, *, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE
-) -> Answer[Fields]:
+@verb("arms, what may be set, with bounds and values, and what is measured")
+def command(name: str, /, *, choice: Choice = DEFAULT, place: Place = HERE) -> Answer[Fields]:
     """Arms of an experiment and what each changes; its fields, with bounds and values, and whether
     a study may set them; and its measures, or those of a study: unit, range, dimensions.
 
@@ -271,7 +269,7 @@ def meanings(cls: type) -> dict[str, str]:
     return meanings
 
 
-def measures(name: str, choice: Choice, place: Anywhere) -> Measures:
+def measures(name: str, choice: Choice, place: Place) -> Measures:
     """List what is measured, as far as a study, a record or what is stored tells, also of a study
     that claims nothing yet; what is the same in several arms once."""
     by_arm: dict[str, list[Measure]] = {}

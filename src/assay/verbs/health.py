@@ -19,8 +19,7 @@ from assay.lab.store import health as store_health
 from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
-from assay.verbs.audit import Audit, audit, doubts_in_words
-from assay.verbs.options import ANYWHERE, Anywhere, Flag
+from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
@@ -48,25 +47,19 @@ class Health:
     checks: tuple[Check, ...]
 
 
-@verb("what is installed or missing, and how a store is; what claims leave open", version=2)
+@verb("what is installed or missing, and how a store is")
 def doctor(
-    *names: str,
-    claims: Flag = False,
+    *,
     clean: Flag = False,
     migrate: Flag = False,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
     door: Door,
-) -> Answer[Health | Audit]:
+) -> Answer[Health]:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
     health.
 
     Parameters
     ----------
-    names
-        With --claims: experiments or files whose claims are asked; the catalogue without any.
-    claims
-        Ask claims instead, as recorded or stored: which average what they do not name, have
-        controls that decide nothing, or may hold where nothing was learned.
     clean
         Delete damaged runs, and what kills and broken downloads left behind.
     migrate
@@ -76,16 +69,8 @@ def doctor(
     Examples
     --------
     assay doctor
-    assay doctor --claims superposition
     assay doctor --migrate
     """
-    if claims:
-        if clean or migrate:
-            raise AssayError("--claims asks claims; give --clean and --migrate by themselves")
-        doubts = audit(place.root, names)
-        return Answer(doubts, doubts_in_words(doubts))
-    if names:
-        raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
     if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
         for harm in harms:
             door.aside(f"{harm.path} ({harm.why})")
@@ -109,7 +94,7 @@ def examine(root: Path, clean: bool = False, migrate: bool = False) -> Health:
     With `migrate` a store of an older version is brought up to date before that.
     """
     repairs = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
-    checks = (python(), *packages(), *hardware(), *models(), disk(root), *depot(root), *store(root))
+    checks = (python(), *packages(), *hardware(), *models(), disk(root), *store(root))
     return Health(not any(check.state == "broken" for check in checks), repairs, checks)
 
 
@@ -206,21 +191,6 @@ def disk(root: Path) -> Check:
             f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root",
         )
     return Check("disk", "well", f"{size(free)} free")
-
-
-def depot(root: Path) -> Iterator[Check]:
-    """Look whether the depot that a store mirrors can be reached, and what it lists."""
-    from assay.lab.away import depot
-
-    try:
-        remote_depot = depot.open_depot(root)
-        if remote_depot is None:
-            return
-        runs = sum(remote_depot.survey().values())
-    except AssayError as error:
-        yield Check("depot", "broken", str(error))
-        return
-    yield Check("depot", "well", f"{remote_depot.url}: {runs} runs")
 
 
 def store(root: Path) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from assay.verbs.options import AS_WRITTEN, Bare, Expected, Several, Trust
 from assay.verbs.verb import Answer, Aside, Part, verb
 
 
-@verb("the verdict on a table of your own numbers, or an estimate from it", version=4)
+@verb("the verdict on a table of your own numbers, or an estimate from it")
 def judge(
     table: Path,
     /,

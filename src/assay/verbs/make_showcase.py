@@ -54,7 +54,7 @@ def make_showcase(
     """
     from assay.dictionaries.training.showcase import PREFIX, artefact, recipe, showcase
     from assay.lab.store.store import Store
-    from assay.verbs.train_lm import Desk
+    from assay.verbs.train_dictionary import Desk
 
     spec, store = recipe(model), Store(place.root)
     made = store.built(artefact(spec)) is not None

@@ -7,23 +7,21 @@ import contextlib
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
 from assay.core.heavy import torch
 from assay.lab import catalogue
-from assay.lab.store.urls import is_url, url_of
 
 if TYPE_CHECKING:
-    from assay.lab.executors import Site
+    from assay.lab.engines import Executor
     from assay.lab.lab import Lab
     from assay.lab.plan.preset import Preset
 
@@ -36,27 +34,9 @@ Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
 ]
-NameOrAll = Annotated[
-    str,
-    Parameter(
-        help=(
-            "An experiment's name, or the path of an experiment file; `catalogue`: every "
-            "experiment as one series; `'monthly-*'`: all of such names."
-        )
-    ),
-]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
     Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")
-]
-Within = Annotated[
-    str | None,
-    Parameter(
-        help=(
-            "Run the most seeds that fit into a time here, such as 10m; never fewer than claims "
-            "need."
-        )
-    ),
 ]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
@@ -73,6 +53,8 @@ class Output:
 
     json: Flag = False
     """Print one JSON object on standard output; progress goes to standard error."""
+    schema: Flag = False
+    """Print the JSON schema of that object, and run nothing."""
 
 
 @Parameter(name="*")
@@ -87,46 +69,15 @@ class Place:
     def options(self) -> str:
         """What to type after a verb to use the same store, with a space before it; "" where it is
         the usual one."""
-        usual, store_name = (
-            os.environ.get("ASSAY_ROOT") or "assay-store",
-            url_of(self.root) or str(self.root),
-        )
-        return (
-            ""
-            if store_name == usual or self.root == Path(usual)
-            else f" --root {shlex.quote(store_name)}"
-        )
+        usual = Path(os.environ.get("ASSAY_ROOT") or "assay-store")
+        return "" if self.root == usual else f" --root {shlex.quote(str(self.root))}"
 
     def lab(self) -> Lab:
         """Make a lab on the store, for reading."""
-        from assay.lab.executors import Inline
+        from assay.lab.engines import Inline
         from assay.lab.lab import Lab
 
         return Lab(self.root, Inline())
-
-
-def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
-    """Give the folder that was named, or that which mirrors the depot at this URL."""
-    location = tokens[0].value
-    if not is_url(location):
-        return Path(location)
-    if location.startswith("memory:"):
-        raise AssayError(f"--root {location} ends with this process; name a folder, s3://, gs://")
-    from assay.lab.away.depot import mirror
-
-    return mirror(location)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Anywhere(Place):
-    """Where results are kept, also on object storage."""
-
-    root: Annotated[Path, Parameter(env_var="ASSAY_ROOT", converter=_anywhere)] = Path(
-        "assay-store"
-    )
-    """Folder of the store: runs, results, artefacts; or the URL of a depot that machines share,
-    such as s3://bucket/prefix."""
 
 
 @Parameter(name="*")
@@ -174,8 +125,7 @@ class Machine:
 
     executor: str = "workers"
     """workers: one-thread processes, as many as free cores; inline: this process, one group after
-    the other; none: whoever joins the store by `assay worker`, on any machine (docs/scale.md); or
-    another file of assay.lab.executors."""
+    the other; or another file of assay.lab.engines."""
     threads: int | None = None
     """Threads of each worker, or of this process when inline: 1, as more only help a single large
     dictionary; on a GPU all there are, so that one worker has it."""
@@ -186,25 +136,25 @@ class Machine:
         """Make a lab that trains on this machine."""
         from assay.lab.lab import Lab
 
-        site = self.site()
-        return Lab(root, site.make(root), site.device)
+        return Lab(root, self.engine(root), self.device)
 
-    def site(self) -> Site:
-        """Where it trains, as plain values. Raises: AssayError."""
-        from assay.lab import executors
+    def engine(self, root: Path) -> Executor:
+        """Make what trains the groups of a store. Raises: AssayError."""
+        from assay.lab import engines
         from assay.lab.records.provenance import cores
 
+        self.check_threads()
+        if self.executor not in engines.known():
+            raise AssayError(
+                f"no executor {self.executor!r}; {nearest(self.executor, engines.known())}"
+            )
+        threads = self.threads or (1 if device_here(self.device) == "cpu" else cores())
+        return engines.known()[self.executor](threads=threads)
+
+    def check_threads(self) -> None:
+        """Refuse a number of threads that is none. Raises: AssayError."""
         if self.threads is not None and self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
-        if self.executor not in executors.known():
-            raise AssayError(
-                f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}"
-            )
-        device = (
-            self.device if self.executor == "none" else device_here(self.device)
-        )  # it is for the workers to have it
-        threads = self.threads or (1 if device == "cpu" else cores())
-        return executors.Site(executor=self.executor, threads=threads, device=device)
 
 
 def device_here(name: str) -> str:
@@ -222,7 +172,7 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, ANYWHERE, DEFAULT, CPU, AS_WRITTEN = Place(), Anywhere(), Choice(), Machine(), Trust()
+HERE, DEFAULT, CPU, AS_WRITTEN = Place(), Choice(), Machine(), Trust()
 """What verbs go by where nothing was typed."""
 
 

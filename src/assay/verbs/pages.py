@@ -14,7 +14,6 @@ from assay.core.figures import Figure
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
-from assay.lab.away import depot
 from assay.lab.judge.journal import judgings
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
@@ -26,7 +25,7 @@ from assay.report import export as exporting
 from assay.report import pages
 from assay.studies.shown import describe
 from assay.verbs import recorded
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag, writable
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place, writable
 from assay.verbs.verb import Answer, Door, Line, verb
 
 
@@ -52,7 +51,7 @@ def report(
     export: Path | None = None,
     open: Flag = False,
     choice: Choice = DEFAULT,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
     door: Door,
 ) -> Answer[Pages]:
     """Write static pages of what is stored, and print where they are.
@@ -163,8 +162,6 @@ def _origin(experiment: Experiment) -> str:
 def stored(root: Path) -> list[str]:
     """Name the catalogue experiments with a stored default result. Raises: StoreError when there is
     none."""
-    if (remote_depot := depot.open_depot(root)) is not None:
-        remote_depot.survey()
     names = [
         entry.name
         for entry in catalogue.entries()

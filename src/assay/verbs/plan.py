@@ -17,15 +17,14 @@ from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import registered
-from assay.lab.judge.sequential import following
+from assay.lab.judge.followed import following
+from assay.lab.judge.registered import read_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, everywhere, override, scope
 from assay.lab.store.store import Store
 from assay.studies.wording import condition
-from assay.verbs.preregister import Look, declared
 
 
 @dataclass(frozen=True)
@@ -108,22 +107,33 @@ class Estimated:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """What was frozen of what is planned, and which of its looks comes next."""
+    """What was frozen of what is planned."""
 
     hash: str
     """SHA-256 of what was frozen, 64 hex digits."""
     time: str
-    looks: tuple[Look, ...]
-    """All that were declared."""
-    taken: int
-    next: int | None
-    """The number of the look that comes next, from 1; null after the last one, or once every claim
-    is settled."""
+    looked: str | None
+    """When it was judged; null before that."""
     changed: tuple[str, ...]
-    """What is not as it was frozen: with any of it there are no looks, and verdicts are
-    exploratory."""
+    """What is not as it was frozen: with any of it verdicts are exploratory."""
     told: str
     """All of this in a sentence."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A prompt as a model reads it."""
+
+    model: str
+    prompts: str
+    """The name of its table."""
+    place: str
+    """Where it was written."""
+    tokens: tuple[str, ...]
+    """The text of each token."""
+    ids: tuple[int, ...]
+    positions: Mapping[str, int]
+    """The token at which each slot or message ends, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +184,8 @@ class Planned(Costs):
     frozen: Frozen | None
     """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
     arms: tuple[Arm, ...] = field(metadata=BESIDE)
+    sent: tuple[Sent, ...] = ()
+    """The prompts that --prompts asks for, as models read them."""
 
 
 @dataclass(frozen=True)
@@ -244,49 +256,22 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
 
 
 def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:
-    """Tell what was frozen of an experiment, and which look comes next; None where nothing was.
-    Raises: StoreError for a file that was changed."""
-    registration_state = following(store, experiment, preset)
-    if registration_state.frozen is None:
+    """Tell what was frozen of an experiment, and whether it was judged; None where nothing was
+    frozen. Raises: StoreError for a file that was changed."""
+    state = following(store, experiment, preset)
+    if (known := state.frozen) is None:
         return None
-    looks, noted_looks = (
-        declared(registration_state.frozen),
-        registered.read_looks(store, experiment.name, preset),
-    )
-    last = max(noted_looks, key=lambda line: line["look"], default=None)
-    undecided = last is None or "undecided" in last["verdicts"].values()
-    coming = (
-        (last["look"] if last else 0) + 1
-        if undecided and not registration_state.departures and len(noted_looks) < len(looks)
-        else None
-    )
-    head = (
-        f"frozen on {registration_state.frozen.time} ({registration_state.frozen.hash[:12]}), "
-        f"with {len(looks)} "
-        f"{plural('look', len(looks))} declared, at "
-    )
-    head += (
-        f"{' and '.join(str(look.units) for look in looks)} seeds; {len(noted_looks)} "
-        f"{'was' if len(noted_looks) == 1 else 'were'} taken"
-    )
-    rest = (
-        f"look {coming} comes next, at {looks[coming - 1].units} seeds"
-        if coming
-        else "none is left"
-    )
-    if registration_state.departures:
-        rest = (
-            "not as it was frozen, so its verdicts will be exploratory: "
-            f"{'; '.join(registration_state.departures)}"
-        )
+    looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")
+    what = f"judged on {looked}" if looked else "not judged yet"
+    if state.departures:
+        changes = "; ".join(state.departures)
+        what = f"not as it was frozen, so its verdicts will be exploratory: {changes}"
     return Frozen(
-        hash=registration_state.frozen.hash,
-        time=registration_state.frozen.time,
-        looks=looks,
-        taken=len(noted_looks),
-        next=coming,
-        changed=registration_state.departures,
-        told=f"{head}; {rest}",
+        hash=known.hash,
+        time=known.time,
+        looked=looked or None,
+        changed=state.departures,
+        told=f"frozen on {known.time} ({known.hash[:12]}), {what}",
     )
 
 

@@ -1,15 +1,15 @@
-"""Plan: what a run, or a run of the whole catalogue, would take and bring, told in words; and what
-a study does not say, what is taken in its place, and what that costs."""
+"""Plan: what a run, or a run of the whole catalogue, would take and bring, in words; and what a
+study does not say, what is taken in its place, and what that costs."""
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from assay.core import extras
 from assay.core.compute import Range
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE, MOST
@@ -17,14 +17,22 @@ from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.plan.forecast import Prospect
 from assay.lab.store.origin import STUDIES
-from assay.verbs.options import ANYWHERE, CPU, DEFAULT, Anywhere, Choice, Machine
-from assay.verbs.plan import Arm, Asked, Bought, Planned, PlannedCatalogue, plan, plan_catalogue
+from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
+from assay.verbs.plan import (
+    Arm,
+    Asked,
+    Bought,
+    Planned,
+    PlannedCatalogue,
+    Sent,
+    plan,
+    plan_catalogue,
+)
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 
 @verb(
     "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-    version=6,
 )
 @uncollected()
 def command(
@@ -32,9 +40,10 @@ def command(
     /,
     *,
     budget: str | None = None,
+    prompts: int = 0,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Planned | PlannedCatalogue | Asked]:
     """What would run and why, what it takes, and what each claim's interval will be; for a budget,
     what it buys; of a study, what it lacks.
@@ -46,6 +55,9 @@ def command(
     budget
         A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
         expected to decide.
+    prompts
+        Of a study: how many prompts of each table are shown as every model reads them, token by
+        token.
 
     Examples
     --------
@@ -56,142 +68,135 @@ def command(
         whole = plan_catalogue(lab, choice.preset, budget, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
-    label = ""
     if name.endswith(STUDIES):
-        from assay.verbs.unsaid import (  # what asks a model loads much
-            already,
-            find_unsaid,
-            first_label,
-        )
+        from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
 
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
-        label = first_label(entry(name).path)
     experiment, preset = choice.of(name)
     planned = plan(lab, experiment, preset, budget)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    return Answer(planned, _with(unsaid, words(planned, name, place.options, label)))
+    planned = replace(planned, sent=_sent(name, prompts))
+    return Answer(planned, _with(unsaid, words(planned, name, place.options)))
 
 
-def words(planned: Planned, name: str, place: str = "", label: str = "") -> Iterator[Part]:
-    """Tell what would run, arm by arm, what it will take, and what is to be expected of each claim;
-    then commands for this name and store. A study's `label` stands where its arm is main."""
+def _sent(name: str, prompts: int) -> tuple[Sent, ...]:
+    """Give the first prompts of each table of a study as every model reads them."""
+    if not prompts:
+        return ()
+    if not name.endswith(STUDIES):
+        raise AssayError("--prompts shows those of a study; give its file")
+    from assay.verbs.sent import sent  # loads tokenizers
 
-    def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
+    return tuple(sent(entry(name).path, prompts))
+
+
+def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
+    """Say what would run, arm by arm, what it will take, and what is to be expected of each claim;
+    then commands for this name and store."""
+
+    def typed(options: str) -> str:  # the name as it was typed: a file may be in another folder
         return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
 
-    bought = planned.budget if isinstance(planned.budget, Bought) else None
-    yield arms(planned.arms, label)
+    yield arms(planned.arms)
     yield ""
-    yield from claims(planned, label)
+    yield from claims(planned)
     if planned.scope:
         yield f"Verdicts will speak for: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
-    yield (
-        f"{frozen[0].upper()}{frozen[1:]}."
-        if frozen
-        else "Nothing is frozen: its verdicts will be exploratory."
-    )
-    for note in planned.notes:
-        yield f"note: {note}"
-    if bought is not None:
-        seeds = bought.planned_seeds
-        widths = f"; half-widths are those of {seeds:,}" if seeds else ""
-        yield f"{bought.text} buys {counted(seeds)}, stored ones included{widths}."
+    nothing = "Nothing is frozen: its verdicts will be exploratory."
+    yield f"{frozen[0].upper()}{frozen[1:]}." if frozen else nothing
+    yield from (f"note: {note}" for note in planned.notes)
     yield ""
-    if bought is not None and bought.missing:
-        clock = timed(bought.command_seconds, bought.command_cpu_seconds, planned)
-        yield f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train, {clock}."
-        yield needed(bought.disk_bytes, planned)
-        yield Line(f"To spend it: assay run {typed(bought.options)}{without_torch()}")
-        return
-    if not planned.missing:
+    yield from shown(planned.sent)
+    if planned.missing:
+        clock, cpu = planned.command_seconds, planned.command_cpu_seconds
+        yield f"{planned.missing} runs to train, {timed(clock, cpu, planned)}."
+        yield needed(planned.disk_bytes, planned)
+        yield Line(f"Next: assay run {typed(planned.options)}{without_torch()}")
+    else:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
-        return
-    if bought is not None:  # no run to train: the plain advice would overspend it
-        within = (
-            f"{bought.planned_seeds:,} seeds are within it, and they are stored"
-            if bought.planned_seeds
-            else "not one seed is within it"
-        )
-        yield f"{bought.text} buys nothing here: {within}. The preset takes more:"
-    clock = timed(planned.command_seconds, planned.command_cpu_seconds, planned)
-    yield f"{planned.missing} runs to train, {clock}."
-    yield needed(planned.disk_bytes, planned)
-    subject = "The preset itself" if bought is not None else "Next"
-    yield Line(f"{subject}: assay run {typed(planned.options)}{without_torch()}")
+    if isinstance(fits := planned.budget, Bought):
+        count = fits.planned_seeds
+        widths = f"; half-widths are those of {count:,}" if count else ""
+        yield f"{fits.text} buys {counted(count)}, stored ones included{widths}."
+        if fits.options:
+            yield Line(f"To spend it: assay run {typed(fits.options)}{without_torch()}")
+
+
+def shown(some: Sequence[Sent]) -> Iterator[Part]:
+    """Show prompts as models read them, each token between bars, and where what stands in them
+    ends."""
+    for one in some:
+        yield f"{one.place}, as {one.model} reads it ({plural_of(len(one.ids))}):"
+        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
+        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
+        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
+        yield ""
+
+
+def plural_of(count: int) -> str:
+    """So many tokens."""
+    return f"{count} {plural('token', count)}"
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:
-    """Tell what a study has to say before it can run, and what would be taken in place of the
+    """Say what a study has to say before it can run, and what would be taken in place of the
     rest."""
     yield from (gap.text for gap in gaps.unsaid if gap.default is None)
     yield from assumed(gaps)
 
 
 def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
-    """Put what a study leaves open around what is told of its plan."""
-    if gaps is not None:
-        yield from warnings(gaps)
-    yield from parts
-    if gaps is not None:
-        yield from assumed(gaps)
-
-
-def warnings(gaps: Asked) -> Iterator[Part]:
-    """Tell first which claims of a study come out undecided whatever is measured."""
+    """Put what a study leaves open around its plan: first the claims that come out undecided
+    whatever is measured."""
+    if gaps is None:
+        yield from parts
+        return
     from assay.verbs.unsaid import hopeless  # loads much
 
     yield from (lines := [f"! {line}" for line in hopeless(gaps.unsaid)])
     if lines:
         yield ""
+    yield from parts
+    yield from assumed(gaps)
 
 
 def assumed(gaps: Asked) -> Iterator[Part]:
-    """Tell what a study does not say, what is taken in its place, and what that costs."""
+    """Say what a study does not say, what is taken in its place, and what that costs."""
     rows = [(u.where, u.default, u.cost, u.text) for u in gaps.unsaid if u.default is not None]
     if rows:
         yield ""
         yield Table(("not said", "taken in its place", "costs", "or"), rows)
 
 
-def arms(arm_rows: Sequence[Arm], label: str = "") -> Table:
-    """Tell of each arm its runs, what is stored, and the CPU-seconds of a run."""
+def arms(arm_rows: Sequence[Arm]) -> Table:
+    """Give for each arm its runs, what is stored, and the CPU-seconds of a run."""
     numbers = ("runs", "stored", "missing", "CPU-s a run")
     rows = []
     for arm in arm_rows:
         cost = "unknown" if arm.cpu_seconds is None else f"{arm.cpu_seconds:.2f}"
         counts = (str(arm.runs), str(arm.runs - arm.missing), str(arm.missing))
-        rows.append((labelled(arm.name, label), *counts, cost, arm.why))
+        rows.append((arm.name, *counts, cost, arm.why))
     return Table(("arm", *numbers, "why"), rows, right=numbers)
 
 
-def labelled(text: str, label: str) -> str:
-    """Write a study's label of its first dictionary where an arm, or a measure of it, is main's."""
-    return re.sub(r"(?<![\w./-])main(?![\w/-])", lambda _: label, text) if label else text
-
-
-def claims(planned: Planned, label: str = "") -> Iterator[Part]:
-    """Tell, for each claim, its units and those of its controls, the half-width to expect, and what
+def claims(planned: Planned) -> Iterator[Part]:
+    """Give for each claim its units and those of its controls, the half-width to expect, and what
     decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(planned.claims, 1):
-        every = ", ".join(
-            f"{labelled(arm, label)}: {count}"
-            for part in (c.judged, c.controls)
-            for arm, count in part.items()
-        )
+        counts = ", ".join(f"{arm}: {count}" for arm, count in {**c.judged, **c.controls}.items())
         yield f"{i}. {c.text}"
-        yield f"  units {every}; {outlined(c)}"
+        yield f"  units {counts}; {outlined(c)}"
         if c.reads:
-            yield f"  reads {labelled(', '.join(c.reads), label)}"
+            yield f"  reads {', '.join(c.reads)}"
     for e in (e for e in planned.estimates if e.reads or e.over):
         crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
-        yield f"– {e.text}"
         curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
-        columns = labelled(", ".join(e.reads), label) or "what its code says"
-        yield f"  {curve}; reads {columns}"
+        yield f"– {e.text}"
+        yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
     if planned.claims and planned.spread_from:
         yield (
             f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
@@ -211,10 +216,9 @@ def outlined(c: Prospect) -> str:
     if outcome in ("holds", "fails") and c.power is not None and c.power < CHANCE:
         outcome = f"{outcome} by itself"
         need = f"{need} without controls" if c.fewest is not None else need
-    return (
-        f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
-        f"{outcome}{powered(c.power)}; {need}"
-    ) + (f"; {c.warning}" if c.warning else "")
+    line = f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound"
+    line += f": {outcome}{powered(c.power)}; {need}"
+    return line + (f"; {c.warning}" if c.warning else "")
 
 
 def powered(power: float | None) -> str:
@@ -235,15 +239,14 @@ def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
     return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.times_from})"
 
 
-def needed(disk: int | None, planned: Planned) -> str:
+def needed(disk: int, planned: Planned) -> str:
     """Say how much memory and disk it takes, in a sentence."""
     memory = f"{planned.memory_bytes / 1e9:.1f} GB a process" if planned.memory_bytes else "unknown"
-    place = "unknown" if disk is None else megabytes(disk)
-    return f"Memory: {memory}. Disk: {place}, {megabytes(planned.free_bytes)} free."
+    return f"Memory: {memory}. Disk: {megabytes(disk)}, {megabytes(planned.free_bytes)} free."
 
 
 def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
-    """Tell what every experiment would take, and all of them as one command."""
+    """Say what every experiment would take, and all of them as one command."""
     numbers = ("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend")
     rows = []
     for e in plans.experiments:
@@ -253,17 +256,16 @@ def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
         rows.append((e.experiment, *map(str, counts), *last))
     yield Table(("experiment", *numbers, "from"), rows, right=numbers)
     yield ""
-    for name, why in plans.unknown.items():
-        yield f"{name} is not counted: {why}"
-    untold = [e.experiment for e in plans.experiments if e.work_cpu_seconds is None]
-    if untold:
-        yield f"Nothing tells how long these take: {', '.join(untold)}."
+    yield from (f"{name} is not counted: {why}" for name, why in plans.unknown.items())
+    unknown = [e.experiment for e in plans.experiments if e.work_cpu_seconds is None]
+    if unknown:
+        yield f"How long these take is unknown: {', '.join(unknown)}."
     clock, cpu = plans.told.command_seconds, plans.told.command_cpu_seconds
     if clock is not None and cpu is not None:
+        disk = megabytes(plans.total.disk_bytes)
         yield (
-            f"{'The others' if untold else 'All of them'} on {plans.workers} workers: "
-            f"{lasting(clock)}, {amount(cpu)} CPU-seconds; {megabytes(plans.total.disk_bytes)} of "
-            "disk, shared artefacts once."
+            f"{'The others' if unknown else 'All of them'} on {plans.workers} workers: "
+            f"{lasting(clock)}, {amount(cpu)} CPU-seconds; {disk} of disk, shared artefacts once."
         )
     yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
     preset = "" if plans.preset == "default" else f" --preset {plans.preset}"
@@ -283,6 +285,8 @@ def amount(r: Range) -> str:
 
 def counted(seeds: int) -> str:
     """Write about how many seeds; beyond what anybody needs there are no more figures."""
+    if not seeds:
+        return "not one seed"
     if seeds == MOST:
         return f"more than {MOST:,} seeds, more than anybody needs"
     return f"about {seeds:,} {plural('seed', seeds)}"

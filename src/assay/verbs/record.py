@@ -16,7 +16,7 @@ from assay.lab.records import recording, records
 from assay.lab.records.recording import Difference
 from assay.report.bundle.checking import CheckedBundle
 from assay.verbs.bundle import check_bundle, compared, is_bundle
-from assay.verbs.options import ANYWHERE, DEFAULT, Anywhere, Choice, Flag
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
 from assay.verbs.verb import Answer, Line, Table, verb
 
 
@@ -38,7 +38,6 @@ class Written:
 @verb(
     "where a result departs from its record, or a bundle from what it states; or the record "
     "written",
-    version=2,
 )
 def command(
     name: str,
@@ -46,7 +45,7 @@ def command(
     *,
     record: Flag = False,
     choice: Choice = DEFAULT,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Checked | Written | CheckedBundle]:
     """Compare what is stored with the committed record, or what a bundle states with what this
     Assay judges; exit 1 on a difference.
@@ -98,10 +97,10 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     Raises: StoreError where runs are missing.
     """
     result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
-    if plan.missing:  # a frozen study may have ended at a look before its last
+    if plan.missing:
         raise StoreError(
-            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them "
-            "are not stored: it ended at an early look"
+            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are "
+            f"missing ({plan.missing[0].why})"
         )
     return Written(recording.write_record(experiment, result, plan, lab.store))
 

@@ -6,16 +6,13 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.errors import AssayError, ExperimentError, StoreError, nearest
+from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
-from assay.lab import contest as contesting
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.records import contests, recording, records
-from assay.lab.records.contests import WORDS, Contest
+from assay.lab.records import recording
 from assay.lab.records.recording import Statement
 from assay.lab.records.reproduction import Reproduction, reproduction
 from assay.lab.work import groups
@@ -41,30 +38,19 @@ SHOWN = {
 }
 
 
-@dataclass(frozen=True)
-class Repeated:
-    """A contest as it was recorded, and as it came out again."""
-
-    recorded: Contest
-    now: Contest
-    same: bool
-    """Whether the same came of it, and one estimate lies within the other's interval."""
-
-
-@verb("a result from an empty store beside its record, or a contest repeated", version=2)
+@verb("a result from an empty store next to its record")
 def command(
     name: Name,
     /,
     *,
     root: Path | None = None,
     preset: str = "default",
-    contest: str = "",
     record: Flag = False,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[Reproduction | Repeated]:
-    """Run it from an empty store and compare with the committed record, claim by claim; or one
-    contest of it; exit 1 on a difference.
+) -> Answer[Reproduction]:
+    """Run it from an empty store and compare with the committed record, claim by claim; exit 1 on a
+    difference.
 
     Parameters
     ----------
@@ -73,8 +59,6 @@ def command(
         one.
     preset
         The preset that was recorded.
-    contest
-        Repeat this contest of the record alone: the claim's number and the arm, as 2.lot.
     record
         Where every number is equal, let the record have the cost, date and machine of this run.
 
@@ -82,14 +66,9 @@ def command(
     --------
     assay reproduce superposition
     """
-    if contest and record:
-        raise AssayError("--record is of a whole record, --contest repeats one contest of it")
     experiment, chosen = Choice(preset=preset).of(name)
     try:
         with door.run(experiment.name) as display:
-            if contest:
-                repeated = repeat(experiment, preset, contest, machine.lab, root, display)
-                return Answer(repeated, compare(repeated), int(not repeated.same))
             outcome = reproduce(experiment, chosen, machine.lab, root, display, record=record)
     except KeyboardInterrupt:
         if root is not None:
@@ -100,52 +79,6 @@ def command(
         return Answer(outcome, words(outcome), int(not outcome.same))
     cost = "has the cost of this run" if outcome.equal else "keeps its cost: not all is equal"
     return Answer(outcome, [*words(outcome), f"The record {cost}."], int(not outcome.equal))
-
-
-def repeat(
-    experiment: Experiment,
-    preset: str,
-    name: str,
-    make_lab: Callable[[Path], Lab],
-    root: Path | None = None,
-    on_event: OnEvent | None = None,
-) -> Repeated:
-    """Train and measure the arm of a committed contest again, from an empty store. Raises:
-    ExperimentError for a contest that there is not; StoreError for a store that is in use."""
-    past_contests = contests.of_record(records.name_of(experiment, preset), experiment.origin)
-    past = next((c for c in past_contests if c.name == name), None)
-    if past is None:
-        raise ExperimentError(
-            f"{experiment.name} has no contest {name!r}; "
-            f"{nearest(name, [c.name for c in past_contests])}"
-        )
-    with _folder(root) as folder:
-        lab = make_lab(folder)
-        now, _ = contesting.contest(
-            lab,
-            experiment,
-            past.number,
-            contesting.restore(experiment, past),
-            preset=preset,
-            by=past.by,
-            on_event=on_event,
-        )
-    apart = not (past.low <= now.estimate <= past.high or now.low <= past.estimate <= now.high)
-    return Repeated(past, now, past.effect == now.effect and not apart)
-
-
-def compare(repeated: Repeated) -> Iterator[Part]:
-    """Tell a contest on both sides."""
-    rows = [
-        (
-            side,
-            f"{tables.number(c.estimate)} [{tables.number(c.low)}, {tables.number(c.high)}]",
-            WORDS[c.effect],
-        )
-        for side, c in (("recorded", repeated.recorded), ("repeated", repeated.now))
-    ]
-    yield Table(("", "the arm's number", "effect"), rows)
-    yield "reproduced" if repeated.same else "not reproduced"
 
 
 def words(reproduction: Reproduction) -> Iterator[Part]:
@@ -253,7 +186,7 @@ def reproduce(
     Raises: ExperimentError without a record of this preset; StoreError where the store holds
     anything of the experiment."""
     known = recorded(experiment, preset)
-    with _folder(root) as folder:
+    with empty_store(root) as folder:
         lab = make_lab(folder)
         require_unused(lab, experiment)
         result = lab.run(experiment, preset, on_event)
@@ -264,7 +197,7 @@ def reproduce(
 
 
 @contextmanager
-def _folder(root: Path | None) -> Iterator[Path]:
+def empty_store(root: Path | None) -> Iterator[Path]:
     """A folder for the store: the one that was named, or a temporary one."""
     if root is not None:
         yield root

@@ -3,8 +3,8 @@ judged."""
 
 from __future__ import annotations
 
+import math
 import re
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 
-from assay.core import foreign
-from assay.core.errors import AssayError
-from assay.core.experiment import ALL, Experiment
+from assay.core.compute import duration
+from assay.core.errors import AssayError, DataError
+from assay.core.experiment import Experiment
 from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
@@ -24,26 +24,22 @@ from assay.lab import catalogue
 from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.verbs.options import (
-    ANYWHERE,
     DEFAULT,
-    Anywhere,
+    HERE,
+    Bare,
     Choice,
     Expected,
-    Flag,
     Machine,
-    NameOrAll,
-    Within,
+    Name,
+    Place,
 )
-from assay.verbs.verb import Answer, Door, Line, Part, Table, lasting, verb
+from assay.verbs.verb import Answer, Door, Part, Table, verb
 
 if TYPE_CHECKING:
-    from assay.lab.executors import Site
-    from assay.lab.lab import Lab
-    from assay.lab.plan.design import Design
-    from assay.lab.plan.preset import Preset
+    from assay.lab.engines import Executor
 
-OF_SLURM = ("partition", "time", "account", "prolog", "sbatch", "dry_run")
-"""Options that only SLURM has."""
+SIZE = re.compile(r"(\d{1,9})([KMGT])")
+"""An amount of memory, such as 16G."""
 
 
 @Parameter(name="*")
@@ -52,161 +48,95 @@ class Elsewhere(Machine):
     """On what it runs, here or elsewhere; none of these changes a number's meaning."""
 
     on: str | None = None
-    """Workers that share the folder of the store (docs/scale.md). slurm: in job arrays.
-    ray://HOST:PORT, ray:auto or ray:HOST:PORT: in a Ray cluster. local:N: N of them, by Ray on this
-    machine."""
+    """Other machines (docs/scale.md). ray: the Ray cluster that this machine is part of, or one
+    that is started here for this command; ray://HOST:PORT: any Ray cluster; slurm: jobs of SLURM,
+    which see the folder of the store."""
     workers: int | None = None
-    """With --on: how many at most; without it 8 of slurm, and of Ray as many as its nodes have room
-    for."""
-    cpus: int | None = None
-    """With --on: of each worker; without it as many as --threads."""
-    gpus: str | None = None
-    """With --on: of each worker, such as 1 or a100:1; goes with --device cuda."""
+    """With --on: how many groups at the same time; without it 8 jobs of SLURM, and as many tasks of
+    Ray as there is room for."""
+    gpus: int | None = None
+    """With --on: GPUs of each group; goes with --device cuda."""
     memory: str | None = None
-    """With --on: of each worker, such as 16G."""
-    partition: str | None = None
-    """With --on slurm: where workers queue."""
+    """With --on: memory of each group, such as 16G."""
     time: str | None = None
-    """With --on slurm: until each is stopped, such as 4:00:00 or 2-12; the next goes on where it
-    was."""
-    account: str | None = None
-    """With --on slurm: who is charged."""
-    prolog: Path | None = None
-    """With --on slurm: a file with lines of bash that come before each worker, such as `module load
-    cuda`."""
-    sbatch: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
-    """With --on slurm: further options of sbatch in one text, such as "--qos=low -C a100"."""
-    dry_run: Flag = False
-    """With --on slurm: print the batch script; nothing is submitted."""
+    """With --on slurm: how long a job may run, such as 4h, 1h without it; a group that takes longer
+    resumes in the next one."""
+    slurm: Annotated[tuple[str, ...], Bare] = ()
+    """name=value: with --on slurm, an option of sbatch or of submitit, such as partition=gpu,
+    account=me, or setup="module load cuda". Repeatable."""
 
-    def site(self) -> Site:
-        """Where it trains, as plain values. Raises: AssayError."""
+    def engine(self, root: Path) -> Executor:
+        """Make what trains the groups of a store, here or elsewhere. Raises: AssayError."""
+        for f in fields(self):
+            if self.on is None and f.name not in _LOCAL and getattr(self, f.name) != f.default:
+                engine = "slurm" if f.name in ("time", "slurm") else "ray or --on slurm"
+                raise AssayError(f"--{f.name} is about other machines; it goes with --on {engine}")
         if self.on is None:
-            local_fields = {f.name for f in fields(Machine)}
-            for f in fields(self):
-                if f.name not in local_fields and getattr(self, f.name) != f.default:
-                    engine = "--on slurm" if f.name in OF_SLURM else "--on slurm or ray:…"
-                    raise AssayError(
-                        f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes "
-                        f"with {engine}"
-                    )
-            return super().site()
-        from assay.lab.executors import Site
+            return super().engine(root)
+        self._check()
+        return self._slurm(root) if self.on == "slurm" else self._ray()
 
+    def _check(self) -> None:
+        self.check_threads()
+        if not re.fullmatch(r"slurm|ray|ray://([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}", self.on or ""):
+            raise AssayError(f"--on is ray, ray://HOST:PORT or slurm, got {plain(str(self.on))!r}")
         if self.executor != Machine.executor:
             raise AssayError(
                 f"--on {self.on} and --executor {self.executor} are two answers to one "
                 "question; leave one out"
             )
-        if self._threads < 1:
-            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
         if self.gpus and self.device == "cpu":
             raise AssayError(
                 f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
             )
-        there = Site(threads=self._threads, device=self.device, on=self.on)
-        return replace(there, **(self._slurm() if self.on == "slurm" else self._ray()))
+        if (self.workers is not None and self.workers < 1) or (self.gpus or 0) < 0:
+            raise AssayError("--workers is a number from 1 up, and --gpus one from 0 up")
+        if self.memory is not None and not SIZE.fullmatch(self.memory):
+            raise AssayError(f"--memory is an amount such as 16G or 900M, got {self.memory!r}")
 
-    @property
-    def _threads(self) -> int:
-        """Those of each worker."""
-        return 1 if self.threads is None else self.threads
+    def _ray(self) -> Executor:
+        from assay.lab.engines.ray import Ray
 
-    def _ray(self) -> dict[str, Any]:
-        from assay.lab.away.fleets import Resources
-
-        if not re.match("ray:|local:", self.on or ""):
-            raise AssayError(
-                "--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got "
-                f"{plain(str(self.on))!r}"
-            )
-        for name in OF_SLURM:
+        for name in ("time", "slurm"):
             if getattr(self, name):
+                raise AssayError(f"--{name} goes with --on slurm, not with --on {self.on}")
+        address = "" if self.on in (None, "ray") else self.on
+        memory = 0
+        if self.memory and (size := SIZE.fullmatch(self.memory)):
+            memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
+        return Ray(address, self.workers or 0, self.threads or 1, self.gpus or 0, memory)
+
+    def _slurm(self, root: Path) -> Executor:
+        from assay.lab.engines.slurm import Slurm
+
+        parameters: dict[str, Any] = {}
+        for text in self.slurm:
+            name, equals, value = text.partition("=")
+            if not re.fullmatch(r"[a-z][a-z_-]*", name):
                 raise AssayError(
-                    f"--{name.replace('_', '-')} goes with --on slurm, not with --on "
-                    f"{plain(str(self.on))}"
+                    f"--slurm is name=value, such as partition=gpu; got {plain(text)!r}"
                 )
-        if not re.fullmatch(r"\d{1,4}", self.gpus or "0"):
-            raise AssayError(
-                f"--gpus is a number of GPUs for each worker in a Ray cluster, got {self.gpus!r}"
-            )
-        size = re.fullmatch(r"(\d{1,9})([KMGT])", self.memory or "0K")
-        if size is None:
-            raise AssayError(f"--memory is 16G or 900M in a Ray cluster, got {self.memory!r}")
-        workers, cpus = (
-            0 if self.workers is None else self.workers,
-            self._threads if self.cpus is None else self.cpus,
-        )
-        if cpus < 1 or self.workers == 0:
-            raise AssayError(
-                f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}"
-            )
-        memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
-        resources = Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory)
-        return {"workers": workers, "resources": resources}
-
-    def _slurm(self) -> dict[str, Any]:
-        from assay.lab.away.fleets.sbatch import Request
-
+            if name == "setup":
+                parameters.setdefault(name, []).append(value)
+            else:
+                number = int(value) if value.isascii() and value.isdigit() else value
+                parameters[name.replace("-", "_")] = number if equals else True
+        if self.memory:
+            parameters["mem"] = self.memory
+        if self.gpus:
+            parameters["gpus_per_node"] = self.gpus
         try:
-            setup = (
-                foreign.read(self.prolog, "a file of bash", 2**20).decode() if self.prolog else ""
-            )
-        except UnicodeDecodeError as e:
-            raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
-        options = {
-            "partition": self.partition,
-            "time": self.time,
-            "gpus": self.gpus,
-            "memory": self.memory,
-            "account": self.account,
-        }
-        request = Request(
-            workers=8 if self.workers is None else self.workers,
-            cpus=self._threads if self.cpus is None else self.cpus,
-            setup=setup,
-            extra=self.sbatch or "",
-            **{name: value or "" for name, value in options.items()},
-        )
-        return {"slurm": request}
+            minutes = math.ceil(duration(self.time or "1h") / 60)
+        except DataError as e:
+            raise AssayError(f"--time is a time such as 90m or 4h, got {self.time!r}") from e
+        return Slurm(root, self.workers or 8, self.threads or 1, minutes, parameters)
 
 
+_LOCAL = frozenset(f.name for f in fields(Machine))
 NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
-
-
-def site(text: str) -> Site:
-    """Read where submitted jobs train: an executor, or an engine, with what goes with it, as they
-    stand after `assay run --executor` and `assay run --on`. Raises: AssayError."""
-    from assay.lab import executors
-
-    reader = App(help_flags=[], version_flags=[])
-
-    @reader.default
-    def read(*, machine: Elsewhere = NOT_ELSEWHERE) -> Elsewhere:
-        return machine
-
-    try:
-        words = shlex.split(text)
-        option = "--executor" if words[:1] and words[0] in executors.known() else "--on"
-        machine: Elsewhere = reader(
-            [option, *words], exit_on_error=False, print_error=False, result_action="return_value"
-        )
-    except (ValueError, CycloptsError) as error:
-        raise AssayError(f"--on {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
-    if machine.dry_run:
-        raise AssayError("--dry-run goes with assay run, which prints the batch script")
-    return machine.site()
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What would be submitted."""
-
-    script: str
-    """A batch script, whole."""
 
 
 @dataclass(frozen=True)
@@ -234,26 +164,21 @@ class Several:
 
 def results() -> Any:
     """Give the types of what a run answers."""
-    from assay.verbs.series import Series
-
-    return ResultData | Several | Series | DryRun
+    return ResultData | Several
 
 
 @verb(
-    "verdicts, with their controls, after what is missing is trained; a script for other machines",
-    version=7,
+    "verdicts, with their controls, after what is missing is trained",
     results=results,
 )
 def run(
-    name: NameOrAll,
+    name: Name,
     /,
     *more: str,
     choice: Choice = DEFAULT,
-    within: Within = None,
     expect: Expected = None,
-    page: Path | None = None,
     machine: Elsewhere = NOT_ELSEWHERE,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
@@ -263,39 +188,22 @@ def run(
     more
         Further names or paths: all run in a row, each is told when it is judged, and a table of all
         at the end.
-    page
-        Of the whole catalogue, or a part: a Markdown file for the summary that is written to
-        report/catalogue.html as well.
 
     Examples
     --------
     assay run superposition --preset smoke
-    assay run superposition --within 10m
-    assay run 'monthly-*'
     assay run superposition gated-sae --preset smoke
-    assay run superposition --on slurm --partition main --dry-run
+    assay run superposition --on slurm --slurm partition=main --time 2h
     """
     if more:
-        return run_several((name, *more), choice, within, expect, page, machine, place, door)
-    if machine.dry_run:
-        if name != ALL and "*" not in name:
-            choice.of(name)
-        batch = dry_run(machine.lab(place.root))
-        return Answer(batch, [Line(batch.script.removesuffix("\n"))])
-    if name == ALL or "*" in name:
-        return run_series(name, choice, within, page, machine, place, door)
-    if page is not None:
-        raise AssayError(
-            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
-        )
+        return run_several((name, *more), choice, expect, machine, place, door)
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)
-    preset, seconds = fitted(lab, experiment, preset, within, door)
     return verdicts.answer(
-        verdicts.run(lab, experiment, preset, door.run(experiment.name, seconds)),
+        verdicts.run(lab, experiment, preset, door.run(experiment.name)),
         name,
         experiment,
         preset,
@@ -319,27 +227,22 @@ def warn(name: str, experiment: Experiment, door: Door) -> None:
 def run_several(
     names: tuple[str, ...],
     choice: Choice,
-    within: str | None,
     expect: str | None,
-    page: Path | None,
     machine: Elsewhere,
-    place: Anywhere,
+    place: Place,
     door: Door,
 ) -> Answer[Several]:
     """Run each of several names, tell its verdicts, and go on with the next; where a run fails, the
     others run all the same. Workers stay, with the models that they have opened.
 
-    Raises: AssayError for an option that is about one experiment only, for a series among the
-    names, and, before anything runs, for a name or a file that cannot be read.
-    """
-    from assay.lab.executors import Workers
+    Raises: AssayError for an option that is about one experiment only, and, before anything runs, for a name or a file that cannot be read.
+    """  # noqa: E501
+    from assay.lab.engines import Workers
     from assay.verbs import verdicts
 
-    single = {"--within": within, "--page": page, "--set": choice.set, "--dry-run": machine.dry_run}
+    single = {"--set": choice.set}
     for option in (option for option, value in single.items() if value):
         raise AssayError(f"{option} is about one experiment, not about {len(names)}; name it alone")
-    for name in (name for name in names if name == ALL or "*" in name):
-        raise AssayError(f"{name} is several already; run it by itself")
     chosen = {name: choice.of(name) for name in names}  # a name that was typed twice once
     lab, ran, codes = machine.lab(place.root), [], [0]
     with lab.executor.staying() if isinstance(lab.executor, Workers) else nullcontext():
@@ -374,78 +277,3 @@ def table(several: Several) -> Iterator[Part]:
     seconds = sum(ran.seconds for ran in several.ran)
     rows.append(("all", "", "", f"{seconds:.1f}"))
     yield Table(("name", "question, claims", "outcome", "s"), rows, ("s",), {"question, claims": 1})
-
-
-def run_series(
-    name: str,
-    choice: Choice,
-    within: str | None,
-    page: Path | None,
-    machine: Machine,
-    place: Anywhere,
-    door: Door,
-) -> Answer[Any]:
-    """Run every experiment of the catalogue, or all whose names fit a pattern. Raises: AssayError
-    for a time to fit, since what fits is chosen for one experiment."""
-    from assay.verbs import series
-
-    if within is not None:
-        raise AssayError(f"--within chooses for one experiment; name it in place of {name}")
-    with door.series(name) as display:
-        lab = machine.lab(place.root)
-        summary = series.series(lab, choice.preset, page, choice.set, display, name)
-    return Answer(summary, series.words(summary), summary.exit_code)
-
-
-def dry_run(lab: Lab) -> DryRun:
-    """Write the batch script with which this lab would have its workers begun. Raises: AssayError
-    where it would have none."""
-    from assay.lab.away.fleets.slurm import Slurm
-    from assay.lab.executors import Away
-
-    if not isinstance(lab.executor, Away) or not isinstance(lab.executor.fleet, Slurm):
-        raise AssayError("a dry run shows the script of workers on SLURM; add --on slurm")
-    return DryRun(lab.executor.fleet.script(lab.executor.command(lab.store.root, lab.device)))
-
-
-def fitted(
-    lab: Lab, experiment: Experiment, preset: Preset, within: str | None, door: Door
-) -> tuple[Preset, float | None]:
-    """Give what runs within a time, and its seconds, once it is told what was given up; without a
-    time what was asked for."""
-    if within is None:
-        return preset, None
-    from assay.lab.plan.design import design
-
-    width = lab.executor_for([experiment]).width
-    choice = design(lab.store, experiment, preset, within, width)
-    for line in lines(choice, within.strip()):
-        door.aside(line)
-    return choice.preset, choice.seconds
-
-
-def lines(choice: Design, within: str) -> list[str]:
-    """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
-    from assay.core.reading import plural
-
-    before = f", as chosen on {choice.since[:16].replace('T', ' ')}" if choice.since else ""
-    part, whole = (
-        f.command[0] if f.command is not None and f.plan.missing else None
-        for f in (choice.chosen, choice.whole)
-    )
-    takes = lasting(part) if part is not None else "nothing, since it is stored"
-    if choice.seeds == choice.of_seeds:
-        return [f"within {within}: all of it fits, {takes}{before}"]
-    rest = f"; all of it takes {lasting(whole)}" if whole is not None else ""
-    known = [
-        f"; claim {i}: ±{b.half_width:.3g}, not ±{a.half_width:.3g}: {b.expected}"
-        for i, (a, b) in enumerate(zip(choice.whole.claims, choice.chosen.claims, strict=True), 1)
-        if a.half_width and b.half_width
-    ]
-    return [
-        f"within {within}: {choice.seeds} of {choice.of_seeds} {plural('seed', choice.of_seeds)}; "
-        f"{len(choice.chosen.plan.rows)} of {len(choice.whole.plan.rows)} runs, "
-        f"{takes}{rest}{before}",
-        f"that costs: intervals over seeds about {choice.wider:.2g} times as "
-        f"wide{''.join(known[:4])}{' …' if known[4:] else ''}",
-    ]

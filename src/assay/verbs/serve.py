@@ -6,31 +6,24 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from assay.circuits.explanation import Explanation
-from assay.circuits.problem import Problem
 from assay.core.errors import AssayError
 from assay.core.results import ResultData
 from assay.core.schema import to_json
-from assay.evaluation.rating import go_on
-from assay.explorer import shelf
 from assay.explorer.library import Experiments, Library, Making
-from assay.explorer.shelf import Subject
 from assay.features.index.names import read
 from assay.lab import catalogue as known
 from assay.lab.records import records
 from assay.lab.store.sealed import unseal
-from assay.lab.store.store import Store
 from assay.report import pages
-from assay.verbs import background, recorded, small_model
+from assay.verbs import background, recorded
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
-    from assay.http.guard import Rules
+    from assay.explorer.guard import Rules
 
 State = tuple[Any, ...]
 NOTHING: AbstractContextManager[Any] = nullcontext()
@@ -52,7 +45,6 @@ def serve(
     port: int | None = None,
     token: str | None = None,
     request: Wanted | None = None,
-    explanations: Path | None = None,
     names: Path | None = None,
     *,
     ready: Callable[[Served], None],
@@ -61,31 +53,16 @@ def serve(
     the page of the dictionary `wanted`.
 
     Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
-    which is made up where none is given. Explanations in a folder are listed beside the small
-    models whose weights were written by hand, and those that monthly problems trained. `names` is a
-    file of names for the dictionary's features.
+    which is made up where none is given. `names` is a file of names for the dictionary's
+    features.
 
-    Raises: AssayError for a store or a folder that is not there, and where the address cannot be
-    had."""
+    Raises: AssayError for a store that is no folder, and where the address cannot be had."""
     from assay.explorer.app import application
 
-    if explanations is not None and not explanations.is_dir():
-        raise AssayError(
-            f"{explanations} is no folder; --explanations names the folder of TOML files"
-        )
     if names is not None and request is None:
         raise AssayError("--names gives names to the features of a dictionary; say which one")
     if names is not None:
         read(names)
-    models = trained(root)
-    circuits = shelf.Shelf(
-        lambda: (
-            *shelf.built(),
-            *models(),
-            *(shelf.explained(explanations) if explanations else ()),
-        )
-    )
-
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
     making = (
@@ -101,7 +78,7 @@ def serve(
     path = "" if request is None else request.address
     return _run(
         lambda rules: application(
-            Library(root, experiments(root), making, circuits, (path, names) if names else None),
+            Library(root, experiments(root), making, (path, names) if names else None),
             rules,
         ),
         root,
@@ -111,30 +88,6 @@ def serve(
         path,
         ready,
         meanwhile,
-    )
-
-
-def serve_rating(
-    root: Path,
-    folder: Path,
-    rater: str,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    token: str | None = None,
-    *,
-    ready: Callable[[Served], None],
-) -> Served:
-    """Answer with the page on which one rater goes on with what `assay rate` began in a folder, and
-    with no other page.
-
-    Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the
-    address cannot be had."""
-    from assay.explorer.app import rating_application
-    from assay.explorer.pages.rate import Sheet
-
-    sheet = Sheet(go_on(rater, folder, Store(root)))
-    return _run(
-        lambda rules: rating_application(sheet, rules), root, host, port, token, "rate", ready
     )
 
 
@@ -149,9 +102,8 @@ def _run(
     meanwhile: AbstractContextManager[Any] = NOTHING,
 ) -> Served:
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    from assay.http.connections import answer_at, is_here, names
-    from assay.http.guard import Rules
-    from assay.http.tokens import of_text
+    from assay.explorer.connections import answer_at, is_here, names
+    from assay.explorer.guard import Rules
 
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
@@ -160,7 +112,7 @@ def _run(
     def served(address: str) -> Served:
         return Served(address + path + (f"?token={token}" if token else ""), str(root))
 
-    app = make(Rules(names(host), (of_text(token),) if token else ()))
+    app = make(Rules(names(host), token))
     return served(
         answer_at(app, host, port, lambda address: ready(served(address)), meanwhile=meanwhile)
     )
@@ -191,7 +143,7 @@ def experiments(root: Path) -> Experiments:
     def studies() -> tuple[Mapping[str, Any], ...]:
         known_names = {entry.name for entry in known.entries()}
         folders = sorted(p for p in (root / "results").glob("*") if p.name not in known_names)
-        rows = ((p.name, catalogue.find_stored(root, p.name, runs=0).results) for p in folders)
+        rows = ((p.name, catalogue.find_stored(root, p.name).results) for p in folders)
         return tuple({"name": name, "results": results} for name, results in rows if results)
 
     def stored(name: str, preset: str) -> Path | None:
@@ -228,39 +180,6 @@ def experiments(root: Path) -> Experiments:
     )
 
 
-def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
-    """Tell the explorer of the models of monthly problems that a store holds, which explanations
-    name as `monthly-palindromes/22062`."""
-    subject_cache: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
-
-    def load_problem(name: str) -> tuple[Problem, Explanation | None, Explanation | None]:
-        subject = small_model.subject(name, root)
-        return subject.problem, subject.own() if subject.own else None, subject.rival()
-
-    def listed() -> tuple[Subject, ...]:
-        state = tuple(
-            (str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{small_model.FAMILY}*"))
-        )
-        if (
-            state not in subject_cache
-        ):  # which fields a model has to have is known to its experiment alone
-            names = small_model.stored(root).items()
-            subject_cache.clear()
-            subject_cache[state] = tuple(
-                Subject(
-                    name.replace("/", "-"),
-                    f"trained: {name.replace('/', ', seed ')}",
-                    partial(load_problem, name),
-                    key,
-                    ours=True,
-                )
-                for name, key in names
-            )
-        return subject_cache[state]
-
-    return listed
-
-
 def _state(name: str, stored: Path | None) -> State:
     """What the page of a result changes with: the result, or the record where nothing is stored."""
     return str(stored), _changed(stored or records.path(name))
@@ -284,7 +203,7 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         return pages.page(ResultData.from_json(study), home="/"), study
     if stored is not None:
         try:
-            from assay.lab.executors import Inline
+            from assay.lab.engines import Inline
             from assay.lab.lab import Lab
             from assay.lab.plan.preset import override
             from assay.verbs.pages import page_of

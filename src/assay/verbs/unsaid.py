@@ -25,7 +25,7 @@ def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
     its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
-    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
+    assumed = missing.assumed(text) if text.study.experiment else []
     if not lacks and (text.study.model or text.study.train or text.study.claim):
         known = known or composed(text)
         if text.study.model or text.study.train:
@@ -62,13 +62,6 @@ def hopeless(gaps: Iterable[missing.Missing | Unsaid]) -> list[str]:
 def unused(path: Path) -> list[str]:
     """Say which prompts of a study nothing uses, and what to write."""
     return [f"{m.where}: {m.default}; {m.text}" for m in missing.unused_prompts(read(path))]
-
-
-def first_label(path: Path) -> str:
-    """What a study calls its first dictionary, which is the arm main of its experiment; "" where
-    that is another arm."""
-    study = read(path).study
-    return study.dictionary[0].label if study.dictionary and not study.experiment else ""
 
 
 def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:

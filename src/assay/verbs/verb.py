@@ -96,8 +96,8 @@ class Door(Protocol):
     def measuring(self) -> Any:
         """Begin the bar of an evaluation; `watch` takes what is known before its end."""
 
-    def run(self, name: str, within: float | None = None) -> AbstractContextManager[Any]:
-        """Begin to show the events of a run, held against the seconds that it was to take."""
+    def run(self, name: str) -> AbstractContextManager[Any]:
+        """Begin to show the events of a run."""
 
     def series(self, name: str) -> AbstractContextManager[Any]:
         """Begin to show the events of several experiments."""
@@ -117,9 +117,6 @@ class Door(Protocol):
     def open(self, address: str) -> None:
         """Show a page in the browser."""
 
-    def rate(self, rating: Any) -> bool:
-        """Have somebody answer what is left of a rating; whether all of it has an answer."""
-
 
 @dataclass(frozen=True)
 class Call:
@@ -135,14 +132,12 @@ class Described:
 
     answers: str
     function: Callable[..., Answer[Any]]
-    version: int
-    """Raised with every change of the schema."""
     results: Callable[[], Any] | None = None
     """Gives the type of results, where the function's annotation does not have it."""
 
 
 def verb(
-    answers: str, version: int = 1, results: Callable[[], Any] | None = None
+    answers: str, results: Callable[[], Any] | None = None
 ) -> Callable[[Callable[..., Answer[Any]]], Callable[..., Call]]:
     """Make a function a verb: it takes what the function takes, but for a `door`, and `--json`.
 
@@ -165,7 +160,7 @@ def verb(
             "output", inspect.Parameter.KEYWORD_ONLY, default=Output(), annotation=Output
         )
         call.__signature__ = signature.replace(parameters=[*typed, how])  # type: ignore[attr-defined]
-        call.described = Described(answers, function, version, results)  # type: ignore[attr-defined]
+        call.described = Described(answers, function, results)  # type: ignore[attr-defined]
         return call
 
     return decorate

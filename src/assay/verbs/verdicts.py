@@ -29,9 +29,8 @@ from assay.report import tables
 from assay.report.statements import frozen_lines, heads
 from assay.studies.budget import affordable
 from assay.verbs.options import (
-    ANYWHERE,
     DEFAULT,
-    Anywhere,
+    HERE,
     Arm,
     Bare,
     Choice,
@@ -70,7 +69,7 @@ def results() -> Any:
     return ResultData | Measures
 
 
-@verb("verdicts of what is stored; what is measured", version=6, results=results)
+@verb("verdicts of what is stored; what is measured", results=results)
 @uncollected()
 def command(
     name: Name,
@@ -82,7 +81,7 @@ def command(
     measures: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
-    place: Anywhere = ANYWHERE,
+    place: Place = HERE,
 ) -> Answer[Any]:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError
-from assay.core.fit import SETTLING
 from assay.core.heavy import torch
 from assay.core.rng import permutation
 from assay.data.shards import ShardReader
@@ -52,7 +51,7 @@ def batches(acts: Any, batch: int, seed: int, steps: int) -> Batches:
             *moments(acts), lambda step: torch.from_numpy(numbers(acts[draw(step).numpy()]))
         )
     if isinstance(acts, ShardReader):
-        return of_shards(acts, batch, seed, steps)
+        return _of_shards(acts, batch, seed, steps)
     if callable(acts):
         return _by_step(lambda step: _matrix(acts(step)), steps)
     if isinstance(acts, Iterable) and not isinstance(acts, list | tuple) and not _is_array(acts):
@@ -62,7 +61,7 @@ def batches(acts: Any, batch: int, seed: int, steps: int) -> Batches:
     return Batches(*_moments(rows), lambda step: rows[draw(step)])
 
 
-def of_shards(reader: ShardReader, batch: int, seed: int, steps: int) -> Batches:
+def _of_shards(reader: ShardReader, batch: int, seed: int, steps: int) -> Batches:
     """Batches of a reader. Raises: DataError for one of another batch or seed, or with too few
     rows."""
     if (reader.seed, reader.batch) != (seed, min(batch, reader.rows)):
@@ -70,7 +69,7 @@ def of_shards(reader: ShardReader, batch: int, seed: int, steps: int) -> Batches
             f"the reader has batches of {reader.batch} by seed {reader.seed}, and training asks "
             f"for {batch} by seed {seed}; give both the same"
         )
-    reader.check(steps, SETTLING)
+    reader.check(steps)
     return Batches(*reader.moments(moments), reader)
 
 

@@ -2,8 +2,7 @@
 its own.
 
 With two blocks, one that pays for its indirect and one that pays for its direct effect on the
-logits, a dictionary is asked to split what it writes by path. The metrics come from
-`assay.subjects.path_probes`."""
+logits, a dictionary is asked to split what it writes by path."""
 
 from __future__ import annotations
 

@@ -6,24 +6,22 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.core.bench import Bench, Slot, Unkept
+from assay.core.bench import Bench, Unkept
 from assay.core.errors import StoreError
-from assay.core.fit import SETTLING
 from assay.core.heavy import torch
 from assay.data.checkpoint import Alone
-from assay.data.shards import ShardReader
 
 
 class Desk(Unkept):
-    """A bench with a device, which tells steps, loss and the time left on one line of standard
-    error."""
+    """A bench with a device, which reports steps, loss and the time left on one line of standard
+    error, or steps to a function."""
 
-    def __init__(self, device: torch.device, tells: bool = False):
-        self._device, self._tells = device, tells
+    def __init__(self, device: torch.device, progress: bool | Callable[[int, int], None] = False):
+        self._device, self._progress = device, progress
         self._began: tuple[float, int] | None = None
 
     @property
@@ -32,8 +30,10 @@ class Desk(Unkept):
         return self._device
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
-        """Tell how far it is, where that is wanted."""
-        if not self._tells:
+        """Report how far it is, where that is wanted."""
+        if callable(self._progress):
+            self._progress(done, total)
+        if self._progress is not True:
             return
         now = time.monotonic()
         since, first = self._began = self._began or (now, done)
@@ -77,49 +77,3 @@ class Kept(Alone):
                 "remove it"
             )
         return super().restore()
-
-
-class Following:
-    """A slot of a training that reads shards: it also saves before a stream would run dry, and says
-    after each save which shards nobody will ask for again."""
-
-    def __init__(self, slot: Slot, reader: ShardReader, steps: int):
-        self._inner, self._reader, self._step = slot, reader, 0
-        self._last = max(0, steps - SETTLING)
-
-    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """The last saved (step, tensors), from which the reader goes on too."""
-        saved = self._inner.restore()
-        self._step = 0 if saved is None else saved[0]
-        self._reader.release(min(self._step, self._last))
-        return saved
-
-    def due(self) -> bool:
-        """Whether the slot says so, or the reader; it is asked once a step."""
-        self._step += 1
-        return self._inner.due() or self._reader.due(self._step)
-
-    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace the checkpoint by this one, then let go what came before it."""
-        self._inner.save(step, tensors)
-        self._reader.release(min(step, self._last))
-
-
-class Read(Unkept):
-    """A bench on which one training reads shards."""
-
-    def __init__(self, bench: Bench, reader: ShardReader, steps: int):
-        self._bench, self._slot = bench, Following(bench.slot(), reader, steps)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it trains."""
-        return self._bench.device
-
-    def slot(self) -> Any:
-        """The slot that follows the reader."""
-        return self._slot
-
-    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
-        """Tell how far it is."""
-        self._bench.report(done, total, unit, **numbers)

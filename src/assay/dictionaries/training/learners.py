@@ -48,11 +48,6 @@ class Seen:
     """Everything without a dot in its name, in the shapes of Dictionary; views into the state."""
     nonlinearity: Nonlinearity
 
-    @property
-    def rows(self) -> torch.Tensor | int:
-        """Rows of the batch [run]; more than in x where other ranks have others of it."""
-        return self.noted.get("rows", self.x.shape[-2])
-
     def features(self) -> Float[torch.Tensor, "run b f"]:
         """Features of the batch under the parameters after the step."""
         return self.nonlinearity(
@@ -133,9 +128,7 @@ class Idle:
     def learn(self, state: State, observation: Seen) -> None:
         """Count one batch more, or go back to 0."""
         # Add, then multiply by 0 where it fired: no branch, and whole numbers stay exact.
-        state["idle.rows"].add_(
-            observation.rows if isinstance(observation.rows, int) else observation.rows[:, None]
-        ).mul_(~observation.noted["fired"])
+        state["idle.rows"].add_(observation.x.shape[-2]).mul_(~observation.noted["fired"])
 
 
 @dataclass(frozen=True, eq=False)

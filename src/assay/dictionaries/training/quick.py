@@ -29,7 +29,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.batches import batches
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.dictionaries.training.keeping import Desk, Kept, Read
+from assay.dictionaries.training.keeping import Desk, Kept
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 
 USUAL: Mapping[type, Loss] = {
@@ -62,7 +62,7 @@ def train_dictionary(
     frozen: Part = "",
     device: str = "cpu",
     keep: Path | str | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[int, int], None] = False,
     site: str = "",
     model: str = "",
     text: str = "",
@@ -94,8 +94,10 @@ def train_dictionary(
         frozen: what is never trained.
         device: such as "cuda"; what comes back is on the CPU.
         keep: a folder from which the same call goes on after it was stopped.
-        progress: whether steps, loss and the time left are told on standard error.
-        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file.
+        progress: whether steps, loss and the time left are reported on standard error; or a
+            function of (steps done, steps in all).
+        site: where activations were taken, such as blocks.9.hook_resid_pre, kept in the file; of a
+            `ShardReader` what its shards say.
         model: whose they are, kept in the file.
         text: of what, kept in the file.
         part: of that text, kept in the file: evaluations then read another part.
@@ -139,8 +141,7 @@ def train_dictionary(
     if isinstance(acts, ShardReader):
         identity["window"] = acts.window  # the order of the rows hangs on it
     bench: Bench = desk if keep is None else Kept(desk, Path(keep), identity)
-    if isinstance(acts, ShardReader):
-        bench = Read(bench, acts, steps)
+    about = acts.shards.about if isinstance(acts, ShardReader) else {}
     trained = fit_dictionaries(
         [(Runs([Spec(seed=seed)]), method)],
         data,
@@ -148,14 +149,13 @@ def train_dictionary(
         steps=steps,
         mean=data.mean,
         scale=data.scale,
-        sites=(site,) if site else (),
+        sites=(site,) if site else about.get("sites", ()),
         probe_at=probes(steps),
         bench=bench,
+        trained_on=about.get("trained_on"),
     )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
-    if isinstance(acts, ShardReader):
-        acts.release(None)
     curve = {"step": trained.steps.tolist()}
     curve |= {name: values[0].tolist() for name, values in trained.history.items()}
     stated = {"model_name": model, "dataset_path": text, "dataset_part": part}

@@ -15,7 +15,7 @@ from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Batch, Group, State, Trained, fit
 from assay.core.heavy import torch
-from assay.core.rng import normal_rows
+from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
@@ -207,10 +207,8 @@ def group(
     d_out: int | None = None,
     watch: Sequence[Watch] = (),
     kernel: Kernel | None = None,
-    rows: slice | None = None,
 ) -> Group:
-    """The Group of one method: its start by seed, and its step; with `rows` that of these latents
-    alone, for a `kernel` that knows the others.
+    """The Group of one method: its start by seed, and its step.
 
     Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot
     have what it needs."""
@@ -222,9 +220,7 @@ def group(
         )
     loss_arguments = wants(method.loss)
     _check(method, loss_arguments, d_out)
-    state = start(runs.seeds, method, d, d_out, rows)
-    # After the start, which has to know the whole width to draw the rows of this shard.
-    method = method if rows is None else replace(method, width=rows.stop - rows.start)
+    state = start(runs.seeds, method, d, d_out)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
         raise SpecError(
@@ -372,26 +368,19 @@ def start(
     method: Method,
     d: int,
     d_out: int | None = None,
-    rows: slice | None = None,
 ) -> dict[str, torch.Tensor]:
     """Parameters before training, big matrices row per latent: random unit decoder rows by seed,
-    the encoder along them or not.
-
-    `rows` are the latents that are wanted; None: all.
-    """
-    seeds = np.asarray(seeds)
+    the encoder along them or not."""
+    seeds, width = np.asarray(seeds), method.width
     target = d if d_out is None else d_out
-    its = rows or slice(0, method.width)
-    width = its.stop - its.start
-    # Drawn by row, so that a shard starts with the rows that the whole dictionary would have there.
-    directions = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
+    directions = torch.from_numpy(normal(seeds, "dictionary", 0, (width, target)))
     W_dec = unit_rows(
         directions if method.covariance is None else spread(directions, method.covariance)
     )
     encoder_rows = W_dec
     if not method.tied_start or d_out is not None:
         encoder_rows = unit_rows(
-            torch.from_numpy(normal_rows(seeds, "dictionary.encoder", 0, d, its))
+            torch.from_numpy(normal(seeds, "dictionary.encoder", 0, (width, d)))
         )
     W_enc = method.encoder_scale * encoder_rows
     extra_params = method.nonlinearity.init(len(seeds), width)

@@ -89,6 +89,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "command": commands.writer(index),
+            "folder": index.folder,
             "classes": CLASSES,
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,

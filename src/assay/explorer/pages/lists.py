@@ -12,11 +12,11 @@ from typing import Any
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
+from assay.core.plain import show_token
 from assay.explorer import commands, offline, query_args, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
-from assay.features.explaining.rule import show_token
 from assay.features.index.names import Name
 from assay.features.index.reader import Context, Feature, Index
 

@@ -1,5 +1,5 @@
-"""The tables of an index: every column with its type, unit and meaning, so that pages, files and
-SQL say the same of a number.
+"""The tables of an index: every column with its type, unit and meaning, so that pages and
+files say the same of a number.
 
 Tables on disk: columns as Parquet, block by block, each part whole or not there; joined at the
 end into one file a table."""
@@ -62,7 +62,7 @@ def _tables() -> dict[str, tuple[Column, ...]]:
 
 
 TABLES: Mapping[str, tuple[Column, ...]] = _tables()
-"""Each a Parquet file of the folder and a table of its SQL; columns.toml says every column."""
+"""Each a Parquet file of the folder; columns.toml describes every column."""
 FEATURES = TABLES["features"]
 IDENTIFIERS = frozenset({"feature", "token", "nearest", "antipode"})
 """Columns of features whose numbers are names, and no amounts."""

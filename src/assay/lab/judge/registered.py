@@ -1,27 +1,25 @@
-"""Registered: what was frozen before any result existed: claims, arms, seeds, looks and the code
-that judges, in one sealed file.
+"""Registered: what was frozen before any result existed: claims, arms, seeds and the code that
+judges, in one sealed file.
 
-The file lies in the store and, of an experiment in somebody's own folder, beside it. Its seal shows
-an edit, not a forgery by somebody who seals it again: for that there is a signature of the author's
-own, which is kept by its hash and never read."""
+The file is in the store and, for an experiment in a user's own folder, next to it. Its seal shows
+an edit, not a forgery by somebody who seals it again: publish its hash, or sign it. What is frozen
+is judged once, on all of its seeds; more seeds are another freezing, of fresh ones."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign
 from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_json
 from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
-from assay.core.judging import FEWEST, describe_method
+from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.core.spending import ALPHA, boundaries
 from assay.lab.judge import journal, looks, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.plan.preset import Preset, scope
@@ -29,12 +27,11 @@ from assay.lab.records import provenance
 from assay.lab.store import edits, origin
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.sealed import SCHEMA, NewerError, seal, unseal
-from assay.lab.store.store import Store, Stored
+from assay.lab.store.store import Store
 
-LARGEST = 2**20
-"""Bytes of a signature."""
 BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
-"""What the file has beside its content."""
+"""What the file has besides its content."""
+JSON = Mapping[str, Any]
 
 
 class TooLate(StoreError):
@@ -43,51 +40,44 @@ class TooLate(StoreError):
 
 @dataclass(frozen=True)
 class Registration:
-    """What was frozen, when, and where it lies."""
+    """What was frozen, when, and where it is."""
 
     path: Path
-    content: Mapping[str, Any]
+    content: JSON
     hash: str
     """SHA-256 of the content: what to publish, or to sign."""
     time: str
     commit: str
-    software: Mapping[str, Any]
-    ledger: Mapping[str, Any] | None = None
+    ledger: JSON | None = None
     """The line of the store's ledger that notes the freezing; None in files of older versions."""
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds, in the order in which looks take them: the lowest first."""
-        return tuple(sorted(seeds_of(self.content["seeds"])))
+    def seeds(self) -> set[int]:
+        """All seeds."""
+        return seeds_of(self.content["seeds"])
 
     @property
-    def units(self) -> tuple[int, ...]:
-        """Seeds at each look."""
-        return tuple(look["units"] for look in self.content["looks"])
+    def level(self) -> float:
+        """The level of its intervals; older versions declared earlier looks as well."""
+        return float(self.content["looks"][-1]["level"])
 
     @property
-    def levels(self) -> tuple[float, ...]:
-        """The level of intervals at each look."""
-        return tuple(look["level"] for look in self.content["looks"])
+    def statements(self) -> tuple[JSON, ...]:
+        """Its claims and estimates."""
+        return (*self.content["claims"], *self.content.get("estimates", ()))
 
     @property
     def claims(self) -> list[str]:
         """The claims, each with its threshold."""
-        return [
-            f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
-            for c in self.content["claims"]
-        ]
+        claims = self.content["claims"]
+        return [c["text"] + (f" ({c['threshold']})" if "threshold" in c else "") for c in claims]
 
     @property
     def line(self) -> journal.Line:
         """What it is about, as a line of the ledger says it."""
-        runs = (
-            (arm, canonical_json(spec))
-            for arm, data in self.content["arms"].items()
-            for spec in data.get("fields", ())
-        )
-        name, seeds = self.content["experiment"], self.content["seeds"]
-        about = {"about": [name], "seeds": seeds, "arms": journal.settings(runs)}
+        arms, name = self.content["arms"].items(), self.content["experiment"]
+        runs = ((arm, canonical_json(s)) for arm, data in arms for s in data.get("fields", ()))
+        about = {"about": [name], "seeds": self.content["seeds"], "arms": journal.settings(runs)}
         return {"experiment": name, "time": self.time, **about}
 
 
@@ -95,33 +85,27 @@ def freeze(
     store: Store,
     experiment: Experiment,
     preset: Preset,
-    units: Sequence[int] = (),
     related: Sequence[Experiment] = (),
-    other_names: Iterable[str] = (),
+    other_names: Sequence[str] = (),
     *,
     write_adjacent: bool = True,
 ) -> Registration:
-    """Freeze what is to be judged, looked at after so many seeds; none given: once, after all. What
-    is frozen so already stays.
+    """Freeze what is to be judged; what is frozen so already stays.
 
     `related` are experiments whose looks at the same seeds count as well, such as those that a
-    study borrows from; `others` name results of this store about the same experiments, such as
-    another wording of the study. With `here` it is written beside the experiment's own file as well
-    as into the store.
+    study borrows from; `other_names` are those of results of this store about the same experiments.
+    With `write_adjacent` it is written next to the experiment's own file, too.
 
-    Raises: ExperimentError for pilot seeds and looks that cannot be; StoreError where the same was
-    frozen otherwise, where its seeds were looked at, or where runs of them are stored.
-    """
-    content = described(experiment, preset, units)
-    known = find(store, experiment, preset)
-    if known is not None:
-        if known.content == {k: v for k, v in content.items() if k in known.content}:
-            return known
+    Raises: ExperimentError for pilot seeds; StoreError where the same was frozen otherwise, where
+    its seeds were looked at, or where runs of them are stored."""
+    content = described(experiment, preset)
+    if (known := find(store, experiment, preset)) is not None:
         changes = departures(known, experiment, preset)
-        changes = changes or ["other looks, or another version of the code that judges"]
+        if not changes and known.content["judging"] == content["judging"]:
+            return known
         raise TooLate(
             f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
-            f"{known.path}): {'; '.join(changes)}; "
+            f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
             "what was frozen stays: give the new one another name and other seeds"
         )
     if not content["judging"]:
@@ -129,108 +113,81 @@ def freeze(
             "a file of Assay was written since this command began, so nobody can say which "
             "code would judge; run it again"
         )
-    _refuse_seen(store, experiment, preset, related, other_names)
-    data: dict[str, Any] = {
-        "schema": SCHEMA,
-        **content,
-        "hash": _hash(content),
-        "time": provenance.timestamp(),
-        "commit": provenance.commit(),
-        "software": dict(provenance.software()),
-    }
-    adjacent = adjacent_path(experiment, preset) if write_adjacent else None
-    paths = [p for p in (adjacent, place(store, experiment, preset)) if p is not None]
+    for why in _seen(store, experiment, preset, related, other_names):
+        raise TooLate(f"{why} cannot be frozen any more: name other seeds")
+    ledger = Ledger(store)
+    if harm := ledger.wrong(ledger.references(), ever=True):
+        raise TooLate(
+            f"of {ledger.path} {harm}, so nobody can say what was seen in this store",
+            Operator("; freeze in another one, with --root"),
+        )
+    noted = {"time": provenance.timestamp(), "commit": provenance.commit()}
+    data = {"schema": SCHEMA, **content, "hash": _hash(content), **noted}
+    data["software"] = dict(provenance.software())
+    adjacent, here = adjacent_path(experiment, preset), place(store, experiment, preset)
+    paths = [adjacent, here] if adjacent is not None and write_adjacent else [here]
+    about = journal.subject(experiment, preset)
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        about = journal.subject(experiment, preset)
-        data["ledger"] = Ledger(store).note(
-            "frozen", experiment.name, preset.title, about, registration=data["hash"]
-        )
-        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        more = {"registration": data["hash"]}
+        data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
+        here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             write(path, seal(data))
     return read(paths[0])
 
 
-def sign(
-    store: Store, experiment: Experiment, preset: Preset, known: Registration, signature: Path
-) -> str:
-    """Keep a signature of the author's own, whatever it signs, and note its hash; gives the hash.
-    Raises: DataError, StoreError."""
-    raw = foreign.read(signature, "a signature", LARGEST)
-    signed = sha256(raw).hexdigest()
-    path = journal_path(store, experiment.name, preset, "signed")
-    with explained(store.root), store.lock("registered"):
-        folder = path.parent / "signatures"
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / signed, raw)
-        known_lines = signatures(store, experiment.name, preset)
-        if signed not in {line["sha256_of_signature"] for line in known_lines}:
-            line = {"registration": known.hash, "sha256_of_signature": signed}
-            journal.note(path, {"time": provenance.timestamp(), **line})
-    return signed
-
-
 def find(store: Store, experiment: Experiment, preset: Preset) -> Registration | None:
-    """What was frozen of an experiment at this preset, by the store and the file beside it; None
-    where nothing was.
-
-    Raises: StoreError where one of the files was changed, where they differ, or where looks were
-    taken under another freezing."""
-    paths = [
-        p
-        for p in (adjacent_path(experiment, preset), place(store, experiment, preset))
-        if p is not None and p.exists()
-    ]
-    registrations = [read(path) for path in paths]
+    """What was frozen of an experiment at this preset, by the store and the file next to it; None
+    where nothing was. Raises: StoreError where one of the files was changed, where they differ, or
+    where a look was taken under another freezing."""
+    paths = (adjacent_path(experiment, preset), place(store, experiment, preset))
+    registrations = [read(path) for path in paths if path is not None and path.exists()]
     if not registrations:
         return None
+    first = registrations[0]
     if len({(r.hash, r.time) for r in registrations}) > 1:
         raise StoreError(
-            f"{paths[0]} is not what was frozen by {paths[1]}; put back the file as it was written"
+            f"{first.path} is not what was frozen by {paths[1]}; put back the file as it was "
+            "written"
         )
     for line in read_looks(store, experiment.name, preset):
-        if line["registration"] != registrations[0].hash:
+        if line["registration"] != first.hash:
             raise StoreError(
-                f"{paths[0]} was exchanged: a look was taken on {line['time']} under another "
+                f"{first.path} was exchanged: a look was taken on {line['time']} under another "
                 f"freezing ({line['registration'][:12]})"
             )
-    return registrations[0]
+    return first
 
 
 def about(
     store: Store, experiment: Experiment, preset: Preset
 ) -> Iterator[tuple[Registration, list[str]]]:
     """Give what was frozen, under any name, of the same arms on some of the same seeds, and what is
-    not as it was frozen in this experiment.
-
-    Without a difference the two are one study under two names. What cannot be read is left out:
-    whoever runs it is told."""
+    not as it was frozen in this experiment: without a difference the two are one study."""
     seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
-    arms: dict[str, str] | None = None
     for known in readable(store, f"*/{preset.title}.json"):
-        if seeds & set(known.seeds) and known.content["sets"] == list(preset.sets):
-            arms = arms or _arm_hashes(experiment, preset)
-            if {n: a["hash"] for n, a in known.content["arms"].items()} == arms:
+        if seeds & known.seeds and known.content["sets"] == list(preset.sets):
+            frozen = {name: arm["hash"] for name, arm in known.content["arms"].items()}
+            if frozen == _arm_hashes(experiment, preset, known):
                 yield known, departures(known, experiment, preset)
 
 
 def readable(store: Store, pattern: str = "*/*.json") -> Iterator[Registration]:
-    """What was frozen in a store, but for files that cannot be read: whoever runs one is told."""
+    """What was frozen in a store, but for files that cannot be read."""
     for path in sorted((store.root / "registered").glob(pattern)):
         with contextlib.suppress(StoreError):
             yield read(path)
 
 
 def read(path: Path) -> Registration:
-    """What a file froze. Raises: StoreError where it cannot be read, or is not as it was
-    written."""
+    """What a file froze. Raises: StoreError where it cannot be read, or is not as written."""
     try:
         data = unseal(path)
         content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        noted = {name: data[name] for name in ("hash", "time", "commit", "software")}
+        noted = {name: data[name] for name in ("hash", "time", "commit")}
         return Registration(path, content, ledger=data.get("ledger"), **noted)
     except NewerError:
         raise
@@ -247,8 +204,7 @@ def place(store: Store, experiment: Experiment, preset: Preset) -> Path:
 
 
 def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
-    """Where it lies beside a study or an experiment in somebody's own folder; None for those of the
-    catalogue."""
+    """Where it is next to a user's own study or experiment; None for those of a package."""
     if not origin.in_file(experiment.origin):
         return None
     path = Path(experiment.origin)
@@ -256,224 +212,165 @@ def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
     return origin.parent_folder(path) / f"{origin.called(path)}{which}.prereg.json"
 
 
-def journal_path(store: Store, experiment: str, preset: Preset, what: str) -> Path:
-    """Where a store notes its looks, or signatures ("signed"), of what was frozen."""
-    return store.root / "registered" / experiment / f"{preset.title}.{what}.jsonl"
+def looks_path(store: Store, experiment: str, preset: Preset) -> Path:
+    """Where a store notes the look at what was frozen."""
+    return store.root / "registered" / experiment / f"{preset.title}.looks.jsonl"
 
 
 def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """What each look that was taken found, oldest first."""
-    return journal.read(journal_path(store, experiment, preset, "looks"), journal.TAKEN)
+    return journal.read(looks_path(store, experiment, preset), journal.TAKEN)
 
 
-def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
-    """The signatures that were given, oldest first."""
-    return journal.read(journal_path(store, experiment, preset, "signed"), journal.SIGNED)
+# what is frozen -----------------------------------------------------------------------------------
 
 
-def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
-    """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and for
-    looks that cannot be."""
+def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
+    """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and where
+    nothing is claimed."""
     experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
-    if early := [s for s in order if s < JUDGED]:
+    if order and order[0] < JUDGED:
         raise ExperimentError(
-            f"seed {early[0]} is a pilot's: what is frozen is judged on seeds from "
+            f"seed {order[0]} is a pilot's: what is frozen is judged on seeds from "
             f"{JUDGED} on, which nobody has looked at"
         )
-    statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
+    claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
     estimates = [s for s in experiment.claims if isinstance(s, Estimate)]
-    if not any(isinstance(s, Claim) for s in statements) and not estimates:
+    if not any(isinstance(s, Claim) for s in claims) and not estimates:
         raise ExperimentError(
             f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
         )
-    look_sizes = _units(experiment, order, units)
-    if len(look_sizes) > 1 and not any(isinstance(s, Claim) for s in statements):
-        raise ExperimentError(
-            f"{experiment.name} has estimates alone, which no look settles; leave the looks out"
-        )
-    look_boundaries = boundaries(look_sizes)
+    alpha, seeds, text = round(1 - USUAL, 12), spans(order), edits.frozen(experiment)
+    look = {"units": len(order), "seeds": seeds, "share": 1.0, "spent": alpha, "level": USUAL}
     return {
         "experiment": experiment.name,
         "preset": preset.title,
         "sets": list(preset.sets),
         "scope": scope(experiment, preset),
-        "seeds": spans(order),
-        "alpha": ALPHA,
-        "looks": [
-            {
-                "units": n,
-                "seeds": spans(order[:n]),
-                "share": round(b.share, 6),
-                "spent": round(b.spent, 8),
-                "level": b.level,
-            }
-            for n, b in zip(look_sizes, look_boundaries, strict=True)
-        ],
-        "claims": [_statement(experiment, s) for s in statements],
-        # In files of older versions there are none.
-        **({"estimates": [_statement(experiment, s) for s in estimates]} if estimates else {}),
+        "seeds": seeds,
+        "alpha": alpha,
+        "looks": [look],
+        "claims": [_statement(s) for s in claims],
+        # in files of older versions there are none
+        **({"estimates": [_statement(s) for s in estimates]} if estimates else {}),
         "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
+        # of a user's own files, comments and layout apart
+        **({"text": text} if text else {}),
         "judging": sources.unchanged(experiment.origin),
     }
 
 
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
-    """Tell what is not as it was frozen: claims, arms and seeds, in phrases; nothing where all of
-    it is."""
+    """Tell what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
+    nothing where all of it is."""
     experiment, content = experiment.sized(preset.specs), known.content
     frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)
     kinds = Claim | Exact | Estimate if "estimates" in content else Claim | Exact
+    code = {s["text"]: s.get("code") for s in known.statements}
+    statements = [s for s in experiment.claims if isinstance(s, kinds)]
     before = {
         "seeds": frozen,
-        "claims": {
-            s["text"]: s["hash"] for s in (*content["claims"], *content.get("estimates", ()))
-        },
+        "claims": {s["text"]: s["hash"] for s in known.statements},
         "arms": {name: arm["hash"] for name, arm in content["arms"].items()},
     }
     current = {
         "seeds": frozen,
-        "claims": {
-            s.text: _statement(experiment, s)["hash"]
-            for s in experiment.claims
-            if isinstance(s, kinds)
-        },
-        "arms": _arm_hashes(experiment, preset),
+        "claims": {s.text: _statement(s, code.get(s.text))["hash"] for s in statements},
+        "arms": _arm_hashes(experiment, preset, known),
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
-    return [*moved, *looks.changes([before], current)]
+    moved += looks.changes([before], current)
+    if "text" in content and content["text"] != edits.frozen(experiment):
+        moved.append(f"{Path(experiment.origin).name}, or a file that it imports, was edited")
+    return moved
 
 
-def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -> tuple[int, ...]:
-    """Seeds at each look, the last being all. Raises: ExperimentError."""
-    look_sizes = tuple(units) or (len(order),)
-    if look_sizes[-1] != len(order):
-        raise ExperimentError(
-            f"the last look is at all {len(order)} seeds, got looks at "
-            f"{', '.join(map(str, look_sizes))}; name more seeds, or other looks"
-        )
-    if len(look_sizes) > 1 and look_sizes[0] < FEWEST:
-        raise ExperimentError(
-            f"a look at {look_sizes[0]} seeds decides nothing: a verdict needs {FEWEST}; "
-            f"begin with {FEWEST} or more"
-        )
-    for s in experiment.claims:
-        if len(look_sizes) > 1 and isinstance(s, Claim) and "seed" not in s.units:
-            over = " and ".join(s.units)
-            raise ExperimentError(
-                f"looks are sets of seeds, and the claim {s.text!r} generalises over {over} "
-                "only; leave the looks out"
-            )
-    return look_sizes
+def has_older_code(known: Registration) -> bool:
+    """Whether an older version froze it with hashes of single functions of a user's file, which
+    this version does not make."""
+    parts = (*known.statements, *known.content["arms"].values())
+    nothing: list[JSON] = [{}, {"trains": {}, "measures": {}}]
+    return "text" not in known.content and any(p.get("code", {}) not in nothing for p in parts)
 
 
-def _statement(experiment: Experiment, s: Claim | Exact | Estimate) -> dict[str, Any]:
-    """A claim or an estimate as plain values that a reader understands, with a hash of all of it
-    and of the code of its value."""
-    functions: list[Any] = [s.value]
-    if not isinstance(s, Exact):
-        functions += [s.statistic, *(g.met for g in getattr(s, "gates", ()))]
-    code = edits.read_judging_texts(experiment, functions)
-    description = statement_to_json(s)
+def _statement(s: Claim | Exact | Estimate, code: JSON | None = None) -> dict[str, Any]:
+    """A claim or an estimate as plain values that a reader understands, with a hash of all of it;
+    `code` is what an older version noted of its functions."""
+    described = statement_to_json(s)
     if isinstance(s, Claim):
-        description |= {
-            "threshold": s.threshold,
-            "source": s.source,
-            "interval": describe_method(s.units, 0.95, s.bounds).partition(" ")[2],
-        }
-    return {
-        **description,
-        "code": code,
-        "hash": digest(canonical_json([claims_key([s]), code])),
-    }
+        described |= {"threshold": s.threshold, "source": s.source}
+        described["interval"] = describe_method(s.units, USUAL, s.bounds).partition(" ")[2]
+    return {**described, "hash": digest(canonical_json([claims_key([s]), code or {}]))}
 
 
-def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
-    """An arm's fields, runs and code, with a hash of them; of one that is derived, the code that
-    derives it."""
-    arm = experiment.arms[name]
-    if arm.derive is not None:
-        code: Any = edits.read_judging_texts(experiment, [arm.derive])
-        hashed = digest(canonical_json([experiment.version, code]))
-        return {"derived": True, "code": code, "hash": hashed}
+def _arm(
+    experiment: Experiment, preset: Preset, name: str, code: JSON | None = None
+) -> dict[str, Any]:
+    """An arm's fields and runs, with a hash of them; `code` as of statements."""
+    if experiment.arms[name].derive is not None:
+        hashed = digest(canonical_json([experiment.version, code or {}]))
+        return {"derived": True, "hash": hashed}
     specs = experiment.specs_of(name, preset.specs)
-    texts = edits.texts(experiment).get(name)
-    code = {"trains": dict(texts.train), "measures": dict(texts.measure)} if texts else {}
     fields = sorted({seedless(s.to_json()) for s in specs})
-    whole = canonical_json([experiment.version, experiment.measured, fields, code])
-    return {
-        "runs": len(specs),
-        "fields": [json.loads(f) for f in fields],
-        "code": code,
-        "hash": digest(whole),
-    }
+    whole = canonical_json([experiment.version, experiment.measured, fields, code or {}])
+    described = [json.loads(f) for f in fields]
+    return {"runs": len(specs), "fields": described, "hash": digest(whole)}
 
 
-def _arm_hashes(experiment: Experiment, preset: Preset) -> dict[str, str]:
-    return {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms}
+def _arm_hashes(experiment: Experiment, preset: Preset, known: Registration) -> dict[str, str]:
+    """The hash of every arm, with the code that was frozen of it."""
+    code = {name: arm.get("code") for name, arm in known.content["arms"].items()}
+    return {n: _arm(experiment, preset, n, code.get(n))["hash"] for n in experiment.arms}
 
 
-def _refuse_seen(
+def _seen(
     store: Store,
     experiment: Experiment,
     preset: Preset,
     related: Sequence[Experiment],
-    other_names: Iterable[str],
-) -> None:
-    """Refuse seeds that were looked at, and runs that are stored: whoever freezes may have seen
-    what they say. Raises: StoreError."""
-    seeds = {s.seed for s in preset.specs}
-    places = [
-        (e.name, path)
-        for e in (experiment, *related)
-        for path in (looks.committed(e), journal.stored(store, e.name))
-    ]
-    for name, path in [*places, *((other, journal.stored(store, other)) for other in other_names)]:
+    other_names: Sequence[str],
+) -> Iterator[str]:
+    """Why some of it may have been seen: seeds that were looked at, runs that are stored or were
+    removed."""
+    seeds, known = {s.seed for s in preset.specs}, (experiment, *related)
+    places = [(e.name, looks.committed(e)) for e in known]
+    names = (*(e.name for e in known), *other_names)
+    places += [(name, journal.stored(store, name)) for name in names]
+    for name, path in places:
         for look in journal.read(path):
             if shared := seeds & seeds_of(look["seeds"]):
-                raise TooLate(
-                    f"seeds {spans(shared)} of {name} were looked at on {look['time']} ({path}); "
-                    "what was seen cannot be frozen any more: name other seeds"
-                )
-    if runs := [
-        f"{s.experiment}/{s.arm} seed {json.loads(s.spec_json)['seed']} ({s.key[:12]})"
-        for s in _find_stored_runs(store, experiment, preset)
-    ]:
+                when = f"{look['time']} ({path})"
+                yield f"seeds {spans(shared)} of {name} were looked at on {when}; what was seen"
+    if runs := list(_find_stored_runs(store, experiment, preset)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        raise TooLate(
+        yield (
             f"{len(runs)} runs of these seeds are stored with their measures: "
-            f"{', '.join(runs[:3])}{more}; "
-            "what may have been seen cannot be frozen any more: name other seeds"
+            f"{', '.join(runs[:3])}{more}; what may have been seen"
         )
     ledger = Ledger(store)
     for line, shared in ledger.exposures(journal.subject(experiment, preset)):
-        raise TooLate(
+        yield (
             f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
-            f"{line['time']} ({ledger.path}); "
-            "what may have been seen cannot be frozen any more: name other seeds"
-        )
-    if harm := ledger.wrong(ledger.references(), ever=True):
-        raise TooLate(
-            f"of {ledger.path} {harm}, so nobody can say what was seen in this store",
-            Operator("; freeze in another one, with --root"),
+            f"{line['time']} ({ledger.path}); what may have been seen"
         )
 
 
-def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:
-    """Stored runs of an experiment on these seeds, and the same arm at the same settings under
-    another name."""
-    settings, seeds = set(), set()
-    for name, arm in experiment.arms.items():
-        for spec in experiment.specs_of(name, preset.specs) if arm.train is not None else ():
-            settings.add((name.rpartition("/")[2], spec.to_json()))
-            seeds.add(spec.seed)
-    for stored in store.list():
-        same = (stored.arm.rpartition("/")[2], stored.spec_json) in settings
-        if same or (
-            stored.experiment == experiment.name
-            and json.loads(stored.spec_json).get("seed") in seeds
-        ):
-            yield stored
+def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> Iterator[str]:
+    """Name the stored runs of an experiment on these seeds, and of the same arm at the same
+    settings under another name."""
+    trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
+    specs = {
+        (name.rpartition("/")[2], spec.to_json())
+        for name in trained
+        for spec in experiment.specs_of(name, preset.specs)
+    }
+    seeds = {json.loads(spec)["seed"] for _, spec in specs}
+    for s in store.list():
+        seed = json.loads(s.spec_json).get("seed")
+        is_own = s.experiment == experiment.name and seed in seeds
+        if is_own or (s.arm.rpartition("/")[2], s.spec_json) in specs:
+            yield f"{s.experiment}/{s.arm} seed {seed} ({s.key[:12]})"
 
 
-def _hash(content: Mapping[str, Any]) -> str:
+def _hash(content: JSON) -> str:
     return sha256(canonical_json(content).encode()).hexdigest()

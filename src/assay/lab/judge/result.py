@@ -59,7 +59,7 @@ class Result(Shown):
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from assay import Lab
-        >>> from assay.lab.executors import Inline
+        >>> from assay.lab.engines import Inline
         >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
         >>> def measure(runs, trained, bench):
         ...     x = normal(runs.seeds, "inputs", 0, (100,))
@@ -245,6 +245,40 @@ class Result(Shown):
                 journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
 
 
+def require_usable(experiment: Experiment, plan: Plan, store: Store) -> None:
+    """Refuse a plan of which a run is missing, or with an arm whose runs read different things.
+    Raises: StoreError."""
+    if plan.missing:
+        missing = plan.missing[0]
+        state = "are not stored" if missing.stored is None else "are stored, but no longer count"
+        raise StoreError(
+            f"{len(plan.missing)} of {len(plan.rows)} runs of {experiment.name} "
+            f"({plan.preset.title}) {state} ({missing.why}); "
+            f"{_of_other_presets(experiment, plan.preset, store)}run: ",
+            plan.preset.run(experiment.typed),
+        )
+    for name, rows in plan.by_arm().items():
+        read = {tuple(sorted(r.inputs.items())) for r in rows}
+        if len(read) > 1:
+            raise StoreError(
+                f"the stored runs of arm {name} read different things ({_listed(sorted(read))}); "
+                f"run: assay run {experiment.typed}"
+            )
+
+
+def _listed(read: Sequence[tuple[tuple[str, str], ...]]) -> str:
+    inputs = (", ".join(f"{k} {v[:12]}" for k, v in pairs) or "nothing" for pairs in read)
+    return " and ".join(inputs)
+
+
+def _of_other_presets(experiment: Experiment, preset: Preset, store: Store) -> str:
+    """Say of which other presets a result is stored, and how each is asked for; "" for none."""
+    paths = (store.root / "results" / experiment.name).glob("*.json")
+    presets = sorted(path.stem for path in paths if path.stem != preset.title)
+    known = [f"{name} (--preset {name})" if name.isalpha() else name for name in presets]
+    return f"a result is stored of the preset {', '.join(known)}; " if known else ""
+
+
 def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
     """The measures of the seeds of which no arm lacks a run, and how many these are."""
     seeds = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
@@ -373,11 +407,7 @@ def left_out(result: Result) -> tuple[str, ...]:
     """A line for each verdict whose units are fewer than were measured, since the others have no
     number; not those that diverged."""
     messages = []
-    # by an earlier look, of which there were fewer
-    frozen = result.registration or {"looks": [], "taken": 0}
-    looks = frozen["looks"][: max(0, frozen["taken"] - 1)]
-    earlier = {text for look in looks for text in look["settled"]}
-    for j in (j for j in result.judged if j.claim.text not in earlier):
+    for j in result.judged:
         arm = result.arms.get(j.arm)
         for unit, n in j.n.items():
             if arm is None or unit not in arm.coords:

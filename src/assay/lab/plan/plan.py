@@ -25,7 +25,7 @@ from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
 from assay.lab.store import edits, index, origin
-from assay.lab.store.origin import STUDIES, code
+from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
 
@@ -206,12 +206,6 @@ class _Shelf:
         for group in unfinished(store, experiment.name):
             for key in group.keys:
                 self.groups.setdefault(key, group)
-        self.code = code(experiment.origin) if experiment.origin else ""
-        # read where it may matter: an edit of a neighbour leaves the file itself as it was
-        self.binding = edits.binding(experiment)
-        edited = any(s.provenance.get("code") != self.code for s in self.runs.values())
-        read = edited or (self.runs and self.binding)
-        self.texts = edits.texts(experiment) if read else {}
         self.other_versions = {
             (s.arm, s.spec_json): s.version
             for s in self.runs.values()
@@ -222,6 +216,11 @@ class _Shelf:
     def record(self) -> Mapping[str, Any]:
         """What the JSON file of the preset's record says; nothing without one."""
         return records.load_record(self.experiment, self.preset.name, measures=False) or {}
+
+    @cached_property
+    def text(self) -> edits.Text:
+        """What the experiment's files say now."""
+        return edits.read(self.experiment)
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
         stored = self.runs.get(job.key)
@@ -241,9 +240,10 @@ class _Shelf:
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
-        if stored.inputs != inputs:
-            names = sorted(stored.inputs.keys() | inputs.keys())
-            pairs = [(n, stored.inputs.get(n), inputs.get(n)) for n in names]
+        before, current = (edits.compared(self.experiment, i) for i in (stored.inputs, inputs))
+        if before != current:
+            names = sorted(before.keys() | current.keys())
+            pairs = [(n, before.get(n), current.get(n)) for n in names]
             return "other inputs: " + ", ".join(
                 f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
             )
@@ -254,11 +254,9 @@ class _Shelf:
             if not stored.has_params:
                 how = "trained again, since no parameters are stored"
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        if self.binding and (edited := edits.edited(stored, self.texts.get(stored.arm))):
-            what, parts = edited
-            keeps = what == "measure" and stored.has_params
-            how = "measured again from stored parameters" if keeps else "trained again"
-            return f"what {what}s it was edited ({parts}); {how}"
+        if self.text.binds and not self.text.made(stored):
+            near = "" if self.text.is_alone else ", or a file that it imports,"
+            return f"{Path(self.experiment.origin).name}{near} was edited; trained again"
         return ""
 
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -266,20 +264,13 @@ class _Shelf:
         looks that cannot be trusted."""
         messages = []
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
-        other = [s for s in cached if s.provenance.get("code") != self.code]
-        edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
-        unsure = [
-            s
-            for s in other
-            if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts
-        ]
+        code = origin.code(self.experiment.origin) if self.experiment.origin else ""
+        other = [s for s in cached if s.provenance.get("code") != code and not self.text.made(s)]
         # what a study says of training stands in specs
-        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):
-            names = sorted({edit[1] for s in unsure if (edit := edited[s.key]) is not None})
+        if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
-                f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "
-                f"file{': ' if names else ''}{'; '.join(names)}; "
-                "if that changed training or measuring, raise version= or measured= in its "
+                f"{len(other)} cached runs were made by another text of {self.experiment.name}'s "
+                "file; if that changed training or measuring, raise version= or measured= in its "
                 "Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (

@@ -29,8 +29,6 @@ class Preset:
     sets: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """Arms that do not run; among the sets as well."""
-    within: str = ""
-    """The time that it was chosen to fit, such as 10m; "" where it was asked for as it is."""
 
     @property
     def title(self) -> str:
@@ -207,7 +205,6 @@ def scope(
     rest = unspoken(experiment, preset.name, preset.specs, read)
     parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in rest.items())}"] if rest else []
     parts += [f"without {', '.join(preset.without)}"] if preset.without else []
-    parts += [f"chosen to fit {preset.within}"] if preset.within else []
     words = experiment.scope_of(preset.name, preset.specs, read, where)
     if parts or preset.name != "default":
         return "; ".join(filter(None, (words, ", ".join([f"preset {preset.name}", *parts]))))

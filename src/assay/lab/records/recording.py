@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -24,11 +24,12 @@ from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import journal, looks
+from assay.lab.judge import looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
+from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import Preset, override, scope_by_reading
-from assay.lab.records import records
+from assay.lab.plan.preset import override, scope_by_reading
+from assay.lab.records import history, records
 from assay.lab.records.provenance import commit
 from assay.lab.records.records import load_record, name_of, path
 from assay.lab.store.atomic import explained, write
@@ -99,7 +100,7 @@ def write_record(
     with explained(record_path.parent):
         record_path.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
-            looks.bring(looks.committed(experiment), store, experiment)
+            history.bring(looks.committed(experiment), store, experiment)
         looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
         save(record_path, record)
     return record_path
@@ -166,52 +167,27 @@ def specs_in(experiment: Experiment, record: Mapping[str, Any], arm: str) -> lis
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
 ) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Judge claims, theorems and estimates on the measures in a record, by today's statements, each
-    claim as the first look that settled it found it; trains nothing.
+    """Judge claims, theorems and estimates on the measures in a record, by today's statements;
+    trains nothing.
 
     Raises: ClaimError when one of them cannot be computed.
     """
     preset = override(experiment, record["preset"])
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
-    experiment = looks.marked(experiment.sized(preset.specs))
-    whole, settled = arms(experiment, record), dict[str, Judged]()
-    for part, level in _by_looks(experiment, preset, record, whole):
-        statements = judge_statements(
-            experiment.claims, with_derived(experiment, part), scope=scope, level=level
-        )
-        if statements.failed:
-            raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
-        for j in statements.judged:
-            if j.verdict.outcome != "undecided":
-                settled.setdefault(j.claim.text, j)
-    judged = tuple(settled.get(j.claim.text, j) for j in statements.judged)
-    return judged, statements.exact, statements.findings
-
-
-def _by_looks(
-    experiment: Experiment,
-    preset: Preset,
-    record: Mapping[str, Any],
-    whole: Mapping[str, xr.Dataset],
-) -> Iterator[tuple[Mapping[str, xr.Dataset], float]]:
-    """The measures of each look that a record rests on, and its level; all of them where nothing
-    was frozen."""
-    registration = record.get("registration") or {}
-    looks_taken = registration.get("looks", ())[: registration.get("taken", 0)]
-    for look in looks_taken[:-1]:
-        early = preset.of_seeds(journal.seeds_of(look["seeds"])).specs
-        early_specs = {arm: set(experiment.specs_of(arm, early)) for arm in whole}
-        yield (
-            {
-                arm: data.isel(
-                    run=[s in early_specs[arm] for s in specs_in(experiment, record, arm)]
-                )
-                for arm, data in whole.items()
-            },
-            look["level"],
-        )
-    yield whole, looks_taken[-1]["level"] if looks_taken else USUAL
+    experiment = history.marked(experiment.sized(preset.specs))
+    whole, frozen = arms(experiment, record), record.get("registration") or {}
+    looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
+    specs = {arm: specs_in(experiment, record, arm) for arm in whole}
+    earlier = settled(experiment, preset, looks_taken, whole, specs, scope)
+    level, measured = (
+        looks_taken[-1]["level"] if looks_taken else USUAL,
+        with_derived(experiment, whole),
+    )
+    statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
+    if statements.failed:
+        raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
+    return applied(statements.judged, earlier), statements.exact, statements.findings
 
 
 @dataclass(frozen=True)
@@ -282,11 +258,17 @@ def _differs(a: Judged | Estimated, b: Judged | Estimated) -> bool:
     )
 
 
+ROUNDING = 1e-5
+"""By how much a number and its record may differ, relatively: a record is in single precision."""
+
+
 def _within(x: float, other: tuple[float, float, float]) -> bool:
     estimate, low, high = other
     if not all(map(math.isfinite, (x, low, high))):
-        return x == estimate or (math.isnan(x) and math.isnan(estimate))
-    slack = 1e-5 * max(abs(low), abs(high), 1e-12)  # a record is rounded to single precision
+        return math.isclose(x, estimate, rel_tol=ROUNDING) or (
+            math.isnan(x) and math.isnan(estimate)
+        )
+    slack = ROUNDING * max(abs(low), abs(high), 1e-12)
     return low - slack <= x <= high + slack
 
 

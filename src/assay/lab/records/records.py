@@ -4,8 +4,9 @@ are judged again without training.
 NAME.json is there to be read: the commit, claims key, verdicts, and what it cost on which machine.
 NAME.safetensors.xz has the rest: the small measures (at most 8192 numbers a run, in single
 precision, a little below 1 in that of their distance from 1), each arm's specs, and all that was
-computed of each statement. They lie in the checkout's `records/`, in the installed package, or
-beside a user's own file; of presets that lie elsewhere a wheel has the JSON alone."""
+computed of each statement. They are in `records/`, of the checkout or of the installed package that
+has the experiment, or next to a user's own file; of presets that lie elsewhere a wheel has the JSON
+alone."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ import json
 import lzma
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
+from assay.lab import catalogue
 from assay.lab.store import sealed
 from assay.lab.store.origin import in_file, parent_folder
 
@@ -43,36 +46,30 @@ ELSEWHERE = "an installed Assay has those of default presets alone, its reposito
 
 
 def path(name: str, origin: str = "") -> Path:
-    """Where the record of an experiment lies, or would be written."""
-    if in_file(origin):
-        return parent_folder(Path(origin)) / "records" / f"{name}.json"
-    checkout = _checkout()
-    folder = _packaged() if checkout is None else checkout / "records"
+    """Where the record of an experiment lies, or would be written: next to a user's file, or in
+    the `records/` of the distribution that has the experiment."""
+    origin = origin or catalogue.origin(name.partition(".")[0])
+    folder = parent_folder(Path(origin)) / "records" if in_file(origin) else _of_package(origin)
     return folder / f"{name}.json"
 
 
 def carried(name: str, origin: str = "") -> bool:
-    """Whether the measures of a record lie here: False of a preset that lies elsewhere, where Assay
-    is installed from a wheel."""
-    return not _left_out(path(name, origin))
+    """Whether the measures of a record are here: False of a preset that lies elsewhere, where the
+    distribution that has the experiment was installed from a wheel."""
+    record_path = path(name, origin)
+    return "." not in record_path.stem or not record_path.exists() or arrays(record_path).exists()
 
 
-def _left_out(record_path: Path) -> bool:
-    return (
-        "." in record_path.stem
-        and record_path.parent == _packaged()
-        and not arrays(record_path).exists()
-    )
-
-
-def _checkout() -> Path | None:
-    """The checkout that this is run from, if it is one."""
-    folder = Path(__file__).resolve().parents[4]
-    return folder if (folder / "pyproject.toml").exists() else None
-
-
-def _packaged() -> Path:
-    return Path(__file__).resolve().parents[2] / "records"
+@functools.cache
+def _of_package(origin: str) -> Path:
+    """The records of the distribution that this module belongs to: those of its checkout, or those
+    that its wheel has."""
+    spec = find_spec(origin.partition(".")[0]) if origin else None
+    if spec is None or spec.origin is None:
+        return Path("records")
+    package = Path(spec.origin).parent
+    checkout = package.parents[1]
+    return (checkout if (checkout / "pyproject.toml").is_file() else package) / "records"
 
 
 def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
@@ -117,7 +114,9 @@ def read_file(
     except FileNotFoundError as e:
         missing = f"{arrays(record_path)} is missing, which has the measures of {record_path.name}"
         typed = f"write both with: {written_by}"
-        raise ExperimentError(f"{missing}; {ELSEWHERE if _left_out(record_path) else typed}") from e
+        raise ExperimentError(
+            f"{missing}; {ELSEWHERE if '.' in record_path.stem else typed}"
+        ) from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
         why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
         raise ExperimentError(f"{why}; write both with: {written_by}") from e

@@ -1,417 +1,217 @@
-"""Edits: the text that trains and the text that measures each arm, by hash, so that no number
-outlives an edit of what made it.
+"""Edits: whether the file that made a stored run still says the same.
 
-Text is what a function says, and every function, class and constant that it names in the
-experiment's own files and their neighbours. Comments, docstrings, layout, claims, figures and other
-arms do not belong to it."""
+Each run notes a hash of its experiment's own file, or of all files of its folder, and of the
+neighbours that these import. A run of a user's experiment counts while that hash is the same; after
+any other edit it is made anew. Comments, docstrings and layout do not count, nor does what claims,
+arms and the experiment are given that neither trains nor measures: thresholds, presets, the scope.
+Experiments of installed packages go by the `version` and `measured` that they declare."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
 import hashlib
 import inspect
-import symtable
+import os
+import sys
 import textwrap
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import CellType, CodeType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from assay.core import syntax
 from assay.core.experiment import Experiment, Joint
 from assay.lab.store import origin
 from assay.lab.store.store import Stored
 
-T = TypeVar("T")
+USED: Mapping[str, Collection[str | None]] = {
+    "Experiment": ("arms", "measure", "inputs", "version", "measured", None),
+    "Arm": ("train", "after", "measure", None),
+    **dict.fromkeys(("Claim", "Exact", "Estimate", "Finding"), ()),
+}
+"""Of which calls only some arguments train or measure, and which; None stands for `**more`. What
+else an arm is given is in the keys of its runs, or judges."""
+POSITIONAL = {"Experiment": 2, "Arm": 1}
+"""How many arguments without a name are among them."""
+PREFIX = "assay_file_"
+"""How the names of modules begin that were loaded from a user's file."""
 
 
-class Texts(NamedTuple):
-    """What trains an arm and what measures it: {name: 8 hex digits} of each function, class or
-    constant."""
+class Text(NamedTuple):
+    """What an experiment's files say."""
 
-    train: Mapping[str, str]
-    measure: Mapping[str, str]
+    code: str
+    """16 hex digits of its own files as they are: all that older versions noted."""
+    trains: str
+    """16 hex digits of what trains and measures in them and in their neighbours."""
+    is_alone: bool
+    """Whether they import no neighbour."""
+    binds: bool
+    """Whether an edit makes stored runs unusable: of a user's own files."""
 
-
-def texts(experiment: Experiment) -> dict[str, Texts]:
-    """Read the texts of every arm that trains; none where the experiment lies in no file, or one
-    that cannot be read."""
-    if (memory := _last.get(experiment.origin)) is not None and memory.of is experiment:
-        with contextlib.suppress(OSError):  # a worker asks once a group
-            if all(_state(path) == state for path, state in memory.states.items()):
-                return memory.texts
-    files = dict[Path, _File]()
-
-    def read(reading: _Reading) -> dict[str, Texts]:
-        measure = reading.of(experiment.measure)
-        texts_by_arm = {}
-        for name, arm in experiment.arms.items():
-            if arm.train is None:
-                continue
-            train: dict[str, str] = {}
-            chain: list[str] = []
-            before: str | None = name
-            # an arm is also trained by what it builds on
-            while before is not None and before not in chain:
-                chain.append(before)
-                function = experiment.arms[before].train
-                train |= reading.of(function.train if isinstance(function, Joint) else function)
-                before = experiment.arms[before].after
-            texts_by_arm[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
-        files.update(reading.files)
-        return texts_by_arm
-
-    found = _read(experiment, read)
-    if files:
-        states = {path: file.state for path, file in files.items()}
-        _last[experiment.origin] = _Memory(experiment, states, found)
-    return found
+    def made(self, run: Stored) -> bool:
+        """Whether this text made a run."""
+        noted, code = run.provenance.get("text"), run.provenance.get("code")
+        return noted == self.trains or (code == self.code and (noted is None or self.is_alone))
 
 
-def read_function(function: Callable[..., Any]) -> dict[str, str]:
-    """Read the text of a function and of all that it names beside its file; of one that lies in no
-    file, as in a notebook, its own text alone."""
+def read(experiment: Experiment) -> Text:
+    """Read what an experiment's files say now."""
+    user = _user_files(experiment)
+    own, near = user or origin.files(experiment.origin), _neighbours(user)
+    code = origin.code(experiment.origin) if experiment.origin else ""
+    return Text(code, _digest([*own, *near]), not near, bool(user))
+
+
+def frozen(experiment: Experiment) -> str:
+    """16 hex digits of all that a user's files say, claims included, but for comments, docstrings
+    and layout; "" for an experiment of a package."""
+    user = _user_files(experiment)
+    return _digest([*user, *_neighbours(user)], whole=True)
+
+
+def compared(experiment: Experiment, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Leave out of what a run read the text of its own file, which is compared by itself."""
+    has_file = experiment.origin.endswith(".py")
+    return {k: v for k, v in inputs.items() if not (has_file and k.startswith("text of "))}
+
+
+def of_function(function: Callable[..., Any]) -> str:
+    """16 hex digits of what trains and measures in a function's file; where there is no file, as in
+    a notebook, of the function alone."""
     path = Path(function.__code__.co_filename)
-    if path.is_file() and (path := path.resolve()):
-        return _Reading(path.parent).of(function)
+    if path.is_file():
+        return _digest([path.resolve(), *_neighbours([path.resolve()])])
     tree = syntax.module(textwrap.dedent(inspect.getsource(function)))
-    return {function.__name__: _File(path, (), {}, {}, (), (0, 0)).said(tree.body[0])[0]}
+    return _hash([ast.unparse(_without_judging(tree))])
 
 
-def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
-    """Read the texts of functions that judge, such as a claim's value; none where the experiment
-    lies in no file that can be read."""
-    return _read(experiment, lambda reading: reading.of(*functions))
+# files --------------------------------------------------------------------------------------------
 
 
-def _read(experiment: Experiment, read: Callable[[_Reading], dict[str, T]]) -> dict[str, T]:
-    files = origin.files(experiment.origin)
-    if not files:
-        return {}
-    try:
-        first = min(files, key=lambda path: len(path.parts))
-        return read(_Reading(origin.parent_folder(first.resolve())))
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return {}
+def _user_files(experiment: Experiment) -> list[Path]:
+    """The files of a user's experiment; of a study those of the experiments whose arms it has."""
+    if experiment.origin.endswith(".py"):
+        return origin.files(experiment.origin)
+    if not experiment.origin.endswith(origin.STUDIES):
+        return []
+    trained = [arm.train for arm in experiment.arms.values() if arm.train is not None]
+    functions = [f.train if isinstance(f, Joint) else f for f in trained]
+    names = {_module(f).partition(".")[0] for f in functions}
+    modules = [sys.modules[name] for name in sorted(names) if name.startswith(PREFIX)]
+    return [file for module in modules for file in origin.files(str(module.__file__))]
 
 
-def edited(stored: Stored, current_texts: Texts | None) -> tuple[str, str] | None:
-    """("train" or "measure", the names of what was edited since a run was stored); None where
-    nothing was, or no text was noted then."""
-    stored_texts = stored.provenance.get("texts")
-    if current_texts is None or not isinstance(stored_texts, dict):
-        return None
-    for what, new in zip(Texts._fields, current_texts, strict=True):
-        old = stored_texts.get(what)
-        if isinstance(old, dict) and old != new:
-            return what, ", ".join(
-                sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
-            )
-    return None
+def _module(function: Any) -> str:
+    """The name of the module in which a function was written."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(inspect.unwrap(function), "__module__", ""))
 
 
-def binding(experiment: Experiment) -> bool:
-    """Whether an edit makes stored runs unusable: in a user's file. Of the catalogue's, `version`,
-    records and tests keep watch."""
-    return not experiment.origin.startswith("assay.")
+def _neighbours(own: Sequence[Path]) -> list[Path]:
+    """The files next to these that they import, directly or not."""
+    if not own:
+        return []
+    root = origin.parent_folder(min(own, key=lambda path: len(path.parts)).resolve())
+    known = [path.resolve() for path in own]
+    for path in known:  # it grows while it is read
+        known += [p for p in _imported(root, path, *_state(path)) if p not in known]
+    return known[len(own) :]
 
 
-@dataclass(frozen=True)
-class _File:
-    """The top level of one file: which statements give a name its meaning, and which names stand
-    for other files' names."""
-
-    path: Path
-    body: tuple[ast.stmt, ...]
-    given: Mapping[str, tuple[ast.stmt, ...]]
-    imported: Mapping[str, tuple[Path, str]]
-    """Name → the file it comes from, and its name there; "" for the whole file."""
-    whole: tuple[Path, ...]
-    """Files all of whose names were imported."""
-    state: tuple[int, int]
-    """When it was written, in nanoseconds, and its size."""
-    _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
-
-    @functools.cached_property
-    def lambdas(self) -> tuple[ast.Lambda, ...]:
-        """Every lambda in it."""
-        return tuple(n for s in self.body for n in ast.walk(s) if isinstance(n, ast.Lambda))
-
-    def said(self, node: ast.AST) -> tuple[str, tuple[str, ...]]:
-        """8 hex digits of what one of its statements or lambdas says, and the names that it takes
-        from the top level, sorted."""
-        if id(node) not in self._said:  # the tree lives as long as this does
-            function = _without_settings(node)
-            digest = hashlib.sha256(ast.dump(_bare(function)).encode()).hexdigest()[:8]
-            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(function)))
-        return self._said[id(node)]
-
-
-@dataclass
-class _Reading:
-    """One look at the files under a folder. Libraries lie elsewhere, and their versions say what
-    they are."""
-
-    root: Path
-    files: dict[Path, _File] = field(default_factory=dict)
-    _passed: set[int] = field(default_factory=set)
-    """The functions of libraries that were looked through for what is asked about now."""
-
-    def of(self, *functions: Any) -> dict[str, str]:
-        """{name: hash} of functions and all that they name in these files, in the order of
-        names."""
-        digests: dict[str, str] = {}
-        self._passed.clear()
-        for function in functions:
-            self.follow(function, digests)
-        return dict(sorted(digests.items()))
-
-    def follow(self, function: Any, digests: dict[str, str]) -> None:
-        """Note a function, and all that it names in these files, among those found."""
-        function = inspect.unwrap(function)
-        if isinstance(function, functools.partial):
-            self._made_with([*function.args, *function.keywords.values()], digests)
-            return self.follow(function.func, digests)
-        if not hasattr(function, "__code__"):  # an object that is called
-            function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
-        code = getattr(function, "__code__", None)
-        if code is None:
-            return None
-        if not _under(self.root, path := Path(code.co_filename).resolve()):
-            return self._look_through(function, digests)
-        self._made_with(
-            [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], digests
-        )
-        self._made_with(
-            [cell.cell_contents for cell in function.__closure__ or () if _full(cell)], digests
-        )
-        file = self._file(path)
-        for node in _standing_at(file, code):
-            self._node(file, node, code.co_name, digests)
-        return None
-
-    def _look_through(self, function: Any, digests: dict[str, str]) -> None:
-        """Follow what a library's function was made with: it may call functions of these files."""
-        if id(function) not in self._passed:
-            self._passed.add(id(function))
-            for cell in getattr(function, "__closure__", None) or ():
-                if _full(cell) and callable(cell.cell_contents):
-                    self.follow(cell.cell_contents, digests)
-
-    def _made_with(self, values: Sequence[Any], digests: dict[str, str]) -> None:
-        """Note what a function was made with: numbers and texts by what they are, functions by
-        their text."""
-        for value in values:
-            if isinstance(value, str | int | float | bool | tuple):
-                _note(
-                    f"made with {value!r}"[:60],
-                    hashlib.sha256(repr(value).encode()).hexdigest()[:8],
-                    digests,
-                )
-            elif callable(value):
-                self.follow(value, digests)
-
-    def _node(self, file: _File, node: ast.AST, name: str, digests: dict[str, str]) -> None:
-        """Note a statement or lambda under a name, and follow the names in it."""
-        digest, names = file.said(node)
-        if _note(name, digest, digests):
-            for used in names:
-                self._name(file, used, digests)
-
-    def _name(self, file: _File, name: str, digests: dict[str, str]) -> None:
-        for node in file.given.get(name, ()):
-            self._node(file, node, name, digests)
-        if name in file.imported:
-            path, original_name = file.imported[name]
-            other = self._file(path)
-            if original_name:
-                return self._name(other, original_name, digests)
-            for node in other.body:  # a module by its name: anything in it may be meant
-                self._node(other, node, other.path.stem, digests)
-        elif name not in file.given:
-            for path in file.whole:
-                self._name(self._file(path), name, digests)
-        return None
-
-    def _file(self, path: Path) -> _File:
-        if path not in self.files:
-            self.files[path] = _opened(self.root, path, _state(path))
-        return self.files[path]
-
-
-class _Memory(NamedTuple):
-    """What was last read of an experiment, and of which files."""
-
-    of: Experiment
-    states: Mapping[Path, tuple[int, int]]
-    texts: dict[str, Texts]
-
-
-_last: dict[str, _Memory] = {}
+@functools.lru_cache(maxsize=512)
+def _imported(root: Path, path: Path, *state: int) -> list[Path]:
+    """The files below a folder that a file imports."""
+    found: dict[Path, None] = {}
+    for node in ast.walk(_tree(path)):
+        names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+        base = root
+        if isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if node.level else root
+            module = f"{node.module}." if node.module else ""
+            names = [*([node.module] if node.module else []), *(module + name for name in names)]
+        dotted = [name.split(".") for name in names]
+        for place in (base.joinpath(*d[: i + 1]) for d in dotted for i in range(len(d))):
+            for file in (place.with_name(f"{place.name}.py"), place / origin.OPENS):
+                if root in file.parents and "site-packages" not in file.parts and file.is_file():
+                    found[file] = None
+    return list(found)
 
 
 def _state(path: Path) -> tuple[int, int]:
+    """When a file was written, in nanoseconds, and its size."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
-@functools.lru_cache(maxsize=512)
-def _opened(root: Path, path: Path, state: tuple[int, int]) -> _File:
-    """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a
-    second."""
-    body = tuple(syntax.module(path.read_bytes()).body)
-    definitions: dict[str, list[ast.stmt]] = defaultdict(list)
-    for statement in body:
-        for name in _gives(statement):
-            definitions[name].append(statement)
-    imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
-    names = [triple for node in imports for triple in _imports(root, path, node)]
-    return _File(
-        path,
-        body,
-        {k: tuple(v) for k, v in definitions.items()},
-        {
-            alias: (file, original_name)
-            for alias, file, original_name in names
-            if original_name != "*"
-        },
-        tuple(file for _, file, original_name in names if original_name == "*"),
-        state,
-    )
-
-
-def _imports(
-    root: Path, path: Path, node: ast.Import | ast.ImportFrom
-) -> Iterator[tuple[str, Path, str]]:
-    """(name here, file, name there) of what an import brings from files under the folder; "" there
-    for the whole file."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            if (file := _module(root, None, alias.name)) is not None:
-                yield alias.asname or alias.name.split(".")[0], file, ""
-        return
-    folder = path.parents[node.level - 1] if node.level else None
-    for alias in node.names:
-        if (
-            file := _module(root, folder, ".".join(filter(None, (node.module, alias.name))))
-        ) is not None:
-            yield alias.asname or alias.name, file, ""
-        elif node.module and (file := _module(root, folder, node.module)) is not None:
-            yield alias.asname or alias.name, file, alias.name
-
-
-def _module(root: Path, folder: Path | None, name: str) -> Path | None:
-    """The file of a module, told from a folder; without one from the experiment's neighbours, or as
-    one of Assay's own."""
-    parts = name.split(".")
-    for start in (folder,) if folder is not None else (root, _ASSAY.parent):
-        path = start.joinpath(*parts)
-        for file in (path.with_name(f"{path.name}.py"), path / origin.OPENS):
-            if _under(root, file) and file.is_file():
-                return file
-    return None
-
-
-def _under(root: Path, path: Path) -> bool:
-    return root in path.parents and "site-packages" not in path.parts
-
-
-_ASSAY = Path(__file__).resolve().parents[2]
-
-
-def _standing_at(file: _File, code: CodeType) -> Sequence[ast.AST]:
-    """The top-level definition in which a function's code stands; of a lambda, the lambda alone."""
-    line = code.co_firstlineno
-    if code.co_name == "<lambda>":
-        return [n for n in file.lambdas if n.lineno == line]
-    first = [
-        min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body
-    ]
-    return [
-        s
-        for s, start in zip(file.body, first, strict=True)
-        if start <= line <= (s.end_lineno or start)
-    ]
-
-
-def _gives(statement: ast.stmt) -> set[str]:
-    """The names that a top-level statement gives a meaning or changes: it defines them, stores to
-    them, or calls what they have."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    if isinstance(statement, ast.Expr):  # such as TABLE.update(…)
-        return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
-    names = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif (
-            isinstance(node, ast.Attribute | ast.Subscript)
-            and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name)
-        ):
-            names.add(node.value.id)
-    return names
-
-
-def _asked_of_the_file(node: ast.AST) -> set[str]:
-    """The names that a statement takes from the top level of its file; what is local to it is its
-    own."""
-    tables, names = [symtable.symtable(ast.unparse(node), "text", "exec")], set()
-    for table in tables:
-        tables += table.get_children()
-        names |= {
-            s.get_name()
-            for s in table.get_symbols()
-            if s.is_referenced() and (s.is_global() or s.is_imported() or table is tables[0])
-        }
-    return names
-
-
-def _bare(node: ast.AST) -> ast.AST:
-    """Leave out docstrings and comments; positions are not dumped."""
-
-    class Without(ast.NodeTransformer):
-        def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-                return None
-            return node
-
-    return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
-
-
-def _without_settings(node: ast.AST) -> ast.AST:
-    """Leave out what `assay.measured` is told: claims train nothing, what arms set is in the key
-    of each run."""
-    if isinstance(node, ast.FunctionDef):
-        others = [d for d in node.decorator_list if not syntax.is_measured(d)]
-        if len(others) < len(node.decorator_list):
-            fields = dict(ast.iter_fields(node))
-            return ast.FunctionDef(**(fields | {"decorator_list": others}), lineno=node.lineno)
-    return node
-
-
-def _note(name: str, digest: str, digests: dict[str, str]) -> bool:
-    """Note a text under a name, the second of that name as NAME 2; False where this very text is
-    noted already."""
-    place, n = name, 1
-    while place in digests:
-        if digests[place] == digest:
-            return False
-        n += 1
-        place = f"{name} {n}"
-    digests[place] = digest
-    return True
-
-
-def _full(cell: CellType) -> bool:
+def _tree(path: Path) -> ast.Module:
+    """What a file says; nothing where it is no Python, which cannot have been loaded either."""
     try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
+        return syntax.module(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
+
+
+# what they say ------------------------------------------------------------------------------------
+
+
+def _digest(paths: Sequence[Path], *, whole: bool = False) -> str:
+    """16 hex digits of what files say, with what judges in them or without; "" where there are
+    none, or one is gone."""
+    try:
+        return _said(tuple((path, *_state(path)) for path in paths), whole) if paths else ""
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=64)  # a worker asks for each group
+def _said(states: tuple[tuple[Path, int, int], ...], whole: bool) -> str:
+    trees = [_tree(path) for path, *_ in states]
+    trees = [_bare(tree) if whole else _without_judging(tree) for tree in trees]
+    top = os.path.commonpath([path.parent for path, *_ in states])
+    names = (path.relative_to(top).as_posix() for path, *_ in states)
+    return _hash(f"{name}\n{ast.unparse(t)}" for name, t in zip(names, trees, strict=True))
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+class _Docstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else self.generic_visit(node)
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    """Leave out docstrings; comments and layout are in no tree."""
+    return _Docstrings().visit(tree)  # type: ignore[no-any-return]
+
+
+def _without_judging(tree: ast.Module) -> ast.Module:
+    """Leave out what only judges as well: the arguments of Assay's own calls that are about claims,
+    presets and figures, and what `measured` is given, which is in the keys of runs."""
+    known: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "assay":
+            known |= {alias.asname or alias.name: alias.name for alias in node.names}
+    arms = {"assay.Arm", *(name for name, original in known.items() if original == "Arm")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.decorator_list = [d for d in node.decorator_list if not syntax.is_measured(d)]
+        if not isinstance(node, ast.Call):
+            continue
+        function, name = node.func, known.get(getattr(node.func, "id", ""), "")
+        if isinstance(function, ast.Attribute) and ast.unparse(function.value) == "assay":
+            name = function.attr
+        if name in USED:
+            node.args = node.args[: POSITIONAL.get(name, 0)]
+            node.keywords = [k for k in node.keywords if k.arg in USED[name]]
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        # of arms that all train alike, their names and specs are in the keys of runs
+        values = {ast.unparse(v): v for v in node.values}
+        trained = {text: v for text, v in values.items() if text.removesuffix("()") not in arms}
+        if len(trained) == 1 and next(iter(trained)).partition("(")[0] in arms:
+            node.keys, node.values = [None], [*trained.values()]
+    return _bare(tree)

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,6 @@ from msgspec.structs import force_setattr, replace
 
 from assay.core import cache, inputs
 from assay.core.hashes import SETTLED
-from assay.lab.away.leases import KERNEL
 from assay.lab.store import store as opening
 from assay.lab.store.store import Damaged, Store, Stored
 
@@ -41,6 +41,18 @@ WAIT = 2.0
 """Seconds until files are read in place of an index that another process is writing."""
 
 
+def _kernel() -> str:
+    names = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        names += [
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            os.readlink("/proc/self/ns/mnt"),  # noqa: PTH115
+        ]
+    return " ".join(names)
+
+
+KERNEL = _kernel()
+"""What distinguishes this running system, or this container, from any other."""
 _Body = tuple[Stored, list[int], bytes]
 """Of a run what its files say, `place` being the folder's name alone; their inodes, sizes and
 times; and the hash of what its provenance says of its machine and the like, since other runs say

@@ -5,21 +5,20 @@
                                              measures.safetensors [read.json] [params.safetensors],
                                              and status.json: status, sizes and hashes of these
     groups/<16hex>/                          an unfinished group (groups.py)
-    wanted/<16hex>.json                      a group that somebody waits for (requests.py)
-    leases/<name>/                           who works at a group or an artefact (leases.py)
-    workers/<name>                           the beat of each worker that joined (worker_loop.py)
-    artefacts/<kind>/<16hex>[.….partial]/    harvests, indexes, with hashes.json; may be deleted
+    artefacts/<kind>/<16hex>[.partial]/      harvests, indexes, with hashes.json; may be deleted
     owners/<experiment>.json                 whose the runs under this name are (origin.py)
     results/<experiment>/                    verdicts (derived); looks.jsonl, frozen.jsonl
     registered/<experiment>/                 what was frozen, and the looks that were taken
     ledger.jsonl                             what was frozen, judged and removed (ledger.py)
     jobs/<32hex>/                            what somebody submitted (jobs/folder.py)
-    locks/                                   a file a group and artefact; never unlinked, or a lock
-                                             has two owners
+    locks/                                   a file for each group and artefact, which whoever works
+                                             on it has locked; never unlinked, or a lock has two
+                                             owners
+    slurm/<time>-<4hex>/                     what submitit writes for jobs that have not ended well
     tmp/                                     folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a lease
-of its own, which others take over once its owner is dead. Reading never writes, so a read-only
+There is no lock on the store: folders appear by one rename, and each group and artefact has a file
+lock of its own, which the kernel releases when its owner dies. Reading never writes, so a read-only
 store can be read."""
 
 from __future__ import annotations
@@ -33,13 +32,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock, Timeout
 
 from assay.core import foreign, inputs, integrity
 from assay.core.errors import Operator, StoreError
@@ -47,12 +47,9 @@ from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import from_tensors, to_tensors
 from assay.core.spec import Spec, canonical_json, key
-from assay.lab.away import leases
-from assay.lab.away.leases import Lease
 from assay.lab.store.atomic import explained, sync, write, write_folders
 from assay.lab.store.sealed import SEAL
 from assay.lab.store.tensors import dump_trained, load_trained, pack, unpack
-from assay.lab.store.urls import is_url
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +58,8 @@ FORMAT = 1
 Paths = list[Path]
 Status = Literal["absent", "running", "done", "failed", "diverged"]
 PARAMS, STATUS = "params.safetensors", "status.json"
+AGAIN = 0.1
+"""Seconds until an artefact that another process builds is looked for again."""
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
 
@@ -184,10 +183,10 @@ class Store:
     """
 
     def __init__(self, root: Path | str):
-        if is_url(root):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)):
             raise StoreError(
-                f"a store is a folder, got {root}; run, worker, plan, preregister, show, "
-                "check, report, list and doctor take a URL"
+                f"a store is a folder, got the URL {root}",
+                Operator("; name a folder that all machines share, or use --on ray"),
             )
         self.root = Path(root)
         self._hashed = self.older = False
@@ -431,28 +430,21 @@ class Store:
                 while not path.exists() or self._wrong(spec, path):
                     if self._built(spec, path, build) or not wait:
                         break
-                    time.sleep(leases.AGAIN)
+                    time.sleep(AGAIN)
         return paths
 
     def _built(self, spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> bool:
-        """Build an artefact, unless another process is at it, or took it over from us; True where
-        it is there."""
-        with explained(self.root):
-            lease = leases.open_leases(self.root).take(f"artefact-{path.parent.name}-{path.name}")
-            if lease is None:
+        """Build an artefact, unless another process is building it; True where it exists."""
+        with self.locked(f"artefact-{path.parent.name}-{path.name}") as locked:
+            if not locked:
                 return False
-            with lease:  # once it is ours: another process may have built it meanwhile
+            with explained(self.root):
+                # once it is locked: another process may have built it meanwhile
                 if path.exists() and (why := self._wrong(spec, path)):
                     self.set_aside(path, why)
-                try:
-                    if not path.exists():
-                        _build(spec, path, build, lease)
-                except Exception:
-                    if lease.held():
-                        raise
-                if exists := path.exists():
-                    lease.done()
-                return exists
+                if not path.exists():
+                    _build(spec, path, build)
+                return True
 
     def set_aside(self, path: Path, why: str, state: str = "damaged") -> None:
         """Move an artefact that is not as it should be to `tmp`, and say so; it is built again."""
@@ -525,6 +517,29 @@ class Store:
         with explained(self.root):
             (self.root / "locks").mkdir(parents=True, exist_ok=True)
         return FileLock(self.root / "locks" / f"{name}.lock")
+
+    @contextmanager
+    def locked(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Hold the lock of this name, and yield True; False where another process holds it, unless
+        this should wait.
+
+        Raises: StoreError where the folder cannot be written, or is on a disk without file locks:
+        nobody would release the lock of a process that was killed.
+        """
+        lock = self.lock(name)
+        with explained(self.root):
+            try:
+                lock.acquire(timeout=-1 if wait else 0)
+            except Timeout:
+                pass
+            except NotImplementedError:
+                raise _no_locks(self.root) from None
+        try:
+            if isinstance(lock, SoftFileLock):
+                raise _no_locks(self.root)
+            yield lock.is_locked
+        finally:
+            lock.release()
 
     # -- space -------------------------------------------------------------------------------------
 
@@ -601,12 +616,17 @@ def size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
-def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Lease) -> None:
-    # Under a name of this owner: one that was taken for dead and still writes by the name that it
-    # knows harms nobody.
-    partial = path.with_name(f"{path.name}.{lease.owner[-8:]}.partial")
-    # What another owner left half done goes on here; one rename takes it over.
-    for begun in path.parent.glob(f"{path.name}*.partial"):
+def _no_locks(root: Path) -> StoreError:
+    return StoreError(
+        f"the disk of {root} has no file locks (flock), by which processes share a store",
+        Operator("; name a folder on another disk with --root, or mount this one with locks"),
+    )
+
+
+def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    # What a killed process left half done goes on here, also under an older version's name.
+    for begun in path.parent.glob(f"{path.name}.*.partial"):
         if not partial.exists():
             begun.rename(partial)
     partial.mkdir(parents=True, exist_ok=True)
@@ -615,12 +635,10 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     write(partial / integrity.NOTE, integrity.described(partial))
     for file in partial.rglob("*"):
         sync(file)
-    if lease.held():
-        partial.rename(path)
-        sync(path.parent)
-        # of owners that were taken for dead
-        for leftover in path.parent.glob(f"{path.name}.*.partial"):
-            discard(leftover)
+    partial.rename(path)
+    sync(path.parent)
+    for leftover in path.parent.glob(f"{path.name}.*.partial"):
+        discard(leftover)
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,8 +1,7 @@
 """What the lab tells whoever watches: small values, in the order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished;
-where looks were declared, this for each, which ends with Looked; of a series Surveyed, then the
-same for each experiment, which ends with Ended.
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of
+a series Surveyed, then the same for each experiment, which ends with Ended.
 """
 
 from __future__ import annotations
@@ -11,13 +10,16 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.spec import canonical_json
 from assay.lab.judge.result import Result
 from assay.lab.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from assay.lab.work.groups import RunGroup
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Started:
     runs: int
     seeds: str = ""
     """Of which seeds they are, in words: groups of the same arms differ in nothing else."""
+
+    @classmethod
+    def describe(cls, group: RunGroup) -> Self:
+        """Say it of this group."""
+        return cls(group.name, tuple(group.arms), len(group.members), group.seeds)
 
 
 @dataclass(frozen=True)
@@ -92,20 +99,6 @@ class Partial:
 
     result: Result
     seeds: int
-
-
-@dataclass(frozen=True)
-class Looked:
-    """A declared look was taken: what is settled stays, what is open goes on to the next one."""
-
-    look: int
-    of: int
-    seeds: int
-    level: float
-    """Of its intervals."""
-    settled: tuple[str, ...]
-    """The claims that are settled by now, at this look or before."""
-    open: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -166,19 +159,7 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = (
-    Planned
-    | Started
-    | Progress
-    | Saved
-    | Said
-    | Failed
-    | Partial
-    | Looked
-    | Finished
-    | Surveyed
-    | Ended
-)
+Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:

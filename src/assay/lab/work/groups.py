@@ -4,13 +4,13 @@
                                          and parent's key
                    fit-00.safetensors …  the checkpoint of each call of `fit`
                    clock.json            the sessions it was worked on: start, end, CPU-seconds
-                   progress.json         how far it is, where it is left to workers that joined
+                   progress.json         how far it is, where a job on SLURM works on it
                    failed.json           the last crash, if any
                    half-0/ half-1/       where the memory did not suffice for all runs at once: the
                                          same of each half
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a
-short lease, and taken up again by whoever misses one of its runs, so that neither a kill nor the
+lock, and taken up again by whoever misses one of its runs, so that neither a kill nor the
 number of workers changes who is trained with whom."""
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
-from assay.lab.away import leases
 from assay.lab.store.atomic import explained, write_folders
 from assay.lab.store.store import Job, Status, Store
 
@@ -176,12 +175,10 @@ def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
     the two left behind."""
     for group in unfinished(store, experiment):
         if group.keys <= set(stored):
-            with contextlib.suppress(OSError, StoreError):  # a store that is only read keeps it
-                lease = leases.open_leases(store.root).take(f"group-{group.name}")
-                if lease is not None:
-                    with lease:
-                        store.remove(group.folder)
-                        lease.done()
+            # a store that is only read keeps it
+            with contextlib.suppress(StoreError), locked(store, group.name) as ours:
+                if ours:
+                    store.remove(group.folder)
 
 
 def status(store: Store, key: str, experiment: str | None = None) -> Status:
@@ -205,15 +202,18 @@ class Wanted:
     inputs: Mapping[str, str]
 
 
+def locked(
+    store: Store, name: str, *, wait: bool = False
+) -> contextlib.AbstractContextManager[bool]:
+    """Hold the lock of a group, which whoever works on it has; see `Store.locked`."""
+    return store.locked(f"group-{name}", wait=wait)
+
+
 @contextlib.contextmanager
 def forming(store: Store) -> Iterator[None]:
-    """Wait until nobody else forms groups, on whatever machine, and keep it so for the body.
-    Raises: StoreError."""
-    with explained(store.root):
-        lease = leases.open_leases(store.root).wait("groups")
-    with lease:
+    """Wait until no other process forms groups, and keep it so for the body. Raises: StoreError."""
+    with store.locked("groups", wait=True):
         yield
-        lease.done()
 
 
 def form(

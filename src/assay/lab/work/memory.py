@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+from assay.lab import catalogue
+
 MUCH = 2**30
 """Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read
 again when experiments take turns."""
@@ -48,8 +50,10 @@ def hand_back() -> None:
 
     What was cached is made again where it is asked for again.
     """
+    packages = {"assay", *(e.origin.partition(".")[0] for e in catalogue.entries())}
+    ours = tuple(f"{name}." for name in packages)
     for cached in [candidate for candidate in gc.get_objects() if type(candidate) is _CACHE]:
-        if str(getattr(cached, "__module__", "")).startswith("assay."):
+        if str(getattr(cached, "__module__", "")).startswith(ours):
             cached.cache_clear()
     gc.collect()
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():

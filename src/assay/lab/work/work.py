@@ -8,10 +8,11 @@ core waits for the last group of one while another has groups left.
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +20,15 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab.away import depot
-from assay.lab.executors import Executor
+from assay.lab.engines import Executor
 from assay.lab.judge.result import common_seeds, judge_all
+from assay.lab.plan.forecast import Pace
 from assay.lab.plan.plan import Plan, as_planned, plan
-from assay.lab.plan.schedule import Pace, Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.schedule import Schedule
 from assay.lab.work.worker import Task
 
 Tell = Callable[[Any], None]
@@ -127,10 +128,10 @@ class Work:
         cpu = self.first.cpu_seconds
         return len(self.first.missing) if cpu is None else cpu
 
-    def chain(self, done: Mapping[str, float]) -> float:
-        """What is left of the longest chain of its groups, of which each waits for another; of
-        groups that are being worked on, so much is done."""
-        return self._schedule.chain(done) if self._schedule is not None else 0.0
+    @property
+    def groups_left(self) -> float:
+        """How many of its groups are not stored or given up; before it has any, any number."""
+        return self._schedule.groups_left if self._schedule is not None else math.inf
 
     def close(self) -> None:
         """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
@@ -147,9 +148,6 @@ class Work:
     def _form(self) -> None:
         self.first.require_disk()
         self._store.prepare()
-        remote = depot.open_depot(self._store.root)
-        if remote is not None:
-            remote.groups(self.experiment.name)
         with grouping.forming(self._store):
             origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
@@ -161,8 +159,6 @@ class Work:
             )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         self._resumed = {g.name for g in formed if g.step}
-        if remote is not None:
-            remote.formed(formed)
         per_run = self.first.per_run if self.planned else {}
         schedule = Schedule(self._store, self.experiment, formed, per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
@@ -213,7 +209,6 @@ def work(
     pace = Pace()
     for work_item in works:
         work_item.pace = pace
-        # workers may join and go
         work_item.eta = lambda: time_left(works, pace, executor.width)
 
     def tell() -> None:
@@ -250,12 +245,11 @@ def time_left(works: Sequence[Work], pace: Pace, width: int) -> Range | None:
     """About how many seconds these works still take on so many workers; None before a group is
     stored, and where what some take is known and others not."""
     rest = [w for w in works if w.left() > 0]
-    if pace.each is None or len({w.planned for w in rest}) != 1:
+    busy = min(width, sum(w.groups_left for w in rest))  # at the end some workers have no group
+    seconds = pace.left(sum(w.left() for w in rest), busy)
+    if seconds is None or len({w.planned for w in rest}) != 1:
         return None
-    done = pace.done()
-    left = sum(w.left() for w in rest) - sum(done.values())
-    longest = max(w.chain(done) for w in rest)
-    return Range.about(pace.each * max(left / width, longest), OFF)
+    return Range.about(seconds, OFF)
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import queue
 import signal
@@ -25,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assay.core import foreign, inputs
-from assay.core.errors import AssayError, DamageError, DataError, RunError
+from assay.core.errors import AssayError, DamageError, RunError
 from assay.core.experiment import Experiment, Joint
 from assay.core.fit import Trained
 from assay.core.heavy import torch
@@ -33,8 +32,6 @@ from assay.core.measures import one_run
 from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.away import depot, leases
-from assay.lab.away.leases import Lease
 from assay.lab.catalogue import load
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -46,15 +43,6 @@ from assay.lab.work import groups, memory
 from assay.lab.work.events import Outcome, Progress, Started, to_line
 
 Report = Callable[[Any], None]
-
-
-class Stopped(KeyboardInterrupt):
-    """The work was asked to stop, and did so where it can go on: nobody's `except Exception` stands
-    in its way."""
-
-
-class Lost(BaseException):
-    """The lease of the group lapsed, and another process has it now."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +66,12 @@ class Task:
         )
 
 
-def run_group(
-    task: Task,
-    report: Report,
-    cpu_before: float | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    deadly: float = math.inf,
-) -> Outcome:
+def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Outcome:
     """How the group ended; everything a user can cause, and every crash of the experiment, comes
     back as a failed Outcome.
 
     `cpu_before` is the process's CPU time from which this group pays; by default the present one.
-    Once `stop` says True, training saves its next step and ends there. A group of which as many
-    processes died as is `deadly`, one after the other and at the same step, has failed.
-    Raises: Stopped; KeyboardInterrupt.
+    Raises: KeyboardInterrupt.
     """
     clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
     try:
@@ -101,32 +81,17 @@ def run_group(
             experiment = load(task.name, task.origin)
         watch = origin.watch(experiment.name, experiment.origin)
         watch.works_in(store.root)
-        folder = store.root / "groups" / task.group
-        with explained(store.root):
-            lease = leases.open_leases(store.root).take(f"group-{task.group}", _mark(folder))
-        if lease is None:
-            return Outcome(task.group, "busy")
-        with lease, watch, contextlib.ExitStack() as also:
-            group = groups.read(folder)
+        with groups.locked(store, task.group) as ours, watch:
+            if not ours:
+                return Outcome(task.group, "busy")
+            group = groups.read(store.root / "groups" / task.group)
             if group is None:  # another process finished it
-                lease.done()
                 return Outcome(task.group, "done")
             experiment = experiment.designed([str(m.spec.get("_")) for m in group.members[:1]])
-            # A group that kills its process, as one out of memory does, would be taken up for ever.
-            if lease.deaths >= deadly:
-                raise RunError(
-                    f"{lease.deaths} processes died of it, one after the other, at the same "
-                    "step; often: out of memory"
-                )
-            if (remote := depot.open_depot(store.root)) is not None:
-                if (turn := remote.take(f"group-{task.group}")) is None:  # another machine has it
-                    return Outcome(task.group, "busy")
-                lease.also = also.enter_context(turn)
-                remote.resume(group)
-            report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
+            report(Started.describe(group))
             discard(group.folder / "failed.json")
             try:
-                work = _GroupWork(store, experiment, task.device, report, lease, stop, watch)
+                work = _GroupWork(store, experiment, task.device, report, watch)
                 try:
                     stored = work.fit_memory(group, clock)
                 # found at first touch, so nothing was computed on it: it is built again, training
@@ -135,36 +100,18 @@ def run_group(
                     store.set_aside(e.folder, e.why)
                     stored = work.fit_memory(group, clock)
             except KeyboardInterrupt:
-                if remote is not None:
-                    remote.leave(group)
                 raise
             except BaseException as e:
-                # whatever it was, another process is at it, perhaps in the same folder
-                if not lease.held():
-                    return Outcome(task.group, "busy")
-                _note_failure(group.folder, e)
+                note_failure(group.folder, *_described(e))
                 raise
-            if remote is not None:
-                remote.stored(group)
             store.remove(group.folder)
-            lease.done()
             return Outcome(task.group, "done", stored=stored)
-    except AssayError as e:
-        return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
     except KeyboardInterrupt:
         raise
     except BaseException as e:
         # sys.exit too: what an experiment raises ends no worker and no command
-        return Outcome(task.group, "failed", error="RunError", text=_short(e))
-
-
-def _mark(folder: Path) -> str:
-    """How far a group is, for whoever counts the processes that died of it."""
-    saved = {
-        str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0)
-        for path in groups.checkpoints(folder)
-    }
-    return canonical_json(saved)
+        kind, text = _described(e)
+        return Outcome(task.group, "failed", error=kind, text=text)
 
 
 def keeps(experiment: Experiment, arm: str) -> bool:
@@ -181,12 +128,10 @@ class _GroupWork:
         experiment: Experiment,
         device: str,
         report: Report,
-        lease: Lease,
-        stop: Callable[[], bool],
         watch: inputs.Watch,
     ):
         self.store, self.experiment, self.device = store, experiment, device
-        self.report, self.lease, self.stop, self.watch = report, lease, stop, watch
+        self.report, self.watch = report, watch
         self.code = code(experiment.origin) if experiment.origin else ""
         self.home = origin.home(experiment.origin)
 
@@ -224,43 +169,31 @@ class _GroupWork:
         return stored
 
     def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
-        experiment, texts = self.experiment, edits.texts(self.experiment)
+        experiment, text = self.experiment, edits.read(self.experiment)
         present = Present(self.home)
         stored_runs = self.store.get_each(group.places, experiment.name)
 
-        def edited(stored: Stored) -> str:
-            """What was edited since: "train" or "measure"; empty where nothing that binds."""
-            binds = edits.binding(experiment)
-            edit = edits.edited(stored, texts.get(stored.arm)) if binds else None
-            return edit[0] if edit is not None else ""
-
-        def reads_the_same(stored: Stored) -> bool:
-            same = dict(stored.inputs) == dict(group.inputs[stored.key])
-            return same and not present.changed(stored.read)
+        def is_current(stored: Stored) -> bool:
+            """Whether the present text and inputs trained it."""
+            then, now = (
+                edits.compared(experiment, i) for i in (stored.inputs, group.inputs[stored.key])
+            )
+            edited = text.binds and not text.made(stored)
+            return then == now and not edited and not present.changed(stored.read)
 
         def fits(stored: Stored) -> bool:
             return (
                 stored.measured == experiment.measured
-                and reads_the_same(stored)
-                and not edited(stored)
+                and is_current(stored)
                 and (stored.has_params or not keeps(experiment, stored.arm))
             )
 
-        def missing() -> set[str]:
-            return {k for k in group.keys if k not in stored_runs or not fits(stored_runs[k])}
-
-        todo = missing()
-        if todo and bench.away is not None:
-            # another machine may have stored them since they were planned
-            bench.away.fitting(experiment.name, todo, fits)
-            stored_runs = self.store.get_each(group.places, experiment.name)
-            todo = missing()
+        todo = {k for k in group.keys if k not in stored_runs or not fits(stored_runs[k])}
         if not todo:
             return 0
         runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
         if len(stored_runs) == len(group.keys) and all(
-            s.has_params and reads_the_same(s) and edited(s) != "train"
-            for s in stored_runs.values()
+            s.has_params and is_current(s) for s in stored_runs.values()
         ):
             # Only the meaning of measuring changed.
             bench.read_for(list(stored_runs.values()))
@@ -287,15 +220,9 @@ class _GroupWork:
                     made.append(
                         Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
                     )
-        about, read = bench.about(), bench.read()
-        noted = {
-            arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
-        }
-        # A last look, since measuring may have taken long: what another process took over is its to
-        # store.
-        bench.mine()
+        noted, read = {**bench.about(), "text": text.trains}, bench.read()
         self.store.put_all(
-            [replace(run, provenance=noted[run.job.arm], read=read) for run in made],
+            [replace(run, provenance=noted, read=read) for run in made],
             measured=experiment.measured,
         )
         return len(made)
@@ -327,7 +254,6 @@ class Workbench:
     def __init__(self, work: _GroupWork, group: groups.RunGroup, clock: tuple[float, float]):
         self.device = torch.device(work.device)
         self.root = work.store.root
-        self.away = depot.open_depot(self.root)
         self._work, self._store, self._group = work, work.store, group
         self._origin = work.experiment.origin
         self._slots = 0
@@ -352,13 +278,8 @@ class Workbench:
         for spec in specs:
             if why := self._outdated(path := self._store.artefact_path(spec)):
                 self._store.set_aside(path, why, "out of date")
-        paths = (self.away or self._store).artefacts(specs, noted)
+        paths = self._store.artefacts(specs, noted)
         for path in paths:
-            if why := self._outdated(path):
-                raise DataError(
-                    f"{path} is out of date: {why}, and another machine's store has it; "
-                    "say in its spec what it is made of"
-                )
             if (note := path / inputs.NOTE).exists():
                 inputs.take_over(foreign.read_stored(note))
         return paths
@@ -395,18 +316,6 @@ class Workbench:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
         return FileSlot(self, self._group.folder / f"fit-{self._slots - 1:02d}.safetensors")
-
-    def mine(self) -> None:
-        """Look whether this group is still ours. Raises: Lost."""
-        if not self._work.lease.held():
-            raise Lost
-
-    def _asked(self) -> bool:
-        """Whether training should save its next step and end there. Raises: Lost where it should
-        end at once."""
-        if self._work.lease.lost:
-            raise Lost
-        return self._work.stop()
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far this group is, at most four times a second."""
@@ -479,13 +388,12 @@ class FileSlot:
         return metadata["step"], tensors
 
     def due(self) -> bool:
-        """True when the last save is long enough ago, or the work should stop; saving never takes
-        more than a twentieth of the time."""
-        return self._bench._asked() or time.monotonic() - self._last >= self._every
+        """True when the last save is long enough ago; saving never takes more than a twentieth of
+        the time."""
+        return time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
-        Lost."""
+        """Replace the checkpoint by this one, whole."""
         from safetensors.torch import save_file
 
         started = time.monotonic()
@@ -507,8 +415,6 @@ class FileSlot:
         self._last = time.monotonic()
         # A checkpoint that took a second is next due after twenty at least.
         self._every = max(self._every, 20 * (self._last - started))
-        if self._bench._asked():
-            raise Stopped
 
 
 class _Clock:
@@ -534,11 +440,16 @@ class _Clock:
             write(self._path, json.dumps(self.sessions()).encode())
 
 
-def _note_failure(folder: Path, error: BaseException) -> None:
-    text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
-    kind = type(error).__name__ if isinstance(error, AssayError) else "RunError"
+def note_failure(folder: Path, kind: str, text: str) -> None:
+    """Write next to a group what it died of, with the name of an error of `core.errors`."""
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
         write(folder / "failed.json", canonical_json({"error": text, "kind": kind}).encode())
+
+
+def _described(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, AssayError):
+        return type(error).__name__, plain(str(error))
+    return "RunError", _short(error)
 
 
 def _short(error: BaseException) -> str:

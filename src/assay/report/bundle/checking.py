@@ -5,36 +5,38 @@ Nothing in it is run.
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
+import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import foreign
-from assay.core.errors import DataError
+from assay.core.errors import AssayError, DataError
 from assay.report.bundle import judge
+from assay.report.bundle.contents import reading
 from assay.report.bundle.files import SUMS
+from assay.studies.wording import condition
 
-EARLIER: Mapping[str, str] = {
-    "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
-        "0.1.0 before 24 November 2026"
-    ),
-    "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d": (
-        "0.1.0 before the second edition of the rule"
-    ),
-}
-"""SHA-256 of judge.py → the version that wrote it into bundles, for versions that wrote another one
-than this does.
-"""
-EXPECTED = "a bundle, as `assay export --format bundle` writes one"
+EARLIER = frozenset(
+    (
+        "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5",
+        "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d",
+        "15c64543273c3be095f44eaf40f353b344bcbbf1352461ee3a17763fd0c2bec1",
+    )
+)
+"""SHA-256 of the judge.py that earlier versions wrote into bundles."""
+EXPECTED = "expected a bundle, as `assay export --format bundle` writes one"
 FILES, BYTES = 10_000, 2**30
 """How many files of a bundle are unpacked, and how many bytes; known ones have a hundred, and a few
 million.
 """
+COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
+"""What claims.json and a verdict say alike."""
 
 
 @dataclass(frozen=True)
@@ -83,32 +85,15 @@ def unpack(path: Path, into: Path) -> Path:
 
     Raises: DataError for what is no bundle, leads outside, or is too large.
     """
-    foreign.regular(path, EXPECTED, BYTES)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _bounded(archive, path)
-            names = [info.filename for info in archive.infolist()]
-            if outside := next(
-                (
-                    n
-                    for n in names
-                    if not (into / n).resolve().is_relative_to(into.resolve()) or "\\" in n
-                ),
-                None,
-            ):
-                raise DataError(
-                    f"{path} holds {outside[:80]!r}, which leads outside; expected {EXPECTED}"
-                )
-            archive.extractall(into)  # links in it become files
-    except DataError:
-        raise
-    except Exception as e:  # what a foreign archive may raise is many things
-        raise DataError(
-            f"{path} cannot be unpacked ({type(e).__name__}); expected {EXPECTED}"
-        ) from e
+    foreign.regular(path, "a bundle", BYTES)
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        _bounded(archive, path)
+        for name in archive.namelist():
+            _inside(path, into, name)
+        archive.extractall(into)  # links in it become files
     folders = [p for p in (into, *into.iterdir()) if (p / SUMS).is_file()]
     if len(folders) != 1:
-        raise DataError(f"{path} has no {SUMS} at its top or in its folder; expected {EXPECTED}")
+        raise DataError(f"{path} has no {SUMS} at its top or in its folder; {EXPECTED}")
     return folders[0]
 
 
@@ -117,113 +102,93 @@ def check(path: Path, folder: Path) -> CheckedBundle:
 
     Raises: DataError where it cannot be read.
     """
-    try:
+    read_files: dict[str, None] = {}
+
+    def read(name: str) -> bytes:
+        if name.endswith(".npz"):
+            read_files[name] = None
+        return _inside(path, folder, name).read_bytes()
+
+    with _readable(path):
         for array in folder.rglob("*.npz"):
             with zipfile.ZipFile(array) as archive:
                 _bounded(archive, array)
-        claims_json, stated = (
-            foreign.json_object(folder / name) for name in ("claims.json", "verdicts.json")
-        )
-        index = foreign.json_object(folder / "measures" / "index.json")
-        files = [c["file"] for c in claims_json["claims"] if c["carried"] and not c["condition"]]
-        files += [arm["file"] for arm in index.values()] * any(
-            c["condition"] for c in claims_json["claims"]
-        )
-        if outside := next(
-            (f for f in files if not (folder / f).resolve().is_relative_to(folder.resolve())), None
-        ):
-            raise DataError(
-                f"{path} reads {outside[:80]!r}, which lies outside; expected {EXPECTED}"
-            )
-        claims = tuple(
-            _claims(claims_json["claims"], stated["verdicts"], judge.compare_all(folder))
-        )
+        for name in ("claims.json", "verdicts.json", "measures/index.json"):
+            foreign.json_object(folder / name)
+        claims = tuple(_claims(path, read))
         exact = tuple(
-            Rejudged(e["text"], True, "", ("it is not as stated",) * bool(_quiet(e)))
-            for e in stated["exact"]
+            Rejudged(text, True, "", ("it is not as stated",) * (outcome != stated))
+            for text, outcome, stated in judge.theorems(read)
         )
-        listed = [
-            line.partition("  ")[2] for line in (folder / SUMS).read_text("utf-8").splitlines()
-        ]
-        present_files = {
-            p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
-        } - {SUMS}
-        changed = tuple(sorted({*judge.changed_files(folder), *(present_files - set(listed))}))
-        judge_sha256 = (
-            sha256((folder / "judge.py").read_bytes()).hexdigest()
-            if (folder / "judge.py").is_file()
-            else ""
-        )
-    except DataError:
-        raise
-    except Exception as e:  # a file that was changed may say anything
-        raise DataError(
-            f"{path} cannot be read ({type(e).__name__}: {str(e)[:120]}); expected {EXPECTED}"
-        ) from e
-    which: Literal["released", "earlier", "unknown", "missing"] = (
-        "missing"
-        if not judge_sha256
-        else "released"
-        if judge_sha256 == released()
-        else "earlier"
-        if judge_sha256 in EARLIER
-        else "unknown"
-    )
-    same = (
-        not changed
-        and which in ("released", "earlier")
-        and not any(rejudged.differs for rejudged in (*claims, *exact))
-    )
+        numbers = tuple(read_files)
+        listed = {line.partition("  ")[2] for line in read(SUMS).decode().splitlines()}
+        present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
+        digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
+    kind: Literal["released", "earlier", "unknown", "missing"]
+    kind = "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
+    differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
-        path,
-        same,
-        claims,
-        exact,
-        len(listed),
-        changed,
-        which,
-        judge_sha256,
-        released(),
-        tuple(dict.fromkeys(files)),
+        bundle=path,
+        same=not changed and not differs and kind != "unknown",
+        claims=claims,
+        exact=exact,
+        files=len(listed),
+        changed=tuple(sorted(changed)),
+        judge=kind if digest else "missing",
+        judge_sha256=digest,
+        released_sha256=released(),
+        read=numbers,
     )
 
 
-def _claims(
-    claims: Sequence[Mapping[str, Any]],
-    verdicts: Sequence[Mapping[str, Any]],
-    off: Sequence[Sequence[str]],
-) -> Iterator[Rejudged]:
-    """Each claim, with what differs: its verdict as judged, what is stated to be asked, and a
-    verdict for which there is no claim.
-    """
-    stated = {v["text"]: v for v in verdicts}
-    for claim, differs in zip(claims, off, strict=True):
-        v, expected = stated.get(claim["text"], {}), dict(claim)
-        if claim["condition"]:
-            _, low, high, _ = judge.condition(claim["condition"])
-            expected["range"] = expected["fail_range"] = [
-                None if abs(x) == float("inf") else x for x in (low, high)
-            ]
-        other = [
-            k
-            for k in ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
-            if v.get(k) != expected.get(k)
-        ]
-        more = (
-            [f"{k} is {expected.get(k)}, stated is {v.get(k)}" for k in other]
-            if v
-            else ["no verdict is stated"]
-        )
-        yield Rejudged(
-            claim["text"], bool(claim["carried"]), claim.get("why_not", ""), (*differs, *more)
-        )
-    for text in stated.keys() - {claim["text"] for claim in claims}:
+def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
+    """Each claim, with what differs: its verdict as judged, what is stated to be asked, steps that
+    are not those of its condition, and a verdict for which there is no claim. Raises: DataError for
+    a study's bundle of an earlier version."""
+    stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
+    index = json.loads(read("measures/index.json"))
+    for claim, _, differs in judge.judge_all(read):
+        if claim["carried"] and not claim["arms"]:
+            raise DataError(f"{path} is of an earlier version: judge it with its own judge.py")
+        v = stated.pop(claim["text"], None)
+        more = [] if v else ["no verdict is stated"]
+        for k in (k for k in COMPARED if v and v.get(k) != claim.get(k)):
+            more.append(f"{k} is {claim.get(k)}, stated is {v.get(k)}")
+        if "terms" in claim and not _is_worded(claim, index):
+            more.append(f"its steps are not those of its condition, {claim['condition']}")
+        why_not, carried = claim.get("why_not", ""), bool(claim["carried"])
+        yield Rejudged(claim["text"], carried, why_not, (*differs, *more))
+    for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
 
 
-def _quiet(theorem: Mapping[str, Any]) -> int:
-    with contextlib.redirect_stdout(io.StringIO()):
-        return judge.other_statements([theorem])
+def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
+    """Whether a claim in words asks what its condition says."""
+    parsed = condition(claim["condition"]).parsed
+    ends = [x if math.isfinite(x) else None for x in (parsed.low, parsed.high)]
+    expected = reading(claim["condition"], claim["of"], index) | {"range": ends, "fail_range": ends}
+    return all(claim[k] == v for k, v in json.loads(json.dumps(expected)).items())
+
+
+def _inside(path: Path, folder: Path, name: str) -> Path:
+    """The place of a file of a bundle. Raises: DataError for one that lies outside."""
+    file = folder / name
+    if "\\" in name or not file.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} names {name[:80]!r}, which leads outside; {EXPECTED}")
+    return file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line that a bundle cannot be read: a file that was changed may raise anything."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as e:
+        why = f"{type(e).__name__}: {str(e)[:120]}"
+        raise DataError(f"{path} cannot be read ({why}); {EXPECTED}") from e
 
 
 def _bounded(archive: zipfile.ZipFile, path: Path) -> None:

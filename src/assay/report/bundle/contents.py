@@ -1,124 +1,71 @@
-"""Carried: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so
+"""Contents: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so
 that code without the claim can judge it.
 
-A claim's value is a Python function of measures. It is called by the judge as ever, and what it
-gave for each arm is kept: a table of terms over units. Its statistic, a function of means, becomes
-steps. Nothing is computed a second way here."""
+A claim's value is a Python function of measures. The judge calls it as ever, and what it gave for
+each arm is kept: a table of terms over units. Its statistic, a function of means, becomes steps.
+Nothing is computed a second way here. Of a claim in words the terms become steps, too: of measures,
+which then are the only numbers."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import structs
 
+from assay.core import claims
 from assay.core.claims import Claim
+from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
+from assay.core.errors import ClaimError
 from assay.core.heavy import xr
-from assay.core.intervals import interval
+from assay.core.intervals import Means, Statistic
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
+from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
 from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
-from assay.dictionaries.measuring.measures import TABLE
 from assay.report.bundle import steps
+from assay.report.bundle.judge import Cells, Measures, complete
+from assay.studies.wording import QUANTITIES, ROUNDING, condition, stored
 
 Arms = Mapping[str, "xr.Dataset"]
-Told = dict[str, Any]
+Described = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A claim as data: what it says, and its numbers by key."""
+    """A claim as data: what it says, its numbers by key, and the verdict of Assay's own judge."""
 
-    said: Told
+    described: Described
     numbers: Mapping[str, np.ndarray]
-    judged: Judged | None = None
-    """The verdict of Assay's own judge on the same measures; None for a study's claim, which was
-    judged before."""
-
-    @property
-    def why_not(self) -> str:
-        """Why it cannot be judged without Assay; "" where it can."""
-        return str(self.said.get("why_not", ""))
+    judged: Judged
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """One call of a claim's value: by whom it was asked, for which arm, and what it gave."""
 
-    others: Others
+    reader: Others
     arm: xr.Dataset
-    given: Any
+    value: Any
 
 
-@dataclass(frozen=True)
-class Look:
-    """At which level a claim was judged, and on which seeds; None: on all that there are."""
-
-    level: float = 0.95
-    seeds: tuple[int, ...] | None = None
-
-    def of(self, arms: Arms) -> Arms:
-        """The arms as they were looked at: with the runs of these seeds."""
-        if self.seeds is None:
-            return arms
-        return {
-            name: a.isel(run=np.isin(a["seed"].values, self.seeds))
-            if "seed" in a.coords and a["seed"].dims == ("run",)
-            else a
-            for name, a in arms.items()
-        }
+def carry_all(every: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
+    """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError
+    as `judge`."""
+    with remembering(arms):
+        return [carry(claim, arms, scope) for claim in every]
 
 
-ONCE = Look()
-
-
-def carry_all(
-    claims: Iterable[Claim],
-    arms: Arms,
-    scope: Scope = "",
-    looks: Mapping[str, Look] = MappingProxyType({}),
-) -> list[Carried]:
-    """Judge claims on the measures of all arms, each as at its look, and write down what was
-    judged. Raises: ClaimError as `judge`."""
-    arms_by_look: dict[Look, Arms] = {}
-    carried_claims = []
-    for claim in claims:
-        look = looks.get(claim.text, ONCE)
-        arms_by_look.setdefault(look, look.of(arms))
-        with remembering(arms_by_look[look]):
-            carried_claims.append(carry(claim, arms_by_look[look], scope, look.level))
-    return carried_claims
-
-
-def worded(
-    claim: Claim, look: Look = ONCE, reason: str = "", arms: Arms = MappingProxyType({})
-) -> Carried:
-    """Write down a claim of a study, whose condition says what is computed of the measures: it
-    needs no numbers of its own.
-
-    `reason` is the verdict's, which may say that units are identical by arithmetic.
-    """
-    lacking = [name for name, arm in arms.items() if claim.lacks(arm.attrs.get(LEARNED))]
-    extra_fields = {
-        "level": look.level,
-        "seeds": look.seeds,
-        "carried": True,
-        "lacking": lacking,
-    } | ({"identical": True} if reason == IDENTICAL else {})
-    return Carried(_describe_claim(claim) | extra_fields, {})
-
-
-def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> Carried:
+def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
     """Judge one claim, and write down what was judged."""
     calls: list[_Call] = []
 
@@ -128,39 +75,29 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         calls.append(_Call(other_arms, arm, values))
         return values
 
-    judged = judge(replace(claim, value=value), arms, level, scope)
+    judged = judge(replace(claim, value=value), arms, scope=scope)
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
-    description = _describe_claim(claim) | {"level": level, "half": [], "arms": {}}
-    full_calls = [c for c in calls if c.others.arms is arms and not c.others.swap]
-    for name in (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations, *judged.asked):
-        description["arms"][name] = _arm(
-            claim, [c for c in full_calls if c.others.under == name], numbers
-        )
-    for name in (claim.of, *claim.must_hold):
-        _gates(
-            claim,
-            description["arms"][name],
-            [c for c in full_calls if c.others.under == name],
-            numbers,
-        )
-    description |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
-    if half := next((c for c in calls if c.others.swap), None):
-        whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
-        description["half"] = [
-            {"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)
-        ]
+    described = _describe_claim(claim) | {"half": [], "arms": {}}
+    described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
+    full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
+    roles = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
+    for name in (*roles, *judged.asked):
+        of_arm = [c for c in full if c.reader.under == name]
+        described["arms"][name] = _arm(claim, of_arm, numbers)
+        if name in (claim.of, *claim.must_hold):
+            _gates(claim, described["arms"][name], of_arm, numbers)
+    half = next((c for c in calls if c.reader.swap), None)
+    full_length = (c for c in calls if c.reader.arms is not arms and not c.reader.swap)
+    for call in (next(full_length), half) if half else ():
+        described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
     try:
-        description["statistics"] = _statistics(
-            claim, [*description["arms"].values(), *description["half"]], numbers.kept
-        )
-        _contrasts(claim, description, numbers.kept)
+        described["statistics"] = _statistics(claim, described, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
-        return Carried(
-            description | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged
-        )
-    return Carried(description | {"carried": True}, numbers.kept, judged)
+        described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
+        return Carried(described, {}, judged)
+    return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
 
 
 class _Numbers:
@@ -182,32 +119,23 @@ class _Numbers:
         return {name: self.key(x) for name, x in terms.items()}
 
 
-def _describe_claim(claim: Claim) -> Told:
+PLAIN = """
+text condition of units unit where scale bounds must_fail must_hold near violations may_hold
+beats distance empty threshold kind source
+"""
+"""What of a claim goes out as it is."""
+
+
+def _describe_claim(claim: Claim) -> Described:
     """What a claim says, as plain values."""
+    plain = {name: getattr(claim, name) for name in PLAIN.split()}
     return {
-        "text": claim.text,
-        "of": claim.of,
-        "units": list(claim.units),
-        "unit": claim.unit,
-        "where": dict(claim.where),
-        "scale": claim.scale,
+        **{k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()},
         "range": [_edge(claim.low), _edge(claim.high)],
         "fail_range": [_edge(e) for e in claim.fail_range],
-        "bounds": list(claim.bounds) if claim.bounds else None,
-        "must_fail": list(claim.must_fail),
-        "must_hold": list(claim.must_hold),
-        "near": dict(claim.near),
-        "violations": list(claim.violations),
-        "may_hold": dict(claim.may_hold),
-        "beats": claim.beats,
-        "distance": claim.distance,
-        "empty": claim.empty,
         "natural": [_edge(x) for x in claim.natural] if claim.natural else None,
         "ratio": is_ratio(claim.statistic),
-        "threshold": claim.threshold,
         "threshold_from": claim.threshold_since,
-        "kind": claim.kind,
-        "source": claim.source,
     }
 
 
@@ -216,47 +144,48 @@ def _edge(x: float) -> float | None:
 
 
 def _table(claim: Claim, call: _Call) -> Table:
-    return tabulate(lambda: call.given, claim.units, claim.text, call.others)
+    return tabulate(lambda: call.value, claim.units, claim.text, call.reader)
 
 
-def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
+def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
-    first = next(c for c in calls if not c.others.without)
-    unit = run_unit(claim.units, first.others)
-    bad = first.others.diverged(unit)
-    last = next((c for c in calls if c.others.without == bad), None) if bad else first
+    first = next(c for c in calls if not c.reader.without)
+    unit, arm, dims = run_unit(claim.units, first.reader), first.arm, first.arm.dims
+    bad = first.reader.diverged(unit)
+    last = next((c for c in calls if c.reader.without == bad), None) if bad else first
     table = _table(claim, last or first)
-    terms = table.terms if last is not None else {name: x[:0] for name, x in table.terms.items()}
-    arm = first.arm
-    before = len(np.unique(arm[unit].values)) if unit in arm.coords else arm.sizes.get("run", 1)
-    units_within_runs = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
+    empty = {name: x[:0] for name, x in table.terms.items()}
+    levels = {u: x.tolist() for u, x in table.levels.items()}
+    runs = np.arange(arm.sizes.get("run", 1))
+    if unit in arm.coords:
+        runs, lost = np.unique(arm[unit].values), [level for _, level in bad]
+        levels.setdefault(unit, [x for x in runs.tolist() if x not in lost])
+    within_runs = all(u in dims and u != "run" for u in claim.units) and "run" in dims
     return {
-        "terms": numbers.keys(terms),
-        "levels": {u: len(level_values) for u, level_values in table.levels.items()},
+        "terms": numbers.keys(table.terms if last else empty),
         "dropped": len(bad),
         "run_unit": unit,
-        "before": int(before),
+        "before": len(runs),
         "lacks": claim.lacks(arm.attrs.get(LEARNED)),
-        "fewest": FEWEST_ALONE if units_within_runs else FEWEST,
+        "fewest": FEWEST_ALONE if within_runs else FEWEST,
         "gates": {},
         "histories": {},
-        "unit_levels": {u: level_values.tolist() for u, level_values in table.levels.items()},
+        "unit_levels": levels,
     }
 
 
-def _gates(claim: Claim, arm_entry: Told, calls: Sequence[_Call], numbers: _Numbers) -> None:
+def _gates(claim: Claim, table: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
     """Note which gates were met; of one that asks whether a history has settled, the history as
     well, so that it can be asked again."""
-    first = next(c for c in calls if not c.others.without)
-    arm = next((c for c in calls if c.others.without), first).arm
+    arm = max(calls, key=lambda c: len(c.reader.without)).arm
     for gate in claim.gates:
-        arm_entry["gates"][gate.name] = bool(np.all(gate.met(arm)))
+        table["gates"][gate.name] = bool(np.all(gate.met(arm)))
         free = inspect.getclosurevars(gate.met).nonlocals
-        if gate.met.__module__ == "assay.core.claims" and set(free) == {"measure", "within"}:
+        if gate.met.__module__ == claims.__name__ and {*free} == {"measure", "within"}:
             history = arm[free["measure"]]
             mean_of_runs = history.mean([d for d in history.dims if d != "step"])
-            arm_entry["histories"][gate.name] = {
+            table["histories"][gate.name] = {
                 "steps": numbers.key(arm["step"].values),
                 "values": numbers.key(mean_of_runs.values),
                 "within": free["within"],
@@ -264,76 +193,55 @@ def _gates(claim: Claim, arm_entry: Told, calls: Sequence[_Call], numbers: _Numb
 
 
 def _statistics(
-    claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.ndarray]
-) -> list[Told]:
-    """A claim's statistic by its name, or as steps for each set of terms that its tables have; each
-    table is told which. Raises: Untold."""
-    if claim.statistic is mean:
-        for table in tables:
-            table["statistic"] = 0
-        return [{"name": "mean"}]
-    statistics: list[Told] = []
-    known: dict[tuple[Any, ...], int] = {}
-    for table in tables:
+    claim: Claim, described: Described, numbers: Mapping[str, np.ndarray]
+) -> list[Described]:
+    """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
+    how it compares controls with the method where it has a way of its own; each table says which.
+    Raises: Untold."""
+    statistics: list[Described] = []
+    arms = described["arms"]
+
+    def means_of(table: Described) -> Means:
         terms = {name: numbers[key] for name, key in table["terms"].items()}
-        signature = tuple((name, x.shape[len(claim.units) :]) for name, x in terms.items())
-        means = draw_means(claim, terms)
-        if not means:  # nothing was measured of it, so that there is no mean to make anything of
-            table["statistic"] = None
-            continue
-        if signature not in known:
-            statistic = {"steps": steps.trace(claim.statistic, means)}
-            known[signature] = (
-                statistics.index(statistic) if statistic in statistics else len(statistics)
-            )
-            statistics += [] if statistic in statistics else [statistic]
-        steps.check(
-            statistics[known[signature]]["steps"], claim.statistic, means
-        )  # noted of another arm: what is right there may be wrong here
-        table["statistic"] = known[signature]
-    return statistics
+        return draw_means(claim, terms)
 
+    def place(statistic: Statistic, means: Means) -> int | None:
+        if not means:  # nothing was measured of it, of which to make anything
+            return None
+        known = {"steps": steps.trace(statistic, means)}
+        if known not in statistics:
+            statistics.append(known)
+        return statistics.index(known)
 
-def _contrasts(claim: Claim, description: Told, numbers: Mapping[str, np.ndarray]) -> None:
-    """Write down how the statistic compares each control with the method, where it has a way of its
-    own. Raises: Untold."""
-    tables, statistics = description["arms"], description["statistics"]
-    if (by := own_contrast(claim.statistic)) is None:
-        return
+    for table in (*arms.values(), *described["half"]):
+        plain = claim.statistic is mean
+        table["statistic"] = 0 if plain else place(claim.statistic, means_of(table))
+    by = own_contrast(claim.statistic)
 
-    def contrast(m: Mapping[str, np.ndarray]) -> np.ndarray:
+    def compare(m: Means) -> np.ndarray:
+        assert by is not None
         return by(side_of(m, "method"), side_of(m, "control"))
 
-    for control in claim.must_fail:
-        means = {
-            f"{side}.{name}": x
-            for side, arm in (("method", claim.of), ("control", control))
-            for name, x in draw_means(
-                claim, {name: numbers[key] for name, key in tables[arm]["terms"].items()}
-            ).items()
-        }
-        if {name.partition(".")[0] for name in means} == {"method", "control"}:
-            tables[control]["contrast"] = len(statistics)
-            statistics.append({"steps": steps.trace(contrast, means)})
+    for control in claim.must_fail if by else ():
+        pair = {"method": means_of(arms[claim.of]), "control": means_of(arms[control])}
+        both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
+        arms[control]["contrast"] = place(compare, both if all(pair.values()) else {})
+    return statistics or [{"name": "mean"}]
 
 
 def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are
     tried; empty where there are no units."""
-    means: dict[str, np.ndarray] = {}
+    scaled = {name: rescale(claim.scale, x) for name, x in terms.items()}
+    if not complete(scaled, len(claim.units)).any():
+        return {}
+    cells, means = Cells(scaled, len(claim.units)), dict[str, np.ndarray]()
 
-    def watching(m: Mapping[str, np.ndarray]) -> np.ndarray:
-        if len(next(iter(m.values()))) == TRIES or not means:
-            means.update({name: x.copy() for name, x in m.items()})
-        return np.zeros(len(next(iter(m.values()))))
+    def watching(m: Means) -> np.ndarray:
+        means.update({name: x.copy() for name, x in m.items()})
+        return np.zeros(TRIES)
 
-    scaled = Table({name: rescale(claim.scale, x) for name, x in terms.items()}, {})
-    interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
-    if (
-        means and len(next(iter(means.values()))) < TRIES
-    ):  # one unit has one mean: others lie near it
-        near = 1 + 0.01 * np.random.default_rng(0).standard_normal(TRIES)
-        return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in means.items()}
+    cells.value(watching, next(cells.resampled())[:TRIES])
     return means
 
 
@@ -341,18 +249,77 @@ TRIES = 61
 """Draws on which the steps of a statistic are held to the statistic itself."""
 
 
-def quantities(names: Iterable[str]) -> Told:
-    """The quantities of the table of measures that a study names: the sums that each is made of,
-    and how, as steps."""
-    table, entries = {m.name: m for m in TABLE}, {}
-    for name in names:
-        if name not in table:
-            continue
-        rng = np.random.default_rng(0)
-        tried = {term: rng.uniform(1, 2, TRIES) for term in table[name].terms}
-        entries[name] = {
-            "terms": list(table[name].terms),
-            "formula": table[name].formula,
-            "steps": steps.trace(table[name].statistic, tried),
-        }
-    return entries
+def measured(carried: Carried, measures: Measures) -> Carried:
+    """Give a claim in words its terms as steps of stored measures in place of numbers; as it is
+    where these do not come to the same."""
+    claim, tables = carried.described, carried.described["arms"]
+    if not claim["condition"] or not claim["carried"]:
+        return carried
+    try:
+        described = claim | reading(claim["condition"], claim["of"], measures.index)
+        for name, table in tables.items():
+            terms = measures.terms(described, name)
+            for term, key in table["terms"].items():
+                numbers = carried.numbers[key]
+                np.testing.assert_allclose(terms[term], numbers, rtol=1e-12)
+    except (ClaimError, LookupError, TypeError, ValueError, AssertionError):
+        return carried
+    without = {name: {**table, "terms": {}} for name, table in tables.items()}
+    return replace(carried, described={**described, "arms": without}, numbers={})
+
+
+def by_fields(arm: xr.Dataset) -> xr.Dataset:
+    """An arm with a dimension for each field in which its runs differ; as it is where they differ
+    in nothing that has a name."""
+    fields = [str(k) for k, c in arm.coords.items() if c.dims == ("run",)]
+    differ = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
+    try:
+        return by(arm, *(f for f in differ if f != "seed"))
+    except ClaimError:
+        return arm
+
+
+def names(text: str) -> set[str]:
+    """Name the measures that a condition may read."""
+    columns = [c.name for c in condition(text).columns]
+    sums = (QUANTITIES[name].terms for name in columns if name in QUANTITIES)
+    return {"diverged", *columns, *itertools.chain.from_iterable(sums)}
+
+
+def reading(text: str, main_arm: str, index: Mapping[str, Any]) -> Described:
+    """Write down a condition about this arm: which measures it reads, and its terms as steps of
+    these. Raises: ClaimError, LookupError."""
+    read, reads, terms = condition(text), dict[str, Any](), dict[str, Any]()
+
+    def parts(c: Column) -> tuple[str, ...]:
+        """The stored measures that a column is made of."""
+        return stored(c.name, index[c.arm or main_arm]["variables"])
+
+    def column(c: Column, name: str) -> str:
+        """Note what a column reads, and give its key."""
+        levels, key = index[c.arm or main_arm]["levels"], str(replace(c, name=name))
+        found_levels = [(dim, x, levels[dim]) for dim, x in c.levels if dim in levels]
+        chosen = [(dim, have[c.place(dim, x, have)]) for dim, x, have in found_levels]
+        arm = None if c.arm == main_arm else c.arm
+        reads[key] = {"arm": arm, "measure": name, "at": chosen, "over": list(c.over)}
+        return key
+
+    def sums(c: Column, prefix: str) -> None:
+        for part in parts(c):
+            term = f"{prefix}.{'' if parts(c) == (c.name,) else part}"
+            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+
+    columns = read.parsed.columns
+    for side, c in zip("abcd", itertools.chain(*read.pairs), strict=False) if read.equal else ():
+        sums(replace(c, name=read.equal), f"{side}.{read.equal}")
+        sums(c, f"{side}.{c.name}")
+    if terms:
+        return {"reads": reads, "terms": terms}
+    if "value" in read.parsed.terms and any(len(parts(c)) > 1 for c in columns):
+        for c in columns:
+            sums(c, str(c))
+        return {"reads": reads, "terms": terms}
+    keys = {c: column(c, c.name) for c in columns}
+    for term, walk in read.parsed.terms.items():
+        terms[term] = steps.arithmetic(walk, keys, ROUNDING)
+    return {"reads": reads, "terms": terms}

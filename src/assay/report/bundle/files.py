@@ -8,12 +8,10 @@ import io
 import json
 import math
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.resources import files as of_package
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,9 @@ from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData, Verdict
 from assay.core.schema import to_json
-from assay.dictionaries.measuring.measures import TABLE
-from assay.report import draw, export, pages, tables
-from assay.report.bundle import judge
-from assay.report.bundle.contents import Carried, quantities
+from assay.report import draw, export, tables
+from assay.report.bundle import contents, judge
+from assay.report.bundle.contents import Carried
 
 MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
@@ -48,23 +45,17 @@ class Whole:
 
     data: Mapping[str, Any]
     """The result's JSON, or a record's; its verdicts are those stated."""
-    origin: str
-    """Where the measures come from, in words."""
     arms: Mapping[str, xr.Dataset]
     claims: Sequence[Carried]
-    conditions: Mapping[str, str] = field(default_factory=dict)
-    """Of a study: the condition of each claim, by its text."""
+    origin: str = ""
+    """Where the measures come from, in words."""
     header: Any = None
-    text: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    """A line on each arm."""
+    page: str = ""
+    """The report."""
     figures: Sequence[Figure] = ()
-    cards: Sequence[Any] = ()
-    specs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    looks: Sequence[Mapping[str, Any]] = ()
     source: Mapping[str, bytes] = field(default_factory=dict)
     """The study or the experiment, by file name."""
-    kept: Mapping[str, bytes] = field(default_factory=dict)
+    registration: Mapping[str, bytes] = field(default_factory=dict)
     """Looks and what was frozen, by file name."""
     left_out: Sequence[str] = ()
 
@@ -77,64 +68,38 @@ class Whole:
 def write(whole: Whole) -> dict[str, bytes]:
     """Make every file of a bundle; claims that its own code does not judge as stated are said not
     to be carried."""
-    claims_json, number_files = _claims(whole)
-    index, arrays = _measures(
-        whole, {name for claim in claims_json["claims"] for name in claim.get("names", ())}
-    )
-    claims_json["quantities"] = quantities(
-        sorted({name for claim in claims_json["claims"] for name in claim.get("names", ())})
-    )
-    data = {
-        k: v
-        for k, v in whole.data.items()
-        if k not in ("provenance", "stamp", "evidence", "figures")
-    }
+    index, array_files = _measures(whole)
+    claims_json, number_files = _claims(whole, judge.Measures(index, array_files.__getitem__))
+    internal = ("provenance", "stamp", "evidence", "figures")
     files = {
         "claims.json": _json(claims_json),
         "measures/index.json": _json(index),
-        "verdicts.json": _json(data),
-        **arrays,
-        **number_files,
+        "verdicts.json": _json({k: v for k, v in whole.data.items() if k not in internal}),
+        **{name: npz(arrays) for name, arrays in (array_files | number_files).items()},
         "environment.json": _json(_environment(whole.data)),
-        "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
-        "CITATION.cff": _citation(whole).encode(),
+        "judge.py": Path(judge.__file__).read_bytes(),
+        "CITATION.cff": _citation(whole),
         "references.bib": export.references(whole.result, whole.header).encode(),
         "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
-        **{f"looks/{name}": content for name, content in whole.kept.items()},
+        **{f"looks/{name}": content for name, content in whole.registration.items()},
     }
-    files = _held_to(files)
+    files["claims.json"] = _held_to(claims_json, files)
     for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
         files |= {
             f"pictures/{name}.svg": draw.svg(figure, standalone=True).encode(),
             f"pictures/{name}.png": draw.png(figure),
+            f"pictures/{name}.csv": export.figure_csv(figure).encode(),
         }
-        files |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
-    page = pages.page(
-        whole.result,
-        figures=whole.figures,
-        cards=whole.cards,
-        header=whole.header,
-        text=whole.text,
-        notes=whole.notes,
-        looks=whole.looks,
-        specs=whole.specs,
-        home="",
-    )
-    files |= {"report.html": page.encode()}
-    files |= {
-        "README.md": _readme(
-            whole, json.loads(files["claims.json"]), (*files, "README.md")
-        ).encode()
-    }
+    files["report.html"] = whole.page.encode()
+    files["README.md"] = _readme(whole, claims_json["claims"], (*files, "README.md"))
     return {**files, SUMS: sums(files)}
 
 
 def sums(files: Mapping[str, bytes]) -> bytes:
     """List the SHA-256 of every file, as `sha256sum -c` reads it."""
-    return "".join(
-        f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())
-    ).encode()
+    digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(files)).encode()
 
 
 def packed(files: Mapping[str, bytes], folder: str) -> bytes:
@@ -144,11 +109,8 @@ def packed(files: Mapping[str, bytes], folder: str) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(f"{folder}/{name}", FIRST_DAY)
-            info.compress_type, info.create_system, info.external_attr = (
-                zipfile.ZIP_DEFLATED,
-                3,
-                0o644 << 16,
-            )
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, files[name], compresslevel=9)
     return out.getvalue()
 
@@ -168,99 +130,67 @@ def _json(value: Any) -> bytes:
     return (as_json(to_json(value), indent=1) + "\n").encode()
 
 
-def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The claims as data, and the files of their numbers; a study's claims need none, since their
-    conditions say what is computed."""
-    claims, number_files = [], {}
-    for i, c in enumerate(whole.claims, 1):
-        claim = dict(c.said)
-        if condition := whole.conditions.get(claim["text"]):
-            body, *_, equal = judge.condition(condition)
-            names = [c.name for c in judge.columns_of(body)] + ([equal] if equal else [])
-            claims.append(
-                {
-                    **claim,
-                    "arms": {},
-                    "half": [],
-                    "statistics": [],
-                    "carried": True,
-                    "why_not": "",
-                    "condition": condition,
-                    "names": list(dict.fromkeys(names)),
-                }
-            )
-            continue
-        if claim["carried"]:
+Arrays = dict[str, dict[str, np.ndarray]]
+"""The arrays of each file by their keys."""
+
+
+def _claims(whole: Whole, measures: judge.Measures) -> tuple[dict[str, Any], Arrays]:
+    """The claims as data, and the numbers of those that are not computed from measures."""
+    claims, number_files = [], Arrays()
+    for i, carried in enumerate(whole.claims, 1):
+        carried = contents.measured(carried, measures)
+        claim = dict(carried.described)
+        if carried.numbers:
             claim["file"] = f"numbers/claim-{i:02d}.npz"
-            number_files[claim["file"]] = npz(c.numbers)
-        claims.append({"condition": "", **claim})
-    head = {
-        "experiment": whole.data["experiment"],
-        "preset": whole.data["preset"],
-        "draws": judge.DRAWS,
-    }
-    return {**head, "claims": claims}, number_files
+            number_files[claim["file"]] = dict(carried.numbers)
+        claims.append(claim)
+    head = {name: whole.data[name] for name in ("experiment", "preset")}
+    return {**head, "draws": judge.DRAWS, "claims": claims}, number_files
 
 
-def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _measures(whole: Whole) -> tuple[dict[str, Any], Arrays]:
     """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
-    ones that no condition names are left out."""
-    measure_names = (
-        measure_names
-        | {term for m in TABLE if m.name in measure_names for term in m.terms}
-        | ({"diverged"} if measure_names else set())
-    )
-    index, array_files = {}, {}
+    ones that no condition names are left out. For conditions runs are laid out by what they differ
+    in."""
+    conditions = [text for c in whole.claims if (text := c.described["condition"])]
+    names = set().union(*map(contents.names, conditions))
+    index, array_files = {}, Arrays()
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
-        runs = data.sizes.get("run", 1)
-        variables = {str(k): v for k, v in data.data_vars.items() if v.dtype.kind in "biuf"}
-        small = {k: v for k, v in variables.items() if k in measure_names or v.size <= MOST * runs}
-        keys = {k: f"n{j}" for j, k in enumerate(small)}
-        name = f"measures/arm-{i:02d}.npz"
-        array_files[name] = npz({keys[k]: v.values for k, v in small.items()})
-        levels = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
-        per_run = {str(k) for k, c in data.coords.items() if c.dims == ("run",)}
+        runs, name = data.sizes.get("run", 1), f"measures/arm-{i:02d}.npz"
+        laid = contents.by_fields(data) if conditions else data
+        numbers = {str(k): v for k, v in laid.data_vars.items() if v.dtype.kind in "biuf"}
+        large = sorted(k for k, v in numbers.items() if v.size > MOST * runs and k not in names)
+        small = {k: v for k, v in numbers.items() if k not in large}
+        array_files[name] = {f"n{j}": v.values for j, v in enumerate(small.values())}
+        axes = {str(k): c for k, c in laid.coords.items() if c.ndim == 1}
+        levels = {k: c.values.tolist() for k, c in axes.items()}
+        per_run = {k for k, c in axes.items() if c.dims == ("run",)}
+        counted = {str(d): list(range(n)) for d, n in laid.sizes.items()}
+        plain = (bool, int, float, str)
         index[arm] = {
             "file": name,
             "n": runs,
-            "dims": [str(d) for d in data.sizes if d != "run"],
             "variables": {
-                k: {
-                    "key": keys[k],
-                    "dims": [str(d) for d in v.dims],
-                    "unit": v.attrs.get("units", "1"),
-                }
-                for k, v in small.items()
+                k: {"key": f"n{j}", "dims": v.dims, "unit": v.attrs.get("units", "1")}
+                for j, (k, v) in enumerate(small.items())
             },
             "runs": {k: v for k, v in levels.items() if k in per_run},
-            "levels": {k: v for k, v in levels.items() if k not in per_run},
-            "fields": {
-                str(k): v for k, v in data.attrs.items() if isinstance(v, bool | int | float | str)
-            },
-            "left_out": sorted(k for k in variables if k not in small),
+            "levels": counted | {k: v for k, v in levels.items() if k not in per_run},
+            "fields": {k: v for k, v in data.attrs.items() if isinstance(v, plain)},
+            "left_out": large,
         }
     return index, array_files
 
 
-def _held_to(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files, after their own code has judged each claim: one that it does not judge as stated
+def _held_to(claims_json: dict[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """The claims, after the bundle's own code has judged each: one that it does not judge as stated
     is no longer said to be carried."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            path = Path(folder) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        outcomes = judge.compare_all(Path(folder))
-    claims_json = json.loads(files["claims.json"])
-    for claim, off in zip(claims_json["claims"], outcomes, strict=True):
-        if off and claim["carried"]:
-            claim |= {
-                "carried": False,
-                "why_not": (
-                    f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
-                ),
-            }
-    return {**files, "claims.json": _json(claims_json)}
+    judged = judge.judge_all(files.__getitem__)
+    for claim, (*_, off) in zip(claims_json["claims"], judged, strict=True):
+        if off:
+            why = f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
+            claim |= {"carried": False, "why_not": why}
+    return _json(claims_json)
 
 
 def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,59 +203,54 @@ def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _citation(whole: Whole) -> str:
-    """The citation of this result in the Citation File Format."""
-    provenance = whole.data.get("provenance") or {}
-    software = provenance.get("software") or {}
-    title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
-    day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
-    lines = [
-        "cff-version: 1.2.0",
-        (
-            'message: "To cite this result, cite its numbers, the paper whose claims it judges '
-            '(references.bib), and Assay."'
-        ),
-        "type: dataset",
-        f"title: {json.dumps(f'{title} (verdicts measured with Assay)', ensure_ascii=False)}",
-        "authors:",
-        "  - name: The Assay authors and whoever ran it",
-        *([f'date-released: "{day.group()}"'] if day else []),
-        *([f"version: {json.dumps(software['assay'])}"] if software.get("assay") else []),
-        *([f"commit: {json.dumps(software['commit'])}"] if software.get("commit") else []),
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Iterable[str]) -> str:
-    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
-    never seen Assay."""
-    claims = claims_json["claims"]
-    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
+def _rendered(template: str, **values: Any) -> bytes:
+    """Fill in a template of plain text."""
     words = Environment(
         loader=PackageLoader("assay.report"),
-        autoescape=False,  # it is Markdown
+        autoescape=False,  # it is Markdown, or YAML
         finalize=lambda value: plain(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return words.get_template("bundle.md").render(
-        title=getattr(whole.header, "title", "") or whole.data["experiment"],
+    words.filters["quoted"] = lambda text: json.dumps(plain(text), ensure_ascii=False)
+    return words.get_template(template).render(**values).encode()
+
+
+def _title(whole: Whole) -> str:
+    return str(getattr(whole.header, "title", "") or whole.data["experiment"])
+
+
+def _citation(whole: Whole) -> bytes:
+    """The citation of this result in the Citation File Format."""
+    provenance = whole.data.get("provenance") or {}
+    day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
+    return _rendered(
+        "citation.cff",
+        title=_title(whole),
+        day=day.group() if day else "",
+        software=provenance.get("software") or {},
+    )
+
+
+def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
+    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
+    never seen Assay."""
+    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
+    rows = [
+        (f"{tables.SIGNS[v.outcome]} {v.outcome}", _cell(v.text), _number(v), c["carried"])
+        for v, c in zip(whole.result.verdicts, claims, strict=True)
+    ]
+    return _rendered(
+        "bundle.md",
+        title=_title(whole),
         paper=getattr(whole.header, "paper", ""),
         data=whole.result,
         claims=claims,
-        rows=[
-            (
-                i,
-                f"{tables.SIGNS[v.outcome]} {v.outcome}",
-                _cell(v.text),
-                _number(v),
-                "yes" if c["carried"] else "no",
-            )
-            for i, (v, c) in enumerate(zip(whole.result.verdicts, claims, strict=True), 1)
-        ],
+        rows=rows,
         lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
-        worded=bool(whole.conditions),
+        worded=any("terms" in c for c in claims),
+        numbered=any("file" in c for c in claims),
         origin=whole.origin,
         gates=sorted({g for a in arms for g in a["gates"] if g not in a["histories"]}),
         names={name.partition("/")[0] for name in names},

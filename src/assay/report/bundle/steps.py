@@ -8,11 +8,14 @@ to choose its way, or that leaves NumPy, cannot be written down so; then nothing
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from assay.core.columns import Column
 from assay.core.errors import ClaimError
 from assay.core.intervals import Means, Statistic
 from assay.report.bundle import judge
@@ -21,33 +24,38 @@ TRIED = 13
 """Draws on which the function is called: a number that is hardly the size of anything else, so that
 it is known for what it is."""
 METHODS = (
-    "mean",
-    "sum",
-    "min",
-    "max",
-    "argsort",
-    "argmin",
-    "argmax",
-    "clip",
-    "prod",
-    "any",
-    "all",
-    "cumsum",
-    "swapaxes",
-    "std",
-    "var",
+    *("mean", "sum", "min", "max", "argsort", "argmin", "argmax", "clip"),
+    *("prod", "any", "all", "cumsum", "swapaxes", "std", "var"),
 )
+
+
+Step = dict[str, Any]
+_tape: ContextVar[list[Step]] = ContextVar("what was done so far")
 
 
 class Untold(ClaimError):
     """A statistic does something that steps cannot say."""
 
 
+def _refused(why: str) -> Callable[..., Any]:
+    def refuse(self: Noted, *args: Any) -> Any:
+        raise Untold(why)
+
+    return refuse
+
+
+def _noted_method(name: str) -> Callable[..., Any]:
+    def called(self: Noted, *args: Any, **more: Any) -> Any:
+        return getattr(np, name)(self, *args, **more)
+
+    return called
+
+
 class Noted(np.ndarray):
     """An array that notes what is done to it."""
 
-    tape: list[dict[str, Any]]
-    at: Any
+    place: Any
+    """What stands for it in a step: a term, or an earlier step."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
         if "out" in more:
@@ -55,11 +63,9 @@ class Noted(np.ndarray):
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         return _apply(name, getattr(ufunc, method), inputs, more)
 
-    def __array_function__(
-        self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any
-    ) -> Any:
-        if func in (np.split, np.array_split):  # gives several arrays, each by itself a step
-            return func._implementation(*args, **kwargs)  # type: ignore[attr-defined]
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in (np.split, np.array_split):  # gives several arrays, each a step
+            return func._implementation(*args, **kwargs)
         return _apply(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
@@ -68,11 +74,9 @@ class Noted(np.ndarray):
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
 
-    def __bool__(self) -> bool:
-        raise Untold("it chooses its way by what the numbers are")
-
-    def __float__(self) -> float:
-        raise Untold("it takes a number out of NumPy")
+    __bool__ = _refused("it chooses its way by what the numbers are")
+    __float__ = _refused("it takes a number out of NumPy")
+    __setitem__ = _refused("it changes an array in place")
 
     @property
     def T(self) -> Any:
@@ -97,97 +101,92 @@ class Noted(np.ndarray):
         """Give itself: nothing here is changed in place."""
         return self
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise Untold("it changes an array in place")
-
-
-def _method(name: str) -> Callable[..., Any]:
-    def called(self: Noted, *args: Any, **more: Any) -> Any:
-        return getattr(np, name)(self, *args, **more)
-
-    return called
-
 
 for _name in METHODS:
-    setattr(Noted, _name, _method(_name))
+    setattr(Noted, _name, _noted_method(_name))
 
 
-def noted(values: Any, tape: list[dict[str, Any]], place: Any) -> Noted:
-    """Give an array the tape on which to note what is done to it, and its own place there."""
+def noted(values: Any, place: Any) -> Noted:
+    """Give an array that notes what is done to it, and what stands for it in a step."""
     array = np.asarray(values).view(Noted)
-    array.tape, array.at = tape, place
+    array.place = place
     return array
 
 
-def trace(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
+def record(compute: Callable[[], Any]) -> list[Step]:
+    """The steps that a computation on noted arrays does, the last of which is its value. Raises:
+    Untold."""
+    tape: list[Step] = []
+    token = _tape.set(tape)
+    try:
+        with np.errstate(all="ignore"):
+            value = _encode(compute())
+            return [*tape, {"do": "add", "with": [value, 0.0]}]
+    except Untold:
+        raise
+    except Exception as e:
+        raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
+    finally:
+        _tape.reset(token)
+
+
+def trace(statistic: Statistic, means: Means) -> list[Step]:
     """Write a statistic down as steps, the last of which is its value; `means` [draw, ...] are some
     on which they are tried.
 
     What is given gives the same numbers as the function on all of them. Raises: Untold, a
     ClaimError that says why there are no steps."""
-    draws = len(next(iter(means.values())))
-    if draws <= TRIED:
-        raise Untold(f"at least {TRIED + 1} draws tell whether steps are the same, got {draws}")
-    tape: list[dict[str, Any]] = []
-    noted_means = {name: noted(x[:TRIED], tape, {"term": name}) for name, x in means.items()}
-    try:
-        with np.errstate(all="ignore"):
-            value = statistic(noted_means)
-    except Untold:
-        raise
-    except Exception as e:
-        raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
-    if not isinstance(value, Noted) or not hasattr(value, "at"):
-        raise Untold("it leaves NumPy on its way")
-    steps = _needed(tape, value.at)
+    terms = {name: noted(x[:TRIED], {"term": name}) for name, x in means.items()}
+    steps = record(lambda: statistic(terms))
     check(steps, statistic, means)
     return steps
 
 
-def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
+def arithmetic(
+    walk: Callable[[Callable[[Column], Any]], Any], keys: Mapping[Column, str], least: float
+) -> list[Step]:
+    """Write arithmetic of columns down as steps of these keys; a difference of numbers that is less
+    than the share `least` of them is none."""
+    parts = {column: noted(np.ones(2), {"term": key}) for column, key in keys.items()}
+
+    def compute() -> Any:
+        x = walk(parts.__getitem__)
+        if len(parts) < 2 or walk(lambda column: np.float64(1.0)) != 0:
+            return x
+        tells = [abs(x) > least * abs(part) for part in parts.values()]
+        return np.where(functools.reduce(np.logical_and, tells) | np.isnan(x), x, 0.0)
+
+    return record(compute)
+
+
+def check(steps: Sequence[Step], statistic: Statistic, means: Means) -> None:
     """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone,
     and a few. Raises: Untold."""
     for some in (slice(None), slice(0, 1), slice(TRIED, TRIED + 5)):
-        part = {name: np.asarray(x[some], dtype=np.float64) for name, x in means.items()}
+        part = {k: np.asarray(x[some], dtype=np.float64) for k, x in means.items()}
         with np.errstate(all="ignore"):
             theirs = np.asarray(statistic(part), dtype=np.float64)
             try:
                 ours = judge.follow(steps, part)
             except (ValueError, IndexError, TypeError) as e:
                 raise Untold("its steps depend on how many draws there are") from e
-        if ours.shape != theirs.shape or not np.allclose(
-            ours, theirs, rtol=1e-12, atol=1e-300, equal_nan=True
-        ):
+        near = functools.partial(np.allclose, rtol=1e-12, atol=1e-300, equal_nan=True)
+        if ours.shape != theirs.shape or not near(ours, theirs):
             raise Untold("its steps depend on how many draws there are, or on the numbers")
 
 
-def _apply(
-    name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]
-) -> Any:
+def _apply(name: str, function: Callable[..., Any], args: Sequence[Any], more: Step) -> Any:
     """Do an operation, and note it."""
     if name not in judge.OPERATIONS:
         raise Untold(f"it calls {name}")
-    tape = _tape((*args, *more.values()))
-    plain = function(*map(_bare, args), **{k: _bare(v) for k, v in more.items() if v is not None})
+    more = {k: v for k, v in more.items() if v is not None}
+    plain = function(*map(_bare, args), **{k: _bare(v) for k, v in more.items()})
     if not isinstance(plain, np.ndarray | np.generic):
         raise Untold(f"{name} gives no array")
-    step: dict[str, Any] = {"do": name, "with": [_encode(a) for a in args]}
-    if options := {k: _encode(v) for k, v in more.items() if v is not None}:
-        step["and"] = options
-    tape.append(step)
-    return noted(plain, tape, {"step": len(tape) - 1})
-
-
-def _tape(values: Sequence[Any]) -> list[dict[str, Any]]:
-    for value in values:
-        if isinstance(value, Noted):
-            return value.tape
-        if isinstance(value, list | tuple):
-            tape = _tape(value)
-            if tape is not None:
-                return tape
-    # an operation is only noted where one of what it is given is
-    return None  # type: ignore[return-value]
+    step: Step = {"do": name, "with": [_encode(a) for a in args]}
+    tape = _tape.get()
+    tape.append(step | ({"and": {k: _encode(v) for k, v in more.items()}} if more else {}))
+    return noted(plain, {"step": len(tape) - 1})
 
 
 def _bare(value: Any) -> Any:
@@ -201,45 +200,27 @@ def _bare(value: Any) -> Any:
 
 def _encode(value: Any) -> Any:
     """A thing that an operation was given, as data."""
-    if isinstance(value, Noted):
-        if not hasattr(value, "at"):
-            raise Untold("it leaves NumPy on its way")
-        return value.at
-    if isinstance(value, slice):
-        return {"slice": [_whole(value.start), _whole(value.stop), _whole(value.step)]}
-    if value is None:
-        return {"new": "axis"}
-    if value is Ellipsis:
-        return {"all": "axes"}
-    if isinstance(value, bool | int | float | str):
-        return (
-            {"draws": 1}
-            if value == TRIED and isinstance(value, int) and not isinstance(value, bool)
-            else value
-        )
-    if isinstance(value, np.ndarray | np.generic):
-        return _numbers(np.asarray(value))
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(v) for v in value]}
-    if isinstance(value, list):
-        return {"list": [_encode(v) for v in value]}
+    for kinds, encoded in ENCODED:
+        if isinstance(value, kinds):
+            return encoded(value)
     raise Untold(f"it uses a {type(value).__name__}")
+
+
+def _place(value: Noted) -> Any:
+    if not hasattr(value, "place"):
+        raise Untold("it leaves NumPy on its way")
+    return value.place
 
 
 def _numbers(value: np.ndarray) -> Any:
     """Constant numbers; where they are the same for each draw, of one."""
-    if value.dtype.kind not in "biuf":
+    kind = value.dtype.kind
+    if kind not in "biuf":
         raise Untold(f"it uses numbers of kind {value.dtype}")
-    if (
-        value.ndim
-        and len(value) == TRIED
-        and bool(
-            (value == value[:1]).all()
-            or (np.isnan(value).all() if value.dtype.kind == "f" else False)
-        )
-    ):
-        value = value[:1]
-    return {"numbers": judge.listed(value), "kind": value.dtype.kind, "shape": list(value.shape)}
+    if value.ndim and len(value) == TRIED:
+        first = np.broadcast_to(value[:1], value.shape)
+        value = value[:1] if np.array_equal(value, first, equal_nan=kind == "f") else value
+    return {"numbers": judge.listed(value), "kind": kind, "shape": list(value.shape)}
 
 
 def _whole(value: Any) -> Any:
@@ -248,31 +229,16 @@ def _whole(value: Any) -> Any:
     raise Untold("it slices by something else than whole numbers")
 
 
-def _needed(tape: Sequence[Mapping[str, Any]], last: Any) -> list[dict[str, Any]]:
-    """The steps on which the last one rests, numbered anew; a bare term is one step."""
-    if "step" not in last:
-        return [{"do": "positive", "with": [last]}]
-    needed, order = {last["step"]}, []
-    for i in reversed(range(len(tape))):
-        if i in needed:
-            order.append(i)
-            needed |= set(_steps(tape[i]))
-    new = {old: i for i, old in enumerate(reversed(order))}
-    return [_renumbered(tape[i], new) for i in reversed(order)]
-
-
-def _steps(value: Any) -> list[int]:
-    if isinstance(value, Mapping):
-        step_numbers = [value["step"]] if set(value) == {"step"} else []
-        return step_numbers + [s for v in value.values() for s in _steps(v)]
-    return [s for v in value for s in _steps(v)] if isinstance(value, list) else []
-
-
-def _renumbered(value: Any, new: Mapping[int, int]) -> Any:
-    if isinstance(value, Mapping):
-        return (
-            {"step": new[value["step"]]}
-            if set(value) == {"step"}
-            else {k: _renumbered(v, new) for k, v in value.items()}
-        )
-    return [_renumbered(v, new) for v in value] if isinstance(value, list) else value
+ENCODED: Sequence[tuple[Any, Callable[[Any], Any]]] = (
+    (Noted, _place),
+    (slice, lambda v: {"slice": [_whole(v.start), _whole(v.stop), _whole(v.step)]}),
+    (type(None), lambda v: {"new": "axis"}),
+    (type(Ellipsis), lambda v: {"all": "axes"}),
+    (bool | str, lambda v: v),
+    (int, lambda v: {"draws": 1} if v == TRIED else v),
+    (float, lambda v: v if np.isfinite(v) else _numbers(np.asarray(v))),
+    (np.ndarray | np.generic, lambda v: _numbers(np.asarray(v))),
+    (tuple, lambda v: {"tuple": [_encode(x) for x in v]}),
+    (list, lambda v: {"list": [_encode(x) for x in v]}),
+)
+"""How each kind of thing is written; the first that fits."""

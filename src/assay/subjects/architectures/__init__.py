@@ -1,5 +1,6 @@
 """Architecture: what Assay must know of a model's modules and settings, one value each; a file in
-this folder is found by being there.
+this folder is found by being there, and a module of another distribution by an entry point in the
+group `assay.architectures`.
 
 A file holds an architecture and its relatives as values at its top. Which sites a model has follows
 from its architecture: a kind of site without a place in `sites` does not exist there.
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +27,8 @@ from assay.subjects.places import (
     read_by,
     returned_by,
 )
+
+GROUP = "assay.architectures"
 
 __all__ = [
     "Architecture",
@@ -144,8 +148,10 @@ def post_norms(sites: Mapping[str, Place]) -> dict[str, Place]:
 
 @cache
 def known() -> Mapping[str, Architecture]:
-    """Find the architectures of this folder by name, the largest family first."""
-    files = [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
+    """Find the architectures of this folder, and those that other distributions add, by name, the
+    largest family first."""
+    files = [point.load() for point in entry_points(group=GROUP)]
+    files += [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     families = [
         [
             value

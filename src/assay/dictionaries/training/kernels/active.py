@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.heavy import torch
-from assay.dictionaries.training.kernels.whole import ALONE, Whole
 
 CROWDED = 0.05
 """Share of a batch's places above which, off the CPU, whole matrices are multiplied: rows of both
@@ -259,27 +258,18 @@ class Codes:
 
     active: Active
     values: Float[torch.Tensor, " n"]
-    whole: Whole = ALONE
-    """Where the rest of the code is, if there is more."""
-    rows: int = 0
-    """Rows of the whole batch; 0: those that are here."""
 
     def fired(self) -> Bool[torch.Tensor, " width"]:
         """Latents with a value that is not 0 in some row."""
         none = torch.zeros(self.active.width, dtype=torch.bool, device=self.values.device)
-        return self.whole.any_rows(none.index_fill_(0, self.active.latent[self.values != 0], True))
+        return none.index_fill_(0, self.active.latent[self.values != 0], True)
 
     def least(self, k: int) -> Float[torch.Tensor, ""]:
         """The smallest value above 0; 0 where there are fewer than k a row, since then all are
         there."""
         positive = self.values[self.values > 0]
-        # ∞ keeps the minimum defined where nothing is positive; it never comes out, as such a batch
-        # is not full. float64 holds numbers and counts alike.
-        smallest = torch.cat([positive, positive.new_full((1,), torch.inf)]).amin()
-        count = torch.full_like(smallest, len(positive), dtype=torch.float64)
-        every = self.whole.every(torch.stack([smallest.double(), count]))
-        full = every[:, 1].sum() >= k * (self.rows or self.active.rows)
-        return every[:, 0].amin().to(positive.dtype).where(full, 0)
+        full = len(positive) >= max(1, k * self.active.rows)
+        return positive.amin() if full else positive.new_zeros(())
 
 
 def above(

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
-from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import Loss, Params
 
 TINY = 2.0**-126
@@ -115,42 +114,45 @@ class Revival:
     decoder: Float[torch.Tensor, "dead d"]
 
 
+def strongest(codes: Float[torch.Tensor, "b n"], most: int) -> Float[torch.Tensor, "b n"]:
+    """Keep of each row the `most` largest and make the others 0; the numbers are at least 0."""
+    # float32 for the count: bfloat16 has no odd numbers above 256.
+    if codes.shape[-1] <= most or codes.sign().sum(-1, dtype=torch.float32).max() <= most:
+        return codes
+    values, index = codes.topk(most, dim=-1, sorted=False)
+    return torch.zeros_like(codes).scatter_(-1, index, values)
+
+
 def revival(
     loss: Loss,
     error: Float[torch.Tensor, "b d"],
     pre: Float[torch.Tensor, "b f"],
     W_dec: Float[torch.Tensor, "f d"],
     idle: Int[torch.Tensor, " f"] | None,
-    whole: Whole = ALONE,
-    rows: int = 0,
 ) -> Revival | None:
     """AuxK where the loss has it, some latents are dead and rows left over more than the same;
-    products are in the precision of `pre`. `rows`: of the whole batch; 0: those that are here."""
+    products are in the precision of `pre`."""
     if idle is None or not isinstance(loss, TopKAux | Matryoshka):
         return None
     columns = (idle >= loss.dead_after).nonzero()[:, 0]
-    # Decided by all ranks together: where latents are sharded, a rank without dead ones must still
-    # take part in the sums below, or the others wait for ever.
-    if not whole.start_latents(torch.tensor(len(columns), device=error.device)).wait()[0]:
+    if not len(columns):
         return None
-    rows = rows or len(error)
-    size = rows * error.shape[1]
-    total = whole.start_rows(error.sum(0))
+    rows, size = len(error), error.numel()
     codes = pre.index_select(-1, columns).relu_()
-    from_mean = error - total.wait()[0] / rows
-    variance = whole.start_rows(from_mean.square().sum()).wait()[0] / size
+    from_mean = error - error.sum(0) / rows
+    variance = from_mean.square().sum() / size
     # `not … > 0` refuses NaN too.
     if not variance > 0:
         return None
     # d/2 at most, as in `aux_k`; of fewer dead latents all take part.
-    codes = whole.strongest(codes, max(1, error.shape[-1] // 2))
+    codes = strongest(codes, max(1, error.shape[-1] // 2))
     decoder = W_dec.index_select(0, columns).to(codes.dtype)
     # what is left over is −error, so this is its reconstruction less itself
-    missed = error + whole.start_latents(codes @ decoder).wait()[0]
-    squares = whole.start_rows(missed.square().sum())
+    missed = error + codes @ decoder
+    squares = missed.square().sum()
     # The variance is a constant here, as the error is: no gradient leads through either.
     grad = (missed * (2 * loss.alpha / (variance * size))).to(codes.dtype)
     pull = where_positive(grad @ decoder.T, codes, 0)
     towards = codes.T @ grad
-    value = loss.alpha * (squares.wait()[0] / size) / variance
+    value = loss.alpha * (squares / size) / variance
     return Revival(value, columns, pull, towards)

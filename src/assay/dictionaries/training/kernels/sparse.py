@@ -31,7 +31,6 @@ from assay.dictionaries.training.kernels.active import (
 )
 from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.training.kernels.whole import ALONE, Started, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 LANES = 64
@@ -56,22 +55,16 @@ class Batch:
     penalty: Float[torch.Tensor, " run"]
     dtype: torch.dtype
     more: Mapping[str, Any] = field(default_factory=dict)
-    whole: Whole = ALONE
-    """Where the other latents and rows are."""
-
-    def __post_init__(self) -> None:
-        # counted while the encoder's product runs
-        self._rows = self.whole.rows(self.x.shape[-2])
 
     @property
     def runs(self) -> int:
         """How many runs there are."""
         return len(self.penalty)
 
-    @cached_property
+    @property
     def rows(self) -> int:
-        """Rows of a run's whole batch, of which these may be a part."""
-        return self._rows()
+        """Rows of a run."""
+        return self.x.shape[-2]
 
     @property
     def elsewhere(self) -> bool:
@@ -105,22 +98,18 @@ class Batch:
         return self.params["W_dec"].flatten(0, 1)
 
     def largest(self) -> Int[torch.Tensor, " n"]:
-        """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
-        here. What is not above 0 may be among them."""
+        """The places that TopK or BatchTopK selects. What is not above 0 may be among them."""
         (b, f), nonlinearity = self.pre.shape[1:], self.nonlinearity
         assert isinstance(nonlinearity, TopK | BatchTopK)
         pre, batch_wide = self.pre.flatten(0, 1), isinstance(nonlinearity, BatchTopK)
-        if self.whole is ALONE and accelerated(pre.device):
+        if accelerated(pre.device):
             # to find those above 0 an accelerator would have to be waited for
             rows = self.pre.flatten(1) if batch_wide else pre
             return in_two_rounds(rows, nonlinearity.k * (b if batch_wide else 1))
         if batch_wide:
-            # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
-            count = nonlinearity.k * self.rows
-            return self.whole.kept_together(
-                largest(self.pre.flatten(1), min(count, b * f)), pre, count
-            )
-        return self.whole.kept(largest(pre, min(nonlinearity.k, f)), pre, nonlinearity.k)
+            # the batch as one long row
+            return largest(self.pre.flatten(1), min(nonlinearity.k, f) * b)
+        return largest(pre, min(nonlinearity.k, f))
 
     def active(self, places: Int[torch.Tensor, " n"]) -> Active:
         """What is on at these places."""
@@ -129,7 +118,7 @@ class Batch:
 
     def codes(self, active: Active, values: Float[torch.Tensor, " n"]) -> list[Codes]:
         """The sparse code of each run."""
-        return [Codes(run, values[its], self.whole, self.rows) for run, its in active.of_runs()]
+        return [Codes(run, values[its]) for run, its in active.of_runs()]
 
     def spread(
         self, active: Active, value: Float[torch.Tensor, " run *f"]
@@ -147,12 +136,14 @@ class Batch:
     def total(
         self, active: Active, values: Float[torch.Tensor, " n"]
     ) -> Float[torch.Tensor, " run"]:
-        """The sum of values over this process's rows and latents."""
+        """The sum of values over rows and latents."""
         return values.sum()[None] if self.runs == 1 else self.sums(active, values).sum(1)
 
-    def decode(self, active: Active, values: Float[torch.Tensor, " n"]) -> Started:
-        """Begin to add up reconstructions, still without b_dec, over all latents."""
-        return self.whole.start_latents(active.decode(values, self.decoder))
+    def decode(
+        self, active: Active, values: Float[torch.Tensor, " n"]
+    ) -> Float[torch.Tensor, "rows d"]:
+        """Reconstructions, still without b_dec."""
+        return active.decode(values, self.decoder)
 
     def error(self, decoded: Float[torch.Tensor, "..."]) -> Float[torch.Tensor, "run b d"]:
         """Reconstruction less target, in place."""
@@ -206,9 +197,7 @@ class Batch:
         for r, aux in revived:
             b_enc[r].index_add_(0, aux.columns, aux.pull.sum(0).to(b_enc.dtype))
         # the encoder takes away from x what the decoder adds
-        shares = self.whole.start_latents(
-            *(() if self.elsewhere else [(b_enc[:, None] @ W_enc)[:, 0]])
-        )
+        share = None if self.elsewhere else (b_enc[:, None] @ W_enc)[:, 0]
         encoder = active.gather(pull, self.centred.flatten(0, 1)).view_as(W_enc)
         for r, aux in revived:
             more = aux.pull.T @ self.centred[r].to(self.dtype)
@@ -220,9 +209,7 @@ class Batch:
             rows[r].index_add_(0, aux.columns, aux.decoder.to(rows.dtype))
         yield "W_dec", rows
         b_dec = error.sum(1) * self.slope
-        for share in shares.wait():
-            b_dec = b_dec - share
-        yield "b_dec", b_dec
+        yield "b_dec", b_dec if share is None else b_dec - share
 
 
 class Curves:
@@ -240,16 +227,12 @@ class Curves:
         # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
         # for a number but NaN for NaN and ∞, so divergence shows wherever it is.
         sums = torch.stack([value.flatten(1).sum(1) for value in batch.params.values()])
-        self._sums = batch.whole.start_all(
-            0 * sums.sum(0), on, *(() if penalty is None else [penalty])
-        )
+        self._nothing, self._on, self._penalty = 0 * sums.sum(0), on, penalty
 
     def see(self, *errors: Float[torch.Tensor, "run b d"]) -> None:
         """Take in the errors whose squares the loss has; the first is that of all latents."""
         # In the form of `parts.mean_square`, so that both add up in the same order.
-        self._squares = self.batch.whole.start_rows(
-            *(torch.linalg.vector_norm(error, dim=(1, 2)).square() for error in errors)
-        )
+        self._squares = [torch.linalg.vector_norm(error, dim=(1, 2)).square() for error in errors]
 
     def series(
         self,
@@ -257,12 +240,12 @@ class Curves:
         revived: Sequence[tuple[int, Revival]] = (),
     ) -> dict[str, torch.Tensor]:
         """The curves; `weight` is that of the penalty, which is L0 where no other was given."""
-        nothing, on, *penalty = self._sums.wait()
         size = self.batch.rows * self.batch.target.shape[-1]
-        mse, *rest = (square / size for square in self._squares.wait())
-        mse = mse + nothing
-        l0 = on.to(mse.dtype) / self.batch.rows
-        loss = mse.clone() if weight is None else mse + weight * (penalty[0] if penalty else l0)
+        mse, *rest = (square / size for square in self._squares)
+        mse = mse + self._nothing
+        l0 = self._on.to(mse.dtype) / self.batch.rows
+        penalty = l0 if self._penalty is None else self._penalty
+        loss = mse.clone() if weight is None else mse + weight * penalty
         for other in rest:
             loss += other
         for r, aux in revived:
@@ -271,7 +254,7 @@ class Curves:
 
 
 Gradients = Iterator[tuple[str, torch.Tensor]]
-"""Gradients by name, over the rows that this process has, each worked out when it is asked for."""
+"""Gradients by name, each worked out when it is asked for."""
 One = tuple[Active, torch.Tensor, Callable[[], dict[str, torch.Tensor]], Gradients]
 """What is on and its values, the loss and curves of every run once they are called for, and the
 gradients."""
@@ -283,8 +266,6 @@ class Single:
     other."""
 
     compute: Callable[[Batch], One]
-    whole: Whole = ALONE
-    """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
 
     @torch.no_grad()
     def __call__(
@@ -301,7 +282,7 @@ class Single:
         """The loss of each run and its gradients."""
         steps = []
         # A device multiplies whole matrices (`Crowd`), which side by side would be mostly empty.
-        few = 1 if accelerated(x.device) or self.whole is not ALONE else len(penalty)
+        few = 1 if accelerated(x.device) else len(penalty)
         for first in range(0, len(penalty), few):
             its = slice(first, first + few)
             batch = Batch(
@@ -318,29 +299,17 @@ class Single:
                     else value
                     for name, value in more.items()
                 },
-                self.whole,
             )
             active, values, curves, grads = self.compute(batch)
-            # Each matrix is added up over all rows while the next is worked out, vectors together.
-            matrices, vectors = {}, {}
-            for name, value in grads:
-                if value.ndim > 2:
-                    matrices[name] = self.whole.start_rows(value)
-                else:
-                    vectors[name] = value
-            started = self.whole.start_rows(*vectors.values())
-            series = curves()
-            if self.whole is not ALONE:
-                series["rows"] = torch.tensor([batch.rows], device=x.device)
+            gradients, series = dict(grads), curves()
             if note:
                 notes = [note(codes) for codes in batch.codes(active, values)]
                 series |= {name: torch.stack([n[name] for n in notes]) for name in notes[0]}
-            added = {name: matrix.wait()[0] for name, matrix in matrices.items()}
-            steps.append((series, added | dict(zip(vectors, started.wait(), strict=True))))
-        joined_series, gradients = (
+            steps.append((series, gradients))
+        joined_series, joined_gradients = (
             {name: _join([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
         )
-        return joined_series, gradients
+        return joined_series, joined_gradients
 
 
 def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -348,17 +317,16 @@ def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _topk(batch: Batch) -> One:
-    loss, whole, W_dec = batch.loss, batch.whole, batch.params["W_dec"]
+    loss, W_dec = batch.loss, batch.params["W_dec"]
     active = batch.active(batch.largest())
     values = active.of(batch.pre).relu_()
     # One reconstruction after another, each with one more stretch of latents, which feels its error
-    # and all that follow; mostly there is one. Ends count latents of the whole dictionary, `active`
-    # those of this shard.
+    # and all that follow; mostly there is one.
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
-    nested = active.nested([end - whole.first for end in ends]) if len(ends) > 1 else active
+    nested = active.nested(list(ends)) if len(ends) > 1 else active
     decoded = batch.decode(nested, values)
     curves = Curves(batch, active, values)
-    errors = decoded.wait()[0].view(max(1, len(ends)), *batch.pre.shape[:2], batch.decoder.shape[1])
+    errors = decoded.view(max(1, len(ends)), *batch.pre.shape[:2], batch.decoder.shape[1])
     batch.error(errors[0])
     # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up to
     # m.
@@ -369,7 +337,7 @@ def _topk(batch: Batch) -> One:
     revived = [
         (r, aux)
         for r, idle in enumerate(batch.more.get("idle", ()))
-        if (aux := revival(loss, error[r], batch.pre[r], W_dec[r], idle, whole, batch.rows))
+        if (aux := revival(loss, error[r], batch.pre[r], W_dec[r], idle))
     ]
     later = errors.clone() if len(ends) > 1 else errors
     # Now backwards: what stretch m feels is the sum of the errors from m on.
@@ -407,7 +375,7 @@ def _relu(batch: Batch) -> One:
     else:
         penalty = batch.total(active, values)
     curves = Curves(batch, active, values, penalty)
-    error = batch.error(decoded.wait()[0])
+    error = batch.error(decoded)
     curves.see(error)
 
     def decoder() -> torch.Tensor:
@@ -443,7 +411,7 @@ def _jump(batch: Batch) -> One:
     decoded = batch.decode(active, values)
     curves = Curves(batch, active, values)
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
-    error = batch.error(decoded.wait()[0])
+    error = batch.error(decoded)
     curves.see(error)
     felt = batch.felt(active, error)
     moved, counted = (batch.sums(active, terms) for terms in (felt * near, near))
@@ -465,11 +433,11 @@ def _gated(batch: Batch) -> One:
     # the gate's own reconstruction, through a decoder that does not feel it
     of_gate = batch.decode(active, gate) if batch.loss is losses.gated else None
     curves = Curves(batch, active, values, batch.total(active, gate))
-    error = batch.error(decoded.wait()[0])
+    error = batch.error(decoded)
     # The magnitude's own ReLU may be off behind an open gate.
     pull = batch.felt(active, error).mul_(values > 0)
     pull_gate = batch.spread(active, batch.share)
-    missed = () if of_gate is None else (batch.error(of_gate.wait()[0]),)
+    missed = () if of_gate is None else (batch.error(of_gate),)
     curves.see(error, *missed)
     for its in missed:
         pull_gate += batch.felt(active, its)

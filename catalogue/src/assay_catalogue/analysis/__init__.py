@@ -1,0 +1,1 @@
+"""Analysis: sampling of a loss landscape, plateaus, matchings and schedules of evaluations."""

@@ -1,0 +1,1 @@
+"""Texts and planted data that only experiments need."""

@@ -1,0 +1,1 @@
+"""Dictionaries: measures and training dynamics that only experiments need."""

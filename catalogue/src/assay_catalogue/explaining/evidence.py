@@ -1,0 +1,176 @@
+"""Evidence of a feature: what an explainer is shown, contexts where it fires most, an even sample
+of the others, and what it promotes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core import rng
+from assay.core.plain import show_token
+from assay.features.effects import largest
+from assay_catalogue.explaining.rule import ABSENT, Positions, Rule
+from assay_catalogue.explaining.scoring import distinct, logistic
+
+TOP, SAMPLED, REACH = 20, 20, 12
+"""Contexts of greatest activation, contexts drawn evenly from the other firings, and tokens shown
+on each side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One feature on a text: its value at every position, which of them say when to stop, and the
+    tokens that it promotes."""
+
+    text: Positions
+    value: Float[np.ndarray, " row"]
+    """Activations; the feature fires where they are above 0."""
+    validation: Bool[np.ndarray, " row"]
+    """Rows of files by which an explainer may check itself."""
+    promoted: Int[np.ndarray, " rank"]
+    """Token ids by falling weight on the centred logits."""
+    seed: int = 0
+    """Draws the sampled contexts."""
+
+    @property
+    def fires(self) -> Bool[np.ndarray, " row"]:
+        """Where the feature is on."""
+        return self.value > 0
+
+    def top(self, count: int = TOP) -> Int[np.ndarray, " shown"]:
+        """Rows of greatest activation, at most one of a window, strongest first; fewer where it
+        fires less often."""
+        order = np.argsort(-self.value, kind="stable")[: int(self.fires.sum())]
+        _, first = np.unique(self.text.row[order] // self.text.tokens.shape[1], return_index=True)
+        return order[np.sort(first)][:count]
+
+    def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, " shown"]:
+        """An even sample of the other firings, in an order drawn by the seed."""
+        rest = np.setdiff1d(np.flatnonzero(self.fires), self.top())
+        order = (
+            rng.permutation(np.array([self.seed]), "explaining.sampled", 0, len(rest))[0]
+            if len(rest)
+            else rest
+        )
+        return rest[order[:count]]
+
+
+@dataclass(frozen=True)
+class InputExplanation:
+    """A rule about the token and those before it, and the mean activation on each of its leaves."""
+
+    rule: Rule
+    means: tuple[float, ...]
+    """Training mean of the activation where no conjunction is true, then where the first one is
+    that is true."""
+
+    def words(self, decode: Callable[[int], str]) -> str:
+        """Say the rule."""
+        return f"fires where {self.rule.words(decode)}"
+
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
+        """The mean activation of the leaf that each position is in."""
+        return np.array(self.means)[self.rule.leaves(text)]
+
+
+@dataclass(frozen=True)
+class OutputExplanation:
+    """The tokens that a feature promotes; it is expected where one of them comes next."""
+
+    promoted: tuple[int, ...]
+
+    def words(self, decode: Callable[[int], str]) -> str:
+        """Say what is promoted."""
+        return (
+            "makes "
+            + ", ".join(f"“{show_token(decode(t))}”" for t in self.promoted)
+            + " likelier next"
+        )
+
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
+        """Whether a promoted token comes next: q(t) under the text itself, which contains no
+        feature."""
+        return (np.isin(text.following, self.promoted) & (text.following != ABSENT)).astype(float)
+
+
+@dataclass(frozen=True)
+class BothExplanation:
+    """A rule about what came before and the tokens that come next, weighed by a logistic
+    regression."""
+
+    inside: InputExplanation
+    outside: OutputExplanation
+    weights: tuple[float, float, float]
+    """Of the rule's expectation and of a promoted token next, and the intercept."""
+
+    def words(self, decode: Callable[[int], str]) -> str:
+        """Say both."""
+        return f"{self.inside.words(decode)}, and {self.outside.words(decode)}"
+
+    def scores(self, text: Positions) -> Float[np.ndarray, " row"]:
+        """The log-odds of a firing at each position."""
+        a, b, c = self.weights
+        return a * self.inside.scores(text) + b * self.outside.scores(text) + c
+
+
+def both_explanation(
+    inside: InputExplanation,
+    outside: OutputExplanation,
+    text: Positions,
+    fires: Bool[np.ndarray, " row"],
+) -> BothExplanation:
+    """Two explanations weighed on these rows, by a logistic regression of firing on what each
+    expects."""
+    return BothExplanation(
+        inside, outside, weighed(inside.scores(text), outside.scores(text), fires)
+    )
+
+
+def weighed(
+    a: Float[np.ndarray, " row"], b: Float[np.ndarray, " row"], fires: Bool[np.ndarray, " row"]
+) -> tuple[float, float, float]:
+    """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal
+    rows are counted, not repeated."""
+    (of_a, at_a), (of_b, at_b) = distinct(a), distinct(b)
+    cell, cell_index = distinct(at_a * len(of_b) + at_b)
+    yes = np.bincount(cell_index, fires, minlength=len(cell))
+    cells = np.stack([of_a[cell // len(of_b)], of_b[cell % len(of_b)]], 1)
+    x, y, z = logistic(cells, yes, np.bincount(cell_index, minlength=len(cell)) - yes).tolist()
+    return x, y, z
+
+
+def input_explanation(
+    rule: Rule | None, text: Positions, value: Float[np.ndarray, " row"]
+) -> InputExplanation:
+    """A rule with the means of its leaves on these rows; no rule has one leaf, and a leaf without
+    rows the mean of all."""
+    rule = rule or Rule(())
+    leaf, leaves = rule.leaves(text), len(rule.conjunctions) + 1
+    rows = np.bincount(leaf, minlength=leaves)
+    means = np.bincount(leaf, value, minlength=leaves) / np.maximum(rows, 1)
+    return InputExplanation(
+        rule, tuple(np.where(rows > 0, means, value.mean() if len(value) else 0.0).tolist())
+    )
+
+
+def promoted(
+    weights: Float[np.ndarray, "feature v"], count: int
+) -> Int[np.ndarray, "feature count"]:
+    """The tokens of greatest weight for each feature, falling; ties by token id."""
+    return largest(weights, count)
+
+
+def quoted_context(
+    text: Positions, row: int, decode: Callable[[int], str], reach: int = REACH
+) -> str:
+    """A position in its context, the token itself between « and »."""
+    flat_index, s = int(text.row[row]), text.tokens.shape[1]
+    window, place = divmod(flat_index, s)
+    near = range(max(0, place - reach), min(s, place + reach + 1))
+    pieces = [decode(int(text.tokens[window, i])) for i in near]
+    return "".join(
+        f"«{piece}»" if i == place else piece for i, piece in zip(near, pieces, strict=True)
+    )

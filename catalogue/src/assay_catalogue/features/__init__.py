@@ -1,0 +1,1 @@
+"""Features: probes, answers, labels and training measures that only experiments need."""

@@ -1,0 +1,1 @@
+"""Pages of small models that the catalogue adds to the explorer."""

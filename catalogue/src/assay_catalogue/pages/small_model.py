@@ -1,0 +1,305 @@
+"""A small model: found by its name, and taken apart, what each of its parts adds and costs, and
+where heads look; as numbers, and as a page."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import Command, DataError, ModelError, nearest
+from assay.lab import catalogue
+from assay.lab.store import atomic
+from assay.lab.store.store import Job, Store
+from assay.verbs.options import writable_file
+from assay.verbs.verb import Part, Table
+from assay_catalogue.circuits import known
+from assay_catalogue.circuits.explanation import Explanation
+from assay_catalogue.circuits.files import load
+from assay_catalogue.circuits.picture.contents import take
+from assay_catalogue.circuits.problem import Problem
+from assay_catalogue.circuits.solving.solver import Monthly
+
+FAMILY = "monthly-"
+_MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")
+"""How a store calls the folder of a run of the method."""
+LOOKS = ("itself", "first", "before", "same token", "after the same")
+"""Where a head may look."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One part of a small model."""
+
+    part: str
+    direct: float
+    """What it adds to the right answer's logit, less the mean of the others, through no later
+    part."""
+    alone: float | None
+    """What its absence costs, as a share of what the absence of all costs."""
+    joint: float | None
+    """What it costs once the one other part is gone that makes it matter most."""
+    partner: str
+    """That other part; "" where it matters most alone."""
+    looks: Mapping[str, float | None]
+    """Of a head: which share of its attention goes where."""
+    asks: str
+    finds: str
+    share: float | None
+    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share
+    of it that is."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A small model taken apart."""
+
+    name: str
+    model: str
+    numbers: int
+    task: str
+    """What the task is called."""
+    length: int
+    """Tokens of an input."""
+    asked: str
+    """At which of its positions an answer is asked for, in words; they are counted from 0."""
+    classes: int
+    called: tuple[str, ...]
+    """The names of classes, counted from 0; of very many the first."""
+    right: float
+    """Share of its answers that are right."""
+    parts: tuple[Seen, ...]
+    left_out: tuple[str, ...]
+    """What is not told, and why."""
+    page: Path | None
+    """The page that was written."""
+
+
+def look(what: Path, root: Path, page: Path | None = None) -> Model:
+    """Take a small model apart without scoring anything: by its name, an explanation's, or that of
+    a challenge's folder.
+
+    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the
+    page cannot be written."""
+    from assay_catalogue.circuits.challenge import folder
+
+    writable_page(page)
+    explanation, spoiler = None, False
+    if what.is_dir():
+        problem, name = folder.opened(what), what.resolve().name
+    elif what.suffix in (".toml", ".py"):
+        explanation = load(what)
+        problem, name = of_file(what, explanation, root).problem, explanation.of
+    else:
+        name = str(what)
+        model_subject = subject(name, root)
+        problem, explanation = (
+            model_subject.problem,
+            model_subject.own() if model_subject.own else None,
+        )
+        spoiler = explanation is not None
+    picture = take(problem, explanation, name=name)
+    if page is not None:
+        from assay_catalogue.pages import circuit
+
+        write(page, circuit.render_standalone(picture, spoiler=spoiler))
+    parts = tuple(
+        Seen(
+            r.part,
+            r.direct,
+            r.alone,
+            r.joint,
+            r.partner,
+            {x.kind: known_or_none(x.share) for x in r.looks},
+            r.asks,
+            r.finds,
+            r.share,
+        )
+        for r in picture.parts
+    )
+    return Model(
+        picture.name,
+        picture.model,
+        picture.size,
+        picture.task,
+        picture.length,
+        picture.asked,
+        picture.classes,
+        picture.called,
+        picture.right,
+        parts,
+        picture.left_out,
+        page,
+    )
+
+
+def words(model: Model) -> Iterator[Part]:
+    """Tell what each part of a model is worth, and where its heads look."""
+    yield (
+        f"{model.name}: {model.model}; {model.numbers:,} numbers. {100 * model.right:.1f} % "
+        "of its answers are right."
+    )
+    where = f"position{'s' if ' ' in model.asked else ''} {model.asked}"
+    yield (
+        f"The task is {model.task}: inputs of {model.length} tokens, an answer is asked for "
+        f"at {where}, counted from 0."
+    )
+    classes = ", ".join(f"{i} is {name}" for i, name in enumerate(model.called))
+    more = " …" if model.classes > len(model.called) else ""
+    yield f"It has {model.classes:,} classes: {classes}{more}."
+    yield ""
+    numbers = ("adds", "alone", "jointly", *LOOKS)
+    rows = [
+        (
+            p.part,
+            f"{p.direct:.2f}",
+            share(p.alone),
+            share(p.joint),
+            *(share(p.looks[kind]) if p.looks else "" for kind in LOOKS),
+            ""
+            if p.share is None
+            else f"{p.asks or 'biases'} × {p.finds or 'biases'} {share(p.share)}",
+        )
+        for p in model.parts
+    ]
+    yield Table(("part", *numbers, "asks × finds"), rows, right=numbers)
+    yield ""
+    yield (
+        "Adds: to the right answer's logit, less the mean of the others, by itself. Alone, "
+        "jointly: what its absence costs, as a share of what the absence of all costs; jointly, "
+        "once the one other part is gone that makes it matter most. Then where a head looks, as "
+        "shares of its attention, and whose writing it compares."
+    )
+    for why in model.left_out:
+        yield f"Not told: {why}"
+    page = f"The page is {model.page}." if model.page else ""
+    yield page or "With --page NAME.html there is a page of it."
+
+
+def share(value: float | None) -> str:
+    """Write a share; a dash where there is none."""
+    return "—" if value is None else f"{value:.2f}"
+
+
+def writable_page(page: Path | None) -> None:
+    """Refuse a page that cannot be written, before anything is computed. Raises: AssayError."""
+    if page is not None:
+        writable_file(page.absolute(), "--page")
+
+
+def write(page: Path, html: str) -> None:
+    """Write a page, whole or not at all."""
+    page.absolute().parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(page, html.encode("utf-8", "replace"))
+
+
+def known_or_none(value: float) -> float | None:
+    """Give a number back, and None for one that is not finite."""
+    return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and explanations of it that are shipped."""
+
+    problem: Problem
+    rival: Callable[[], Explanation]
+    """One that sounds as good and is not right; of a folder, one of another model."""
+    own: Callable[[], Explanation] | None = None
+    """Ours, where there is one."""
+
+
+def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
+    """Find what an explanation is of: `induction`, `monthly-palindromes`,
+    `monthly-palindromes/22062`, or a folder beside its file.
+
+    Raises: ModelError where there is no such model, with what trains it; DataError for a folder
+    that cannot be opened."""
+    if model_name in known.names():
+        return Subject(
+            known.problem(model_name),
+            lambda: known.rival(model_name),
+            lambda: known.explained(model_name),
+        )
+    name, _, seed = model_name.partition("/")
+    if name in trained():
+        return _trained(name, seed, root)
+    if (base_folder / model_name).is_dir():
+        return _folder(base_folder / model_name)
+    raise ModelError(
+        f"no circuit or trained model is called {model_name!r}, and no folder; "
+        f"{nearest(model_name, [*known.names(), *trained()])}"
+    )
+
+
+def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
+    """Find what the explanation in this file is of. Raises: as `subject`, in a line that names the
+    file."""
+    try:
+        return subject(explanation.of, root, file.parent)
+    except (DataError, ModelError) as e:
+        raise type(e)(f"{file}: of: {e}") from None
+
+
+def trained() -> tuple[str, ...]:
+    """The entries of the catalogue whose models are explained."""
+    return tuple(entry.name for entry in catalogue.entries() if entry.name.startswith(FAMILY))
+
+
+def stored(root: Path) -> dict[str, str]:
+    """Name the trained models that a store holds, such as `monthly-palindromes/22062`, each with
+    the key of its run; in order."""
+    store, run_keys = Store(root), {}
+    for path in sorted((root / "runs").glob(f"{FAMILY}*")):
+        seeds = {int(m[1]) for p in path.iterdir() if (m := _MAIN.fullmatch(p.name))}
+        if not seeds or path.name not in trained():
+            continue
+        for seed in sorted(seeds):
+            run = store.get(_job(path.name, seed).key, path.name)
+            if run is not None and run.has_params:
+                run_keys[f"{path.name}/{seed}"] = run.key
+    return run_keys
+
+
+def _job(name: str, seed: int | None) -> Job:
+    """The run of a seed; of the first that is judged where none is named."""
+    experiment = catalogue.find(name)
+    spec = experiment.default[0]
+    return Job(name, experiment.version, "main", spec if seed is None else spec.replace(seed=seed))
+
+
+def _trained(name: str, seed: str, root: Path) -> Subject:
+    """The stored model of a seed; of the first that is judged where none is named."""
+    if seed and not seed.isdecimal():
+        raise ModelError(
+            f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22062"
+        )
+    experiment = catalogue.find(name)
+    monthly: Monthly = catalogue.load_module(experiment.origin).monthly
+    job = _job(name, int(seed) if seed else None)
+    spec: Any = job.spec
+    judged = spec in experiment.default
+    stored = Store(root).get(job.key, name)
+    if stored is None or not stored.has_params:
+        raise ModelError(
+            f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
+            "train it with: ",
+            Command(name, sets=() if judged else (f"seed={seed}",)),
+        )
+    problem = monthly.problem(spec, stored.trained().tensors)
+    return Subject(problem, lambda: monthly.rival(problem), lambda: monthly.explanation(problem))
+
+
+def _folder(folder: Path) -> Subject:
+    """A model in the form of a challenge's folder, without its seal."""
+    from assay_catalogue.circuits.challenge.folder import SEAL, opened
+
+    if (folder / SEAL).exists():
+        raise DataError(
+            f"{folder} is a challenge; hold an answer to it with: assay challenge score "
+            f"{folder} ANSWER.toml"
+        )
+    return Subject(opened(folder), lambda: known.explained("induction"))

@@ -1,0 +1,1 @@
+"""Models that only experiments need: Mamba, and the parts of small transformers by name."""

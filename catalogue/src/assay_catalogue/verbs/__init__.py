@@ -1,0 +1,1 @@
+"""Verbs that the catalogue adds to the command line, a file each."""

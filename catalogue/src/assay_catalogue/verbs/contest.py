@@ -1,0 +1,205 @@
+"""Contest: somebody else's arm put to a recorded claim, and what came of it; or what was put to it
+before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.errors import ExperimentError, nearest
+from assay.core.experiment import Experiment
+from assay.lab import catalogue
+from assay.lab.lab import Lab
+from assay.lab.records import contests, records
+from assay.lab.records.contests import Contest
+from assay.lab.work.events import OnEvent
+from assay.report import tables
+from assay.report.tables import SIGNS
+from assay.verbs.options import CPU, HERE, Flag, Machine, Name, Place, Several
+from assay.verbs.reproduce import empty_store
+from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
+from assay_catalogue.recorded import contest
+from assay_catalogue.recorded.contest import Challenger
+
+
+@dataclass(frozen=True)
+class Contested:
+    """The contests of a record: those committed beside it, and those of a store."""
+
+    experiment: str
+    preset: str
+    contests: tuple[Contest, ...]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A contest as it was recorded, and as it came out again."""
+
+    recorded: Contest
+    now: Contest
+    same: bool
+    """Whether the same came of it, and one estimate lies within the other's interval."""
+
+
+@verb("the contests of a recorded claim, a new one too; or one repeated")
+def command(
+    name: Name,
+    number: int = 0,
+    /,
+    *,
+    arm: str = "",
+    set: Several = (),
+    why: str = "",
+    by: str = "",
+    record: Flag = False,
+    repeat: str = "",
+    preset: str = "default",
+    place: Place = HERE,
+    machine: Machine = CPU,
+    door: Door,
+) -> Answer[Contested | Repeated]:
+    """Put an arm of your own to a recorded claim: only that arm is trained, on the record's seeds,
+    and the claim is judged again with it. Without an arm: what was put to it before.
+
+    Parameters
+    ----------
+    number
+        The claim's, from 1, as on pages.
+    arm
+        A Python file that defines `arm = Arm(…)`; or an arm of the experiment's, with --set.
+    set
+        field=value: how your arm differs from that of the experiment.
+    why
+        What it is and why it is honest, where no file says so.
+    by
+        Who puts it.
+    record
+        Write it beside the record, whose pages then tell of it.
+    repeat
+        Train and measure this committed contest again, from an empty store: the claim's number and
+        the arm, as 2.lot; exit 1 where it comes out otherwise.
+    preset
+        The preset that was recorded.
+
+    Examples
+    --------
+    assay contest gated-sae 1
+    assay contest gated-sae 1 --arm main --set steps=50 --why "hardly trained"
+    """
+    experiment, lab = catalogue.find(name), place.lab()
+    if repeat:
+        return _repeated(experiment, preset, repeat, machine, door)
+    if not arm:
+        if set or why or record:
+            raise ExperimentError("--set, --why and --record are of an arm: name it by --arm")
+        past = read(experiment, lab, number, preset)
+        nothing = [f"nobody has contested {name}{f' {number}' if number else ''}"]
+        return Answer(past, words(past.contests) if past.contests else nothing)
+    challenger = _challenger(experiment, arm, set, why)
+    with door.run(experiment.name) as display:
+        result, data = contest.contest(
+            lab, experiment, number, challenger, preset=preset, by=by, on_event=display
+        )
+    folder = contests.folder(experiment) if record else contest.stored(lab)
+    file = contests.path(folder, records.name_of(experiment, preset), result)
+    contest.save(file, result, data)
+    answer = Contested(experiment.name, preset, (result,))
+    return Answer(answer, [*words((result,)), Line(str(file))])
+
+
+def _repeated(
+    experiment: Experiment, preset: str, name: str, machine: Machine, door: Door
+) -> Answer[Contested | Repeated]:
+    with door.run(experiment.name) as display:
+        repeated = again(experiment, preset, name, machine.lab, display)
+    return Answer(repeated, compare(repeated), int(not repeated.same))
+
+
+def read(experiment: Experiment, lab: Lab, number: int = 0, preset: str = "default") -> Contested:
+    """Read the contests of a claim, of all claims without a number: those that are committed and
+    those of a store. Raises: ExperimentError."""
+    name = records.name_of(experiment, preset)
+    past = contests.of_record(name, experiment.origin)
+    past += contests.read_all(contest.stored(lab), name)
+    return Contested(experiment.name, preset, tuple(c for c in past if number in (0, c.number)))
+
+
+def words(past: Sequence[Contest]) -> Iterator[Part]:
+    """Tell each contest: the arm, its number, and what came of it."""
+    yield Table(
+        ("claim", "arm", "its number", "effect"),
+        [
+            (
+                f"{SIGNS[c.after]} {c.number}. {c.text}",
+                [c.arm, c.note],
+                interval(c),
+                contests.WORDS[c.effect] + (f": {c.why}" if c.why else ""),
+            )
+            for c in past
+        ],
+        wide={"claim": 1, "arm": 1},
+        narrow={"effect": 30},
+    )
+    yield from contests.lines(past)
+
+
+def again(
+    experiment: Experiment,
+    preset: str,
+    name: str,
+    make_lab: Callable[[Path], Lab],
+    on_event: OnEvent | None = None,
+) -> Repeated:
+    """Train and measure the arm of a committed contest again, from an empty store. Raises:
+    ExperimentError for a contest that there is not; StoreError for a store that is in use."""
+    past_contests = contests.of_record(records.name_of(experiment, preset), experiment.origin)
+    past = next((c for c in past_contests if c.name == name), None)
+    if past is None:
+        raise ExperimentError(
+            f"{experiment.name} has no contest {name!r}; "
+            f"{nearest(name, [c.name for c in past_contests])}"
+        )
+    with empty_store(None) as folder:
+        lab = make_lab(folder)
+        now, _ = contest.contest(
+            lab,
+            experiment,
+            past.number,
+            contest.restore(experiment, past),
+            preset=preset,
+            by=past.by,
+            on_event=on_event,
+        )
+    apart = not (past.low <= now.estimate <= past.high or now.low <= past.estimate <= now.high)
+    return Repeated(past, now, past.effect == now.effect and not apart)
+
+
+def compare(repeated: Repeated) -> Iterator[Part]:
+    """Show a contest as it was recorded and as it came out again."""
+    rows = [
+        (
+            side,
+            f"{tables.number(c.estimate)} [{tables.number(c.low)}, {tables.number(c.high)}]",
+            contests.WORDS[c.effect],
+        )
+        for side, c in (("recorded", repeated.recorded), ("repeated", repeated.now))
+    ]
+    yield Table(("", "the arm's number", "effect"), rows)
+    yield "reproduced" if repeated.same else "not reproduced"
+
+
+def interval(contest: Contest) -> str:
+    """Write the number of a contest's arm, with its interval."""
+    low, high = tables.number(contest.low), tables.number(contest.high)
+    return f"{tables.number(contest.estimate)} [{low}, {high}]"
+
+
+def _challenger(experiment: Experiment, arm: str, sets: tuple[str, ...], why: str) -> Challenger:
+    if arm.endswith(".py"):
+        if sets or why:
+            raise ExperimentError(
+                f"{arm} says itself how it differs and why: leave out --set and --why"
+            )
+        return contest.from_file(Path(arm))
+    return contest.varied_from(experiment, arm, sets, why)

@@ -1,0 +1,208 @@
+"""Series: every experiment of the catalogue run as one command, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from assay.core.compute import Range
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL
+from assay.core.results import Judged, ResultData
+from assay.core.schema import BESIDE, to_json
+from assay.lab import catalogue, documentation
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import everywhere
+from assay.lab.work.events import Part
+from assay.report import pages, statements, tables
+from assay.verbs.options import DEFAULT, HERE, Choice, Place, writable_file
+from assay.verbs.run import NOT_ELSEWHERE, Elsewhere
+from assay.verbs.verb import Answer, Aside, Door, Line, Table, verb
+from assay.verbs.verb import Part as Words
+from assay_catalogue.recorded import series as lab_series
+from assay_catalogue.recorded import series_page
+
+Names = Annotated[
+    str, Parameter(help="A pattern such as 'monthly-*'; the whole catalogue without it.")
+]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error in which an experiment ended."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One experiment: its runs, how many of them this command made, and its result or its error."""
+
+    name: str
+    runs: int
+    trained: int
+    error: Failure | None
+    result: ResultData | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """What became of every experiment, and the page that says so."""
+
+    preset: str
+    planned_seconds: Range | None
+    """Seconds that what was missing was expected to take; null where nothing is known of a part."""
+    seconds: float
+    """Seconds during which at least one of its stored runs was worked on, by whichever command."""
+    cpu_seconds: float
+    began: float | None
+    ended: float | None
+    experiments: tuple[Ran, ...]
+    errors: str = ""
+    """How many of the verdicts to expect wrong, in words."""
+    page: Path | None = None
+    exit_code: int = field(metadata=BESIDE)
+    """0 when everything was measured, else that of the worst error."""
+
+
+@verb("what became of every experiment, on one page")
+def command(
+    names: Names = ALL,
+    /,
+    *,
+    page: Path | None = None,
+    choice: Choice = DEFAULT,
+    machine: Elsewhere = NOT_ELSEWHERE,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Series]:
+    """Run every experiment of the catalogue, or those whose names fit a pattern, and say what came
+    of them.
+
+    Parameters
+    ----------
+    page
+        A Markdown file for what came of them, claim by claim.
+
+    Examples
+    --------
+    assay series 'monthly-*' --preset smoke
+    """
+    with door.series(names) as display:
+        lab = machine.lab(place.root)
+        summary = series(lab, choice.preset, page, choice.set, display, names)
+    return Answer(summary, words(summary), summary.exit_code)
+
+
+def series(
+    lab: Lab,
+    preset: str,
+    page: Path | None = None,
+    sets: tuple[str, ...] = (),
+    on_event: Callable[[str, Any], None] | None = None,
+    names: str = ALL,
+) -> Series:
+    """Run what is missing of every experiment, judge each, and write the summary as Markdown where
+    `page` names a file.
+
+    `names` may be a pattern such as "monthly-*", for those of the catalogue whose names fit it.
+
+    Raises: AssayError for a pattern that no name fits, for fields that are set, for a page that is
+    no Markdown file or cannot be written.
+    """
+    entries = [e for e in catalogue.entries() if names == ALL or fnmatchcase(e.name, names)]
+    if not entries:
+        raise AssayError(f"no experiment of the catalogue fits {names!r}; assay list names them")
+    if sets:
+        raise AssayError(
+            f"--set changes the fields of one experiment: name it in place of {names!r}"
+        )
+    if page is not None and page.suffix != ".md":
+        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}")
+    if page is not None:
+        writable_file(page, "--page")
+    lab_outcome = lab_series.series(
+        lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None)
+    )
+    summary = described(lab_outcome)
+    if page is None:
+        return summary
+    command = ["assay", "series", names, "--preset", preset, "--page", str(page)]
+    data = to_json(summary)
+    text = series_page.markdown(
+        data,
+        {e.name: e.header().title for e in entries},
+        shlex.join(command),
+        documentation.links(page.parent, series_page.results(data)),
+        names,
+    )
+    pages.write(page.parent, {page.name: text})
+    return replace(summary, page=page)
+
+
+def words(outcome: Series) -> Iterator[Words]:
+    """Tell of each experiment how its claims came out and what it took, how many errors to expect,
+    and where the page is."""
+
+    rows: list[tuple[str, ...]] = []
+    claims: list[Judged] = []
+    for part in outcome.experiments:
+        if (result := part.result) is None:
+            rows.append((part.name, "no result", "", "", ""))
+            continue
+        claims += result.verdicts
+        signs = tables.signs(tables.outcomes(result.verdicts))
+        made = series_page.describe_training(to_json(part))
+        rows.append((part.name, signs, *spent(result.seconds, result.cpu_seconds), made))
+    signs = tables.signs(tables.outcomes(claims))
+    rows.append(("all", signs, *spent(outcome.seconds, outcome.cpu_seconds), ""))
+    yield Table(("experiment", "verdicts", "s", "CPU-s", "made"), rows, right=("s", "CPU-s"))
+    yield ""
+    if outcome.errors:
+        yield outcome.errors
+    if outcome.page:
+        yield Line(str(outcome.page))
+    for part in outcome.experiments:
+        if part.error is not None:
+            yield Aside(f"{part.name}: {' '.join(part.error.text.split())}")
+
+
+def spent(seconds: float, cpu_seconds: float) -> tuple[str, str]:
+    """Write what something took."""
+    return f"{seconds:,.0f}", f"{cpu_seconds:,.0f}"
+
+
+def described(lab_outcome: lab_series.Series) -> Series:
+    """Tell what became of a series, with how many errors to expect among its claims; no page is
+    written yet."""
+    experiments = tuple(map(_ran, lab_outcome.parts))
+    claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
+    return Series(
+        preset=lab_outcome.preset,
+        planned_seconds=lab_outcome.planned,
+        seconds=round(lab_outcome.seconds, 1),
+        cpu_seconds=round(lab_outcome.cpu_seconds, 1),
+        began=min((start for start, _ in lab_outcome.sessions), default=None),
+        ended=max((end for _, end in lab_outcome.sessions), default=None),
+        experiments=experiments,
+        errors=statements.errors(claims) if claims else "",
+        exit_code=lab_outcome.exit_code,
+    )
+
+
+def _ran(part: Part) -> Ran:
+    error = None if part.error is None else Failure(type(part.error).__name__, str(part.error))
+    return Ran(
+        part.name,
+        part.runs,
+        part.trained,
+        error,
+        None if part.data is None else ResultData.from_json(part.data),
+    )

@@ -1,0 +1,85 @@
+"""Verbs and options that an earlier version had: typing one prints what to use instead, for one
+version, and exits with code 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+_API = "programs and agents use assay mcp, on standard input or with --http PORT (docs/agents.md)"
+_TOKENS = (
+    "there are no tokens: assay mcp answers this machine only; from another, ssh HOST assay mcp"
+)
+_SEVERAL = "assay series, which the catalogue adds, runs several experiments and writes one page"
+
+_RATING = (
+    "python examples/blinded.py writes a blinded table of features to be scored, and assay judge "
+    "judges the scores"
+)
+
+VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "worker": "assay run --on ray or --on slurm starts the processes that it needs",
+        "rate": _RATING,
+        "conformance": "assay-vectors has the test cases with known answers: pip install ./referee",
+        "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
+        "train-lm": (
+            "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
+            "does in Python"
+        ),
+    }
+)
+"""Verb → what to use instead."""
+
+OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "doctor": {"--claims": "assay plan and assay run say what a study leaves open"},
+        "train-dictionary": dict.fromkeys(
+            ("--ranks", "--shards", "--ahead"),
+            "it trains in one process and keeps no activations on the disk; SAELens trains "
+            "dictionaries over several devices",
+        ),
+        "run": {
+            "--partition": "use --slurm partition=NAME",
+            "--account": "use --slurm account=NAME",
+            "--sbatch": "use --slurm NAME=VALUE, once for each option of sbatch",
+            "--prolog": "use --slurm setup=LINE, once for each line of bash",
+            "--cpus": "each group has as many CPUs as --threads",
+            "--page": _SEVERAL,
+            "--within": "assay plan NAME --budget 10m says how many seeds fit, and the command",
+            "--dry-run": "submitit writes the batch script into the folder slurm of the store",
+        },
+        "serve": {
+            "--api": _API,
+            **dict.fromkeys(("--token-file", "--new-token"), _TOKENS),
+            **dict.fromkeys(
+                ("--workspace", "--allow-code", "--job-seconds", "--job-memory", "--jobs"),
+                "these are options of assay mcp",
+            ),
+            "--on": 'assay mcp --run "--on X" gives every run such options',
+            **dict.fromkeys(("--rate", "--rater"), _RATING),
+            "--explanations": "explanations in a folder explanations next to the store are listed",
+        },
+        "mcp": {
+            "--token-file": _TOKENS,
+            "--on": 'assay mcp --run "--on X" gives every run such options',
+        },
+        "preregister": {
+            "--looks": "a study has one frozen look; more seeds are a new look",
+            "--sign": "ssh-keygen -Y sign signs the .prereg.json; publish the signature",
+        },
+        "reproduce": {"--contest": "assay contest NAME --repeat 2.lot repeats a contest"},
+    }
+)
+"""Verb → option → what to use instead."""
+
+
+def instead(words: Sequence[str]) -> str | None:
+    """Say what to use instead of a removed verb or option, or return None where these words have
+    neither."""
+    verb, *rest = words or [""]
+    if verb in VERBS:
+        return f"assay {verb} was removed; {VERBS[verb]}"
+    options = OPTIONS.get(verb, {})
+    typed = next((word.partition("=")[0] for word in rest if word.partition("=")[0] in options), "")
+    return f"assay {verb} {typed} was removed; {options[typed]}" if typed else None

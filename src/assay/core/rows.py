@@ -1,0 +1,332 @@
+"""Rows: anyone's table as rows with a column of arms, units and numbers; what cannot be used is
+refused in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import numbers
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core import foreign
+from assay.core.arrays import is_tensor
+from assay.core.errors import Argument, ClaimError, DataError, nearest
+from assay.core.expression import Parsed
+from assay.core.plain import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = tuple[str, ...]
+MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"})
+"""Words for a missing number."""
+LARGEST, WIDEST = 64 * 2**20, 1_000
+"""Bytes and columns of a file."""
+TOO_MANY = "write a decimal comma (84,1) as a point (84.1), and a text that has a comma in quotes"
+"""What mends a row of a CSV that has a value more than the header has names."""
+OTHER_FORMATS = frozenset(
+    (
+        *(".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".feather", ".arrow"),
+        *(".xls", ".xlsx", ".ods", ".pkl", ".pickle", ".npy", ".npz", ".h5"),
+    )
+)
+"""Ends of the names of files that hold tables in other ways."""
+EMPTY = "; leave the cell empty where there is no number"
+"""What is advised of a cell that is none."""
+
+
+def read(
+    frame: Any,
+    arm_column: str,
+    *,
+    needed: bool = True,
+    wide: Callable[[Sequence[str]], str] = lambda names: "",
+) -> tuple[pd.DataFrame, str]:
+    """Give the rows of a table, with a column `arm`, and what to call it; where the column is not
+    needed, a table without it is the arm main. `wide` says of columns how arms among them become
+    rows. Raises: DataError."""
+    source = "the table"
+    if isinstance(frame, (str, Path)):
+        source = str(frame)
+        frame = _read_csv(Path(frame), source, arm_column)
+    rows = _as_frame(frame, source)
+    if not needed and arm_column == "arm" and "arm" not in rows.columns:
+        rows = rows.assign(arm="main")
+    if len(rows.columns) == 1:
+        _check_separator(source, arm_column, str(rows.columns[0]))
+    if arm_column not in rows.columns:
+        if how := wide(list(rows.columns)):
+            raise DataError(f"{source} has no column {arm_column!r}, but {how}")
+        raise DataError(
+            f"{source} has no column {arm_column!r}, which says what each row is a run of; "
+            f"{nearest(arm_column, rows.columns)}; another name is given with ",
+            Argument("arm_column", "NAME"),
+            " (arm_column= in Python)",
+        )
+    return _with_arms(rows, source, arm_column), source
+
+
+def _read_csv(path: Path, source: str, arm_column: str) -> pd.DataFrame:
+    """A file's table. Raises: DataError for what is none, in one line."""
+    import pandas as pd
+
+    separator = "\t" if path.suffix == ".tsv" else ","
+    try:
+        text = foreign.read(path, "a CSV file", LARGEST)
+        _check_header(path, text, separator, source, arm_column)
+        # an arm may well be called "null", which pandas would read as nothing
+        frame = pd.read_csv(
+            io.BytesIO(text),
+            sep=separator,
+            float_precision="round_trip",
+            keep_default_na=False,
+            na_values=[""],
+        )
+    except pd.errors.EmptyDataError as e:
+        raise DataError(
+            f"{source} is empty; expected a header line with arm, the units and the numbers"
+        ) from e
+    except (UnicodeDecodeError, pd.errors.ParserError) as e:
+        raise DataError(_unreadable(path, source, e)) from e
+    # pandas would take the first column for row names
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(
+            f"{source} is not a comma-separated table: line 2 has more values than the header "
+            f"has names; {TOO_MANY}"
+        )
+    return frame
+
+
+def _check_header(path: Path, text: bytes, separator: str, source: str, arm_column: str) -> None:
+    """Refuse what is no CSV, or whose columns cannot be told apart. pandas renames the second of
+    two equal names before anyone could ask which one is meant."""
+    import pandas as pd
+
+    if path.suffix.lower() in OTHER_FORMATS or text.startswith(b"PAR1"):
+        raise DataError(
+            f"{source} is no CSV: tables are read as text, separated by commas, or by tabs "
+            "in a .tsv; write one with pandas' to_csv(…, index=False), or in Python hand "
+            "the DataFrame to assay.judge"
+        )
+    columns = text.partition(b"\n")[0].count(separator.encode()) + 1
+    foreign.within(columns, WIDEST, path, "columns")
+    header = pd.read_csv(
+        io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
+    )
+    if len(header.columns) == 1:
+        _check_separator(source, arm_column, str(header.iloc[0, 0]), decimals=True)
+    names = Counter(str(c).strip() for c in header.iloc[0])
+    if twice := [name for name, n in names.items() if name and n > 1]:
+        raise DataError(
+            f"{source} has several columns called {twice[0]!r}; a column has one name of its own"
+        )
+
+
+def _unreadable(path: Path, source: str, error: Exception) -> str:
+    """Why a file cannot be read as a CSV, and how to fix it."""
+    packed = path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
+    if isinstance(error, UnicodeDecodeError) and not packed:
+        return (
+            f"{source} is not a comma-separated table: it is not UTF-8 text (byte "
+            f"{error.start:,}); save it as UTF-8"
+        )
+    why = str(error).splitlines()[0].strip()
+    if counts := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
+        names, line, values = counts.groups()
+        why = f"line {line} has {values} values, the header {names} names; {TOO_MANY}"
+    return f"{source} is not a comma-separated table{' (unpack it first)' * packed}: {why}"
+
+
+def _as_frame(frame: Any, source: str) -> pd.DataFrame:
+    """Columns of any kind as a DataFrame. Raises: DataError."""
+    import pandas as pd
+
+    try:
+        if isinstance(frame, Mapping):
+            frame = {k: v.tolist() if is_tensor(v) else v for k, v in frame.items()}
+        rows = pd.DataFrame(frame)
+    except (ValueError, TypeError) as e:
+        why = str(e).splitlines()[0]
+        raise DataError(
+            f"expected a DataFrame, or columns of one length, got {type(frame).__name__}: {why}"
+        ) from e
+    rows = rows.rename(columns=lambda c: plain(str(c)).strip())
+    if rows.columns.duplicated().any():
+        twice = rows.columns[rows.columns.duplicated()][0]
+        raise DataError(f"{source} has several columns called {twice!r}")
+    return rows
+
+
+def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame:
+    """Rows with the names of their arms in the column `arm`. Raises: DataError."""
+    if arm_column != "arm":
+        # a claim may name it, and a column that vanishes is one that nobody judges
+        if "arm" in rows.columns:
+            raise DataError(
+                f"{source} has a column 'arm' beside {arm_column!r}; rename one of them, or "
+                "judge by 'arm'"
+            )
+        rows = rows.rename(columns={arm_column: "arm"})
+    if rows.empty:
+        raise DataError(f"{source} has no rows")
+    rows["arm"] = rows["arm"].astype(object).map(_label)
+    if rows["arm"].isna().any():
+        raise DataError(f"{source} has no arm in {places(rows['arm'].isna())}")
+    rows["arm"] = rows["arm"].str.strip()
+    return rows
+
+
+def melted(names: Sequence[str], parsed: Parsed, units: Names) -> str:
+    """Which columns look like arms of the claim, and how they become rows; "" where none does."""
+    pairs = {(c.arm, c.name) for c in parsed.columns if c.arm}
+    arms = [
+        n
+        for n in names
+        if any(n == a or re.fullmatch(rf"{re.escape(a)}[\W_]?{re.escape(x)}", n) for a, x in pairs)
+    ]
+    if not arms:
+        return ""
+    listed = " and ".join(map(repr, arms))
+    rename = "" if set(arms) <= set(parsed.arms) else "name each after its arm alone; "
+    ids = [n for n in names if n in units]
+    return (
+        f"{listed} look like arms: a table has one row for each arm and unit; {rename}"
+        f"table.melt({ids}, var_name='arm', value_name={parsed.columns[0].name!r}) of pandas "
+        "makes them"
+    )
+
+
+def _check_separator(source: str, arm_column: str, name: str, *, decimals: bool = False) -> None:
+    """Refuse a table whose only column has a name of several, parted by another sign."""
+    if other := re.search(r"[;\t|]", name):
+        points = ", and decimal points" if decimals else ""
+        raise DataError(
+            f"{source} has no column {arm_column!r}, but one called {name!r}: its values are "
+            f"separated by {other[0]!r}; write commas{points}"
+        )
+
+
+def check_units(
+    rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed, role: str = "unit"
+) -> None:
+    """Refuse columns that cannot be units, or what a curve goes over. Raises: ClaimError,
+    DataError."""
+    if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
+        got = ", ".join(units) or "none"
+        raise ClaimError(
+            "name one or two columns whose levels are independent units, such as ",
+            Argument("unit", ("seed",)),
+            f"; got {got}",
+        )
+    for unit in units:
+        if unit == "arm" or unit in (c.name for c in parsed.columns):
+            what = "a unit" if role == "unit" else "what a curve goes over"
+            taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
+            raise ClaimError(
+                f"column {unit!r} cannot be {what}: it is {'the arm' if unit == 'arm' else taken}"
+            )
+        if unit not in rows.columns:
+            raise ClaimError(
+                f"no column {unit!r} to be {'a unit' if role == 'unit' else 'a swept field'}; "
+                f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
+            )
+        if (
+            rows[unit].dtype.kind == "O"
+        ):  # 3 and "d3" in one column cannot be put in order otherwise
+            rows[unit] = rows[unit].astype(object).map(_label)
+        elif rows[unit].dtype.kind == "f":
+            rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
+        if rows[unit].isna().any():
+            raise DataError(f"{role} column {unit!r} is empty in {places(rows[unit].isna())}")
+
+
+def check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], source: str) -> None:
+    """Make a column numbers. Raises: ClaimError where there is none, DataError for what is no
+    number."""
+    import pandas as pd
+
+    if column not in rows.columns:
+        candidates = [c for c in rows.columns if c not in ("arm", *units)]
+        raise ClaimError(f"no column {column!r} in {source}; {nearest(column, candidates)}")
+    raw = (
+        rows[column]
+        if rows[column].dtype.kind in "biuf"
+        else rows[column].astype(object).map(_real)
+    )
+    numeric = pd.to_numeric(raw, errors="coerce")
+    wrong = numeric.isna() & raw.notna() & ~raw.astype(str).str.strip().isin(MISSING)
+    if wrong.any():
+        raise DataError(
+            f"column {column!r} must hold numbers, got {str(raw[wrong].iloc[0])[:80]!r} in "
+            f"{places(wrong)}{_as_number(str(raw[wrong].iloc[0]).strip())}"
+        )
+    if np.isinf(numeric).any():
+        raise DataError(
+            f"column {column!r} is infinite in {places(np.isinf(numeric))}; a mean of it means "
+            f"nothing{EMPTY}"
+        )
+    rows[column] = numeric.astype(float)
+
+
+def _as_number(text: str) -> str:
+    """How a percentage or a decimal comma is written here, as the end of a sentence; of any other
+    text, that a cell may be empty."""
+    if share := re.fullmatch(r"([-+]?\d*\.?\d+)\s*%", text):
+        return f"; write {share[1]}, without the sign"
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text):  # thousands, or three decimals
+        return "; write thousands without a comma, and decimals behind a point"
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        return f"; write {text.replace(',', '.')}, with a point"
+    return EMPTY
+
+
+def _real(value: Any) -> Any:
+    """A cell of a column of any kind: a number, None for none, else its text; pandas would read
+    times and bytes as numbers."""
+    if _nothing(value):
+        return None
+    if isinstance(value, numbers.Real | Decimal | np.bool_):
+        with contextlib.suppress(OverflowError, ValueError):
+            return float(value)
+    return plain(value if isinstance(value, str) else repr(value))
+
+
+def _label(value: Any) -> Any:
+    """What a cell of any kind calls an arm or a level of a unit: its text, None for none."""
+    # Half a character, which no file can hold, is replaced; what a terminal obeys is changed where
+    # it is printed.
+    return None if _nothing(value) else str(value).encode("utf-8", "replace").decode()
+
+
+def _nothing(value: Any) -> bool:
+    return (
+        value is None
+        or type(value).__name__ == "NAType"
+        or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+def places(where: Any) -> str:
+    """Name the first rows of a mask, from 1."""
+    row_numbers = (np.flatnonzero(np.asarray(where)) + 1).tolist()
+    first = ", ".join(map(str, row_numbers[:3]))
+    return (
+        f"row {first}"
+        if len(row_numbers) == 1
+        else f"rows {first}{' …' if len(row_numbers) > 3 else ''} ({len(row_numbers)} in all)"
+    )
+
+
+def is_text(values: Any) -> bool:
+    """Tell whether a column holds anything but numbers."""
+    from pandas.api.types import is_numeric_dtype
+
+    return not is_numeric_dtype(values)

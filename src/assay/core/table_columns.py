@@ -1,0 +1,270 @@
+"""Which columns of a table tell its rows apart, and what there is to note of the others: conditions
+that a claim does not name, copies of units, levels that are left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core.errors import Argument, ClaimError, DataError, nearest
+from assay.core.heavy import xr
+from assay.core.placing import FEWEST
+from assay.core.reading import plural
+from assay.core.results import Judged
+from assay.core.rows import Names, is_text, places
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = ("seed", "run")
+"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands
+there."""
+CONDITIONS = frozenset(
+    (
+        *("layer", "block", "head", "position", "site", "width", "step"),
+        *("document", "prompt", "task", "template", "dataset"),
+    )
+)
+"""Columns that are conditions, whatever their numbers."""
+NEARLY, FEW_LEVELS = 0.8, 12
+"""Share of cells with the same numbers from which these are labels; levels of a column of whole
+numbers up to which it may be a condition."""
+UNNAMED = re.compile(r"(Unnamed: \d+)?")
+"""What pandas calls a column without a name."""
+
+
+def find_labels(
+    rows: pd.DataFrame, units: Names, columns: list[str], label_names: Iterable[str], source: str
+) -> Names:
+    """The columns that the claim names as dimensions, and those that tell rows of one cell apart
+    though it does not name them.
+
+    Such are texts that stand in two rows or more on average, numbers of which nearly every cell has
+    the same ones, and whatever is called as conditions are.
+    Raises: ClaimError, DataError.
+    """
+    used_columns = ["arm", *units, *columns]
+    for name in label_names:
+        if name not in rows or name in used_columns:
+            problem = (
+                "cannot be selected or averaged over: it is "
+                f"{'judged by the claim' if name in columns else 'what verdicts are about'}"
+            )
+            candidates = [c for c in rows.columns if c not in used_columns]
+            raise ClaimError(
+                f"column {name!r} {problem}"
+                if name in rows
+                else f"no column {name!r} in {source}; {nearest(name, candidates)}"
+            )
+        if is_text(rows[name]):
+            rows[name] = rows[name].fillna("").astype(str)
+        elif rows[name].isna().any():
+            raise DataError(
+                f"column {name!r}, which the claim names, is empty in {places(rows[name].isna())}"
+            )
+    labels = list(label_names)
+    cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
+    candidates = (
+        [
+            c
+            for c in rows.columns
+            if c not in (*cell, *columns, *labels) and not _only_numbers(rows, c)
+        ]
+        if rows.duplicated([*cell, *labels]).any()
+        else []
+    )
+    for name in sorted(
+        candidates,
+        key=lambda c: (not is_text(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()),
+    ):
+        cells = rows.groupby([*cell, *labels], sort=False, dropna=False)
+        if bool((cells[name].nunique(dropna=False) > 1).any()) and (
+            name.lower() in CONDITIONS or _recurs(rows[name], cells.ngroup().to_numpy())
+        ):
+            rows[name] = rows[name].fillna("").astype(str) if is_text(rows[name]) else rows[name]
+            if UNNAMED.fullmatch(name):
+                place = list(rows.columns).index(name) + 1
+                some = ", ".join(map(str, rows[name].unique()[:2]))
+                raise ClaimError(
+                    f"column {place}, which has no name, tells rows apart ({some}), and nothing is "
+                    "averaged that the claim does not name: name it in the header, and in the claim"
+                )
+            labels.append(name)
+    return tuple(labels)
+
+
+def _only_numbers(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a column only numbers the rows, as pandas' index does, and so tells none apart."""
+    if is_text(rows[name]) or not (UNNAMED.fullmatch(name) or name.lower() == "index"):
+        return False
+    return (
+        bool((rows[name] % 1 == 0).all())
+        and rows[name].is_monotonic_increasing
+        and (rows[name].is_unique)
+    )
+
+
+def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
+    """Whether values are labels: texts that come again, or numbers, the same ones in every cell but
+    those few that lack a row."""
+    if is_text(values):
+        texts = values[values.notna() & (values != "")]
+        return 2 * texts.nunique() <= len(texts)
+    counts = np.bincount(cell)
+    if len(counts) == 1 or 2 * values.nunique() > len(values):
+        return False
+    in_order = values.to_numpy()[np.lexsort((values.to_numpy(), cell))]
+    cells = Counter(map(tuple, np.split(in_order, np.cumsum(counts)[:-1])))
+    _, most = cells.most_common(1)[0]
+    return most >= NEARLY * len(counts)
+
+
+def left_out(
+    judgement: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]
+) -> list[str]:
+    """A line for each unit of which levels are left out, with the arms of the verdict that lack
+    them."""
+    lines = []
+    for unit, n in judgement.verdict.n.items():
+        levels, other_units = rows[unit].nunique(), [u for u in units if u != unit]
+        if n < levels:
+            empty = [
+                a
+                for a, data in arms.items()
+                if bool(data.to_array().isnull().any("variable").all(other_units).any())
+            ]
+            *some, last = empty or [""]
+            why = (
+                f"{' and '.join(filter(None, (', '.join(some), last)))} "
+                f"{'have' if some else 'has'} no number there"
+                if empty
+                else "no arm has all numbers there"
+            )
+            are = "is" if levels - n == 1 else "are"
+            lines.append(f"{levels - n} of {levels} {plural(unit, levels)} {are} left out: {why}")
+    return lines
+
+
+def nested(rows: pd.DataFrame, units: Names) -> list[str]:
+    """A line for each column of runs that are taken as they are: of which each unit has one, and
+    fewer of them than units."""
+    return [
+        f"{name} is no unit here: the verdict is about these {count} {plural(name, count)}, and "
+        f"says nothing of others; with --unit {name} it does"
+        for name in RUNS
+        if name in rows and name not in units
+        for count in [rows[name].nunique()]
+        if rows.groupby([*units])[name].nunique().max() == 1
+        and count < rows.groupby([*units]).ngroups
+    ]
+
+
+def too_few(n: Mapping[str, int]) -> list[str]:
+    """What can be judged where one of two units has too few levels."""
+    few = [unit for unit in n if n[unit] < FEWEST]
+    return [
+        f"--unit {other} alone, and mean(COLUMN, over={unit}) in the claim, would give a verdict "
+        f"about these {n[unit]} {plural(unit, n[unit])}"
+        for unit in few
+        for other in n
+        if other not in few
+    ]
+
+
+def unnamed_conditions(
+    rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]
+) -> list[str]:
+    """A line for each column of a few whole numbers in which the arms that are compared differ,
+    though the claim does not name it."""
+    lines = []
+    averaged = rows.duplicated(["arm", *units, *labels]).any()
+    for name in rows.columns:
+        if name in ("arm", *units, *labels, *columns, *RUNS) or is_text(rows[name]):
+            continue
+        if _only_numbers(rows, name):
+            continue
+        values, by_arm = rows[name].astype(float), rows.groupby("arm", sort=False)[name].mean()
+        few = 2 <= values.nunique() <= FEW_LEVELS and bool((values % 1 == 0).all())
+        shift = by_arm.max() - by_arm.min()
+        if few and (averaged or name.lower() in CONDITIONS) and shift > values.std() / 2:
+            each = ", ".join(f"{arm} {mean:.3g}" for arm, mean in by_arm.items())
+            lines.append(
+                f"{name} differs between the arms that are compared ({each} on average), and the "
+                f"claim does not name it: if it is a condition, write COLUMN[{name}=…], or "
+                f"mean(COLUMN, over={name})"
+            )
+    return lines
+
+
+def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence[str]) -> list[str]:
+    """A line where rows are averaged of which nothing says in what they differ."""
+    cell = ["arm", *units, *labels]
+    telling = [c for c in rows.columns if c not in (*cell, *columns) and not _only_numbers(rows, c)]
+    cells = rows.groupby(cell, sort=False)
+    if cells.ngroups == len(rows) or any((cells[c].nunique() > 1).any() for c in telling):
+        return []
+    return [
+        "no column tells the averaged rows apart: where they are of several settings, a column "
+        "must say which"
+    ]
+
+
+def copied_units(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
+    """A line for each unit of which half of the levels or more have all the numbers of others, but
+    for next to nothing; of whole numbers, such as right and wrong answers, many have. Raises:
+    DataError where chance does not make numbers so alike."""
+    lines = []
+    whole = bool((rows[list(columns)].astype(float) % 1 == 0).all(axis=None))
+    for unit in units if rows["arm"].nunique() > 1 and not whole else ():
+        numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
+        sets, near = numbers.value_counts(), len(numbers.apply(_clusters).drop_duplicates())
+        if not 0 < 2 * near <= len(numbers):
+            continue
+        exact = 2 * len(sets) <= len(numbers)
+        count = len(sets) if exact else near
+        line = (
+            f"the {len(numbers)} levels of {unit} have only {count} different "
+            f"{plural('set', count)} of numbers{'' if exact else ', but for next to nothing'}: "
+            "copies of a unit are no further units"
+        )
+        if exact and not _alike_by_chance(sets):
+            raise DataError(
+                f"{line}; keep the rows of one level of each set, or name what was drawn "
+                "independently: ",
+                Argument("unit", ("NAME",)),
+            )
+        lines.append(line)
+    return lines
+
+
+def _clusters(x: pd.Series) -> pd.Series:
+    """Which numbers of a column are one, but for single precision or a hundredth of the gaps that
+    as many numbers have on average."""
+    low, high = x.quantile([0.25, 0.75])
+    tolerance = max(1e-7 * x.abs().max(), 0.01 * (high - low) / len(x))
+    return (x.sort_values().diff() > tolerance).cumsum()
+
+
+def _alike_by_chance(sets: pd.Series) -> bool:
+    """Whether units that have one set of numbers, of so many each, need not be copies: where most
+    sets stand alone, numbers come again in other sets or arms, or lie on a grid."""
+    numbers = np.unique(sets.index.to_frame().to_numpy(float), axis=1)
+    varying = numbers[:, np.ptp(numbers, axis=0) > 0]
+    return (
+        varying.shape[1] < 2
+        or (sets > 1).mean() < NEARLY
+        or len(np.unique(varying)) < NEARLY * varying.size
+        or any(map(_is_coarse, varying.T))
+    )
+
+
+def _is_coarse(x: np.ndarray) -> bool:
+    """Whether numbers have three digits at most, or are shares of up to 200, four digits of them
+    at least."""
+    parts = np.array([*range(1, 201), 1000])[:, None]
+    counts = parts * x / 10.0 ** np.ceil(np.log10(np.abs(x).max()))
+    return bool((np.abs(counts - np.round(counts)) <= np.minimum(6e-5 * parts, 0.012)).all(1).any())

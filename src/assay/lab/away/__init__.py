@@ -1,1 +1,0 @@
-"""Work that other processes and machines share: leases, requests, object storage, fleets."""

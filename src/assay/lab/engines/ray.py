@@ -1,0 +1,177 @@
+"""Ray: each group is a task of a Ray cluster; its runs travel back through Ray, and this process
+stores them. No folder is shared.
+
+Source: docs.ray.io: tasks, actors, fault tolerance, Ray Client, token authentication (Ray 2.60)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+import warnings
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+from assay.core import extras
+from assay.core.errors import EngineError
+from assay.core.plain import plain
+from assay.lab.engines.relay import Relay
+from assay.lab.engines.travel import Claimed, Files, Parcel
+from assay.lab.records.provenance import cores
+from assay.lab.work.events import Outcome, from_line, to_line
+from assay.lab.work.worker import Report, Task
+
+RETRIES = 3
+"""How often Ray begins a group again whose process or node was lost."""
+POLL = 0.5
+"""Seconds between two looks at what nodes say."""
+# Ray reports nothing to its makers and leaves CUDA_VISIBLE_DEVICES alone; processes of a cluster
+# that is started here have the usual priority: by default, on a busy machine, they would starve.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
+}
+LOST = ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "OutOfMemoryError")
+"""What Ray raises where a process or a node is gone for good."""
+_END = object()
+
+
+class Ray:
+    """Runs tasks in the Ray cluster at `address` (ray://HOST:PORT), or, without one, in that of
+    this machine; where none runs, one is started that ends with this process.
+
+    At most `workers` run at the same time, 0: as many as the nodes have room for. Each has
+    `threads` CPUs, `gpus` GPUs and `memory` bytes.
+    """
+
+    def __init__(
+        self, address: str = "", workers: int = 0, threads: int = 1, gpus: int = 0, memory: int = 0
+    ):
+        extras.require("ray")
+        self._address, self._workers, self._threads = address, workers, threads
+        self._needs = {"CPU": threads, "GPU": gpus, "memory": memory}
+
+    @property
+    def width(self) -> int:
+        """How many tasks run at the same time. Raises: EngineError where no node has room."""
+        if self._workers:
+            return self._workers
+        needs = {what: n for what, n in self._needs.items() if n}
+        nodes = [node["Resources"] for node in _connect(self._address).nodes() if node["Alive"]]
+        room = sum(int(min(node.get(what, 0) // n for what, n in needs.items())) for node in nodes)
+        if not room:
+            words = ", ".join(f"{n} {what}" for what, n in needs.items())
+            raise EngineError(f"no node of the Ray cluster has {words}, which a group needs")
+        return room
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+        """The outcome of each task as it ends. Raises: EngineError."""
+        source, width, relay = iter(tasks), self.width, Relay(report)
+        ray, running = _connect(self._address), dict[Any, Claimed]()
+        ear = ray.remote(num_cpus=0, max_restarts=-1)(_Ear).remote()
+        task: object = None
+        try:
+            while task is not _END or running:
+                while task is not _END and len(running) < width:
+                    if not isinstance(task := next(source, _END), Task):
+                        break
+                    group = Claimed.claim(task)
+                    if isinstance(group, Outcome):
+                        yield group
+                    else:
+                        running[self._submit(ray, group, ear)] = group
+                if not running:
+                    time.sleep(POLL)
+                    continue
+                ended, _ = ray.wait([*running], timeout=POLL)
+                with contextlib.suppress(ray.exceptions.RayError):  # it was lost with its node
+                    by_name = {claimed.group.name: claimed.group for claimed in running.values()}
+                    for line in ray.get(ear.drain.remote(), timeout=10 * POLL):
+                        relay.line(line, by_name)
+                for ref in ended:
+                    claimed = running.pop(ref)
+                    yield claimed.store(*_result(ray, ref, claimed.group.name), relay)
+        finally:
+            for ref, claimed in running.items():
+                with claimed.lock, contextlib.suppress(Exception):  # the cluster may be gone
+                    ray.cancel(ref, force=True)
+
+    def _submit(self, ray: Any, claimed: Claimed, ear: Any) -> Any:
+        """Hand a group to Ray."""
+        how = {"num_cpus": self._threads, "num_gpus": self._needs["GPU"], "max_retries": RETRIES}
+        if self._needs["memory"]:
+            how["memory"] = self._needs["memory"]
+        parcel = Parcel.pack(claimed, self._threads)
+        return ray.remote(**how, scheduling_strategy="SPREAD")(_work).remote(parcel, ear)
+
+
+class _Ear:
+    """An actor that keeps what nodes say until this process asks for it."""
+
+    def __init__(self) -> None:
+        self._lines = list[str]()
+
+    def hear(self, line: str) -> None:
+        """Keep a line."""
+        self._lines.append(line)
+
+    def drain(self) -> list[str]:
+        """Give what was heard since the last time."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
+def _work(parcel: Parcel, ear: Any) -> tuple[str, list[Files]]:
+    """Work on a group, on a node."""
+    outcome, runs = parcel.work(lambda event: ear.hear.remote(to_line(event)))
+    return to_line(outcome), runs
+
+
+def _result(ray: Any, ref: Any, group: str) -> tuple[Outcome, list[Files]]:
+    """How a task ended, and the runs that it gave."""
+    try:
+        line, runs = ray.get(ref)
+        outcome = from_line(line)
+        assert isinstance(outcome, Outcome)
+        return outcome, runs
+    except ray.exceptions.RayError as e:  # an experiment's own errors come as an outcome
+        if type(e).__name__ in LOST:
+            kind, text = "RunError", f"Ray lost its process or node {RETRIES + 1} times: {_last(e)}"
+        else:
+            kind, text = "EngineError", f"a node of the Ray cluster cannot work: {_last(e)}"
+    return Outcome(group, "failed", error=kind, text=text), []
+
+
+def _connect(address: str) -> Any:
+    """Give Ray, connected. Raises: EngineError."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+    running = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster").exists()
+    address = address or os.environ.get("RAY_ADDRESS") or ("auto" if running else "local")
+    if address == "local" and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        # whatever reaches its ports could run anything here; Ray reads these when it is imported
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    import ray
+
+    if not ray.is_initialized():
+        how: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+        if address == "local":
+            how |= {"num_cpus": cores(), "include_dashboard": False}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(address, **how)
+        except Exception as e:
+            where = "on this machine" if address in ("auto", "local") else f"at {address}"
+            advice = "; see that the port is that of Ray Client (10001), and that a token is set"
+            advice = advice if address.startswith("ray://") else ""
+            raise EngineError(f"no Ray cluster {where} can be reached: {_last(e)}{advice}") from e
+    return ray
+
+
+def _last(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return plain((lines or [type(error).__name__])[-1])[:500]

@@ -1,0 +1,263 @@
+"""Followed: a frozen study judged as it was declared, once, on all of its seeds.
+
+Verdicts are still a pure function of stored measures, and of what was frozen. The look is noted
+with what it found and the code that judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import structs
+
+from assay.core.experiment import Experiment
+from assay.core.judging import USUAL
+from assay.core.reading import plural
+from assay.core.results import Judged, Price
+from assay.lab.judge import journal, looks, registered, sources
+from assay.lab.judge.journal import Ledger
+from assay.lab.judge.registered import Registration
+from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
+from assay.lab.judge.several_looks import applied, settled
+from assay.lab.plan.plan import Plan
+from assay.lab.plan.preset import Preset, scope_by_reading
+from assay.lab.records import history
+from assay.lab.store import origin
+from assay.lab.store.store import Store
+from assay.lab.work.events import OnEvent, Said
+
+OLDER = "an earlier version of Assay froze its code, which this one cannot compare"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing
+    was."""
+
+    store: Store
+    experiment: Experiment
+    preset: Preset
+    frozen: Registration | None = None
+    departures: tuple[str, ...] = ()
+    """Claims, arms and seeds that are not as they were frozen; with any of them nothing is
+    confirmed."""
+
+    @property
+    def declared(self) -> Registration | None:
+        """What was frozen, where it is followed."""
+        return None if self.departures else self.frozen
+
+    def announce(self, tell: OnEvent) -> None:
+        """Say, before anything is trained, that what was frozen is not what runs, and why."""
+        if self.departures:
+            departures = "; ".join(self.departures)
+            tell(Said(f"not as it was frozen, so what follows is exploratory: {departures}"))
+
+    def judged(self, plan: Plan, arm: str = "main") -> Result:
+        """The verdicts on what is stored; another `arm` is judged as if it were the method. Raises:
+        StoreError when runs are missing."""
+        store, preset = self.store, plan.preset
+        experiment = history.marked(self.experiment.sized(preset.specs), store)
+        require_usable(experiment, plan, store)
+        frozen = self.declared if arm == "main" else None
+        level, arms = frozen.level if frozen else USUAL, load(plan)
+        result = judge_all(experiment, plan, arms, arm, level=level)
+        if frozen:
+            judged = tuple(map(_as_frozen, result.judged))
+            if len(several := frozen.content["looks"]) > 1:
+                specs = {a: [r.job.spec for r in rows] for a, rows in plan.by_arm().items()}
+                speaks = scope_by_reading(experiment, preset)
+                earlier = settled(experiment, preset, several, arms, specs, speaks)
+                judged = applied(judged, earlier)
+            result = replace(result, judged=judged)
+        ledger, place = Ledger(store), (experiment.name, preset.title)
+        gone = ledger.gone(*place)
+        asks = experiment.beside if arm == "main" else None
+        beside = asks(result.judged, result.arms) if asks else ()
+        return replace(
+            result,
+            registration=self._described(result, plan),
+            changed=looks.changed(experiment, plan, store),
+            notes=(*plan.notes, *([gone] * bool(gone)), *left_out(result), *beside),
+            ledger=ledger.head(*place),
+        )
+
+    def noted(self, result: Result, plan: Plan) -> Result:
+        """Note the look that a result rests on, unless it is noted; gives the result with its time.
+        Raises: OSError when the disk is full.
+
+        What is missing from the record of looks is not noted anew: it would look as if nothing were
+        missing."""
+        if (frozen := self.declared) is None:
+            return result
+        look, number = frozen.content["looks"][-1], len(frozen.content["looks"])
+        if number not in self._looks() and not self._lost():
+            line = {
+                "look": number,
+                "registration": frozen.hash,
+                "code": sources.unchanged(self.experiment.origin),
+                "seeds": look["seeds"],
+                "level": look["level"],
+                "verdicts": {j.text: j.outcome for j in result.judged},
+            }
+            path = registered.looks_path(self.store, self.experiment.name, self.preset)
+            journal.note(path, journal.stamped(**line))
+        return replace(result, registration=self._described(result, plan))
+
+    def _described(self, result: Result, plan: Plan) -> dict[str, Any] | None:
+        """What was frozen, when it was looked at, what is otherwise, and whether all of it was
+        followed, as plain values; None where nothing was frozen."""
+        if (frozen := self.frozen) is None:
+            return None
+        declared, lines = frozen.content["looks"], self._looks()
+        outcomes = {j.text: j.outcome for j in result.judged}
+        is_asked = not self.departures and result.arm == "main"
+        changed = self._later(frozen, outcomes, plan) if is_asked else list(self.departures)
+        if result.arm != "main":
+            changed.append(f"asked of {result.arm}: what was frozen was asked of main")
+        missing, last = self._gaps(frozen), len(declared)
+        decided = [text for text, outcome in outcomes.items() if outcome != "undecided"]
+        texts = (*outcomes, *(text for text, _ in result.failed))
+        noted = [
+            {
+                **look,
+                "taken": lines[k]["time"] if k in lines else None,
+                "settled": decided if is_asked and k == last else [],
+            }
+            for k, look in enumerate(declared, 1)
+        ]
+        return {
+            "hash": frozen.hash,
+            "file": frozen.path.name,
+            "time": frozen.time,
+            "commit": frozen.commit,
+            "alpha": frozen.content["alpha"],
+            "seeds": frozen.content["seeds"],
+            "looks": noted,
+            "taken": last if is_asked else 0,
+            "open": [text for text in texts if text not in decided] if is_asked else [],
+            "changed": changed,
+            "missing": missing,
+            "others": self._related(frozen),
+            "signatures": [],  # which older versions kept
+            "followed": is_asked and not changed and not missing,
+        }
+
+    def _looks(self) -> dict[int, dict[str, Any]]:
+        """What each look that was taken found, by its number."""
+        lines = registered.read_looks(self.store, self.experiment.name, self.preset)
+        return {line["look"]: line for line in lines}
+
+    def _lost(self) -> str:
+        """Say which lines of the record of looks are changed or gone, in a phrase; "" where none
+        is."""
+        path = registered.looks_path(self.store, self.experiment.name, self.preset)
+        references = journal.files(self.store, self.experiment.name).get(path, ())
+        wrong = journal.Journal(path).wrong(references, ever=True)
+        return f"of {path} {wrong}" if wrong else ""
+
+    def _gaps(self, frozen: Registration) -> list[str]:
+        """Say which looks are missing, as far as this store can know: those that were taken, and
+        what was seen before it was frozen."""
+        ledger = Ledger(self.store)
+        gone = ledger.gone(self.experiment.name, self.preset.title)
+        phrases = list(filter(None, (self._lost(), gone)))
+        for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset)):
+            later = frozen.ledger and frozen.ledger["hash"] in ledger.before(journal.key(line))
+            when = line.get("since") or line["time"]
+            if not later and when < frozen.time:
+                phrases.append(
+                    f"seeds {journal.spans(shared)} of {line['experiment']} may have been seen on "
+                    f"{when}, before it was frozen"
+                )
+        return phrases
+
+    def _later(self, frozen: Registration, outcomes: Mapping[str, str], plan: Plan) -> list[str]:
+        """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
+        that were there before, and what nobody can compare."""
+        lines, changes = self._looks(), []
+        for k, line in lines.items():
+            if line["code"] != frozen.content["judging"]:
+                changes.append(f"look {k} was judged by other code than was frozen")
+            for text, outcome in line["verdicts"].items():
+                if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
+                    changes.append(
+                        f"look {k} found *{outcome}*, and the same measures now give "
+                        f"*{current}*: {text}"
+                    )
+        finished = [str(run.provenance.get("finished", frozen.time)) for run in plan.stored]
+        if early := sum(time < frozen.time for time in finished):
+            changes.append(f"{early} runs were stored before it was frozen")
+        looked = min((line["time"] for line in lines.values()), default="")
+        if _is_older(frozen, self.experiment) and any(time > looked for time in finished):
+            changes.append(OLDER)
+        return changes
+
+    def _related(self, frozen: Registration) -> list[dict[str, Any]]:
+        """What else was frozen of some of the same arms on some of the same seeds, oldest first.
+
+        Under any name, and whether its file is still there or not: the ledger's lines stay when a
+        file goes; a file also has its claims."""
+        noted = (line for line in Ledger(self.store).looks if line["what"] == "frozen")
+        files = registered.readable(self.store)
+        candidates: list[tuple[journal.Line, str, list[str]]] = [
+            *((line, str(line.get("registration")), []) for line in noted),
+            *((r.line, r.hash, r.claims) for r in files),
+        ]
+        about = journal.subject(self.experiment, self.preset)
+        related = {
+            hashed: {
+                **{k: line[k] for k in ("experiment", "time")},
+                "hash": hashed,
+                "claims": claims,
+            }
+            for line, hashed, claims in candidates
+            if hashed != frozen.hash and about.shared(line) and about.alike(line)
+        }
+        return sorted(related.values(), key=lambda entry: str(entry["time"]))
+
+
+def following(store: Store, experiment: Experiment, preset: Preset) -> Followed:
+    """Say what was frozen of an experiment at this preset, and what is otherwise now. Raises:
+    StoreError for a file that was changed."""
+    frozen, departures = registered.find(store, experiment, preset), list[str]()
+    if frozen is not None:
+        departures = registered.departures(frozen, experiment, preset)
+        looked = registered.read_looks(store, experiment.name, preset)
+        if not looked and _is_older(frozen, experiment):
+            departures.append(OLDER)
+    return Followed(store, experiment, preset, frozen, tuple(departures))
+
+
+def _is_older(frozen: Registration, experiment: Experiment) -> bool:
+    return origin.in_file(experiment.origin) and registered.has_older_code(frozen)
+
+
+def _as_frozen(j: Judged) -> Judged:
+    """A claim of a frozen study: what decides an undecided one is another study."""
+    if j.outcome != "undecided":
+        return j
+    return structs.replace(j, price=another_study(j.price, j.n))
+
+
+def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
+    """Say what a study on units of its own needs, where those that were frozen were looked at: as
+    many in all as a price for more of them comes to.
+
+    Args:
+        price: what would decide it if these units could be added to.
+        n: how many units there are, by factor.
+    Example:
+        >>> from assay.core.results import Price
+        >>> from assay.lab.judge.followed import another_study
+        >>> another_study(Price("about 3 more seeds", "seed", 3), {"seed": 8}).text
+        'another study, on about 11 seeds of its own'
+    """
+    if price is None:
+        return Price("another study, on seeds of its own")
+    if price.factor is None or price.more is None or "of both" in price.text:
+        return Price(price.text)
+    units = price.more + n.get(price.factor, 0)
+    arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
+    return Price(f"{arm}another study, on about {units:,} {plural(price.factor, units)} of its own")

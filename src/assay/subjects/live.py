@@ -1,0 +1,161 @@
+"""Live: a model that is in memory already, as transformers has it, with its tokenizer. It is known
+by a hash of what it holds, and is never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import ModelError
+from assay.core.heavy import torch
+
+STANDING: dict[str, Live] = {}
+"""The models in memory that stand for a name, wherever a model of this name is asked for."""
+_WRAPS = ("original_model", "_model")
+"""Where TransformerLens' bridge and nnsight's LanguageModel have the model that they wrap."""
+
+
+@dataclass(eq=False)
+class Live:
+    """A model in memory."""
+
+    model: Any
+    """A causal language model of transformers."""
+    folder: tempfile.TemporaryDirectory[str] = field(repr=False)
+    """Its settings and its tokenizer, as files."""
+    _hashed: tuple[Any, str] = (None, "")
+    _session: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def path(self) -> Path:
+        """The folder of its settings and its tokenizer."""
+        return Path(self.folder.name)
+
+    @property
+    def name(self) -> str:
+        """What it is called: by what it holds."""
+        return f"in-memory-{self.fingerprint[:12]}"
+
+    @cached_property
+    def kind(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
+
+    @property
+    def provenance(self) -> str:
+        """What to call it in a report."""
+        words = f"{self.kind} in memory, {self.fingerprint[:12]}"
+        return f"{words}, {self.hooks_in_words}" if self.hooks else words
+
+    @property
+    def hooks(self) -> list[str]:
+        """Where hooks stand that are not Assay's: between runs Assay has none."""
+        kinds = ("_forward_hooks", "_forward_pre_hooks")
+        return [
+            name or "the model"
+            for name, module in self.model.named_modules()
+            if any(getattr(module, kind, None) for kind in kinds)
+        ]
+
+    @property
+    def hooks_in_words(self) -> str:
+        """Say that hooks of its owner stand on it; "" where none does."""
+        if not (where := self.hooks):
+            return ""
+        more = f" and {len(where) - 1} more" if where[1:] else ""
+        return f"with hooks of its owner's on {where[0]}{more}, so that its runs are measured anew"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what it holds now, and over its settings and its tokenizer; where hooks
+        stand on it, whose work no hash knows, another one in each session."""
+        tensors = self.model.state_dict()
+        # what is cheap to see changes with the weights, also where they are set past autograd
+        now = tuple(
+            (name, t.data_ptr(), t._version, float(t.sum(dtype=torch.float64)))
+            for name, t in tensors.items()
+        )
+        state = (now, tuple(self.hooks), self.model.config.to_json_string())
+        if self._hashed[0] != state:
+            self._hashed = (state, self._hash(tensors))
+        return self._hashed[1]
+
+    def _hash(self, tensors: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256(self.model.config.to_json_string().encode())
+        for path in sorted(self.path.iterdir()):
+            if path.name != "config.json":
+                digest.update(path.name.encode() + path.read_bytes())
+        for name, tensor in tensors.items():
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            flat = tensor.detach().contiguous().flatten().view(torch.uint8)
+            digest.update(flat.cpu().numpy().data)
+        if self.hooks:
+            digest.update(f"{self._session} {self.hooks}".encode())
+        return digest.hexdigest()
+
+
+def hold(model: Any, tokenizer: Any = None) -> Live:
+    """A model that somebody has in memory: of transformers, or what wraps one, as nnsight's
+    LanguageModel and TransformerLens' bridge do. Raises: ModelError for any other, one without
+    weights, or one in training."""
+    wrapped = (getattr(model, name, None) for name in _WRAPS)
+    inner: Any = next((m for m in wrapped if _is_model(m)), model)
+    tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
+    if not _is_model(inner):
+        raise ModelError(
+            "assay.model takes a name, a folder, or a causal language model of transformers, got "
+            f"{type(model).__name__}"
+        )
+    if hasattr(inner, "peft_config"):
+        raise ModelError(
+            f"a {type(inner).__name__} has adapters apart from its weights; give "
+            "model.merge_and_unload()"
+        )
+    if any(p.is_meta for p in inner.parameters()):
+        raise ModelError("the model has no weights yet; load them (dispatch=True, in nnsight)")
+    if inner.training:
+        raise ModelError("the model is in training, where dropout draws; call model.eval() first")
+    if tokenizer is None:
+        raise ModelError("a model in memory needs its tokenizer: assay.model(model, tokenizer=…)")
+    folder = tempfile.TemporaryDirectory(prefix="assay-live-")
+    try:
+        inner.config.save_pretrained(folder.name)
+        if getattr(inner, "generation_config", None) is not None:
+            inner.generation_config.save_pretrained(folder.name)
+        tokenizer.save_pretrained(folder.name)
+    except Exception as error:  # whatever settings somebody has set
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(f"the model's settings or tokenizer cannot be written: {why}") from error
+    if not (Path(folder.name) / "tokenizer.json").exists():
+        raise ModelError(
+            f"a {type(tokenizer).__name__} has no tokenizer.json; give a fast tokenizer"
+        )
+    return Live(inner, folder)
+
+
+@contextmanager
+def standing(models: Mapping[str, Live]) -> Iterator[None]:
+    """Let models in memory stand for these names."""
+    before = {name: STANDING.get(name) for name in models}
+    STANDING.update(models)
+    try:
+        yield
+    finally:
+        for name, live in before.items():
+            if live is None:
+                STANDING.pop(name, None)
+            else:
+                STANDING[name] = live
+
+
+def _is_model(model: Any) -> bool:
+    """Whether it is a causal language model of transformers."""
+    parts = ("config", "base_model", "get_output_embeddings", "named_parameters")
+    return all(hasattr(model, part) for part in parts) and hasattr(model.config, "model_type")

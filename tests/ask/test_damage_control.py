@@ -1,0 +1,111 @@
+"""Damage: a part that everything needs carries no fact, and one that carries a fact alone does."""
+
+import string
+
+import torch
+from naive_asking import Naive, make
+from safetensors.torch import load_file, save_file
+
+from assay.ask import sentences
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+
+def world(folder, *, needed):
+    """A llama of two tasks: number 2 of the stream makes " x" likelier than " y", number 0 " a"
+    than " b", which head 1.3 writes from number 1. The MLP of block 0 writes number 1 where it is
+    `needed` by both tasks (head 1.2 writes number 2 from it), else number 2 itself."""
+    path = make(folder, "llama") / "model.safetensors"
+    w = load_file(path)
+    tokenizer = Naive(folder).tokenizer
+    embedding = w["model.embed_tokens.weight"]
+    embedding[:, :4] = torch.tensor([0.0, 0.0 if needed else 3.0, 0.0, 3.0])
+    for name, weight in w.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            weight[:4] = 0
+        if "norm" in name:
+            weight[:] = 1
+    attention, mlp = "model.layers.1.self_attn.", "model.layers.0.mlp."
+    w[attention + "v_proj.weight"][6:] = 0
+    w[attention + "v_proj.weight"][6:, 1] = 1
+    if needed:
+        w[attention + "o_proj.weight"][2, 12:18] = 1
+    w[attention + "o_proj.weight"][0, 18:24] = 1
+    for name in ("gate_proj.weight", "up_proj.weight"):
+        w[mlp + name][0] = 0
+        w[mlp + name][0, 3] = 1
+    w[mlp + "down_proj.weight"][1 if needed else 2, 0] = 2
+    for number, texts in ((0, (" a", " b")), (2, (" x", " y"))):
+        first, second = (tokenizer.encode(text)[0] for text in texts)
+        w["lm_head.weight"][first], w["lm_head.weight"][second] = 2 * torch.eye(24)[number], 0
+    save_file(w, path, {"format": "pt"})
+    return folder
+
+
+STUDY = """
+question = "Does this MLP carry it?"
+[[model]]
+name = "{model}"
+[[prompts]]
+text = "sum of {{letter}} ="
+rows = [{rows}]
+[[prompts]]
+name = "other"
+text = "return {{letter}}"
+rows = [{others}]
+[[read]]
+name = "h"
+log_prob = [" x", " y"]
+[[intervene]]
+name = "without"
+ablate = "zero"
+site = "blocks.0.hook_mlp_out"
+damage = "other"
+{controls}
+[[claim]]
+text = "Without this MLP x is less likely next to y"
+holds = "without.h - main.h < -1"
+threshold = "plan: a nat"
+"""
+
+
+def judged(folder, tmp_path, controls="", study=STUDY):
+    """The judging of the claim, and what stands next to it."""
+    rows = ", ".join(f'{{letter = "{x}"}}' for x in string.ascii_uppercase)
+    others = ", ".join(f'{{letter = "{x}", end = " a"}}' for x in string.ascii_lowercase)
+    path = tmp_path / "asks.toml"
+    path.write_text(study.format(model=folder, rows=rows, others=others, controls=controls))
+    result = Lab(tmp_path / "store", Inline()).run(catalogue.find(str(path)))
+    return result.judged[0], result.notes
+
+
+def test_a_part_that_everything_needs_is_unspecific(tmp_path):
+    folder = world(tmp_path / "needed", needed=True)
+    before, _ = judged(folder, tmp_path, 'controls = ["layer"]')
+    assert before.outcome == "holds", (before.verdict, before.controls)
+    after, notes = judged(folder, tmp_path)
+    assert after.outcome == "unspecific", (after.verdict, after.controls)
+    assert after.controls["without/damage"].outcome == "holds"
+    assert any("the loss on unrelated text (other) rises by" in note for note in notes)
+
+
+def test_a_part_that_carries_the_fact_alone_holds(tmp_path):
+    folder = world(tmp_path / "alone", needed=False)
+    after, _ = judged(folder, tmp_path)
+    assert after.outcome == "holds", (after.verdict, after.controls)
+    assert after.controls["without/damage"].outcome == "fails"
+
+
+def test_the_direction_in_which_a_claim_is_written_changes_nothing(tmp_path):
+    folder = world(tmp_path / "needed", needed=True)
+    rising = STUDY.replace("without.h - main.h < -1", "main.h - without.h > 1")
+    after, _ = judged(folder, tmp_path, study=rising)
+    assert after.outcome == "unspecific"
+
+
+def test_the_plain_sentences_are_48_different_ones_with_ends():
+    rows = sentences.plain().rows
+    assert len({row.text for row in rows}) == 48
+    assert all(row.columns["end"].startswith(" ") for row in rows)
+    assert all(row.text.startswith(row.columns["start"]) for row in rows)

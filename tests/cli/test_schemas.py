@@ -1,0 +1,110 @@
+"""`assay VERB --schema`: a valid JSON schema for each verb, which what verbs print fits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from assay.cli.main import app, main, schema_of
+from assay.cli.schemas import VERBS
+from assay.core.schema import to_json
+from assay.core.table import judge
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
+from assay.lab.records import records
+from assay.verbs import catalogue as listing
+from assay.verbs import new, others, plan, unsaid, verdicts
+from assay.verbs.health import examine
+
+ROOT = Path(__file__).parents[2]
+
+
+def valid(verb: str, given: object) -> None:
+    """Hold what a verb gives to its schema."""
+    Draft202012Validator(schema_of(verb)).validate(
+        json.loads(json.dumps(to_json(given), allow_nan=False))
+    )
+
+
+def test_every_verb_of_the_command_line_has_one_and_nothing_else_has() -> None:
+    names = {name for name in app.resolved_commands() if not name.startswith("-")}
+    added = {name for verbs in others().values() for name in verbs}
+    assert names - added == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_it_is_printed_and_nothing_is_run(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator.check_schema(printed)
+    assert printed == json.loads(json.dumps(schema_of(verb)))
+    assert printed["title"] == f"assay {verb}" and printed["$id"].startswith(f"urn:assay:{verb}:")
+
+
+NUMBERS = {
+    (arm, seed): 0.1 * seed * (1 + (arm == "mine")) % 0.3 + (arm != "mine")
+    for arm in ("mine", "old", "again")
+    for seed in range(8)
+}
+TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUMBERS.items())
+
+
+def test_what_verbs_give_is_what_the_schemas_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = new.write_experiment("own", tmp_path)
+    study = new.write_study("question", tmp_path)
+    (tmp_path / "my.csv").write_text(TABLE)
+    experiment, lab = catalogue.find("own.py"), Lab(tmp_path / "s", Inline())
+    smoke = override(experiment, "smoke")
+    valid("new", made)
+    valid("new", study)
+    valid("list", listing.listed(tmp_path / "s"))
+    valid("plan", plan.plan(lab, experiment, smoke, "5m"))
+    valid("plan", unsaid.find_unsaid(study.path, lab))
+    ran = verdicts.run(lab, experiment, smoke)
+    valid("run", ran)
+    valid("run", verdicts.run(lab, experiment, smoke))  # as it is stored
+    valid("show", verdicts.show(lab, experiment, smoke))
+    valid("show", verdicts.show(lab, experiment, smoke, "main", "1"))
+    other = next(name for name in experiment.arms if name != "main")
+    valid("show", verdicts.show(lab, experiment, smoke, other))
+    shutil.copy(
+        ROOT / "tests/lab/walk.py", tmp_path / "stroll.py"
+    )  # with exact statements and findings as well
+    walk = catalogue.find(str(tmp_path / "stroll.py"))
+    strolled = verdicts.run(lab, walk, override(walk, "default"))
+    assert strolled.exact and strolled.findings and strolled.verdicts
+    valid("run", strolled)
+    found = judge(
+        tmp_path / "my.csv", claim="mine.x - old.x < -0.5", unit=("seed",), control=("again",)
+    )
+    assert found.verdict.outcome == "holds"
+    valid("judge", found)
+    valid("doctor", examine(tmp_path / "s"))
+    ran = to_json(ran)
+    with pytest.raises(ValidationError):
+        valid("run", {**ran, "verdicts": [{**ran["verdicts"][0], "outcome": "true"}]})
+    with pytest.raises(ValidationError):
+        valid("run", {k: v for k, v in ran.items() if k != "verdicts"})
+
+
+def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
+    """Records keep verdicts in the same words: a hundred real ones, written by other commits."""
+    arms = schema_of("show")["anyOf"][0]["properties"]["verdicts"]["items"]
+    found = [
+        v
+        for file in sorted((ROOT / "catalogue/records").glob("*.looks.jsonl"))[:15]
+        for v in records.read(file.name.partition(".")[0])["verdicts"]
+    ]
+    known = Draft202012Validator({**arms, "required": [], "additionalProperties": True})
+    for verdict in found:
+        known.validate(
+            {k: v for k, v in verdict.items() if k not in ("controls", "planted", "also")}
+        )
+    assert len(found) > 50

@@ -1,0 +1,214 @@
+"""Adapters: a LoRA folder is a model whose weights are its base's plus what a naive loop makes of
+its matrices; what its settings state is obeyed, or refused by name."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+
+import tiny_models
+from assay.core.errors import ModelError
+from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+
+TARGETS = {"llama": ["q_proj", "down_proj"], "gpt2": ["c_attn", "c_proj"]}
+SETTINGS = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "lora_alpha": 6, "bias": "none"}
+TOKENS = torch.tensor([[5, 9, 70, 33, 2, 8]])
+
+
+def make_adapter(folder: Path, base: Path, targets, rank=4, extra=None, ranks=None, **settings):
+    """An adapter of random matrices, as peft writes it."""
+    folder.mkdir()
+    whole = transformers.AutoModelForCausalLM.from_pretrained(base)
+    draw, tensors = torch.Generator().manual_seed(3), {}
+    for name, module in whole.named_modules():
+        if not any(name.endswith(f".{t}") for t in targets):
+            continue
+        conv = type(module).__name__ == "Conv1D"
+        out, into = module.weight.shape[::-1] if conv else module.weight.shape
+        r = next((n for end, n in (ranks or {}).items() if name.endswith(end)), rank)
+        key = f"base_model.model.{name}.lora_"
+        tensors[f"{key}A.weight"] = torch.randn(r, into, generator=draw) * 0.3
+        tensors[f"{key}B.weight"] = torch.randn(out, r, generator=draw) * 0.3
+    save_file({**tensors, **(extra or {})}, folder / "adapter_model.safetensors")
+    about = SETTINGS | {"target_modules": list(targets), "base_model_name_or_path": str(base)}
+    (folder / "adapter_config.json").write_text(json.dumps(about | settings))
+    return folder
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def base(request, tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("base") / request.param, request.param)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("llama") / "base", "llama")
+
+
+def naive_logits(base, adapter, scaling):
+    """The base's logits with W + s·B·A, a number at a time."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(base).eval()
+    from safetensors.numpy import load_file
+
+    parts = load_file(adapter / "adapter_model.safetensors")
+    for name, module in model.named_modules():
+        key = f"base_model.model.{name}.lora_"
+        if f"{key}A.weight" not in parts:
+            continue
+        a, b = (parts[f"{key}{x}.weight"].astype(np.float64) for x in "AB")
+        s = scaling(name, len(a))
+        change = np.zeros((b.shape[0], a.shape[1]))
+        for i in range(b.shape[0]):
+            for j in range(a.shape[1]):
+                change[i, j] = s * sum(b[i, k] * a[k, j] for k in range(len(a)))
+        if type(module).__name__ == "Conv1D":
+            change = change.T
+        with torch.no_grad():
+            module.weight += torch.from_numpy(change).float()
+    with torch.no_grad():
+        return model(TOKENS).logits
+
+
+CASES = {
+    "alpha / r": ({}, lambda name, r: 6 / r),
+    "rslora": ({"use_rslora": True}, lambda name, r: 6 / math.sqrt(r)),
+    "alpha of a pattern": (
+        {"alpha_pattern": {"down_proj": 16, r"h\.1\.attn\.c_attn": 2}},
+        lambda name, r: (
+            16 / r if name.endswith("down_proj") else 2 / r if "h.1.attn.c_attn" in name else 6 / r
+        ),
+    ),
+    "rank of a pattern": (
+        {"rank_pattern": {"q_proj": 2, "c_attn": 2}, "ranks": {"q_proj": 2, "c_attn": 2}},
+        lambda name, r: 6 / r,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits_are_those_of_the_merged_weights(base, case, tmp_path):
+    settings, scaling = CASES[case]
+    adapter = make_adapter(tmp_path / "lora", base, TARGETS[base.name], **settings)
+    expected = naive_logits(base, adapter, scaling)
+    plain = load(str(base)).run(TOKENS).logits
+    for name in (str(adapter), f"{adapter} on {base}"):
+        model = load(name)
+        torch.testing.assert_close(model.run(TOKENS).logits, expected, atol=1e-4, rtol=1e-5)
+    assert float((plain - expected).abs().max()) > 0.1
+    assert "with the adapter lora" in model.provenance
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+@pytest.mark.parametrize("case", CASES)
+def test_logits_are_those_of_peft(base, case, tmp_path):
+    import peft
+
+    adapter = make_adapter(tmp_path / "lora", base, TARGETS[base.name], **CASES[case][0])
+    whole = transformers.AutoModelForCausalLM.from_pretrained(base)
+    about = json.loads((adapter / "adapter_config.json").read_text())
+    about.pop("ranks", None)
+    (adapter / "adapter_config.json").write_text(json.dumps(about))
+    with torch.no_grad():
+        expected = peft.PeftModel.from_pretrained(whole, str(adapter)).eval()(TOKENS).logits
+    ours = load(str(adapter)).run(TOKENS).logits
+    assert float((ours - expected).abs().max() / expected.abs().max()) < 1e-5
+
+
+REFUSED = {
+    "use_dora": True,
+    "modules_to_save": ["lm_head"],
+    "bias": "lora_only",
+    "lora_bias": True,
+    "layer_replication": [[0, 2]],
+    "trainable_token_indices": [1],
+    "target_parameters": ["mlp.w"],
+    "init_lora_weights": "pissa",
+    "use_qalora": True,
+    "alora_invocation_tokens": [1, 2],
+    "arrow_config": {"top_k": 2},
+    "peft_type": "LOHA",
+    "task_type": "SEQ_CLS",
+    "a_setting_of_tomorrow": 3,
+    "r": 8,
+    "lora_alpha": "many",
+    "exclude_modules": ["q_proj"],
+    "layers_to_transform": [0],
+    "target_modules": ["q_proj"],
+}
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_what_is_not_obeyed_is_refused_by_name(llama, key, tmp_path):
+    adapter = make_adapter(tmp_path / "lora", llama, TARGETS["llama"], **{key: REFUSED[key]})
+    names = "adapter_config.json claims|is not targeted|" + key
+    with pytest.raises(ModelError, match=names):
+        load(str(adapter))
+
+
+def test_what_says_nothing_changes_nothing(llama, tmp_path):
+    quiet = {key: None for key in REFUSED if key not in SETTINGS and key != "target_modules"}
+    first = make_adapter(tmp_path / "one", llama, TARGETS["llama"])
+    second = make_adapter(tmp_path / "two", llama, TARGETS["llama"], **quiet)
+    ours = [load(str(a)).run(TOKENS).logits for a in (first, second)]
+    assert torch.equal(*ours)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight": torch.zeros(4, 24)},
+        {"base_model.model.lm_head.weight": torch.zeros(300, 24)},
+    ],
+)
+def test_a_tensor_without_a_place_is_refused(llama, extra, tmp_path):
+    adapter = make_adapter(tmp_path / "lora", llama, TARGETS["llama"], extra=extra)
+    with pytest.raises(ModelError, match=r"layers\.9|lm_head"):
+        load(str(adapter))
+
+
+def test_tied_embeddings_are_not_half_changed(tmp_path):
+    base = tiny_models.make(tmp_path / "tied", "llama", tie_word_embeddings=True)
+    rows = {
+        "base_model.model.model.embed_tokens.lora_embedding_A": torch.ones(4, 300),
+        "base_model.model.model.embed_tokens.lora_embedding_B": torch.ones(24, 4),
+    }
+    targets = {"target_modules": ["q_proj", "embed_tokens"]}
+    adapter = make_adapter(tmp_path / "lora", base, ["q_proj"], extra=rows, **targets)
+    with pytest.raises(ModelError, match="tied"):
+        load(str(adapter))
+
+
+def test_a_base_that_is_not_here_is_asked_for(llama, tmp_path):
+    adapter = make_adapter(
+        tmp_path / "lora", llama, TARGETS["llama"], base_model_name_or_path="/elsewhere/base"
+    )
+    with pytest.raises(ModelError, match=r"/elsewhere/base, which is not here.*base ="):
+        find(str(adapter))
+    assert find(f"{adapter} on {llama}").adapter is not None
+
+
+def test_a_folder_that_has_both_says_which_was_taken(llama, tmp_path):
+    adapter = make_adapter(tmp_path / "lora", llama, TARGETS["llama"])
+    before = load(str(llama)).run(TOKENS).logits
+    for path in llama.iterdir():
+        (adapter / path.name).write_bytes(path.read_bytes())
+    model = load(str(adapter))
+    assert torch.equal(model.run(TOKENS).logits, before)
+    assert "without the adapter" in model.provenance
+    assert not torch.equal(load(f"{adapter} on {llama}").run(TOKENS).logits, before)
+
+
+def test_it_is_known_by_base_and_adapter(llama, tmp_path):
+    one = make_adapter(tmp_path / "one", llama, TARGETS["llama"])
+    two = make_adapter(tmp_path / "two", llama, TARGETS["llama"], lora_alpha=7)
+    prints = {find(str(x)).fingerprint for x in (llama, one, two)}
+    assert len(prints) == 3
+    assert find(f"{one} on {llama}").fingerprint == find(str(one)).fingerprint

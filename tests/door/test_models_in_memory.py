@@ -1,0 +1,162 @@
+"""Models in memory: the same study on a folder and on the live object gives equal bytes; the object
+stays as it was; and what it holds now is what it is known by."""
+
+import importlib.util
+import types
+
+import chat_templates
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import assay
+import tiny_models
+from assay.core.errors import ExperimentError, ModelError
+from assay.subjects.pretrained import load
+
+STUDY = """
+question = "Does the first block matter?"
+seeds = "1000:1006"
+[[model]]
+name = "./base"
+[[prompts]]
+text = "the {thing} of {who} is"
+slots = { thing = ["sum", "class", "point", "word"], who = ["a", "b", "add", "x", "y"] }
+[[intervene]]
+name = "cut"
+ablate = "zero"
+site = "blocks.1.hook_mlp_out"
+[[read]]
+name = "said"
+log_prob = [" a", " b"]
+[[claim]]
+text = "It does"
+holds = "main.said - cut.said > 0"
+threshold = "plan: none"
+"""
+TOKENS = torch.tensor([[5, 9, 70, 33, 2, 8]])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    base = tmp_path_factory.mktemp("live")
+    tiny_models.make(base / "base", "llama")
+    (base / "study.toml").write_text(STUDY)
+    return base
+
+
+@pytest.fixture
+def parts(folder):
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "base").eval()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "base" / "tokenizer.json")
+    )
+    return model, tokenizer
+
+
+def arms(result):
+    return {
+        name: {n: np.asarray(a).tobytes() for n, a in arm.data_vars.items()}
+        for name, arm in result.arms.items()
+    }
+
+
+def test_the_same_study_gives_equal_bytes(folder, parts, tmp_path):
+    model, tokenizer = parts
+    before = {n: p.clone() for n, p in model.named_parameters()}
+    grads = {n: p.requires_grad for n, p in model.named_parameters()}
+    here = assay.model(model, tokenizer=tokenizer)
+    of_folder = assay.ask(folder / "study.toml", root=tmp_path / "one")
+    of_live = assay.ask(folder / "study.toml", models={"./base": here}, root=tmp_path / "two")
+    assert arms(of_folder) == arms(of_live)
+    assert [j.verdict for j in of_folder.judged] == [j.verdict for j in of_live.judged]
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
+    assert grads == {n: p.requires_grad for n, p in model.named_parameters()}
+
+
+def test_chats_are_the_same(tmp_path):
+    for kind in chat_templates.FAMILIES:
+        folder = chat_templates.make(tmp_path / kind, kind)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+        here, there = assay.model(model, tokenizer=tokenizer), load(str(folder))
+        assert here.folder.opening == there.folder.opening
+        assert here.prompt("a b").tolist() == there.prompt("a b").tolist()
+        assert torch.equal(here.run(TOKENS).logits, there.run(TOKENS).logits)
+
+
+def test_it_is_known_by_what_it_holds_now(parts):
+    model, tokenizer = parts
+    here = assay.model(model, tokenizer=tokenizer)
+    first = here.folder.live.fingerprint
+    assert first == assay.model(model, tokenizer=tokenizer).folder.live.fingerprint
+    model.model.layers[1].mlp.up_proj.weight.data[0, 0] += 1
+    assert here.folder.live.fingerprint != first
+
+
+def test_a_changed_model_is_measured_anew(folder, parts, tmp_path):
+    model, tokenizer = parts
+    here = assay.model(model, tokenizer=tokenizer)
+    some = {"models": {"./base": here}, "root": tmp_path / "store"}
+    before = assay.ask(folder / "study.toml", **some)
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight *= 2
+    after = assay.ask(folder / "study.toml", **some)
+    assert arms(before)["main"] != arms(after)["main"]
+
+
+def test_hooks_of_its_owner_are_said_and_nothing_is_reused(parts):
+    model, tokenizer = parts
+    plain = assay.model(model, tokenizer=tokenizer).folder.live.fingerprint
+    handle = model.model.layers[0].register_forward_hook(lambda m, a, out: out)
+    here, again = (assay.model(model, tokenizer=tokenizer) for _ in range(2))
+    handle_words = here.provenance
+    assert "hooks of its owner's on model.layers.0" in handle_words
+    assert len({plain, here.folder.live.fingerprint, again.folder.live.fingerprint}) == 3
+    handle.remove()
+    assert here.folder.live.fingerprint == plain
+
+
+@pytest.mark.parametrize("name", ["_model", "original_model"])
+def test_what_wraps_one_is_taken(parts, name):
+    model, tokenizer = parts
+    wrapped = types.SimpleNamespace(**{name: model, "tokenizer": tokenizer})
+    logits = assay.model(wrapped).run(TOKENS).logits
+    assert torch.equal(logits, assay.model(model, tokenizer=tokenizer).run(TOKENS).logits)
+
+
+def test_what_is_no_model_is_refused(parts, folder):
+    model, tokenizer = parts
+    with pytest.raises(ModelError, match="needs its tokenizer"):
+        assay.model(model)
+    with pytest.raises(ModelError, match="takes a name, a folder"):
+        assay.model(torch.nn.Linear(2, 2), tokenizer=tokenizer)
+    with pytest.raises(ModelError, match="in training"):
+        assay.model(model.train(), tokenizer=tokenizer)
+    here = assay.model(model.eval(), tokenizer=tokenizer)
+    with pytest.raises(ExperimentError, match="did you mean"):
+        assay.ask(folder / "study.toml", models={"./bas": here})
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_dtype_is_obeyed_and_part_of_the_key(folder, dtype, tmp_path):
+    path = folder / f"{dtype}.toml"
+    path.write_text(STUDY.replace('"./base"', f'"./base"\ndtype = "{dtype}"'))
+    plain = assay.ask(folder / "study.toml", root=tmp_path / "store")
+    half = assay.ask(path, root=tmp_path / "store")
+    a, b = (r.arms["main"]["said"].to_numpy() for r in (plain, half))
+    assert 0 < np.abs(a - b).max() < (0.5 if dtype == "bfloat16" else 0.1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("accelerate") is not None, reason="it is installed")
+def test_auto_says_what_it_needs(folder):
+    with pytest.raises(ModelError, match="large"):
+        load(str(folder / "base"), "auto")
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="it is not installed")
+def test_auto_gives_the_same_logits(folder):
+    whole = load(str(folder / "base"), "auto").run(TOKENS).logits
+    assert torch.equal(whole, load(str(folder / "base")).run(TOKENS).logits)

@@ -1,0 +1,144 @@
+"""The table of an evaluation, a row for each dictionary and document: `judge` reads it, and its
+verdicts rest on the numbers that the evaluation reports."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import assay
+from assay.cli.main import main
+from assay.core import table
+from assay.core.errors import ExperimentError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.evaluation import evaluate
+from assay.studies.text import read
+
+QUANTITIES = {
+    "fvu": "mean({0}.error)/mean({0}.variance)",
+    "l0": "mean({0}.active)/mean({0}.tokens)",
+    "gamma": "mean({0}.norm)/mean({0}.dot)",
+    "ce_increase": "(mean({0}.ce_spliced) - mean({0}.ce_clean))/mean({0}.predictions)",
+}
+"""Measures of the evaluation, and what they are of the columns of the table."""
+ON = {"tokens": 600, "ablation_tokens": 300, "context": 16, "bos": True}
+
+
+def disturbed(seed: int, noise: float, f: int = 48) -> Dictionary:
+    """A dictionary that reconstructs more or less well: features of random directions, with a
+    decoder that was disturbed."""
+    draw = torch.Generator().manual_seed(seed)
+    W = torch.nn.functional.normalize(torch.randn(1, f, 24, generator=draw), dim=-1)
+    off = noise * torch.randn(1, f, 24, generator=draw)
+    site = "blocks.1.hook_resid_post"
+    return Dictionary(
+        0.6 * W.mT, torch.full((1, f), -0.2), W + off, torch.zeros(1, 24), ReLU(), sites=(site,)
+    )
+
+
+@pytest.fixture
+def folder(model, texts, tmp_path, monkeypatch):
+    """A folder with a model, a text and three dictionaries."""
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(texts, tmp_path / "texts")
+    for name, seed, noise in (("mine", 0, 0.0), ("theirs", 0, 0.4), ("again", 1, 0.4)):
+        disturbed(seed, noise).save(tmp_path / f"{name}.safetensors")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+FILES = ("mine.safetensors", "theirs.safetensors", "again.safetensors")
+
+
+def test_a_verdict_on_the_table_has_the_estimate_and_interval_of_the_evaluation(folder):
+    found = evaluate(*FILES, model="model", text="texts", **ON)
+    for name, quantity in QUANTITIES.items():
+        number = table.estimate(found.documents, value=quantity.format("mine"), unit="document")
+        entry = found["mine"][name]
+        assert number.estimate == pytest.approx(entry["estimate"], rel=1e-9), name
+        assert (number.t_low, number.t_high) == pytest.approx((entry["t_low"], entry["t_high"]))
+    fvu = QUANTITIES["fvu"]
+    claim = f"{fvu.format('mine')} - {fvu.format('theirs')} < -0.01"
+    judged = assay.judge(found.documents, claim=claim, unit="document", control="again")
+    difference = found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"]
+    assert judged.verdict.estimate == pytest.approx(difference, rel=1e-9)
+    assert dict(judged.verdict.n) == found["mine"]["fvu"]["n"]
+    assert judged.verdict.outcome == "holds" and judged.controls["again"].outcome == "fails"
+
+
+def test_the_two_commands_that_replace_a_study_of_dictionaries(folder, capsys):
+    on = ("--model", "model", "--text", "texts", "--tokens", "600", "--context", "16", "--bos")
+    assert main(["evaluate", *FILES, *on, "--ablation-tokens", "300", "--out", "report"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    claim = (
+        "mean(mine.error)/mean(mine.variance) - mean(theirs.error)/mean(theirs.variance) < -0.01"
+    )
+    words = ["judge", "report/documents.csv", "--unit", "document", "--control", "again"]
+    assert f"assay {' '.join(words)} \\ --claim '{claim}'" in shown
+    assert main([*words, "--claim", claim, "--expect", "holds"]) == 0
+
+
+def test_what_is_stored_gives_the_same_table(folder):
+    first, second = (evaluate(FILES[0], model="model", text="texts", **ON) for _ in range(2))
+    assert second.dictionaries[0]["cached"] and not first.dictionaries[0]["cached"]
+    assert first.documents.equals(second.documents)
+    assert list(first.documents.columns[:2]) == ["arm", "document"]
+
+
+def test_an_evaluation_of_an_earlier_version_gains_its_table(folder):
+    """Such a store has the numbers and the sums of shards, and no sums over documents."""
+    first = evaluate(FILES[0], model="model", text="texts", **ON)
+    shutil.rmtree(folder / "assay-store/artefacts/evaluation-documents")
+    again = evaluate(FILES[0], model="model", text="texts", **ON)
+    assert again.documents.equals(first.documents)
+    assert again["mine"] == first["mine"]
+
+
+def write_activations(documents: int) -> None:
+    """Write a file of twenty activations in each of so many documents."""
+    acts = torch.randn(20 * documents, 24, generator=torch.Generator().manual_seed(0))
+    number = torch.arange(documents).repeat_interleave(20)
+    save_file({"acts": acts, "document": number}, "a.safetensors")
+
+
+def test_documents_of_a_file_of_activations_are_numbered(folder):
+    write_activations(8)
+    rows = evaluate(FILES[0], acts="a.safetensors").documents
+    assert rows["document"].astype(int).tolist() == list(range(8))
+    assert "ce_clean" not in rows and np.isfinite(rows["error"]).all()
+
+
+def test_several_trainings_become_seeds_of_one_arm(folder):
+    """Units of both kinds, as docs/evaluate.md shows it."""
+    for seed in range(6):
+        for name, noise in (("new", 0.0), ("old", 0.4), ("worse", 0.5)):
+            disturbed(seed, noise).save(folder / f"{name}-{seed}.safetensors")
+    files = [f"{n}-{s}.safetensors" for s in range(6) for n in ("new", "old", "worse")]
+    write_activations(20)
+    rows = evaluate(*files, acts="a.safetensors").documents
+    rows[["arm", "seed"]] = rows["arm"].str.split("-", expand=True)
+    fvu = QUANTITIES["fvu"]
+    claim = f"{fvu.format('new')} - {fvu.format('old')} < -0.01"
+    units = ["seed", "document"]
+    verdict = assay.judge(rows, claim=claim, unit=units, control="worse").verdict
+    assert verdict.n["seed"] == 6 and verdict.outcome == "holds"
+
+
+def test_a_study_of_dictionaries_is_refused_with_both_commands(folder):
+    path = folder / "asks.toml"
+    path.write_text(
+        'question = "Which?"\n\n[[dictionary]]\nlabel = "mine"\npath = "my sae.safetensors"\n'
+        'model = "./model"\ntext = "./texts"\n\n[[dictionary]]\npath = ["a", "b"]\n'
+    )
+    with pytest.raises(ExperimentError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert "\n" not in said and said.startswith(f"{path} line 3 column 1: ")
+    files = "'my sae.safetensors' a b --model ./model --text ./texts --out report`"
+    assert f"`assay evaluate {files}" in said
+    assert "`assay judge report/documents.csv --unit document --control C --claim " in said

@@ -1,0 +1,187 @@
+"""Search and compare: what they list is what a loop over the arrays finds, and every list says
+what it hides."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from pages_world import BASE, HOSTILE, WORDS, World, words
+
+from assay.explorer.pages import search
+from assay.features.index import matching, relations
+from assay.features.index.schema import COMPANIONS
+
+SEARCH, COMPARE = f"{BASE}/search", "/compare/model/made-up/again"
+KNOWN = [*WORDS, *HOSTILE]
+
+
+def told(world: World, address: str) -> dict:
+    html = world.client.get(address)
+    assert html.status_code == 200, html.text[-400:]
+    path, _, query = address.partition("?")
+    return world.client.get(f"{path}.json?{query}").json()
+
+
+def all_of(world: World, address: str) -> list[dict]:
+    """The rows of the one list, through every page of it; each page says how many are not on it."""
+    rows, offset = [], 0
+    while True:
+        page = told(world, f"{address}&offset={offset}")["lists"][0]
+        assert page["hidden"] == page["total"] - len(page["rows"])
+        rows += page["rows"]
+        offset += search.ROWS
+        if offset >= page["total"]:
+            assert len(rows) == page["total"] and page["later"] is None
+            return rows
+
+
+def test_by_token_lists_the_features_that_a_loop_finds(world: World) -> None:
+    token = KNOWN.index(" def")
+    expected = {}
+    for k in range(40):
+        fired = Counter(int(t) for t in world.made.tokens[world.made.acts[..., k] > 0])
+        kept = sorted(fired, key=lambda t: (-fired[t], t))[:COMPANIONS]
+        if token in kept:
+            expected[k] = (fired[token], fired[token] / sum(fired.values()))
+    page = told(world, f"{SEARCH}?by=token&q=def")
+    assert page["chosen"] == {"token": token, "text": " def"}
+    rows = all_of(world, f"{SEARCH}?by=token&q=def")
+    assert {r["feature"]: r["firings"] for r in rows} == {k: n for k, (n, _) in expected.items()}
+    assert {r["feature"]: r["share"] for r in rows} == pytest.approx(
+        {k: share for k, (_, share) in expected.items()}
+    )
+
+
+def test_an_unknown_token_leads_to_the_nearest_ones_and_to_contexts(world: World) -> None:
+    page = told(world, f"{SEARCH}?by=token&q=DEFenestrate")
+    assert [t["text"] for t in page["tokens"]] == [" def"] and page["lists"] == []
+    assert page["instead"] == f"{SEARCH}?by=text&q=DEFenestrate"
+    assert page["tokens"][0]["link"].endswith(f"id={KNOWN.index(' def')}")
+    answer = world.client.get(f"{SEARCH}?by=token&q=DEFenestrate").text
+    assert "search for features on at the end of “DEFenestrate”" in answer
+    spaced = told(world, f"{SEARCH}?by=token&q={quote('  def')}")
+    assert [t["text"] for t in spaced["tokens"]] == [" def"]
+    assert told(world, f"{SEARCH}?by=token&q=%23%23%23")["tokens"] == []
+
+
+@pytest.mark.parametrize("by, sign", [("promoted", 1), ("suppressed", -1)])
+def test_by_promoted_token_lists_the_features_that_a_product_finds(
+    world: World, by: str, sign: int
+) -> None:
+    d = world.made.directions
+    logits = sign * (d.decoder.astype(np.float64) @ d.unembedding)
+    for name in (" def", " name99"):
+        token = KNOWN.index(name) if name in KNOWN else 99
+        expected = {k for k in range(40) if token in np.argsort(-logits[k])[:10]}
+        assert {r["feature"] for r in all_of(world, f"{SEARCH}?by={by}&q=x&id={token}")} == expected
+
+
+def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
+    world: World,
+) -> None:
+    w, s = 3, 7
+    ids = world.made.tokens[w, s - 1 : s + 1].tolist()
+    text = "".join(words(ids))
+    page = told(world, f"{SEARCH}?by=text&q={quote(text)}")
+    found = {r["feature"] for listed in page["lists"] for r in listed["rows"]}
+    contexts = {k: told(world, f"{BASE}/{k}")["contexts"] for k in range(40)}
+    places = {
+        (w, s)
+        for w, s in zip(*np.nonzero(world.made.tokens == ids[1]), strict=True)
+        if s and world.made.tokens[w, s - 1] == ids[0]
+    }
+    assert found == {
+        k
+        for k, kept in contexts.items()
+        if any((c["window"], c["position"]) in places for c in kept)
+    }
+    assert found and "The model is not here" in page["note"]
+
+
+def test_by_numbers_lists_what_the_conditions_leave(world: World) -> None:
+    density = (world.made.acts > 0).reshape(-1, 40).sum(0) / world.made.kept.sum()
+    rows = all_of(world, f"{SEARCH}?where=density%3E%3D0.1&where=density%3C%3D0.15&order=maximum")
+    assert {r["feature"] for r in rows} == set(
+        np.flatnonzero((density >= 0.1) & (density <= 0.15)).tolist()
+    )
+    assert [r["maximum"] for r in rows] == sorted((r["maximum"] for r in rows), reverse=True)
+    assert len(all_of(world, f"{SEARCH}?order=firings")) == 40
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "by=nothing&q=a",
+        "by=token&q=" + "a" * 201,
+        "where=density",
+        "where=density%3E%3Dx",
+        "order=secret",
+        "by=token&q=a&offset=-1",
+        "by=token&q=a&id=x",
+    ],
+)
+def test_what_cannot_be_searched_for_is_one_line(world: World, asked: str) -> None:
+    answer = world.client.get(f"{SEARCH}?{asked}")
+    assert answer.status_code == 400 and "Traceback" not in answer.text
+    if "by=nothing" in asked:
+        assert "is no choice of by: token, text, promoted, suppressed.</p>" in answer.text
+
+
+@pytest.mark.parametrize("q", [*HOSTILE, "<b>", "%", "_", "'", '"', "\\", "zzzz", " "])
+@pytest.mark.parametrize("by", search.WAYS)
+def test_whatever_is_searched_for_is_shown_and_not_obeyed(world: World, by: str, q: str) -> None:
+    answer = world.client.get(f"{SEARCH}?by={by}&q={quote(q)}")
+    assert answer.status_code == 200
+    assert not re.search(
+        '<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover="', answer.text
+    )
+
+
+def test_compare_counts_what_a_loop_finds(world: World) -> None:
+    first = matching.rows(world.folder).astype(np.float64)
+    second = matching.rows(world.store / "artefacts/index" / ("1" * 16)).astype(np.float64)
+    cosine = first @ second.T
+    page = told(world, COMPARE)
+    best, back = cosine.max(1), cosine.max(0)
+    firings = (world.made.acts > 0).reshape(-1, 40).sum(0)
+    assert (
+        page["first"]["found"] == (best >= 0.7).sum()
+        and page["second"]["found"] == (back >= 0.7).sum()
+    )
+    assert page["first"]["weighted"] == pytest.approx(firings[best >= 0.7].sum() / firings.sum())
+    assert page["first"]["alone"] == (best < 0.5).sum()
+    mutual = [
+        (i, int(cosine[i].argmax()))
+        for i in range(40)
+        if cosine[:, cosine[i].argmax()].argmax() == i
+    ]
+    assert page["mutual"] == page["total"] == len(mutual)
+    listed = page["rows"] + told(world, f"{COMPARE}?offset=25")["rows"]
+    assert sorted((r["own"]["feature"], r["other"]["feature"]) for r in listed) == mutual
+    assert [r["cosine"] for r in listed] == sorted((r["cosine"] for r in listed), reverse=True)
+    alone = told(world, f"{COMPARE}?list=second&sort=cosine")
+    assert {r["own"]["feature"] for r in alone["rows"]} == set(
+        np.flatnonzero(back < 0.5).tolist()
+    ) and alone["hidden"] == 0
+
+
+def test_compare_refuses_two_sites_and_dictionaries_that_are_not_there(world: World) -> None:
+    assert world.client.get("/compare/model/made-up/nothing").status_code == 404
+    about = world.store / "artefacts/index" / ("1" * 16) / "about.json"
+    before = about.read_text()
+    try:
+        about.write_text(before.replace("blocks.0.hook_resid_post", "blocks.1.hook_resid_post"))
+        answer = world.client.get(COMPARE)
+        assert answer.status_code == 409 and "not one site" in answer.text
+    finally:
+        about.write_text(before)
+
+
+def test_a_dictionary_beside_itself_is_the_same(world: World) -> None:
+    page = told(world, "/compare/model/made-up/made-up")
+    assert page["first"]["share"] == 1 and page["mutual"] == 40
+    assert relations.unit(matching.rows(world.folder).astype(np.float32)).shape == (40, 16)
