@@ -15,6 +15,8 @@ import torch
 import transformers
 from folders import FAMILIES, copied, logits, made, tokenizer_of
 from keys import TEXTS, TOKENIZERS, as_json, config_cases, some, tokenizer_cases
+from test_every_setting import FORMATS
+from test_prompt_files import READ, REFUSED
 from test_writing import settings, usual, written
 
 from assay.core.errors import AssayError, ModelError
@@ -189,3 +191,25 @@ def test_packed_weights_that_cannot_be_read_are_told_by_name(root):
     (folder / "config.json").write_text(json.dumps(config_of(folder) | packed))
     with pytest.raises(ModelError, match=r"has quantization_config: save it with plain weights$"):
         load(str(folder))
+
+
+def test_the_page_says_how_much_is_tried(root):
+    configs = [config_cases(config_of(made(root, family))) for family in FAMILIES]
+    keys = {key for cases in configs for key, _ in cases}
+    tokenizers = [[*tokenizer_cases(as_json(make()))] for make in TOKENIZERS]
+    of_tokenizers = {
+        key.removesuffix(", opened").removesuffix(" with a list")
+        for cases in tokenizers
+        for key, *_ in cases
+    }
+    dictionaries = sum(len({*known.split(), *used}) for _, _, known, used in FORMATS.values())
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    for said in (
+        f"{len(FAMILIES)} families, {len(keys)} keys of config.json in "
+        f"{sum(map(len, configs)):,} cases",
+        f"{len(of_tokenizers)} of tokenizers in {sum(map(len, tokenizers))}",
+        f"{len(WRITES)} of generation_config.json",
+        f"{dictionaries} of [dictionaries' settings]",
+        f"{len(READ) + len(REFUSED)} [prompt files]",
+    ):
+        assert said in " ".join(page.split()), said

@@ -20,14 +20,14 @@ def otherwise(folder: ModelFolder, texts: Sequence[str]) -> str:
     it would cut none, or cannot read the folder.
 
     Args:
-        folder: a model's. Of one that Assay made of a GGUF file nothing is asked: there is no other
-            reading of it.
+        folder: a model's. Of one that Assay made of a GGUF file, and of one in memory, nothing is
+            asked: there is no other reading of it.
         texts: those that are read, of which the first `MOST` are looked at.
     """
-    if folder.made_here:
+    if folder.made_here or folder.live is not None:
         return ""
-    files = sorted(p for p in folder.path.glob("*.json") if p.is_file())
-    theirs = _auto(folder.path, *((p.name, p.stat().st_mtime_ns) for p in files))
+    files = sorted(p for p in folder.texts.glob("*.json") if p.is_file())
+    theirs = _auto(folder.texts, *((p.name, p.stat().st_mtime_ns) for p in files))
     if theirs is None:
         return ""
     lead = [] if folder.bos is not None else [*folder.tokenizer.opening]

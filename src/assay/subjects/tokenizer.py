@@ -162,8 +162,8 @@ def _read(known: tuple[Path, int, int], *others: tuple[Path, int, int]) -> Token
 
 
 def _prove_prefix(path: Path) -> None:
-    """Raises: ModelError, where merges do not go with their continuing_subword_prefix, of which
-    tokenizers cuts bytes that are not there, and may end the whole process."""
+    """Refuse merges that do not go with their continuing_subword_prefix, of which tokenizers cuts
+    bytes that are not there, and may end the whole process. Raises: ModelError."""
     if not _PREFIX.search(path.read_bytes()):
         return
     with told_of_a_model():
