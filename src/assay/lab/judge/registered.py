@@ -347,13 +347,14 @@ def _seen(
 ) -> Iterator[tuple[str, str]]:
     """Give why some of it may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
-    by_rows, fresh = questions.is_by_rows(asked), "name other seeds"
-    for why, _, other in Questions.of(store).exposures(asked):
-        fresh = f"fresh would be {other}"
-        yield f"{why}; what may have been seen", fresh
+    by_rows, exposures = questions.is_by_rows(asked), Questions.of(store).exposures(asked)
+    by_content = (
+        (f"{why}; what may have been seen", f"fresh would be {x}") for why, _, x in exposures
+    )
     if by_rows:
-        fresh = "fresh would be other prompts"
-    else:
+        yield from by_content
+    fresh = "fresh would be other prompts" if by_rows else "name other seeds"
+    if not by_rows:
         yield from (
             (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
         )
@@ -368,8 +369,8 @@ def _seen(
             fresh,
         )
     ledger = Ledger(store)
-    exposures = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
-    for line, shared in exposures:
+    lines = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
+    for line, shared in lines:
         yield (
             (
                 f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
@@ -377,6 +378,7 @@ def _seen(
             ),
             fresh,
         )
+    yield from by_content
 
 
 def _looked_at(
