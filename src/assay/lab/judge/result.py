@@ -17,7 +17,7 @@ from assay.core.claims import Claim, Estimate, Exact, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
-from assay.core.experiment import Experiment
+from assay.core.experiment import Experiment, Materials
 from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
@@ -33,6 +33,7 @@ from assay.core.results import (
     Reason,
     Registration,
     ResultData,
+    UnitRow,
     Verdict,
     Verified,
 )
@@ -351,6 +352,8 @@ def judge_all(
     )
     skipped, failed = statements.skipped, statements.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
+    if experiment.materials is not None:
+        priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
     try:
@@ -386,6 +389,33 @@ def judge_all(
         stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+def _by_rows(judged: Judged, materials: Materials) -> Judged:
+    """A verdict whose points, and those of its controls, are in the order of the prompts, each with
+    its row and what it says; as it is where units are no prompts."""
+
+    def ordered(v: Any) -> Any:
+        rows = materials.rows(v.arm)
+        if rows is None or v.units[:1] != (rows.unit,) or len(v.levels) != len(v.points):
+            return v
+        numbers, labels = rows.numbers, rows.labels
+        if not {*v.levels} <= {*numbers}:
+            return v
+        order = sorted(range(len(v.levels)), key=lambda i: numbers[v.levels[i]])
+        levels = [v.levels[i] for i in order]
+        return structs.replace(
+            v,
+            points=tuple(v.points[i] for i in order),
+            levels=tuple(levels),
+            rows=tuple(UnitRow(row=numbers[x], label=labels[x]) for x in levels),
+        )
+
+    others = {
+        role: {name: ordered(v) for name, v in getattr(judged, role).items()}
+        for role in ("planted", "controls", "violations")
+    }
+    return structs.replace(ordered(judged), **others)
 
 
 class _Asked(Mapping[str, Any]):
