@@ -523,9 +523,10 @@ def answer(case: Case, base: Path, folder: Path) -> str:
         if after["inference"] == "confirmatory":
             same = numbers(before) == numbers(after)
             return "harmless" if same else "confirmatory, with other numbers than at the look"
-        return (
-            "reported" if after["registration"]["changed"] else "exploratory, and nobody says why"
-        )
+        said = after["registration"]["changed"]
+        if what == "input" and not any(" frozen, " in x or "was edited" in x for x in said):
+            return f"it is not said which input was changed: {said}"
+        return "reported" if said else "exploratory, and nobody says why"
 
 
 def numbers(data: Any) -> list[Any]:

@@ -487,8 +487,8 @@ class Registration(Written, frozen=True, kw_only=True):
 
 
 Inference = Literal["confirmatory", "frozen without inputs", "exploratory"]
-"""The standing of a result. Frozen without inputs is what would be confirmatory, had the freeze held
-the models, prompts and texts that its runs read."""
+"""The standing of a result. Frozen without inputs is what would be confirmatory, had the freeze
+held the models, prompts and texts that its runs read."""
 
 
 class ResultData(Written, frozen=True, kw_only=True):

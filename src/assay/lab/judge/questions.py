@@ -224,7 +224,8 @@ class Questions(Journal):
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             what = f"{count} {plural(unit, total)} of {q.text!r}"
             yield (
-                f"{what} were {first['what']} as {first['experiment']} on {first['time']}",
+                f"{what} were {first['what']} as {first['experiment']} on {first['time']}; what "
+                "may have been seen",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
