@@ -196,7 +196,7 @@ class Followed:
                     )
         for why, when, _ in Questions.of(self.store).exposures(_asked(frozen)):
             if when < frozen.time:
-                changes.append(f"{why} before it was frozen")
+                changes.append(f"{why}, before it was frozen")
         finished = [str(run.provenance.get("finished", frozen.time)) for run in plan.stored]
         if early := sum(time < frozen.time for time in finished):
             changes.append(f"{early} runs were stored before it was frozen")

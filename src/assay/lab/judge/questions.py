@@ -224,8 +224,7 @@ class Questions(Journal):
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             what = f"{count} {plural(unit, total)} of {q.text!r}"
             yield (
-                f"{what} were {first['what']} as {first['experiment']} on {first['time']}; what "
-                "may have been seen",
+                f"{what} were {first['what']} as {first['experiment']} on {first['time']}",
                 str(first["time"]),
                 f"other {plural(unit, 2)}",
             )
@@ -241,15 +240,16 @@ class Questions(Journal):
                 phrases.append(f"{of} {known[0]['what']} as {known[0]['experiment']}: {q.text}")
         return phrases
 
-    def others(self, some: Iterable[Question], experiment: str) -> list[str]:
-        """Say of each question under which other name or threshold it was judged on some of the
+    def others(self, some: Iterable[Question]) -> list[str]:
+        """Say of each question with which other words or threshold it was judged on some of the
         same units, and what came out."""
         phrases = []
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
             for line in self.before(q.key, units):
-                same = (line["experiment"], line["text"], line["threshold"])
-                if line["what"] == JUDGED and same != (experiment, q.text, q.threshold):
+                # an equal sentence under another name is told by its words already
+                own = line["text"] == q.text and line["threshold"] == q.threshold
+                if line["what"] == JUDGED and not own:
                     asked_as = f"{line['experiment']} ({line['threshold']}: {line['outcome']})"
                     phrases.append(f"the same question was judged as {asked_as}: {q.text}")
         return list(dict.fromkeys(phrases))
