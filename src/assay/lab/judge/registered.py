@@ -136,8 +136,8 @@ def freeze(
     about = journal.subject(experiment, preset)
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        noted_questions.note_study(experiment.name, "frozen", asked)
         more = {"registration": data["hash"]}
+        noted_questions.note_study(experiment.name, questions.FROZEN, asked, **more)
         data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
         here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:

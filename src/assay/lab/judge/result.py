@@ -44,7 +44,7 @@ from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import digests_by_name
+from assay.lab.store.origin import digests_by_name, in_file
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
 from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
@@ -504,8 +504,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
     code cannot be named.
 
-    That of a user's file cannot where it may read others, nor can any while somebody edits it."""
-    if not (code := sources.judging(experiment.origin)):
+    That of a user's file cannot, since it may read others, nor can any while somebody edits it."""
+    if in_file(experiment.origin) or not (code := sources.unchanged(experiment.origin)):
         return ""
     # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]

@@ -85,7 +85,7 @@ def _held(record: Mapping[str, Any], by_claims: Standing) -> Standing:
     none."""
     if by_claims.inference == "exploratory":
         return by_claims
-    read = tuple(record["provenance"].get("inputs", ()))
+    read = tuple(record.get("provenance", {}).get("inputs", ()))
     lacking = (record.get("registration") or {}).get("lacking")
     lacking = read if lacking is None else tuple(lacking)
     if not lacking:
