@@ -55,7 +55,7 @@ KINDS: dict[str, str] = {
 name = "patched"
 patch = "corrupted"
 site = "blocks.1.hook_resid_pre"
-position = "{a}"
+position = -1
 """
     + CLAIM.format(holds="patched.right > -50"),
     "direction": ASKS
@@ -229,8 +229,8 @@ def _table_of(kind: str) -> str:
 
 
 def changes(kind: str) -> dict[str, tuple[str, Change]]:
-    """The changes to a kind of study, by name: whether an input, its words or nothing of it is
-    another then, and what makes it so."""
+    """The changes to a kind of study, by name: whether an input, its settings, its words or nothing
+    of it is another then, and what makes it so."""
     toml = "{0}.toml"
     found: dict[str, tuple[str, Change]] = {
         "a comment": ("nothing", _edit(toml, "question", "# a comment\nquestion")),
@@ -246,13 +246,13 @@ def changes(kind: str) -> dict[str, tuple[str, Change]]:
             "words",
             _edit(toml, "plan: a number", "plan: another number"),
         ),
-        "one seed": ("words", _edit(toml, "1000006", "1000007")),
-        "other seeds": ("words", _edit(toml, SEEDS, "2000000:2000006")),
+        "one seed": ("settings", _edit(toml, "1000006", "1000007")),
+        "other seeds": ("settings", _edit(toml, SEEDS, "2000000:2000006")),
     }
     if kind == "borrowed":
         return found | {
-            "a field": ("words", _edit(toml, "steps = 30", "steps = 31")),
-            "the code": ("input", _edit("own.py", "0.05", "0.06")),
+            "a field": ("settings", _edit(toml, "steps = 30", "steps = 31")),
+            "the code": ("input", _edit("own.py", "EXAMPLES = 256", "EXAMPLES = 255")),
             "a comment in the code": (
                 "nothing",
                 _edit("own.py", "import numpy", "# a comment\nimport numpy"),
@@ -292,21 +292,24 @@ def changes(kind: str) -> dict[str, tuple[str, Change]]:
                 "input",
                 _rows(file, lambda rows: [rows[0].replace("down", "up"), *rows[1:]]),
             ),
-            "the site": ("words", _edit(toml, "blocks.1.", "blocks.0.")),
+            "the site": ("settings", _edit(toml, "blocks.1.", "blocks.0.")),
         }
     found |= {
         "the template": ("input", _edit(toml, "{a} plus {b} is", "{b} plus {a} is")),
         "the corrupted text": ("input", _edit(toml, "{b} plus {c} is", "{c} plus {a} is")),
     }
     if kind != "feature":
-        found["the answers"] = ("words", _edit(toml, '["{good}", "{bad}"]', '["{bad}", "{good}"]'))
+        found["the answers"] = (
+            "settings",
+            _edit(toml, '["{good}", "{bad}"]', '["{bad}", "{good}"]'),
+        )
         found["an answer of a row"] = (
             "input",
             _rows(file, lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]]),
         )
     if kind == "patch":
-        found["the site"] = ("words", _edit(toml, "blocks.1.", "blocks.0."))
-        found["the position"] = ("words", _edit(toml, 'position = "{a}"', 'position = "{b}"'))
+        found["the site"] = ("settings", _edit(toml, "blocks.1.", "blocks.0."))
+        found["the position"] = ("settings", _edit(toml, "position = -1", "position = -2"))
     if kind == "direction":
         found |= {
             "a row that is learned from": ("input", _rows("learned.csv", lambda rows: rows[:-2])),
@@ -318,11 +321,11 @@ def changes(kind: str) -> dict[str, tuple[str, Change]]:
                 "input",
                 _edit(toml, "it is {word}", "it was {word}"),
             ),
-            "the strength": ("words", _edit(toml, "4.0", "5.0")),
+            "the strength": ("settings", _edit(toml, "4.0", "5.0")),
         }
     if kind == "feature":
         found["the dictionary"] = ("input", _dictionary)
-        found["the latent"] = ("words", _edit(toml, "3]", "4]"))
+        found["the latent"] = ("settings", _edit(toml, "3]", "4]"))
     return found
 
 
@@ -346,11 +349,12 @@ def cases() -> Iterator[Case]:
     """Every change to every kind of study at every time."""
     for kind in KINDS:
         for name, (what, _) in changes(kind).items():
-            for when in WHEN:
-                harmless = what == "nothing" or when == "before freezing"
-                # what is shown are the runs that are stored, whatever their inputs became
-                harmless = harmless or (when == "after" and what == "input" and kind != "borrowed")
-                yield Case(kind, name, when, "harmless" if harmless else "reported")
+            yield Case(kind, name, "before freezing", "harmless")
+            for when in ("before running", "between looks"):
+                yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
+            # what is shown are the runs that are stored, whatever became of their inputs
+            shown = {"words": "reported", "settings": "refused", "input": "harmless"}
+            yield Case(kind, name, "after", shown.get(what, "harmless"))
 
 
 # ways around a freeze, after a look ---------------------------------------------------------------
@@ -488,9 +492,11 @@ def typed(*command: str) -> tuple[int, str, str]:
 
 
 def result(verb: str, study: str) -> Any:
-    """The result of running or showing a study."""
+    """The result of running or showing a study; None where that is refused in one line."""
     more = ("--executor", "inline") if verb == "run" else ()
     code, out, err = typed(verb, study, "--json", *more)
+    if code == 2 and len(err.strip().splitlines()) == 1:
+        return None
     assert code == 0, err
     return json.loads(out)
 
@@ -520,6 +526,8 @@ def answer(case: Case, base: Path, folder: Path) -> str:
             assert before["inference"] == "confirmatory", before["registration"]
             change(folder, case.kind)
             after = result("run" if case.when == "between looks" else "show", name)
+        if after is None:
+            return "refused"
         if after["inference"] == "confirmatory":
             same = numbers(before) == numbers(after)
             return "harmless" if same else "confirmatory, with other numbers than at the look"

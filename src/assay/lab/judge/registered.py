@@ -349,7 +349,8 @@ def _seen(
     under the same quantity, seeds that were, runs that are stored or were removed."""
     by_rows = questions.is_by_rows(asked)
     by_content = [
-        (why, f"fresh would be {fresh}") for why, _, fresh in Questions.of(store).exposures(asked)
+        (f"{why}; what may have been seen", f"fresh would be {fresh}")
+        for why, _, fresh in Questions.of(store).exposures(asked)
     ]
     if by_rows:
         yield from by_content
