@@ -78,29 +78,25 @@ class Question:
 def asked(experiment: Experiment, preset: Preset) -> list[Question]:
     """Return what the statements of a study ask; nothing of an experiment in code, of which nobody
     can tell what it reads. Raises: AssayError where a model is not here."""
-    experiment, materials = experiment.sized(preset.specs), experiment.materials
-    if materials is None:
+    if (materials := experiment.materials) is None:
         return []
-    statements = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
-    return [
-        Question(
-            s.text,
-            s.threshold if isinstance(s, Claim) else "",
-            tuple(
-                _part(materials, experiment, preset, *column)
-                for column in sorted(set(materials.columns.get(s.text, ())))
-            ),
-        )
-        for s in statements
-    ]
+    sized, found = experiment.sized(preset.specs), []
+    for statement, s in zip(experiment.claims, sized.claims, strict=True):
+        columns = sorted({*materials.columns.get(statement.text, ())})
+        parts = [_part(materials, sized, preset, *column) for column in columns]
+        if parts and isinstance(s, Claim | Estimate):
+            threshold = s.threshold if isinstance(s, Claim) else ""
+            found.append(Question(s.text, threshold, tuple(parts)))
+    return found
 
 
 def measured(experiment: Experiment, preset: Preset) -> list[Part]:
     """Return all that a study that asks models measures, whether a statement reads it or not.
     Raises: AssayError where a model is not here."""
-    materials = experiment.materials
-    every = [(a, m) for a in experiment.arms for m in materials.measures(a)] if materials else []
-    return [_part(materials, experiment, preset, *column) for column in every if materials]
+    if (materials := experiment.materials) is None:
+        return []
+    every = [(arm, m) for arm in experiment.arms for m in materials.measures(arm)]
+    return [_part(materials, experiment, preset, *column) for column in every]
 
 
 def written(some: Sequence[Question]) -> dict[str, Any]:
@@ -136,7 +132,8 @@ def _part(
     """One measure of one arm, by content; of an arm of an experiment, by its settings."""
     if (rows := materials.rows(arm)) is not None:
         own = rows.unit not in ("prompt", "document")
-        texts = [*rows.texts, *(f"{rows.unit}={x}" for x in rows.levels if own)]
+        texts = [*rows.texts, *rows.paired]
+        texts += [f"{rows.unit}={x}" for x in rows.levels if own]
     else:
         texts = [f"seed={spec.seed}" for spec in preset.specs]
     if (known := materials.quantity(arm, measure)) is None:

@@ -23,6 +23,7 @@ from assay.core.spec import canonical_json
 from assay.lab.judge import contents, journal, looks, questions, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.judge.questions import Question, Questions
+from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -99,6 +100,7 @@ def freeze(
 
     Raises: ExperimentError for pilot seeds; StoreError where the same was frozen otherwise, where
     its seeds were looked at, or where runs of them are stored."""
+    ROOT.set(store.root)  # where inputs may be runs of this store
     content = described(experiment, preset)
     if (known := find(store, experiment, preset)) is not None:
         changes = departures(known, experiment, preset)
