@@ -228,105 +228,112 @@ def _table_of(kind: str) -> str:
     return "learned.csv" if kind == "probe" else "q.csv"
 
 
-def changes(kind: str) -> dict[str, tuple[str, Change]]:
-    """The changes to a kind of study, by name: whether an input, its settings, its words or nothing
-    of it is another then, and what makes it so."""
-    toml = "{0}.toml"
-    found: dict[str, tuple[str, Change]] = {
-        "a comment": ("nothing", _edit(toml, "question", "# a comment\nquestion")),
-        "times of files": ("nothing", _touched),
-        "the threshold": (
-            "words",
-            _edit(toml, "> -", "> -0.") if kind != "probe" else _edit(toml, "> 0.2", "> 0.21"),
-        ),
-        "the words of the claim": ("words", _edit(toml, "above the number", "above a number")),
-        "the sign": ("words", _edit(toml, 'holds = "', 'holds = "0 - 1 * -1 * ')),
-        "the question": ("nothing", _edit(toml, 'question = "', 'question = "Say: ')),
-        "where the threshold is from": (
-            "words",
-            _edit(toml, "plan: a number", "plan: another number"),
-        ),
-        "one seed": ("settings", _edit(toml, "1000006", "1000007")),
-        "other seeds": ("settings", _edit(toml, SEEDS, "2000000:2000006")),
-    }
+TOML = "{0}.toml"
+Changes = dict[str, tuple[str, Change]]
+"""Changes by name: whether an input, settings, words or nothing of a study is another then, and
+what makes it so."""
+
+
+def _replaced(file: str, text: str) -> Change:
+    def change(folder: Path, name: str) -> None:
+        (folder / file).write_text(text)
+
+    return change
+
+
+def _ends(file: str) -> Change:
+    def change(folder: Path, name: str) -> None:
+        path = folder / file
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    return change
+
+
+def changes(kind: str) -> Changes:
+    """The changes to a kind of study."""
     if kind == "borrowed":
-        return found | {
-            "a field": ("settings", _edit(toml, "steps = 30", "steps = 31")),
+        return _of_words(kind) | {
+            "a field": ("settings", _edit(TOML, "steps = 30", "steps = 31")),
             "the code": ("input", _edit("own.py", "EXAMPLES = 256", "EXAMPLES = 255")),
             "a comment in the code": (
                 "nothing",
-                _edit("own.py", "import numpy", "# a comment\nimport numpy"),
+                _edit("own.py", "import numpy", "# a\nimport numpy"),
             ),
         }
-    file = _table_of(kind)
-    found |= {
+    return _of_words(kind) | _of_files(_table_of(kind)) | _of_table(kind)
+
+
+def _of_words(kind: str) -> Changes:
+    edge = ("> 0.2", "> 0.21") if kind == "probe" else ("> -", "> -0.")
+    return {
+        "a comment": ("nothing", _edit(TOML, "question", "# a comment\nquestion")),
+        "times of files": ("nothing", _touched),
+        "the threshold": ("words", _edit(TOML, *edge)),
+        "the words of the claim": ("words", _edit(TOML, "above the number", "above a number")),
+        "the sign": ("words", _edit(TOML, 'holds = "', 'holds = "0 - 1 * -1 * ')),
+        "the question": ("nothing", _edit(TOML, 'question = "', 'question = "Say: ')),
+        "the origin of the threshold": ("words", _edit(TOML, "plan: a", "plan: another")),
+        "one seed": ("settings", _edit(TOML, "1000006", "1000007")),
+        "other seeds": ("settings", _edit(TOML, SEEDS, "2000000:2000006")),
+    }
+
+
+def _of_files(file: str) -> Changes:
+    other = words(100) if file == "learned.csv" else table(100)
+    return {
         "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
         "the last row": ("input", _rows(file, lambda rows: rows[:-1])),
         "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "8", 1)])),
         "the order of rows": ("input", _rows(file, lambda rows: rows[::-1])),
         "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
-        "all rows": (
-            "input",
-            lambda folder, name: (
-                (folder / file).write_text((words if file == "learned.csv" else table)(100))
-                and None
-            ),
-        ),
-        "line ends": (
-            "nothing",
-            lambda folder, name: (
-                (folder / file).write_bytes((folder / file).read_bytes().replace(b"\n", b"\r\n"))
-                and None
-            ),
-        ),
+        "all rows": ("input", _replaced(file, other)),
+        "line ends": ("nothing", _ends(file)),
         "the weights": ("input", _weights),
         "the config": ("input", _config),
         "the tokenizer": ("input", _tokenizer),
         "a link to another model": ("input", _linked),
         "a link to the same model": ("nothing", _moved),
     }
+
+
+def _of_table(kind: str) -> Changes:
+    site = ("settings", _edit(TOML, "blocks.1.", "blocks.0."))
+    label = _rows("learned.csv", lambda rows: [rows[0].replace("down", "up"), *rows[1:]])
     if kind == "probe":
-        return found | {
-            "the template": ("input", _edit(toml, "it is {word} now", "it was {word} now")),
-            "a label": (
-                "input",
-                _rows(file, lambda rows: [rows[0].replace("down", "up"), *rows[1:]]),
-            ),
-            "the site": ("settings", _edit(toml, "blocks.1.", "blocks.0.")),
-        }
-    found |= {
-        "the template": ("input", _edit(toml, "{a} plus {b} is", "{b} plus {a} is")),
-        "the corrupted text": ("input", _edit(toml, "{b} plus {c} is", "{c} plus {a} is")),
+        template = _edit(TOML, "it is {word} now", "it was {word} now")
+        return {"the template": ("input", template), "a label": ("input", label), "the site": site}
+    answer = _rows("q.csv", lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]])
+    answers = _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')
+    found: Changes = {
+        "the template": ("input", _edit(TOML, "{a} plus {b} is", "{b} plus {a} is")),
+        "the corrupted text": ("input", _edit(TOML, "{b} plus {c} is", "{c} plus {a} is")),
+        "an answer of a row": ("input", answer),
     }
-    if kind != "feature":
-        found["the answers"] = (
-            "settings",
-            _edit(toml, '["{good}", "{bad}"]', '["{bad}", "{good}"]'),
-        )
-        found["an answer of a row"] = (
-            "input",
-            _rows(file, lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]]),
-        )
-    if kind == "patch":
-        found["the site"] = ("settings", _edit(toml, "blocks.1.", "blocks.0."))
-        found["the position"] = ("settings", _edit(toml, "position = -1", "position = -2"))
-    if kind == "direction":
-        found |= {
-            "a row that is learned from": ("input", _rows("learned.csv", lambda rows: rows[:-2])),
-            "a label that is learned from": (
-                "input",
-                _rows("learned.csv", lambda rows: [rows[0].replace("down", "up"), *rows[1:]]),
-            ),
-            "the text that is learned from": (
-                "input",
-                _edit(toml, "it is {word}", "it was {word}"),
-            ),
-            "the strength": ("settings", _edit(toml, "4.0", "5.0")),
-        }
-    if kind == "feature":
-        found["the dictionary"] = ("input", _dictionary)
-        found["the latent"] = ("settings", _edit(toml, "3]", "4]"))
-    return found
+    return (
+        found
+        | {
+            "read": {"the answers": ("settings", answers)},
+            "patch": {
+                "the answers": ("settings", answers),
+                "the site": site,
+                "the position": ("settings", _edit(TOML, "position = -1", "position = -2")),
+            },
+            "direction": {
+                "a row that is learned from": (
+                    "input",
+                    _rows("learned.csv", lambda rows: rows[:-2]),
+                ),
+                "a label that is learned from": ("input", label),
+                "the text that is learned from": ("input", _edit(TOML, "it is {", "it was {")),
+                "the strength": ("settings", _edit(TOML, "4.0", "5.0")),
+            },
+            "feature": {
+                "the dictionary": ("input", _dictionary),
+                "the latent": ("settings", _edit(TOML, "3]", "4]")),
+                "the site": site,
+            },
+        }[kind]
+    )
 
 
 WHEN = ("before freezing", "before running", "between looks", "after")
@@ -401,68 +408,76 @@ Way = Callable[[Path, str], str]
 OTHER = (SEEDS, "2000000:2000006")
 
 
+def _edited(*edits: str) -> Way:
+    return lambda folder, name: _renamed(folder, name, *edits)
+
+
+def _in_place(folder: Path, name: str) -> str:
+    _edit(TOML, *OTHER)(folder, name)
+    return f"{name}.toml"
+
+
+def _other_model(folder: Path, name: str) -> str:
+    _weights(folder, name)
+    return _renamed(folder, name)
+
+
 def ways(kind: str) -> dict[str, tuple[str, Way]]:
     """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
     the units, the model or the quantity are others."""
-
-    def edited(*edits: str) -> Way:
-        return lambda folder, name: _renamed(folder, name, *edits)
-
+    edge = ("> 0.2", "> 0.3") if kind == "probe" else ("> -", "> -0.")
     found: dict[str, tuple[str, Way]] = {
         "the same file": ("refused", lambda folder, name: f"{name}.toml"),
-        "another name": ("refused", edited()),
-        "another threshold": (
-            "refused",
-            edited("> -", "> -0.") if kind != "probe" else edited("> 0.2", "> 0.3"),
-        ),
-        "other words": ("refused", edited("It is above the number", "A number is below it")),
-        "another sign": ("refused", edited('holds = "', 'holds = "-1 * -1 * ')),
+        "another name": ("refused", _edited()),
+        "another threshold": ("refused", _edited(*edge)),
+        "other words": ("refused", _edited("It is above the number", "A number is below it")),
+        "another sign": ("refused", _edited('holds = "', 'holds = "-1 * -1 * ')),
     }
     if kind == "borrowed":
         return found | {
-            "other seeds": ("accepted", edited(*OTHER)),
-            "one step more": ("refused", edited("steps = 30", "steps = 31")),
+            "other seeds": ("accepted", _edited(*OTHER)),
+            "one step more": ("refused", _edited("steps = 30", "steps = 31")),
         }
-    found |= {
-        "other seeds": ("refused", edited(*OTHER)),
-        "other seeds in place": (
-            "refused",
-            lambda f, n: (_edit("{0}.toml", *OTHER)(f, n), f"{n}.toml")[1],
-        ),
+    found |= _around_rows() | {
+        "other seeds": ("refused", _edited(*OTHER)),
+        "other seeds in place": ("refused", _in_place),
         "a copied model": ("refused", _copied),
         "a link to the model": ("refused", _other_link),
-        "another spelling of the path": ("refused", edited("./tiny", "././tiny")),
+        "another spelling of the path": ("refused", _edited("./tiny", "././tiny")),
         "a copied model with a key in its config": ("refused", _with_a_key),
-        "a label of the model": (
+        "a label of the model": ("refused", _edited('"./tiny"', '"./tiny"\nlabel = "mine"')),
+        "a beginning of texts that is said": (
             "refused",
-            edited('name = "./tiny"', 'name = "./tiny"\nlabel = "mine"'),
+            _edited('"./tiny"', '"./tiny"\nbos = false'),
         ),
-        "another model": ("accepted", lambda f, n: (_weights(f, n), _renamed(f, n))[1]),
-        "another order of rows": ("refused", _with_rows(lambda rows: rows[::-1])),
-        "half of the rows": ("refused", _with_rows(lambda rows: rows[: len(rows) * 2 // 3])),
-        "one old row": (
-            "refused",
-            _with_rows(lambda rows: [rows[0], *(r.replace(" ", " q", 1) for r in rows[1:])]),
-        ),
-        "capitals": (
-            "refused",
-            _with_rows(lambda rows: [r.replace("x", "X").replace("big", "Big") for r in rows]),
-        ),
-        "other rows": (
-            "accepted",
-            _with_rows(lambda rows: [r.replace(" ", " q", 1) for r in rows]),
-        ),
+        "another model": ("accepted", _other_model),
     }
     if kind == "probe":
         return found
     return found | {
-        "other names of columns": ("refused", lambda f, n: _columns(f, n)),
+        "other names of columns": ("refused", _columns),
         "another name of the read": (
             "refused",
-            edited('name = "right"', 'name = "wrong"', ".right", ".wrong"),
+            _edited('name = "right"', 'name = "wrong"', ".right", ".wrong"),
         ),
-        "a space in the template": ("refused", edited("{a} plus {b} is", "{a} plus  {b} is")),
-        "another template": ("accepted", edited("{a} plus {b} is", "the sum of {a} and {b} is")),
+        "a space in the template": ("refused", _edited("{a} plus {b} is", "{a} plus  {b} is")),
+        "another template": ("accepted", _edited("{a} plus {b} is", "the sum of {a} and {b} is")),
+    }
+
+
+def _around_rows() -> dict[str, tuple[str, Way]]:
+    def some_new(rows: list[str], old: int) -> list[str]:
+        return [*rows[:old], *(row.replace(" ", " q", 1) for row in rows[old:])]
+
+    def large(rows: list[str]) -> list[str]:
+        return [row.replace("x", "X").replace("big", "Big") for row in rows]
+
+    return {
+        "another order of rows": ("refused", _with_rows(lambda rows: rows[::-1])),
+        "two thirds of the rows": ("refused", _with_rows(lambda rows: rows[: len(rows) * 2 // 3])),
+        "half of them new": ("refused", _with_rows(lambda rows: some_new(rows, len(rows) // 2))),
+        "capitals": ("refused", _with_rows(large)),
+        "other rows": ("accepted", _with_rows(lambda rows: some_new(rows, 0))),
     }
 
 

@@ -103,15 +103,7 @@ def freeze(
     ROOT.set(store.root)  # where inputs may be runs of this store
     content = described(experiment, preset)
     if (known := find(store, experiment, preset)) is not None:
-        changes = departures(known, experiment, preset)
-        changes += contents.differences(known.content, content, experiment)
-        if not changes and known.content["judging"] == content["judging"]:
-            return known
-        raise TooLate(
-            f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
-            f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
-            "what was frozen stays: give the new one another name and other seeds"
-        )
+        return _unchanged(known, content, experiment, preset)
     if not content["judging"]:
         raise StoreError(
             "a file of Assay was written since this command began, so nobody can say which "
@@ -120,15 +112,8 @@ def freeze(
     asked = questions.read(content.get("questions", {}))
     for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
         raise TooLate(f"{why} cannot be frozen any more: {fresh}")
-    ledger, noted_questions = Ledger(store), Questions.of(store)
-    chained = journal.files(store).get(noted_questions.path, ())
-    for file, named in ((ledger, ledger.references()), (noted_questions, chained)):
-        if harm := file.wrong(named, ever=True):
-            raise TooLate(
-                f"of {file.path} {harm}, so nobody can say what was seen in this store",
-                Operator("; freeze in another one, with --root"),
-            )
-    if partly := noted_questions.partly(asked):
+    _refuse_gaps(store)
+    if partly := Questions.of(store).partly(asked):
         content["seen"] = partly
     noted = {"time": provenance.timestamp(), "commit": provenance.commit()}
     data = {"schema": SCHEMA, **content, "hash": _hash(content), **noted}
@@ -139,12 +124,39 @@ def freeze(
     store.prepare()
     with explained(store.root), store.lock("registered"):
         more = {"registration": data["hash"]}
-        noted_questions.note_study(experiment.name, questions.FROZEN, asked, **more)
-        data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
+        Questions.of(store).note_study(experiment.name, questions.FROZEN, asked, **more)
+        data["ledger"] = Ledger(store).note("frozen", experiment.name, preset.title, about, **more)
         here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             write(path, seal(data))
     return read(paths[0])
+
+
+def _unchanged(
+    known: Registration, content: JSON, experiment: Experiment, preset: Preset
+) -> Registration:
+    """Return what was frozen, if it is what would be frozen now. Raises: TooLate."""
+    changes = departures(known, experiment, preset)
+    changes += contents.differences(known.content, content, experiment)
+    if not changes and known.content["judging"] == content["judging"]:
+        return known
+    raise TooLate(
+        f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
+        f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
+        "what was frozen stays: give the new one another name and fresh units"
+    )
+
+
+def _refuse_gaps(store: Store) -> None:
+    """Refuse a store whose ledger or questions lack a line. Raises: TooLate."""
+    ledger, asked = Ledger(store), Questions.of(store)
+    chained = journal.files(store).get(asked.path, ())
+    for file, named in ((ledger, ledger.references()), (asked, chained)):
+        if harm := file.wrong(named, ever=True):
+            raise TooLate(
+                f"of {file.path} {harm}, so nobody can say what was seen in this store",
+                Operator("; freeze in another one, with --root"),
+            )
 
 
 def find(store: Store, experiment: Experiment, preset: Preset) -> Registration | None:
