@@ -104,8 +104,8 @@ def composed(text: Text) -> Experiment:
     made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
     study.leave_out_unnamed([*claims, *estimates])
     study.note([*claims, *estimates], [*made[0], *made[1]])
-    read = zip([*claims, *estimates], [*made[0], *made[1]], strict=True)
-    study.columns = {c.text: [(x.arm or s.main, x.name) for x in s.read.columns] for s, c in read}
+    for s in (*claims, *estimates):
+        study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
     whole = study.composed(*made)
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
