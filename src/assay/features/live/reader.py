@@ -222,8 +222,8 @@ class Reader:
         """Run the model on a text and encode it.
 
         `next_id` is the id of a token put behind the text, so that its prediction at the text's
-        last token can be asked about; no feature counts at that token itself. One pass of the model over
-        the text.
+        last token can be asked about; no feature counts at that token itself. One pass of the
+        model over the text.
 
         Raises: DataError for more tokens than the limit, or a text that leaves nothing to predict
         or no position that counts."""
