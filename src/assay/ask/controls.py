@@ -28,6 +28,9 @@ LAYER = Control("layer", "what it has at right angles, learned a third of the mo
 HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
 ELSEWHERE = Control("layer", "the same change a third of the model away does it")
 TOKEN = Control("token", "the same change at another token does it")
+EDGE = Control("token", "blocking as many other tokens that are looked at does it")
+BLOCKED_HEADS = Control("heads", "the same block in as many other heads of these blocks does it")
+BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it")
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 DAMAGE = Control("damage", "the same change does as much to any other task of the model")
 OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it")
@@ -56,6 +59,11 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
         return (*known, LAYER) if _in_a_block(direction.site) else known
+    if way == "block":
+        assert table.block is not None
+        if table.block.heads:
+            return (EDGE, BLOCKED_HEADS)
+        return (EDGE, BLOCKED_LAYERS) if table.block.layers else (EDGE,)
     if way == "clamp":
         return (FEATURE, DAMAGE)
     sites = (table.site,) if isinstance(table.site, str) else table.site

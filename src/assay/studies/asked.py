@@ -556,6 +556,9 @@ class Asked(TrainedParts):
             sites = [d.site for d in self.text.study.direction if d.name == name]
             site = intervention.site or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
+            if intervention.block:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
             if intervention.heads:
                 places = [interventions.heads_in_words(intervention.heads)]
             token = interventions.token_in_words(intervention.position)
