@@ -4,7 +4,7 @@ NumPy alone."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,10 +15,13 @@ from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
+from assay.core.judging import USUAL
 from assay.core.results import ResultData
+from assay.core.spec import Spec
 from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.judge.result import with_derived
+from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import recording, records
@@ -156,7 +159,11 @@ RECORDED = "the committed record of the experiment, whose numbers are rounded to
 def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of a stored result is made of."""
     page, result = page_of(lab, experiment, preset, home="")
-    whole = _whole(lab, experiment, preset, result.to_json(), result.arms)
+    specs = {
+        arm: [r.job.spec for r in rows]
+        for arm, rows in lab.plan(experiment, preset).by_arm().items()
+    }
+    whole = _whole(lab, experiment, preset, result.to_json(), result.arms, specs)
     return replace(whole, origin=STORED, page=page, figures=result.figures)
 
 
@@ -171,6 +178,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
             preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
+    specs = {arm: recording.specs_in(experiment, record, arm) for arm in record["arms"]}
     data = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
     statements = recording.rejudge(experiment, record)
     for kind, some in zip(("verdicts", "exact", "findings"), statements, strict=True):
@@ -183,7 +191,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         figures = [*experiment.figures(arms), *figures]
     except Exception as e:  # a record has no large measures, which figures may show
         left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
-    whole = _whole(lab, experiment, preset, data, arms)
+    whole = _whole(lab, experiment, preset, data, arms, specs)
     page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
     return replace(whole, origin=RECORDED, page=page, figures=figures, left_out=left_out)
 
@@ -194,8 +202,9 @@ def _whole(
     preset: Preset,
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
 ) -> Whole:
-    """What a bundle is made of but for its page and figures."""
+    """What a bundle is made of but for its page and figures; `specs` are those of trained arms."""
     experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
@@ -205,11 +214,34 @@ def _whole(
     return Whole(
         data=data,
         arms=arms,
-        claims=carry_all(claims, arms, scope_by_reading(experiment, preset)),
+        claims=carry_all(
+            claims,
+            _looks(experiment, preset, data, arms, specs),
+            scope_by_reading(experiment, preset),
+        ),
         header=catalogue.entry(known).header(),
         source=_source(experiment),
         registration=_registration_files(lab, experiment),
     )
+
+
+def _looks(
+    experiment: Experiment,
+    preset: Preset,
+    data: Mapping[str, Any],
+    arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
+) -> list[tuple[float, Mapping[str, xr.Dataset]]]:
+    """The level of each look that was taken, and the arms with the runs that it looked at; older
+    versions declared several."""
+    frozen = data.get("registration") or {}
+    taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
+    trained = {arm: arms[arm] for arm in specs if arm in arms}
+    early = at_looks(experiment, preset, taken[:-1], trained, specs)
+    return [
+        *((level, with_derived(experiment, part)) for level, part in early),
+        (taken[-1]["level"] if taken else USUAL, arms),
+    ]
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
