@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
-import numpy as np
 from jaxtyping import Float
 
 from assay.ask import dictionaries, directions, edges, interventions
@@ -17,7 +16,7 @@ from assay.ask.interventions import Put
 from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Block, Direction, Intervention, Place, Plain
-from assay.core import rng
+from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.features import effects
@@ -135,18 +134,18 @@ class Editing:
         true = learner.vector(table, learned_at, seed)
         if self.control == "random" and table.feature:
             live = self._live(table.feature[0], learned_at)
-            return directions.as_long_as(learner.feature(table, live, seed), true)
+            return vectors.as_long_as(learner.feature(table, live, seed), true)
         if self.control == "random":
             around = learner.spread(table, learned_at)
             around = self._around(site) if around is None else around
-            return directions.random_like(true, around, seed)
+            return vectors.random_like(true, around, seed)
         if self.control == "shuffled":
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
             shuffled = learner.shuffled(table, learned_at, seed)
-            return shuffled if table.difference else directions.as_long_as(shuffled, true)
+            return shuffled if table.difference else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
-            return directions.as_long_as(learner.tokens(table, seed), true)
+            return vectors.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
             return self._other_layer(table, learned_at, true, seed)
         return true
@@ -162,8 +161,8 @@ class Editing:
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                elsewhere = directions.aside(self.learner.vector(table, far, seed), true)
-                return directions.as_long_as(elsewhere, true)
+                elsewhere = vectors.aside(self.learner.vector(table, far, seed), true)
+                return vectors.as_long_as(elsewhere, true)
             except DataError as e:
                 refusal = refusal or e
         assert refusal is not None
@@ -469,8 +468,7 @@ class Editing:
                     "from one; write more prompts"
                 )
             i = self._number[p.tokens]
-            draw = rng.integers(np.array([seed]), "ask.partner", i, (1,), len(pool))[0, 0]
-            chosen.append(pool[int(draw)])
+            chosen.append(pool[picks.pick(seed, "ask.partner", i, len(pool))])
         return chosen
 
     @cached_property

@@ -226,14 +226,6 @@ def head_of(text: str) -> tuple[int, int]:
     return int(layer), int(number)
 
 
-def another_head(head: int, count: int, seed: int) -> int:
-    """Give another head of a block of so many, each in turn as seeds go on. Raises: DataError where
-    there is none."""
-    if count < 2:
-        raise DataError("a block has one head, so that no other can stand in; name other controls")
-    return (head + 1 + seed % (count - 1)) % count
-
-
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
 """What is at the changed tokens → what goes on there."""
 

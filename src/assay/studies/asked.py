@@ -30,7 +30,6 @@ from assay.ask import (
     training,
     untouched,
 )
-from assay.ask.controls import OTHER_TEXT
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
@@ -38,6 +37,7 @@ from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
 from assay.ask.seen import prompt
 from assay.ask.tables import Model
+from assay.controls.table import OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
