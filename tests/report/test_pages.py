@@ -296,7 +296,7 @@ def test_every_sign_and_word_is_explained(page):
         "may hold too",
         "holds too",
         "published",
-        "would be found",
+        "80 % power",
         "arm",
         "n",
     ):
@@ -411,7 +411,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
         sections.full(data),
         statements.listed(data),
     ):
-        assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
+        assert "power for true values of −0.289 or less" in told and "-0.289 or less" not in told
 
 
 def test_tokens_show_their_white_space():

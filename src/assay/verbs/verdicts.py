@@ -351,7 +351,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Par
         ),
         *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         ("gates", ", ".join(gates)),
-        ("power", "" if "would be found" in row.why else tables.describe_detectable(judged_claim)),
+        ("power", "" if "power" in row.why else tables.describe_detectable(judged_claim)),
         ("published", published(judged_claim)),
         ("source", claim.source),
         ("scope", judged_claim.scope),
