@@ -41,7 +41,8 @@ ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff", 
 """The tables that ask a model."""
 PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
-_DEEP = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
