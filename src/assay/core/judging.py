@@ -201,6 +201,19 @@ def standing(
     return _alone(claim, arms, level)[0], *edges(claim)
 
 
+def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
+    """Say what a claim's own interval would decide if it had these limits, bounds allowed for."""
+    if claim.bounds is not None:
+        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
+    return _place(claim, low, high)
+
+
+def numbers(claim: Claim, arms: Arms) -> Table:
+    """Give the numbers of a claim's own arm, runs that diverged left out, on the scale of
+    judging."""
+    return _alone(claim, arms, USUAL)[1]
+
+
 def controls_of(
     claim: Claim, arms: Arms, level: float = USUAL
 ) -> tuple[tuple[Interval, Between], ...]:
