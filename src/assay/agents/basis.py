@@ -12,6 +12,7 @@ from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Registration
 from assay.lab.judge import journal, looks, registered
+from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
 from assay.lab.records import provenance, records
 from assay.lab.store.store import Store
@@ -104,7 +105,7 @@ def planned(store: Store, experiment: Experiment | None, preset: Preset | None) 
     nothing = "as it would run now, nothing is frozen: a verdict will be exploratory"
     if experiment is None or preset is None:
         return Standing("exploratory", nothing)
-    registration_status = frozen(store, experiment, preset)
+    registration_status = frozen(store, experiment, plan(store, experiment, preset))
     if registration_status is not None:
         return Standing(
             "exploratory" if registration_status.changed else "confirmatory",

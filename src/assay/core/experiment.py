@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from assay.core import foreign, scopes, syntax
 from assay.core.bench import Bench
@@ -147,6 +147,61 @@ def varied(
 
 
 @dataclass(frozen=True)
+class Rows:
+    """The rows on which an arm is measured, in order, with the level of the unit of each.
+
+    Example:
+        >>> from assay.core.experiment import Rows
+        >>> Rows("prompt", ("one and one is", "two and two is"), ("0", "1")).numbers["1"]
+        2
+    """
+
+    unit: str
+    """The dimension over which its claims generalise: prompt, or a column."""
+    texts: tuple[str, ...]
+    """What each row says to a model."""
+    levels: tuple[str, ...]
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of the first row of each level, counted from 1."""
+        return {level: n for n, level in reversed([*enumerate(self.levels, 1)])}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What to call each level: the text of a prompt, else the level itself."""
+        texts = self.texts if self.unit == "prompt" else self.levels
+        return dict(zip(self.levels, texts, strict=True))
+
+
+class Materials(Protocol):
+    """What an experiment is asked of, known by content, whatever it is called and wherever it
+    lies."""
+
+    columns: Mapping[str, Sequence[tuple[str, str]]]
+    """The arms and measures that each statement reads, by its text."""
+
+    def measures(self, arm: str) -> Sequence[str]:
+        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+
+    def prompts(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        """Return the prompts that runs read, by the name of the input: their hash, and all that
+        each row says."""
+
+    def rows(self, arm: str) -> Rows | None:
+        """Return the rows on which an arm is measured; None where seeds alone tell its runs
+        apart."""
+
+    def models(self) -> Mapping[str, str]:
+        """Return the content hash of every model, as its files are now. Raises: AssayError where
+        one is not here."""
+
+    def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any] | None:
+        """Return the content hashes of what a measure of an arm is read from, and what it is as
+        JSON values without names; None for an arm whose settings say all. Raises: AssayError."""
+
+
+@dataclass(frozen=True)
 class Cost:
     """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk
     beside the measures."""
@@ -224,6 +279,8 @@ class Experiment(Generic[S]):
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit
     needs them equal."""
+    materials: Materials | None = None
+    """What it is asked of, by content; an experiment that a study describes has it."""
     scope: str | Words = ""
     """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
     the specs in braces, which stand for the values of all runs that a verdict reads

@@ -463,7 +463,14 @@ class Registration(Written, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     others: tuple[OtherRegistration, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    lacking: tuple[str, ...] = ()
+    """The inputs that runs read and that were not frozen, by name."""
+    seen: tuple[str, ...] = ()
+    """What was known of its measures when it was frozen."""
     followed: bool = False
+
+
+Inference = Literal["confirmatory", "frozen without inputs", "exploratory"]
 
 
 class ResultData(Written, frozen=True, kw_only=True):
@@ -482,7 +489,7 @@ class ResultData(Written, frozen=True, kw_only=True):
     findings: tuple[Estimated, ...] = ()
     skipped: tuple[Reason, ...] = ()
     failed: tuple[Reason, ...] = ()
-    inference: Literal["confirmatory", "exploratory"] = "exploratory"
+    inference: Inference = "exploratory"
     registration: Registration | None = None
     ledger: Head | None = None
     changed: tuple[str, ...] = ()

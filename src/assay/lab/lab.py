@@ -12,9 +12,10 @@ from assay.core.display import follower
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, journal, looks
+from assay.lab.judge import followed, journal, looks, questions, registered
 from assay.lab.judge.followed import Followed
 from assay.lab.judge.journal import Ledger
+from assay.lab.judge.questions import Questions
 from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
@@ -80,10 +81,11 @@ class Lab:
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        frozen = followed.following(self.store, experiment, chosen)
-        frozen.announce(tell)
         first = self.plan(experiment, chosen)
+        frozen = followed.following(self.store, experiment, first, models=True)
+        frozen.announce(tell)
         if first.missing:
+            self._note_measured(experiment, first)
             work_item = Work(self.store, experiment, first, self.device, tell)
             # before the look at what was frozen nobody sees a verdict
             work_item.early = frozen.declared is None
@@ -96,10 +98,17 @@ class Lab:
         tell(Finished(result))
         return result
 
+    def _note_measured(self, experiment: Experiment, first: Plan) -> None:
+        """Note what is to be measured: whoever interrupts a run may have seen some of it."""
+        self.store.prepare()
+        with explained(self.store.root):
+            parts = questions.measured(experiment, first.preset)
+            Questions.of(self.store).note_measured(experiment.name, parts)
+
     def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are
         missing; ClaimError."""
-        frozen = frozen or followed.following(self.store, experiment, now.preset)
+        frozen = frozen or followed.following(self.store, experiment, now, models=True)
         result = frozen.judged(now)
         self.store.prepare()
         with explained(self.store.root):
@@ -107,6 +116,10 @@ class Lab:
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
+            asked = questions.asked(experiment, now.preset)
+            outcomes = {j.text: j.outcome for j in result.judged}
+            noted_questions = Questions.of(self.store)
+            noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             about = journal.subject(experiment, now.preset)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
@@ -138,7 +151,7 @@ class Lab:
         With `run` also None where `run` would train anything: what a run read from outside may have
         changed since."""
         chosen = _preset(experiment, preset)
-        if followed.following(self.store, experiment, chosen).frozen is not None:
+        if registered.find(self.store, experiment, chosen) is not None:
             return None  # what was frozen is compared with what is, every time
         current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
         return self._known(experiment, current_plan)
@@ -149,7 +162,7 @@ class Lab:
         """What `known` gives, else what `judge` does; what is stored is read once."""
         chosen = _preset(experiment, preset)
         current_plan = self._stored(experiment, chosen)
-        if followed.following(self.store, experiment, chosen).frozen is None and (
+        if registered.find(self.store, experiment, chosen) is None and (
             data := self._known(experiment, current_plan)
         ):
             return data
@@ -158,7 +171,7 @@ class Lab:
     def _judged(
         self, experiment: Experiment, preset: Preset, current_plan: Plan, arm: str = "main"
     ) -> Result:
-        result = followed.following(self.store, experiment, preset).judged(current_plan, arm)
+        result = followed.following(self.store, experiment, current_plan).judged(current_plan, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:

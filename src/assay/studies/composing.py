@@ -29,6 +29,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import beside, missing, notes, sides
 from assay.studies.asked import Asked, Part
+from assay.studies.contents import Contents
 from assay.studies.parts import LEFT_OUT
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
@@ -103,6 +104,8 @@ def composed(text: Text) -> Experiment:
     made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
     study.leave_out_unnamed([*claims, *estimates])
     study.note([*claims, *estimates], [*made[0], *made[1]])
+    read = zip([*claims, *estimates], [*made[0], *made[1]], strict=True)
+    study.columns = {c.text: [(x.arm or s.main, x.name) for x in s.read.columns] for s, c in read}
     whole = study.composed(*made)
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
@@ -177,6 +180,8 @@ class _Study:
             raise text.error((asks,), what)
         self.asked = Asked(text)
         self.beside: Any = None
+        self.columns: dict[str, list[tuple[str, str]]] = {}
+        """The arms and measures that each statement reads, by its text."""
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
         self.first = {preset: self._main_specs(preset) for preset in PRESETS}
@@ -236,6 +241,7 @@ class _Study:
                 full=self.first["full"],
                 borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
                 inputs=self._inputs(by_class),
+                materials=Contents(self.asked, self.columns),
                 cost=self.asked.cost if self.text.study.train else _cost(by_class),
                 expected=self._times(together),
                 version=sum(s.of.version for s in self.sides) or 1,

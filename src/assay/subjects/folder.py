@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -361,31 +361,41 @@ class ModelFolder:
         if self.live is not None:
             return self.live.fingerprint
         if self.adapter is not None:
-            return self._adapted_fingerprint(self.adapter)
+            return self._adapted(self.adapter, self.adapter.base.fingerprint)
         if (
             self.name in fetch.MODELS and "gguf_sha256" in self.about
         ):  # of any other folder the weights may be others by now
             return str(self.about["gguf_sha256"])
         self.check_weights()  # before anything is planned with a broken model
-        files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
-        for path in (
-            files
-        ):  # also where its hash is remembered, so that whoever notes what is read hears of it
-            foreign.regular(path)
-        parts = [_hash(p, p.stat().st_mtime_ns) for p in files]
+        return self.content
+
+    @property
+    def content(self) -> str:
+        """SHA-256 over config, tokenizer and weights as the files are now, whatever the model is
+        called and wherever its folder lies."""
+        if self.live is not None:
+            return self.live.fingerprint
+        if self.adapter is not None:
+            return self._adapted(self.adapter, self.adapter.base.content)
+        parts = _hashes((self.path / "config.json", self.path / "tokenizer.json", *self.weights))
         parts += [json.dumps(more, sort_keys=True)] if (more := self._more) else []
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def _adapted_fingerprint(self, adapter: adapters.Adapter) -> str:
-        """SHA-256 over the base's and the adapter's."""
+    @property
+    def weights_content(self) -> str:
+        """SHA-256 over the weights alone, as the files are now."""
+        if self.live is not None:
+            return self.live.fingerprint
+        files = [*self.weights, *(self.adapter.files if self.adapter is not None else ())]
+        return hashlib.sha256(" ".join(sorted(_hashes(files))).encode()).hexdigest()
+
+    def _adapted(self, adapter: adapters.Adapter, base: str) -> str:
+        """SHA-256 over the base's, by this hash, and the adapter's."""
         files = [*adapter.files]
         if self.texts != self.path:
             names = (tokenizers.FILE, *tokenizers.BESIDE)
             files += [p for name in names if (p := self.texts / name).exists()]
-        parts = [adapter.base.fingerprint]
-        for path in files:
-            parts.append(_hash(foreign.regular(path), path.stat().st_mtime_ns))
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        return hashlib.sha256(" ".join([base, *_hashes(files)]).encode()).hexdigest()
 
     @property
     def _more(self) -> dict[str, Any]:
@@ -423,6 +433,12 @@ class ModelFolder:
             f"{self.about['name']}, "
             f"{_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
         )
+
+
+def _hashes(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of each file; whoever notes what is read hears of all, also where a hash is
+    remembered."""
+    return [_hash(foreign.regular(path), path.stat().st_mtime_ns) for path in paths]
 
 
 @lru_cache(maxsize=64)

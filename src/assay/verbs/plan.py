@@ -240,7 +240,7 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
             if isinstance(s, Estimate)
         ),
         budget=estimate.budget,
-        frozen=frozen(lab.store, experiment, preset),
+        frozen=frozen(lab.store, experiment, estimate.plan),
         arms=arms(estimate.plan),
     )
 
@@ -255,10 +255,10 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
     }
 
 
-def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:
+def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
     """Tell what was frozen of an experiment, and whether it was judged; None where nothing was
     frozen. Raises: StoreError for a file that was changed."""
-    state = following(store, experiment, preset)
+    state, preset = following(store, experiment, plan, models=True), plan.preset
     if (known := state.frozen) is None:
         return None
     looked = max((line["time"] for line in read_looks(store, experiment.name, preset)), default="")

@@ -15,8 +15,9 @@ from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import journal, looks, registered, sources
+from assay.lab.judge import contents, journal, looks, questions, registered, sources
 from assay.lab.judge.journal import Ledger
+from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
 from assay.lab.judge.several_looks import applied, settled
@@ -97,6 +98,7 @@ class Followed:
                 "look": number,
                 "registration": frozen.hash,
                 "code": sources.unchanged(self.experiment.origin),
+                "models": contents.of_models(self.experiment),
                 "seeds": look["seeds"],
                 "level": look["level"],
                 "verdicts": {j.text: j.outcome for j in result.judged},
@@ -141,6 +143,8 @@ class Followed:
             "missing": missing,
             "others": self._related(frozen),
             "signatures": [],  # which older versions kept
+            "lacking": contents.lacking(frozen.content, plan, self.experiment),
+            "seen": frozen.content.get("seen", []),
             "followed": is_asked and not changed and not missing,
         }
 
@@ -163,6 +167,8 @@ class Followed:
         ledger = Ledger(self.store)
         gone = ledger.gone(self.experiment.name, self.preset.title)
         phrases = list(filter(None, (self._lost(), gone)))
+        if questions.is_by_rows(_asked(frozen)):
+            return phrases
         for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset)):
             later = frozen.ledger and frozen.ledger["hash"] in ledger.before(journal.key(line))
             when = line.get("since") or line["time"]
@@ -180,12 +186,17 @@ class Followed:
         for k, line in lines.items():
             if line["code"] != frozen.content["judging"]:
                 changes.append(f"look {k} was judged by other code than was frozen")
+            seen = {"models": line.get("models", {})}
+            changes += contents.differences(frozen.content, seen, self.experiment)
             for text, outcome in line["verdicts"].items():
                 if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
                     changes.append(
                         f"look {k} found *{outcome}*, and the same measures now give "
                         f"*{current}*: {text}"
                     )
+        for why, when, _ in Questions.of(self.store).exposures(_asked(frozen)):
+            if when < frozen.time:
+                changes.append(f"{why}, before it was frozen")
         finished = [str(run.provenance.get("finished", frozen.time)) for run in plan.stored]
         if early := sum(time < frozen.time for time in finished):
             changes.append(f"{early} runs were stored before it was frozen")
@@ -218,12 +229,19 @@ class Followed:
         return sorted(related.values(), key=lambda entry: str(entry["time"]))
 
 
-def following(store: Store, experiment: Experiment, preset: Preset) -> Followed:
-    """Say what was frozen of an experiment at this preset, and what is otherwise now. Raises:
-    StoreError for a file that was changed."""
+def following(store: Store, experiment: Experiment, plan: Plan, models: bool = False) -> Followed:
+    """Say what was frozen of an experiment at the preset of a plan, and what is otherwise now: of
+    inputs, in what its runs read; with `models` also in the files of models as they are now.
+    Raises: StoreError for a file that was changed."""
+    preset = plan.preset
     frozen, departures = registered.find(store, experiment, preset), list[str]()
     if frozen is not None:
         departures = registered.departures(frozen, experiment, preset)
+        read: dict[str, Any] = {
+            "arms": {a: {"inputs": r} for a, r in contents.of_runs(plan).items()}
+        }
+        read["models"] = contents.of_models(experiment) if models else {}
+        departures += contents.differences(frozen.content, read, experiment)
         looked = registered.read_looks(store, experiment.name, preset)
         if not looked and _is_older(frozen, experiment):
             departures.append(OLDER)
@@ -232,6 +250,10 @@ def following(store: Store, experiment: Experiment, preset: Preset) -> Followed:
 
 def _is_older(frozen: Registration, experiment: Experiment) -> bool:
     return origin.in_file(experiment.origin) and registered.has_older_code(frozen)
+
+
+def _asked(frozen: Registration) -> list[Question]:
+    return questions.read(frozen.content.get("questions", {}))
 
 
 def _as_frozen(j: Judged) -> Judged:

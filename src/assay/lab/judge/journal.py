@@ -4,6 +4,7 @@ what it says; one of them is the ledger of the whole store.
     <root>/results/<experiment>/frozen.jsonl       what was judged on which seeds
     <root>/results/<experiment>/looks.jsonl        each judging of a claim
     <root>/registered/<experiment>/*.looks.jsonl   each look at what was frozen
+    <root>/questions.jsonl                         what was asked, by content
     <root>/ledger.jsonl                            what was frozen, judged and removed
 
 A line names, by their hashes, the lines that no earlier one names, so that a missing line is
@@ -40,8 +41,9 @@ from assay.lab.store.store import Store, Stored
 Line = Mapping[str, Any]
 JUDGED = 1000
 """The first seed that is not a pilot's."""
-JUDGINGS, LEDGER = "looks.jsonl", "ledger.jsonl"
-"""The files of each judging of a claim, and of what was frozen, judged and removed."""
+JUDGINGS, LEDGER, QUESTIONS = "looks.jsonl", "ledger.jsonl", "questions.jsonl"
+"""The files of each judging of a claim, of what was frozen, judged and removed, and of what was
+asked."""
 FROZEN: Mapping[str, type] = {"seeds": str, "claims": dict, "arms": dict}
 JUDGING: Mapping[str, type] = {"preset": str, "text": str}
 TAKEN: Mapping[str, type] = {"look": int, "registration": str, "seeds": str, "verdicts": dict}
@@ -49,10 +51,13 @@ NOTED: Mapping[str, type] = {
     **dict.fromkeys(("what", "experiment", "preset", "seeds"), str),
     **{"about": list, "arms": dict, "heads": dict},
 }
-"""What a line has: of what was judged, of a judging, of a look at what was frozen, of the
-ledger."""
-JOURNAL = re.compile(r"(results|registered)/[a-z0-9][a-z0-9-]*/[\w@=,+-][^/\\]*\.jsonl")
-"""Where a journal of an experiment is in a store."""
+ASKED: Mapping[str, type] = {"what": str}
+"""What a line has: of what was judged, of a judging, of a look at what was frozen, of the ledger,
+of what was asked."""
+JOURNAL = re.compile(
+    r"(results|registered)/[a-z0-9][a-z0-9-]*/[\w@=,+-][^/\\]*\.jsonl|questions\.jsonl"
+)
+"""Where a journal is in a store."""
 AFTER, LOST = "after", "lost"
 """The fields in which a line names others: those that it follows, and those that are gone."""
 UNSEALED = {"time", "commit", "preset", "text", "n", "outcome", "claims_key", *FROZEN}
@@ -224,7 +229,8 @@ def _needed(path: Path) -> Mapping[str, type]:
     """What a line of this journal has, by where it is; older versions noted signatures as well."""
     if path.parent.parent.name == "registered":
         return TAKEN if path.name.endswith(".looks.jsonl") else {"registration": str}
-    return {JUDGINGS: JUDGING, LEDGER: NOTED}.get(path.name, FROZEN)
+    needed = {JUDGINGS: JUDGING, LEDGER: NOTED, QUESTIONS: ASKED}
+    return needed.get(path.name, FROZEN)
 
 
 def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
@@ -263,7 +269,7 @@ def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
     also one that is gone, but was named."""
     parts = [store.root / part for part in ("results", "registered")]
     found = (path for part in parts for path in sorted(part.glob(f"{experiment}/*.jsonl")))
-    references = {path: set[str]() for path in found}
+    references = {path: set[str]() for path in (*found, store.root / QUESTIONS)}
     for noted in Ledger(store).looks:
         if experiment in ("*", noted["experiment"]):
             for path, heads in noted["heads"].items():

@@ -1,5 +1,5 @@
-"""Registered: what was frozen before any result existed: claims, arms, seeds and the code that
-judges, in one sealed file.
+"""Registered: what was frozen before any result existed: claims, arms, their inputs by content,
+seeds and the code that judges, in one sealed file.
 
 The file is in the store and, for an experiment in a user's own folder, next to it. Its seal shows
 an edit, not a forgery by somebody who seals it again: publish its hash, or sign it. What is frozen
@@ -20,8 +20,9 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal, looks, sources
+from assay.lab.judge import contents, journal, looks, questions, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
+from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -101,6 +102,7 @@ def freeze(
     content = described(experiment, preset)
     if (known := find(store, experiment, preset)) is not None:
         changes = departures(known, experiment, preset)
+        changes += contents.differences(known.content, content, experiment)
         if not changes and known.content["judging"] == content["judging"]:
             return known
         raise TooLate(
@@ -113,14 +115,19 @@ def freeze(
             "a file of Assay was written since this command began, so nobody can say which "
             "code would judge; run it again"
         )
-    for why in _seen(store, experiment, preset, related, other_names):
-        raise TooLate(f"{why} cannot be frozen any more: name other seeds")
-    ledger = Ledger(store)
-    if harm := ledger.wrong(ledger.references(), ever=True):
-        raise TooLate(
-            f"of {ledger.path} {harm}, so nobody can say what was seen in this store",
-            Operator("; freeze in another one, with --root"),
-        )
+    asked = questions.read(content.get("questions", {}))
+    for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
+        raise TooLate(f"{why} cannot be frozen any more: {fresh}")
+    ledger, noted_questions = Ledger(store), Questions.of(store)
+    chained = journal.files(store).get(noted_questions.path, ())
+    for file, named in ((ledger, ledger.references()), (noted_questions, chained)):
+        if harm := file.wrong(named, ever=True):
+            raise TooLate(
+                f"of {file.path} {harm}, so nobody can say what was seen in this store",
+                Operator("; freeze in another one, with --root"),
+            )
+    if partly := noted_questions.partly(asked):
+        content["seen"] = partly
     noted = {"time": provenance.timestamp(), "commit": provenance.commit()}
     data = {"schema": SCHEMA, **content, "hash": _hash(content), **noted}
     data["software"] = dict(provenance.software())
@@ -129,6 +136,7 @@ def freeze(
     about = journal.subject(experiment, preset)
     store.prepare()
     with explained(store.root), store.lock("registered"):
+        noted_questions.note_study(experiment.name, "frozen", asked)
         more = {"registration": data["hash"]}
         data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
         here.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +235,7 @@ def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, 
 
 def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
     """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and where
-    nothing is claimed."""
+    nothing is claimed; AssayError where a model or a text that runs read is not here."""
     experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
     if order and order[0] < JUDGED:
         raise ExperimentError(
@@ -241,6 +249,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
             f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
         )
     alpha, seeds, text = round(1 - USUAL, 12), spans(order), edits.frozen(experiment)
+    asked = questions.asked(experiment, preset)
     look = {"units": len(order), "seeds": seeds, "share": 1.0, "spent": alpha, "level": USUAL}
     return {
         "experiment": experiment.name,
@@ -253,7 +262,12 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
         "claims": [_statement(s) for s in claims],
         # in files of older versions there are none
         **({"estimates": [_statement(s) for s in estimates]} if estimates else {}),
-        "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
+        "arms": {
+            name: {**_arm(experiment, preset, name), **contents.of_arm(experiment, preset, name)}
+            for name in experiment.arms
+        },
+        **contents.of_all(experiment),
+        **({"questions": questions.written(asked)} if asked else {}),
         # of a user's own files, comments and layout apart
         **({"text": text} if text else {}),
         "judging": sources.unchanged(experiment.origin),
@@ -329,9 +343,52 @@ def _seen(
     preset: Preset,
     related: Sequence[Experiment],
     other_names: Sequence[str],
+    asked: Sequence[Question],
+) -> Iterator[tuple[str, str]]:
+    """Give why some of it may have been seen, and what would be fresh: units that were looked at
+    under the same quantity, seeds that were, runs that are stored or were removed."""
+    by_rows, exposures = questions.is_by_rows(asked), Questions.of(store).exposures(asked)
+    by_content = (
+        (f"{why}; what may have been seen", f"fresh would be {x}") for why, _, x in exposures
+    )
+    if by_rows:
+        yield from by_content
+    fresh = "fresh would be other prompts" if by_rows else "name other seeds"
+    if not by_rows:
+        yield from (
+            (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
+        )
+    if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
+        more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
+        of = "of these prompts" if by_rows else "of these seeds"
+        yield (
+            (
+                f"{len(runs)} runs {of} are stored with their measures: {', '.join(runs[:3])}{more}; "
+                "what may have been seen"
+            ),
+            fresh,
+        )
+    ledger = Ledger(store)
+    lines = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
+    for line, shared in lines:
+        yield (
+            (
+                f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
+                f"{line['time']} ({ledger.path}); what may have been seen"
+            ),
+            fresh,
+        )
+    yield from by_content
+
+
+def _looked_at(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    related: Sequence[Experiment],
+    other_names: Sequence[str],
 ) -> Iterator[str]:
-    """Why some of it may have been seen: seeds that were looked at, runs that are stored or were
-    removed."""
+    """Give the looks at these seeds that are noted next to records and in the store."""
     seeds, known = {s.seed for s in preset.specs}, (experiment, *related)
     places = [(e.name, looks.committed(e)) for e in known]
     names = (*(e.name for e in known), *other_names)
@@ -341,34 +398,25 @@ def _seen(
             if shared := seeds & seeds_of(look["seeds"]):
                 when = f"{look['time']} ({path})"
                 yield f"seeds {spans(shared)} of {name} were looked at on {when}; what was seen"
-    if runs := list(_find_stored_runs(store, experiment, preset)):
-        more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        yield (
-            f"{len(runs)} runs of these seeds are stored with their measures: "
-            f"{', '.join(runs[:3])}{more}; what may have been seen"
-        )
-    ledger = Ledger(store)
-    for line, shared in ledger.exposures(journal.subject(experiment, preset)):
-        yield (
-            f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
-            f"{line['time']} ({ledger.path}); what may have been seen"
-        )
 
 
-def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> Iterator[str]:
+def _find_stored_runs(
+    store: Store, experiment: Experiment, preset: Preset, *, by_rows: bool
+) -> Iterator[str]:
     """Name the stored runs of an experiment on these seeds, and of the same arm at the same
-    settings under another name."""
+    settings under another name; with `by_rows`, whatever the seed, those that read the same."""
     trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
-    specs = {
-        (name.rpartition("/")[2], spec.to_json())
-        for name in trained
-        for spec in experiment.specs_of(name, preset.specs)
-    }
-    seeds = {json.loads(spec)["seed"] for _, spec in specs}
+    jobs = [(name, s) for name in trained for s in experiment.specs_of(name, preset.specs)]
+    seeds = {spec.seed for _, spec in jobs}
+    read = experiment.inputs if by_rows and experiment.inputs else lambda spec: {}
+    setting = seedless if by_rows else str
+    wanted = {(n.rpartition("/")[2], setting(s.to_json())): read(s) for n, s in jobs}
     for s in store.list():
-        seed = json.loads(s.spec_json).get("seed")
-        is_own = s.experiment == experiment.name and seed in seeds
-        if is_own or (s.arm.rpartition("/")[2], s.spec_json) in specs:
+        seed, known = json.loads(s.spec_json).get("seed"), setting(s.spec_json)
+        same = (s.arm.rpartition("/")[2], known) in wanted
+        if by_rows:
+            same = same and s.inputs == wanted[s.arm.rpartition("/")[2], known]
+        if same or (s.experiment == experiment.name and seed in seeds and not by_rows):
             yield f"{s.experiment}/{s.arm} seed {seed} ({s.key[:12]})"
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from msgspec import structs
@@ -27,6 +27,7 @@ from assay.core.reading import LEARNED, MADE_OF, Others, plural
 from assay.core.results import (
     Estimated,
     Head,
+    Inference,
     Judged,
     Other,
     Reason,
@@ -121,11 +122,11 @@ class Result(Shown):
         )
 
     @property
-    def inference(self) -> Literal["confirmatory", "exploratory"]:
-        """confirmatory where all was frozen before any result existed and followed since, else
-        exploratory."""
+    def inference(self) -> Inference:
+        """confirmatory where all was frozen before any result existed and followed since; frozen
+        without inputs where that is true but for the inputs; else exploratory."""
         if self.registration is not None and self.registration["followed"]:
-            return "confirmatory"
+            return "frozen without inputs" if self.registration["lacking"] else "confirmatory"
         return "exploratory"
 
     @property

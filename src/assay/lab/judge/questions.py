@@ -1,0 +1,254 @@
+"""Questions: what was asked before, known by content: of which inputs, under which quantity, on
+which units. A name, a label, a sign, a threshold and a path are no part of a question.
+
+A file of questions is a journal: one only appends to it, and each line names the one before it, so
+that a missing line is noticed. A store has one, `questions.jsonl`, whose last lines its ledger
+names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from assay.core.claims import Claim, Estimate
+from assay.core.experiment import Experiment, Materials
+from assay.core.reading import plural
+from assay.core.spec import canonical_json
+from assay.lab.judge import journal
+from assay.lab.judge.journal import AFTER, ASKED, QUESTIONS, Journal, Line, digest, seedless
+from assay.lab.plan.preset import Preset
+from assay.lab.store.store import Store
+
+MEASURED, JUDGED = "measured", "judged"
+"""What a line says became of a question, beside frozen."""
+_SHORT = 12
+"""Hex digits by which a unit and a measure are known."""
+
+
+def key(inputs: Mapping[str, str], quantity: Any) -> str:
+    """Return the key of a question, 64 hex digits: equal where the same is measured of the same.
+
+    Args:
+        inputs: the content hash of everything that is measured, by what it is: {"model": …}.
+        quantity: what is measured of it, as JSON values, without names, signs and thresholds.
+    Example:
+        >>> from assay.lab.judge.questions import key
+        >>> key({"table": "ab12"}, ["fvu"]) == key({"table": "ab12"}, ["fvu"])
+        True
+    """
+    return sha256(canonical_json([sorted(inputs.items()), quantity]).encode()).hexdigest()
+
+
+def known_units(texts: Iterable[str]) -> list[str]:
+    """Return 12 hex digits for each unit, by what it says; case and white space do not count."""
+    plain = (" ".join(text.split()).casefold() for text in texts)
+    return [sha256(text.encode()).hexdigest()[:_SHORT] for text in plain]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measure of one arm, on its units."""
+
+    key: str
+    units: tuple[str, ...]
+    """What is generalised over, each unit by 12 hex digits of its content."""
+    unit: str
+    """What these are: seed, prompt, or a column of the prompts."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a claim or an estimate asks."""
+
+    text: str
+    threshold: str
+    parts: tuple[Part, ...]
+    """The measures that it reads, whatever it computes of them."""
+
+    @property
+    def key(self) -> str:
+        """The key of all that it reads."""
+        return key({}, sorted(part.key for part in self.parts))
+
+
+def asked(experiment: Experiment, preset: Preset) -> list[Question]:
+    """Return what the statements of a study ask; nothing of an experiment in code, of which nobody
+    can tell what it reads. Raises: AssayError where a model is not here."""
+    experiment, materials = experiment.sized(preset.specs), experiment.materials
+    if materials is None:
+        return []
+    statements = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
+    return [
+        Question(
+            s.text,
+            s.threshold if isinstance(s, Claim) else "",
+            tuple(
+                _part(materials, experiment, preset, *column)
+                for column in sorted(set(materials.columns.get(s.text, ())))
+            ),
+        )
+        for s in statements
+    ]
+
+
+def measured(experiment: Experiment, preset: Preset) -> list[Part]:
+    """Return all that a study that asks models measures, whether a statement reads it or not.
+    Raises: AssayError where a model is not here."""
+    materials = experiment.materials
+    every = [(a, m) for a in experiment.arms for m in materials.measures(a)] if materials else []
+    return [_part(materials, experiment, preset, *column) for column in every if materials]
+
+
+def written(some: Sequence[Question]) -> dict[str, Any]:
+    """Return questions as plain values, with equal lists of units once."""
+    lists = {digest(",".join(p.units)): [*p.units] for q in some for p in q.parts}
+    return {
+        "units": lists,
+        "asked": [
+            [q.text, q.threshold, [[p.key, digest(",".join(p.units)), p.unit] for p in q.parts]]
+            for q in some
+        ],
+    }
+
+
+def read(values: Mapping[str, Any]) -> list[Question]:
+    """Read what `written` made."""
+    units = {name: tuple(some) for name, some in values.get("units", {}).items()}
+    return [
+        Question(text, threshold, tuple(Part(key, units[name], unit) for key, name, unit in parts))
+        for text, threshold, parts in values.get("asked", ())
+    ]
+
+
+def is_by_rows(asked: Sequence[Question]) -> bool:
+    """Whether every question generalises over rows, so that a seed makes none of them fresh."""
+    units = {part.unit for q in asked for part in q.parts}
+    return bool(units) and "seed" not in units
+
+
+def _part(
+    materials: Materials, experiment: Experiment, preset: Preset, arm: str, measure: str
+) -> Part:
+    """One measure of one arm, by content; of an arm of an experiment, by its settings."""
+    if (rows := materials.rows(arm)) is not None:
+        own = rows.unit not in ("prompt", "document")
+        texts = [*rows.texts, *(f"{rows.unit}={x}" for x in rows.levels if own)]
+    else:
+        texts = [f"seed={spec.seed}" for spec in preset.specs]
+    if (known := materials.quantity(arm, measure)) is None:
+        specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
+        fields = sorted({seedless(s.to_json()) for s in specs})
+        known = {}, [experiment.version, fields, arm, measure]
+    units = tuple(dict.fromkeys(known_units(texts)))
+    return Part(key(*known)[:_SHORT], units, rows.unit if rows else "seed")
+
+
+class Questions(Journal):
+    """The questions that a file notes, in a store or in the cache."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, ASKED)
+
+    @classmethod
+    def of(cls, store: Store) -> Questions:
+        """Return those of a store."""
+        return cls(store.root / QUESTIONS)
+
+    def before(self, question: str, units: Collection[str] = ()) -> list[Line]:
+        """Return the earlier lines about a question, oldest first: all, or those about some of
+        these units."""
+        lines = [line for line in self.looks if line.get("question") == question]
+        return [x for x in lines if not units or set(units) & set(x.get("units", ()))]
+
+    def note(self, question: str, what: str, **said: Any) -> None:
+        """Note that a question was frozen or judged, unless a line says just that. Raises: OSError
+        when the disk is full."""
+        self._add({"question": question, "what": what, **said})
+
+    def _add(self, entry: Line) -> None:
+        varies = {"time", "commit", AFTER}
+        if not any({k: v for k, v in x.items() if k not in varies} == entry for x in self.looks):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            journal.note(self.path, journal.stamped(**entry))
+            super().__init__(self.path, ASKED)
+
+    def note_study(
+        self,
+        experiment: str,
+        what: str,
+        some: Iterable[Question],
+        outcomes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Note that the questions of a study were frozen or judged, and what came out. Raises:
+        OSError."""
+        for q in some:
+            said: dict[str, Any] = {"text": q.text, "threshold": q.threshold}
+            said |= {"parts": [part.key for part in q.parts]}
+            said |= {"units": sorted({unit for part in q.parts for unit in part.units})}
+            said |= {"outcome": outcomes[q.text]} if q.text in outcomes else {}
+            self.note(q.key, what, experiment=experiment, **said)
+
+    def note_measured(self, experiment: str, parts: Iterable[Part]) -> None:
+        """Note what is to be measured, which somebody may see before it is judged. Raises:
+        OSError."""
+        by_units: dict[tuple[str, ...], list[str]] = {}
+        for part in parts:
+            by_units.setdefault(part.units, []).append(part.key)
+        for units, keys in by_units.items():
+            noted = {"experiment": experiment, "parts": sorted({*keys}), "units": [*units]}
+            self._add({"what": MEASURED, **noted})
+
+    def seen(self, part: Part) -> Line | None:
+        """Return the first line that says that somebody may have seen a measure on some of its
+        units; None where none does."""
+        units = {*part.units}
+        lines = (x for x in self.looks if x["what"] != "frozen" and part.key in x.get("parts", ()))
+        return next((x for x in lines if units & set(x.get("units", ()))), None)
+
+    def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
+        """Give each question of which everything may have been seen, as a phrase, with the time,
+        and what would be fresh."""
+        for q in some:
+            lines = [self.seen(part) for part in q.parts]
+            known = [line for line in lines if line is not None]
+            if len(known) < len(lines) or not known:
+                continue
+            first = max(known, key=lambda line: str(line["time"]))
+            both = {unit for line in known for unit in line["units"]}
+            unit, total = q.parts[0].unit, len(q.parts[0].units)
+            n = min(len(both & {*part.units}) for part in q.parts)
+            count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
+            what = f"{count} {plural(unit, total)} of {q.text!r}"
+            yield (
+                f"{what} were {first['what']} as {first['experiment']} on {first['time']}",
+                str(first["time"]),
+                f"other {plural(unit, 2)}",
+            )
+
+    def partly(self, some: Iterable[Question]) -> list[str]:
+        """Say of each question which of the measures that it reads somebody may have seen, where
+        they are not all."""
+        phrases = []
+        for q in some:
+            known = [line for part in q.parts if (line := self.seen(part)) is not None]
+            if 0 < len(known) < len(q.parts):
+                of = f"{len(known)} of the {len(q.parts)} measures that it reads were"
+                phrases.append(f"{of} {known[0]['what']} as {known[0]['experiment']}: {q.text}")
+        return phrases
+
+    def others(self, some: Iterable[Question], experiment: str) -> list[str]:
+        """Say of each question under which other name or threshold it was judged on some of the
+        same units, and what came out."""
+        phrases = []
+        for q in some:
+            units = {unit for part in q.parts for unit in part.units}
+            for line in self.before(q.key, units):
+                same = (line["experiment"], line["text"], line["threshold"])
+                if line["what"] == JUDGED and same != (experiment, q.text, q.threshold):
+                    asked_as = f"{line['experiment']} ({line['threshold']}: {line['outcome']})"
+                    phrases.append(f"the same question was judged as {asked_as}: {q.text}")
+        return list(dict.fromkeys(phrases))

@@ -1,0 +1,143 @@
+"""Contents: what a study asks, known by content: rendered prompts, models by their files, and what
+is read of them, without any name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.ask import models, reads
+from assay.ask.damage import DamageTask
+from assay.ask.measuring import Task, stated
+from assay.ask.sae_arms import SaeTask
+from assay.core.experiment import Rows
+from assay.studies.asked import Asked
+from assay.studies.parts import Part
+from assay.subjects.folder import find
+
+NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
+"""Fields of tables that name something, choose among levels or seeds, and are no quantity."""
+ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "tokens", "value")
+"""Fields whose values are answers: another answer of the same prompt was seen with the first."""
+
+
+class Contents:
+    """What a study asks of models and of experiments, by content."""
+
+    def __init__(self, asked: Asked, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        self.asked, self.columns = asked, columns
+
+    def measures(self, arm: str) -> tuple[str, ...]:
+        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+        part = self._part(arm)
+        return tuple(self.asked.measured(part)) if part else ()
+
+    def prompts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return the prompts that runs read, by the name of the input: their hash, and all that
+        each row says."""
+        sets = self.asked.prompts if self.asked.parts else {}
+        return {
+            f"prompts {name}": (
+                prompts.digest,
+                tuple(json.dumps([r.text, sorted(r.columns.items())]) for r in prompts.rows),
+            )
+            for name, prompts in sets.items()
+        }
+
+    def rows(self, arm: str) -> Rows | None:
+        """Return the rows on which an arm is measured; None of an arm of an experiment, and of
+        dictionaries of which each seed trains its own."""
+        if (part := self._part(arm)) is None:
+            return None
+        task = part.task
+        if isinstance(task, SaeTask):
+            if task.drawn:
+                return None
+            if task.source is None:
+                return Rows(task.unit, tuple(task.levels), tuple(task.levels))
+            chosen, prompts = task.source.halves()[1], task.source
+        else:
+            chosen, prompts = task.rows, task.prompts
+        texts = tuple(prompts.rows[i].text for i in chosen)
+        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)))
+
+    def models(self) -> dict[str, str]:
+        """Return the content hash of every model that an arm asks, as its files are now. Raises:
+        AssayError where one is not here."""
+        names = dict.fromkeys(
+            name
+            for part in self.asked.parts
+            for model in part.task.models
+            for name in models.states(model)
+        )
+        return {name: self._content(name) for name in names}
+
+    def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any] | None:
+        """Return the content hashes of what a measure of an arm is read from, and what it is, as
+        JSON values without names; None of an arm of an experiment. Raises: AssayError."""
+        if (part := self._part(arm)) is None:
+            return None
+        task = part.task
+        inputs = {
+            f"model {i}.{k}": self._weights(name) + models.said(model.bos, model.dtype)
+            for i, model in enumerate(task.models)
+            for k, name in enumerate(models.states(model))
+        }
+        if isinstance(task, SaeTask) and task.table.text:
+            inputs["corpus"] = self.asked.inputs(part.spec(0)).get("corpus", "")
+        what = {"control": task.words["control"], "untrained": task.words["untrained"]}
+        if isinstance(task, Task):
+            what |= {"read": self._read(task, measure), "change": self._change(task)}
+        else:
+            what |= {"of": self._bare(task.table), "measure": measure}
+        return inputs, json.loads(self._slots(task, json.dumps(what, sort_keys=True)))
+
+    def _part(self, arm: str) -> Part | None:
+        return self.asked.by_label.get(arm)
+
+    def _content(self, name: str) -> str:
+        """The hash of a model's files; of one that the study trains, of what it learns."""
+        if name in self.asked.trains:
+            return self.asked.model_hash(name)
+        return find(self.asked._folder(name)).content
+
+    def _weights(self, name: str) -> str:
+        if name in self.asked.trains:
+            return self.asked.model_hash(name)
+        return find(self.asked._folder(name)).weights_content
+
+    def _bare(self, table: Any) -> dict[str, Any]:
+        """What a table says, without names and answers, and with dictionaries by content."""
+        said = {k: v for k, v in stated(table).items() if k not in NAMES}
+        for field in ("feature", "clamp", "dictionary"):
+            if value := said.get(field):
+                name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
+                said[field] = [self.asked._content(name), *rest]
+        for field in ("projection", "add", "project_out"):
+            if name := said.get(field):
+                said[field] = self._direction(str(name))
+        return {k: True if k in ANSWERS else v for k, v in said.items()}
+
+    def _direction(self, name: str) -> dict[str, Any]:
+        """What a direction is, with the prompts that it is learned from by content."""
+        table = next(d for d in self.asked.text.study.direction if d.name == name)
+        source = self.asked.prompts.get(table.prompts)
+        return {**self._bare(table), "learned from": source.digest if source else ""}
+
+    def _read(self, task: Task, measure: str) -> Any:
+        if isinstance(task, DamageTask):
+            return measure
+        table = next((r for r in task.reads if r.name == measure), None)
+        return [reads.kind_of(table), self._bare(table)] if table else measure
+
+    def _change(self, task: Task) -> Any:
+        return self._bare(task.intervention) if task.intervention else None
+
+    def _slots(self, task: Any, text: str) -> str:
+        """A text with the slots of the prompts by their order in place of their names."""
+        prompts = task.source if isinstance(task, SaeTask) else task.prompts
+        spans = prompts.rows[0].spans if prompts else {}
+        for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
+            text = text.replace(f"{{{name}}}", f"{{{i}}}")
+        return text
