@@ -355,8 +355,7 @@ def _vectors(
     found = []
     for columns in (list(judged), [*judged, *numeric]):
         by_unit = rows.groupby([unit, "arm"])[columns].mean().unstack("arm").reindex(known)
-        whole = by_unit.dropna(axis=1).loc[:, lambda t: t.nunique() > 1]
-        x = _dithered(whole.to_numpy(float))
+        x = _dithered(by_unit.dropna(axis=1).to_numpy(float))
         if not found or x.shape[1] > found[0].shape[1]:
             found.append(x)
     if found[0].shape[1] > 1:
@@ -365,9 +364,13 @@ def _vectors(
 
 
 def _dithered(x: np.ndarray) -> np.ndarray:
-    """Numbers with the noise of their rounding, so that rounded ones are no copies."""
+    """Numbers with the noise of their rounding, so that rounded ones are no copies; without columns
+    in which rounding leaves few different ones."""
+    steps = np.array([grid(column) for column in x.T])
+    levels = np.array([len(np.unique(column)) for column in x.T])
+    kept = np.where(steps > 0, 2 * levels > len(x), levels > 1)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
-    return x + noise * np.array([grid(column) for column in x.T])
+    return (x + noise * steps)[:, kept] if x.size else x
 
 
 def _without(x: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:

@@ -74,6 +74,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     asked at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
+    level = claim.level(level)
 
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
@@ -111,6 +112,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         violations=violated,
         also=also,
         asked=tuple(rivals),
+        together=claim.together,
         edition=EDITION,
         claim=claim,
     )
@@ -331,6 +333,7 @@ def _judge_arm(
             t
             for t in (
                 describe_method(claim.units, level, i.bounds),
+                f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
                 ESTIMAND[claim.scale],
             )

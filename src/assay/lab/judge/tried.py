@@ -4,13 +4,14 @@ other table, and neither does leaving out some of its rows."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import cache, rows
+from assay.core import rows
 from assay.core.columns import Column
 from assay.core.expression import parse
 from assay.core.reading import plural
@@ -28,9 +29,14 @@ KEPT, SHOWN = 1_000, 3
 """Numbers of a table that are noted, and other claims that are named."""
 
 
-def note(
-    table: Any, judged: Judged, unit: Sequence[str], arm_column: str, file: Path | None = None
-) -> list[str]:
+def file() -> Path:
+    """Name the file that notes them: assay/questions.jsonl in $XDG_STATE_HOME, else in
+    ~/.local/state."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser())
+    return state / "assay" / QUESTIONS
+
+
+def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
     """Note that a claim was judged on a table, and say how many were, this one included. Raises:
     OSError where that cannot be noted.
 
@@ -39,13 +45,12 @@ def note(
         judged: what came out.
         unit: its columns of units.
         arm_column: its column of arms.
-        file: where to note it, in the cache by default.
     """
     frame, _ = rows.read(table, arm_column)
     columns = [(c, c.arm or judged.arm) for c in parse(judged.text).columns]
     parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
-    questions = Questions(file or cache.folder() / QUESTIONS)
+    questions = Questions(file())
     question, threshold = key({}, parts), str(judged.threshold)
     earlier = [line for line in questions.looks if _same_table(line, parts, units)]
     said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
