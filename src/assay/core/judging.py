@@ -75,6 +75,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     asked at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
+    level = claim.level(level)
 
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
@@ -112,6 +113,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         violations=violated,
         also=also,
         asked=tuple(rivals),
+        together=claim.together,
         edition=EDITION,
         claim=claim,
     )
@@ -200,6 +202,19 @@ def standing(
     interval, the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
     return _alone(claim, arms, level)[0], *edges(claim)
+
+
+def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
+    """Say what a claim's own interval would decide if it had these limits, bounds allowed for."""
+    if claim.bounds is not None:
+        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
+    return _place(claim, low, high)
+
+
+def numbers(claim: Claim, arms: Arms) -> Table:
+    """Give the numbers of a claim's own arm, runs that diverged left out, on the scale of
+    judging."""
+    return _alone(claim, arms, USUAL)[1]
 
 
 def controls_of(
@@ -319,6 +334,7 @@ def _judge_arm(
             t
             for t in (
                 describe_method(claim.units, level, i.bounds),
+                f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
                 ESTIMAND[claim.scale],
             )

@@ -20,7 +20,7 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import contents, journal, looks, questions, sources
+from assay.lab.judge import contents, families, journal, looks, questions, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.preset import Preset, scope
@@ -249,7 +249,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
             f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
         )
     alpha, seeds, text = round(1 - USUAL, 12), spans(order), edits.frozen(experiment)
-    asked = questions.asked(experiment, preset)
+    asked, together = questions.asked(experiment, preset), families.counted(experiment)
     look = {"units": len(order), "seeds": seeds, "share": 1.0, "spent": alpha, "level": USUAL}
     return {
         "experiment": experiment.name,
@@ -267,6 +267,8 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
             for name in experiment.arms
         },
         **contents.of_all(experiment),
+        # claims that share a quantity along a sweep, where there are some
+        **({"together": together} if together else {}),
         **({"questions": questions.written(asked)} if asked else {}),
         # of a user's own files, comments and layout apart
         **({"text": text} if text else {}),
@@ -347,13 +349,14 @@ def _seen(
 ) -> Iterator[tuple[str, str]]:
     """Give why some of it may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
-    by_rows, fresh = questions.is_by_rows(asked), "name other seeds"
-    for why, _, other in Questions.of(store).exposures(asked):
-        fresh = f"fresh would be {other}"
-        yield f"{why}; what may have been seen", fresh
+    by_rows, exposures = questions.is_by_rows(asked), Questions.of(store).exposures(asked)
+    by_content = (
+        (f"{why}; what may have been seen", f"fresh would be {x}") for why, _, x in exposures
+    )
     if by_rows:
-        fresh = "fresh would be other prompts"
-    else:
+        yield from by_content
+    fresh = "fresh would be other prompts" if by_rows else "name other seeds"
+    if not by_rows:
         yield from (
             (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
         )
@@ -368,8 +371,8 @@ def _seen(
             fresh,
         )
     ledger = Ledger(store)
-    exposures = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
-    for line, shared in exposures:
+    lines = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
+    for line, shared in lines:
         yield (
             (
                 f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
@@ -377,6 +380,7 @@ def _seen(
             ),
             fresh,
         )
+    yield from by_content
 
 
 def _looked_at(
