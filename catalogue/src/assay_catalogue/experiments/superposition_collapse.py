@@ -12,7 +12,6 @@ McDougall)"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -281,81 +280,25 @@ def reaches(arms: Arms) -> xr.DataArray:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    counts = {name: count_represented(arms[name]) for name in ("main", "uniform", "linear")}
+    """A heat map of lengths by density and rank, at the best runs, averaged over groups."""
+    panels = {"main": "features by importance", "by-index": "the same models, by index"}
     rows = [
-        (name, float(p), count.sel(density=p).values)
-        for name, count in counts.items()
-        for p in count.density.values
+        (panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
+        for arm, panel in panels.items()
+        for values in [best(arms[arm], "norm")]
+        for p in values.density.values
+        for i in range(values.sizes["rank"])
     ]
     return [
-        by_rank(
-            "The least important feature goes first, whatever its index",
-            arms,
-            "norm",
-            "mean length of its column",
-            {"main": "features by importance", "by-index": "the same models, by index"},
-            order="feature, in the order of the panel",
-        ),
         figure(
-            "Denser inputs, fewer features",
-            "line",
-            {"arm": "color", "density": "x", "mean": "mean"},
+            "The least important feature goes first, whatever its index",
+            "heatmap",
+            {"panel": "facet", "density": "x", "rank": "y", "mean length of its column": "color"},
             rows,
-            x_log=True,
             x_title="probability that a feature is active",
-            y_title="represented features, best of each group",
-            rules=((float(arms["main"].attrs["width"]), "dimensions"),),
-        ),
-        by_rank(
-            "Interference ends when each has a dimension",
-            arms,
-            "interference",
-            "squared overlap",
-            {"main": "features by importance"},
-            only="represented",
-            note=(
-                "Squared overlap of a feature's direction with the columns of the others, summed; "
-                "none: no group represents it."
-            ),
-        ),
+            y_title="feature, in the order of the panel",
+        )
     ]
-
-
-def by_rank(
-    title: str,
-    arms: Arms,
-    name: str,
-    label: str,
-    panels: Mapping[str, str],
-    only: str | None = None,
-    order: str = "feature, the most important first",
-    note: str = "",
-) -> Figure:
-    """A heat map of a measure by density and rank, at the best runs, averaged over groups."""
-    rows: list[tuple] = []
-    for arm, panel in panels.items():
-        values = best(arms[arm], name)
-        if only:
-            values = values.where(best(arms[arm], only))
-        rows += [
-            (panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
-            for p in values.density.values
-            for i in range(values.sizes["rank"])
-        ]
-    return figure(
-        title,
-        "heatmap",
-        {
-            "panel": "facet" if len(panels) > 1 else None,
-            "density": "x",
-            "rank": "y",
-            label: "color",
-        },
-        rows,
-        x_title="probability that a feature is active",
-        y_title=order,
-        note=note,
-    )
 
 
 # --- arms and claims ------------------------------------------------------------------------------

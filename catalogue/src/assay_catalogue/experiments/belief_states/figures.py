@@ -36,24 +36,6 @@ def against_baselines(arms: Arms) -> Iterator[tuple]:
             yield label, level(arms[arm], protocol, probe), caption
 
 
-def by_layer(arms: Arms) -> Iterator[tuple]:
-    """Rows: R² of each layer by itself, named by its number, trained and untrained, means over
-    seeds with t intervals."""
-    lines = [
-        (
-            f"{network}, {protocol}es" if protocol == "prefix" else f"{network}, {protocol}s",
-            arm,
-            protocol,
-        )
-        for network, arm in (("trained", "main"), ("untrained", "untrained"))
-        for protocol in HELD_OUT
-    ]
-    for label, arm, protocol in lines:
-        for probe in arms[arm].probe.values:
-            if probe.startswith("layer"):
-                yield probe.split()[1], level(arms[arm], protocol, probe), label
-
-
 def simplex(arms: Arms) -> Iterator[tuple]:
     """Rows: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held
     out, for the first seed."""
@@ -86,23 +68,6 @@ def figures(arms: Arms) -> list[Figure]:
             note=f"RRXOR, {prefixes:,} prefixes. Left, tables of last tokens have seen most "
             "endings before; right, no ending was seen. Neither "
             "the kernel nor the tables use a network.",
-        ),
-        figure(
-            "The belief grows over training",
-            "line",
-            {"moment": "x", "mean": "mean"},
-            zip(arms["main"].attrs["moments"], arms["main"].r2_at.values.T, strict=True),
-            x_title="share of training",
-            y_title="R² of the belief, endings held out",
-            note="The loss falls all the while: time and loss cannot be told apart here.",
-        ),
-        figure(
-            "The belief layer by layer",
-            "bars",
-            {"layer": "x", "mean": "mean", "network": "color"},
-            by_layer(arms),
-            x_title="block after which the stream is read",
-            y_title="R² of the belief",
         ),
         figure(
             "Mess3: beliefs on the simplex, read with endings held out",

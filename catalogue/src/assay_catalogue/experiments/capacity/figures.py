@@ -15,46 +15,26 @@ def shared(dimensions: int, features: int) -> str:
 
 
 def drawings(arms: Arms) -> list[Figure]:
-    return [by_density(arms["main"]), regimes(arms["main"])]
-
-
-def by_density(main: xr.Dataset) -> Figure:
     """Capacity of every feature along densities."""
+    main = arms["main"]
     rows = [
         (feature_name(i, main), p, main.capacity.values[main.density.values == p, i])
         for i in range(main.sizes["feature"])
         for p in sorted(set(main.density.values.tolist()))
     ]
-    return figure(
-        shared(main.attrs["width"], main.sizes["feature"]),
-        "line",
-        {"feature": "color", "density": "x", "mean": "mean"},
-        rows,
-        x_log=True,
-        x_title="probability that a feature is active",
-        y_title="capacity (dimensions)",
-        rules=((0.5, ""), (0.4, "")),
-        note="Dashed: a half and two fifths of a dimension.",
-    )
-
-
-def regimes(main: xr.Dataset) -> Figure:
-    """Capacity of every feature in every run, at three densities."""
-    levels = sorted(set(main.density.values.tolist()), reverse=True)
-    rows = [
-        (f"density {p:.2f}", main.attrs["ratio"] ** i, float(c))
-        for p in (levels[0], levels[(len(levels) - 1) // 2], levels[-1])
-        for capacities in main.capacity.values[main.density.values == p]
-        for i, c in enumerate(capacities)
+    return [
+        figure(
+            shared(main.attrs["width"], main.sizes["feature"]),
+            "line",
+            {"feature": "color", "density": "x", "mean": "mean"},
+            rows,
+            x_log=True,
+            x_title="probability that a feature is active",
+            y_title="capacity (dimensions)",
+            rules=((0.5, ""), (0.4, "")),
+            note="Dashed: a half and two fifths of a dimension.",
+        )
     ]
-    return figure(
-        "Importance decides who gets a share, hardly how large",
-        "points",
-        {"density": "color", "importance": "x", "capacity": "y"},
-        rows,
-        x_title="importance",
-        y_title="capacity (dimensions)",
-    )
 
 
 def feature_name(i: int, arm: xr.Dataset) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from assay.core import Arms, Figure, by, by_level, figure
 
 ARMS = {
@@ -16,39 +14,23 @@ ARMS = {
 
 
 def figures(arms: Arms) -> list[Figure]:
-    """Who is credited with the second hop, and how far responses go astray, along the penalty."""
-    begun = {"from-faithful": "begun at the faithful one", "main": "begun at random"}
-
-    def over_penalties(
-        title: str, name: str, labels: dict[str, str], y_title: str, **options: Any
-    ) -> Figure:
-        return figure(
-            title,
+    """How far responses go astray along the penalty."""
+    rows = [
+        (p, values, label)
+        for arm, label in ARMS.items()
+        for p, values in by_level(by(arms[arm], "penalty").astray, "penalty")
+        if p > 0
+    ]
+    return [
+        figure(
+            "How far the replacement's response to an exchanged first hop is from the model's",
             "line",
             {"penalty": "x", "mean": "mean", "dictionary": "color"},
-            [
-                (p, values, label)
-                for arm, label in labels.items()
-                for p, values in by_level(by(arms[arm], "penalty")[name], "penalty")
-                if p > 0
-            ],
+            rows,
             x_log=True,
             x_title="λ",
-            y_title=y_title,
-            note="Mean and 95 % t interval over seeds. The circuit's own dictionary is at 0.",
-            **options,
-        )
-
-    written = "share written by first-layer features"
-    crossing = {k: v for k, v in ARMS.items() if k != "plt"}
-    return [
-        over_penalties(
-            "How far the replacement's response to an exchanged first hop is from the model's",
-            "astray",
-            ARMS,
-            "answers away",
+            y_title="answers away",
             rules=((1.0, "no response at all"),),
-        ),
-        over_penalties("Who is credited with the second hop", "credited", crossing, written),
-        over_penalties("Sparsity moves the faithful dictionary", "credited", begun, written),
+            note="Mean and 95 % t interval over seeds. The circuit's own dictionary is at 0.",
+        )
     ]

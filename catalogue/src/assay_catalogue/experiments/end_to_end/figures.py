@@ -26,13 +26,5 @@ def figures(arms: Arms) -> list[Figure]:
             lost,
             y_title="increase of cross-entropy, nats a token",
             note=note,
-        ),
-        figure(
-            "How far off the inputs of later blocks are",
-            "bars",
-            {"of": "x", "share": "mean"},
-            off,
-            y_title="share of their variance",
-            note=note,
-        ),
+        )
     ]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from assay.core import Arms, Figure, figure
 from assay_catalogue.experiments.features_per_dimension.claims import best
 from assay_catalogue.experiments.features_per_dimension.method import SCALES
 
 
 def figures(arms: Arms) -> list[Figure]:
-    return [loss_along(arms), along_density(arms)]
-
-
-def loss_along(arms: Arms) -> Figure:
     """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers
     whose W₂ is divided by c."""
     main, relu = (
@@ -29,46 +23,16 @@ def loss_along(arms: Arms) -> Figure:
     for name, losses in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
         share = losses / losses.sel(factor=1.0, drop=True)
         rows += [(name, float(c), share.sel(factor=c).values) for c in losses.factor.values]
-    return figure(
-        "Tied weights have a best size, untied ones do not",
-        "line",
-        {"model": "color", "scale": "x", "mean": "mean"},
-        rows,
-        x_log=True,
-        y_log=True,
-        x_title="factor c on the weights",
-        y_title="loss over the loss at c = 1",
-        note="Untied: first layer times c, second layer over c.",
-    )
-
-
-def along_density(arms: Arms) -> Figure:
-    """Features per dimension by density: by size, by dimensionality, and by size after random
-    rescaling."""
-    main = arms["main"]
-    counts = {
-        "by the size of the weights": best(main, "fpd").sel(scale=1.0),
-        "by dimensionality": best(main, "fine"),
-        "by size, weights rescaled at random": best(arms["rescaled"], "fpd").sel(scale=1.0),
-    }
-    rows = [
-        (name, float(p), spread(values.sel(density=p).values))
-        for name, values in counts.items()
-        for p in values.density.values
+    return [
+        figure(
+            "Tied weights have a best size, untied ones do not",
+            "line",
+            {"model": "color", "scale": "x", "mean": "mean"},
+            rows,
+            x_log=True,
+            y_log=True,
+            x_title="factor c on the weights",
+            y_title="loss over the loss at c = 1",
+            note="Untied: first layer times c, second layer over c.",
+        )
     ]
-    return figure(
-        "Both counts rise together as inputs get sparser, until weights are rescaled",
-        "line",
-        {"way": "color", "density": "x", "mean": "mean"},
-        rows,
-        x_log=True,
-        y_log=True,
-        x_title="probability that a feature is active",
-        y_title="features per dimension",
-        note="Median, and the range over groups.",
-    )
-
-
-def spread(values: np.ndarray) -> tuple[float, float, float]:
-    """Median, least and largest of some values."""
-    return float(np.median(values)), float(np.min(values)), float(np.max(values))

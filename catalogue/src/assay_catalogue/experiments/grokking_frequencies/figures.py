@@ -6,8 +6,7 @@ import numpy as np
 
 from assay.core import Arms, Figure, figure
 from assay.core.sizes import in_words
-from assay_catalogue.experiments.grokking_frequencies.claims import chosen, more_chosen, size_of
-from assay_catalogue.worlds.modular import interference
+from assay_catalogue.experiments.grokking_frequencies.claims import size_of
 
 
 def pairs(arms: Arms) -> list[tuple]:
@@ -40,36 +39,8 @@ def shares(arms: Arms) -> list[tuple]:
     return rows
 
 
-def rates(arms: Arms) -> list[tuple]:
-    """Rows: share of five random frequencies that is used, by what was done to them at the
-    start."""
-    untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
-    halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
-    return [
-        ("halved", halved.values),
-        ("as it was", untouched.values),
-        ("turned in phase", turned.values),
-        ("doubled", doubled.values),
-    ]
-
-
-def waves_of(arms: Arms) -> list[tuple]:
-    """Rows: logit of each wrong answer below the right one, for the first seed's good and bad
-    set at amplitude 2."""
-    rows: list[tuple] = []
-    for kind in ("good", "bad"):
-        mask, p = arms[f"free-{kind}"].imposed.values[:1], arms[f"free-{kind}"].attrs["p"]
-        logits = interference.profile(2.0 * mask, p)[0]
-        label = f"{kind}: {', '.join(map(str, interference.sets_of(mask)[0]))}"
-        rows += [
-            (off, logit, label)
-            for off, logit in enumerate((logits[1:] - logits[0]).tolist(), start=1)
-        ]
-    return rows
-
-
 def figures(arms: Arms) -> list[Figure]:
-    few = in_words(arms["main"].attrs["count"])
+    in_words(arms["main"].attrs["count"])
     return [
         figure(
             "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
@@ -93,25 +64,5 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="actual, training pairs",
             note="A circle or a square is a network, confined to a random set or as it comes. "
             "Predicted from the interference of its set, the memoriser's law and the norm law.",
-        ),
-        figure(
-            f"What a push at the start does to {few} random frequencies",
-            "bars",
-            {"start": "x", "mean": "mean"},
-            rates(arms),
-            x_title=f"the {few} at the start",
-            y_title=f"share of the {few} that is used",
-        ),
-        figure(
-            "Interference: logits of wrong answers for a good and a bad set, at equal amplitudes",
-            "line",
-            {"difference": "x", "logit": "y", "set": "color"},
-            waves_of(arms),
-            x_title="how far the answer is off, mod p",
-            y_title="logit below that of the right answer",
-            note=(
-                "The first seed's sets, every amplitude 2, so that both have one norm. A wrong "
-                "answer near 0 costs."
-            ),
         ),
     ]

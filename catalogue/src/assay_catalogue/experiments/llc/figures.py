@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from assay.core import Arms, Figure, figure
-from assay_catalogue.analysis.chains import CHECKS
-from assay_catalogue.experiments.llc.claims import BY_RANK, DEGENERATE, NETWORKS, cells_of
+from assay_catalogue.experiments.llc.claims import DEGENERATE, NETWORKS, cells_of
 
 
 def estimates_figure(arms: Arms) -> Figure:
@@ -38,24 +37,6 @@ def estimates_figure(arms: Arms) -> Figure:
     )
 
 
-def trace_figure(arms: Arms) -> Figure:
-    """The mean excess loss along the chains at 5-3-4, for the truths of each rank."""
-    arm = arms["main"]
-    points = []
-    for rank, name in enumerate(BY_RANK):
-        for i, step in enumerate(arm.step.values):
-            values = arm.trace.values[arm.potential.values == name, i]
-            points.append((f"rank {rank}", int(step), values))
-    return figure(
-        "Excess losses settle within 2,000 steps, in order of the rank",
-        "line",
-        {"truth": "color", "step": "x", "mean": "mean"},
-        points,
-        x_title="steps of the chain",
-        y_title="n_beta times excess loss, means of blocks",
-    )
-
-
 def grid_figure(arms: Arms) -> Figure:
     """The estimate over λ in every cell of the grid."""
     estimates, _ = cells_of(arms)
@@ -77,21 +58,4 @@ def grid_figure(arms: Arms) -> Figure:
         x_title="step lr",
         y_title="mean estimate over λ",
         rules=((1.0, "λ"),),
-    )
-
-
-def checks_figure(arms: Arms) -> Figure:
-    """The share of runs that fail each check, arm by arm."""
-    points = [
-        (name, check, float(arms[name].failed.sel(check=check).mean()))
-        for name in ("main", "singular", "localised", "coarse", "faulty")
-        for check in CHECKS
-    ]
-    return figure(
-        "Checks find what is broken, not what is merely wrong",
-        "bars",
-        {"arm": "x", "check": "color", "share": "y"},
-        points,
-        x_title="arm",
-        y_title="share of runs that fail the check",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, by, figure
+from assay.core import Arms, Figure, figure
 from assay_catalogue.experiments.metric_audit.claims import (
     DRAWN,
     LABELS,
@@ -38,14 +38,6 @@ def figures(arms: Arms) -> list[Figure]:
             note="Over the dictionaries of a world, of one L0 and width; mean and 95 % t interval "
             "over worlds. A claim holds from 0.7 on with both truths. The last three are controls.",
         ),
-        figure(
-            "Each measure against the truth, in the first world",
-            "points",
-            {"kind": "color", "measure": "facet", "truth": "x", "score": "y"},
-            clouds(arms),
-            x_title="mean F1 with the planted features",
-            y_title="the measure, turned so that higher claims to be better",
-        ),
         *on_model(arms, "SmolLM2", "lm-"),
     ]
 
@@ -75,23 +67,6 @@ def correlations(arms: Arms) -> list[tuple]:
         for rho in rank_correlation(arms[name], arms).values()
         for truth in TRUTHS
     ]
-
-
-def clouds(arms: Arms) -> list[tuple]:
-    """Rows: F1 and score of each dictionary of one world by each measure, means over copies."""
-    rows = []
-    for name in (n for n in LABELS if n in arms):
-        world = by(arms[name][["truths", "score"]]).isel(seed=0).mean("copy")
-        rows += [
-            (str(kind), SHORT[name], float(truth), float(score))
-            for kind in world.kind.values
-            for truth, score in zip(
-                world.truths.sel(kind=kind, truth=TRUTHS[0]).values,
-                world.score.sel(kind=kind).values,
-                strict=True,
-            )
-        ]
-    return rows
 
 
 def contrasts(arms: Arms, lm: str) -> list[tuple]:

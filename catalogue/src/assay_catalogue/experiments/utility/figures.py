@@ -22,28 +22,22 @@ def figures(arms: Arms) -> list[Figure]:
         return []
     main = arms["main"]
 
-    def rows(part: str) -> list[tuple[str, float, str]]:
-        return [
-            (label, float(auroc), str(task).partition(":")[0])
-            for label, method in SHOWN.items()
-            for task, auroc in zip(
-                main.task.values, reached(main, method, part).mean("seed").values, strict=True
-            )
-        ]
-
+    points = [
+        (label, float(auroc), str(task).partition(":")[0])
+        for label, method in SHOWN.items()
+        for task, auroc in zip(
+            main.task.values, reached(main, method, "shift").mean("seed").values, strict=True
+        )
+    ]
     return [
         figure(
-            title,
+            "What tells each concept in other packages and other wordings",
             "points",
             {"method": "x", "auroc": "y", "task": "color"},
-            rows(part),
+            points,
             x_title="read from",
             y_title="test AUROC",
             rules=((0.5, "guessing"),),
             note="A point is a concept, the mean over dictionaries and training passages.",
-        )
-        for part, title in (
-            ("shift", "What tells each concept in other packages and other wordings"),
-            ("same", "What tells it in the packages and wordings of the training passages"),
         )
     ]
