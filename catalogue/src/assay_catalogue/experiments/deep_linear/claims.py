@@ -1,10 +1,11 @@
-"""What deep-linear claims: the statements, and how each value is computed from measures."""
+"""What deep-linear claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Value, by, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay_catalogue.experiments.deep_linear.method import START
@@ -280,3 +281,32 @@ CLAIMS = (
         source="the closed form takes modes one by one",
     ),
 )
+
+
+NAMES = {
+    "main": "two layers",
+    "shallow": "one layer, same map",
+    "lopsided": "two layers, same map, split unevenly",
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """What is held of each mode along time, means over seeds: trained, in three panels."""
+    rows = []
+    for name, panel in NAMES.items():
+        arm = arms[name].isel(run=(arms[name].start == START).values)
+        rows += [
+            (panel, f"strength {x:g}", float(t), arm.held.sel(strength=x, time=t).values)
+            for x in arm.strength.values
+            for t in arm.time.values[arm.time.values <= 4]
+        ]
+    return [
+        figure(
+            "From one and the same map: step by step, or all at once",
+            "line",
+            {"network": "facet", "mode": "color", "time": "x", "mean": "mean"},
+            rows,
+            x_title="time (τ: steps times rate)",
+            y_title="what is held of the mode",
+        )
+    ]

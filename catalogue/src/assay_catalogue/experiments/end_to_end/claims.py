@@ -1,4 +1,5 @@
-"""What end-to-end claims: the statements, and how each value is computed from measures."""
+"""What end-to-end claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Published, by
+from assay.core import Arms, Claim, Estimate, Figure, Published, by, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Compared, Means, ratio, sides
@@ -268,3 +269,27 @@ CLAIMS = (
         )
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """What each dictionary costs the model, and how far off later blocks are."""
+    if "main" not in arms:
+        return []
+    lost, off = [], []
+    for name, label in SHOWN.items():
+        if name in arms:
+            m = {key: x.sum("document").values for key, x in of_arm(arms[name]).items()}
+            label = label.replace("{local-double.k}", str(arms[name].attrs["k"]))
+            lost.append((label, increase(m)))
+            off.append((label, later(m)))
+    note = "Mean and 95 % t interval over seeds."
+    return [
+        figure(
+            "What a dictionary in the place of activations costs the model",
+            "bars",
+            {"of": "x", "increase": "mean"},
+            lost,
+            y_title="increase of cross-entropy, nats a token",
+            note=note,
+        )
+    ]

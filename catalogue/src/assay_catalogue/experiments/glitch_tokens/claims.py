@@ -1,4 +1,5 @@
-"""What glitch-tokens claims: the statements, and how each value is computed from measures."""
+"""What glitch-tokens claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, Value, figure, summary
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.schedules import Schedule, cosine
@@ -375,3 +376,49 @@ CLAIMS = (
         )
     ),
 )
+
+
+SHOWN = {
+    "main": "untied, weight decay",
+    "untied-free": "untied, none",
+    "tied": "tied, weight decay",
+    "wide-start": "untied, none, wide start",
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    return [
+        figure(
+            "Indicators of planted tokens by how often they were seen",
+            "line",
+            {"arm": "facet", "seen": "x", "mean": "mean"},
+            levels(arms),
+            x_title="times seen (never at 0.5)",
+            x_log=True,
+            y_log=True,
+            y_title="indicator, ordinary = 1",
+            rules=((1.0, "ordinary tokens"),),
+            note="The indicator named beforehand for each kind of model: mean over tokens, "
+            "geometric mean and 95 % t interval over seeds.",
+        )
+    ]
+
+
+def place_group(group: str) -> float:
+    """Where a group stands on a logarithmic axis."""
+    return {"never": 0.5, "rare": 2000.0, "quiet": 4000.0}.get(group) or float(group)
+
+
+def levels(arms: Arms) -> list[tuple]:
+    """Rows: the indicator of each group of planted tokens, in units of ordinary ones."""
+    rows: list[tuple] = []
+    for name, label in SHOWN.items():
+        if name in arms:
+            level = arms[name].level.sel(indicator=OF.get(name, "E_in norm"))
+            planted = [group for group in level.group.values.tolist() if group != "ordinary"]
+            ratio = np.log(level / level.sel(group="ordinary"))
+            rows += [
+                (label, place_group(g), tuple(np.exp(summary(ratio.sel(group=g).values)).tolist()))
+                for g in planted
+            ]
+    return rows

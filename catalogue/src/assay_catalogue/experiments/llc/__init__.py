@@ -28,8 +28,6 @@ from assay_catalogue.experiments.llc.claims import (
     SINGULAR,
     SOFT,
     VECTORS,
-)
-from assay_catalogue.experiments.llc.figures import (
     estimates_figure,
     grid_figure,
 )

@@ -1,4 +1,5 @@
-"""What mamba-induction claims: the statements, and how each value is computed from measures."""
+"""What mamba-induction claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Value, by, by_level, figure
 from assay.core.claims import rival
 from assay.core.heavy import xr
+from assay.core.sizes import written
 from assay_catalogue.analysis import plateaus
 from assay_catalogue.experiments.mamba_induction.method import CONV, RATE, WRITE
 
@@ -251,3 +253,35 @@ FINDINGS = (
         for patch in (*WRITE, *CONV)
     ),
 )
+
+
+ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolution"}
+
+
+def over_rates(arms: Arms) -> list[tuple]:
+    """Rows: share of wrong answers at each learning rate, means over seeds with t intervals."""
+    return [
+        (rate, values, label)
+        for arm, label in ARMS.items()
+        for rate, values in by_level(by(arms[arm], "lr").error, "lr")
+    ]
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """How errors depend on the rate."""
+    s = arms["main"].attrs
+    return [
+        figure(
+            "Whole blocks recall best at the middle rate; with a part missing most answers "
+            "are wrong",
+            "line",
+            {"rate": "x", "mean": "mean", "block": "color"},
+            over_rates(arms),
+            x_title="learning rate",
+            y_title="share of wrong answers",
+            x_log=True,
+            rules=(((s["pairs"] - 1) / s["pairs"], "only the shown values known"),),
+            note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
+            f"{s['values']} values; the rate is swept in every arm.",
+        )
+    ]

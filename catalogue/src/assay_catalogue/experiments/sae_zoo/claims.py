@@ -1,4 +1,5 @@
-"""What sae-zoo claims: the statements, and how each value is computed from measures."""
+"""What sae-zoo claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Value, by
+from assay.core import Arms, Claim, Estimate, Figure, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
+from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.frontier import CORNERS, FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
@@ -248,3 +250,32 @@ CLAIMS = (
         unit="features",
     ),
 )
+
+
+LABELS = {"main": "BatchTopK", "matryoshka": "Matryoshka", "jumprelu": "JumpReLU", "relu": "ReLU"}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    k = int(arms["main"].attrs["k"])
+    series = [("TopK", name, FVU) for name in CURVE]
+    series += [(label, name, FVU) for name, label in LABELS.items()]
+    frontier.lead_rows(
+        arms,
+        [("BatchTopK", "batch-along"), (f"TopK {k}: how far the frontier bends", "topk-along")],
+        everywhere,
+        leads,
+        "topk-12-along",
+        "topk-21-along",
+    )
+    return [
+        frontier.over_l0(
+            arms,
+            f"What each architecture leaves unexplained near {k} features a token",
+            series,
+            "points",
+            x_title="L0 (features on per token)",
+            y_title="FVU",
+            note="Mean and 95 % t interval over seeds. Claims read every method against TopK's "
+            "frontier at the method's own L0.",
+        )
+    ]

@@ -18,8 +18,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, rng, variant
 from assay.core.heavy import xr
-from assay_catalogue.experiments.superposition_llc.claims import CLAIMS, STATES
-from assay_catalogue.experiments.superposition_llc.figures import falling
+from assay_catalogue.experiments.superposition_llc.claims import CLAIMS, STATES, falling
 from assay_catalogue.experiments.superposition_llc.method import (
     SuperpositionLLC,
     chains_at_ends,

@@ -1,4 +1,5 @@
-"""What superposition-llc claims: the statements, and how each value is computed from measures."""
+"""What superposition-llc claims, and its picture: the statements, and how each value is computed
+from measures."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
@@ -312,3 +313,33 @@ CLAIMS = (
         source=LAU,
     ),
 )
+
+
+def falling(main: xr.Dataset) -> Figure:
+    ends, levels = polygons.called(main.sides, main.positive), polygons.table(main.attrs["columns"])
+    none = "0" + "+" * main.attrs["columns"]
+    rows = [
+        (f"ends at {end}", which, float(t), float(loss))
+        for end in sorted(set(ends), key=levels.__getitem__, reverse=True)
+        for run, which in zip(
+            [i for i, e in enumerate(ends) if e == end],
+            ("first seed", "second", "third"),
+            strict=False,
+        )
+        for t, loss in zip(main.time.values, main.loss.values[run], strict=True)
+        if t >= 10
+    ]
+    state_names = sorted({*ends, none}, key=levels.__getitem__)
+    return figure(
+        "The loss stands near no weights at all, falls, and stops at the level of a polygon",
+        "line",
+        {"end": "facet", "seed": "color", "step": "x", "loss": "y"},
+        rows,
+        x_log=True,
+        y_log=True,
+        x_title="step of gradient descent, from 10 on",
+        y_title="expected loss (squared input)",
+        rules=tuple((levels[n], "no weights" if n == none else n) for n in state_names),
+        note="Dashed: exact levels of the states that occur; + marks a dead column with a positive "
+        "bias.",
+    )
