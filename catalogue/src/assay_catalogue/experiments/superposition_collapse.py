@@ -13,6 +13,7 @@ McDougall)"""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -324,6 +325,8 @@ LINEAR = {
     )
 }
 
+claim = partial(Claim, units=("group",), half=HALF, published="new")
+"""A claim with what most of them share."""
 experiment = Experiment(
     sizes={"fall": lambda sizes: 1 - sizes("main", "ratio")[0]},
     arms={
@@ -361,11 +364,10 @@ experiment = Experiment(
     },
     measure=measure,
     claims=(
-        Claim(
+        claim(
             "Denser inputs keep fewer features: in at least 0.9 of the groups all at the "
             "sparsest and one a dimension at the densest",
             value=collapsed,
-            units=("group",),
             low=0.9,
             bounds=(0, 1),
             unit="share of groups",
@@ -379,19 +381,16 @@ experiment = Experiment(
                 "by-index": same_method("the same models, counted in another order"),
             },
             credits="model",
-            half=HALF,
             threshold_from=(
                 "pilot: seeds 0–119, all of six groups; 0.9 is what 36 groups can show if all of "
                 "them are"
             ),
-            published="new",
             source=PAPER,
         ),
-        Claim(
+        claim(
             "Where only some features are kept, they are the most important ones at 0.9 or "
             "more of the densities",
             value=in_order,
-            units=("group",),
             low=0.9,
             bounds=(0, 1),
             unit="share of densities",
@@ -403,17 +402,14 @@ experiment = Experiment(
             also=LINEAR,
             credits=("model", "importance"),
             fixed=("{main.densities#} densities",),
-            half=HALF,
             threshold_from=PLAN,
-            published="new",
             source=SEED,
         ),
-        Claim(
+        claim(
             "In single runs too it is usually so: of a kept and a missing feature the kept "
             "one is more important in 0.75 or more of pairs",
             value=pairs,
             statistic=ratio("ordered", "pairs"),
-            units=("group",),
             low=0.75,
             unit="share of pairs",
             must_fail=("uniform", "by-index"),
@@ -425,9 +421,7 @@ experiment = Experiment(
             | {"single": same_method("it consists of single runs, which this claim is about")},
             credits=("model", "importance"),
             empty=0.5,
-            half=HALF,
             threshold_from="plan: half way between chance, 0.5, and always",
-            published="new",
             source=SEED,
         ),
         Estimate(

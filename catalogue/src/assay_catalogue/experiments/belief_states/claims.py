@@ -4,6 +4,7 @@ measures."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,39 +109,32 @@ FEATURES = (
     "any {functions} functions of the tokens, fitted to exact posteriors as the stream is, help "
     "the kernel as well"
 )
+claim = partial(Claim, unit="R²", gates=(LEARNED,), half=HALF, source=PAPER, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² "
         "more than whatever reads the tokens alone "
         "(kernel regression, tables), over all {endings} endings of RRXOR, held out",
         value=over_tokens("ending"),
         low=0.1,
-        unit="R²",
         must_hold=("planted",),
         must_fail=("untrained-with-kernel", "own-prediction", "noise", "shuffled"),
         near={"untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
-        half=HALF,
-        source=PAPER,
-        published="new",
         threshold_from=f"{PILOT}, .44 [.23, .62] above tables alone; the kernel was no rival then",
     ),
-    Claim(
+    claim(
         "With single prefixes held out, too, a linear probe of the stream reads at least 0.05 "
         "of R² more than whatever reads the tokens "
         "alone, over all {prefixes} prefixes of RRXOR; all are trained on exact posteriors",
         value=over_tokens("prefix"),
         low=0.05,
-        unit="R²",
         must_fail=("untrained-with-kernel",),
         near={"untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
-        half=HALF,
         source=PROBE,
-        published="new",
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then",
     ),
-    Claim(
+    claim(
         "Its geometry is the belief's: distances between beliefs that were read agree by at "
         "least 0.1 of R² better with the true ones "
         "than with next tokens, on all {beliefs} beliefs, from probes trained on exact posteriors",
@@ -149,14 +143,11 @@ CLAIMS = (
         unit="R² of distances",
         must_fail=("untrained", "own-prediction", "table", "tokens"),
         must_hold=("planted",),
-        gates=(LEARNED,),
-        half=HALF,
         near={
             "table": "the last 7 tokens have that geometry",
             "tokens": "whatever predicts posteriors from tokens has it, without a network",
         },
         threshold_from=f"{PILOT}, .27 [.22, .31] over seeds",
-        source=PAPER,
         published=Published(
             0.64,
             "Shai et al. 2024, RRXOR",
@@ -166,24 +157,21 @@ CLAIMS = (
             ),
         ),
     ),
-    Claim(
+    claim(
         "On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than "
         "whatever reads the last {mess3.probed} tokens "
         "alone, over all {mess3-endings} endings, held out; all are trained on exact posteriors",
         of="mess3",
         value=over_tokens("ending"),
         low=0.03,
-        unit="R²",
         must_fail=("mess3-untrained", "mess3-untrained-with-kernel"),
         near={"mess3-untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
         half=HALF_3,
         also={"main": same_method("on RRXOR that is the first claim")},
         threshold_from=f"{PILOT}, .08 [.05, .13] above the last 6 tokens one by one",
         source=ROHIN,
-        published="new",
     ),
-    Claim(
+    claim(
         "On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all "
         "{mess3-endings} endings, held out, probes trained on exact posteriors",
         of="mess3",
@@ -192,7 +180,6 @@ CLAIMS = (
         unit="log(1 − R²)",
         must_fail=("mess3-untrained", "mess3-tokens"),
         must_hold=("planted",),
-        gates=(LEARNED,),
         half=HALF_3,
         near={
             "mess3-tokens": (
@@ -201,8 +188,6 @@ CLAIMS = (
             )
         },
         threshold_from=f"{PILOT}, −3.9 [−4.7, −3.1]",
-        source=PAPER,
-        published="new",
     ),
 )
 

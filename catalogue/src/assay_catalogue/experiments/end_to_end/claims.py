@@ -4,6 +4,7 @@ measures."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,10 @@ DIRECTIONS = {
     "frozen-encoder": "a decoder tuned to random features is enough",
     "local-long": "four times as much local training is enough",
 }
+claim = partial(Claim, half={**MAIN, **LOCAL}, published="new", source=f"{BRAUN}, section 3.1")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
         "times as much as a dictionary trained locally",
         value=pair_with("local"),
@@ -112,16 +115,14 @@ CLAIMS = (
         high=0.45,
         empty=1.0,
         unit="ratio of increases",
-        half={**MAIN, **LOCAL},
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
         near=DIRECTIONS,
         must_hold=("planted",),
         also={**BOTH, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="It needs half as many features: with {main.k} on it raises the loss no more than a "
         "local dictionary with {local-double.k}",
         value=pair_with("local-double"),
@@ -136,10 +137,8 @@ CLAIMS = (
         must_hold=("planted",),
         also=BOTH,
         threshold_from="paper: local needs more than twice as many features, section 3.1",
-        published="new",
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="It takes another way: the inputs of later blocks are off by at least twice as much "
         "as with a local dictionary",
         value=pair_with("local"),
@@ -148,7 +147,6 @@ CLAIMS = (
         low=2.0,
         empty=1.0,
         unit="ratio of shares of variance",
-        half={**MAIN, **LOCAL},
         must_fail=("later", "local-again"),
         near={
             "later": "whatever is trained through the model is as far off",
@@ -156,10 +154,9 @@ CLAIMS = (
         },
         also={"half": HALF, "local-half": HALF_LOCAL},
         threshold_from="plan: set before any pilot; in figure 2 errors are 11 to 29 times as large",
-        published="new",
         source=f"{BRAUN}, section 3.2",
     ),
-    Claim(
+    claim(
         text="Later blocks can be kept right: with their errors in the loss as well they are off "
         "by at most 1.5 times as much as locally",
         value=pair_with("local"),
@@ -184,10 +181,9 @@ CLAIMS = (
         },
         threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as "
         "large from the next layer on",
-        published="new",
         source=f"{BRAUN}, section 3.2",
     ),
-    Claim(
+    claim(
         text="That costs little: with later blocks in the loss it still raises the loss at most "
         "0.45 times as much as a local dictionary",
         value=pair_with("local"),
@@ -204,15 +200,13 @@ CLAIMS = (
         also={"later-half": HALF, "main": END_TO_END, "half": END_TO_END, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="Local features lie closer together: cosines with the nearest other feature are on "
         "average at least 0.05 above those end to end",
         value=difference("nearest", "local"),
         low=0.05,
         unit="cosine",
-        half={**MAIN, **LOCAL},
         must_fail=("local-again", "local-double"),
         near={
             "local-again": "another order of the text is enough",
@@ -229,14 +223,13 @@ CLAIMS = (
         published=NEIGHBOURS,
         source=f"{BRAUN}, section 3.3.1",
     ),
-    Claim(
+    claim(
         text="It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire "
         "as of a local dictionary",
         value=share("live", "local"),
         high=0.9,
         scale="log",
         unit="ratio of counts",
-        half={**MAIN, **LOCAL},
         must_fail=("local-again", "local-long"),
         near={
             "local-again": "another order of the text is enough",
@@ -250,8 +243,6 @@ CLAIMS = (
         },
         credits="encoder",
         threshold_from="plan: set before any pilot; 22 to 26 thousand in table 1, at equal loss",
-        published="new",
-        source=f"{BRAUN}, section 3.1",
     ),
     *(
         Estimate(

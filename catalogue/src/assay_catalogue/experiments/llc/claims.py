@@ -4,6 +4,7 @@ measures."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -144,8 +145,10 @@ def on_plateau(arms: Arms) -> xr.DataArray:
 
 
 STATIONARY = (Gate("stationary", stationary),)
+claim = partial(Claim, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "On nine linear networks the estimate lies within 10 % of the learning coefficient: "
         "largest deviation",
         value=over("coefficient", *NETWORKS),
@@ -159,11 +162,10 @@ CLAIMS = (
             "localised": "some pull would do, and chains that are held more tightly give λ as well"
         },
         gates=STATIONARY,
-        published="new",
         source=f"{AOYAGI}; {LAU}",
         threshold_from="plan: 10 %, before any chain was run",
     ),
-    Claim(
+    claim(
         "On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the "
         "integral that replaces λ at a finite n: largest deviation",
         value=over_integral,
@@ -176,11 +178,10 @@ CLAIMS = (
         must_fail=("localised", "asymptotic"),
         near={"asymptotic": "what chains find is λ itself, and n is large enough"},
         gates=STATIONARY,
-        published="new",
         source=WATANABE,
         threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
     ),
-    Claim(
+    claim(
         "On quadratics at four settings the estimate is what the closed form with both biases "
         "says, within 2 %: largest deviation",
         value=over("stationary", ROUND, SOFT),
@@ -192,7 +193,6 @@ CLAIMS = (
         unit="share of the closed form",
         must_fail=("no-step", "no-pull"),
         gates=STATIONARY,
-        published="new",
         source="stationary variance of a linear recursion",
         near={
             "no-step": "steps bias nothing, and the pull explains the difference",
@@ -205,7 +205,7 @@ CLAIMS = (
         },
         threshold_from="theory: exact but for chance",
     ),
-    Claim(
+    claim(
         "At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each "
         "time: smallest rise",
         value=along_rank,
@@ -220,11 +220,10 @@ CLAIMS = (
             )
         },
         gates=STATIONARY,
-        published="new",
         source=AOYAGI,
         threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
     ),
-    Claim(
+    claim(
         "Of runs that are bad on purpose at least 90 % fail a check",
         value=flagged,
         of="faulty",
@@ -232,13 +231,12 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("one-rank",),
-        published="new",
         source=LAU,
         near={"one-rank": "checks are up by chance, or wherever chains move slowly"},
         also={"coarse": same_method("these are bad on purpose as well, by their step")},
         threshold_from="plan: nearly all, before any chain was run",
     ),
-    Claim(
+    claim(
         "Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % "
         "fail a check",
         value=flagged,
@@ -247,7 +245,6 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("unweighted", "one-rank"),
-        published="new",
         source=LAU,
         near={"unweighted": "drift, sign and mean acceptance would have told as well"},
         also={"faulty": same_method("these are bad on purpose in another way")},
@@ -255,7 +252,7 @@ CLAIMS = (
             "pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35"
         ),
     ),
-    Claim(
+    claim(
         "Of sound runs, with small steps on ten linear networks and two quadratics, at most "
         "20 % fail a check",
         value=flagged,
@@ -263,7 +260,6 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("faulty", "coarse"),
-        published="new",
         source=LAU,
         near={"coarse": "checks pass whatever settles, right or wrong"},
         violations=("partly-coarse",),

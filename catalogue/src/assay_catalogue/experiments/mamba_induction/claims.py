@@ -79,7 +79,7 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
 
 HALF = {"main": "half"}
 SAME_WAY = rival("it recalls less, but what it recalls may go the same way")
-claim = partial(Claim, half=HALF, published="new")
+claim = partial(Claim, half=HALF, published="new", unit="share of the answer", source=OURS)
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
@@ -115,11 +115,9 @@ CLAIMS = (
         "at least half of a donor's answer",
         value=restored("write at the value"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("write-next", "untrained"),
         near={"write-next": "the next position, which sees the value through the convolution"},
         also={"no-conv": rival("there no other position sees the value"), "frozen": SAME_WAY},
-        source=OURS,
         threshold_from=HALFWAY,
     ),
     claim(
@@ -127,14 +125,12 @@ CLAIMS = (
         "at least half of the answer to a donor's key",
         value=restored("conv at the value"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("conv-key", "conv-next", "untrained"),
         near={
             "conv-key": "the key's own position says which key it was",
             "conv-next": "the position after the value sees the key as well",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=HALFWAY,
     ),
     claim(
@@ -142,14 +138,12 @@ CLAIMS = (
         "restores at least half of a donor's answer",
         value=restored("write 1 later"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("write-here", "write-second", "untrained"),
         near={
             "write-here": "the value's own position holds it as well",
             "write-second": "so does whatever the convolution lets see it",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=f"{PILOTS}, .89 to .92",
     ),
     claim(
@@ -157,14 +151,12 @@ CLAIMS = (
         "at least half of the answer to a donor's key",
         value=restored("conv 1 later"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("conv-here", "conv-second", "untrained"),
         near={
             "conv-here": "the value's own position, too, sees both",
             "conv-second": "so does the second position after it",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=f"{PILOTS}, .97 to 1.00",
     ),
 )

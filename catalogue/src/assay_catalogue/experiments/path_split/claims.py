@@ -75,7 +75,7 @@ def geometric(m: Means) -> np.ndarray:
     return np.exp(mean(m))
 
 
-claim = partial(Claim, published="new", source=REMARKS)
+claim = partial(Claim, published="new", source=REMARKS, units=CROSSED)
 """A claim with what most of them share."""
 
 
@@ -222,7 +222,6 @@ CLAIMS = (
         "effects that derivatives give, within a tenth",
         value=by_seed(by_removal, off("removed", "linear")),
         scale="log",
-        units=CROSSED,
         low=0.9,
         high=1.1,
         unit="ratio",
@@ -240,7 +239,6 @@ CLAIMS = (
         "that its divisor, held, gives, within a tenth",
         value=by_seed(by_removal, off("exact", "removed")),
         scale="log",
-        units=CROSSED,
         low=0.9,
         high=1.1,
         unit="ratio",
@@ -261,7 +259,6 @@ CLAIMS = (
         "half's ratio of direct to indirect effect is at least twice that of the other",
         value=by_seed(single_terms, separated),
         scale="log",
-        units=CROSSED,
         low=2.0,
         unit="ratio of ratios",
         must_fail=tuple(NEAR),
@@ -279,7 +276,6 @@ CLAIMS = (
         "halves of one block, sorted by direct share",
         value=by_seed(pair_with("sorted-halves"), lead),
         scale="log",
-        units=CROSSED,
         low=1.5,
         unit="ratio of ratios",
         must_fail=tuple(UNPAID),
@@ -295,7 +291,6 @@ CLAIMS = (
         "at least 1.25 times the ratio of one block, sorted",
         value=by_seed(pair_with("one-block", removal_terms), lead),
         scale="log",
-        units=CROSSED,
         low=1.25,
         unit="ratio of ratios",
         must_fail=("turned",),

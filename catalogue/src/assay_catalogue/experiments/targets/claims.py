@@ -145,7 +145,7 @@ ISO = "what rank and architecture give without training"
 READ = ("activations", "readout")
 FEATURES = (*READ, "features")
 """What is credited of a model, and of its features, which are principal directions of SmolLM2's."""
-claim = partial(Claim, published="new")
+claim = partial(Claim, published="new", credits=FEATURES, threshold_from=TABLE)
 """A claim with what most of them share."""
 
 
@@ -213,10 +213,8 @@ def linear_norms(
             unit="relative error",
             must_fail=tuple(f"{prefix}{c}" for c in controls),
             near={f"{prefix}{c}": why for c, why in near.items()},
-            credits=FEATURES,
             violations=(f"{prefix}{violation}",),
             fixed=fixed,
-            threshold_from=TABLE,
             source=f"{SEED}; footnote on layer norm",
         )
         for what, kind, controls, near, violation in (
@@ -270,7 +268,6 @@ def equal_neurons(model: OnDisk) -> Claim:
         must_fail=(f"{model.prefix}untrained",),
         near={f"{model.prefix}untrained": "that they are so before any training"},
         credits=READ,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     )
 
@@ -316,7 +313,6 @@ CLAIMS = (
         must_fail=("isotropic-rows",),
         near={"isotropic-rows": "rows of the same lengths and use in any directions"},
         must_hold=("readable-rows",),
-        credits=FEATURES,
         threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75",
         source=SEED,
     ),
@@ -330,7 +326,6 @@ CLAIMS = (
         unit="FVU",
         must_fail=("same-target",),
         near={"same-target": "another start of the same dictionary"},
-        credits=FEATURES,
         gates=L0,
         half=HALF,
         threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control "
@@ -347,12 +342,10 @@ CLAIMS = (
         unit="ratio of FVU",
         must_fail=("whole-stream",),
         near={"whole-stream": "a dictionary of what is mostly not the MLP's doing"},
-        credits=FEATURES,
         empty=1.0,
         violations=("whole-stream",),
         gates=L0,
         half=HALF,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     claim(
@@ -365,9 +358,7 @@ CLAIMS = (
         unit="share of agreement",
         must_fail=("stream-rows", "random-rows"),
         near={"stream-rows": "any dictionary of the same tokens"},
-        credits=FEATURES,
         half=HALF,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     *linear_norms(
@@ -392,7 +383,6 @@ CLAIMS = (
         credits=READ,
         violations=("uneven",),
         near={"untrained": "that they are so before any training"},
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     equal_neurons(SMOLLM2),
