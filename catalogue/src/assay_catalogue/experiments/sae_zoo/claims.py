@@ -247,14 +247,6 @@ def figures(arms: Arms) -> list[Figure]:
     k = int(arms["main"].attrs["k"])
     series = [("TopK", name, FVU) for name in CURVE]
     series += [(label, name, FVU) for name, label in LABELS.items()]
-    frontier.lead_rows(
-        arms,
-        [("BatchTopK", "batch-along"), (f"TopK {k}: how far the frontier bends", "topk-along")],
-        everywhere,
-        leads,
-        "topk-12-along",
-        "topk-21-along",
-    )
     return [
         frontier.over_l0(
             arms,
