@@ -7,11 +7,12 @@ mention comes from any input. Rows share what was scrubbed before them, so ten t
 cost a pass for each unit and each round. Where no other input shares a value, it stays, and nothing
 is tested.
 
-So a variable earns only what exchanging it changes. Of the answers that change when it is exchanged
-with any input's, those count that scrubbing put to the test, since other inputs have its value; or
-those that the explanation foretells, whichever are more. One that numbers the inputs has neither.
-Where no answer is foretold from any variable that lives somewhere, all of them together earn
-nothing.
+So a variable earns only what exchanging it shows. Of the answers that change when it is exchanged
+with any input's, the explanation has to foretell what they change to, and the part has to
+distinguish the values that they change with (`reading`): the smaller of the two shares counts. So
+what a variable says beyond what its part holds earns nothing, and neither does one that numbers the
+inputs. Where no answer is foretold from any variable that lives somewhere, all of them together
+earn nothing.
 
 What is recovered are right answers, counted from the best answer that reads nothing: each
 position's most frequent one. Counted from the model's own outputs on other inputs, as is usual, any
@@ -38,6 +39,7 @@ from assay_catalogue.circuits.verify.chance import LEAST, share, unread
 from assay_catalogue.circuits.verify.controls import Whole, prefixes
 from assay_catalogue.circuits.verify.interchange import foretold
 from assay_catalogue.circuits.verify.pieces import Cut, Piece
+from assay_catalogue.circuits.verify.reading import Ids, readings, reference, together
 from assay_catalogue.subjects.parts import (
     SLOTS,
     Edge,
@@ -53,11 +55,6 @@ from assay_catalogue.worlds.algorithms.task import UNASKED
 
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
-COMPANY, AMONG = 3, 1000
-"""A value that fewer others have, among so many inputs, says which input it is, and next to nothing
-of what they have in common."""
-Ids = Int[np.ndarray, "n s"]
-"""At each position, which inputs a unit's variables are the same on: equal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +79,26 @@ class Scrubbed:
         )
         if not name or not earned[name] < float(recovered(self._means)):
             return ""
-        tested, foretold_share = (
+        read_share, foretold_share = (
             np.nan_to_num(float(x))
-            for x in (_tested(self._means, name), _foretold(self._means, name))
+            for x in (_distinguished(self._means, name), _foretold(self._means, name))
         )
         return (
             f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
-            f"earns: of the answers that exchanging it changes, {tested:.2f} were tested, since "
-            f"other inputs have its value there, and {foretold_share:.2f} are as foretold"
+            f"earns: of the answers that exchanging it changes, {foretold_share:.2f} are as "
+            f"foretold, and {read_share:.2f} change with values that its part distinguishes"
         )
 
     @property
-    def exchanged(self) -> float:
-        """Of the answers that exchanging a variable changes, the share where other inputs have its
-        value; of the variable with the least.
+    def distinguished(self) -> float:
+        """Of the answers that exchanging a variable changes, the share that change with values that
+        its part distinguishes; of the variable with the least.
 
-        Near 0 scrubbing tested nothing of that one. NaN where no exchange changes anything.
+        NaN where no exchange changes anything.
         """
         return float(
             np.fmin.reduce(
-                [_tested(self._means, name) for name in _names(self.terms)], initial=np.nan
+                [_distinguished(self._means, name) for name in _names(self.terms)], initial=np.nan
             )
         )
 
@@ -153,28 +150,20 @@ def exchanges(
     other. Counts under NAME.what, as shares of answers: moved, those that change; gained, by how
     many more are as foretold than as before; open, how many are not as before, of those that are
     foretold at all; used, those that are foretold to change; felt, those that one position changes,
-    a sum over positions; shared, of these, where other inputs have the value that stands there."""
-    problem, class_ids = program.problem, classes(program, tokens)
+    a sum over positions; read, of these, those whose value there the part distinguishes."""
+    problem = program.problem
     # By one input on: each gets another's value, and each value is used once, so that its
     # frequencies stay.
     known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
+    many = reference(problem, tokens)
+    found = readings(program, many, classes(program, many), prefixes(many), len(tokens))
     cut = Cut(problem, [u.place for u in program.units])
     clean, home = (
         cut.clean(tokens),
         {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None},
     )
-    before, read = problem.named(problem.logits(tokens)), prefixes(tokens)
-    many = np.concatenate(
-        [tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)]
-    )
-    # Rare is judged among many inputs: among the few that are exchanged a common value may be alone
-    # by luck.
-    company, of_many = classes(program, many), prefixes(many)
-    plain = (
-        before
-        if isinstance(program.explanation, Whole) or not program.answers
-        else foretold(program, tokens, {})
-    )
+    before, is_whole = problem.named(problem.logits(tokens)), isinstance(program.explanation, Whole)
+    plain = before if is_whole or not program.answers else foretold(program, tokens, {})
     terms: dict[str, np.ndarray] = {}
 
     def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
@@ -186,7 +175,7 @@ def exchanges(
         return problem.named(cut.replaced(tokens, mask, instead).numpy())
 
     def foretell(names: Sequence[str], actual: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
-        if isinstance(program.explanation, Whole):
+        if is_whole:
             return actual  # a model says of itself what it does
         return (
             foretold(program, tokens, {name: values[name] for name in names})
@@ -206,27 +195,17 @@ def exchanges(
             "used": (due >= 0) & (due != plain),
         }
         counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
-        few = (
-            group_identical(company[name], of_many).others[: len(tokens)] < COMPANY
-            for name in names
+        felt = np.stack(
+            [
+                problem.shares((answers(names, i) != before) & known, tokens)
+                for i in range(tokens.shape[1])
+            ],
+            1,
         )
-        unmatched = np.any([group_identical(class_ids[name], read).alone for name in names], 0) | (
-            np.any([*few], 0) & (np.ptp(read, 0) > 0)
-        )
-        # Where all values are shared, or none that could be, the share is 1 or 0, and no position
-        # need be tried by itself.
-        counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not unmatched.any())}
-        # Positions at which all inputs have read the same cannot tell inputs apart, and do not
-        # count.
-        if unmatched.any() and not unmatched[:, np.ptp(read, 0) > 0].all():
-            felt = np.stack(
-                [
-                    problem.shares((answers(names, i) != before) & known, tokens)
-                    for i in range(tokens.shape[1])
-                ],
-                1,
-            )
-            counts |= {"felt": felt.sum(1), "shared": (felt * ~unmatched).sum(1)}
+        # A model distinguishes of itself whatever it does.
+        read = [together(found[name], felt) for name in names if not is_whole]
+        share_read = np.minimum.reduce([np.ones(tokens.shape), *read])
+        counts |= {"felt": felt.sum(1), "read": (felt * share_read).sum(1)}
         terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
 
     for v in program.explanation.variables:
@@ -516,16 +495,15 @@ def _used(m: Means) -> np.ndarray:
 
 
 def _earned(m: Means, name: str) -> np.ndarray:
-    """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes
-    nothing."""
-    # fmax passes over a NaN in one of the two.
-    earned = np.fmax(_tested(m, name), _foretold(m, name))
-    return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(earned), np.nan)
+    """The smaller of what is foretold and of what its part distinguishes; NaN where exchanging it
+    changes nothing."""
+    earned = np.minimum(*(np.nan_to_num(x) for x in (_distinguished(m, name), _foretold(m, name))))
+    return np.where(m[f"{name}.moved"] > LEAST, earned, np.nan)
 
 
 def _foretold(m: Means, name: str) -> np.ndarray:
     return share(m[f"{name}.gained"], m[f"{name}.open"])
 
 
-def _tested(m: Means, name: str) -> np.ndarray:
-    return share(m[f"{name}.shared"], m[f"{name}.felt"])
+def _distinguished(m: Means, name: str) -> np.ndarray:
+    return share(m[f"{name}.read"], m[f"{name}.felt"])
