@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.core.heavy import torch
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.chance import LEAST
@@ -69,9 +70,10 @@ def distinguished(
     one; `read` says which inputs were the same so far."""
     n, s, d = written.shape
     centres = [_centres(written[:, i], values[:, i], read[:, i]) for i in range(s)]
-    off = np.stack([written[:, i] - centres[i][0][values[:, i]] for i in range(s)], 1)
-    free = max(sum(n - len(means) for means, *_ in centres), 1)
-    within = np.einsum("nsd,nse->de", off, off) / free
+    if not any(shared.any() for *_, shared in centres):
+        return np.full((n, s), -1.0)
+    off = np.concatenate([written[:, i] - centres[i][0][values[:, i]] for i in range(s)])
+    within = off.T @ off / sum(n - len(means) for means, *_ in centres)
     variance = max(float(written.var((0, 1)).sum()), np.finfo(float).tiny)
     spread = np.linalg.cholesky(within + ROUNDING * variance * np.eye(d))
     unit = np.linalg.inv(spread).T
@@ -83,9 +85,8 @@ def distinguished(
         squared[np.arange(n), values[:, i]] = np.inf
         # Where all inputs have one value there is nothing to distinguish.
         other[:, i] = squared.min(1) if len(means) > 1 else own[:, i]
-    usual = np.nanmean(own) if np.isfinite(own).any() else np.inf
-    nearness = np.where(np.isnan(own), usual, own)
-    return np.tanh((np.nan_to_num(other, nan=usual) - nearness) / 4)
+    usual = np.nanmean(own)
+    return np.tanh((np.nan_to_num(other, nan=usual) - np.nan_to_num(own, nan=usual)) / 4)
 
 
 def _centres(
@@ -102,6 +103,5 @@ def _centres(
 
 def _sums(x: Float[np.ndarray, "n d"], label: Int[np.ndarray, " n"]) -> tuple[np.ndarray, ...]:
     sizes = np.bincount(label)
-    sums = np.zeros((len(sizes), x.shape[1]))
-    np.add.at(sums, label, x)
-    return sums, sizes
+    sums = torch.zeros(len(sizes), x.shape[1], dtype=torch.float64)
+    return sums.index_add_(0, torch.from_numpy(label), torch.from_numpy(x)).numpy(), sizes

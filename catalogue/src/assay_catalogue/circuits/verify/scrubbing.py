@@ -55,6 +55,8 @@ from assay_catalogue.worlds.algorithms.task import UNASKED
 
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
+SURE = 0.999
+"""A value that is distinguished so well counts as one that is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,70 +153,96 @@ def exchanges(
     many more are as foretold than as before; open, how many are not as before, of those that are
     foretold at all; used, those that are foretold to change; felt, those that one position changes,
     a sum over positions; read, of these, those whose value there the part distinguishes."""
-    problem = program.problem
-    # By one input on: each gets another's value, and each value is used once, so that its
-    # frequencies stay.
-    known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
-    many = reference(problem, tokens)
-    found = readings(program, many, classes(program, many), prefixes(many), len(tokens))
-    cut = Cut(problem, [u.place for u in program.units])
-    clean, home = (
-        cut.clean(tokens),
-        {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None},
-    )
-    before, is_whole = problem.named(problem.logits(tokens)), isinstance(program.explanation, Whole)
-    plain = before if is_whole or not program.answers else foretold(program, tokens, {})
-    terms: dict[str, np.ndarray] = {}
+    exchanger, terms = _Exchanger(program, tokens), {}
+    for v in program.explanation.variables:
+        if v.at:
+            terms |= exchanger.counts(v.name)
+    idle = [name for name in _names(terms) if terms[f"{name}.moved"].mean() <= LEAST]
+    return terms | (exchanger.counts(*idle) if len(idle) > 1 else {})
 
-    def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
-        span = slice(None) if position is None else slice(position, position + 1)
-        instead, mask = list(clean), np.ones((len(tokens), len(cut.pieces)), bool)
-        for i in (home[unit.place] for unit in program.units if unit.variable in names):
-            mask[:, i], instead[i] = False, clean[i].clone()
-            instead[i][:, span] = clean[i][:, span].roll(1, 0)
-        return problem.named(cut.replaced(tokens, mask, instead).numpy())
 
-    def foretell(names: Sequence[str], actual: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
-        if is_whole:
-            return actual  # a model says of itself what it does
-        return (
-            foretold(program, tokens, {name: values[name] for name in names})
-            if program.answers
-            else np.full(tokens.shape, UNASKED)
+class _Exchanger:
+    """A model on inputs, ready to write what it writes on the next input in the place of variables.
+
+    By one input on: each gets another's value, and each value is used once, so that its frequencies
+    stay."""
+
+    def __init__(self, program: Program, tokens: Int[np.ndarray, "n s"]) -> None:
+        self.program, self.problem, self.tokens = program, program.problem, tokens
+        many = reference(self.problem, tokens)
+        self.readings = readings(program, many, classes(program, many), prefixes(many), len(tokens))
+        self.known, self.values = (
+            self.problem.known(tokens)[1],
+            program.values(np.roll(tokens, 1, 0)),
         )
+        self.cut = Cut(self.problem, [u.place for u in program.units])
+        self.clean = self.cut.clean(tokens)
+        self.before = self.problem.named(self.problem.logits(tokens))
+        self.is_whole = isinstance(program.explanation, Whole)
+        if self.is_whole or not program.answers:
+            self.plain = self.before
+        else:
+            self.plain = foretold(program, tokens, {})
 
-    def count(*names: str) -> None:
-        actual = answers(names)
-        due = foretell(names, actual)
+    def answers(self, names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
+        """Give the model's answers with these exchanged, at one position or all."""
+        span = slice(None) if position is None else slice(position, position + 1)
+        places = {u.place for u in self.program.units if u.variable in names}
+        instead, mask = list(self.clean), np.ones((len(self.tokens), len(self.clean)), bool)
+        for i, piece in enumerate(self.cut.pieces):
+            if piece.place in places:
+                mask[:, i], instead[i] = False, self.clean[i].clone()
+                instead[i][:, span] = self.clean[i][:, span].roll(1, 0)
+        return self.problem.named(self.cut.replaced(self.tokens, mask, instead).numpy())
+
+    def foretell(
+        self, names: Sequence[str], actual: Int[np.ndarray, "n s"]
+    ) -> Int[np.ndarray, "n s"]:
+        """Give the answers that the explanation foretells; a model says of itself what it does."""
+        if self.is_whole:
+            return actual
+        if not self.program.answers:
+            return np.full(self.tokens.shape, UNASKED)
+        return foretold(self.program, self.tokens, {name: self.values[name] for name in names})
+
+    def counts(self, *names: str) -> dict[str, Float[np.ndarray, " n"]]:
+        """Count what exchanging these together changes, as in `exchanges`."""
+        before, actual = self.before, self.answers(names)
+        due = self.foretell(names, actual)
         cells = {
             "moved": actual != before,
             # Less what was as foretold before: an answer that is foretold to stay and stays is no
             # gain.
             "gained": (due >= 0) * ((actual == due) * 1.0 - (actual == before)),
             "open": (due >= 0) & (actual != before),
-            "used": (due >= 0) & (due != plain),
+            "used": (due >= 0) & (due != self.plain),
         }
-        counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
-        felt = np.stack(
-            [
-                problem.shares((answers(names, i) != before) & known, tokens)
-                for i in range(tokens.shape[1])
-            ],
-            1,
-        )
-        # A model distinguishes of itself whatever it does.
-        read = [together(found[name], felt) for name in names if not is_whole]
-        share_read = np.minimum.reduce([np.ones(tokens.shape), *read])
-        counts |= {"felt": felt.sum(1), "read": (felt * share_read).sum(1)}
-        terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
+        counts = {
+            what: self.problem.shares(x * self.known, self.tokens) for what, x in cells.items()
+        }
+        felt = self._felt(names)
+        if felt is None:
+            counts |= {"felt": counts["moved"], "read": counts["moved"]}
+        else:
+            read = np.minimum.reduce([together(self.readings[name], felt) for name in names])
+            counts |= {"felt": felt.sum(1), "read": (felt * read).sum(1)}
+        return {f"{' + '.join(names)}.{what}": x for what, x in counts.items()}
 
-    for v in program.explanation.variables:
-        if v.at:
-            count(v.name)
-    idle = [name for name in _names(terms) if terms[f"{name}.moved"].mean() <= LEAST]
-    if len(idle) > 1:
-        count(*idle)
-    return terms
+    def _felt(self, names: Sequence[str]) -> Float[np.ndarray, "n s"] | None:
+        """The answers that exchanging these changes at each position alone; None where every value
+        that is felt is distinguished, as a model does of its own."""
+        if self.is_whole:
+            return None
+        doubtful = np.any([x < SURE for name in names for x in self.readings[name]], (0, 1))
+        felt = np.zeros(self.tokens.shape)
+        # The others only if they are needed to weigh these.
+        for positions in (np.flatnonzero(doubtful), np.flatnonzero(~doubtful)):
+            for i in positions:
+                changed = (self.answers(names, i) != self.before) & self.known
+                felt[:, i] = self.problem.shares(changed, self.tokens)
+            if not felt.any():
+                return None
+        return felt
 
 
 def faithful(m: Means) -> np.ndarray:
