@@ -13,10 +13,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import ALL, Experiment
 from assay.core.results import ResultData
 from assay.lab import catalogue
+from assay.lab.judge import anchors, registered
+from assay.lab.judge.anchors import Anchor
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records import contests, recording, records
@@ -26,10 +29,12 @@ from assay.lab.work import groups
 from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.bundle.checking import CheckedBundle
-from assay.verbs.bundle import check_bundle, compared, is_bundle
+from assay.verbs.bundle import anchored, check_bundle, compared, is_bundle
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Flag, Machine, Place
 from assay.verbs.verb import Answer, Door, Line, Part, Table, duration, verb
 
+REGISTRATION = ".prereg.json"
+"""How the file of what was frozen ends."""
 CONTESTS = "assay.contests"
 """The group of entry points in which another distribution names the function that judges a
 committed contest again."""
@@ -65,6 +70,16 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """What was frozen, and what says from outside when."""
+
+    path: Path
+    hash: str
+    time: str
+    anchors: tuple[Anchor, ...]
+
+
+@dataclass(frozen=True)
 class Written:
     """The file that a record was written to."""
 
@@ -81,11 +96,12 @@ def command(
     rerun: Flag = False,
     keep: Path | None = None,
     record: Flag = False,
+    authority: Path | None = None,
     choice: Choice = DEFAULT,
     place: Place = HERE,
     machine: Machine = CPU,
     door: Door,
-) -> Answer[Compared | Written | Reproduction | CheckedBundle]:
+) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen]:
     """Compare a result with its committed record, or a bundle with what this Assay judges; exit 1
     on a difference.
 
@@ -94,8 +110,8 @@ def command(
     Parameters
     ----------
     name
-        An experiment's name, or the path of its file; catalogue for every record; or a bundle, a
-        zip or its folder.
+        An experiment's name, or the path of its file; catalogue for every record; a bundle, a zip
+        or its folder; or what was frozen, a .prereg.json file.
     rerun
         Run the experiment from an empty store first, and compare that.
     keep
@@ -105,6 +121,9 @@ def command(
         Write what is stored as the record: commit, keys, small measures, verdicts, seconds. With
         --rerun: where every number is equal, let the record have the cost, date and machine of
         this run.
+    authority
+        Of a bundle or of what was frozen: a PEM file with the certificates of time stamp
+        authorities that you trust; without it those of the system.
 
     Examples
     --------
@@ -114,12 +133,12 @@ def command(
     """
     if keep is not None and not rerun:
         raise AssayError("--keep names the store of --rerun; add --rerun, or use --root")
-    if name == ALL or is_bundle(name):
+    if name == ALL or is_bundle(name) or name.endswith(REGISTRATION):
         if rerun or record or choice != DEFAULT:
             raise AssayError(
                 "--rerun, --record, --preset and --set go with the name of one experiment"
             )
-        return of_catalogue(door) if name == ALL else of_bundle(Path(name))
+        return of_catalogue(door) if name == ALL else of_file(Path(name), authority)
     experiment, preset = choice.of(name)
     if rerun:
         return of_rerun(name, experiment, preset, machine, keep, door, record)
@@ -129,9 +148,17 @@ def command(
     return in_words(compare(place.lab(), experiment, preset))
 
 
-def of_bundle(path: Path) -> Answer[CheckedBundle]:
-    """Judge a bundle again, and report where it differs from what it states."""
-    bundle = check_bundle(path)
+def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen]:
+    """Judge a bundle again, and report where it differs from what it states; or read what was
+    frozen, and report what shows when."""
+    if path.name.endswith(REGISTRATION):
+        frozen = registered.read(foreign.regular(path))
+        found = Frozen(path, frozen.hash, frozen.time, tuple(anchors.found(frozen, authority)))
+        head = f"{path} is as it was frozen on {frozen.time}, by its author's clock"
+        lines: list[Part] = [head, Line(f"sha256 {frozen.hash}"), *map(anchored, found.anchors)]
+        lines += [] if found.anchors else ["no time stamp is next to it, and no git note names it"]
+        return Answer(found, lines, int(any(anchor.wrong for anchor in found.anchors)))
+    bundle = check_bundle(path, authority)
     return Answer(bundle, compared(bundle), int(not bundle.same))
 
 

@@ -850,17 +850,18 @@ def _reported(claim, verdict, in_full):
     """What came of a claim, in lines."""
     if not verdict:
         return [f"not judged here: {claim['why_not']}"]
-    lines = [_line(verdict, claim["unit"])]
+    lines = [line(verdict, claim["unit"])]
     for role in ("controls", "planted", "also") if in_full else ():
         arms = verdict[role].items()
-        lines += [f"{role}: {arm} {_line(v, claim['unit'])}" for arm, v in arms]
+        lines += [f"{role}: {arm} {line(v, claim['unit'])}" for arm, v in arms]
     table = claim["arms"][claim["of"]]
     if trusted := [gate for gate in table["gates"] if gate not in table["histories"]]:
         lines.append(f"taken as stated: whether {', '.join(trusted)}")
     return lines
 
 
-def _line(v, unit):
+def line(v, unit):
+    """A verdict in words: outcome, reason, estimate, interval and units."""
     n = " x ".join(f"{k} {u}" for u, k in v["n"].items())
     why = f" ({v['reason']})" if v["reason"] else ""
     numbers = f"{v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]"
