@@ -77,7 +77,10 @@ add = "way"
 strength = 4.0
 """
     + CLAIM.format(holds="steered.right > -50"),
-    "feature": ASKS.replace('log_prob = ["{good}", "{bad}"]', 'feature = ["./dict.safetensors", 3]')
+    "feature": ASKS.replace(
+        'log_prob = ["{good}", "{bad}"]',
+        'feature = ["./dict.safetensors", 3]\nsite = "blocks.1.hook_resid_pre"',
+    )
     + CLAIM.format(holds="main.right > -50"),
     "probe": f"""question = "Can it be read?"
 seeds = "{SEEDS}"
@@ -293,7 +296,6 @@ def changes(kind: str) -> dict[str, tuple[str, Change]]:
         }
     found |= {
         "the template": ("input", _edit(toml, "{a} plus {b} is", "{b} plus {a} is")),
-        "a space in the template": ("input", _edit(toml, "{a} plus {b} is", "{a} plus  {b} is")),
         "the corrupted text": ("input", _edit(toml, "{b} plus {c} is", "{c} plus {a} is")),
     }
     if kind != "feature":
@@ -521,9 +523,10 @@ def answer(case: Case, base: Path, folder: Path) -> str:
         if after["inference"] == "confirmatory":
             same = numbers(before) == numbers(after)
             return "harmless" if same else "confirmatory, with other numbers than at the look"
-        return (
-            "reported" if after["registration"]["changed"] else "exploratory, and nobody says why"
-        )
+        said = after["registration"]["changed"]
+        if what == "input" and not any(" frozen, " in x or "was edited" in x for x in said):
+            return f"it is not said which input was changed: {said}"
+        return "reported" if said else "exploratory, and nobody says why"
 
 
 def numbers(data: Any) -> list[Any]:

@@ -136,8 +136,8 @@ def freeze(
     about = journal.subject(experiment, preset)
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        noted_questions.note_study(experiment.name, "frozen", asked)
         more = {"registration": data["hash"]}
+        noted_questions.note_study(experiment.name, questions.FROZEN, asked, **more)
         data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
         here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
@@ -349,38 +349,29 @@ def _seen(
 ) -> Iterator[tuple[str, str]]:
     """Give why some of it may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
-    by_rows, exposures = questions.is_by_rows(asked), Questions.of(store).exposures(asked)
-    by_content = (
-        (f"{why}; what may have been seen", f"fresh would be {x}") for why, _, x in exposures
-    )
+    by_rows = questions.is_by_rows(asked)
+    by_content = [
+        (why, f"fresh would be {fresh}") for why, _, fresh in Questions.of(store).exposures(asked)
+    ]
     if by_rows:
         yield from by_content
-    fresh = "fresh would be other prompts" if by_rows else "name other seeds"
-    if not by_rows:
+        fresh = "fresh would be other prompts"
+    else:
+        fresh = "name other seeds"
         yield from (
             (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
         )
     if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        of = "of these prompts" if by_rows else "of these seeds"
-        yield (
-            (
-                f"{len(runs)} runs {of} are stored with their measures: {', '.join(runs[:3])}{more}; "
-                "what may have been seen"
-            ),
-            fresh,
-        )
+        of = "prompts" if by_rows else "seeds"
+        stored = f"{len(runs)} runs of these {of} are stored with their measures"
+        yield f"{stored}: {', '.join(runs[:3])}{more}; what may have been seen", fresh
     ledger = Ledger(store)
-    lines = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
-    for line, shared in lines:
-        yield (
-            (
-                f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
-                f"{line['time']} ({ledger.path}); what may have been seen"
-            ),
-            fresh,
-        )
-    yield from by_content
+    if not by_rows:
+        for line, shared in ledger.exposures(journal.subject(experiment, preset)):
+            seen = f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
+            yield f"{seen}{line['time']} ({ledger.path}); what may have been seen", fresh
+        yield from by_content
 
 
 def _looked_at(
