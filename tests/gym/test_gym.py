@@ -23,7 +23,7 @@ from assay.lab.records import recording, records
 from forks import Ended, program
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-MANY = np.arange(10_000, 14_000)
+MANY = np.arange(10_000, 11_200)
 
 
 @pytest.mark.parametrize("level", sorted(LEVELS))
