@@ -129,9 +129,10 @@ class Progress:
         self.handle: Any = None
 
     def __call__(self, *arguments: Any) -> None:
-        """Take what happened, and draw it unless that was done just now."""
-        if len(arguments) == 2:
-            (self.done, self.total), self.words = arguments, "tokens"
+        """Take what happened, and draw it unless that was done just now: how much is done of how
+        much, with what is counted (tokens, where nothing is said), or an event of a lab."""
+        if len(arguments) > 1:
+            self.done, self.total, self.words = (*arguments, "tokens")[:3]
         elif not self._take(arguments[0]):
             return
         clock = time.monotonic()
