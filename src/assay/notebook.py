@@ -33,6 +33,8 @@ NIGHT = (
 """What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
 DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
 """What it says when it is light, whatever the reader's system prefers."""
+CONTROL = {"holds": "✗ passes", "fails": "✓ fails", "undecided": "○ undecided"}
+"""What is said of a control, which should fail."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -71,6 +73,32 @@ def verdict(judgement: Any) -> Markup:
         explain_reason(judgement.reason),
     )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
+
+
+def check(value: Any) -> Markup:
+    """The outcome of a checked claim with its number, its controls, and what is noted."""
+    j, question = value.judged, value.question
+    number, interval = map(minus, estimate(j.estimate, j.low, j.high))
+    why = f" ({value.reason})" if value.reason else ""
+    rows = []
+    for name, v in value.controls.items():
+        sign, (own, limits) = CONTROL[v.outcome], map(minus, estimate(v.estimate, v.low, v.high))
+        explains = next(p.why for p in question.placed.values() if p.control == name)
+        rows.append((sign, name, str(value.draws(name)), f"{own} {limits}", explains))
+    heads = ("", "control", "draws", "strongest [95 %]", "what it would explain")
+    notes = (*j.notes, *value.notes, f"scope: {j.scope}")
+    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}<ul>{}</ul>").format(
+        SIGNS[j.outcome],
+        j.outcome,
+        why,
+        question.sentence,
+        question.holds,
+        number,
+        interval,
+        units(j.n),
+        table(heads, rows),
+        Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),
+    )
 
 
 def evaluation(value: Any) -> Markup:
@@ -114,6 +142,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Result": result,
     "Judged": judged,
     "Verdict": verdict,
+    "Check": check,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
 }

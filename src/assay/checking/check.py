@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "_before", "_after"
 """Ends of the names of a number without what is credited, and with it."""
-FEW_KINDS = 3
-"""A function that gives no more different numbers than these on two prompts may give the same ones
-by chance."""
 
 
 def check(
@@ -148,6 +145,8 @@ def check(
     asked.dry()
     asked.all()
     notes = [*unit_notes, *asked.notes, *what.notes]
+    if cache and calls.opaque:
+        notes.append(f"calls are not kept: nothing is known of the content of {calls.opaque[0]}")
     if also is not None and not _wanted(DAMAGE, controls):
         also = None
     elif also is None and what.kind in BREAKS:
@@ -234,8 +233,8 @@ class _Asked:
                 f"{self.calls.name} gives other names of numbers for other things: "
                 f"{', '.join(sorted({n for x in numbers for n in x}))}"
             )
-        values = {v for x in numbers for v in np.concatenate([*x.values()]).tolist()}
-        if len(values) > FEW_KINDS:
+        every = np.concatenate([x for some in numbers for x in some.values()])
+        if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
             self._same(numbers)
 
     def _same(self, numbers: Sequence[Numbers]) -> None:
@@ -320,17 +319,21 @@ def _judged(
             f"the condition {question.holds!r} names {lacking[0]!r}, which is no number of the "
             f"function; {nearest(lacking[0], known)}"
         )
-    judged = question.judged(rows)
-    if judged.reason != TIES or question.bounds is not None or len(columns) != 1:
-        return judged, question
-    (name,) = columns
-    whole = name in known and all(
-        np.isin(x[f"{name}{end}"], (0, 1)).all() for x in arms.values() for end in (AFTER, BEFORE)
-    )
-    if not (whole and parse(question.holds).plain and len(question.units) == 1):
-        return judged, question
     bounded = replace(question, bounds=(-1.0, 1.0))
-    return bounded.judged(rows), bounded
+    name = next(iter(columns))
+    shares = name in known and parse(question.holds).plain and len(question.units) == 1
+    shares = shares and all(
+        np.isin(x[f"{name}{end}"], (0, 1)).all()
+        for arm, x in arms.items()
+        for end in (AFTER, BEFORE)
+        if arm != DAMAGE.name
+    )
+    if shares and question.bounds is None and not (rows[name] < 0).any():
+        return bounded.judged(rows), bounded  # which would be taken for a share, from 0 to 1
+    judged = question.judged(rows)
+    if judged.reason == TIES and question.bounds is None and shares:
+        return bounded.judged(rows), bounded
+    return judged, question
 
 
 def _about(calls: Calls, asked: _Asked) -> dict[str, Any]:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SIGNS = {"holds": "✗ passes", "fails": "✓ fails", "undecided": "○ undecided"}
 """What is printed of a control: it should fail."""
-WIDE = 60
-"""Characters of a reason in a table."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +129,6 @@ class Check(Shown):
     def draws(self, control: str) -> int:
         """Count the draws of a control."""
         return sum(p.control == control for p in self.question.placed.values())
-
-    @property
-    def shown(self) -> Judged:
-        """The verdict with one row for each control, as tables show it."""
-        why = {p.control: p.why for p in self.question.placed.values()}
-        notes = (*self.judged.notes, *self.notes)
-        return structs.replace(self.judged, controls=self.controls, near=why, notes=notes)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for what is credited and for each draw of each control: outcome, estimate,
