@@ -46,7 +46,7 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path, forks: Fork
     [
         (["show", "superpositon", "1"], "show superposition 1"),
         (["shwo", "superposition"], "show superposition"),
-        (["check", "superposition", "--recrod"], "check superposition --record"),
+        (["verify", "superposition", "--recrod"], "verify superposition --record"),
         (["show", "superposition", "--arm", "linera"], "show superposition --arm linear"),
     ],
 )

@@ -19,7 +19,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(catalogue, "entries", lambda: [entry])
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    for words in (("run", "early", "--executor", "inline"), ("check", "early", "--record")):
+    for words in (("run", "early", "--executor", "inline"), ("verify", "early", "--record")):
         assert main([*words, "--root", "first"]) == 0
     return tmp_path
 
