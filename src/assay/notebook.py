@@ -33,8 +33,6 @@ NIGHT = (
 """What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
 DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
 """What it says when it is light, whatever the reader's system prefers."""
-CONTROL = {"holds": "✗ passes", "fails": "✓ fails", "undecided": "○ undecided"}
-"""What is said of a control, which should fail."""
 EVERY = 0.25
 """Seconds between two drawings of a bar."""
 
@@ -82,8 +80,8 @@ def check(value: Any) -> Markup:
     why = f" ({value.reason})" if value.reason else ""
     rows = []
     for name, v in value.controls.items():
-        sign, (own, limits) = CONTROL[v.outcome], map(minus, estimate(v.estimate, v.low, v.high))
-        explains = next(p.why for p in question.placed.values() if p.control == name)
+        own, limits = map(minus, estimate(v.estimate, v.low, v.high))
+        _, sign, explains = value.row(name)
         rows.append((sign, name, str(value.draws(name)), f"{own} {limits}", explains))
     heads = ("", "control", "draws", "strongest [95 %]", "what it would explain")
     notes = (*j.notes, *value.notes, f"scope: {j.scope}")

@@ -94,7 +94,7 @@ class Direction:
     """The activations of the two labels, [row, d] each: the vector points to the first."""
     learn: Learn | None = None
     elsewhere: tuple[tuple[Array, Array], ...] = ()
-    """The same rows' activations at other places of the model."""
+    """What the same rows have at other places of the model."""
 
 
 def direction(

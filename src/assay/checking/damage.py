@@ -50,9 +50,9 @@ def damaged(
     dealt = np.array([shares[i % len(shares) :: count].mean() for i in range(count)])
     numbers: Numbers = {}
     for name, base in change.before.items():
-        own = base + change.effects[name]
-        effect = (1 if lower else -1) * _spread(base, own) * dealt
-        if np.isin([*base, *own], (0, 1)).all():  # yes and no: a share is never beyond them
+        moved = base + change.effects[name]
+        effect = (1 if lower else -1) * _spread(base, moved) * dealt
+        if np.isin([*base, *moved], (0, 1)).all():  # yes and no: a share is never beyond them
             effect = np.clip(base + effect, 0, 1) - base
         numbers |= {name: effect, f"{name}_after": base + effect, f"{name}_before": base}
     return numbers

@@ -163,9 +163,7 @@ class Check(Shown):
             "",
         ]
         table = [("control", "draws", "strongest [95 %]", "", "what it would explain")]
-        for name, v in self.controls.items():
-            arm = next(p for p in q.placed.values() if p.control == name)
-            table.append((name, str(self.draws(name)), _number(v), SIGNS[v.outcome], arm.why))
+        table += [(name, str(self.draws(name)), *self.row(name)) for name in self.controls]
         widths = [max(len(row[i]) for row in table) for i in range(4)]
         for row in table:
             cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
@@ -175,6 +173,13 @@ class Check(Shown):
         if j.price is not None and j.price.text:
             lines.append(f"to decide it: {j.price.text}")
         return "\n".join(lines)
+
+    def row(self, control: str) -> tuple[str, str, str]:
+        """Say of a control its number, whether it fails, as it should, and what it would
+        explain."""
+        v = self.controls[control]
+        why = next(p.why for p in self.question.placed.values() if p.control == control)
+        return _number(v), SIGNS[v.outcome], why
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`
