@@ -145,12 +145,9 @@ def check(
 
     Examples
     --------
-    (echo text; for i in 1 2 3 4 5 6 7 8; do echo "prompt number $i"; done) > rows.csv
-    cat > hook.py <<'PY'
-    def score(word, prompts):
-        return [len(p) % 3 / 10 + (word or "").count("!") for p in prompts]
-    PY
-    assay check hook.py:score --text "be loud now !" --prompts rows.csv --holds "effect > 0.5"
+    seq 1 12 > p.txt
+    echo 'f = lambda w, ps: [int(p) * (2 if w == "be loud" else 1) for p in ps]' > h.py
+    assay check h.py:f --text 'be loud' --prompts p.txt --holds 'effect > 3'
     """
     from assay.checking.check import check as checked
     from assay.checking.credited import direction
