@@ -131,7 +131,7 @@ def judge(
     *,
     claim: str,
     unit: str | Sequence[str],
-    control: str | Sequence[str] = (),
+    control: str | Sequence[str] | Mapping[str, str] = (),
     must_hold: str | Sequence[str] = (),
     also: str | Sequence[str] = (),
     unlearned: str | Sequence[str] = (),
@@ -141,6 +141,7 @@ def judge(
     empty: float | None = None,
     bounds: tuple[float, float] | None = None,
     level: float = 0.95,
+    noise: float = 0.0,
     scope: str = "",
     arm_column: str = "arm",
 ) -> Judged:
@@ -159,7 +160,8 @@ def judge(
         frame: a DataFrame, columns by name, or the path of a CSV.
         claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
         unit: one or two columns of independent units.
-        control: arms that must be beaten; by default the same rows with their labels dealt out.
+        control: arms that must be beaten; by default the same rows with their labels dealt out. A
+            mapping says of near controls what each would explain.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
@@ -171,6 +173,8 @@ def judge(
         empty: the value where there is nothing, 0 by default.
         bounds: least and greatest number of a unit.
         level: of the interval, 0 to 1.
+        noise: by how much the value differs from one measurement to the next: the interval is as
+            much wider on either side.
         scope: for what the verdict speaks.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
@@ -185,7 +189,9 @@ def judge(
         <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
     """
     units, parsed = _names(unit), parse(claim)
-    roles = _Roles(*map(_names, (control, must_hold, also, unlearned, violation, fixed)))
+    near = dict(control) if isinstance(control, Mapping) else {}
+    named = (tuple(control) if near else control, must_hold, also, unlearned, violation, fixed)
+    roles = _Roles(*map(_names, named))  # type: ignore[arg-type]
     rows, source = rows_of.read(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
@@ -205,7 +211,7 @@ def judge(
         roles = replace(roles, controls=(name,))
         notes.append(caution(name, [a for a in question.known if a not in labelled]))
     statement, more = _statement(question, roles, bounds, independent)
-    statement = replace(statement, beats=beats, empty=empty)
+    statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
     judgement, tied, moved = _decide(question, statement, arms, level, scope, independent)
