@@ -18,7 +18,7 @@ LEVELS = range(1, 7)
 def table() -> str:
     """Discoveries of a world by level, true and false, as a mean and the half-width of its 95 % t
     interval over worlds."""
-    record = records.read_file(RECORD, "assay check benchmarks/gym/gym.py --record")
+    record = records.read_file(RECORD, "assay verify benchmarks/gym/gym.py --record")
     assert record is not None
     arms = record["arms"]
     tables = []

@@ -506,7 +506,7 @@ def _records() -> dict[str, ResultData]:
 def _absent(name: str) -> str:
     experiment, _, preset = name.partition(".")
     typed = f"{experiment} --preset {preset}" if preset else experiment
-    return f"*Not recorded yet: `assay run {typed}`, then `assay check {typed} --record`.*\n"
+    return f"*Not recorded yet: `assay run {typed}`, then `assay verify {typed} --record`.*\n"
 
 
 def main(paths: Sequence[str]) -> None:

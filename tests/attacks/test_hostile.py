@@ -61,7 +61,7 @@ WORDS = (
     "plan",
     "run",
     "show",
-    "check",
+    "verify",
     "judge",
     "report",
     "remove",

@@ -286,9 +286,9 @@ CASES = {
         says="damaged: measures.safetensors has",
         given=damaged,
     ),
-    "no record": case("check", "own.py", "--preset", "smoke", says="has no record"),
+    "no record": case("verify", "own.py", "--preset", "smoke", says="has no record"),
     "broken record": case(
-        "check",
+        "verify",
         "own.py",
         "--preset",
         "smoke",

@@ -1,4 +1,4 @@
-"""`assay run catalogue` and `assay reproduce`, on a catalogue of tiny experiments: pages, errors,
+"""`assay run catalogue` and `assay verify`, on a catalogue of tiny experiments: pages, errors,
 interrupts, planted differences."""
 
 import copy
@@ -64,14 +64,17 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         *(
             (
                 (verb, "catalogue"),
-                "every experiment at once, which only assay plan and assay series take",
+                "which only assay plan, assay series and assay verify take",
             )
-            for verb in ("run", "show", "check", "reproduce", "report", "remove")
+            for verb in ("run", "show", "report", "remove")
         ),
         (("run", "catalog"), "did you mean catalogue?"),
+        (("verify", "early", "--keep", "here"), "--keep names the store of --rerun"),
+        (("verify", "catalogue", "--rerun"), "go with the name of one experiment"),
         (
-            ("reproduce", "early"),
-            "early has no record; make one: assay run early.py, then assay check early.py --record",
+            ("verify", "early", "--rerun"),
+            "early has no record; make one: assay run early.py, then assay verify early.py "
+            "--record",
         ),
     ],
 )
@@ -118,12 +121,12 @@ def recorded(
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
     write_experiment("own", tmp_path)
     assert main(["run", "own.py", *SMALL]) == 0
-    assert main(["check", "own.py", "--preset", "smoke", "--record"]) == 0
+    assert main(["verify", "own.py", "--preset", "smoke", "--record"]) == 0
     return tmp_path / "records/own.json"
 
 
 def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
-    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL)
+    code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL)
     assert code == 0, out + err
     lines = out.splitlines()
     assert lines[-1] == "own (smoke) is reproduced: every statement came out as recorded."
@@ -136,7 +139,7 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
     }  # Python's own, where it keeps bytecode
     assert left == {"assay-store", "own.py", "records"}, "its own store is gone"
 
-    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "kept", "--json")
+    code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "kept", "--json")
     found = json.loads(out)
     assert (code, found["same"], found["same_runs"], found["same_claims"]) == (0, True, True, True)
     assert (
@@ -171,7 +174,7 @@ def test_a_planted_difference_is_found(
     record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     record["verdicts"][0] |= planted
     recording.save(recorded, record)
-    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL)
+    code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL)
     assert code == 1
     assert why in " ".join(out.split()) and "not reproduced" in out
     assert "After training" in out, "the claim has room beside the reason"
@@ -188,7 +191,7 @@ def test_other_digits_are_no_difference_but_are_counted(
                 v["values"] = v["values"] * np.float32(1 + 1e-6)
     record["provenance"]["machine"]["cpu"] = "another"
     recording.save(recorded, record)
-    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--json")
+    code, out, _ = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--json")
     found = json.loads(out)
     assert (code, found["same"], found["numbers"]["expected_equal"]) == (0, True, False)
     assert found["numbers"]["equal"] < found["numbers"]["total"] and found["numbers"]["unequal"]
@@ -204,7 +207,7 @@ def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(
     angle = before["arms"]["main"]["measures"]["variables"]["angle"]
     angle["values"] = (angle["values"] * np.float32(moved)).astype(np.float32)
     recording.save(recorded, before)
-    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL, "--record")
+    code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--record")
     after = records.read("own", str(Path("own.py").absolute()))
     if moved != 1.0:
         assert (code, after["seconds"]) == (1, 1e6) and "keeps its cost" in out
@@ -215,8 +218,25 @@ def test_a_record_takes_over_the_cost_of_a_run_with_the_same_numbers(
         assert after[key] == before[key]
 
 
+def test_with_nothing_stored_the_measures_of_the_record_are_judged_again(
+    capsys: pytest.CaptureFixture[str], recorded: Path
+) -> None:
+    said = ("verify", "own.py", "--preset", "smoke", "--root", "empty")
+    code, out, _ = ran(capsys, *said)
+    assert code == 0 and out.endswith("own: as recorded\n")
+    assert "judged again from the record's own measures; no run is stored" in " ".join(out.split())
+    record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
+    record["verdicts"][0]["outcome"] = "holds"
+    recording.save(recorded, record)
+    code, out, _ = ran(capsys, *said, "--json")
+    found = json.loads(out)
+    (difference,) = found["differences"]
+    assert (code, found["records"], found["judged"]) == (1, 1, "the record's own measures")
+    assert difference["recorded"].startswith("●") and "(another outcome)" in difference["what"]
+
+
 def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
-    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "assay-store")
+    code, out, err = ran(capsys, "verify", "own.py", "--rerun", *SMALL, "--keep", "assay-store")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "assay-store already holds own (runs/own), which would be read and not reproduced" in err
 
@@ -224,7 +244,7 @@ def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: P
 def test_a_record_of_another_preset_is_refused(
     capsys: pytest.CaptureFixture[str], recorded: Path
 ) -> None:
-    code, out, err = ran(capsys, "reproduce", "own.py", "--executor", "inline")
+    code, out, err = ran(capsys, "verify", "own.py", "--rerun", "--executor", "inline")
     assert (code, out) == (
         2,
         "",

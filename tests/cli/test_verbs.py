@@ -82,10 +82,8 @@ def test_every_verb_is_there_and_short() -> None:
         "preregister",
         "run",
         "show",
-        "check",
-        "reproduce",
+        "verify",
         "contest",
-        "recheck",
         "judge",
         "report",
         "fetch",
@@ -215,16 +213,16 @@ def test_any_arm_can_be_judged_as_if_it_were_the_method(capsys: pytest.CaptureFi
 
 
 def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], world: Path) -> None:
-    written = Path(told(capsys, "check", *SMOKE, "--record")["path"])
+    written = Path(told(capsys, "verify", *SMOKE, "--record")["path"])
     assert written == world / "records/own.json"
-    assert told(capsys, "check", *SMOKE)["differences"] == []
+    assert told(capsys, "verify", *SMOKE)["differences"] == []
     record = copy.deepcopy(records.read("own", str(world / "own.py")))
     record["verdicts"][0]["outcome"] = "holds"
     recording.save(written, record)
-    (difference,) = told(capsys, "check", *SMOKE, code=1)["differences"]
+    (difference,) = told(capsys, "verify", *SMOKE, code=1)["differences"]
     assert difference["recorded"].startswith("holds") and difference["now"].startswith("undecided")
     recording.save(written, {**record, "preset": "default"})
-    assert main(["check", *SMOKE]) == 2
+    assert main(["verify", *SMOKE]) == 2
     assert (
         "is of preset default, not smoke; compare with --preset default" in capsys.readouterr().err
     )

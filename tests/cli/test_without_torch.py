@@ -52,7 +52,7 @@ def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
     [
         (("run", "superposition", "--preset", "smoke"), "train"),
         (("run", "superposition", "--preset", "smoke", "--executor", "inline"), "train"),
-        (("reproduce", "superposition"), "train"),
+        (("verify", "superposition", "--rerun"), "train"),
         (("run", "my_claim.py"), "train"),
         (("look", "def", "--dictionary", "small.safetensors"), "models"),
         (("evaluate", "mine.safetensors", "--acts", "acts.safetensors"), "models"),

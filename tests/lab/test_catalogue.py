@@ -188,7 +188,7 @@ def test_a_folder_is_found_run_and_told_by_its_name(folder, monkeypatch, capsys)
     capsys.readouterr()
     assert main(["run", "my_walk", *where, "--executor", "inline", "--json"]) == 0
     assert '"runs": 6' in capsys.readouterr().out
-    assert main(["check", "my_walk", "--record", *where]) == 0
+    assert main(["verify", "my_walk", "--record", *where]) == 0
     assert (folder.parent / "records/my-walk.json").is_file(), (
         "beside the folder, as a file's lies beside the file"
     )

@@ -18,7 +18,7 @@ from assay.lab.plan.preset import everywhere, override
 from assay.lab.records import recording, records
 from assay.lab.records.provenance import digest
 from assay.verbs import plan as planning
-from assay.verbs import record as recorded_by
+from assay.verbs import verify
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def both(tmp_path_factory):
     lab = Lab(home / "s", Inline())
     for preset in ("default", "hill"):
         lab.run(e, preset)
-        recorded_by.record(lab, e, override(e, preset))
+        verify.write(lab, e, override(e, preset))
     return e, lab
 
 
@@ -51,7 +51,7 @@ def test_each_has_a_record_of_its_own(both):
     ran = {arm: [r.job.key for r in rows] for arm, rows in lab.plan(e, "hill").by_arm().items()}
     assert records.load_record(e, "hill")["provenance"]["keys"] == digest(canonical_json(ran))
     for preset in ("default", "hill"):
-        assert recorded_by.check(lab, e, override(e, preset)).differences == ()
+        assert verify.compare(lab, e, override(e, preset)).differences == ()
 
 
 def test_verdicts_say_for_what_they_speak(both):
@@ -94,7 +94,7 @@ def test_a_broken_record_says_how_it_is_written(both, tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "x.hill.json").write_text("[")
     with pytest.raises(
-        ExperimentError, match=r"write it with: assay check x --preset hill --record"
+        ExperimentError, match=r"write it with: assay verify x --preset hill --record"
     ):
         records.read("x.hill", str(tmp_path / "x.py"))
 

@@ -16,7 +16,7 @@ from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import history
-from assay.verbs.record import record
+from assay.verbs.verify import write
 from marks.sections import violations
 
 
@@ -166,7 +166,7 @@ def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
     lab.run(e, override(e, "default", ("seed=5000:5006",)))
     lab.run(e, override(e, "default", ("seed=6000:6006",)))
     lab.run(e)
-    record(lab, e, override(e))
+    write(lab, e, override(e))
     assert {"5000:5006", "6000:6006"} <= {
         look["seeds"] for look in journal.read(looks.committed(e))
     }

@@ -257,11 +257,11 @@ def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_wit
 ):
     monkeypatch.chdir(unpacked(tmp_path, "record"))
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    assert told(capsys, "check", "walk.py", *WHERE).out == "walk: as recorded\n"
+    assert told(capsys, "verify", "walk.py", *WHERE).out == "walk: as recorded\n"
     said = copy.deepcopy(records.read("walk", "walk.py"))
     said["verdicts"][0]["outcome"] = "holds"
     recording.save(Path("records/walk.json"), said)
-    assert "walk: as recorded" not in told(capsys, "check", "walk.py", *WHERE, code=1).out
+    assert "walk: as recorded" not in told(capsys, "verify", "walk.py", *WHERE, code=1).out
 
 
 @pytest.fixture

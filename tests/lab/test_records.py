@@ -137,7 +137,7 @@ def test_check_finds_what_differs(recorded):
 def test_a_file_that_is_no_record(tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "x.json").write_text("[")
-    with pytest.raises(ExperimentError, match=r"is not a record .* assay check x --record"):
+    with pytest.raises(ExperimentError, match=r"is not a record .* assay verify x --record"):
         records.read("x", str(tmp_path / "x.py"))
     assert records.read("y", str(tmp_path / "y.py")) is None
 
@@ -204,7 +204,7 @@ def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path, m
             records.arrays(there).write_bytes(rest)
         with pytest.raises(ExperimentError, match=why) as found:
             records.read("x", str(tmp_path / "x.py"))
-        assert "assay check x --record" in str(found.value) and "\n" not in str(found.value)
+        assert "assay verify x --record" in str(found.value) and "\n" not in str(found.value)
 
     for cut in (len(text) // 10, len(text) // 2, text.rindex(b"}")):
         refused(text[:cut], packed, r"x\.json is not a record")

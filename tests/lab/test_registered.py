@@ -23,7 +23,7 @@ from assay.lab.records import history, recording, records
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Partial
 from assay.report.statements import frozen_lines
-from assay.verbs import record as recorded_by
+from assay.verbs import verify
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
@@ -86,7 +86,7 @@ def test_a_record_holds_what_was_frozen_of_it(tmp_path, lab):
         experiment, preset = found(write(tmp_path, FAR, seeds=seeds))
         frozen = registered.freeze(lab.store, experiment, preset) if freeze else None
         lab.run(experiment)
-        recorded_by.record(lab, experiment, preset)
+        verify.write(lab, experiment, preset)
         record = records.load_record(experiment)
         data = ResultData.from_json(record)
         standing = history.standing("drift", record, experiment.origin)
@@ -227,7 +227,7 @@ def test_a_file_that_declared_several_looks_is_judged_as_it_was_then(tmp_path, l
         chosen = {name: a.isel(run=a.seed.values < 1000 + n) for name, a in result.arms.items()}
         alone = judge(j.claim, chosen, level)
         assert (j.outcome, j.low, j.high) == (alone.outcome, alone.low, alone.high)
-    recorded_by.record(lab, experiment, preset)
+    verify.write(lab, experiment, preset)
     again, *_ = recording.rejudge(experiment, records.load_record(experiment))
     assert [j.n for j in again] == [{"seed": 6}, {"seed": 18}]
     line = {"look": 1, "registration": result.registration["hash"], "level": 0.999}

@@ -80,7 +80,7 @@ def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(
     written: Path, folder: Path
 ) -> None:
     for path in (written, folder):
-        code, out = said("check", str(path))
+        code, out = said("verify", str(path))
         assert (
             code == 0
             and "3 of 3 claims judged again by this Assay's own judge.py; all as stated" in out
@@ -107,7 +107,7 @@ def test_a_judge_that_looks_away_convinces_only_itself(folder: Path) -> None:
     listed(folder)
     blind = subprocess.run([sys.executable, "judge.py"], cwd=folder, capture_output=True, text=True)
     assert blind.returncode == 0 and "all as stated" in blind.stdout
-    code, out = said("check", str(folder))
+    code, out = said("verify", str(folder))
     first = json.loads((folder / "claims.json").read_text())["claims"][0]["text"]
     assert code == 1 and f"DIFFERS {first}: main: estimate is" in out and "1 not as stated" in out
     assert "is none that this version knows" in out and "DIFFERS" not in out.split(first)[
@@ -137,7 +137,7 @@ def test_what_is_stated_otherwise_is_named(
 ) -> None:
     edited(folder / file, change)
     listed(folder)
-    code, out = said("check", str(folder))
+    code, out = said("verify", str(folder))
     assert (
         code == 1 and told in out and "files are as SHA256SUMS says" in out and "CHANGED" not in out
     )
@@ -146,7 +146,7 @@ def test_what_is_stated_otherwise_is_named(
 def test_files_that_are_not_as_listed_or_not_listed_are_named(folder: Path) -> None:
     (folder / "README.md").write_text("believe me")
     (folder / "more.txt").write_text("x")
-    code, out = said("check", str(folder))
+    code, out = said("verify", str(folder))
     assert (
         code == 1
         and "CHANGED README.md" in out
@@ -158,24 +158,24 @@ def test_files_that_are_not_as_listed_or_not_listed_are_named(folder: Path) -> N
 def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder: Path, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (folder / "judge.py").write_text(f"open({str(mark)!r}, 'w')\n")
-    assert said("check", str(folder))[0] == 1 and not mark.exists()
+    assert said("verify", str(folder))[0] == 1 and not mark.exists()
     for name, content in {"../out.txt": b"x", "/out.txt": b"x"}.items():
         with zipfile.ZipFile(tmp_path / "slip.zip", "w") as archive:
             archive.writestr(name, content)
-        assert "leads outside" in said("check", str(tmp_path / "slip.zip"))[1]
+        assert "leads outside" in said("verify", str(tmp_path / "slip.zip"))[1]
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/SHA256SUMS", bytes(2 * 2**20))
     for harmed, told in {"bomb.zip": "bytes, unpacked", "absent.zip": "cannot read"}.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checking, "BYTES", 2**20)
-            code, out = said("check", str(tmp_path / harmed))
+            code, out = said("verify", str(tmp_path / harmed))
             assert code == 2 and told in out and "\n" not in out.strip()
     (tmp_path / "text.zip").write_text("no zip")
     edited(folder / "claims.json", lambda d: d["claims"][0].update(file="../../../../etc/hostname"))
     for path in (tmp_path / "text.zip", folder):
-        code, out = said("check", str(path))
+        code, out = said("verify", str(path))
         assert code == 2 and "expected a bundle" in out
-    assert said("check", str(folder), "--record")[0] == 2 and is_bundle(str(folder))
+    assert said("verify", str(folder), "--record")[0] == 2 and is_bundle(str(folder))
 
 
 def test_numbers_that_unpack_to_too_much_are_refused(
@@ -183,7 +183,7 @@ def test_numbers_that_unpack_to_too_much_are_refused(
 ) -> None:
     np.savez_compressed(folder / "numbers/claim-01.npz", n0=np.zeros(2**18))
     monkeypatch.setattr(checking, "BYTES", 2**20)
-    assert "bytes, unpacked" in said("check", str(folder))[1]
+    assert "bytes, unpacked" in said("verify", str(folder))[1]
 
 
 def test_the_page_tells_the_hash_of_the_released_judge() -> None:

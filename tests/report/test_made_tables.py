@@ -115,7 +115,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
         page.startswith("## [gated-sae](../catalogue/docs/gated-sae.md)\n")
         and "290 s, 541 CPU-seconds" in page
     )
-    assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    assert "power for true values of 2.4 or more" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
     assert (
         "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page
         and "| ● holds<br>*risky* |" in page
@@ -181,7 +181,7 @@ def test_the_site_has_in_place_of_a_sentence_what_its_mark_asks_for(recorded):
 
 def test_without_a_record_it_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: None)
-    assert "assay check gated-sae --record" in kinds.verdicts("gated-sae")
+    assert "assay verify gated-sae --record" in kinds.verdicts("gated-sae")
 
 
 def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
@@ -213,8 +213,8 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     assert f"✕{kinds.SPACE}fails" in kinds.verdicts("gated-sae.docs")
     assert f"●{kinds.SPACE}holds" in kinds.verdicts("gated-sae")
     del kept["gated-sae.docs"]
-    assert "assay check gated-sae --preset docs --record" in kinds.compare_presets("gated-sae")
-    assert "assay check gated-sae --preset docs --record" in kinds.budget("gated-sae.docs")
+    assert "assay verify gated-sae --preset docs --record" in kinds.compare_presets("gated-sae")
+    assert "assay verify gated-sae --preset docs --record" in kinds.budget("gated-sae.docs")
 
 
 def test_the_catalogue_and_its_counts_have_seconds_and_outcomes_of_the_record(recorded):

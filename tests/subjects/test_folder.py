@@ -79,6 +79,10 @@ BREAK = {
         lambda f: config(f, model_type="bert"),
         "of type bert: no list of blocks with a norm after it can be found; Assay knows llama",
     ),
+    "a type that is a list": (
+        lambda f: config(f, model_type=["llama"]),
+        "model_type must be a text such as \"llama\", got \\['llama'\\]",
+    ),
     "no number of layers": (
         lambda f: config(f, num_hidden_layers=None),
         "lacks the number num_hidden_layers",

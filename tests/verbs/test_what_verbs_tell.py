@@ -23,8 +23,8 @@ from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
 from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.planning import outlined
-from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
+from assay.verbs.verify import Compared, Written
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -59,8 +59,8 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
     "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
     "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
-    "check --record": (("check", "own.py", *SMOKE, "--record"), Written),
-    "check": (("check", "own.py", *SMOKE), Checked),
+    "verify --record": (("verify", "own.py", *SMOKE, "--record"), Written),
+    "verify": (("verify", "own.py", *SMOKE), Compared),
     "doctor": (("doctor", "--root", "store"), Health),
     "report": (("report", "own.py", *SMOKE), Pages),
     "new": (("new", "another"), New),

@@ -72,7 +72,6 @@ RENAMED = {
     "assay.verbs.contest": "assay_catalogue.verbs.contest",
     "assay.verbs.due": "assay_catalogue.verbs.due",
     "assay.verbs.explain": "assay_catalogue.verbs.explain",
-    "assay.verbs.recheck": "assay_catalogue.verbs.recheck",
     "assay.verbs.series": "assay_catalogue.verbs.series",
     "assay.verbs.small_model": "assay_catalogue.pages.small_model",
     "assay.worlds": "assay_catalogue.worlds",

@@ -410,7 +410,7 @@ def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     )
     seen, now = journal.read(looks.committed(experiment)), looks.frozen(experiment, asked)
     assert any({k: look[k] for k in now} == now for look in seen), (
-        "no look says what the record judged; assay check NAME --record notes it"
+        "no look says what the record judged; assay verify NAME --record notes it"
     )
     none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
 

@@ -128,8 +128,11 @@ def test_of_presets_elsewhere_it_has_the_verdicts_and_says_where_the_measures_ar
     assert "Traceback" not in refused and not (empty / "x.zip").exists()
     assert "its repository has all" in said(wheel, empty, "plan", experiment, "--preset", preset)
     said(wheel, empty, "plan", experiment, "--preset", preset, "--set", "seed=0:2")
-    both = [said(side, empty, "recheck", experiment) for side in (wheel, forks)]
-    assert "1 record" in both[0] and "2 records" in both[1]
+    both = [
+        said(side, empty, "verify", experiment, "--preset", preset, code=code)
+        for side, code in ((wheel, 2), (forks, 0))
+    ]
+    assert "its repository has all" in both[0] and "as recorded" in both[1]
 
 
 def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(
@@ -142,11 +145,8 @@ def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(
     assert said(wheel, empty, "show", *chosen, *store) == said(
         forks, empty, "show", *chosen, *store
     )
-    for verb in ("check", "reproduce"):
-        told = [
-            said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2)
-            for side in (wheel, forks)
-        ]
+    for how in (store, ("--rerun",)):
+        told = [said(side, empty, "verify", *chosen, *how, code=2) for side in (wheel, forks)]
         assert told[0] == told[1] and "is of preset default" in told[0]
 
 
@@ -155,8 +155,8 @@ def test_it_reproduces_its_record(wheel: Path, forks: Forks, empty: Path, tmp_pa
     """About 20 CPU-seconds: the whole default preset of an entry with verdicts."""
     store = ("--root", str(tmp_path))
     assert "reproduced: every statement came out as recorded" in said(
-        wheel, empty, "reproduce", "deep-linear", *store
+        wheel, empty, "verify", "deep-linear", "--rerun", "--keep", str(tmp_path)
     )
-    assert said(wheel, empty, "check", "deep-linear", *store) == said(
-        forks, empty, "check", "deep-linear", *store
+    assert said(wheel, empty, "verify", "deep-linear", *store) == said(
+        forks, empty, "verify", "deep-linear", *store
     )

@@ -14,7 +14,8 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import contests, recording
+from assay.lab.records import contests, recording, records
+from assay.verbs import verify
 from assay.verbs.pages import page_of
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
@@ -149,7 +150,7 @@ def test_a_record_tells_what_came_of_its_contests(recorded: tuple[Lab, Experimen
     when = put(recorded, "tall", 0.9).when[:7]
     line = (
         f"claim 1 is unspecific by 2 contests ({when}): low (another height) was beaten; tall "
-        "(another height) satisfies it too, and should not"
+        "(another height) satisfies it too (should fail)"
     )
     assert contests.lines(contests.of_record(experiment.name, experiment.origin)) == (line,)
     assert line in lab.plan(experiment).notes
@@ -192,6 +193,10 @@ def test_judging_and_repeating_a_contest_give_what_was_recorded(
     made = put(recorded, "tall", 0.9)
     Path(experiment.origin).with_name("tall.py").unlink()  # its text is in the contest
     assert contest.rejudge(experiment, made) == "unspecific"
+    record = records.load_record(experiment)
+    assert record is not None
+    found = verify.judged_again(experiment, "default", record)
+    assert (found.contests, found.differences) == (1, ())
     repeated = again(experiment, "default", "1.tall", lambda root: Lab(root, Inline()))
     assert repeated.same and repeated.now.estimate == made.estimate
 

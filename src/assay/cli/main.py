@@ -4,7 +4,7 @@ wrong into one line and an exit code.
 A verb is a file of `assay.verbs`, loaded when it is typed or its help is asked for; `assay --help`
 reads their files as text. Nothing is decided here.
 
-Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`verify`, `doctor`) or an
 evaluation overdue (`due`); 2 wrong usage, one line on standard error; 3 a run crashed; 130
 interrupted, and the same command goes on where it was."""
 

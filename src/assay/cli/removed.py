@@ -22,6 +22,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "worker": "assay run --on ray or --on slurm starts the processes that it needs",
         "rate": _RATING,
         "conformance": "assay-vectors has the test cases with known answers: pip install ./referee",
+        "reproduce": "assay verify NAME --rerun runs it from an empty store and compares",
+        "recheck": "assay verify NAME judges a record again, and assay verify catalogue judges all",
         "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
         "train-lm": (
             "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
@@ -68,7 +70,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--looks": "a study has one frozen look; more seeds are a new look",
             "--sign": "ssh-keygen -Y sign signs the .prereg.json; publish the signature",
         },
-        "reproduce": {"--contest": "assay contest NAME --repeat 2.lot repeats a contest"},
     }
 )
 """Verb → option → what to use instead."""

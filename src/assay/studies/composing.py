@@ -27,6 +27,7 @@ from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
+from assay.lab.judge import families
 from assay.studies import beside, missing, notes, sides
 from assay.studies.asked import Asked, Part
 from assay.studies.contents import Contents
@@ -106,7 +107,7 @@ def composed(text: Text) -> Experiment:
     study.note([*claims, *estimates], [*made[0], *made[1]])
     for s in (*claims, *estimates):
         study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
-    whole = study.composed(*made)
+    whole = study.composed(families.simultaneous(made[0]), made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):

@@ -20,6 +20,7 @@ GROUP = "assay.verbs"
 HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Measure your own": {
+            "check": "assay.verbs.check:check",
             "judge": "assay.verbs.judge:judge",
             "evaluate": "assay.verbs.evaluate:evaluate",
             "look": "assay.verbs.look:look",
@@ -33,8 +34,7 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",
             "show": "assay.verbs.verdicts:command",
-            "check": "assay.verbs.record:command",
-            "reproduce": "assay.verbs.reproduce:command",
+            "verify": "assay.verbs.verify:command",
             "report": "assay.verbs.pages:report",
             "new": "assay.verbs.new:new",
             "mcp": "assay.cli.doors:mcp",

@@ -4,7 +4,7 @@ NumPy alone."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,10 +15,15 @@ from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
+from assay.core.judging import USUAL
 from assay.core.results import ResultData
+from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import looks
+from assay.lab.judge import journal, looks
+from assay.lab.judge.anchors import Anchor
+from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
+from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import recording, records
@@ -29,6 +34,7 @@ from assay.report.bundle import files as bundle
 from assay.report.bundle.checking import CheckedBundle
 from assay.report.bundle.contents import carry_all
 from assay.report.bundle.files import Whole
+from assay.report.bundle.standing import EXPLORATORY, Standing
 from assay.verbs.options import writable_file
 from assay.verbs.pages import page_of, slug
 from assay.verbs.verb import Line, Part, megabytes
@@ -51,10 +57,15 @@ class Bundled:
 
 
 def export_bundle(
-    lab: Lab, experiment: Experiment, preset: Preset, out: Path | None = None
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    out: Path | None = None,
+    *,
+    hide_prompts: bool = False,
 ) -> Bundled:
     """Write the bundle of a result: of what is stored, or where no result is stored, of the
-    committed record.
+    committed record. With `hide_prompts` it has the hashes of prompts instead of their texts.
 
     Raises: StoreError where there is neither; ClaimError where no statement could be computed;
     AssayError where nothing can be written."""
@@ -65,6 +76,9 @@ def export_bundle(
     writable_file(out, "--out")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
     whole = (_of_store if stored.exists() else _of_record)(lab, experiment, preset)
+    if hide_prompts:
+        digests = {n: [journal.digest(json.dumps(r)) for r in p] for n, p in whole.prompts.items()}
+        whole = replace(whole, prompts=digests)
     entries = bundle.write(whole)
     content = bundle.packed(entries, name)
     out.write_bytes(content)
@@ -97,15 +111,16 @@ def is_bundle(name: str) -> bool:
     return name.endswith(".zip") or (Path(name) / "SHA256SUMS").is_file()
 
 
-def check_bundle(path: Path) -> CheckedBundle:
-    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare.
+def check_bundle(path: Path, trusted: Path | None = None) -> CheckedBundle:
+    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare;
+    `trusted` has the certificates of authorities whose time stamps are believed.
 
     Raises: DataError where it cannot be read.
     """
     if path.is_dir():
-        return checking.check(path, path)
+        return checking.check(path, path, trusted)
     with TemporaryDirectory() as folder:
-        return checking.check(path, checking.unpack(path, Path(folder)))
+        return checking.check(path, checking.unpack(path, Path(folder)), trusted)
 
 
 JUDGE = {
@@ -123,6 +138,7 @@ JUDGE = {
 def compared(bundle: CheckedBundle) -> Iterator[Part]:
     """Tell what in a bundle is not as it states, what its judge.py is, and what was read again."""
     every = (*bundle.claims, *bundle.exact)
+    yield from (f"judged {s.outcome}: {s.text}: {s.number}" for s in bundle.claims if s.judged)
     for statement in every:
         for line in statement.differs:
             yield f"DIFFERS  {statement.text}: {line}"
@@ -136,6 +152,7 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
         f"{judged} of {len(bundle.claims)} claims judged again by this Assay's own judge.py; "
         f"{f'{off} not as stated' if off else 'all as stated'}"
     )
+    yield from stood(bundle.standing)
     changed = len(bundle.changed)
     listed = f"{changed} files are not" if changed else f"all {bundle.files} files are"
     yield f"{listed} as SHA256SUMS says"
@@ -148,6 +165,43 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     )
 
 
+def stood(standing: Standing) -> Iterator[Part]:
+    """Say whether the standing of a bundle follows from what lies in it, and what is only stated of
+    it."""
+    if standing.stated == EXPLORATORY:
+        yield "exploratory: it is not stated that anything was frozen before it was run"
+        return
+    for why in standing.against:
+        yield f"DIFFERS  {standing.stated} is stated, and does not follow: {why}"
+    if standing.against:
+        yield "so it counts as exploratory"
+        return
+    yield (
+        f"{standing.stated}: follows from the registration ({standing.hash[:12]}), the looks and "
+        "the inputs in the bundle"
+    )
+    yield (
+        f"stated, not checked: frozen on {standing.time}, runs finished on {standing.finished}, by "
+        "the author's clock; nothing was seen elsewhere"
+    )
+    yield from map(anchored, standing.anchors)
+
+
+def anchored(anchor: Anchor) -> str:
+    """Say what an anchor shows."""
+    head = f"{anchor.kind} of {anchor.time or 'unknown time'} by {anchor.by}"
+    if anchor.wrong:
+        return f"DIFFERS  {head}: {anchor.wrong}"
+    if anchor.checked:
+        return f"{head}: verified, so it was frozen by then"
+    how = (
+        "the host that it was pushed to says when it came"
+        if anchor.kind == "git note"
+        else "signed by an authority that is not trusted here; name its certificate by --authority"
+    )
+    return f"{head}: stated, not checked ({how})"
+
+
 STORED = "a store of Assay, whose runs this result was judged from"
 RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
 """Where measures come from."""
@@ -156,7 +210,18 @@ RECORDED = "the committed record of the experiment, whose numbers are rounded to
 def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of a stored result is made of."""
     page, result = page_of(lab, experiment, preset, home="")
-    whole = _whole(lab, experiment, preset, result.to_json(), result.arms)
+    plan = lab.plan(experiment, preset)
+    specs = {arm: [row.job.spec for row in rows] for arm, rows in plan.by_arm().items()}
+    whole = _whole(lab, experiment, preset, result.to_json(), result.arms, specs)
+    read = of_runs(plan)
+    inputs = {name: held for arm in read.values() for name, held in arm.items()}
+    known = experiment.materials.prompts() if experiment.materials else {}
+    prompts = {
+        name: [json.loads(row) for row in rows]
+        for name, (held, rows) in known.items()
+        if inputs.get(name, held) == held
+    }
+    whole = replace(whole, read=read, prompts=prompts)
     return replace(whole, origin=STORED, page=page, figures=result.figures)
 
 
@@ -171,21 +236,28 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
             preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
+    specs = {arm: recording.specs_in(experiment, record, arm) for arm in record["arms"]}
     data = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
+    frozen, stated = data.get("registration"), data.get("inference", EXPLORATORY)
+    data |= {"inference": EXPLORATORY, "registration": None}
     statements = recording.rejudge(experiment, record)
     for kind, some in zip(("verdicts", "exact", "findings"), statements, strict=True):
         data[kind] = [statement.to_json() for statement in some]
     today, recorded = ResultData.from_json(data), ResultData.from_json(record)
     pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(today, recorded)]
     left_out = [f"of the record, {text}: {how}" for text, how in pairs if how]
+    if stated != EXPLORATORY:
+        why = "and does not hold what was frozen, so that nobody could derive it from this bundle"
+        left_out.append(f"the standing: the record states {stated}, {why}")
     figures = [figure for e in statements[2] if (figure := e.figure()) is not None]
     try:
         figures = [*experiment.figures(arms), *figures]
     except Exception as e:  # a record has no large measures, which figures may show
         left_out.append(f"the figures: the record has not all that they show ({type(e).__name__})")
-    whole = _whole(lab, experiment, preset, data, arms)
+    whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms, specs)
     page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
-    return replace(whole, origin=RECORDED, page=page, figures=figures, left_out=left_out)
+    whole = replace(whole, data=data, left_out=left_out)
+    return replace(whole, origin=RECORDED, page=page, figures=figures)
 
 
 def _whole(
@@ -194,8 +266,9 @@ def _whole(
     preset: Preset,
     data: Mapping[str, Any],
     arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
 ) -> Whole:
-    """What a bundle is made of but for its page and figures."""
+    """What a bundle is made of but for its page and figures; `specs` are those of trained arms."""
     experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
@@ -205,11 +278,34 @@ def _whole(
     return Whole(
         data=data,
         arms=arms,
-        claims=carry_all(claims, arms, scope_by_reading(experiment, preset)),
+        claims=carry_all(
+            claims,
+            _looks(experiment, preset, data, arms, specs),
+            scope_by_reading(experiment, preset),
+        ),
         header=catalogue.entry(known).header(),
         source=_source(experiment),
         registration=_registration_files(lab, experiment),
     )
+
+
+def _looks(
+    experiment: Experiment,
+    preset: Preset,
+    data: Mapping[str, Any],
+    arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
+) -> list[tuple[float, Mapping[str, xr.Dataset]]]:
+    """The level of each look that was taken, and the arms with the runs that it looked at; older
+    versions declared several."""
+    frozen = data.get("registration") or {}
+    taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
+    trained = {arm: arms[arm] for arm in specs if arm in arms}
+    early = at_looks(experiment, preset, taken[:-1], trained, specs)
+    return [
+        *((level, with_derived(experiment, part)) for level, part in early),
+        (taken[-1]["level"] if taken else USUAL, arms),
+    ]
 
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
@@ -228,6 +324,7 @@ def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     and beside a study."""
     results, registered = (lab.store.root / d / experiment.name for d in ("results", "registered"))
     paths = {p.name: p for p in results.glob("*.jsonl")}
+    paths |= {name: lab.store.root / name for name in (journal.LEDGER, journal.QUESTIONS)}
     paths |= {f"registered-{p.name}": p for p in registered.glob("*")}
     committed = looks.committed(experiment)
     paths[f"committed-{committed.name}"] = committed

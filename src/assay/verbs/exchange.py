@@ -27,7 +27,17 @@ from assay.subjects.pretrained import load as load_model
 from assay.subjects.site import Site
 from assay.verbs.bundle import Bundled, bundled, export_bundle
 from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
-from assay.verbs.options import AS_WRITTEN, DEFAULT, HERE, Choice, Flat, Place, Trust, writable
+from assay.verbs.options import (
+    AS_WRITTEN,
+    DEFAULT,
+    HERE,
+    Choice,
+    Flag,
+    Flat,
+    Place,
+    Trust,
+    writable,
+)
 from assay.verbs.verb import Answer, Line, Part, verb
 
 CONTEXT, TOKENS = 128, 8192
@@ -174,6 +184,7 @@ def export(
     model: str | None = None,
     which: Annotated[Which, Flat] = FIRST,
     creator: str = NOBODY,
+    hide_prompts: Flag = False,
     choice: Choice = DEFAULT,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
@@ -200,15 +211,17 @@ def export(
         The language model's name, for the other library's settings.
     creator
         Id of your account at Neuronpedia.
+    hide_prompts
+        Of a bundle: the hashes of prompts instead of their texts, where these may not be passed on.
 
     Examples
     --------
     assay export gated-sae/showcase --out sae
     assay export superposition --format bundle
     """
-    refuse_mixture(format, run, model, which, creator, choice)
+    refuse_mixture(format, run, model, which, creator, choice, hide_prompts=hide_prompts)
     if format == "bundle":
-        bundle = export_bundle(place.lab(), *choice.of(name), out)
+        bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
         return Answer(bundle, bundled(bundle))
     if out is None:
         raise AssayError(f"--out is missing: where format {format} is to be written")
@@ -224,7 +237,14 @@ def export(
 
 
 def refuse_mixture(
-    format: str, run: int | None, model: str | None, which: Which, creator: str, choice: Choice
+    format: str,
+    run: int | None,
+    model: str | None,
+    which: Which,
+    creator: str,
+    choice: Choice,
+    *,
+    hide_prompts: bool = False,
 ) -> None:
     """Refuse options that belong to another format. Raises: AssayError."""
     if format == "bundle":
@@ -234,9 +254,9 @@ def refuse_mixture(
                 "bundle is of a whole result"
             )
         return
-    if choice != DEFAULT:
+    if choice != DEFAULT or hide_prompts:
         raise AssayError(
-            f"--preset and --set choose a result for --format bundle; format {format} writes "
+            f"--preset, --set and --hide-prompts are for --format bundle; format {format} writes "
             "a dictionary"
         )
     if format in ("saelens", "assay"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.core import scopes
@@ -15,7 +15,7 @@ from assay.core.judging import FEWEST_ALONE
 from assay.core.placing import FEWEST
 from assay.core.power import decidable
 from assay.core.reading import plural
-from assay.lab.judge import registered
+from assay.lab.judge import anchors, registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.store.origin import STUDIES, claim
@@ -24,6 +24,9 @@ from assay.studies.sides import sides
 from assay.studies.text import read
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
 from assay.verbs.verb import Answer, Line, Part, verb
+
+DIGITS = 32
+"""Hex digits of a hash that are enough to publish: 128 bits."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Registered:
     """All of them, as ranges whose end is left out: they are judged once, when every run is
     stored."""
     files: tuple[Path, ...]
+    anchor: str = ""
+    """The time stamp or the git note that was made of it."""
 
 
 @verb("what was frozen, its hash and its seeds")
@@ -51,6 +56,7 @@ def command(
     /,
     *,
     anyway: Flag = False,
+    anchor: str = "",
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> Answer[Registered]:
@@ -61,6 +67,9 @@ def command(
     ----------
     anyway
         Also what no data could decide, such as a claim with five seeds.
+    anchor
+        git: note the hash on the commit at hand, for you to push; or the http(s) address of an RFC
+        3161 time stamp authority, which is asked to sign it. assay verify verifies both.
 
     Examples
     --------
@@ -68,6 +77,8 @@ def command(
     """
     experiment, preset = choice.of(name)
     registration = preregister(place.lab(), experiment, preset, anyway=anyway)
+    if anchor:
+        registration = replace(registration, anchor=anchored(registration.files[0], anchor))
     typed = f"{shlex.quote(name)}{preset.options}{place.options}"
     return Answer(registration, words(registration, typed))
 
@@ -79,9 +90,21 @@ def words(registration: Registered, typed: str) -> Iterator[Part]:
     kinds = [f"{n} {plural(what, n)}" for n, what in counts if n or what == "claim"]
     yield f"{registration.experiment} {state}: {', '.join(kinds)}, {registration.time}"
     yield Line(f"sha256 {registration.hash}")
+    yield Line(f"publish assay:{registration.hash[:DIGITS]}, in a commit, a post or an OSF entry")
+    if registration.anchor:
+        yield Line(f"anchor {registration.anchor}")
     yield Line(f"seeds {registration.seeds}, judged once, when every run is stored")
     yield from (Line(str(path)) for path in registration.files)
     yield Line(f"Next: assay run {typed}")
+
+
+def anchored(path: Path, anchor: str) -> str:
+    """Have a git note or a time stamp made of what was frozen, and say where it is. Raises:
+    AssayError."""
+    frozen = registered.read(path)
+    if anchor == "git":
+        return f"a git note ({anchors.NOTES}) on commit {anchors.note(frozen)}; push it"
+    return str(anchors.stamp(frozen, anchor))
 
 
 def preregister(

@@ -17,8 +17,8 @@ from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.tables import SIGNS
 from assay.verbs.options import CPU, HERE, Flag, Machine, Name, Place, Several
-from assay.verbs.reproduce import empty_store
 from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
+from assay.verbs.verify import empty_store
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
 

@@ -267,6 +267,7 @@ class Questions(Journal):
                 if line["question"] == q.key and shared and not same_words:
                     asked_as = f"{line['experiment']} ({line['threshold']}: {came})"
                     phrases.append(f"the same question was judged as {asked_as}: {q.text}")
+                    continue
                 again = line["text"] == q.text and line["experiment"] != experiment
                 if again and (shared or q.parts[0].unit != "seed"):
                     asked_as = f"{line['experiment']} ({came})"

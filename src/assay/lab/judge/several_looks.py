@@ -3,7 +3,7 @@ claim by the first look that settled it, on the seeds and at the level of that l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.core.experiment import Experiment
@@ -33,19 +33,33 @@ def settled(
         scope: for what verdicts speak.
     """
     judged: dict[str, Judged] = {}
-    for look in looks[:-1]:
-        early = preset.of_seeds(seeds_of(look["seeds"])).specs
-        chosen = {arm: set(experiment.specs_of(arm, early)) for arm in arms}
-        part = {
-            arm: data.isel(run=[spec in chosen[arm] for spec in specs[arm]])
-            for arm, data in arms.items()
-        }
-        measured, level = with_derived(experiment, part), float(look["level"])
+    for level, part in at_looks(experiment, preset, looks[:-1], arms, specs):
+        measured = with_derived(experiment, part)
         statements = judge_statements(experiment.claims, measured, scope=scope, level=level)
         for j in statements.judged:
             if j.outcome != "undecided":
                 judged.setdefault(j.text, j)
     return judged
+
+
+def at_looks(
+    experiment: Experiment,
+    preset: Preset,
+    looks: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, xr.Dataset],
+    specs: Mapping[str, Sequence[Spec]],
+) -> Iterator[tuple[float, dict[str, xr.Dataset]]]:
+    """Give the level of each look, and the trained arms with the runs that it looked at."""
+    for look in looks:
+        early = preset.of_seeds(seeds_of(look["seeds"])).specs
+        chosen = {arm: set(experiment.specs_of(arm, early)) for arm in arms}
+        yield (
+            float(look["level"]),
+            {
+                arm: data.isel(run=[spec in chosen[arm] for spec in specs[arm]])
+                for arm, data in arms.items()
+            },
+        )
 
 
 def applied(judged: Sequence[Judged], earlier: Mapping[str, Judged]) -> tuple[Judged, ...]:

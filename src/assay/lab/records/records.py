@@ -168,7 +168,7 @@ def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
 
 def _written_by(name: str) -> str:
     experiment, _, preset = name.partition(".")
-    return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"
+    return f"assay verify {experiment}{f' --preset {preset}' if preset else ''} --record"
 
 
 def _only(keys: Sequence[str], statement: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
-from assay.report.bundle import judge
+from assay.report.bundle import judge, standing
 from assay.report.bundle.contents import reading
 from assay.report.bundle.files import SUMS
+from assay.report.bundle.standing import Standing
 from assay.studies.wording import condition
 
 EARLIER = frozenset(
@@ -27,6 +28,7 @@ EARLIER = frozenset(
         "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5",
         "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d",
         "15c64543273c3be095f44eaf40f353b344bcbbf1352461ee3a17763fd0c2bec1",
+        "52240eeb9ad52a8c034d9d7c5273ce25027ba5b0e79118668a38aa548a2e89be",
     )
 )
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""
@@ -41,12 +43,15 @@ COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", 
 
 @dataclass(frozen=True)
 class Rejudged:
-    """A statement of a bundle, and every way in which it comes out otherwise than is stated."""
+    """A statement of a bundle, what it came to, and every way in which that is not as stated."""
 
     text: str
     judged: bool
     why_not: str
     differs: tuple[str, ...]
+    outcome: str = ""
+    number: str = ""
+    """Estimate and interval."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class CheckedBundle:
     judge_sha256: str
     released_sha256: str
     read: tuple[str, ...]
-    """The files from which numbers were taken: nothing else was looked at again."""
+    """The files from which numbers were taken."""
+    standing: Standing
 
 
 def released() -> str:
@@ -97,8 +103,9 @@ def unpack(path: Path, into: Path) -> Path:
     return folders[0]
 
 
-def check(path: Path, folder: Path) -> CheckedBundle:
-    """Judge every claim of the bundle in a folder again, and compare with what it states.
+def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundle:
+    """Judge every claim of the bundle in a folder again, derive its standing, and compare with what
+    it states; `trusted` has the certificates of authorities whose time stamps are believed.
 
     Raises: DataError where it cannot be read.
     """
@@ -113,7 +120,7 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         for array in folder.rglob("*.npz"):
             with zipfile.ZipFile(array) as archive:
                 _bounded(archive, array)
-        for name in ("claims.json", "verdicts.json", "measures/index.json"):
+        for name in ("claims.json", "verdicts.json", "measures/index.json", "environment.json"):
             foreign.json_object(folder / name)
         claims = tuple(_claims(path, read))
         exact = tuple(
@@ -125,12 +132,13 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
+        found = standing.derive(folder, trusted)
     kind: Literal["released", "earlier", "unknown", "missing"]
     kind = "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
     differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
         bundle=path,
-        same=not changed and not differs and kind != "unknown",
+        same=not changed and not differs and kind != "unknown" and found.follows,
         claims=claims,
         exact=exact,
         files=len(listed),
@@ -139,6 +147,7 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         judge_sha256=digest,
         released_sha256=released(),
         read=numbers,
+        standing=found,
     )
 
 
@@ -148,7 +157,7 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
     a study's bundle of an earlier version."""
     stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
     index = json.loads(read("measures/index.json"))
-    for claim, _, differs in judge.judge_all(read):
+    for claim, verdict, differs in judge.judge_all(read):
         if claim["carried"] and not claim["arms"]:
             raise DataError(f"{path} is of an earlier version: judge it with its own judge.py")
         v = stated.pop(claim["text"], None)
@@ -158,7 +167,8 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
         if "terms" in claim and not _is_worded(claim, index):
             more.append(f"its steps are not those of its condition, {claim['condition']}")
         why_not, carried = claim.get("why_not", ""), bool(claim["carried"])
-        yield Rejudged(claim["text"], carried, why_not, (*differs, *more))
+        came = judge.line(verdict, claim["unit"]).partition(": ") if verdict else ("", "", "")
+        yield Rejudged(claim["text"], carried, why_not, (*differs, *more), came[0], came[2])
     for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
 

@@ -25,7 +25,7 @@ from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
-from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
+from assay.core.judging import FEWEST, FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
@@ -58,15 +58,29 @@ class _Call(NamedTuple):
     value: Any
 
 
-def carry_all(every: Iterable[Claim], arms: Arms, scope: Scope = "") -> list[Carried]:
-    """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError
-    as `judge`."""
-    with remembering(arms):
-        return [carry(claim, arms, scope) for claim in every]
+def carry_all(
+    every: Iterable[Claim], looks: Sequence[tuple[float, Arms]], scope: Scope = ""
+) -> list[Carried]:
+    """Judge claims, each at the first look that settles it, and write down what was judged.
+
+    Args:
+        every: the claims.
+        looks: the level of each look and the measures of its runs, the last on all of them.
+        scope: for what verdicts speak.
+    Raises: ClaimError as `judge`.
+    """
+    carried: dict[str, Carried] = {}
+    for number, (level, arms) in enumerate(looks, 1):
+        with remembering(arms):
+            for claim in (c for c in every if c.text not in carried):
+                one = carry(claim, arms, scope, level)
+                if number == len(looks) or one.judged.outcome != "undecided":
+                    carried[claim.text] = one
+    return [carried[claim.text] for claim in every]
 
 
-def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
-    """Judge one claim, and write down what was judged."""
+def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> Carried:
+    """Judge one claim at a level, and write down what was judged."""
     calls: list[_Call] = []
 
     def value(arm: xr.Dataset, other_arms: Mapping[str, xr.Dataset]) -> Any:
@@ -75,10 +89,10 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "") -> Carried:
         calls.append(_Call(other_arms, arm, values))
         return values
 
-    judged = judge(replace(claim, value=value), arms, scope=scope)
+    judged = judge(replace(claim, value=value), arms, level, scope)
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
-    described = _describe_claim(claim) | {"half": [], "arms": {}}
+    described = _describe_claim(claim) | {"half": [], "arms": {}, "level": level}
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
     roles = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
@@ -121,7 +135,7 @@ class _Numbers:
 
 PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
-beats distance empty threshold kind source
+beats distance empty threshold kind source rounding
 """
 """What of a claim goes out as it is."""
 

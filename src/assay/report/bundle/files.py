@@ -57,6 +57,10 @@ class Whole:
     """The study or the experiment, by file name."""
     registration: Mapping[str, bytes] = field(default_factory=dict)
     """Looks and what was frozen, by file name."""
+    read: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The hashes of all that runs read, by arm."""
+    prompts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """The rows of all prompts in order: what each says, or its digest."""
     left_out: Sequence[str] = ()
 
     @functools.cached_property
@@ -76,7 +80,8 @@ def write(whole: Whole) -> dict[str, bytes]:
         "measures/index.json": _json(index),
         "verdicts.json": _json({k: v for k, v in whole.data.items() if k not in internal}),
         **{name: npz(arrays) for name, arrays in (array_files | number_files).items()},
-        "environment.json": _json(_environment(whole.data)),
+        "environment.json": _json({**_environment(whole.data), "read": whole.read}),
+        **({"prompts.json": _json(whole.prompts)} if whole.prompts else {}),
         "judge.py": Path(judge.__file__).read_bytes(),
         "CITATION.cff": _citation(whole),
         "references.bib": export.references(whole.result, whole.header).encode(),

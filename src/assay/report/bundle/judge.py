@@ -28,8 +28,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 DRAWS, BOUNDED_DRAWS, CHUNK = 10_000, 20_000, 500
 EDITION = 2
-LEVEL, CONTROL_LEVEL = 0.95, 0.80
-"""Of the intervals that decide, and of a control's own."""
+LEVEL = 0.95
+"""Of the intervals that decide, where a claim was not judged at one of several looks."""
 SHARED = 6
 """Common units from which on two arms are compared unit by unit."""
 UNDEFINED = 0.01
@@ -162,6 +162,8 @@ class Interval(NamedTuple):
     """In which share of a bootstrap's draws the statistic is not defined."""
     bounds: list | None = None
     """Between which numbers units lie, of exact limits."""
+    rounding: float = 0.0
+    """By how much rounding may have moved the estimate: limits are wider by it."""
 
     def limits(self, level):
         """The hull of two intervals, Student's t and t corrected for skew; or exact limits."""
@@ -174,17 +176,17 @@ class Interval(NamedTuple):
             return nan, nan
         t, error = t_quantile(self.df, (1 + level) / 2), math.sqrt(self.variance)
         most, least = (_hall(q, self.third, self.variance) for q in (t, -t))
-        low = self.estimate - error * max(t, most)
-        return low, self.estimate - error * min(-t, least)
+        low, high = (self.estimate - error * x for x in (max(t, most), min(-t, least)))
+        return low - self.rounding, high + self.rounding
 
-    def limited(self):
-        """Give the same with its limits at the usual level."""
-        low, high = self.limits(LEVEL)
+    def limited(self, level):
+        """Give the same with its limits at a level."""
+        low, high = self.limits(level)
         return self._replace(low=low, high=high)
 
 
 def interval(terms, statistic, factors, draws=True):
-    """An estimate with its limits.
+    """An estimate with what its limits are made of.
 
     Student: estimate -/+ t sqrt(V), V the jackknife's variance (for two factors V_a + V_b - V_ab,
     and not below V_a or V_b), t of n - 1 degrees of freedom (for two factors Satterthwaite's).
@@ -208,7 +210,7 @@ def interval(terms, statistic, factors, draws=True):
         variance = max(sum(parts) - _jackknife(left_out[2]), *parts)
     spread = sum(part**2 / (m - 1) for part, m in zip(parts, cells.n, strict=True))
     df = variance**2 / spread if factors == 2 and spread > 0 else min(cells.n) - 1.0
-    i = i._replace(variance=variance, third=third, df=df, undefined=0.0).limited()
+    i = i._replace(variance=variance, third=third, df=df, undefined=0.0)
     if not draws or (statistic is mean and cells.present.all()):
         return i
     if not math.isfinite(theta) or not all(np.isfinite(x).all() for x in left_out):
@@ -235,7 +237,7 @@ def _hall(q, third, variance):
     return 3 / c * (float(np.cbrt(1 + c * (q - c / 6))) - 1)
 
 
-def bounded(points, estimate, bounds, level=LEVEL):
+def bounded(points, estimate, bounds, level):
     """The exact interval of a mean of units between two bounds (Gaffke 2005; Clopper and Pearson
     1934 where units are only at bounds).
 
@@ -305,7 +307,7 @@ def _compared(claim, method, control, way):
             both |= _prefixed(side, {name: x[cells] for name, x in arms[k]["terms"].items()})
         i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), factors, draws)
         if min(i.n) >= SHARED:
-            return i
+            return i.limited(level_of(claim))
     fixed = [
         {k: x[complete(terms, factors)].mean(0) for k, x in terms.items()}
         for terms in (first, second)
@@ -315,7 +317,8 @@ def _compared(claim, method, control, way):
     spread = sum(i.variance**2 / max(i.df, 1) for i in (a, b))
     variance = a.variance + b.variance
     df = variance**2 / spread if spread > 0 else min(a.df, b.df)
-    i = a._replace(variance=variance, df=df, third=a.third + b.third).limited()
+    i = a._replace(variance=variance, df=df, third=a.third + b.third)
+    i = i.limited(level_of(claim))
     return i._replace(undefined=max(a.undefined, b.undefined))
 
 
@@ -339,6 +342,11 @@ SCALES = {
 """On what scale units are averaged, and how to come back."""
 
 
+def level_of(claim):
+    """The level of the intervals that decide a claim: an early look's is stricter."""
+    return claim.get("level", LEVEL)
+
+
 def ends(claim, which="range"):
     """The least and the greatest value to hold, or by "fail_range" not to fail, on the scale of
     judging."""
@@ -360,11 +368,14 @@ def place(claim, i):
     return "fails" if high < least or low > greatest else "undecided"
 
 
-def interval_of(claim, terms, function, draws=True):
+def interval_of(claim, terms, function, level, draws=True):
     """The interval that decides; `function` is the statistic."""
     bounds = exact_bounds(claim, terms, function)
     i = interval(terms, function, len(claim["units"]), draws and not bounds)
-    return i._replace(bounds=bounds).limited() if bounds and min(i.n) >= 2 else i
+    if min(i.n) < 2:
+        return i
+    more = {"bounds": bounds} if bounds else {"rounding": claim.get("rounding", 0.0)}
+    return i._replace(**more).limited(level)
 
 
 def exact_bounds(claim, terms, function):
@@ -383,19 +394,19 @@ def exact_bounds(claim, terms, function):
     return bounds if x[0, 0] in bounds and (x == x[0, 0]).all() else None
 
 
-def judge_arm(claim, name, gated=False):
-    """The verdict that one arm's numbers give by themselves: outcome, reason, estimate, interval
-    and units.
+def judge_arm(claim, name, gated=False, level=None):
+    """The verdict that one arm's numbers give by themselves, at the claim's level unless another is
+    named: outcome, reason, estimate, interval and units.
 
     `claim["arms"][name]` has the terms, and the statistic as a function; the levels of each unit;
     how many units diverged and which they are; how many there were before; the fewest units that
     are enough; gates as measured."""
     data, units = claim["arms"][name], claim["units"]
-    bad, fewest = data["dropped"], data["fewest"]
-    i = interval_of(claim, data["terms"], data["function"])
+    bad, fewest, level = data["dropped"], data["fewest"], level or level_of(claim)
+    i = interval_of(claim, data["terms"], data["function"], level)
     outcome, n = place(claim, i), dict(zip(units, i.n, strict=True))
     few_lost = bad <= data["before"] / 4
-    survived = not bad or (few_lost and worst_agree(claim, data, outcome))
+    survived = not bad or (few_lost and worst_agree(claim, data, outcome, level))
     gates = dict(data["gates"]) if gated and i.n[0] else {}
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
@@ -427,17 +438,20 @@ def judge_arm(claim, name, gated=False):
 def units_agree(claim, function, i):
     """Whether half of the units or more have one and the same number, so that how far others may
     lie cannot be told."""
-    if i.bounds or min(i.n) < 2:
+    if i.bounds or i.rounding or min(i.n) < 2:
         return False
     points = i.points[np.isfinite(i.points)]
     single = len(claim["units"]) == 1 and function is mean and len(points)
     if i.variance == 0 or not single:
         return i.variance == 0
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
-    return bool(times.max() >= 0.5 * len(points))
+    both = (*ends(claim), *ends(claim, "fail_range"))
+    largest = max((abs(e) for e in both if math.isfinite(e)), default=0.0)
+    near = np.abs(points - np.median(points)) <= 1e-12 * largest
+    return bool(max(times.max(), near.sum()) >= 0.5 * len(points))
 
 
-def worst_agree(claim, data, outcome):
+def worst_agree(claim, data, outcome, level):
     """Whether the outcome stays where the lost units are counted as copies of the lowest, then of
     the highest, of the others."""
     unit, terms, function = data["run_unit"], data["terms"], data["function"]
@@ -453,7 +467,7 @@ def worst_agree(claim, data, outcome):
     for worst in (np.nanargmin(points), np.nanargmax(points)):
         rows = [*range(len(points)), *[worst] * data["dropped"]]
         filled = {name: x.take(rows, axis) for name, x in terms.items()}
-        outcomes.add(place(claim, interval_of(claim, filled, function)))
+        outcomes.add(place(claim, interval_of(claim, filled, function, level)))
     return len(outcomes) == 1
 
 
@@ -461,7 +475,7 @@ def half_agrees(claim, i, outcome):
     """Whether the outcome stays where the interval is moved once by what the second half of
     training changed."""
     whole, half = (
-        interval_of(claim, table["terms"], table["function"], draws=False).estimate
+        interval_of(claim, table["terms"], table["function"], LEVEL, draws=False).estimate
         for table in claim["half"]
     )
     low, high = i.low + whole - half, i.high + whole - half
@@ -485,7 +499,8 @@ def judge_claim(claim):
     planted = {name: judge_arm(claim, name, gated=True) for name in claim["must_hold"]}
     violations = {name: judge_arm(claim, name) for name in claim["violations"]}
     judged = {claim["of"], *controls, *planted, *violations}
-    rivals = {arm: judge_arm(claim, arm) for arm in claim["arms"] if arm not in judged}
+    usual = min(level_of(claim), LEVEL)
+    rivals = {arm: judge_arm(claim, arm, level=usual) for arm in claim["arms"] if arm not in judged}
     every = {**controls, **planted, **violations, **rivals}
 
     def with_outcome(arms, *outcomes):
@@ -515,12 +530,12 @@ def judge_claim(claim):
 
 
 def as_control(claim, method, name):
-    """The verdict on a control as such: it fails where its own interval at 80 % lies outside of the
-    range to hold, and the method beyond it on the range's side."""
+    """The verdict on a control as such: it fails where its own interval, at 80 % where the claim's
+    is at 95 %, lies outside of the range to hold, and the method beyond it on the range's side."""
     v = judge_arm(claim, name)
     if v["outcome"] == "holds" or not _decidable(v):
         return v
-    if not _outside(claim, *v["i"].limits(CONTROL_LEVEL)):
+    if not _outside(claim, *v["i"].limits(max(0.0, 1 - 4 * (1 - level_of(claim))))):
         return {**v, "outcome": "undecided", "reason": "interval straddles"}
     if method["outcome"] == "holds" and not beaten(claim, method, v):
         return {**v, "outcome": "undecided", "reason": "not told from the method"}
@@ -835,17 +850,18 @@ def _reported(claim, verdict, in_full):
     """What came of a claim, in lines."""
     if not verdict:
         return [f"not judged here: {claim['why_not']}"]
-    lines = [_line(verdict, claim["unit"])]
+    lines = [line(verdict, claim["unit"])]
     for role in ("controls", "planted", "also") if in_full else ():
         arms = verdict[role].items()
-        lines += [f"{role}: {arm} {_line(v, claim['unit'])}" for arm, v in arms]
+        lines += [f"{role}: {arm} {line(v, claim['unit'])}" for arm, v in arms]
     table = claim["arms"][claim["of"]]
     if trusted := [gate for gate in table["gates"] if gate not in table["histories"]]:
         lines.append(f"taken as stated: whether {', '.join(trusted)}")
     return lines
 
 
-def _line(v, unit):
+def line(v, unit):
+    """A verdict in words: outcome, reason, estimate, interval and units."""
     n = " x ".join(f"{k} {u}" for u, k in v["n"].items())
     why = f" ({v['reason']})" if v["reason"] else ""
     numbers = f"{v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]"

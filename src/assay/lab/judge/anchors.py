@@ -1,0 +1,146 @@
+"""Anchors: what says from outside when something was frozen: an RFC 3161 time stamp of its hash, in
+a file next to it, or a note in a git repository.
+
+A time stamp is asked for only by a command that names its authority, and is read by the program
+openssl. A note has the clock of its author: the host that it is pushed to says when it came."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import ssl
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.errors import AssayError
+from assay.lab.judge.registered import Registration
+from assay.lab.store.atomic import write
+
+SUFFIX = ".tsr"
+"""How the file of a time stamp ends, next to what was frozen."""
+NOTES = "refs/notes/assay"
+"""Where git keeps the notes."""
+LARGEST = 2**20
+"""Bytes of a reply that is read."""
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A time stamp or a note, and what came of it."""
+
+    kind: str
+    time: str
+    """When the hash existed, as the anchor says."""
+    by: str
+    """Who says so: the authority of a time stamp, or the commit of a note."""
+    checked: bool
+    """Whether the signature of an authority that is trusted was verified."""
+    wrong: str = ""
+    """What is wrong with it; "" where nothing is."""
+
+
+def place(path: Path) -> Path:
+    """Where the time stamp of a registration is."""
+    return path.with_suffix(SUFFIX)
+
+
+def stamp(frozen: Registration, address: str) -> Path:
+    """Ask a time stamp authority at an address for a time stamp of what was frozen, and write it
+    next to the file. Raises: AssayError where none is given."""
+    if not re.match(r"https?://", address):
+        raise AssayError(f"--anchor takes git, or the address of an authority, got {address}")
+    with tempfile.TemporaryDirectory() as folder:
+        query = Path(folder) / "query.tsq"
+        asks = ("-query", "-digest", frozen.hash, "-sha256", "-cert", "-out", str(query))
+        if not _openssl(*asks)[0]:
+            raise AssayError("openssl could not make a request for a time stamp; install openssl 3")
+        request = urllib.request.Request(
+            address, query.read_bytes(), {"Content-Type": "application/timestamp-query"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS) as reply:
+                answer = reply.read(LARGEST)
+        except (OSError, ValueError) as e:
+            raise AssayError(f"{address} gives no time stamp ({e}); name another one") from e
+        written = Path(folder) / "reply.tsr"
+        written.write_bytes(answer)
+        if (read := _read(written, frozen.hash, None)).wrong:
+            raise AssayError(f"{address} gives no time stamp of {frozen.hash[:12]}: {read.wrong}")
+    write(place(frozen.path), answer)
+    return place(frozen.path)
+
+
+def note(frozen: Registration) -> str:
+    """Write what was frozen as a git note on the commit at hand, and give that commit. Raises:
+    AssayError outside of a repository."""
+    text = f"assay registration {frozen.hash} {frozen.content['experiment']} {frozen.time}"
+    folder = str(frozen.path.parent)
+    done, head = _run("git", "-C", folder, "rev-parse", "HEAD")
+    if not done:
+        raise AssayError(f"{folder} is in no git repository with a commit; commit something first")
+    ok, said = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "append", "-m", text, "HEAD")
+    if not ok:
+        raise AssayError(f"git could not write a note: {said[:200]}")
+    return head.strip()
+
+
+def found(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
+    """Give the anchors of what was frozen that are next to its file, and verify them."""
+    if place(frozen.path).is_file():
+        yield _read(place(frozen.path), frozen.hash, trusted)
+    folder = str(frozen.path.parent)
+    done, listed = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "list")
+    for line in listed.splitlines() if done else ():
+        blob, _, commit = line.partition(" ")
+        shown, text = _run("git", "-C", folder, "cat-file", "-p", blob)
+        if shown and f"assay registration {frozen.hash} " in text:
+            when = _run("git", "-C", folder, "log", "-1", "--format=%cI", NOTES)[1].strip()
+            yield Anchor("git note", when, f"commit {commit[:12]}", checked=False)
+
+
+def _read(path: Path, digest: str, trusted: Path | None) -> Anchor:
+    """Read a time stamp, and verify that it is of this hash and signed by an authority that is
+    trusted, by the system unless a file of certificates is named."""
+    read, text = _openssl("-reply", "-in", str(path), "-text")
+    if not read:
+        return Anchor("time stamp", "", "", checked=False, wrong="it cannot be read by openssl")
+    stamped = re.search(r"^Time stamp: (.*)", text, re.MULTILINE)
+    by = re.search(r"^TSA: (.*)", text, re.MULTILINE)
+    about = (_when(stamped[1]) if stamped else "", by[1] if by else "an unnamed authority")
+    dump = re.findall(r"^ {4}[0-9a-f]{4} - (.{47})", text, re.MULTILINE)
+    if re.sub(r"[^0-9a-f]", "", "".join(dump)) != digest:
+        return Anchor("time stamp", *about, checked=False, wrong="it is of another hash")
+    authorities = str(trusted or ssl.get_default_verify_paths().cafile or "")
+    asks = ("-verify", "-digest", digest, "-in", str(path), "-CAfile", authorities)
+    verified, said = _openssl(*asks)
+    if verified or (trusted is None and "certificate verify error" in said):
+        return Anchor("time stamp", *about, checked=verified)
+    wrong = f"no authority in {trusted} signed it" if trusted else "its signature is not valid"
+    return Anchor("time stamp", *about, checked=False, wrong=wrong)
+
+
+def _when(text: str) -> str:
+    """A time as openssl prints it, as ISO 8601 in UTC to the second."""
+    plain = re.sub(r"\.\d+", "", text.strip()).removesuffix(" GMT")
+    moment = datetime.datetime.strptime(plain, "%b %d %H:%M:%S %Y")
+    return moment.replace(tzinfo=datetime.UTC).isoformat()
+
+
+def _openssl(*words: str) -> tuple[bool, str]:
+    return _run("openssl", "ts", *words)
+
+
+def _run(*words: str) -> tuple[bool, str]:
+    """Whether a program succeeds, and what it prints."""
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=SECONDS, errors="replace"
+        )
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return False, str(e)
+    return done.returncode == 0, done.stdout + done.stderr

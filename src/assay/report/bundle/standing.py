@@ -1,0 +1,296 @@
+"""Standing: whether a bundle shows that its verdicts are confirmatory, derived from what is in it:
+the registration, the chains of the ledger, of questions and of looks, the prompts and the inputs.
+
+What is only stated, such as the times of the author's clock, is reported as stated."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import StoreError
+from assay.lab.judge import anchors, journal, questions, registered
+from assay.lab.judge.anchors import Anchor
+from assay.lab.judge.journal import NOTED, TAKEN, Journal, Subject, digest, seeds_of
+from assay.lab.judge.questions import Questions
+from assay.lab.judge.registered import Registration
+
+JSON = Mapping[str, Any]
+FOLDER = "looks"
+"""Where in a bundle the registration and the chains lie."""
+ALIKE = (
+    *("unit", "units", "where", "scale", "of", "must_fail", "must_hold", "half", "threshold_from"),
+    *("near", "bounds", "violations", "beats", "distance", "empty", "condition", "threshold"),
+    "source",
+)
+"""What a registration and claims.json say alike of a claim."""
+EXPLORATORY = "exploratory"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a bundle states that its verdicts are, and what can be derived."""
+
+    stated: str
+    derived: str
+    """exploratory, unless all that is stated follows from what is in the bundle."""
+    against: tuple[str, ...] = ()
+    """Why what is stated does not follow."""
+    hash: str = ""
+    """SHA-256 of what was frozen."""
+    time: str = ""
+    """When it was frozen, and when the last of its runs was finished, by the author's clock."""
+    finished: str = ""
+    anchors: tuple[Anchor, ...] = ()
+    """What says from outside when it was frozen."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether what is stated is what can be derived, or less."""
+        return self.stated in (self.derived, EXPLORATORY) and not any(
+            anchor.wrong for anchor in self.anchors
+        )
+
+
+def derive(folder: Path, trusted: Path | None = None) -> Standing:
+    """Derive the standing of the bundle in a folder.
+
+    Args:
+        folder: the bundle, unpacked.
+        trusted: certificates of the authorities whose time stamps are believed, as PEM; those of
+            the system without it.
+    Raises: OSError, ValueError, LookupError, TypeError for files that are none of a bundle.
+    """
+    stated = json.loads((folder / "verdicts.json").read_bytes())
+    inference = str(stated["inference"])
+    if inference == EXPLORATORY:
+        return Standing(inference, EXPLORATORY)
+    frozen, against = _registration(folder, stated)
+    if frozen is None:
+        return Standing(inference, EXPLORATORY, tuple(against))
+    environment = json.loads((folder / "environment.json").read_bytes())
+    content = {"claims": (), "arms": {}, **frozen.content}
+    against += _stated(frozen, stated)
+    against += _claims(content, stated, json.loads((folder / "claims.json").read_bytes())["claims"])
+    against += _arms(content, json.loads((folder / "measures/index.json").read_bytes()))
+    against += _inputs(content, environment, _prompts(folder), inference)
+    against += _chains(folder / FOLDER, frozen, stated)
+    finished = str(environment.get("finished", ""))
+    if not frozen.time <= finished:
+        against.append(f"frozen on {frozen.time}, and its runs were finished on {finished}")
+    return Standing(
+        inference,
+        EXPLORATORY if against else inference,
+        tuple(against),
+        frozen.hash,
+        frozen.time,
+        finished,
+        tuple(anchors.found(frozen, trusted)),
+    )
+
+
+def _registration(folder: Path, stated: JSON) -> tuple[Registration | None, list[str]]:
+    """Read what was frozen, which all copies in the bundle say alike."""
+    registrations, against = list[Registration](), list[str]()
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        try:
+            known = registered.read(path)
+        except StoreError:
+            against.append(f"{FOLDER}/{path.name} is not as it was frozen")
+            continue
+        if known.content.get("preset") == stated["preset"]:
+            registrations.append(known)
+    if not registrations:
+        return None, against or ["what was frozen is not in the bundle"]
+    if len({(r.hash, r.time, r.commit) for r in registrations}) > 1:
+        against.append("the bundle has several registrations, which differ")
+    return registrations[0], against
+
+
+def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
+    """Compare what is stated of the registration with the file."""
+    told = stated.get("registration") or {}
+    if (name := frozen.content.get("experiment")) != stated["experiment"]:
+        yield f"what was frozen is {name}, stated is {stated['experiment']}"
+    facts = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
+    facts |= {"seeds": frozen.content.get("seeds"), "alpha": frozen.content.get("alpha")}
+    for name, value in facts.items():
+        if told.get(name) != value:
+            yield f"the {name} of what was frozen is {value}, stated is {told.get(name)}"
+    for name in ("changed", "missing"):
+        yield from (f"{name}, as is stated: {phrase}" for phrase in told.get(name, ()))
+    if not told.get("followed") or stated.get("arm", "main") != "main":
+        yield "it is not stated that what was frozen was followed"
+
+
+def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
+    """Compare the claims that are judged with those that were frozen."""
+    before = {s["text"]: s for s in (*content["claims"], *content.get("estimates", ()))}
+    kinds = ("verdicts", "exact", *(("findings",) if "estimates" in content else ()))
+    now = {s["text"] for kind in kinds for s in stated[kind]}
+    yield from (f"it was frozen, and is not stated: {text}" for text in before if text not in now)
+    yield from (f"it was not frozen: {text}" for text in now if text not in before)
+    for claim in claims:
+        if (frozen := before.get(claim["text"])) is None:
+            continue
+        for name in ALIKE:
+            # what is empty may be left out
+            held, value = (_plain(side.get(name)) or None for side in (frozen, claim))
+            if value != held:
+                yield f"its {name} was frozen as {held}, and is {value}: {claim['text']}"
+        edges = [float(x) for x in frozen["range"]]
+        if [*claim["range"], *claim["fail_range"]] != [
+            x if math.isfinite(x) else None for x in edges
+        ]:
+            yield f"its range was frozen as {frozen['range']}: {claim['text']}"
+        level = content["looks"][-1]["level"]
+        if claim.get("level", level) not in [look["level"] for look in content["looks"]]:
+            yield f"its level was frozen as {level}, and is {claim['level']}: {claim['text']}"
+
+
+def _plain(value: Any) -> Any:
+    """A value as both files say it: numbers are words in what is frozen."""
+    if isinstance(value, list):
+        return [_plain(x) for x in value]
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _arms(content: JSON, index: JSON) -> Iterator[str]:
+    """Compare runs, seeds, settings and units with those that were frozen."""
+    seeds = seeds_of(content["seeds"])
+    yield from (f"arm {name} was not frozen" for name in index if name not in content["arms"])
+    for name, frozen in content["arms"].items():
+        if frozen.get("derived"):
+            continue
+        if (arm := index.get(name)) is None:
+            yield f"arm {name} was frozen, and is not in the bundle"
+            continue
+        if arm["n"] != frozen["runs"]:
+            yield f"arm {name}: {frozen['runs']} runs frozen, {arm['n']} measured"
+        measured = arm["levels"].get("seed") or arm["runs"].get("seed")
+        if {*(measured or [arm["fields"].get("seed")])} != seeds:
+            yield f"arm {name}: seeds {content['seeds']} frozen, others measured"
+        for field, value in arm["fields"].items():
+            settings = {json.dumps(setting.get(field, value)) for setting in frozen["fields"]}
+            if field != "seed" and settings != {json.dumps(value)}:
+                yield f"arm {name}: {field} frozen as {', '.join(settings)}, measured at {value}"
+        for unit, n in frozen.get("units", {}).items():
+            if len(levels := arm["levels"].get(unit, ())) != n:
+                yield f"arm {name}: {n} units of {unit} frozen, {len(levels)} measured"
+
+
+def _inputs(
+    content: JSON, environment: JSON, prompts: Mapping[str, Sequence[str]], inference: str
+) -> Iterator[str]:
+    """Compare what was read, prompts row by row, with what was frozen."""
+    for arm, read in environment.get("read", {}).items():
+        frozen = content["arms"].get(arm, {}).get("inputs", {})
+        for name in read if inference == "confirmatory" else ():
+            if name not in frozen:
+                yield f"{name} was read by arm {arm}, and not frozen"
+        for name, held in frozen.items():
+            if read.get(name) != held:
+                yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
+    held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
+    if missing := held_arms - environment.get("read", {}).keys():
+        yield f"what was read is not stated of {', '.join(sorted(missing))}"
+    for name, held in content.get("prompts", {}).items():
+        rows = [*prompts.get(name, ())]
+        if rows != held["rows"]:
+            pairs = zip(held["rows"], rows, strict=False)
+            first = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), len(rows) + 1)
+            counts = f"{len(held['rows'])} frozen, {len(rows)} in the bundle"
+            yield f"{name}: {counts}; first difference row {first}"
+
+
+def _prompts(folder: Path) -> dict[str, list[str]]:
+    """The digest of each row of the prompts, in order."""
+    path = folder / "prompts.json"
+    read = json.loads(path.read_bytes()) if path.is_file() else {}
+    return {
+        name: [row if isinstance(row, str) else digest(json.dumps(row)) for row in rows]
+        for name, rows in read.items()
+    }
+
+
+def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
+    """Follow the chains: what was frozen is noted, unseen, and was looked at as is stated."""
+    ledger = Journal(folder / journal.LEDGER, NOTED)
+    asked = Questions(folder / journal.QUESTIONS)
+    looks = Journal(folder / f"registered-{stated['preset']}.looks.jsonl", TAKEN)
+    line = (frozen.ledger or {}).get("hash")
+    notes = {journal.key(x): x for x in ledger.looks}
+    if line not in notes or notes[line].get("registration") != frozen.hash:
+        yield "the ledger in the bundle does not note that it was frozen"
+        return
+    experiment, heads = str(stated["experiment"]), dict[str, set[str]]()
+    for noted in notes.values():
+        for path, hashes in noted["heads"].items():
+            heads.setdefault(str(path), set()).update(map(str, hashes))
+    results = f"results/{experiment}"
+    named: tuple[tuple[Journal, str, set[str]], ...] = (
+        (ledger, journal.LEDGER, set()),
+        (asked, journal.QUESTIONS, heads.get(journal.QUESTIONS, set())),
+        *(
+            (file, path, heads.get(path, set()))
+            for file, path in (
+                (looks, f"registered/{experiment}/{stated['preset']}.looks.jsonl"),
+                (Journal(folder / "frozen.jsonl"), f"{results}/frozen.jsonl"),
+                (Journal(folder / "looks.jsonl"), f"{results}/looks.jsonl"),
+            )
+        ),
+    )
+    for file, path, references in named:
+        if harm := file.wrong(references, ever=True):
+            yield f"of {path} {harm}"
+    judged = [
+        key
+        for key, x in notes.items()
+        if (x["what"], x["experiment"], x["preset"]) == ("judged", experiment, stated["preset"])
+    ]
+    if not any(line in ledger.before(key) for key in judged):
+        yield "the ledger in the bundle does not note that it was judged after it was frozen"
+    yield from _seen(ledger, asked, frozen)
+    yield from _look(looks, frozen, stated)
+
+
+def _seen(ledger: Journal, asked: Questions, frozen: Registration) -> Iterator[str]:
+    """What may have been seen before it was frozen."""
+    known = questions.read(frozen.content.get("questions", {}))
+    for why, when, _ in asked.exposures(known):
+        if when < frozen.time:
+            yield f"{why}, before it was frozen"
+    if questions.is_by_rows(known):
+        return
+    about = frozen.line
+    subject = Subject(frozenset(about["about"]), frozenset(frozen.seeds), about["arms"])
+    assert frozen.ledger is not None
+    for x in ledger.looks:
+        later = frozen.ledger["hash"] in ledger.before(journal.key(x))
+        if x["what"] != "frozen" and not later and subject.shared(x):
+            yield f"seeds of it were {x['what']} on {x['time']}, before it was frozen"
+
+
+def _look(looks: Journal, frozen: Registration, stated: JSON) -> Iterator[str]:
+    """Compare the last look with what is stated."""
+    number = len(frozen.content["looks"])
+    taken = [x for x in looks.looks if (x["look"], x["registration"]) == (number, frozen.hash)]
+    if not taken:
+        yield "no look at what was frozen is noted in the bundle"
+        return
+    look, outcomes = taken[0], {v["text"]: v["outcome"] for v in stated["verdicts"]}
+    if look["code"] != frozen.content.get("judging"):
+        yield "it was judged by other code than was frozen"
+    if look.get("models", {}) != frozen.content.get("models", {}):
+        yield "files of models are other ones than were frozen"
+    for text, outcome in look["verdicts"].items():
+        if outcome not in ("undecided", outcomes.get(text)):
+            yield f"the look found {outcome}, stated is {outcomes.get(text)}: {text}"
