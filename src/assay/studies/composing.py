@@ -181,8 +181,8 @@ class _Study:
             raise text.error((asks,), what)
         self.asked = Asked(text)
         self.beside: Any = None
+        # the arms and measures that each statement reads, by its text
         self.columns: dict[str, list[tuple[str, str]]] = {}
-        """The arms and measures that each statement reads, by its text."""
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
         self.first = {preset: self._main_specs(preset) for preset in PRESETS}
