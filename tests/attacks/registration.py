@@ -283,7 +283,7 @@ def _of_files(file: str) -> Changes:
     return {
         "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
         "the last row": ("input", _rows(file, lambda rows: rows[:-1])),
-        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "8", 1)])),
+        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "99", 1)])),
         "the order of rows": ("input", _rows(file, lambda rows: rows[::-1])),
         "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
         "all rows": ("input", _replaced(file, other)),

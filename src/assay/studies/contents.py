@@ -90,7 +90,10 @@ class Contents:
         if isinstance(task, SaeTask) and task.table.text:
             inputs["corpus"] = self.asked.inputs(part.spec(0)).get("corpus", "")
         what = {"control": task.words["control"], "untrained": task.words["untrained"]}
-        if isinstance(task, Task):
+        if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
+            said = stated(task.table)
+            what |= {"of": {k: v for k, v in said.items() if k not in NAMES}, "measure": measure}
+        elif isinstance(task, Task):
             what |= {"read": self._read(task, measure), "change": self._change(task)}
         else:
             what |= {"of": self._bare(task.table), "measure": measure}
