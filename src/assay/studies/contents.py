@@ -119,7 +119,8 @@ class Contents:
         for field in ("feature", "clamp", "dictionary"):
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
-                said[field] = [self.asked._content(name), *rest]
+                known = "" if "{" in name else self.asked._content(name)
+                said[field] = [known, *rest]
         for field in ("projection", "add", "project_out"):
             if name := said.get(field):
                 said[field] = self._direction(str(name))
@@ -127,7 +128,9 @@ class Contents:
 
     def _direction(self, name: str) -> dict[str, Any]:
         """What a direction is, with the prompts that it is learned from by content."""
-        table = next(d for d in self.asked.text.study.direction if d.name == name)
+        table = next((d for d in self.asked.text.study.direction if d.name == name), None)
+        if table is None:  # its name is filled by a sweep, whose levels do not count
+            return {}
         source = self.asked.prompts.get(table.prompts)
         return {**self._bare(table), "learned from": source.digest if source else ""}
 
