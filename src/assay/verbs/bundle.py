@@ -168,13 +168,10 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
 def stood(standing: Standing) -> Iterator[Part]:
     """Say whether the standing of a bundle follows from what lies in it, and what is only stated of
     it."""
-    if standing.stated == EXPLORATORY:
-        yield "exploratory: it is not stated that anything was frozen before it was run"
-        return
     for why in standing.against:
-        yield f"DIFFERS  {standing.stated} is stated, and does not follow: {why}"
-    if standing.against:
-        yield "so it counts as exploratory"
+        yield f"DIFFERS  the standing that is stated, {standing.stated}, does not follow: {why}"
+    if standing.derived == EXPLORATORY:
+        yield "exploratory: nothing in the bundle shows that it was frozen before it was run"
         return
     yield (
         f"{standing.stated}: follows from the registration ({standing.hash[:12]}), the looks and "
@@ -184,7 +181,9 @@ def stood(standing: Standing) -> Iterator[Part]:
         f"stated, not checked: frozen on {standing.time}, runs finished on {standing.finished}, by "
         "the author's clock; nothing was seen elsewhere"
     )
-    yield from map(anchored, standing.anchors)
+    for anchor in standing.anchors:
+        late = anchor.checked and anchor.time > standing.finished
+        yield anchored(anchor) + ", but after its runs were finished" * late
 
 
 def anchored(anchor: Anchor) -> str:
