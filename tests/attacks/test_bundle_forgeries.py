@@ -8,12 +8,12 @@ from pathlib import Path
 
 import bundle_forgeries as forgeries
 import pytest
-from tiny_models import make
 
 from assay.cli.main import main
 from assay.core.errors import AssayError
 from assay.report.bundle import checking
 from assay.verbs.new import write_experiment
+from tiny_models import make
 
 CLAIMS = """
 [[claim]]
@@ -135,9 +135,7 @@ def test_whoever_freezes_again_with_other_clocks_is_not_found_out(
     """What docs/bundle.md says that a bundle cannot show: only an anchor does."""
     folder = tmp_path / "forged"
     shutil.copytree(studies[0], folder)
-    forgeries.frozen_anew(
-        folder, lambda d: d.update(time="2026-01-01T00:00:00+00:00"), chain=True
-    )
+    forgeries.frozen_anew(folder, lambda d: d.update(time="2026-01-01T00:00:00+00:00"), chain=True)
     forgeries.rehashed(folder)
     assert verified(folder)
 
