@@ -202,9 +202,12 @@ def standing() -> str:
         for name in (e.name, *(f"{e.name}.{p}" for p in records.elsewhere(e.name, e.origin))):
             if (record := _record(name)) is not None:
                 counts[_standing(name, record).inference] += len(record["verdicts"])
+    page = "docs/preregister.md#confirmatory-or-exploratory"
     return (
-        f"{counts['confirmatory']} of {counts.total()} recorded verdicts are [confirmatory]"
-        "(docs/preregister.md#confirmatory-or-exploratory): frozen before anybody saw a result.\n"
+        f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
+        f"[confirmatory]({page}): frozen with all that their runs read, before anybody saw a "
+        f"result. {counts['frozen without inputs']} were frozen without the model or text that "
+        "their runs read.\n"
     )
 
 

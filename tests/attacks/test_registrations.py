@@ -3,6 +3,7 @@ of by the commands that anybody types.
 """
 
 import contextlib
+import datetime
 import io
 import json
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import registration
 
 from assay.cli.main import main
 from assay.verbs.new import write_experiment
@@ -268,3 +270,111 @@ def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(
         Path("bundle/low/verdicts.json").read_text(),
     ):
         assert hashes["high"][:12] in text and hashes["middle"][:12] in text
+
+
+# every input of every kind of study, at every time ------------------------------------------------
+
+CASES = {str(case): case for case in (*registration.cases(), *registration.attempts())}
+NAMED = (
+    "read: one row, before running",
+    "read: all rows, before running",
+    "read: the template, before running",
+    "read: the weights, before running",
+    "read: the config, before running",
+    "read: the tokenizer, before running",
+    "read: a link to another model, before running",
+    "read: other seeds, after a look",
+    "read: a copied model, after a look",
+    "read: another threshold, after a look",
+)
+"""The ways in which confirmatory was had without being it."""
+OF_DAY = registration.of_day([*CASES], datetime.date.today().toordinal(), 2)
+BLOCKS = 35
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models, prompts and studies that cases copy."""
+    folder = tmp_path_factory.mktemp("registration") / "shared"
+    folder.mkdir()
+    registration.make(folder)
+    return folder
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(CASES) >= 600
+    answers = [case.answer for case in CASES.values()]
+    assert {*answers} == {"refused", "reported", "harmless", "accepted"}
+
+
+@pytest.mark.parametrize("name", [*dict.fromkeys((*NAMED, *OF_DAY))])
+def test_no_change_and_no_way_around_a_freeze_succeeds(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
+    case = CASES[name]
+    assert registration.answer(case, shared, tmp_path / "case") == case.answer
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_none_of_all_succeeds(shared: Path, tmp_path: Path, block: int) -> None:
+    found = {
+        str(case): (registration.answer(case, shared, tmp_path / str(i)), case.answer)
+        for i, case in enumerate([*CASES.values()][block::BLOCKS])
+    }
+    assert not {name: pair for name, pair in found.items() if pair[0] != pair[1]}
+
+
+def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is explored after a freeze and put into what was frozen is not what was frozen."""
+    shutil.copytree(shared, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+    Path("q.csv").write_text(registration.table(0, 24))
+    typed("preregister", "read.toml", *ROOT)
+    Path("q.csv").write_text(registration.table(2, 40))
+    out = typed("run", "read.toml", *RUN, *ROOT)
+    assert "not as frozen: prompts: 24 frozen, 40 run; first difference row 1" in out
+    Path("again.toml").write_text(
+        Path("read.toml").read_text().replace("1000000:1000006", "2000000:2000006")
+    )
+    line = refused("preregister", "again.toml", *ROOT)
+    assert "40 of 40 prompts of 'It is above the number' were measured as read" in line
+    assert "fresh would be other prompts" in line and "other seeds" not in line
+
+
+def test_another_threshold_in_other_words_is_told_with_what_came_out(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(shared, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+    first = json.loads(typed("run", "read.toml", *RUN, *ROOT, "--json"))
+    text = Path("read.toml").read_text().replace("above the number", "rather large")
+    Path("again.toml").write_text(text.replace("> -50", "> -49"))
+    again = json.loads(typed("run", "again.toml", *RUN, *ROOT, "--json"))
+    came = first["verdicts"][0]["outcome"]
+    assert again["changed"] == [
+        f"the same question was judged as read (> -50: {came}): It is rather large"
+    ]
+
+
+def test_each_point_says_which_prompt_it_is(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve prompts: as texts, 10 comes before 2. With the rows turned round each prompt keeps its
+    number."""
+    shutil.copytree(shared, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+    (verdict,) = json.loads(typed("run", "read.toml", *RUN, *ROOT, "--json"))["verdicts"]
+    rows = registration.table().splitlines()[1:]
+    texts = ["{} plus {} is".format(*row.split(",")[:2]) for row in rows]
+    assert verdict["rows"] == [{"row": n, "label": text} for n, text in enumerate(texts, 1)]
+    head = "a,b,c,good,bad,unused"
+    Path("q.csv").write_text("\n".join((head, *rows[::-1], "")))
+    Path("other.toml").write_text(Path("read.toml").read_text())
+    (turned,) = json.loads(typed("run", "other.toml", *RUN, *ROOT, "--json"))["verdicts"]
+    assert turned["points"] == pytest.approx(verdict["points"][::-1])
+    assert [unit["label"] for unit in turned["rows"]] == texts[::-1]
+    assert verdict["controls"]["main/untrained"]["rows"] == verdict["rows"]

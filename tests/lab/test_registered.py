@@ -2,10 +2,14 @@
 word."""
 
 import json
+import os
+import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from assay.core import inputs
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
 from assay.core.results import Price, ResultData
@@ -18,6 +22,7 @@ from assay.lab.plan.preset import override
 from assay.lab.records import history, recording, records
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Partial
+from assay.report.statements import frozen_lines
 from assay.verbs import verify
 
 FAR = """
@@ -307,3 +312,78 @@ def test_another_arm_confirms_nothing(tmp_path, lab):
 )
 def test_after_the_look_the_price_is_that_of_another_study(price, text):
     assert another_study(price, {"seed": 8}) == Price(text)
+
+
+def reading(folder: Path, more: str = "") -> Path:
+    """The walk, whose measuring reads a file in its own code."""
+    path, data = write(folder, FAR), folder / "scale.txt"
+    text = path.read_text().replace(
+        'end=("run", x, "1")', 'end=("run", x * float(DATA.read_text()), "1")'
+    )
+    path.write_text(f"{text}\nDATA = Path({str(data)!r})\n{more}")
+    data.write_text("1.0")
+    os.utime(data, (1, 1))
+    return path
+
+
+DECLARED = """
+import hashlib
+experiment = dataclasses.replace(
+    experiment, inputs=lambda s: {"scale": hashlib.sha256(DATA.read_bytes()).hexdigest()}
+)
+"""
+
+
+@pytest.fixture
+def own_scratch(tmp_path, monkeypatch):
+    """Files of tests lie among scratch files, which are no data."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    inputs._scratch.cache_clear()
+    yield
+    monkeypatch.undo()
+    inputs._scratch.cache_clear()
+
+
+def test_a_file_that_own_code_reads_is_frozen_where_it_is_declared_and_named_where_not(
+    tmp_path, lab, own_scratch
+):
+    experiment, preset = found(reading(tmp_path))
+    registered.freeze(lab.store, experiment, preset)
+    result = lab.run(experiment)
+    assert result.inference == "frozen without inputs"
+    (name,) = result.registration["lacking"]
+    assert name.endswith("scale.txt")
+    assert frozen_lines(result.data)[1].startswith("not frozen: ")
+
+    (other := tmp_path / "declared").mkdir()
+    experiment, preset = found(reading(other, DECLARED))
+    lab = Lab(tmp_path / "another", Inline())
+    frozen = registered.freeze(lab.store, experiment, preset)
+    assert lab.run(experiment).inference == "confirmatory"
+    held = frozen.content["arms"]["main"]["inputs"]["scale"]
+    (other / "scale.txt").write_text("2.0")
+    data = lab.run(experiment).to_json()
+    assert data["inference"] == "exploratory"
+    now = sha256(b"2.0").hexdigest()
+    assert f"scale: {held[:12]} frozen, {now[:12]} run" in data["registration"]["changed"]
+
+
+@pytest.mark.parametrize(
+    ("read", "lacking", "inference", "held"),
+    [
+        ({}, None, "confirmatory", "its runs read nothing from outside"),
+        ({"model": "a"}, None, "frozen without inputs", "not the model"),
+        ({"model": "a"}, ["model"], "frozen without inputs", "not the model"),
+        ({"model": "a"}, [], "confirmatory", "it held the model"),
+    ],
+)
+def test_the_standing_of_a_record_is_by_what_its_freeze_held(read, lacking, inference, held):
+    """Files of older versions say nothing of inputs, and held none."""
+    known = {"hash": "ab" * 32, "time": "2026-11-25T00:00:00+00:00"}
+    known |= {} if lacking is None else {"lacking": lacking}
+    record = {"inference": "confirmatory", "registration": known, "provenance": {"inputs": read}}
+    standing = history.standing("x", record)
+    assert standing.inference == inference and held in standing.why
+    assert ResultData.from_json(record).standing == inference
+    exploratory = {**record, "inference": "exploratory"}
+    assert history.standing("x", exploratory).inference == "exploratory"

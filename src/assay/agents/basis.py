@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.core.results import Registration
+from assay.core.results import Inference, Registration
 from assay.lab.judge import journal, looks, registered
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
@@ -29,7 +29,7 @@ NAMED = 5
 class Standing:
     """Whether claims were frozen before anything was looked at."""
 
-    kind: Literal["exploratory", "confirmatory"]
+    kind: Inference
     why: str
 
 
@@ -71,13 +71,15 @@ def standing(data: JSON, unlike: str = "") -> Standing:
     what was frozen that it is not."""
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
-    if frozen and data.get("inference") == "confirmatory":
+    if frozen and (kind := data.get("inference", "exploratory")) != "exploratory":
         related_text = "; ".join(frozen_others(Registration.from_json(frozen)))
         known = (
             f"frozen on {frozen['time']} before any result as far as this store knows "
             f"({frozen['hash'][:12]}), and followed since"
         )
-        return Standing("confirmatory", known + (f"; {related_text}" if related_text else ""))
+        lacking = ", ".join(frozen.get("lacking") or ())
+        known += f"; not frozen: {lacking}" if lacking else ""
+        return Standing(kind, known + (f"; {related_text}" if related_text else ""))
     if frozen:
         changed = "; ".join(
             filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))

@@ -161,6 +161,8 @@ class Rows:
     texts: tuple[str, ...]
     """What each row says to a model."""
     levels: tuple[str, ...]
+    paired: tuple[str, ...] = ()
+    """What the rows say with which these are compared, in a difference of prompts."""
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -325,6 +325,7 @@ def _judge_arm(
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
+        levels=tuple(data.levels[claim.units[0]].tolist()),
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )

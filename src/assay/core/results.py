@@ -84,6 +84,15 @@ class Contrast(Written, frozen=True, kw_only=False, eq=True):
     """Units that both have; 0 where they were compared as independent."""
 
 
+class UnitRow(Written, frozen=True, kw_only=True):
+    """A unit of a study that asks a model, by its row among the prompts."""
+
+    row: int
+    """Counted from 1; of a unit with several rows the first."""
+    label: str
+    """The text of the prompt, or the level of the column that is the unit."""
+
+
 class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
     whatever the scale of judging.
@@ -99,8 +108,8 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
         <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seed>
     """
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("lacks",)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast",)
+    BESIDE: ClassVar[tuple[str, ...]] = ("lacks", "levels")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "rows")
 
     text: str = ""
     """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
@@ -156,6 +165,10 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     points: Numbers = ()
     """The statistic of every level of the first factor by itself: the spread behind the
     interval."""
+    levels: tuple[Any, ...] = ()
+    """The level that each of these points is of."""
+    rows: tuple[UnitRow, ...] = ()
+    """Which prompt each point is of; the points are then in the order of the rows."""
     contrast: Contrast | None = None
     """Of a control: how far the method lies from it."""
     lacks: bool = False
@@ -191,8 +204,8 @@ class Judged(Verdict, frozen=True, kw_only=True, eq=False):
     """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
     other arm that was asked."""
 
-    BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "violations")
+    BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "rows", "violations")
 
     controls: Mapping[str, Verdict] = {}
     planted: Mapping[str, Verdict] = {}
@@ -450,6 +463,8 @@ class Registration(Written, frozen=True, kw_only=True):
     """What was frozen before any result existed, which looks were taken, and whether all of it was
     followed."""
 
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("lacking", "seen")
+
     hash: str
     file: str = ""
     time: str = ""
@@ -463,14 +478,17 @@ class Registration(Written, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     others: tuple[OtherRegistration, ...] = ()
     signatures: tuple[Signature, ...] = ()
-    lacking: tuple[str, ...] = ()
-    """The inputs that runs read and that were not frozen, by name."""
+    lacking: tuple[str, ...] | None = None
+    """The inputs that runs read and that were not frozen, by name; None of what an older version
+    judged, whose files held no inputs."""
     seen: tuple[str, ...] = ()
     """What was known of its measures when it was frozen."""
     followed: bool = False
 
 
 Inference = Literal["confirmatory", "frozen without inputs", "exploratory"]
+"""The standing of a result. Frozen without inputs is what would be confirmatory, had the freeze
+held the models, prompts and texts that its runs read."""
 
 
 class ResultData(Written, frozen=True, kw_only=True):
@@ -495,6 +513,19 @@ class ResultData(Written, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = {}
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The inputs that runs read and that were not frozen, by name."""
+        known = self.registration.lacking if self.registration is not None else None
+        return tuple(self.provenance.get("inputs", ())) if known is None else known
+
+    @property
+    def standing(self) -> Inference:
+        """Whether it is confirmatory, by what its freeze held: that of a result of an older version
+        held no inputs."""
+        held = self.inference == "confirmatory" and self.lacking
+        return "frozen without inputs" if held else self.inference
 
     @property
     def statements(self) -> tuple[Judged | Verified | Estimated, ...]:

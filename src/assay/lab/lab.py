@@ -4,12 +4,13 @@ what a notebook calls."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from assay.core.display import follower
-from assay.core.errors import ExperimentError, nearest
+from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, journal, looks, questions, registered
@@ -116,10 +117,11 @@ class Lab:
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
-            asked = questions.asked(experiment, now.preset)
-            outcomes = {j.text: j.outcome for j in result.judged}
-            noted_questions = Questions.of(self.store)
-            noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
+            with suppress(AssayError):  # a model is not here, and all is stored
+                asked = questions.asked(experiment, now.preset)
+                outcomes = {j.text: j.outcome for j in result.judged}
+                noted_questions = Questions.of(self.store)
+                noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
             about = journal.subject(experiment, now.preset)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)

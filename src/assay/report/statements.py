@@ -188,12 +188,15 @@ def frozen_lines(data: ResultData) -> list[str]:
     when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
     which = f"({registration.hash[:12]}, {registration.file})"
     more = frozen_others(registration)
-    if data.inference == "confirmatory":
+    if data.standing != "exploratory":
+        followed = (
+            f"{when}, before any result as far as this store knows {which}, and followed since"
+        )
+        not_held = f"not frozen: {', '.join(data.lacking)}; freeze a new look, which holds them"
         return [
-            (
-                f"confirmatory: {when}, before any result as far as this store knows {which}, and "
-                "followed since"
-            ),
+            f"{data.standing}: {followed}",
+            *([not_held] if data.lacking else []),
+            *(f"seen before it was frozen: {seen}" for seen in registration.seen),
             *more,
         ]
     missing, changed = registration.missing, registration.changed

@@ -18,8 +18,12 @@ from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "tokens", "value")
+ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "tokens")
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
+
+
+ANSWERED = ("log_prob", "accuracy", "rank")
+"""Kinds of reads that are functions of the same numbers: how probable answers are."""
 
 
 class Contents:
@@ -60,7 +64,8 @@ class Contents:
         else:
             chosen, prompts = task.rows, task.prompts
         texts = tuple(prompts.rows[i].text for i in chosen)
-        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)))
+        paired = tuple(row.text for row in task.than.rows) if task.than else ()
+        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), paired)
 
     def models(self) -> dict[str, str]:
         """Return the content hash of every model that an arm asks, as its files are now. Raises:
@@ -79,11 +84,9 @@ class Contents:
         if (part := self._part(arm)) is None:
             return None
         task = part.task
-        inputs = {
-            f"model {i}.{k}": self._weights(name) + models.said(model.bos, model.dtype)
-            for i, model in enumerate(task.models)
-            for k, name in enumerate(models.states(model))
-        }
+        # in no order: a difference the other way round is the same
+        hashes = sorted(self._weights(n) for model in task.models for n in models.states(model))
+        inputs = {f"model {i}": content for i, content in enumerate(hashes)}
         if isinstance(task, SaeTask) and task.table.text:
             inputs["corpus"] = self.asked.inputs(part.spec(0)).get("corpus", "")
         what = {"control": task.words["control"], "untrained": task.words["untrained"]}
@@ -117,7 +120,7 @@ class Contents:
         for field in ("projection", "add", "project_out"):
             if name := said.get(field):
                 said[field] = self._direction(str(name))
-        return {k: True if k in ANSWERS else v for k, v in said.items()}
+        return {k: v for k, v in said.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:
         """What a direction is, with the prompts that it is learned from by content."""
@@ -129,7 +132,10 @@ class Contents:
         if isinstance(task, DamageTask):
             return measure
         table = next((r for r in task.reads if r.name == measure), None)
-        return [reads.kind_of(table), self._bare(table)] if table else measure
+        if table is None:
+            return measure
+        kind = reads.kind_of(table)
+        return ["answers" if kind in ANSWERED else kind, self._bare(table)]
 
     def _change(self, task: Task) -> Any:
         return self._bare(task.intervention) if task.intervention else None

@@ -111,7 +111,8 @@ def _prompts(frozen: JSON, name: str, current: str | None, experiment: Experimen
     rows = [digest(row) for row in texts]
     first = next(_unequal(before, rows), None)
     where = f"first difference row {first}" if first else "divided into units otherwise"
-    return f"{name}: {len(before)} frozen, {len(rows)} run; {where}"
+    called = "prompts" if name == "prompts prompts" else name
+    return f"{called}: {len(before)} frozen, {len(rows)} run; {where}"
 
 
 def _unequal(before: Sequence[str], now: Sequence[str]) -> Iterator[int]:

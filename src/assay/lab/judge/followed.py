@@ -206,10 +206,11 @@ class Followed:
         return changes
 
     def _related(self, frozen: Registration) -> list[dict[str, Any]]:
-        """What else was frozen of some of the same arms on some of the same seeds, oldest first.
+        """What else was frozen of some of the same questions on some of the same units, or of the
+        same arms on some of the same seeds, oldest first.
 
-        Under any name, and whether its file is still there or not: the ledger's lines stay when a
-        file goes; a file also has its claims."""
+        Under any name, and whether its file is still there or not: lines stay when a file goes; a
+        file also has its claims."""
         noted = (line for line in Ledger(self.store).looks if line["what"] == "frozen")
         files = registered.readable(self.store)
         candidates: list[tuple[journal.Line, str, list[str]]] = [
@@ -226,6 +227,10 @@ class Followed:
             for line, hashed, claims in candidates
             if hashed != frozen.hash and about.shared(line) and about.alike(line)
         }
+        for line in Questions.of(self.store).frozen(_asked(frozen)):
+            if (hashed := str(line["registration"])) not in (frozen.hash, *related):
+                entry = {"experiment": line["experiment"], "time": line["time"], "hash": hashed}
+                related[hashed] = {**entry, "claims": [f"{line['text']} ({line['threshold']})"]}
         return sorted(related.values(), key=lambda entry: str(entry["time"]))
 
 

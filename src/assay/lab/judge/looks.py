@@ -7,16 +7,19 @@ at."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay.core.claims import Claim, Exact, claims_key
+from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
+from assay.lab.judge import journal, questions
 from assay.lab.judge.journal import Line, digest, judged_seeds, seedless, spans
+from assay.lab.judge.questions import Questions
 from assay.lab.plan.plan import Plan
 from assay.lab.records import history
 from assay.lab.records.history import committed
@@ -74,6 +77,9 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     phrases = [change for looks in noted for change in changes(looks, current)]
     if store is not None and experiment.origin.endswith(STUDIES):
         phrases += repeats(store, experiment.name, current)
+        with contextlib.suppress(AssayError):  # a model is not here, so nobody can tell
+            asked = questions.asked(experiment, plan.preset)
+            phrases += Questions.of(store).others(asked)
     come = {name for arm in experiment.arms.values() for name in arm.brings}
     by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
     return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase not in by_itself)

@@ -23,8 +23,8 @@ from assay.lab.judge.journal import AFTER, ASKED, QUESTIONS, Journal, Line, dige
 from assay.lab.plan.preset import Preset
 from assay.lab.store.store import Store
 
-MEASURED, JUDGED = "measured", "judged"
-"""What a line says became of a question, beside frozen."""
+FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
+"""What a line says became of a question."""
 _SHORT = 12
 """Hex digits by which a unit and a measure are known."""
 
@@ -78,29 +78,25 @@ class Question:
 def asked(experiment: Experiment, preset: Preset) -> list[Question]:
     """Return what the statements of a study ask; nothing of an experiment in code, of which nobody
     can tell what it reads. Raises: AssayError where a model is not here."""
-    experiment, materials = experiment.sized(preset.specs), experiment.materials
-    if materials is None:
+    if (materials := experiment.materials) is None:
         return []
-    statements = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
-    return [
-        Question(
-            s.text,
-            s.threshold if isinstance(s, Claim) else "",
-            tuple(
-                _part(materials, experiment, preset, *column)
-                for column in sorted(set(materials.columns.get(s.text, ())))
-            ),
-        )
-        for s in statements
-    ]
+    sized, found = experiment.sized(preset.specs), []
+    for statement, s in zip(experiment.claims, sized.claims, strict=True):
+        columns = sorted({*materials.columns.get(statement.text, ())})
+        parts = [_part(materials, sized, preset, *column) for column in columns]
+        if parts and isinstance(s, Claim | Estimate):
+            threshold = s.threshold if isinstance(s, Claim) else ""
+            found.append(Question(s.text, threshold, tuple(parts)))
+    return found
 
 
 def measured(experiment: Experiment, preset: Preset) -> list[Part]:
     """Return all that a study that asks models measures, whether a statement reads it or not.
     Raises: AssayError where a model is not here."""
-    materials = experiment.materials
-    every = [(a, m) for a in experiment.arms for m in materials.measures(a)] if materials else []
-    return [_part(materials, experiment, preset, *column) for column in every if materials]
+    if (materials := experiment.materials) is None:
+        return []
+    every = [(arm, m) for arm in experiment.arms for m in materials.measures(arm)]
+    return [_part(materials, experiment, preset, *column) for column in every]
 
 
 def written(some: Sequence[Question]) -> dict[str, Any]:
@@ -136,7 +132,8 @@ def _part(
     """One measure of one arm, by content; of an arm of an experiment, by its settings."""
     if (rows := materials.rows(arm)) is not None:
         own = rows.unit not in ("prompt", "document")
-        texts = [*rows.texts, *(f"{rows.unit}={x}" for x in rows.levels if own)]
+        texts = [*rows.texts, *rows.paired]
+        texts += [f"{rows.unit}={x}" for x in rows.levels if own]
     else:
         texts = [f"seed={spec.seed}" for spec in preset.specs]
     if (known := materials.quantity(arm, measure)) is None:
@@ -182,6 +179,7 @@ class Questions(Journal):
         what: str,
         some: Iterable[Question],
         outcomes: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,
     ) -> None:
         """Note that the questions of a study were frozen or judged, and what came out. Raises:
         OSError."""
@@ -190,7 +188,7 @@ class Questions(Journal):
             said |= {"parts": [part.key for part in q.parts]}
             said |= {"units": sorted({unit for part in q.parts for unit in part.units})}
             said |= {"outcome": outcomes[q.text]} if q.text in outcomes else {}
-            self.note(q.key, what, experiment=experiment, **said)
+            self.note(q.key, what, experiment=experiment, **said, **more)
 
     def note_measured(self, experiment: str, parts: Iterable[Part]) -> None:
         """Note what is to be measured, which somebody may see before it is judged. Raises:
@@ -206,7 +204,7 @@ class Questions(Journal):
         """Return the first line that says that somebody may have seen a measure on some of its
         units; None where none does."""
         units = {*part.units}
-        lines = (x for x in self.looks if x["what"] != "frozen" and part.key in x.get("parts", ()))
+        lines = (x for x in self.looks if x["what"] != FROZEN and part.key in x.get("parts", ()))
         return next((x for x in lines if units & set(x.get("units", ()))), None)
 
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
@@ -240,15 +238,22 @@ class Questions(Journal):
                 phrases.append(f"{of} {known[0]['what']} as {known[0]['experiment']}: {q.text}")
         return phrases
 
-    def others(self, some: Iterable[Question], experiment: str) -> list[str]:
-        """Say of each question under which other name or threshold it was judged on some of the
+    def frozen(self, some: Iterable[Question]) -> Iterator[Line]:
+        """Give the lines that say that one of these questions was frozen on some of its units."""
+        for q in some:
+            units = {unit for part in q.parts for unit in part.units}
+            yield from (x for x in self.before(q.key, units) if x["what"] == FROZEN)
+
+    def others(self, some: Iterable[Question]) -> list[str]:
+        """Say of each question with which other words or threshold it was judged on some of the
         same units, and what came out."""
         phrases = []
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
             for line in self.before(q.key, units):
-                same = (line["experiment"], line["text"], line["threshold"])
-                if line["what"] == JUDGED and same != (experiment, q.text, q.threshold):
+                # an equal sentence under another name is told by its words already
+                own = line["text"] == q.text and line["threshold"] == q.threshold
+                if line["what"] == JUDGED and not own:
                     asked_as = f"{line['experiment']} ({line['threshold']}: {line['outcome']})"
                     phrases.append(f"the same question was judged as {asked_as}: {q.text}")
         return list(dict.fromkeys(phrases))

@@ -23,6 +23,7 @@ from assay.core.spec import canonical_json
 from assay.lab.judge import contents, journal, looks, questions, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.judge.questions import Question, Questions
+from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -99,17 +100,10 @@ def freeze(
 
     Raises: ExperimentError for pilot seeds; StoreError where the same was frozen otherwise, where
     its seeds were looked at, or where runs of them are stored."""
+    ROOT.set(store.root)  # where inputs may be runs of this store
     content = described(experiment, preset)
     if (known := find(store, experiment, preset)) is not None:
-        changes = departures(known, experiment, preset)
-        changes += contents.differences(known.content, content, experiment)
-        if not changes and known.content["judging"] == content["judging"]:
-            return known
-        raise TooLate(
-            f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
-            f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
-            "what was frozen stays: give the new one another name and other seeds"
-        )
+        return _unchanged(known, content, experiment, preset)
     if not content["judging"]:
         raise StoreError(
             "a file of Assay was written since this command began, so nobody can say which "
@@ -118,15 +112,8 @@ def freeze(
     asked = questions.read(content.get("questions", {}))
     for why, fresh in _seen(store, experiment, preset, related, other_names, asked):
         raise TooLate(f"{why} cannot be frozen any more: {fresh}")
-    ledger, noted_questions = Ledger(store), Questions.of(store)
-    chained = journal.files(store).get(noted_questions.path, ())
-    for file, named in ((ledger, ledger.references()), (noted_questions, chained)):
-        if harm := file.wrong(named, ever=True):
-            raise TooLate(
-                f"of {file.path} {harm}, so nobody can say what was seen in this store",
-                Operator("; freeze in another one, with --root"),
-            )
-    if partly := noted_questions.partly(asked):
+    _refuse_gaps(store)
+    if partly := Questions.of(store).partly(asked):
         content["seen"] = partly
     noted = {"time": provenance.timestamp(), "commit": provenance.commit()}
     data = {"schema": SCHEMA, **content, "hash": _hash(content), **noted}
@@ -136,13 +123,40 @@ def freeze(
     about = journal.subject(experiment, preset)
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        noted_questions.note_study(experiment.name, "frozen", asked)
         more = {"registration": data["hash"]}
-        data["ledger"] = ledger.note("frozen", experiment.name, preset.title, about, **more)
+        Questions.of(store).note_study(experiment.name, questions.FROZEN, asked, **more)
+        data["ledger"] = Ledger(store).note("frozen", experiment.name, preset.title, about, **more)
         here.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             write(path, seal(data))
     return read(paths[0])
+
+
+def _unchanged(
+    known: Registration, content: JSON, experiment: Experiment, preset: Preset
+) -> Registration:
+    """Return what was frozen, if it is what would be frozen now. Raises: TooLate."""
+    changes = departures(known, experiment, preset)
+    changes += contents.differences(known.content, content, experiment)
+    if not changes and known.content["judging"] == content["judging"]:
+        return known
+    raise TooLate(
+        f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
+        f"{known.path}): {'; '.join(changes) or 'by another version of the code that judges'}; "
+        "what was frozen stays: give the new one another name and fresh units"
+    )
+
+
+def _refuse_gaps(store: Store) -> None:
+    """Refuse a store whose ledger or questions lack a line. Raises: TooLate."""
+    ledger, asked = Ledger(store), Questions.of(store)
+    chained = journal.files(store).get(asked.path, ())
+    for file, named in ((ledger, ledger.references()), (asked, chained)):
+        if harm := file.wrong(named, ever=True):
+            raise TooLate(
+                f"of {file.path} {harm}, so nobody can say what was seen in this store",
+                Operator("; freeze in another one, with --root"),
+            )
 
 
 def find(store: Store, experiment: Experiment, preset: Preset) -> Registration | None:
@@ -347,36 +361,30 @@ def _seen(
 ) -> Iterator[tuple[str, str]]:
     """Give why some of it may have been seen, and what would be fresh: units that were looked at
     under the same quantity, seeds that were, runs that are stored or were removed."""
-    by_rows, fresh = questions.is_by_rows(asked), "name other seeds"
-    for why, _, other in Questions.of(store).exposures(asked):
-        fresh = f"fresh would be {other}"
-        yield f"{why}; what may have been seen", fresh
+    by_rows = questions.is_by_rows(asked)
+    by_content = [
+        (f"{why}; what may have been seen", f"fresh would be {fresh}")
+        for why, _, fresh in Questions.of(store).exposures(asked)
+    ]
     if by_rows:
+        yield from by_content
         fresh = "fresh would be other prompts"
     else:
+        fresh = "name other seeds"
         yield from (
             (why, fresh) for why in _looked_at(store, experiment, preset, related, other_names)
         )
     if runs := list(_find_stored_runs(store, experiment, preset, by_rows=by_rows)):
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        of = "of these prompts" if by_rows else "of these seeds"
-        yield (
-            (
-                f"{len(runs)} runs {of} are stored with their measures: {', '.join(runs[:3])}{more}; "
-                "what may have been seen"
-            ),
-            fresh,
-        )
+        of = "prompts" if by_rows else "seeds"
+        stored = f"{len(runs)} runs of these {of} are stored with their measures"
+        yield f"{stored}: {', '.join(runs[:3])}{more}; what may have been seen", fresh
     ledger = Ledger(store)
-    exposures = () if by_rows else ledger.exposures(journal.subject(experiment, preset))
-    for line, shared in exposures:
-        yield (
-            (
-                f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
-                f"{line['time']} ({ledger.path}); what may have been seen"
-            ),
-            fresh,
-        )
+    if not by_rows:
+        for line, shared in ledger.exposures(journal.subject(experiment, preset)):
+            seen = f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
+            yield f"{seen}{line['time']} ({ledger.path}); what may have been seen", fresh
+        yield from by_content
 
 
 def _looked_at(

@@ -17,7 +17,7 @@ from assay.core.claims import Claim, Estimate, Exact, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
-from assay.core.experiment import Experiment
+from assay.core.experiment import Experiment, Materials
 from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
@@ -33,6 +33,7 @@ from assay.core.results import (
     Reason,
     Registration,
     ResultData,
+    UnitRow,
     Verdict,
     Verified,
 )
@@ -43,7 +44,7 @@ from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import digests_by_name
+from assay.lab.store.origin import digests_by_name, in_file
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
 from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
@@ -351,6 +352,8 @@ def judge_all(
     )
     skipped, failed = statements.skipped, statements.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
+    if experiment.materials is not None:
+        priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
     try:
@@ -386,6 +389,33 @@ def judge_all(
         stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+def _by_rows(judged: Judged, materials: Materials) -> Judged:
+    """A verdict whose points, and those of its controls, are in the order of the prompts, each with
+    its row and what it says; as it is where units are no prompts."""
+
+    def ordered(v: Any) -> Any:
+        rows = materials.rows(v.arm)
+        if rows is None or v.units[:1] != (rows.unit,) or len(v.levels) != len(v.points):
+            return v
+        numbers, labels = rows.numbers, rows.labels
+        if not {*v.levels} <= {*numbers}:
+            return v
+        order = sorted(range(len(v.levels)), key=lambda i: numbers[v.levels[i]])
+        levels = [v.levels[i] for i in order]
+        return structs.replace(
+            v,
+            points=tuple(v.points[i] for i in order),
+            levels=tuple(levels),
+            rows=tuple(UnitRow(row=numbers[x], label=labels[x]) for x in levels),
+        )
+
+    others = {
+        role: {name: ordered(v) for name, v in getattr(judged, role).items()}
+        for role in ("planted", "controls", "violations")
+    }
+    return structs.replace(ordered(judged), **others)
 
 
 class _Asked(Mapping[str, Any]):
@@ -474,8 +504,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
     code cannot be named.
 
-    That of a user's file cannot where it may read others, nor can any while somebody edits it."""
-    if not (code := sources.judging(experiment.origin)):
+    That of a user's file cannot, since it may read others, nor can any while somebody edits it."""
+    if in_file(experiment.origin) or not (code := sources.unchanged(experiment.origin)):
         return ""
     # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
+from assay.core.results import Inference
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal
 from assay.lab.judge.journal import Line, digest, judged_seeds, seeds_of
@@ -33,16 +34,18 @@ so that is no change after a look."""
 class Standing(NamedTuple):
     """Whether a record is confirmatory, and why."""
 
-    inference: Literal["confirmatory", "exploratory"]
+    inference: Inference
     why: str
 
 
 def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
-    """Tell whether a committed record is confirmatory: frozen before a result.
+    """Tell whether a committed record is confirmatory: frozen before a result, with all that its
+    runs read.
 
-    A record holds what was frozen of it. One that was made before records did is confirmatory if
+    A record holds what was frozen of it. One that was made before records did counts as frozen if
     its claims, arms and seeds were in a commit before the first look at its seeds, nothing changed
-    since, and the edition of the rule is that of this look.
+    since, and the edition of the rule is that of this look. Neither held models and texts by
+    content before freezes did.
 
     Args:
         name: the record's, `NAME.PRESET` of a preset elsewhere.
@@ -52,9 +55,9 @@ def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
     if "inference" in record:
         if (frozen := record["registration"]) is None:
             return Standing("exploratory", "nothing was frozen before it was run")
-        how = "and followed" if record["inference"] == "confirmatory" else "and not followed"
+        how = "and not followed" if record["inference"] == "exploratory" else "and followed"
         why = f"frozen on {frozen['time'][:10]} before any result ({frozen['hash'][:12]}) {how}"
-        return Standing(record["inference"], why)
+        return _held(record, Standing(record["inference"], why))
     main = record["arms"]["main"]
     seeds = {(main["shared"] | spec)["seed"] for spec in main["specs"]}
     path = records.path(name.partition(".")[0], home).with_suffix(".looks.jsonl")
@@ -73,8 +76,27 @@ def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
         why = f"no commit has it as it was when its seeds were looked at on {when}"
     else:
         why = f"committed ({commit}) before its seeds were looked at on {when}"
-        return Standing("confirmatory", why)
+        return _held(record, Standing("confirmatory", why))
     return Standing("exploratory", why)
+
+
+def _held(record: Mapping[str, Any], by_claims: Standing) -> Standing:
+    """Say what a freeze held besides claims, arms, seeds and code, and of which inputs it held
+    none."""
+    if by_claims.inference == "exploratory":
+        return by_claims
+    read = tuple(record.get("provenance", {}).get("inputs", ()))
+    lacking = (record.get("registration") or {}).get("lacking")
+    lacking = read if lacking is None else tuple(lacking)
+    if not lacking:
+        held = f"; it held {_listed(read)}" if read else "; its runs read nothing from outside"
+        return Standing("confirmatory", by_claims.why + held)
+    without = f"; it held claims, arms, seeds and code, not {_listed(lacking)}"
+    return Standing("frozen without inputs", by_claims.why + without)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the {' and the '.join(names)}"
 
 
 def violated(experiment: Experiment) -> dict[str, str]:

@@ -1,0 +1,564 @@
+"""Changes to what was frozen, and ways around a freeze, each with the one right answer: a list that
+is made from the inputs of each kind of study and from the times at which one can change them.
+
+A change is *refused* (exit code 2, one line), *reported* (the verdict is not confirmatory, and the
+output says why) or *harmless* (what is judged is what was frozen). Anything else has succeeded."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import tiny_models
+from assay.cli.main import main
+from assay.verbs.new import write_experiment
+
+SEEDS = "1000000:1000006"
+ROOT = ("--root", "s")
+CLAIM = """
+[[claim]]
+text = "It is above the number"
+holds = "{holds}"
+threshold = "plan: a number"
+"""
+MODEL = """
+[[model]]
+name = "./tiny"
+"""
+ASKS = f"""question = "Is it known?"
+seeds = "{SEEDS}"
+{MODEL}
+[[prompts]]
+text = "{{a}} plus {{b}} is"
+corrupted = "{{b}} plus {{c}} is"
+file = "q.csv"
+
+[[read]]
+name = "right"
+log_prob = ["{{good}}", "{{bad}}"]
+"""
+KINDS: dict[str, str] = {
+    "read": ASKS + CLAIM.format(holds="main.right > -50"),
+    "patch": ASKS
+    + """
+[[intervene]]
+name = "patched"
+patch = "corrupted"
+site = "blocks.1.hook_resid_pre"
+position = -1
+"""
+    + CLAIM.format(holds="patched.right > -50"),
+    "direction": ASKS
+    + """
+[[prompts]]
+name = "learned"
+text = "it is {word}"
+file = "learned.csv"
+
+[[direction]]
+name = "way"
+site = "blocks.1.hook_resid_pre"
+prompts = "learned"
+difference = ["up", "down"]
+
+[[intervene]]
+name = "steered"
+add = "way"
+strength = 4.0
+"""
+    + CLAIM.format(holds="steered.right > -50"),
+    "feature": ASKS.replace(
+        'log_prob = ["{good}", "{bad}"]',
+        'feature = ["./dict.safetensors", 3]\nsite = "blocks.1.hook_resid_pre"',
+    )
+    + CLAIM.format(holds="main.right > -50"),
+    "probe": f"""question = "Can it be read?"
+seeds = "{SEEDS}"
+{MODEL}
+[[prompts]]
+text = "it is {{word}} now"
+file = "learned.csv"
+
+[[probe]]
+name = "told"
+label = "label"
+site = "blocks.1.hook_resid_post"
+"""
+    + CLAIM.format(holds="told.accuracy > 0.2"),
+    "borrowed": f"""question = "Is anything found in thirty steps?"
+seeds = "{SEEDS}"
+
+[[experiment]]
+name = "./own.py"
+fields = {{ inputs = 6, steps = 30, width = 2 }}
+
+[[claim]]
+text = "It is above the number"
+holds = "main.angle > -1"
+control = ["flat"]
+threshold = "plan: a number"
+""",
+}
+"""The studies, by what they ask."""
+
+
+def table(start: int = 0, n: int = 12) -> str:
+    """Rows of sums."""
+    rows = (
+        f"{i} x,{i * 7 % 11} y,{i * 3 % 5} z, {i % 7}, {(i + 3) % 7},note {i}"
+        for i in range(start, start + n)
+    )
+    return "\n".join(("a,b,c,good,bad,unused", *rows, ""))
+
+
+def words(start: int = 0, n: int = 24) -> str:
+    """Rows with two labels."""
+    rows = (
+        f"{'big' if i % 2 else 'low'} {i},{'up' if i % 2 else 'down'}"
+        for i in range(start, start + n)
+    )
+    return "\n".join(("word,label", *rows, ""))
+
+
+def make(folder: Path) -> None:
+    """Write the files that the studies share: two models, prompts, a dictionary, an experiment."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        for name in ("tiny", "larger"):
+            tiny_models.make(folder / name, "llama", num_hidden_layers=2)
+    (folder / "q.csv").write_text(table())
+    (folder / "learned.csv").write_text(words())
+    rng = torch.Generator().manual_seed(0)
+    encoder = torch.randn(1, 24, 8, generator=rng)
+    zero = torch.zeros(1, 8), torch.zeros(1, 24)
+    one = Dictionary(encoder, zero[0], encoder.mT.contiguous(), zero[1], ReLU())
+    one.save(folder / "dict.safetensors")
+    write_experiment("own", folder)
+    for name, text in KINDS.items():
+        (folder / f"{name}.toml").write_text(text)
+
+
+# changes ------------------------------------------------------------------------------------------
+
+Change = Callable[[Path, str], None]
+"""Changes the files of a study of this name in a folder."""
+
+
+def _edit(file: str, old: str, new: str, times: int = 1) -> Change:
+    def change(folder: Path, name: str) -> None:
+        path = folder / file.format(name)
+        text = path.read_text()
+        assert old in text, (file, old)
+        path.write_text(text.replace(old, new, times))
+
+    return change
+
+
+def _rows(file: str, do: Callable[[list[str]], list[str]]) -> Change:
+    def change(folder: Path, name: str) -> None:
+        head, *rows = (folder / file).read_text().splitlines()
+        (folder / file).write_text("\n".join((head, *do(rows), "")))
+
+    return change
+
+
+def _weights(folder: Path, name: str) -> None:
+    (path,) = (folder / "tiny").glob("*.safetensors")
+    tensors = load_file(path)
+    first = next(iter(sorted(tensors)))
+    save_file({**tensors, first: tensors[first] * 1.01}, path, {"format": "pt"})
+
+
+def _config(folder: Path, name: str) -> None:
+    path = folder / "tiny/config.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "rms_norm_eps": 1e-3}))
+
+
+def _tokenizer(folder: Path, name: str) -> None:
+    path = folder / "tiny/tokenizer.json"
+    data = json.loads(path.read_text())
+    data["model"]["merges"] = data["model"]["merges"][:-1]
+    path.write_text(json.dumps(data))
+
+
+def _linked(folder: Path, name: str) -> None:
+    shutil.move(folder / "tiny", folder / "was")
+    (folder / "tiny").symlink_to(folder / "larger")
+    _, path = (folder / "was", next((folder / "larger").glob("*.safetensors")))
+    tensors = load_file(path)
+    save_file({k: v * 1.1 for k, v in tensors.items()}, path, {"format": "pt"})
+
+
+def _dictionary(folder: Path, name: str) -> None:
+    path = folder / "dict.safetensors"
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    tensors = load_file(path)
+    save_file({k: v * 1.01 for k, v in tensors.items()}, path, about)
+
+
+def _touched(folder: Path, name: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and "s" not in path.relative_to(folder).parts[:1]:
+            path.touch()
+
+
+def _moved(folder: Path, name: str) -> None:
+    """The model moves behind a link of the same name."""
+    shutil.move(folder / "tiny", folder / "elsewhere")
+    (folder / "tiny").symlink_to(folder / "elsewhere")
+
+
+def _table_of(kind: str) -> str:
+    return "learned.csv" if kind == "probe" else "q.csv"
+
+
+TOML = "{0}.toml"
+Changes = dict[str, tuple[str, Change]]
+"""Changes by name: whether an input, settings, words or nothing of a study is another then, and
+what makes it so."""
+
+
+def _replaced(file: str, text: str) -> Change:
+    def change(folder: Path, name: str) -> None:
+        (folder / file).write_text(text)
+
+    return change
+
+
+def _ends(file: str) -> Change:
+    def change(folder: Path, name: str) -> None:
+        path = folder / file
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    return change
+
+
+def changes(kind: str) -> Changes:
+    """The changes to a kind of study."""
+    if kind == "borrowed":
+        return _of_words(kind) | {
+            "a field": ("settings", _edit(TOML, "steps = 30", "steps = 31")),
+            "the code": ("input", _edit("own.py", "EXAMPLES = 256", "EXAMPLES = 255")),
+            "a comment in the code": (
+                "nothing",
+                _edit("own.py", "import numpy", "# a\nimport numpy"),
+            ),
+        }
+    return _of_words(kind) | _of_files(_table_of(kind)) | _of_table(kind)
+
+
+def _of_words(kind: str) -> Changes:
+    edge = ("> 0.2", "> 0.21") if kind == "probe" else ("> -", "> -0.")
+    return {
+        "a comment": ("nothing", _edit(TOML, "question", "# a comment\nquestion")),
+        "times of files": ("nothing", _touched),
+        "the threshold": ("words", _edit(TOML, *edge)),
+        "the words of the claim": ("words", _edit(TOML, "above the number", "above a number")),
+        "the sign": ("words", _edit(TOML, 'holds = "', 'holds = "0 - 1 * -1 * ')),
+        "the question": ("nothing", _edit(TOML, 'question = "', 'question = "Say: ')),
+        "the origin of the threshold": ("words", _edit(TOML, "plan: a", "plan: another")),
+        "one seed": ("settings", _edit(TOML, "1000006", "1000007")),
+        "other seeds": ("settings", _edit(TOML, SEEDS, "2000000:2000006")),
+    }
+
+
+def _of_files(file: str) -> Changes:
+    other = words(100) if file == "learned.csv" else table(100)
+    return {
+        "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
+        "the last row": ("input", _rows(file, lambda rows: rows[:-1])),
+        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "8", 1)])),
+        "the order of rows": ("input", _rows(file, lambda rows: rows[::-1])),
+        "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
+        "all rows": ("input", _replaced(file, other)),
+        "line ends": ("nothing", _ends(file)),
+        "the weights": ("input", _weights),
+        "the config": ("input", _config),
+        "the tokenizer": ("input", _tokenizer),
+        "a link to another model": ("input", _linked),
+        "a link to the same model": ("nothing", _moved),
+    }
+
+
+def _of_table(kind: str) -> Changes:
+    site = ("settings", _edit(TOML, "blocks.1.", "blocks.0."))
+    label = _rows("learned.csv", lambda rows: [rows[0].replace("down", "up"), *rows[1:]])
+    if kind == "probe":
+        template = _edit(TOML, "it is {word} now", "it was {word} now")
+        return {"the template": ("input", template), "a label": ("input", label), "the site": site}
+    answer = _rows("q.csv", lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]])
+    answers = _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')
+    found: Changes = {
+        "the template": ("input", _edit(TOML, "{a} plus {b} is", "{b} plus {a} is")),
+        "the corrupted text": ("input", _edit(TOML, "{b} plus {c} is", "{c} plus {a} is")),
+        "an answer of a row": ("input", answer),
+    }
+    return (
+        found
+        | {
+            "read": {"the answers": ("settings", answers)},
+            "patch": {
+                "the answers": ("settings", answers),
+                "the site": site,
+                "the position": ("settings", _edit(TOML, "position = -1", "position = -2")),
+            },
+            "direction": {
+                "a row that is learned from": (
+                    "input",
+                    _rows("learned.csv", lambda rows: rows[:-2]),
+                ),
+                "a label that is learned from": ("input", label),
+                "the text that is learned from": ("input", _edit(TOML, "it is {", "it was {")),
+                "the strength": ("settings", _edit(TOML, "4.0", "5.0")),
+            },
+            "feature": {
+                "the dictionary": ("input", _dictionary),
+                "the latent": ("settings", _edit(TOML, "3]", "4]")),
+                "the site": site,
+            },
+        }[kind]
+    )
+
+
+WHEN = ("before freezing", "before running", "between looks", "after")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change to a study at a time, with its right answer."""
+
+    kind: str
+    change: str
+    when: str
+    answer: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.change}, {self.when}"
+
+
+def cases() -> Iterator[Case]:
+    """Every change to every kind of study at every time."""
+    for kind in KINDS:
+        for name, (what, _) in changes(kind).items():
+            yield Case(kind, name, "before freezing", "harmless")
+            for when in ("before running", "between looks"):
+                yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
+            # what is shown are the runs that are stored, whatever became of their inputs
+            shown = {"words": "reported", "settings": "refused", "input": "harmless"}
+            yield Case(kind, name, "after", shown.get(what, "harmless"))
+
+
+# ways around a freeze, after a look ---------------------------------------------------------------
+
+
+def _copied(folder: Path, name: str) -> str:
+    shutil.copytree(folder / "tiny", folder / "other")
+    return _renamed(folder, name, "./tiny", "./other")
+
+
+def _other_link(folder: Path, name: str) -> str:
+    (folder / "other").symlink_to(folder / "tiny")
+    return _renamed(folder, name, "./tiny", "./other")
+
+
+def _with_a_key(folder: Path, name: str) -> str:
+    shutil.copytree(folder / "tiny", folder / "other")
+    path = folder / "other/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "a_note": 1}))
+    return _renamed(folder, name, "./tiny", "./other")
+
+
+def _renamed(folder: Path, name: str, *edits: str) -> str:
+    """A copy of the study under another name, with other seeds and these edits."""
+    text = (folder / f"{name}.toml").read_text()
+    for old, new in zip(edits[::2], edits[1::2], strict=True):
+        assert old in text, old
+        text = text.replace(old, new)
+    (folder / "again.toml").write_text(text)
+    return "again.toml"
+
+
+def _with_rows(do: Callable[[list[str]], list[str]], head: Callable[[str], str] = str) -> Any:
+    def way(folder: Path, name: str) -> str:
+        file = _table_of(name)
+        first, *rows = (folder / file).read_text().splitlines()
+        (folder / "again.csv").write_text("\n".join((head(first), *do(rows), "")))
+        return _renamed(folder, name, f'"{file}"', '"again.csv"')
+
+    return way
+
+
+Way = Callable[[Path, str], str]
+OTHER = (SEEDS, "2000000:2000006")
+
+
+def _edited(*edits: str) -> Way:
+    return lambda folder, name: _renamed(folder, name, *edits)
+
+
+def _in_place(folder: Path, name: str) -> str:
+    _edit(TOML, *OTHER)(folder, name)
+    return f"{name}.toml"
+
+
+def _other_model(folder: Path, name: str) -> str:
+    _weights(folder, name)
+    return _renamed(folder, name)
+
+
+def ways(kind: str) -> dict[str, tuple[str, Way]]:
+    """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
+    the units, the model or the quantity are others."""
+    edge = ("> 0.2", "> 0.3") if kind == "probe" else ("> -", "> -0.")
+    found: dict[str, tuple[str, Way]] = {
+        "the same file": ("refused", lambda folder, name: f"{name}.toml"),
+        "another name": ("refused", _edited()),
+        "another threshold": ("refused", _edited(*edge)),
+        "other words": ("refused", _edited("It is above the number", "A number is below it")),
+        "another sign": ("refused", _edited('holds = "', 'holds = "-1 * -1 * ')),
+    }
+    if kind == "borrowed":
+        return found | {
+            "other seeds": ("accepted", _edited(*OTHER)),
+            "one step more": ("refused", _edited("steps = 30", "steps = 31")),
+        }
+    found |= _around_rows() | {
+        "other seeds": ("refused", _edited(*OTHER)),
+        "other seeds in place": ("refused", _in_place),
+        "a copied model": ("refused", _copied),
+        "a link to the model": ("refused", _other_link),
+        "another spelling of the path": ("refused", _edited("./tiny", "././tiny")),
+        "a copied model with a key in its config": ("refused", _with_a_key),
+        "a label of the model": ("refused", _edited('"./tiny"', '"./tiny"\nlabel = "mine"')),
+        "a beginning of texts that is said": (
+            "refused",
+            _edited('"./tiny"', '"./tiny"\nbos = false'),
+        ),
+        "another model": ("accepted", _other_model),
+    }
+    if kind == "probe":
+        return found
+    return found | {
+        "other names of columns": ("refused", _columns),
+        "another name of the read": (
+            "refused",
+            _edited('name = "right"', 'name = "wrong"', ".right", ".wrong"),
+        ),
+        "a space in the template": ("refused", _edited("{a} plus {b} is", "{a} plus  {b} is")),
+        "another template": ("accepted", _edited("{a} plus {b} is", "the sum of {a} and {b} is")),
+    }
+
+
+def _around_rows() -> dict[str, tuple[str, Way]]:
+    def some_new(rows: list[str], old: int) -> list[str]:
+        return [*rows[:old], *(row.replace(" ", " q", 1) for row in rows[old:])]
+
+    def large(rows: list[str]) -> list[str]:
+        return [row.replace("x", "X").replace("big", "Big") for row in rows]
+
+    return {
+        "another order of rows": ("refused", _with_rows(lambda rows: rows[::-1])),
+        "two thirds of the rows": ("refused", _with_rows(lambda rows: rows[: len(rows) * 2 // 3])),
+        "half of them new": ("refused", _with_rows(lambda rows: some_new(rows, len(rows) // 2))),
+        "capitals": ("refused", _with_rows(large)),
+        "other rows": ("accepted", _with_rows(lambda rows: some_new(rows, 0))),
+    }
+
+
+def _columns(folder: Path, name: str) -> str:
+    path = _with_rows(list, lambda head: head.replace("good", "best"))(folder, name)
+    text = (folder / path).read_text().replace("{good}", "{best}")
+    (folder / path).write_text(text)
+    return path
+
+
+def attempts() -> Iterator[Case]:
+    """Every way around a freeze, for every kind of study."""
+    for kind in KINDS:
+        for name, (answer, _) in ways(kind).items():
+            yield Case(kind, name, "after a look", answer)
+
+
+# answers ------------------------------------------------------------------------------------------
+
+
+def typed(*command: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([*command, *ROOT])
+    return code, out.getvalue(), err.getvalue()
+
+
+def result(verb: str, study: str) -> Any:
+    """The result of running or showing a study; None where that is refused in one line."""
+    more = ("--executor", "inline") if verb == "run" else ()
+    code, out, err = typed(verb, study, "--json", *more)
+    if code == 2 and len(err.strip().splitlines()) == 1:
+        return None
+    assert code == 0, err
+    return json.loads(out)
+
+
+def answer(case: Case, base: Path, folder: Path) -> str:
+    """What became of a case, in a copy of the shared files: harmless, reported, refused, accepted,
+    or what went wrong."""
+    shutil.copytree(base, folder, symlinks=True)
+    name = f"{case.kind}.toml"
+    with contextlib.chdir(folder):
+        if case.when == "after a look":
+            result("run", name)
+            again = ways(case.kind)[case.change][1](folder, case.kind)
+            code, _, err = typed("preregister", again, "--anyway")
+            if code == 0:
+                return "accepted"
+            lines = err.strip().splitlines()
+            return "refused" if code == 2 and "cannot be frozen any more" in lines[-1] else err
+        what, change = changes(case.kind)[case.change]
+        if case.when == "before freezing":
+            change(folder, case.kind)
+        assert (frozen := typed("preregister", name, "--anyway"))[0] == 0, frozen[2]
+        if case.when == "before running":
+            change(folder, case.kind)
+        before = after = result("run", name)
+        if case.when in ("between looks", "after"):
+            assert before["inference"] == "confirmatory", before["registration"]
+            change(folder, case.kind)
+            after = result("run" if case.when == "between looks" else "show", name)
+        if after is None:
+            return "refused"
+        if after["inference"] == "confirmatory":
+            same = numbers(before) == numbers(after)
+            return "harmless" if same else "confirmatory, with other numbers than at the look"
+        said = after["registration"]["changed"]
+        if what == "input" and not any(" frozen, " in x or "was edited" in x for x in said):
+            return f"it is not said which input was changed: {said}"
+        return "reported" if said else "exploratory, and nobody says why"
+
+
+def numbers(data: Any) -> list[Any]:
+    """The estimates and intervals of a result."""
+    return [[v["text"], v["outcome"], v["estimate"], v["low"], v["high"]] for v in data["verdicts"]]
+
+
+def of_day(every: list[Case], day: int, n: int) -> list[Case]:
+    """The cases of one day, another n each day."""
+    order = np.random.default_rng(day // max(1, len(every) // n)).permutation(len(every))
+    start = day % max(1, len(every) // n) * n
+    return [every[i] for i in order[start : start + n]]

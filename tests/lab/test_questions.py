@@ -1,0 +1,70 @@
+"""A question is known by content: what names, signs and seeds say makes it no other, and lines that
+are gone are noticed."""
+
+from assay.lab.judge.questions import Part, Question, Questions, key, known_units, read, written
+
+
+def question(*parts: Part, text: str = "it is", threshold: str = "> 1") -> Question:
+    return Question(text, threshold, parts)
+
+
+def part(measure: str, *units: str, unit: str = "prompt") -> Part:
+    return Part(measure, tuple(known_units(units)), unit)
+
+
+def test_a_unit_is_what_it_says_whatever_its_case_and_space():
+    assert known_units(["The  capital of France is"]) == known_units(["the capital of france IS "])
+    assert len({*known_units(["a b", "ab", "b a"])}) == 3
+
+
+def test_a_key_is_that_of_inputs_and_quantity_in_any_order_of_names():
+    assert key({"model": "a", "text": "b"}, [1]) == key({"text": "b", "model": "a"}, [1])
+    others = [key({"model": "a"}, [1]), key({"model": "b"}, [1]), key({"model": "a"}, [2])]
+    assert len({*others}) == 3
+
+
+def test_what_is_written_is_read_again():
+    some = [question(part("x", "a", "b"), part("y", "a")), question(part("x", "a", "b"), text="no")]
+    assert read(written(some)) == some
+
+
+def test_all_of_what_a_claim_reads_was_seen_or_part_of_it(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    questions.note_measured("first", [part("x", "a", "b"), part("y", "c")])
+    both = question(part("x", "B", "z"), part("y", "c"))
+    ((why, _, fresh),) = questions.exposures([both])
+    assert why.startswith("1 of 2 prompts of 'it is' were measured as first on")
+    assert fresh == "other prompts"
+    assert not [*questions.exposures([question(part("x", "c"))])], "x was measured on others"
+    half = question(part("x", "a"), part("new", "a"))
+    assert not [*questions.exposures([half])]
+    assert questions.partly([half]) == [
+        "1 of the 2 measures that it reads were measured as first: it is"
+    ]
+
+
+def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_came_out(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    first = question(part("x", "a", "b"))
+    questions.note_study("first", "judged", [first], {"it is": "fails"})
+    questions.note_study("first", "judged", [first], {"it is": "fails"})  # once more: one line
+    assert len(Questions(questions.path).looks) == 1
+    again = question(part("x", "b", "c"), text="it is so", threshold="> 0.5")
+    assert Questions(questions.path).others([again]) == [
+        "the same question was judged as first (> 1: fails): it is so"
+    ]
+    apart = question(part("x", "c"), threshold="> 0.5")
+    assert not questions.others([first]) and not questions.others([apart])
+
+
+def test_a_line_that_is_gone_is_noticed(tmp_path):
+    questions = Questions(tmp_path / "questions.jsonl")
+    for n in range(3):
+        questions.note(key({}, n), "judged", units=[str(n)])
+    lines = questions.path.read_bytes().splitlines(keepends=True)
+    assert Questions(questions.path).wrong() == ""
+    for n in range(2):
+        questions.path.write_bytes(b"".join(lines[:n] + lines[n + 1 :]))
+        assert Questions(questions.path).wrong() == "1 line is gone"
+    questions.path.write_bytes(b"".join(lines[:2]))
+    assert Questions(questions.path).wrong(references=Questions(questions.path).heads) == ""
