@@ -269,7 +269,7 @@ def of_inputs(folder: Path) -> Iterator[tuple[str, Forgery]]:
 
 
 def of_exploratory(folder: Path, frozen: Path) -> Iterator[tuple[str, Forgery]]:
-    """A result of which nothing was frozen, said to be confirmatory: alone, with the registration of
+    """A result of which nothing was frozen, said to be confirmatory: alone, with what was frozen of
     another study, and on the page."""
     told = json.loads((frozen / "verdicts.json").read_bytes())["registration"]
     zeros = {**told, "hash": "0" * 64, "time": "2020-01-01T00:00:00+00:00"}

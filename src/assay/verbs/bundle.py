@@ -161,7 +161,7 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     files = ", ".join(bundle.read[:3]) + " …" * (len(bundle.read) > 3)
     yield (
         f"read again: numbers that the bundle carries, in {len(bundle.read)} files ({files}); "
-        "nothing was trained or measured, and pages, pictures and source were not looked at"
+        "nothing was trained or measured, and pages and source were not looked at"
     )
 
 
@@ -221,7 +221,7 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         if inputs.get(name, held) == held
     }
     whole = replace(whole, read=read, prompts=prompts)
-    return replace(whole, origin=STORED, page=page, figures=result.figures)
+    return replace(whole, origin=STORED, page=page)
 
 
 def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
@@ -256,7 +256,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms, specs)
     page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
     whole = replace(whole, data=data, left_out=left_out)
-    return replace(whole, origin=RECORDED, page=page, figures=figures)
+    return replace(whole, origin=RECORDED, page=page)
 
 
 def _whole(
