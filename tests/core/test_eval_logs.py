@@ -1,5 +1,5 @@
-"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs/make.py) and lines in
-the format of lm-evaluation-harness are judged as the table that they are."""
+"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs/make.py), and lines
+in the format of lm-evaluation-harness, are judged as the table that they are."""
 
 import json
 import random
@@ -61,7 +61,7 @@ def test_what_inspect_packs_with_zstd_is_read_or_says_what_it_needs():
     try:
         import zstandard  # noqa: F401
     except ModuleNotFoundError:
-        with pytest.raises(DataError, match="packed.eval is compressed with zstd.*pip install"):
+        with pytest.raises(DataError, match=r"packed.eval is compressed with zstd.*pip install"):
             eval_logs.read(LOGS / "as-packed.eval", "arm")
     else:
         unpacked = eval_logs.read(LOGS / "as-packed.eval", "arm")

@@ -1,5 +1,5 @@
-"""Claims tried on a table are counted by the table's numbers: a copy, other names, another threshold
-or a row less make no other table, other numbers do."""
+"""Claims tried on a table are counted by the table's numbers: a copy, other names, another
+threshold or a row less make no other table, other numbers do."""
 
 import io
 import json
@@ -30,7 +30,8 @@ def judged(tmp_path, monkeypatch, capsys):
 
     def judge(rows: pd.DataFrame, claim: str = CLAIM, *options: str, name: str = "t.csv") -> str:
         rows.to_csv(tmp_path / name, index=False)
-        main(["judge", str(tmp_path / name), "--claim", claim, "--unit", "seed", "--json", *options])
+        words = ["--claim", claim, "--unit", "seed", "--json", *options]
+        main(["judge", str(tmp_path / name), *words])
         return "; ".join(json.load(io.StringIO(capsys.readouterr().out))["notes"])
 
     return judge
