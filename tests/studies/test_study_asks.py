@@ -19,6 +19,7 @@ import planted
 MOOD = """
 [[prompts]]
 name = "neutral"
+unit = "prompt"
 text = "{who} {verb} the {thing} {when} and it was"
 [prompts.slots]
 who = ["anna", "ben", "carla", "dan"]
@@ -44,6 +45,7 @@ log_prob = [" good", " bad"]
 SPEAKER = """
 [[prompts]]
 name = "neutral"
+unit = "prompt"
 text = "the {thing} {verb} {when} and it was"
 [prompts.slots]
 thing = ["room", "meal", "film", "town"]
@@ -68,6 +70,7 @@ log_prob = [" good", " bad"]
 """
 CAPITALS = """
 [[prompts]]
+unit = "prompt"
 text = "{{who}} went to {{country}} the capital is"
 corrupted = "{{who}} went to {{other}} the capital is"
 file = "capitals.csv"
@@ -144,7 +147,11 @@ def folder(tmp_path_factory):
         for i, c in enumerate(names)
     ]
     lines = [f"{w},{c},{o},{planted.CAPITALS[c]},{planted.CAPITALS[o]}" for w, c, o in rows]
-    (where / "capitals.csv").write_text("\n".join(["who,country,other,city,foil", *lines]))
+    head = "who,country,other,city,foil"
+    (where / "capitals.csv").write_text("\n".join([head, *lines]))
+    pairs = [f"{a} and {b}" for a in planted.NAMES for b in planted.NAMES if a != b]
+    apart = [line.replace(line.split(",")[0], pairs[i], 1) for i, line in enumerate(lines)]
+    (where / "pairs.csv").write_text("\n".join([head, *apart]))
     return where
 
 
@@ -175,6 +182,7 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
 
 LOOKS = """
 [[prompts]]
+unit = "prompt"
 text = "in the {place} anna bought {number} {thing}"
 [prompts.slots]
 place = ["house", "market", "harbor", "garden"]
