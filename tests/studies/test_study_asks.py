@@ -1,6 +1,7 @@
 """Studies that ask models whose truth was put into their weights: what is so holds, what is not
 fails, and what anything would show is unspecific."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -178,6 +179,24 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
     result = Lab(tmp_path, Inline()).run(experiment)
     [verdict] = [judged.verdict for judged in result.judged]
     assert verdict.outcome == outcome, verdict
+
+
+@pytest.mark.parametrize("chosen", ["", 'controls = ["heads"]', "controls = []"])
+def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_path):
+    """Where all heads are cut, no other heads can stand in for them."""
+    heads = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
+    cut = f'ablate = "zero"\nheads = {json.dumps(heads)}\n{chosen}'
+    own = '"\ncontrol = ["main"] # ' if chosen == "controls = []" else ""
+    path = study(folder, "all heads", capitals(cut), f"changed.right < 2{own}")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    [judged] = result.judged
+    notes = " ".join(result.data.notes)
+    assert "changed/heads" not in judged.controls
+    assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
+    assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
+    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(chosen, set())
+    if "heads" in chosen:
+        assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
 
 
 LOOKS = """
