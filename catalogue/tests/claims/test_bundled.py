@@ -7,9 +7,13 @@ import pytest
 from committed import OTHERS, SOME, committed
 
 from assay.core.claims import Claim
+from assay.lab import catalogue
 from assay.lab.judge.result import with_derived
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
 from assay.lab.records import recording
 from assay.report.bundle import contents, files, judge
+from assay.verbs.bundle import check_bundle, export_bundle
 
 NOT_CARRIED: dict[str, str] = {}
 """Claims whose statistic cannot be written as steps, and why: none, and none may be added without a
@@ -27,13 +31,24 @@ def test_every_claim_of_all_others_comes_out_alike(name):
     comes_out_alike(name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mamba-induction", "ultra-rare-features"])
+def test_what_an_early_look_settled_is_judged_on_its_runs_at_its_level(name, tmp_path):
+    experiment = catalogue.find(name)
+    out = tmp_path / "b.zip"
+    written = export_bundle(Lab(tmp_path / "s"), experiment, override(experiment, "long"), out)
+    assert not written.not_judged
+    found = check_bundle(out)
+    assert found.same and all(claim.judged for claim in found.claims)
+
+
 def comes_out_alike(name):
     """Judge each claim of a record by both judges, and compare with what is recorded."""
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))
     found = contents.carry_all(
         [c for c in experiment.claims if isinstance(c, Claim)],
-        arms,
+        [(0.95, arms)],
         experiment.scope_of(record["preset"]),
     )
     recorded = {v["text"]: v["outcome"] for v in record["verdicts"]}

@@ -161,20 +161,17 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     files = ", ".join(bundle.read[:3]) + " …" * (len(bundle.read) > 3)
     yield (
         f"read again: numbers that the bundle carries, in {len(bundle.read)} files ({files}); "
-        "nothing was trained or measured, and pages, pictures and source were not looked at"
+        "nothing was trained or measured, and pages and source were not looked at"
     )
 
 
 def stood(standing: Standing) -> Iterator[Part]:
     """Say whether the standing of a bundle follows from what lies in it, and what is only stated of
     it."""
-    if standing.stated == EXPLORATORY:
-        yield "exploratory: it is not stated that anything was frozen before it was run"
-        return
     for why in standing.against:
-        yield f"DIFFERS  {standing.stated} is stated, and does not follow: {why}"
-    if standing.against:
-        yield "so it counts as exploratory"
+        yield f"DIFFERS  the standing that is stated, {standing.stated}, does not follow: {why}"
+    if standing.derived == EXPLORATORY:
+        yield "exploratory: nothing in the bundle shows that it was frozen before it was run"
         return
     yield (
         f"{standing.stated}: follows from the registration ({standing.hash[:12]}), the looks and "
@@ -184,7 +181,9 @@ def stood(standing: Standing) -> Iterator[Part]:
         f"stated, not checked: frozen on {standing.time}, runs finished on {standing.finished}, by "
         "the author's clock; nothing was seen elsewhere"
     )
-    yield from map(anchored, standing.anchors)
+    for anchor in standing.anchors:
+        late = anchor.checked and anchor.time > standing.finished
+        yield anchored(anchor) + ", but after its runs were finished" * late
 
 
 def anchored(anchor: Anchor) -> str:
@@ -222,7 +221,7 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         if inputs.get(name, held) == held
     }
     whole = replace(whole, read=read, prompts=prompts)
-    return replace(whole, origin=STORED, page=page, figures=result.figures)
+    return replace(whole, origin=STORED, page=page)
 
 
 def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
@@ -257,7 +256,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     whole = _whole(lab, experiment, preset, {**data, "registration": frozen}, arms, specs)
     page = pages.page(today, figures=figures, header=whole.header, text=experiment.page, home="")
     whole = replace(whole, data=data, left_out=left_out)
-    return replace(whole, origin=RECORDED, page=page, figures=figures)
+    return replace(whole, origin=RECORDED, page=page)
 
 
 def _whole(

@@ -75,6 +75,8 @@ def command(
     --------
     assay preregister my_question.toml
     """
+    if anchor:
+        anchors.require(anchor)
     experiment, preset = choice.of(name)
     registration = preregister(place.lab(), experiment, preset, anyway=anyway)
     if anchor:

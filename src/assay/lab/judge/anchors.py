@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.errors import AssayError
 from assay.lab.judge.registered import Registration
 from assay.lab.store.atomic import write
@@ -44,6 +45,14 @@ class Anchor:
     """What is wrong with it; "" where nothing is."""
 
 
+def require(anchor: str) -> None:
+    """Refuse what is neither git nor the address of an authority. Raises: AssayError."""
+    if anchor != "git" and not re.match(r"https?://", anchor):
+        raise AssayError(
+            f"--anchor takes git, or the http(s) address of an authority, got {anchor}"
+        )
+
+
 def place(path: Path) -> Path:
     """Where the time stamp of a registration is."""
     return path.with_suffix(SUFFIX)
@@ -52,8 +61,6 @@ def place(path: Path) -> Path:
 def stamp(frozen: Registration, address: str) -> Path:
     """Ask a time stamp authority at an address for a time stamp of what was frozen, and write it
     next to the file. Raises: AssayError where none is given."""
-    if not re.match(r"https?://", address):
-        raise AssayError(f"--anchor takes git, or the address of an authority, got {address}")
     with tempfile.TemporaryDirectory() as folder:
         query = Path(folder) / "query.tsq"
         asks = ("-query", "-digest", frozen.hash, "-sha256", "-cert", "-out", str(query))
@@ -90,17 +97,25 @@ def note(frozen: Registration) -> str:
 
 
 def found(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
-    """Give the anchors of what was frozen that are next to its file, and verify them."""
-    if place(frozen.path).is_file():
-        yield _read(place(frozen.path), frozen.hash, trusted)
+    """Give the anchors of what was frozen, the time stamp next to its file and git notes of its
+    folder, and verify them. Not for a folder that somebody else sent: git obeys what is in it."""
+    yield from stamps(frozen, trusted)
     folder = str(frozen.path.parent)
     done, listed = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "list")
+    written = _run("git", "-C", folder, "cat-file", "-p", NOTES)[1] if done else ""
+    when = re.search(r"^committer .* (\d+) [-+]\d{4}$", written, re.MULTILINE)
     for line in listed.splitlines() if done else ():
         blob, _, commit = line.partition(" ")
         shown, text = _run("git", "-C", folder, "cat-file", "-p", blob)
         if shown and f"assay registration {frozen.hash} " in text:
-            when = _run("git", "-C", folder, "log", "-1", "--format=%cI", NOTES)[1].strip()
-            yield Anchor("git note", when, f"commit {commit[:12]}", checked=False)
+            moment = datetime.datetime.fromtimestamp(int(when[1]) if when else 0, datetime.UTC)
+            yield Anchor("git note", moment.isoformat(), f"commit {commit[:12]}", checked=False)
+
+
+def stamps(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
+    """Give the time stamp that is next to what was frozen, if there is one, and verify it."""
+    if (path := place(frozen.path)).exists():
+        yield _read(foreign.regular(path, "a time stamp", LARGEST), frozen.hash, trusted)
 
 
 def _read(path: Path, digest: str, trusted: Path | None) -> Anchor:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import math
-import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +16,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
-from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData, Verdict
 from assay.core.schema import to_json
-from assay.report import draw, export, tables
+from assay.report import tables
 from assay.report.bundle import contents, judge
 from assay.report.bundle.contents import Carried
 
@@ -52,7 +49,6 @@ class Whole:
     header: Any = None
     page: str = ""
     """The report."""
-    figures: Sequence[Figure] = ()
     source: Mapping[str, bytes] = field(default_factory=dict)
     """The study or the experiment, by file name."""
     registration: Mapping[str, bytes] = field(default_factory=dict)
@@ -83,19 +79,10 @@ def write(whole: Whole) -> dict[str, bytes]:
         "environment.json": _json({**_environment(whole.data), "read": whole.read}),
         **({"prompts.json": _json(whole.prompts)} if whole.prompts else {}),
         "judge.py": Path(judge.__file__).read_bytes(),
-        "CITATION.cff": _citation(whole),
-        "references.bib": export.references(whole.result, whole.header).encode(),
-        "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
         **{f"looks/{name}": content for name, content in whole.registration.items()},
     }
     files["claims.json"] = _held_to(claims_json, files)
-    for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
-        files |= {
-            f"pictures/{name}.svg": draw.svg(figure, standalone=True).encode(),
-            f"pictures/{name}.png": draw.png(figure),
-            f"pictures/{name}.csv": export.figure_csv(figure).encode(),
-        }
     files["report.html"] = whole.page.encode()
     files["README.md"] = _readme(whole, claims_json["claims"], (*files, "README.md"))
     return {**files, SUMS: sums(files)}
@@ -218,24 +205,11 @@ def _rendered(template: str, **values: Any) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    words.filters["quoted"] = lambda text: json.dumps(plain(text), ensure_ascii=False)
     return words.get_template(template).render(**values).encode()
 
 
 def _title(whole: Whole) -> str:
     return str(getattr(whole.header, "title", "") or whole.data["experiment"])
-
-
-def _citation(whole: Whole) -> bytes:
-    """The citation of this result in the Citation File Format."""
-    provenance = whole.data.get("provenance") or {}
-    day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
-    return _rendered(
-        "citation.cff",
-        title=_title(whole),
-        day=day.group() if day else "",
-        software=provenance.get("software") or {},
-    )
 
 
 def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:

@@ -5,7 +5,7 @@ What is only stated, such as the times of the author's clock, is reported as sta
 
 from __future__ import annotations
 
-import contextlib
+import html
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,10 +51,8 @@ class Standing:
 
     @property
     def follows(self) -> bool:
-        """Whether what is stated is what can be derived, or less."""
-        return self.stated in (self.derived, EXPLORATORY) and not any(
-            anchor.wrong for anchor in self.anchors
-        )
+        """Whether all that is stated can be derived."""
+        return not self.against and not any(anchor.wrong for anchor in self.anchors)
 
 
 def derive(folder: Path, trusted: Path | None = None) -> Standing:
@@ -69,7 +67,10 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     stated = json.loads((folder / "verdicts.json").read_bytes())
     inference = str(stated["inference"])
     if inference == EXPLORATORY:
-        return Standing(inference, EXPLORATORY)
+        page = html.unescape((folder / "report.html").read_text("utf-8"))
+        said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
+        against = ["report.html says confirmatory"] if said else []
+        return Standing(inference, EXPLORATORY, tuple(against))
     frozen, against = _registration(folder, stated)
     if frozen is None:
         return Standing(inference, EXPLORATORY, tuple(against))
@@ -90,7 +91,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
         frozen.hash,
         frozen.time,
         finished,
-        tuple(anchors.found(frozen, trusted)),
+        tuple(anchors.stamps(frozen, trusted)),
     )
 
 
@@ -117,7 +118,7 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     told = stated.get("registration") or {}
     if (name := frozen.content.get("experiment")) != stated["experiment"]:
         yield f"what was frozen is {name}, stated is {stated['experiment']}"
-    facts = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
+    facts: dict[str, Any] = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
     facts |= {"seeds": frozen.content.get("seeds"), "alpha": frozen.content.get("alpha")}
     for name, value in facts.items():
         if told.get(name) != value:
@@ -140,7 +141,7 @@ def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str
             continue
         for name in ALIKE:
             # what is empty may be left out
-            held, value = (_plain(side.get(name)) or None for side in (frozen, claim))
+            held, value = (_plain(side.get(name), name) or None for side in (frozen, claim))
             if value != held:
                 yield f"its {name} was frozen as {held}, and is {value}: {claim['text']}"
         edges = [float(x) for x in frozen["range"]]
@@ -153,14 +154,11 @@ def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str
             yield f"its level was frozen as {level}, and is {claim['level']}: {claim['text']}"
 
 
-def _plain(value: Any) -> Any:
-    """A value as both files say it: numbers are words in what is frozen."""
-    if isinstance(value, list):
-        return [_plain(x) for x in value]
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
+def _plain(value: Any, name: str) -> Any:
+    """A value as both files say it: single numbers are words in what is frozen."""
+    if name == "bounds" and value:
+        return [float(x) for x in value]
+    return float(value) if name in ("beats", "empty") and value is not None else value
 
 
 def _arms(content: JSON, index: JSON) -> Iterator[str]:
@@ -197,7 +195,8 @@ def _inputs(
             if name not in frozen:
                 yield f"{name} was read by arm {arm}, and not frozen"
         for name, held in frozen.items():
-            if read.get(name) != held:
+            whole = content.get("prompts", {}).get(name, {"hash": held})["hash"]
+            if {read.get(name), whole} != {held}:
                 yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
     held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
     if missing := held_arms - environment.get("read", {}).keys():

@@ -1,0 +1,334 @@
+"""Forgeries of a bundle: what somebody could change who wants to show more than came out, or that
+something else was frozen; whoever changes a file also writes every hash and seal again.
+
+Each is a name and a function of the folder."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.core.spec import canonical_json
+from assay.lab.judge import journal
+from assay.lab.judge.registered import BESIDE
+from assay.lab.store.sealed import seal
+
+Forgery = Callable[[Path], None]
+OTHER = "1000006:1000012"
+
+
+def rehashed(folder: Path) -> None:
+    """Write SHA256SUMS again."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
+    lines = (
+        f"{sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}\n" for p in files
+    )
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def edited(path: Path, change: Callable[[Any], Any]) -> None:
+    """A JSON file with a change; where the change gives something, with that instead."""
+    data = json.loads(path.read_bytes())
+    given = change(data)
+    path.write_text(json.dumps(data if given is None else given))
+
+
+def chained(path: Path, lines: list[dict[str, Any]]) -> list[str]:
+    """Write a journal anew, each line after the one before; gives their hashes."""
+    keys: list[str] = []
+    text = b""
+    for entry in lines:
+        entry = {**entry, "after": keys[-1:]}
+        keys.append(journal.key(entry))
+        text += journal.line(entry)
+    path.write_bytes(text)
+    return keys
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal, without their seals."""
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "sha256"} for line in lines]
+
+
+def frozen_anew(folder: Path, change: Callable[[dict[str, Any]], None], *, chain: bool) -> None:
+    """Change what was frozen, with its hash and its seal in all copies; with `chain` also the look,
+    the ledger and what is stated, so that all of them name the new hash."""
+    looks = folder / "looks"
+    copies = [*looks.glob("*.prereg.json"), *looks.glob("registered-*.json")]
+    data = json.loads(copies[0].read_bytes())
+    data.pop("sha256")
+    change(data)
+    content = {k: v for k, v in data.items() if k not in BESIDE}
+    data["hash"] = sha256(canonical_json(content).encode()).hexdigest()
+    if chain:
+        (path,) = looks.glob("registered-*.looks.jsonl")
+        taken = [{**line, "registration": data["hash"]} for line in lines_of(path)]
+        head = chained(path, taken)[-1:]
+        ledger = lines_of(looks / "ledger.jsonl")
+        for line in ledger:
+            line |= {"registration": data["hash"]} if line["what"] == "frozen" else {}
+            place = next((p for p in line["heads"] if p.startswith("registered/")), None)
+            line["heads"] |= {place: head} if place else {}
+        keys = chained(looks / "ledger.jsonl", ledger)
+        noted = next(k for k, line in zip(keys, ledger, strict=True) if line["what"] == "frozen")
+        data["ledger"] = {**data["ledger"], "hash": noted}
+        facts = {k: data[k] for k in ("hash", "time", "commit", "seeds", "alpha")}
+        edited(folder / "verdicts.json", lambda d: d["registration"].update(facts))
+    for path in copies:
+        path.write_bytes(seal(data))
+
+
+def paths_in(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the values of a JSON document are."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in parts:
+        if isinstance(part, dict | list) and part:
+            yield from paths_in(part, (*at, key))
+        else:
+            yield (*at, key)
+
+
+def put(data: Any, at: tuple[Any, ...], change: Callable[[Any], Any]) -> None:
+    """Change the value at a place."""
+    for key in at[:-1]:
+        data = data[key]
+    data[at[-1]] = change(data[at[-1]])
+
+
+def another(value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if value is None or isinstance(value, dict | list):
+        return "another"
+    try:
+        return repr(float(value) + 1) if value.lstrip("-") != "inf" else "7.0"
+    except ValueError:
+        return value[:-1] + ("0" if value[-1:] != "0" else "1")
+
+
+def of_registration(folder: Path) -> Iterator[tuple[str, Forgery]]:
+    """Each value of what was frozen, sealed again: alone, and where the bundle has it elsewhere,
+    with all chains."""
+    data = json.loads(next((folder / "looks").glob("registered-*.json")).read_bytes())
+    content = {k: v for k, v in data.items() if k not in (*BESIDE, "sha256")}
+    for at in paths_in(content):
+        name = ".".join(map(str, at))
+
+        def forge(folder: Path, at: tuple[Any, ...] = at, chain: bool = False) -> None:
+            frozen_anew(folder, lambda d: put(d, at, another), chain=chain)
+
+        yield f"frozen {name}", forge
+        unread = at[0] == "prompts" and at[1] not in content["arms"]["main"]["inputs"]
+        is_compared = at[0] in ("seeds", "experiment", "preset", "prompts", "models") or (
+            at[0] == "arms" and at[2] != "hash" and at[-1] not in UNKNOWN
+        )
+        is_compared = is_compared and not (unread and at[-1] == "hash")
+        if is_compared or (at[0] == "claims" and at[2] not in UNTOLD):
+            yield (
+                f"frozen {name}, chains and all",
+                lambda folder, forge=forge: forge(folder, chain=True),
+            )
+
+
+UNKNOWN = frozenset({"_", "asked", "model", "reading", "smoke", "lr", "runs"})
+"""Settings of arms that a bundle does not have elsewhere, `runs` apart, which is tried below."""
+UNTOLD = frozenset({"hash", "interval", "kind", "gates", "credits"})
+"""What a bundle does not have elsewhere of a claim."""
+
+
+def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
+    """What is stated, the claims, and what was measured."""
+    verdicts = json.loads((folder / "verdicts.json").read_bytes())
+    for i in range(len(verdicts["verdicts"])):
+        for key in ("outcome", "estimate", "low", "high", "text", "threshold_from"):
+            other = "undecided" if verdicts["verdicts"][i][key] != "undecided" else "holds"
+            new = another if key != "outcome" else lambda value, other=other: other
+
+            def state(
+                folder: Path, at: tuple[Any, ...] = ("verdicts", i, key), new: Any = new
+            ) -> None:
+                edited(folder / "verdicts.json", lambda d: put(d, at, new))
+
+            yield f"stated {key} of {i}", state
+        yield f"verdict {i} left out", _in("verdicts.json", lambda d, i=i: d["verdicts"].pop(i))
+        for key, value in (
+            ("range", [-1e9, None]),
+            ("must_fail", []),
+            ("units", ["run"]),
+            ("threshold_from", "the paper"),
+            ("level", 0.5),
+        ):
+
+            def ask(d: Any, i: int = i, key: str = key, value: Any = value) -> None:
+                d["claims"][i][key] = value
+
+            yield f"claim {i} with another {key}", _in("claims.json", ask)
+        yield f"claim {i} left out", _in("claims.json", lambda d, i=i: d["claims"].pop(i))
+    for key in ("hash", "time", "commit", "seeds", "followed"):
+        at = ("registration", key)
+        yield (
+            f"stated {key} of what was frozen",
+            _in("verdicts.json", lambda d, at=at: put(d, at, another)),
+        )
+    yield "stated without a registration", _in("verdicts.json", lambda d: d.update(registration={}))
+    index = json.loads((folder / "measures/index.json").read_bytes())
+    for arm in index:
+        yield f"{arm} measured on other seeds", _in("measures/index.json", _other_seeds(arm))
+        yield f"{arm} left out", _in("measures/index.json", lambda d, arm=arm: d.pop(arm))
+        yield (
+            f"{arm} with fewer runs",
+            _in("measures/index.json", lambda d, arm=arm: d[arm].update(n=d[arm]["n"] - 1)),
+        )
+    for path in sorted((folder / "measures").glob("*.npz")):
+        yield f"other numbers in {path.name}", _numbers(path.relative_to(folder))
+    yield "finished before it was frozen", _in("environment.json", _finished("2020-01-01"))
+
+
+def of_chains(folder: Path) -> Iterator[tuple[str, Forgery]]:
+    """Lines of the journals: taken out, changed, exchanged, and with the rest chained anew."""
+    for path in sorted((folder / "looks").glob("*.jsonl")):
+        name, lines = path.relative_to(folder), lines_of(path)
+        yield f"no {path.name}", lambda folder, name=name: (folder / name).unlink()
+        for i in range(len(lines)):
+            rest = lines[:i] + lines[i + 1 :]
+
+            def leave_out(folder: Path, name: Path = name, i: int = i) -> None:
+                kept = (folder / name).read_bytes().splitlines(keepends=True)
+                (folder / name).write_bytes(b"".join(kept[:i] + kept[i + 1 :]))
+
+            def chain(folder: Path, name: Path = name, rest: Any = tuple(rest)) -> None:
+                chained(folder / name, copy.deepcopy(list(rest)))
+
+            def change(folder: Path, name: Path = name, i: int = i) -> None:
+                kept = (folder / name).read_bytes().splitlines(keepends=True)
+                kept[i] = kept[i].replace(b"2026-", b"2025-")
+                (folder / name).write_bytes(b"".join(kept))
+
+            yield f"line {i} of {path.name} taken out", leave_out
+            yield f"line {i} of {path.name} taken out, the rest chained", chain
+            yield f"line {i} of {path.name} at another time", change
+
+    def peeked(folder: Path) -> None:
+        path = folder / "looks/ledger.jsonl"
+        lines = lines_of(path)
+        early = {k: v for k, v in lines[0].items() if k != "registration"}
+        keys = chained(path, [{**early, "what": "judged", "heads": {}}, *lines])
+        for copied in (*path.parent.glob("*.prereg.json"), *path.parent.glob("registered-*.json")):
+            data = json.loads(copied.read_bytes())
+            data["ledger"]["hash"] = keys[1]
+            data.pop("sha256")
+            copied.write_bytes(seal(data))
+
+    if "prompts" not in json.loads(next((folder / "looks").glob("registered-*.json")).read_bytes()):
+        yield "a peek before it was frozen, all chained", peeked
+
+
+def of_inputs(folder: Path) -> Iterator[tuple[str, Forgery]]:
+    """Prompts and inputs, where models were asked."""
+    if not (folder / "prompts.json").exists():
+        return
+    prompts = json.loads((folder / "prompts.json").read_bytes())
+    for name, rows in prompts.items():
+        for row in range(0, len(rows), 5):
+
+            def reword(d: Any, name: str = name, row: int = row) -> None:
+                d[name][row][0] += " indeed"
+
+            yield f"row {row} of {name} reworded", _in("prompts.json", reword)
+        yield f"{name} reversed", _in("prompts.json", lambda d, name=name: d[name].reverse())
+        yield f"{name} left out", _in("prompts.json", lambda d, name=name: d.pop(name))
+        yield f"a row of {name} left out", _in("prompts.json", lambda d, name=name: d[name].pop())
+        yield (
+            f"a row of {name} twice",
+            _in("prompts.json", lambda d, name=name: d[name].append(d[name][0])),
+        )
+    read = json.loads((folder / "environment.json").read_bytes())["read"]
+    for arm, inputs in read.items():
+        yield f"nothing read by {arm}", _in("environment.json", lambda d, a=arm: d["read"].pop(a))
+        for name in inputs:
+            at = ("read", arm, name)
+            yield (
+                f"another {name} of {arm}",
+                _in("environment.json", lambda d, at=at: put(d, at, another)),
+            )
+
+            def unread(d: Any, arm: str = arm, name: str = name) -> None:
+                d["read"][arm].pop(name)
+
+            yield f"no {name} of {arm}", _in("environment.json", unread)
+
+
+def of_exploratory(folder: Path, frozen: Path) -> Iterator[tuple[str, Forgery]]:
+    """A result of which nothing was frozen, said to be confirmatory: alone, with what was frozen of
+    another study, and on the page."""
+    told = json.loads((frozen / "verdicts.json").read_bytes())["registration"]
+    zeros = {**told, "hash": "0" * 64, "time": "2020-01-01T00:00:00+00:00"}
+    for name, registration in (("none", None), ("zeros", zeros), ("of another study", told)):
+
+        def claim(folder: Path, registration: Any = registration) -> None:
+            said = {"inference": "confirmatory", "registration": registration}
+            edited(folder / "verdicts.json", lambda d: d.update(said))
+            page = (folder / "report.html").read_text().replace("exploratory", "confirmatory")
+            (folder / "report.html").write_text(page)
+
+        def bring(folder: Path, claim: Forgery = claim) -> None:
+            claim(folder)
+            for path in (frozen / "looks").iterdir():
+                (folder / "looks").mkdir(exist_ok=True)
+                (folder / "looks" / path.name).write_bytes(path.read_bytes())
+
+        yield f"said to be confirmatory, registration {name}", claim
+        yield f"the same with that study's looks, registration {name}", bring
+
+    def on_the_page(folder: Path) -> None:
+        page = (folder / "report.html").read_text()
+        (folder / "report.html").write_text(page + "<p>confirmatory: frozen on 2020-01-01</p>")
+
+    yield "confirmatory on the page alone", on_the_page
+
+
+def _in(name: str, change: Callable[[Any], Any]) -> Forgery:
+    def forge(folder: Path) -> None:
+        edited(folder / name, lambda data: (change(data), None)[1])
+
+    return forge
+
+
+def _finished(time: str) -> Callable[[Any], None]:
+    def change(data: Any) -> None:
+        data["finished"] = time
+
+    return change
+
+
+def _other_seeds(arm: str) -> Callable[[Any], None]:
+    def change(data: Any) -> None:
+        for part in ("levels", "runs"):
+            if seeds := data[arm][part].get("seed"):
+                data[arm][part]["seed"] = [seed + 6 for seed in seeds]
+
+    return change
+
+
+def _numbers(name: Path) -> Forgery:
+    """Numbers of a claim's measure moved a little, which moves its estimate."""
+
+    def forge(folder: Path) -> None:
+        with np.load(folder / name) as stored:
+            arrays = {k: stored[k] for k in stored.files}
+        moved = {
+            k: 1 - x if np.isin(x, (0, 1)).all() else x * 1.01 + 0.01 for k, x in arrays.items()
+        }
+        np.savez(folder / name, **moved)
+
+    return forge

@@ -1,0 +1,155 @@
+"""No forgery of a bundle is verified: whoever changes what was frozen, asked, measured or stated is
+found out, or the standing no longer follows."""
+
+import contextlib
+import random
+import shutil
+from pathlib import Path
+
+import bundle_forgeries as forgeries
+import pytest
+
+from assay.cli.main import main
+from assay.core.errors import AssayError
+from assay.report.bundle import checking
+from assay.verbs.new import write_experiment
+from tiny_models import make
+
+CLAIMS = """
+[[claim]]
+text = "far"
+holds = 'main.angle > -1000'
+control = ["flat"]
+threshold = "plan: a test"
+[[claim]]
+text = "near"
+holds = 'main.angle < 62'
+control = ["flat"]
+threshold = "plan: a test"
+"""
+STUDY = """
+question = "Is anything found in thirty steps?"
+seeds = "{seeds}"
+[[experiment]]
+name = "./own.py"
+fields = {{ inputs = 6, steps = 30, width = 2 }}
+"""
+ASKED = """
+question = "Does it say the letter?"
+seeds = "1000000:1000006"
+[[model]]
+name = "./tiny"
+[[prompts]]
+text = "x {a} then"
+file = "c.csv"
+[[read]]
+name = "known"
+accuracy = [" {b}", " z"]
+[[claim]]
+text = "Known"
+holds = "main.known > 0.05"
+threshold = "plan: a guess"
+"""
+SAMPLE = 12
+
+
+def bundled(name: str, *, freeze: bool) -> Path:
+    """The bundle of a study in this folder, unpacked."""
+    root = ("--root", "s")
+    if freeze:
+        assert main(["preregister", f"{name}.toml", *root]) == 0
+    assert main(["run", f"{name}.toml", *root, "--executor", "inline"]) == 0
+    words = ["export", f"{name}.toml", *root, "--format", "bundle", "--out", f"{name}.zip"]
+    assert main(words) == 0
+    shutil.unpack_archive(f"{name}.zip", ".")
+    return Path(name).absolute()
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The bundles of a study that was frozen, and of one that was not."""
+    with contextlib.chdir(tmp_path_factory.mktemp("studies")):
+        write_experiment("own", Path())
+        for name, seeds in (("asks", "1000000:1000006"), ("open", "1000006:1000012")):
+            Path(f"{name}.toml").write_text(STUDY.format(seeds=seeds) + CLAIMS)
+        return bundled("asks", freeze=True), bundled("open", freeze=False)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a frozen study that asks a model."""
+    with contextlib.chdir(tmp_path_factory.mktemp("asked")):
+        make(Path("tiny"), "llama")
+        rows = (f"{a}{b},{b}\n" for a in "abcde" for b in "fghij")
+        Path("c.csv").write_text("a,b\n" + "".join(rows))
+        Path("q.toml").write_text(ASKED)
+        return bundled("q", freeze=True)
+
+
+def verified(folder: Path) -> bool:
+    """Whether a bundle is as it states, its standing included; one that cannot be read is not."""
+    try:
+        found = checking.check(folder, folder)
+    except AssayError:
+        return False
+    return found.same and found.standing.derived == found.standing.stated
+
+
+def cases(studies: tuple[Path, Path]) -> list[tuple[str, Path, forgeries.Forgery]]:
+    frozen, exploratory = studies
+    return [
+        *((name, frozen, forge) for name, forge in forgeries.of_registration(frozen)),
+        *((name, frozen, forge) for name, forge in forgeries.of_statements(frozen)),
+        *((name, frozen, forge) for name, forge in forgeries.of_chains(frozen)),
+        *((n, exploratory, f) for n, f in forgeries.of_exploratory(exploratory, frozen)),
+    ]
+
+
+def succeeding(some: list[tuple[str, Path, forgeries.Forgery]], folder: Path) -> list[str]:
+    """The forgeries that are verified; each is made of a copy, with every hash written again."""
+    names = []
+    for name, sound, forge in some:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(sound, folder)
+        forge(folder)
+        forgeries.rehashed(folder)
+        if verified(folder):
+            names.append(name)
+    return names
+
+
+def test_sound_bundles_are_verified_and_a_sample_of_forgeries_is_not(
+    studies: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for sound in studies:
+        assert verified(sound)
+    every = cases(studies)
+    drawn = random.Random(7).sample(every, SAMPLE)
+    drawn += [case for case in every if "confirmatory" in case[0]]
+    assert succeeding(drawn, tmp_path / "forged") == []
+
+
+def test_whoever_freezes_again_with_other_clocks_is_not_found_out(
+    studies: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What docs/bundle.md says that a bundle cannot show: only an anchor does."""
+    folder = tmp_path / "forged"
+    shutil.copytree(studies[0], folder)
+    forgeries.frozen_anew(folder, lambda d: d.update(time="2026-01-01T00:00:00+00:00"), chain=True)
+    forgeries.rehashed(folder)
+    assert verified(folder)
+
+
+@pytest.mark.thorough
+def test_no_forgery_succeeds(studies: tuple[Path, Path], asked: Path, tmp_path: Path) -> None:
+    assert verified(asked)
+    every = cases(studies)
+    for make_cases in (
+        forgeries.of_registration,
+        forgeries.of_statements,
+        forgeries.of_chains,
+        forgeries.of_inputs,
+    ):
+        every += [(f"asked: {name}", asked, forge) for name, forge in make_cases(asked)]
+    assert len(every) >= 400
+    assert succeeding(every, tmp_path / "forged") == []
