@@ -360,7 +360,8 @@ def cases() -> Iterator[Case]:
             for when in ("before running", "between looks"):
                 yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
             # what is shown are the runs that are stored, whatever became of their inputs
-            shown = {"words": "reported", "settings": "refused", "input": "harmless"}
+            kept = "reported" if kind == "borrowed" else "harmless"  # code is no input of runs
+            shown = {"words": "reported", "settings": "refused", "input": kept}
             yield Case(kind, name, "after", shown.get(what, "harmless"))
 
 
