@@ -352,6 +352,11 @@ class Case:
         return f"{self.kind}: {self.change}, {self.when}"
 
 
+SHOWN = {"borrowed": "reported", "direction": "refused"}
+"""What becomes of a changed input when a result is shown: an edit of code is reported, and arms
+that read different prompts are compared with what lies there now."""
+
+
 def cases() -> Iterator[Case]:
     """Every change to every kind of study at every time."""
     for kind in KINDS:
@@ -360,9 +365,8 @@ def cases() -> Iterator[Case]:
             for when in ("before running", "between looks"):
                 yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
             # what is shown are the runs that are stored, whatever became of their inputs
-            kept = "reported" if kind == "borrowed" else "harmless"  # code is no input of runs
-            shown = {"words": "reported", "settings": "refused", "input": kept}
-            yield Case(kind, name, "after", shown.get(what, "harmless"))
+            shown = {"words": "reported", "settings": "refused", "input": SHOWN.get(kind)}
+            yield Case(kind, name, "after", shown.get(what) or "harmless")
 
 
 # ways around a freeze, after a look ---------------------------------------------------------------
