@@ -87,7 +87,8 @@ class Followed:
                 *plan.notes,
                 *([gone] * bool(gone)),
                 *(
-                    f"{name} were changed after these runs; `assay run` makes new"
+                    f"the {name.removeprefix('prompts ')} of the study were changed after these "
+                    "runs; `assay run` measures the new ones"
                     for name in others
                 ),
                 *left_out(result),
