@@ -366,6 +366,8 @@ def cases() -> Iterator[Case]:
                 yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
             # what is shown are the runs that are stored, whatever became of their inputs
             shown = {"words": "reported", "settings": "refused", "input": SHOWN.get(kind)}
+            if kind == "probe" and name in ("the last row", "one row more", "a label"):
+                shown["input"] = "reported"  # its claim names the chance level that rows give
             yield Case(kind, name, "after", shown.get(what) or "harmless")
 
 
@@ -552,7 +554,11 @@ def answer(case: Case, base: Path, folder: Path) -> str:
             same = numbers(before) == numbers(after)
             return "harmless" if same else "confirmatory, with other numbers than at the look"
         said = after["registration"]["changed"]
-        if what == "input" and not any(" frozen, " in x or "was edited" in x for x in said):
+        if (
+            what == "input"
+            and case.when != "after"
+            and not any(" frozen, " in x or "was edited" in x for x in said)
+        ):
             return f"it is not said which input was changed: {said}"
         return "reported" if said else "exploratory, and nobody says why"
 
