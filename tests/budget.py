@@ -28,7 +28,7 @@ from typing import Any
 
 import pytest
 
-from forks import Forks
+from forks import Forks, ForksOfAnother
 
 DEAR = Path(__file__).parent / "dear.txt"
 IN_ALL = 700.0
@@ -166,7 +166,8 @@ class Starts:
 
     def __init__(self) -> None:
         self.times = 0
-        self.plain, self.fork = subprocess.Popen.__init__, Forks.ask
+        self.plain = subprocess.Popen.__init__
+        self.forks = {kind: kind.ask for kind in (Forks, ForksOfAnother)}
 
     def start(self) -> None:
         """Count from now on."""
@@ -178,13 +179,17 @@ class Starts:
 
         def ask(forks: Forks, **asked: Any) -> Any:
             self.times += "wait" not in asked
-            return self.fork(forks, **asked)
+            return self.forks[type(forks)](forks, **asked)
 
-        subprocess.Popen.__init__, Forks.ask = popen, ask  # type: ignore[method-assign,assignment]
+        subprocess.Popen.__init__ = popen  # type: ignore[method-assign]
+        for kind in self.forks:
+            kind.ask = ask  # type: ignore[method-assign]
 
     def stop(self) -> None:
         """Count no longer."""
-        subprocess.Popen.__init__, Forks.ask = self.plain, self.fork  # type: ignore[method-assign]
+        subprocess.Popen.__init__ = self.plain  # type: ignore[method-assign]
+        for kind, plain in self.forks.items():
+            kind.ask = plain  # type: ignore[method-assign]
 
 
 class Meter:
