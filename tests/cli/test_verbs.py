@@ -345,8 +345,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
     capsys: pytest.CaptureFixture[str], world: Path, forks: Forks
 ) -> None:
     words = ["own.py", "--root", "late", "--set", "steps=40000"]
+    inline = ["--executor", "inline"]  # what workers do then: tests/lab/test_kill.py
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.2"}
-    process = forks.start(world, env, words=["run", *words])
+    process = forks.start(world, env, words=["run", *words, *inline])
     deadline = time.monotonic() + 120
     while not list(Path("late").glob("groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -354,7 +355,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     code, _, err = process.end()
     assert code == 130
     assert err.splitlines()[-1].endswith(
-        "goes on where it was: assay run own.py --root late --set steps=40000"
+        "goes on where it was: assay run own.py --root late --set steps=40000 --executor inline"
     )
     assert "Traceback" not in err
     steps = [run["why"] for run in told(capsys, "plan", *words)["runs"]]
