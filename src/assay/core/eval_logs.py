@@ -60,7 +60,8 @@ def read(path: Path, arm_column: str) -> pd.DataFrame:
 
 
 def _logs(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and is_log(p))
+    some = [*folder.glob("*"), *folder.glob("*/samples_*.jsonl")]
+    return sorted(p for p in some if p.is_file() and is_log(p))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
