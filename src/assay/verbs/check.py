@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError, nearest
@@ -197,7 +198,8 @@ def check(
     if save is not None:
         result.save(save)
     other = otherwise([result.judged], expect)
-    return Answer(result.judged, [*_words(result), *map(Aside, other)], int(bool(other)))
+    told = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
+    return Answer(told, [*_words(result), *map(Aside, other)], int(bool(other)))
 
 
 def _words(result: Check) -> list[Part]:
