@@ -1,14 +1,14 @@
-"""Does a language model read the capital from the token of the country? In nnsight."""
+"""Is the capital read from the token of the country? In nnsight. with_nnsight.py FOLDER BLOCK OUT"""
 
 import sys
 from pathlib import Path
 
-from nnsight import LanguageModel
+from nnsight import TransformersModel
 
 import assay
 
 FOLDER, BLOCK, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-model = LanguageModel(FOLDER, dispatch=True)
+model = TransformersModel(FOLDER, task="text-generation", dispatch=True)
 
 
 def encode(text):
@@ -24,7 +24,7 @@ def leads(source, prompts):
         place = len(encode(f"The capital of {row['country']}")) - 1
         with model.trace(f"The capital of {row['country']} is"):
             model.model.layers[BLOCK].input[0, place] = stream
-            logits = model.lm_head.output[0, -1].save()
+            logits = model.lm_head.output[0, -1].detach().save()
         right, foil = (encode(f" {row[c]}")[0] for c in ("city", "foil"))
         scores.append(float(logits[right] - logits[foil]))
     return {"lead": scores}

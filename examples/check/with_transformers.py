@@ -1,4 +1,4 @@
-"""Does a language model read the capital from the token of the country? Plain transformers hooks."""
+"""Is the capital read from the token of the country? Plain transformers hooks. with_transformers.py FOLDER BLOCK OUT"""
 
 import sys
 from pathlib import Path
