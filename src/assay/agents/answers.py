@@ -254,6 +254,32 @@ def table(v: Judged, source: Source) -> Answer:
     }
 
 
+ALLOWS = {
+    "holds": "you may write the sentence, with the estimate, its interval and the scope",
+    "fails": "you may write that the effect is smaller than the condition asks for",
+    "unspecific": (
+        "you may not credit it: name the control that does as much, and what that would explain"
+    ),
+    "undecided": "you may write neither; the reason says what would decide it",
+}
+"""What each outcome allows one to write."""
+
+
+def checked(v: Judged, source: Source) -> Answer:
+    """Answer with the verdict on a claim about a function."""
+    why = "nothing shows that the claim was fixed before its numbers were seen"
+    return {
+        "told": f"{v.outcome}: {ALLOWS[v.outcome]}",
+        "verdict": verdict(v),
+        "scope": v.scope,
+        "notes": v.notes,
+        "looks": "looks at your function are not noted: report how often you asked",
+        "standing": Standing("exploratory", why),
+        "source": source,
+        "next": "to confirm it, ask again on prompts that nobody has looked at",
+    }
+
+
 def written(
     study: str,
     *,
