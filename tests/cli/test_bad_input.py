@@ -185,19 +185,6 @@ CASES = {
         "entry=nothing",
         says="Planner.entry is one of deep-linear,",
     ),
-    "a negative budget": case(
-        "plan", "superposition", "--budget=-15m", says="a budget is above 0 and at most 1e60"
-    ),
-    "no budget": case(
-        "plan", "superposition", "--budget", "0s", says="a budget is above 0 and at most 1e60"
-    ),
-    "a budget without bound": case(
-        "plan",
-        "superposition",
-        "--budget",
-        "1e308s",
-        says="a budget is above 0 and at most 1e60, got '1e308s'",
-    ),
     "a range without bound": case(
         "run",
         "own.py",
@@ -217,10 +204,6 @@ CASES = {
         "seed=0:400",
         says="runs of an arm; one command takes up to",
     ),
-    "a budget of another machine": case(
-        "plan", "superposition", "--budget", "8h@h200", says="a budget is a time here"
-    ),
-    "budget of all": case("plan", "catalogue", "--budget", "5m", says="planned for one experiment"),
     "rank above the map": case(
         "run", "deep-linear", "--set", "size=3", says="no 3 × 3 map has rank 4"
     ),
