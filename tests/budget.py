@@ -1,20 +1,24 @@
-"""A budget in CPU-seconds, not in minutes: the run fails where all of it takes more than 700, or
-where a test without a mark takes more than one and tests/dear.txt gives no reason for it.
+"""A budget in CPU-seconds, not in minutes: the run fails where all of it takes more than 700, where
+a test without a mark takes more than one and tests/dear.txt gives no reason for it, or where more
+than 25 tests start Assay in a process of its own.
 
 Counted are each process of pytest and every process that it started, ended or not; waiting costs
-nothing. Imports, fixtures that several tests share, and collecting have rows of their own in the
-table, so a test pays for none of them because it came first. A server that tests share is counted
-for whichever test asks it.
+nothing. Imports, fixtures that several tests share, full passes of the garbage collector, and
+collecting have rows of their own in the table, so a test pays for none of them because it came
+first. A server that tests share is counted for whichever test asks it.
 
 The same work takes more CPU-seconds where another program shares the core's caches, or on a slower
 core. So each process now and then times a fixed piece of work, and where that takes longer than
 here, the counts are divided by as much. A faster machine changes nothing."""
 
+import gc
 import importlib.machinery
 import math
 import os
+import re
 import resource
 import statistics
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,21 +28,26 @@ from typing import Any
 
 import pytest
 
+from forks import Forks
+
 DEAR = Path(__file__).parent / "dear.txt"
 IN_ALL = 700.0
 """CPU-seconds of the whole run."""
 OF_A_TEST = 1.0
 """CPU-seconds of a test that has neither a mark nor a line."""
-NOISE = 60.0
+NOISE = 1.5
 """How many times that a test must take to fail the run. One measurement varies by a quarter with
-what else runs; the rest of this factor is for some thirty tests that take one to ten seconds and
-have no line yet, and goes when they are cheaper."""
+what else runs, and the first test of a process also pays for what is filled on first use."""
 LINES = 40
+STARTS = 25
+"""Tests that start Assay in a process of its own: where the start, a signal or an end is tested."""
 PIECE = 0.0045
 """CPU-seconds of the fixed piece of work on a quiet core of the machine that the limits are for."""
 PAUSE = 20.0
 """Seconds between two pieces of work."""
 MARKS = ("slow", "thorough")
+ASSAY = re.compile(r"(^|\s-[cm] |bin/|[;|&(\n]\s*)assay\b|\b(from|import) assay\b")
+"""What the words of a process have that starts Assay."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -127,11 +136,62 @@ class Imports:
         importlib.machinery.SourceFileLoader.exec_module = self.plain  # type: ignore[method-assign]
 
 
+class Collector:
+    """Counts the CPU-seconds of full passes of the garbage collector.
+
+    A full pass looks at everything that is alive, which all tests before have left there."""
+
+    def __init__(self) -> None:
+        self.spent = self.begun = 0.0
+
+    def note(self, phase: str, info: dict[str, int]) -> None:
+        """Be called by Python before and after each pass."""
+        if info["generation"] == 2:
+            now = time.process_time()
+            self.spent += now - self.begun if phase == "stop" else 0.0
+            self.begun = now
+
+    def start(self) -> None:
+        """Count from now on."""
+        gc.callbacks.append(self.note)
+
+    def stop(self) -> None:
+        """Count no longer."""
+        gc.callbacks.remove(self.note)
+
+
+class Starts:
+    """Counts how often Assay was started in a process of its own."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.plain, self.fork = subprocess.Popen.__init__, Forks.ask
+
+    def start(self) -> None:
+        """Count from now on."""
+
+        def popen(process: Any, args: Any, *more: Any, **named: Any) -> None:
+            words = args if isinstance(args, str) else " ".join(map(str, args))
+            self.times += bool(ASSAY.search(words))
+            self.plain(process, args, *more, **named)
+
+        def ask(forks: Forks, **asked: Any) -> Any:
+            self.times += "wait" not in asked
+            return self.fork(forks, **asked)
+
+        subprocess.Popen.__init__, Forks.ask = popen, ask  # type: ignore[method-assign,assignment]
+
+    def stop(self) -> None:
+        """Count no longer."""
+        subprocess.Popen.__init__, Forks.ask = self.plain, self.fork  # type: ignore[method-assign]
+
+
 class Meter:
     """In the process that runs tests: what each test costs, and what they share."""
 
     def __init__(self) -> None:
         self.imports, self.descendants = Imports(), Descendants()
+        self.collector, self.starts = Collector(), Starts()
         self.shared: Counter[str] = Counter()
         self.pieces = [piece()]
         self.timed = time.monotonic()
@@ -141,15 +201,15 @@ class Meter:
         return ended() + (self.descendants.spent() if has_children() else 0.0)
 
     def alone(self) -> float:
-        """Give the CPU-seconds so far that no import and no shared fixture took."""
-        return self.spent() - self.imports.spent - self.shared.total()
+        """Give the CPU-seconds so far that a test is to pay for."""
+        return self.spent() - self.imports.spent - self.collector.spent - self.shared.total()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
         if time.monotonic() - self.timed > PAUSE:
             self.pieces.append(piece())
             self.timed = time.monotonic()
-        item.stash[BEFORE] = self.alone()
+        item.stash[BEFORE] = self.alone(), self.starts.times
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -157,9 +217,10 @@ class Meter:
         try:
             return (yield)
         finally:
-            cost = max(0.0, self.alone() - item.stash[BEFORE]) / slowness(self.pieces)
+            before, starts = item.stash[BEFORE]
+            cost = max(0.0, self.alone() - before) / slowness(self.pieces)
             marked = any(item.get_closest_marker(mark) for mark in MARKS)
-            item.user_properties.append(("cpu", [cost, marked]))
+            item.user_properties.append(("cpu", [cost, marked, self.starts.times > starts]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[object]:
@@ -179,6 +240,7 @@ class Meter:
         return {
             "all": (self.spent() if children else time.process_time()) / slow,
             "imports": self.imports.spent / slow,
+            "garbage": self.collector.spent / slow,
             "shared": {name: cost / slow for name, cost in self.shared.items()},
             "slowness": slow,
         }
@@ -200,14 +262,17 @@ class Budget:
         self.meter, self.reasons = meter, reasons
         self.cost: dict[str, float] = {}
         self.marked: set[str] = set()
+        self.starting: set[str] = set()
         self.parts: list[dict[str, Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and "cpu" in (found := dict(report.user_properties)):
-            cost, marked = found["cpu"]
+            cost, marked, started = found["cpu"]
             self.cost[report.nodeid] = cost
             if marked:
                 self.marked.add(report.nodeid)
+            elif started:
+                self.starting.add(report.nodeid.partition("[")[0])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -225,6 +290,11 @@ class Budget:
             lines.append(f"the run took {total:.0f} CPU-seconds; the limit is {IN_ALL:g}")
         if len(self.reasons) > LINES:
             lines.append(f"{DEAR.name} has {len(self.reasons)} lines; the limit is {LINES}")
+        if len(self.starting) > STARTS:
+            lines.append(
+                f"{len(self.starting)} tests start Assay in a process of its own; the limit is "
+                f"{STARTS}: {', '.join(sorted(self.starting))}"
+            )
         over = {
             node: cost
             for node, cost in self.cost.items()
@@ -254,7 +324,8 @@ class Budget:
         shared = Counter()
         for part in self.parts:
             shared.update(part["shared"])
-        imports, total = sum(part["imports"] for part in self.parts), self.in_total()
+        imports, garbage = (sum(p[name] for p in self.parts) for name in ("imports", "garbage"))
+        total = self.in_total()
         terminalreporter.section("CPU-seconds")
         for folder, cost in folders.most_common():
             write(f"{cost:8.1f}  {folder}, {tests[folder]} tests")
@@ -262,15 +333,17 @@ class Budget:
         for name, cost in shared.most_common(5):
             write(f"{'':8}  {cost:.1f}  {name}")
         write(f"{imports:8.1f}  imports")
-        rest = total - folders.total() - shared.total() - imports
+        write(f"{garbage:8.1f}  full passes of the garbage collector")
+        rest = total - folders.total() - shared.total() - imports - garbage
         write(f"{max(0.0, rest):8.1f}  collecting, reporting, ending")
         slow = max((part["slowness"] for part in self.parts), default=1.0)
         write(f"{total:8.1f}  in all, of {IN_ALL:g}; counts divided by up to {slow:.2f}")
+        write(f"{len(self.starting):8}  tests start Assay in a process of its own, of {STARTS}")
         for line in self.broken():
             write(f"BUDGET: {line}", red=True)
 
 
-BEFORE = pytest.StashKey[float]()
+BEFORE = pytest.StashKey[tuple[float, int]]()
 METER = pytest.StashKey[Meter]()
 
 
@@ -281,7 +354,8 @@ def distributed(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[METER] = meter = Meter()
-    meter.imports.start()
+    for counter in (meter.imports, meter.collector, meter.starts):
+        counter.start()
     worker = hasattr(config, "workerinput")
     if worker or not distributed(config):
         config.pluginmanager.register(meter, "budget-meter")
@@ -291,7 +365,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[METER].imports.stop()
+    meter = config.stash[METER]
+    for counter in (meter.imports, meter.collector, meter.starts):
+        counter.stop()
 
 
 @pytest.hookimpl(tryfirst=True)

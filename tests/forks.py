@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -99,10 +100,13 @@ class InProcess:
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
         """How `assay WORDS` ended in this folder and environment."""
         from assay.cli.main import main
+        from assay.cli.printing import program as this_program
 
-        before, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+        before, given = dict(os.environ), dict(env)
+        out, err = io.StringIO(), io.StringIO()
         os.environ.clear()
-        os.environ.update(env)
+        os.environ.update(given)
+        this_program.cache_clear()  # it depends on PATH
         try:
             with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
                 try:
@@ -112,7 +116,25 @@ class InProcess:
         finally:
             os.environ.clear()
             os.environ.update(before)
+            this_program.cache_clear()
         return Ended(code, out.getvalue(), err.getvalue())
+
+
+def program(path: Path, words: Sequence[str], cwd: Path) -> Ended:
+    """Run a program, a file or a folder, in this process, as `python PATH WORDS` would."""
+    argv, found = sys.argv, sys.path[:]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    sys.argv = [str(path), *words]
+    try:
+        with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):  # what the interpreter prints as it ends
+            err.write(f"{end.code}\n")
+    finally:
+        sys.argv, sys.path[:] = argv, found
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:

@@ -11,6 +11,7 @@ os.environ.setdefault(
 import gc
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ from slurm_cluster import SlurmCluster, missing
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
 # were started from
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+# What `assay judge` notes of the tables in tests is nobody's business.
+STATE = tempfile.TemporaryDirectory(prefix="assay-state-")
+os.environ["XDG_STATE_HOME"] = STATE.name
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the
 # tests send it on purpose.

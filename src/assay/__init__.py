@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
+    from assay.checking.check import check  # noqa: F401
+    from assay.checking.credited import direction, training  # noqa: F401
+    from assay.checking.result import Check  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
     from assay.core.claims import (  # noqa: F401

@@ -73,6 +73,32 @@ def verdict(judgement: Any) -> Markup:
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 
 
+def check(value: Any) -> Markup:
+    """The outcome of a checked claim with its number, its controls, and what is noted."""
+    j, question = value.judged, value.question
+    number, interval = map(minus, estimate(j.estimate, j.low, j.high))
+    why = f" ({value.reason})" if value.reason else ""
+    rows = []
+    for name, v in value.controls.items():
+        own, limits = map(minus, estimate(v.estimate, v.low, v.high))
+        _, sign, explains = value.row(name)
+        rows.append((sign, name, str(value.draws(name)), f"{own} {limits}", explains))
+    heads = ("", "control", "draws", "strongest [95 %]", "what it would explain")
+    notes = (*j.notes, *value.notes, f"scope: {j.scope}")
+    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}<ul>{}</ul>").format(
+        SIGNS[j.outcome],
+        j.outcome,
+        why,
+        question.sentence,
+        question.holds,
+        number,
+        interval,
+        units(j.n),
+        table(heads, rows),
+        Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),
+    )
+
+
 def evaluation(value: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
     entries = value.dictionaries
@@ -114,6 +140,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Result": result,
     "Judged": judged,
     "Verdict": verdict,
+    "Check": check,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
 }
@@ -129,9 +156,10 @@ class Progress:
         self.handle: Any = None
 
     def __call__(self, *arguments: Any) -> None:
-        """Take what happened, and draw it unless that was done just now."""
-        if len(arguments) == 2:
-            (self.done, self.total), self.words = arguments, "tokens"
+        """Take what happened, and draw it unless that was done just now: how much is done of how
+        much, with what is counted (tokens, where nothing is said), or an event of a lab."""
+        if len(arguments) > 1:
+            self.done, self.total, self.words = (*arguments, "tokens")[:3]
         elif not self._take(arguments[0]):
             return
         clock = time.monotonic()

@@ -9,6 +9,7 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
 from assay.ask import directions, measuring, models
 from assay.ask.directions import Learner
+from assay.controls import vectors
 from assay.core.errors import DataError, ModelError
 from assay.subjects.site import Site
 
@@ -162,12 +163,12 @@ def test_a_random_direction_lies_where_activations_do_and_aside_of_the_true_one(
     x = torch.randn(4000, 6, generator=draw) @ spread
     x[::400] *= 1e3
     true = torch.tensor([0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
-    got = torch.stack([directions.random_like(true, x, seed) for seed in range(200)])
+    got = torch.stack([vectors.random_like(true, x, seed) for seed in range(200)])
     torch.testing.assert_close(got.norm(dim=1), torch.full((200,), 5.0))
     assert float(got[:, [1, 4, 5]].abs().max()) < 1e-3
     assert torch.equal(got[0::2], -got[1::2])
     assert float(got[:, 0].abs().median()) > float(got[:, 2].abs().median())
-    same = directions.random_like(true, torch.ones(5, 6), 0)  # nothing spreads: any direction
+    same = vectors.random_like(true, torch.ones(5, 6), 0)  # nothing spreads: any direction
     assert float(same.norm()) == pytest.approx(5) and float(same @ true) == pytest.approx(
         0, abs=1e-4
     )

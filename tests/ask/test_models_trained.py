@@ -1,6 +1,9 @@
 """Models that a study trains: by AdamW, once for all studies, and judged beside a change of the
 weights as large."""
 
+import contextlib
+import shutil
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -65,30 +68,40 @@ def here(base, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def learned(base, tmp_path_factory):
+    """A folder in which the study has run, and its result."""
+    folder = tmp_path_factory.mktemp("learned")
+    (folder / "base").symlink_to(base)
+    with contextlib.chdir(folder):
+        return folder, run(folder, STUDY)
+
+
 def study(here, text, name="learns.toml"):
     (here / name).write_text(text)
     return catalogue.find(str(here / name))
 
 
-def run(here, text, name="learns.toml", store="store"):
-    result = Lab(here / store, Inline()).run(study(here, text, name))
+def run(here, text, name="learns.toml"):
+    result = Lab(here / "store", Inline()).run(study(here, text, name))
     assert not result.failed, result.failed
     return result
 
 
-def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
-    result = run(here, STUDY)
+def test_it_learns_what_it_reads_and_a_change_as_large_does_not(learned, here):
+    _, result = learned
     judged = result.judged[0]
     assert judged.verdict.outcome == "holds"
     # all rows have the same answer, so that there is no `unrelated`
     names = {"learned/shuffled", "learned/damage", "learned/other-text"}
     assert set(judged.controls) == names
-    again = run(here, STUDY, "again.toml", "other")
+    again = run(here, STUDY)
     assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
 
 
-def test_another_study_does_not_train_it_again(here, monkeypatch):
-    first = run(here, STUDY)
+def test_another_study_does_not_train_it_again(learned, here, monkeypatch):
+    folder, first = learned
+    shutil.copytree(folder / "store", here / "store")
     monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
     other = STUDY.replace("learned.indeed > 10", "tuned.indeed - main.indeed > 1")
     second = run(here, other, "other.toml")

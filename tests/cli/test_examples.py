@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -42,24 +41,18 @@ def test_an_example_runs(verb: str, commands: InProcess, tmp_path: Path) -> None
             assert (ended.code, ended.err) == (0, "")
 
 
-@pytest.mark.parametrize("verb", ["judge", "due"])
-def test_an_example_that_writes_a_file_runs_in_a_shell(verb: str, tmp_path: Path) -> None:
-    lines = [line.strip() for line in example(verb).splitlines()[1:]]
-    (tmp_path / "assay").write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m assay "$@"\n'
-    )
-    (tmp_path / "assay").chmod(0o755)
-    env = {
-        **os.environ,
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
-    }
-    script = "\n".join(line for line in lines if not line.startswith("assay run "))
-    ran = subprocess.run(
-        ["sh", "-e", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert verb != "judge" or "verdict: holds" in ran.stdout
+@pytest.mark.parametrize("verb", ["check", "judge", "due"])
+def test_an_example_writes_a_file_in_a_shell_and_reads_it(
+    verb: str, commands: InProcess, tmp_path: Path
+) -> None:
+    lines = example(verb).replace("\\\n", " ").splitlines()[1:]
+    plain = "\n".join(line for line in lines if not line.strip().startswith("assay "))
+    subprocess.run(["sh", "-e", "-c", plain], cwd=tmp_path, check=True)
+    for words in commands_of(verb):
+        if words[0] != "run":
+            ended = commands.run(words, tmp_path, os.environ)
+            assert (ended.code, ended.err) == (0, "")
+            assert verb == "due" or "holds" in ended.out
 
 
 def test_each_help_page_ends_with_its_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -329,7 +329,7 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
     assert {name: (c.sign, c.state) for name, c in by_arm.items()} == {
         "random": ("✓", "fails at 80 %"),
         "near-by": ("?", "undecided"),
-        "layer": ("!", "passes, and should not"),
+        "layer": ("!", "passes (should fail)"),
     }
     assert row(judged).explanations == ("layer: a layer away does it",)
     experiment = SimpleNamespace(

@@ -11,34 +11,37 @@ import pytest
 
 from assay.cli import printing as typed
 from assay.cli.main import main
-from forks import Ended, Forks
+from forks import Ended, InProcess
 
 PROGRAM = [sys.executable, "-m", "assay"]
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
 
-def called(words: list[str], folder: Path, forks: Forks) -> Ended:
-    """What a shell without `assay` on its PATH gets from `python -m assay …`."""
-    assert words[:3] == PROGRAM
-    code = f"import sys; from assay.cli.main import main; sys.orig_argv = {words}; sys.exit(main({words[3:]}))"  # noqa: E501
-    return forks.execute(code, folder, {**os.environ, "PATH": "/usr/bin:/bin"})
+def test_every_hint_on_the_way_runs_as_it_is_printed(
+    tmp_path: Path, commands: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def called(words: list[str]) -> Ended:
+        """What a shell without `assay` on its PATH gets from `python -m assay …`."""
+        assert words[:3] == PROGRAM
+        monkeypatch.setattr(sys, "orig_argv", words)
+        if words[3] == "run":  # in the words of this process alone
+            words = [*words, "--executor", "inline"]
+        return commands.run(words[3:], tmp_path, {**os.environ, "PATH": "/usr/bin:/bin"})
 
-
-def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path, forks: Forks) -> None:
-    made = called([*PROGRAM, "new", "my-claim"], tmp_path, forks)
+    made = called([*PROGRAM, "new", "my-claim"])
     [following] = CALL.findall(made.out)
     (tmp_path / "deep").mkdir()
     (tmp_path / "my_claim.py").rename(tmp_path / "deep/my_claim.py")
     small = ["--preset", "smoke", "--root", "my store"]
-    absent = called([*PROGRAM, "show", "deep/my_claim.py", *small], tmp_path, forks)
+    absent = called([*PROGRAM, "show", "deep/my_claim.py", *small])
     [following] = CALL.findall(absent.err)
     for _ in range(2):  # the run, and then whatever it says to type next
-        ran = called(shlex.split(following), tmp_path, forks)
+        ran = called(shlex.split(following))
         assert ran.code == 0, f"{following}: {ran.err}"
         following = (CALL.findall(ran.out) or [following])[-1]
-    planned = called([*PROGRAM, "plan", "deep/my_claim.py", *small], tmp_path, forks)
+    planned = called([*PROGRAM, "plan", "deep/my_claim.py", *small])
     [following] = CALL.findall(planned.out)
-    assert called(shlex.split(following), tmp_path, forks).code == 0, following
+    assert called(shlex.split(following)).code == 0, following
 
 
 @pytest.mark.parametrize(

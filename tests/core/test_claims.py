@@ -967,6 +967,24 @@ def test_a_difference_of_nothing_in_every_unit_fails_by_arithmetic():
     assert better_than_placebo(arms, **ratio).verdict.reason == "identical in every unit"
 
 
+def test_what_rounding_makes_of_nothing_fails_and_never_holds():
+    """Effects of single precision where half a nat was asked; and sums in another order, of which
+    an exact 0 would be no certainty either."""
+    rng = np.random.default_rng(4)
+    arms = worlds_of_one_weight()
+    kept = arms["main"].fvu + 1e-5 * rng.choice([0, 0, 0, 1, -1], 24)  # most alike
+    some = {**arms, "placebo": arms["main"], "main": arms["main"].assign(fvu=kept)}
+    found = better_than_placebo(some, high=-0.5)
+    assert (found.outcome, found.reason) == ("fails", "identical in every unit")
+    assert better_than_placebo(some, high=-5e-3).reason == "units agree", "not negligible to that"
+    noise = xr.Dataset(
+        {"x": ("run", 1e-15 * rng.normal(size=8))}, coords={"seed": ("run", SEEDS)}
+    )
+    asked = {"low": -math.inf, "high": 1 / 8}
+    assert judged(main=noise, control=1.0, changes=asked).reason == "units agree"
+    assert judged(main=arm(0, spread=1e-6), control=1.0, changes=asked).reason != "units agree"
+
+
 def test_arms_that_may_differ_in_other_units_are_not_identical():
     """Eight of eight right in both arms: a ninth unit may well tell them apart."""
     arms = worlds_of_one_weight()

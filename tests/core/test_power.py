@@ -147,20 +147,17 @@ def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_name
         and entry["detectable_alone"][0] > LOW
         and entry["controls_chance"] < 0.3
     )
-    assert tables.describe_detectable(v).endswith(
-        "or more would be found 4 times in 5, controls not included"
-    )
+    words = tables.describe_detectable(v)
+    assert words.startswith("80 % power") and words.endswith("or more, controls not included")
     sure = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))})
-    assert tables.describe_detectable(sure).endswith(
-        "or more would be found 4 times in 5, controls included"
-    )
+    assert tables.describe_detectable(sure).endswith("or more, controls included")
 
 
 def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
     v = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}).verdict
     over = structs.replace(v, natural=(-math.inf, v.detectable[0] - 0.01))
     assert tables.describe_detectable(over) == (
-        "with these units no value that there can be would be found"
+        "with so few units no possible value has 80 % power"
     )
     under = structs.replace(v, natural=(-math.inf, v.detectable[0] + 0.01))
     assert tables.describe_detectable(under) == tables.describe_detectable(v)
@@ -169,7 +166,7 @@ def test_a_value_that_there_cannot_be_is_not_said_to_be_found():
 def test_five_units_find_nothing():
     v = judge(claim(), {"main": arm(spread(5, 9, 1)), "none": arm(spread(5, -9, 1, 1))})
     assert tables.describe_detectable(v) == (
-        "with these units no effect would be seen, however large"
+        "with so few units no true value has 80 % power"
     )
 
 

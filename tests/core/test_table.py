@@ -579,7 +579,7 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
         for word in ("7 of 8 seeds", "rounding", "the bounds LOW HIGH", "-1 1")
     )
     row = tables.row(judged)
-    assert not any(word in row.why for word in ("would be found", "Exact", "no interval"))
+    assert not any(word in row.why for word in ("power", "Exact", "no interval"))
     assert row.kind == "", "nobody spoke of a pilot"
     html = judged._repr_html_()
     assert "given with the claim" in html and "from given" not in html and "confirming" not in html

@@ -1,6 +1,7 @@
 """What docs/asking.md shows are the two studies in studies/asking, which plan without a remark
 that forbids a verdict."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from assay.studies import missing
 from assay.studies.text import read
-from forks import Forks
+from forks import InProcess
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "asking.md").read_text()
@@ -28,9 +29,9 @@ def test_the_page_shows_the_columns_of_its_files() -> None:
 
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["praise", "capitals"])
-def test_it_plans(name: str, forks: Forks, tmp_path: Path) -> None:
+def test_it_plans(name: str, commands: InProcess, tmp_path: Path) -> None:
     path = STUDIES / f"{name}.toml"
     assert missing.essential(read(path)) == []
-    ended = forks.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, {})
+    ended = commands.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, os.environ)
     assert ended.code == 0, ended.err
     assert "decide nothing" not in ended.out

@@ -6,6 +6,7 @@ minutes or a network, `text`) is only read. Every verb and option of `assay`, an
 `make`, must exist wherever code is shown. Exercises are run by test_exercises.py, and the files of
 extend.md, its blocks marked `py`, by test_extend.py."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from forks import Ended, Forks
+import stand_ins
+from assay.subjects import fetch
+from forks import Ended, InProcess
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,27 +58,48 @@ RUN = [
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_code_blocks_run(page: Path, forks: Forks, tmp_path: Path) -> None:
+def test_code_blocks_run(
+    page: Path, commands: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a page names a packaged model, a tiny one stands in for it."""
+    (tmp_path / "models").mkdir()
+    if "smollm2" in "".join(code for _, code in blocks(page)):
+        tiny = stand_ins.make(tmp_path / "models", [page])
+        monkeypatch.setattr(fetch.PackagedModel, "find", lambda packaged: tiny[packaged.name])
+    run_blocks(page, commands, tmp_path)
+
+
+@pytest.mark.model
+@pytest.mark.thorough
+@pytest.mark.parametrize("page", [ROOT / "docs/models.md"], ids=["models.md"])
+def test_code_blocks_run_with_the_models_that_they_name(
+    page: Path, commands: InProcess, tmp_path: Path
+) -> None:
+    run_blocks(page, commands, tmp_path)
+
+
+def run_blocks(page: Path, commands: InProcess, folder: Path) -> None:
+    """Run the blocks of a page in the order of the page, in one folder."""
     ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}
-    for kind, code in blocks(page):
-        done = (
-            typed(code, forks, tmp_path, env)
-            if kind == "bash"
-            else forks.execute(code, tmp_path, env)
-        )
-        assert done.code == 0, f"{page.name}:\n{code}\n{done.out}{done.err}"
+    with contextlib.chdir(folder):
+        for kind, code in blocks(page):
+            if kind == "bash":
+                done = typed(code, commands, folder, env)
+                assert done.code == 0, f"{page.name}:\n{code}\n{done.out}{done.err}"
+            else:
+                exec(compile(code, page.name, "exec"), {"__name__": "__main__"})
 
 
-def typed(code: str, forks: Forks, cwd: Path, env: dict[str, str]) -> Ended:
-    """What a shell says to a block. A plain line that starts with `assay` costs a fork, and trains
-    in that process."""
+def typed(code: str, commands: InProcess, cwd: Path, env: dict[str, str]) -> Ended:
+    """What a shell says to a block. A plain line that starts with `assay` is run in this
+    process."""
     out = err = ""
     for line in code.replace("\\\n", " ").splitlines():
         command, _, file = line.partition(" > ")
         if command.startswith("assay ") and not re.search(r"[|&;$`]", line):
             verb, *words = shlex.split(command)[1:]
-            done = forks.run(
+            done = commands.run(
                 [verb, *words, *(["--executor", "inline"] if verb == "run" else [])], cwd, env
             )
             if file:

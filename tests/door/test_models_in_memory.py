@@ -13,6 +13,7 @@ import transformers
 import assay
 import tiny_models
 from assay.core.errors import ExperimentError, ModelError
+from assay.subjects import sizes
 from assay.subjects.pretrained import load
 
 STUDY = """
@@ -36,6 +37,21 @@ holds = "main.said - cut.said > 0"
 threshold = "plan: none"
 """
 TOKENS = torch.tensor([[5, 9, 70, 33, 2, 8]])
+
+
+WRAPPERS = ("nnsight", "transformer_lens")
+
+
+def wrap(library, folder):
+    """The model of a folder as a library has it, with its own hooks and modules around it."""
+    if library == "nnsight":
+        return pytest.importorskip("nnsight").LanguageModel(str(folder), dispatch=True)
+    bridges = pytest.importorskip("transformer_lens.model_bridge")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return bridges.TransformerBridge.boot_transformers(
+        str(folder), hf_model=model, tokenizer=tokenizer, device="cpu"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +87,8 @@ def test_the_same_study_gives_equal_bytes(folder, parts, tmp_path):
     of_live = assay.ask(folder / "study.toml", models={"./base": here}, root=tmp_path / "two")
     assert arms(of_folder) == arms(of_live)
     assert [j.verdict for j in of_folder.judged] == [j.verdict for j in of_live.judged]
+    notes = [path.read_text() for path in (tmp_path / "one").rglob("readings/*/read.json")]
+    assert notes and not any(str(folder) in note or "model.safe" not in note for note in notes)
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
     assert grads == {n: p.requires_grad for n, p in model.named_parameters()}
 
@@ -118,12 +136,68 @@ def test_hooks_of_its_owner_are_said_and_nothing_is_reused(parts):
     assert here.folder.live.fingerprint == plain
 
 
-@pytest.mark.parametrize("name", ["_model", "original_model"])
+@pytest.mark.parametrize("name", ["_model", "_module", "original_model"])
 def test_what_wraps_one_is_taken(parts, name):
     model, tokenizer = parts
     wrapped = types.SimpleNamespace(**{name: model, "tokenizer": tokenizer})
     logits = assay.model(wrapped).run(TOKENS).logits
     assert torch.equal(logits, assay.model(model, tokenizer=tokenizer).run(TOKENS).logits)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", chat_templates.FAMILIES)
+@pytest.mark.parametrize("library", WRAPPERS)
+def test_every_site_of_a_real_wrapper_is_that_of_the_folder(library, kind, tmp_path):
+    made = chat_templates.make(tmp_path / kind, kind)
+    wrapped, there = wrap(library, made), load(str(made))
+    wrapped(TOKENS) if library == "transformer_lens" else None  # whose first run sets hooks
+    here = assay.model(wrapped)
+    assert here.folder.opening == there.folder.opening and here.sites == there.sites
+    one, two = (m.run(TOKENS, capture=there.sites) for m in (here, there))
+    assert torch.equal(one.logits, two.logits)
+    assert all(torch.equal(one.acts[site], two.acts[site]) for site in there.sites)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(made).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made)
+    known = assay.model(plain, tokenizer=getattr(wrapped, "tokenizer", tokenizer)).fingerprint
+    assert here.fingerprint == known
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("library", WRAPPERS)
+def test_a_study_of_a_real_wrapper_gives_the_bytes_of_its_folder(library, tmp_path):
+    made = chat_templates.make(tmp_path / "base", "qwen3")
+    (tmp_path / "study.toml").write_text(STUDY)
+    wrapped = wrap(library, made)
+    before = wrapped(TOKENS) if library == "transformer_lens" else None
+    here = assay.model(wrapped)
+    of_folder = assay.ask(tmp_path / "study.toml", root=tmp_path / "one")
+    of_live = assay.ask(tmp_path / "study.toml", models={"./base": here}, root=tmp_path / "two")
+    assert arms(of_folder) == arms(of_live)
+    if before is not None:
+        assert torch.equal(wrapped(TOKENS), before)
+    else:
+        with wrapped.trace(TOKENS):
+            out = wrapped.model.layers[1].mlp.output.save()
+        assert out.shape[:2] == TOKENS.shape
+
+
+@pytest.mark.thorough
+def test_what_a_bridge_does_of_its_own_is_said_or_done(tmp_path):
+    made = chat_templates.make(tmp_path / "base", "qwen3")
+    wrapped = wrap("transformer_lens", made)
+    here = assay.model(wrapped)
+    first = here.folder.live.fingerprint
+    weight = next(p for n, p in wrapped.original_model.named_parameters() if "down_proj" in n)
+    with torch.no_grad():
+        weight[0, 0] += 1
+    assert here.folder.live.fingerprint != first
+    wrapped.add_hook("blocks.0.hook_resid_pre", lambda x, hook: 2 * x)
+    with pytest.raises(ModelError, match="reset_hooks"):
+        assay.model(wrapped)
+    wrapped.reset_hooks()
+    wrapped.enable_compatibility_mode()  # folds norms and centres what is written and read
+    folded = assay.model(wrapped).run(TOKENS).logits.log_softmax(-1)
+    assert torch.allclose(folded, here.run(TOKENS).logits.log_softmax(-1), atol=1e-4)
 
 
 def test_what_is_no_model_is_refused(parts, folder):
@@ -157,6 +231,20 @@ def test_auto_says_what_it_needs(folder):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="it is not installed")
-def test_auto_gives_the_same_logits(folder):
-    whole = load(str(folder / "base"), "auto").run(TOKENS).logits
-    assert torch.equal(whole, load(str(folder / "base")).run(TOKENS).logits)
+def test_auto_gives_the_same_bytes(folder, tmp_path):
+    whole = load(str(folder / "base"), "auto")
+    assert torch.equal(whole.run(TOKENS).logits, load(str(folder / "base")).run(TOKENS).logits)
+    path = folder / "auto.toml"
+    path.write_text(STUDY.replace('"./base"', '"./base"\ndevice = "auto"'))
+    of_auto = assay.ask(path, root=tmp_path / "one")
+    assert arms(of_auto) == arms(assay.ask(folder / "study.toml", root=tmp_path / "two"))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="it is not installed")
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_memory_is_asked_for_before_any_weight_is_read(device, folder, monkeypatch):
+    held = sum(p.numel() for p in load(str(folder / "base")).model.parameters())
+    monkeypatch.setattr(sizes, "free_memory", lambda: 4.0 * held - 1)
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", None)
+    with pytest.raises(ModelError, match=rf"\({held:,} weights of 4 bytes\), .* are free"):
+        load(str(folder / "base"), device)

@@ -4,8 +4,6 @@ and `assay judge` reads what is joined."""
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from test_evaluating import plain
 
 import assay
 from assay.evaluation import indexing
+from forks import Ended, program
 
 EXAMPLE = Path(__file__).parents[2] / "examples/blinded.py"
 
@@ -40,10 +39,8 @@ def folders(tmp_path_factory, model, texts):
     return [str(index.folder) for index in indexes]
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(EXAMPLE), *words], cwd=folder, capture_output=True, text=True
-    )
+def run(folder: Path, *words: str) -> Ended:
+    return program(EXAMPLE, words, folder)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -52,7 +49,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_person_scores_blindly_and_judge_reads_the_scores(folders, tmp_path):
-    assert run(tmp_path, "write", *folders, "ratings.csv", "key.csv", "6").returncode == 0
+    assert run(tmp_path, "write", *folders, "ratings.csv", "key.csv", "6").code == 0
     ratings, key = table(tmp_path / "ratings.csv"), table(tmp_path / "key.csv")
     assert set(ratings[0]) == {"item", "contexts", "score"} and len(ratings) == len(key) == 18
     assert all(row["contexts"].count("⟦") >= 4 and not row["score"] for row in ratings)
@@ -66,7 +63,7 @@ def test_a_person_scores_blindly_and_judge_reads_the_scores(folders, tmp_path):
         writer = csv.DictWriter(file, ["item", "contexts", "score"])
         writer.writeheader()
         writer.writerows({**row, "score": float(truth[row["item"]])} for row in ratings)
-    assert run(tmp_path, "join", "ratings.csv", "key.csv", "judged.csv").returncode == 0
+    assert run(tmp_path, "join", "ratings.csv", "key.csv", "judged.csv").code == 0
     judged = assay.judge(
         tmp_path / "judged.csv",
         claim="trained.score - other.score > 0.2",
@@ -78,7 +75,7 @@ def test_a_person_scores_blindly_and_judge_reads_the_scores(folders, tmp_path):
 
 
 def test_it_says_how_it_is_called(folders, tmp_path):
-    assert "examples/blinded.py write" in run(tmp_path, "write").stderr
+    assert "examples/blinded.py write" in run(tmp_path, "write").err
     short = run(tmp_path, "write", *folders, "ratings.csv", "key.csv", "1000")
-    assert short.returncode == 1 and "features to draw from, and 2000 are needed" in short.stderr
+    assert short.code == 1 and "features to draw from, and 2000 are needed" in short.err
     assert not list(tmp_path.iterdir())

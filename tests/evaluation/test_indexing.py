@@ -3,6 +3,7 @@ float64 forward pass."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -339,6 +340,22 @@ def test_neurons_are_those_of_the_block_before_the_site(found, naive, model):
                 np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4
             )
     assert found.about.neuron_tokens == keep.sum()
+
+
+def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_moved(
+    model, texts, tmp_path
+):
+    (tmp_path / "here").mkdir()
+    here = (tmp_path / "here").resolve()
+    shutil.copytree(model, here / "model")
+    plain().save(here / "one.safetensors")
+    made = indexing.index(
+        here / "one.safetensors", model=here / "model", text=texts, root=here / "store", **SMALL
+    )
+    assert str(here) not in (made.folder / "about.json").read_text()
+    moved = here.rename(tmp_path / "there")
+    about = Index(moved / made.folder.relative_to(here)).about
+    assert about.source == str(moved / "one.safetensors") and about.model == str(moved / "model")
 
 
 def test_other_seeds(found):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from shelf import HOME, shelve, simulated
 
+from assay.cli.main import main
 from assay.core.errors import AssayError
 from assay.explorer import connections
 
@@ -60,13 +61,12 @@ def test_beyond_this_machine_it_asks_for_a_token(store):
             assert browser.get(HOME).status_code == 200
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(store):
+def test_a_port_that_is_taken_is_said_in_one_line(store, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "assay", "serve", "--root", str(store), "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and port in done.stderr and "--port" in done.stderr
+        assert main(["serve", "--root", str(store), "--port", port]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1) and port in err and "--port" in err
 
 
 def test_the_usual_port_gives_way_where_it_was_not_asked_for(monkeypatch):

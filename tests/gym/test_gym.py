@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,9 +20,10 @@ from agents import AGENTS
 from assay.core.claims import claims_key
 from assay.lab import catalogue
 from assay.lab.records import recording, records
+from forks import Ended, program
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-MANY = np.arange(10_000, 14_000)
+MANY = np.arange(10_000, 11_200)
 
 
 @pytest.mark.parametrize("level", sorted(LEVELS))
@@ -124,13 +123,12 @@ def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(
 
 
 def test_it_is_a_program_by_its_folder(tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(BENCHMARKS / "gym"), *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    def run(*words: str) -> Ended:
+        return program(BENCHMARKS / "gym", words, tmp_path)
 
-    out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").stdout
+    out = run("play", "p-hacker", "--level", "5", "--seed", "7", "--desk", "plain").out
     assert re.fullmatch(r"level 5: \d+ of \d+ planted, and \d+ false\n", out)
-    assert run("new", "world", "--seed", "1").stdout.endswith("world/effects.csv\n")
+    assert run("new", "world", "--seed", "1").out.endswith("world/effects.csv\n")
     assert sorted(path.name for path in (tmp_path / "world").iterdir()) == [
         "effects.csv",
         "gym.json",
@@ -138,10 +136,10 @@ def test_it_is_a_program_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_text("candidate,group\n0,0\n")
     planted = World(3, 1).planted
     wanted = f"level 3: {planted[0, 0]:d} of {planted.sum()} planted, and {not planted[0, 0]:d}"
-    assert run("score", "world", "answers.csv").stdout == f"{wanted} false\n"
+    assert run("score", "world", "answers.csv").out == f"{wanted} false\n"
     (tmp_path / "answers.csv").write_text("candidate,group\n99,0\n")
     refused = run("score", "world", "answers.csv")
-    assert refused.returncode == 2 and "line 2: needs candidate" in refused.stderr
+    assert refused.code == 2 and "line 2: needs candidate" in refused.err
 
 
 def test_its_record_is_that_of_the_experiment() -> None:

@@ -12,6 +12,7 @@ import budget
 
 TESTS = Path(budget.__file__).parent
 RUN = """
+import gc
 import subprocess
 import sys
 import time
@@ -54,6 +55,22 @@ def test_dear():
 def test_child():
     busy = "import time\\nwhile time.process_time() < 0.1: pass"
     subprocess.run([sys.executable, "-S", "-c", busy])
+
+
+def test_collects():
+    kept = [[n] for n in range(100_000)]
+    for _ in range(16):
+        gc.collect()
+
+
+@pytest.mark.parametrize("words", ["-c 'import assay.core'", "-m assay list"])
+def test_starts(words):
+    subprocess.run(f"{sys.executable} -S {words}", shell=True, stderr=-3)
+
+
+@pytest.mark.parametrize("words", ["-c pass", "/home/assay/list.py"])
+def test_starts_nothing(words):
+    subprocess.run(f"{sys.executable} -S {words}", shell=True, stderr=-3)
 """
 LINE = "test_it.py::test_{}  0.3  It works for its living\n"
 
@@ -64,7 +81,8 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
     work = RUN.partition("@pytest")[0]
     dear = LINE.format("listed") + "".join(LINE.format(n) for n in range(1, lines))
     limits = (
-        f"budget.IN_ALL, budget.OF_A_TEST, budget.NOISE, budget.PIECE = {in_all}, 0.04, 1.25, 1.0"
+        f"budget.IN_ALL, budget.OF_A_TEST, budget.NOISE, budget.PIECE = {in_all}, 0.04, 1.25, 1.0\n"
+        "budget.STARTS = 0"
     )
     page = f"budget.DEAR = pathlib.Path({str(folder / 'dear.txt')!r})"
     for name, text in {
@@ -90,16 +108,21 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
 
 
 def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: Path) -> None:
-    """A child counts; waiting, an import and what tests share do not."""
+    """A child counts; waiting, an import, what tests share and a full pass of the garbage
+    collector do not. Nor does a process of something else than Assay."""
     code, out, dear = ran(tmp_path, in_all=60, lines=40)
-    assert code == 1 and "6 passed" in out
+    assert code == 1 and "11 passed" in out
     assert sorted(dear) == ["child", "dear"]
-    assert out.count("BUDGET") == 2
+    assert out.count("BUDGET") == 3
+    assert (
+        "1 tests start Assay in a process of its own; the limit is 0: test_it.py::test_starts\n"
+        in out
+    )
 
 
 def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path: Path) -> None:
     code, out, dear = ran(tmp_path, "-p", "xdist", "-n", "1", in_all=0.3, lines=41)
-    assert code == 1 and "6 passed" in out
+    assert code == 1 and "11 passed" in out
     assert sorted(dear) == ["child", "dear"]
     assert re.search(r"BUDGET: the run took \d+ CPU-seconds; the limit is 0.3\n", out)
     assert "BUDGET: dear.txt has 41 lines; the limit is 40" in out

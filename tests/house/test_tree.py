@@ -1,4 +1,4 @@
-"""docs/how-it-is-built.md names the packages that are there."""
+"""The project's own files agree: docs/how-it-is-built.md names the packages that are there, the lock file the constraints."""
 
 import re
 from pathlib import Path
@@ -19,3 +19,18 @@ def test_the_page_names_every_package_and_no_other() -> None:
     here = packages(ROOT / "src/assay")
     assert not here - named, f"docs/how-it-is-built.md lacks {sorted(here - named)}"
     assert not named - here, f"docs/how-it-is-built.md has {sorted(named - here)}, not there"
+
+
+def test_the_lock_file_has_the_constraints_with_hashes() -> None:
+    """Whoever installs from the lock file gets the versions that the tests were run with."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = [line.removesuffix(" \\") for line in lines if re.match(r"\w", line)]
+    plain = [re.sub(r"\[.*?\]", "", line).lower().replace("_", "-") for line in locked]
+    pinned = [
+        line.lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    ]
+    assert sorted(plain) == sorted(pinned)
+    hashed = "\n".join(lines).split("\n    --hash=sha256:")
+    assert len(hashed) > len(locked)

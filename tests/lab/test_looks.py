@@ -16,7 +16,6 @@ from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.lab.records import history
-from assay.lab.store.store import Store
 from assay.verbs.verify import write
 from marks.sections import violations
 
@@ -57,24 +56,6 @@ def test_only_looks_at_the_same_judged_seeds_count_and_each_seed_has_its_own_fir
     )
     later = [look("1000:1004", ten="h"), look("1004:1008", ten="other")]
     assert changes(later, look("1000:1008", ten="h")) == ["claim changed: ten"]
-
-
-def test_a_sentence_that_was_judged_under_other_names_is_told_with_what_came_out(tmp_path):
-    """A study written again on other data, under a new file's name, is another try."""
-    store = Store(tmp_path)
-    tries = (
-        ("first", "1000:1008", ["undecided", "holds"]),
-        ("pilot", "0:8", ["holds"]),
-        ("own", "1000:1008", ["fails"]),
-    )
-    for name, seeds, outcomes in tries:
-        journal.note(journal.stored(store, name), look(seeds, ten="h", other="h"))
-        judged = [{"preset": "default", "text": "ten", "outcome": o} for o in outcomes]
-        journal.note(journal.stored(store, name).with_name(journal.JUDGINGS), *judged)
-    assert looks.repeats(store, "own", look("1004:1012", ten="g")) == [
-        "the same sentence was judged as first (undecided, then holds): ten"
-    ]
-    assert looks.repeats(store, "own", look("1008:1012", ten="h")) == []
 
 
 def test_a_control_that_comes_by_itself_is_no_change_of_the_question(tmp_path):

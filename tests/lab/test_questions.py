@@ -50,11 +50,27 @@ def test_other_words_and_thresholds_of_the_same_question_are_named_with_what_cam
     questions.note_study("first", "judged", [first], {"it is": "fails"})  # once more: one line
     assert len(Questions(questions.path).looks) == 1
     again = question(part("x", "b", "c"), text="it is so", threshold="> 0.5")
-    assert Questions(questions.path).others([again]) == [
+    assert Questions(questions.path).others([again], "second") == [
         "the same question was judged as first (> 1: fails): it is so"
     ]
-    apart = question(part("x", "c"), threshold="> 0.5")
-    assert not questions.others([first]) and not questions.others([apart])
+    apart = question(part("x", "c"), text="it is so", threshold="> 0.5")
+    assert not questions.others([first], "first") and not questions.others([apart], "second")
+
+
+def test_a_sentence_that_was_judged_under_another_name_is_told_with_what_came_out(tmp_path):
+    """A study written again on other prompts, under a new file's name, is another try; on other
+    seeds it is not."""
+    questions = Questions(tmp_path / "questions.jsonl")
+    for unit in ("prompt", "seed"):
+        known = question(part(unit, "a", unit=unit), text=unit)
+        questions.note_study("first", "judged", [known], {unit: "fails"})
+    told = "the same sentence was judged as first (fails): "
+    others = [question(part("other", "z", unit=u), text=u) for u in ("prompt", "seed")]
+    assert questions.others(others, "own") == [f"{told}prompt"]
+    assert questions.others([question(part("n", "a", unit="seed"), text="seed")], "own") == [
+        f"{told}seed"
+    ]
+    assert not questions.others(others, "first")
 
 
 def test_a_line_that_is_gone_is_noticed(tmp_path):

@@ -240,7 +240,7 @@ def test_many_may_ask_while_runs_come_and_go(store):
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for t in threads:
         t.start()
-    for i in range(60):
+    for i in range(30):
         put(store, 100 + i % 7)
         if i % 3 == 2:
             folder: Path = put(store, 200).folder

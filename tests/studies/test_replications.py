@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import stand_ins
+from assay.data import docstrings
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import registered
@@ -29,9 +30,19 @@ def tiny(tmp_path_factory):
     return stand_ins.make(tmp_path_factory.mktemp("replications"), files)
 
 
+@pytest.fixture(scope="session")
+def docs(tmp_path_factory):
+    """A text that stands in for the documentation of packages, which takes a minute to collect."""
+    folder = tmp_path_factory.mktemp("docs")
+    for n, path in enumerate(sorted((ROOT / "docs").glob("*.md"))):
+        (folder / f"{n}.txt").write_text(path.read_text())
+    return folder
+
+
 @pytest.fixture
-def named(tiny, monkeypatch):
+def named(tiny, docs, monkeypatch):
     monkeypatch.setattr(fetch.PackagedModel, "find", lambda packaged: tiny[packaged.name])
+    monkeypatch.setattr(docstrings, "folder", lambda: docs)
 
 
 def record(name):

@@ -103,6 +103,9 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
             "line 11 column 11: claim[1].control: expected a list, got a text",
         ),
         ("what = 3\n" + GOOD, "line 1 column 8: what is no field of a study; "),
+        (f"budget = {'9' * 5000}\n", "line 1: a number of 5,000 digits is too large"),
+        ("\n" + ".".join(["a"] * 50_000) + " = 1", "line 2: a key of 64 parts; a study's have two"),
+        ("[" + '"a b" . ' * 50_000 + "c]", "line 1: a key of 64 parts"),
     ],
 )
 def test_each_refusal_names_the_line_and_what_would_be_right(tmp_path, wrong, told):

@@ -3,6 +3,7 @@ had. No network is used."""
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 import tiny_models
 from assay.cli.terminal import Terminal
+from assay.core import hashes
 from assay.core.errors import ModelError
 from assay.subjects import fetch
 from assay.verbs.fetch import accepted, terms
@@ -186,6 +188,20 @@ def test_parts_are_joined_and_the_notice_goes_with_the_model(in_parts, cache):
     assert json.loads((folder / "assay.json").read_text())["gguf_sha256"] == in_parts.gguf_sha256
     assert sorted(p.name for p in cache.iterdir()) == ["fetch.lock", folder.name]
     assert in_parts.fetch() == folder  # terms that were accepted are not asked for again
+
+
+def test_a_given_file_is_hashed_once(in_parts, cache, monkeypatch, tmp_path):
+    monkeypatch.setattr(hashes, "SMALL", 0)
+    monkeypatch.setenv(in_parts.variable, str(file := tmp_path / "tiny.gguf"))
+    os.utime(file, (1e9, 1e9))
+    monkeypatch.setattr(hashes, "SETTLED", -1.0)
+    folder = in_parts.find(cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashes, "_read", None)
+        assert in_parts.find(cache) == folder
+    file.write_bytes(file.read_bytes()[:-1] + b"x")  # as long as before
+    with pytest.raises(ModelError, match="is not the expected file"):
+        in_parts.find(cache)
 
 
 def test_nothing_is_downloaded_before_terms_are_accepted(in_parts, cache, monkeypatch):

@@ -3,6 +3,7 @@ them."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,10 @@ BREAK = {
     "another architecture": (
         lambda f: config(f, model_type="bert"),
         "of type bert: no list of blocks with a norm after it can be found; Assay knows llama",
+    ),
+    "a type that is a list": (
+        lambda f: config(f, model_type=["llama"]),
+        "model_type must be a text such as \"llama\", got \\['llama'\\]",
     ),
     "no number of layers": (
         lambda f: config(f, num_hidden_layers=None),
@@ -260,6 +265,27 @@ def test_the_sizes_are_those_of_the_config(good):
     ]
     with pytest.raises(ModelError, match="for each pair of positions, no vector for a token"):
         found.width(Site("pattern", 0))
+
+
+def test_the_content_is_that_of_the_files_whatever_the_name_says(good, folder):
+    """A packaged model has the fingerprint of its GGUF file; its files may be others by now."""
+
+    def named():
+        return replace(models.find(str(folder)), name="smollm2", about={"gguf_sha256": "ab"})
+
+    before = named()
+    assert before.fingerprint == "ab"
+    assert before.content == models.find(str(good)).content == models.fingerprint(str(good))
+    weights, whole = before.weights_content, before.content
+    drop_tensor(folder)
+    assert (named().fingerprint, named().content != whole) == ("ab", True)
+    assert named().weights_content != weights
+
+
+def test_the_weights_alone_are_known_whatever_stands_next_to_them(good, folder):
+    config(folder, a_note=1)
+    assert models.find(str(folder)).content != models.find(str(good)).content
+    assert models.find(str(folder)).weights_content == models.find(str(good)).weights_content
 
 
 def test_the_fingerprint_is_of_the_content(good, folder):

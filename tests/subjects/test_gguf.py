@@ -11,7 +11,8 @@ from gguf import GGMLQuantizationType as Kind
 
 import tiny_models
 from assay.core.errors import ModelError
-from assay.subjects.gguf import convert, sha256_of
+from assay.core.hashes import sha256
+from assay.subjects.gguf import convert
 from assay.subjects.pretrained import load
 
 SIZES = {
@@ -43,7 +44,7 @@ def model(request, tmp_path_factory):
 
 def test_the_converted_model_has_the_logits_of_the_original(model, tmp_path):
     path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
-    made = convert(path, tmp_path / "made", name="Tiny", sha256=sha256_of(path))
+    made = convert(path, tmp_path / "made", name="Tiny", sha256=sha256(path))
     expected, _ = tiny_models.naive(model, TOKENS.numpy())
     got = load(str(made)).run(TOKENS).logits.double().numpy()
     assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
@@ -91,7 +92,7 @@ def test_four_bit_weights_are_what_their_bytes_say(model, tmp_path):
         "name": "Tiny",
         "quantisation": "Q4_1",
         "licence": "mit",
-        "gguf_sha256": sha256_of(path),
+        "gguf_sha256": sha256(path),
         "gguf": "tiny.gguf",
     }
     assert load(str(made)).provenance == "Tiny, 4-bit Q4_1"
@@ -162,7 +163,7 @@ def test_a_file_of_another_shape_says_which(model, tmp_path, options, message):
 def test_a_wrong_hash_and_an_absent_file(model, tmp_path):
     path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     with pytest.raises(
-        ModelError, match=f"sha256 should be {'0' * 64}, is {sha256_of(path)}; fetch it again"
+        ModelError, match=f"sha256 should be {'0' * 64}, is {sha256(path)}; fetch it again"
     ):
         convert(path, tmp_path / "made", name="Tiny", sha256="0" * 64)
     with pytest.raises(ModelError, match=r"no GGUF file at"):

@@ -1,6 +1,7 @@
 """The page of an experiment of which nothing is stored: that of its committed record, until it is
 run; of a file of one's own there is none."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,31 @@ from assay.verbs import recorded, serve
 from assay.verbs.new import write_experiment
 
 
+def list_only(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the catalogue be one experiment, in a folder where commands then run."""
+    entry = catalogue.Entry("early", str(folder / "early.py"), folder / "early.py")
+    patch.setattr(catalogue, "entries", lambda: [entry])
+    patch.chdir(folder)
+    patch.delenv("ASSAY_ROOT", raising=False)
+
+
+@pytest.fixture(scope="module")
+def with_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment and the record of its one run."""
+    folder = tmp_path_factory.mktemp("recorded")
+    write_experiment("early", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        list_only(folder, patch)
+        for words in (("run", "early", "--executor", "inline"), ("verify", "early", "--record")):
+            assert main([*words, "--root", "first"]) == 0
+    return folder
+
+
 @pytest.fixture
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def known(tmp_path: Path, with_record: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which the catalogue is one experiment, with a record and nothing stored."""
-    write_experiment("early", tmp_path)
-    entry = catalogue.Entry("early", str(tmp_path / "early.py"), tmp_path / "early.py")
-    monkeypatch.setattr(catalogue, "entries", lambda: [entry])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    for words in (("run", "early", "--executor", "inline"), ("verify", "early", "--record")):
-        assert main([*words, "--root", "first"]) == 0
+    shutil.copytree(with_record, tmp_path, dirs_exist_ok=True)
+    list_only(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -43,7 +59,7 @@ def test_a_record_is_a_page_until_its_experiment_is_run(
     served = serve.experiments(known / "assay-store").page("early", "default")
     assert served is not None and "run it with: assay run early" in served[0]
 
-    assert main(["run", "early", "--executor", "inline"]) == 0
+    Path("first").rename("assay-store")
     code, err, page = reported(capsys)
     assert code == 0 and recorded.NOTE not in page + err
     assert "Figures</h2>" in page and page.count('href="early.html"') == 1

@@ -12,6 +12,7 @@ from assay.cli.main import main, schema_of
 from assay.lab import catalogue
 from assay.lab.engines import workers
 from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
 from assay.verbs.new import write_experiment
 
 SMOKE = ("--preset", "smoke")
@@ -107,6 +108,7 @@ def test_workers_stay_for_the_next_and_end_with_the_last(
             lab.run(catalogue.find(f"{name}.py"), "smoke")
         started[0]._process.kill()  # one that died while it waited is not asked
         started[0]._process.wait()
-        lab.run(catalogue.find("own.py"), "default")
+        own = catalogue.find("own.py")
+        lab.run(own, override(own, "smoke", ["steps=3"]))
     assert len(started) == 2
     assert all(w._process.poll() is not None for w in started)

@@ -10,7 +10,7 @@ from assay.core.runs import Runs
 from assay_catalogue.experiments import belief_states as b
 from assay_catalogue.experiments.belief_states import method as b_method
 from assay_catalogue.experiments.belief_states import probes as b_probes
-from assay_catalogue.experiments.belief_states.figures import level
+from assay_catalogue.experiments.belief_states.claims import level
 from assay_catalogue.worlds.networks.transformer import Sizes, forward, transformer
 
 SMALL = b.experiment.smoke[0]

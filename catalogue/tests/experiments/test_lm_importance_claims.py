@@ -17,7 +17,6 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay_catalogue.experiments.lm_importance import experiment
 from assay_catalogue.experiments.lm_importance.claims import KINDS, beyond_chance, kinds
-from assay_catalogue.experiments.lm_importance.figures import word
 from assay_catalogue.experiments.lm_importance.method import log_uniform
 
 DOCUMENTS, FEATURES, EACH = 24, 12, 240
@@ -218,7 +217,3 @@ def test_the_weak_arm_is_the_weakest_quarter_alone():
     assert arms["weak"].sizes["quarter"] == 1
     weakest = arms["main"].change.values[..., 0]
     np.testing.assert_array_equal(arms["weak"].change.values[-len(weakest) :, ..., 0], weakest)
-
-
-def test_a_token_is_named_as_it_can_be_seen():
-    assert word(np.array([ord(c) for c in "\n x\0\0"])) == r"'\n x'"

@@ -7,5 +7,5 @@ through an adapter that runs in the library's environment (`adapters`, `runner`)
 `outcomes` compares them with the right answers. `pytest -p assay_vectors` loads the
 pytest plugin."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 pytest_plugins = ["assay_vectors.plugin"]

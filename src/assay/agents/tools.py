@@ -282,6 +282,7 @@ class Tools:
         also: Names = (),
         unlearned: Names = (),
         violation: Names = (),
+        fixed: Names = (),
         empty: float | None = None,
         beats: float = 0.0,
         bounds: tuple[float, float] | None = None,
@@ -302,6 +303,8 @@ class Tools:
             also: Rivals that may satisfy it as well.
             unlearned: Arms in which nothing was learned, such as random ones.
             violation: Arms with a planted violation, where little or nothing is claimed.
+            fixed: Columns, such as template, of whose levels here alone the claim speaks; without,
+                the verdict also has to be the same with their levels as units.
             empty: The value where there is nothing: 0.5 for an AUROC; 0 by default.
             beats: By how much controls must be beaten, in the claim's units.
             bounds: The least and greatest value that the claim can have for a unit.
@@ -316,6 +319,7 @@ class Tools:
                 also=also,
                 unlearned=unlearned,
                 violation=violation,
+                fixed=fixed,
                 empty=empty,
                 beats=beats,
                 bounds=bounds,

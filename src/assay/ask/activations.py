@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from assay.ask import dictionaries, interventions
 from assay.ask.seen import Context, Prompt, Ready, Seen, each, positions
 from assay.ask.tables import Read
+from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.site import Site
@@ -47,7 +48,7 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     queries, keys = ([*some] for some in zip(*earlier, strict=True))
 
     def number(reading: Seen) -> float:
-        looked = interventions.another_head(head, heads, reading.seed) if context.others else head
+        looked = picks.another(head, heads, reading.seed) if context.others else head
         return float(reading.acts[site][looked, queries, keys].double().mean())
 
     return Ready(each(number), sites=(site,))

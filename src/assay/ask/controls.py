@@ -1,36 +1,34 @@
-"""Controls: what stands in the place of an intervention, a probe or the model itself, to see
-whether the sentence is about what it names."""
+"""Which near controls of the table (`assay.controls.table`) an intervention and a probe of a study
+have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from assay.ask import directions, interventions
 from assay.ask.tables import Direction, Intervention, Probe
-from assay.core.errors import DataError, nearest
-
-
-@dataclass(frozen=True)
-class Control:
-    """A near control: an arm ARM/NAME with one thing replaced."""
-
-    name: str
-    why: str
-    """What it would explain, if it did as well."""
-
-
-RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
-FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
-TOKENS = Control("tokens", "that of random tokens, as long, does it")
-SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
-LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
-HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
-ELSEWHERE = Control("layer", "the same change a third of the model away does it")
-TOKEN = Control("token", "the same change at another token does it")
-UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
-DAMAGE = Control("damage", "the same change does as much to any other task of the model")
-OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it")
+from assay.controls.table import (
+    BAG,
+    BLOCKED_HEADS,
+    BLOCKED_LAYERS,
+    BLOCKED_TOKENS,
+    DAMAGE,
+    ELSEWHERE,
+    EMBEDDING,
+    FEATURE,
+    HEADS,
+    LAYER,
+    PERMUTED,
+    PLACES,
+    RANDOM,
+    SHUFFLED,
+    TOKEN,
+    TOKENS,
+    UNRELATED,
+    UNTRAINED,
+    Control,
+    chosen,
+)
 
 
 def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -56,6 +54,11 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
         return (*known, LAYER) if _in_a_block(direction.site) else known
+    if way == "block":
+        assert table.block is not None
+        if table.block.heads:
+            return (BLOCKED_TOKENS, BLOCKED_HEADS)
+        return (BLOCKED_TOKENS, BLOCKED_LAYERS) if table.block.layers else (BLOCKED_TOKENS,)
     if way == "clamp":
         return (FEATURE, DAMAGE)
     sites = (table.site,) if isinstance(table.site, str) else table.site
@@ -76,27 +79,6 @@ def _is_stream(site: str) -> bool:
 def _in_a_block(site: str) -> bool:
     """Whether there may be the same site in another block."""
     return site.startswith("blocks.")
-
-
-def chosen(
-    name: str, known: Sequence[Control], wanted: tuple[str, ...] | None
-) -> tuple[Control, ...]:
-    """Those of the known controls that are wanted; all where nothing is said."""
-    if wanted is None:
-        return tuple(known)
-    by_name = {c.name: c for c in known}
-    for other in wanted:
-        if other not in by_name:
-            hint = nearest(other, by_name) if by_name else "it has none"
-            raise DataError(f"{name!r} has no control {other!r}; {hint}")
-    return tuple(by_name[other] for other in wanted)
-
-
-BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
-EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
-PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
-UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
-PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
 
 
 def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:

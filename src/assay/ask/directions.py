@@ -13,6 +13,8 @@ from assay.ask import dictionaries
 from assay.ask.prompts import SLOT, PromptSet
 from assay.ask.seen import prompt
 from assay.ask.tables import Direction, Place, Plain
+from assay.controls import picks, vectors
+from assay.controls.vectors import SAME, sign_of
 from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
@@ -25,8 +27,6 @@ from assay.subjects.site import Site
 WAYS = ("difference", "probe", "component", "feature", "unembedding", "embedding")
 LEARNED = ("difference", "probe", "component")
 """Those that are learned from prompts."""
-SAME = 1e-5
-"""A difference this small a share of what it is between is what rounding leaves of nothing."""
 ENOUGH = 6
 """So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
 
@@ -228,27 +228,24 @@ class Learner:
         pair = table.difference or table.probe
         assert pair is not None
         examples = self.examples(table, site, seed - seed % 2)
-        swapped = list(examples.labels)
-        halves: list[torch.Tensor] = []
-        for k, label in enumerate(pair):
+        groups: list[list[int]] = []
+        for label in pair:
             name = _label(label)
-            rows = [i for i, other in enumerate(examples.labels) if other == name]
-            if len(rows) < 2:
+            groups.append([i for i, other in enumerate(examples.labels) if other == name])
+            if len(groups[-1]) < 2:
                 raise DataError(
                     f"direction {table.name!r}: the control `shuffled` swaps half of each label, "
-                    f"and {name!r} has {len(rows)} of the rows that a seed learns from; give "
+                    f"and {name!r} has {len(groups[-1])} of the rows that a seed learns from; give "
                     f"each label {ENOUGH} or more, or name other controls"
                 )
-            order = rng.permutation(np.array([seed - seed % 2]), "ask.shuffled", k, len(rows))[0]
-            chosen = [rows[i] for i in order]
-            some, rest = chosen[: len(rows) // 2], chosen[len(rows) // 2 :]
-            halves.append((examples.acts[some].mean(0) - examples.acts[rest].mean(0)) / 2)
+        if table.difference is not None:
+            first, second = (examples.acts[rows] for rows in groups)
+            return vectors.shuffled_difference(first, second, seed)
+        swapped = list(examples.labels)
+        for k, (some, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
             for i in some:
-                swapped[i] = _label(pair[1 - k])
-        if table.difference is not None:  # exact also where a label has an odd number of rows
-            direction = halves[0] + halves[1]
-        else:
-            direction = _probe(table, Examples(examples.acts, tuple(swapped)))
+                swapped[groups[k][i]] = _label(pair[1 - k])
+        direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
 
     def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
@@ -273,11 +270,6 @@ class Learner:
         return self._row(name, another(self.dictionary(name), latent, live, seed))
 
 
-def sign_of(seed: int) -> int:
-    """The sign of a direction that has none of its own: 1 for even seeds, else −1."""
-    return -1 if seed % 2 else 1
-
-
 def _label(label: Plain) -> str:
     """A label as the prompts have it."""
     return str(label).lower() if isinstance(label, bool) else str(label)
@@ -290,8 +282,7 @@ def _of_label(examples: Examples, label: Plain) -> torch.Tensor:
 
 def _difference(table: Direction, examples: Examples) -> torch.Tensor:
     assert table.difference is not None
-    first, second = (_of_label(examples, label) for label in table.difference)
-    return first.mean(0) - second.mean(0)
+    return vectors.difference(*(_of_label(examples, label) for label in table.difference))
 
 
 def _probe(table: Direction, examples: Examples) -> torch.Tensor:
@@ -372,66 +363,18 @@ def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torc
     return rows[0] - rows[1] if len(rows) > 1 else rows[0]
 
 
-def random_like(
-    direction: Float[torch.Tensor, " d"], around: Float[torch.Tensor, "n d"], seed: int
-) -> Float[torch.Tensor, " d"]:
-    """Draw a direction of the same length, at right angles to it, from the dimensions that
-    activations fill: with their covariance, each taken at length 1, so that a few huge ones do not
-    decide.
-
-    Most dimensions of a residual stream mean little to the model, so that a direction that is
-    drawn from all of them alike is beaten by nearly anything. Seeds come in pairs: 2n + 1 has the
-    opposite of 2n.
-
-    Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
-    """
-    x = around - around.mean(0) if len(around) else around
-    x = x[x.norm(dim=1) > SAME * float(x.norm(dim=1).mean())] if len(x) else x
-    x = x / x.norm(dim=1, keepdim=True)
-    if len(x) < 2:  # nothing spreads there
-        x = torch.eye(len(direction), dtype=direction.dtype, device=direction.device)
-    weights = rng.normal(np.array([seed - seed % 2]), "ask.random", 0, (len(x),))[0]
-    sample = torch.from_numpy(weights).to(direction) @ x.to(direction)
-    return sign_of(seed) * as_long_as(aside(sample, direction), direction)
-
-
-def aside(
-    direction: Float[torch.Tensor, " d"], other: Float[torch.Tensor, " d"]
-) -> Float[torch.Tensor, " d"]:
-    """What a direction has at right angles to another. Raises: DataError where it has nothing."""
-    unit = other / other.norm()
-    rest = direction - (direction @ unit) * unit
-    if float(rest.norm()) <= SAME * float(direction.norm()):
-        raise DataError("a control's direction is that of the intervention; name other controls")
-    return rest
-
-
-def as_long_as(
-    direction: Float[torch.Tensor, " d"], other: Float[torch.Tensor, " d"]
-) -> Float[torch.Tensor, " d"]:
-    """Scale a direction to the length of another. Raises: DataError where it has none."""
-    length = direction.norm()
-    if not float(length) > 0:
-        raise DataError("a control's direction has length 0; give it more examples")
-    return direction * (other.norm() / length)
-
-
 def far_layers(site: Site, layers: int) -> list[Site]:
     """Give the same site a third of the model away: earlier, where that is not the first block,
     then later. Raises: DataError where there is no other block."""
     if site.layer is None or layers < 2:
         raise DataError(f"{site} is in no other block of this model; name other controls")
-    step = max(1, layers // 3)
-    candidates = [n for n in (site.layer - step, site.layer + step) if 0 <= n < layers]
-    return [Site(site.kind, n) for n in sorted(candidates, key=lambda n: n == 0)]
+    return [Site(site.kind, n) for n in picks.far(site.layer, layers)]
 
 
 def other_layers(site: Site, layers: int) -> list[Site]:
     """Give the same site of every other block, those first that lie nearest to a third of the model
     away."""
-    here, step = site.layer or 0, max(1, layers // 3)
-    others = [n for n in range(layers) if n != here]
-    return [Site(site.kind, n) for n in sorted(others, key=lambda n: abs(abs(n - here) - step))]
+    return [Site(site.kind, n) for n in picks.by_distance(site.layer or 0, layers)]
 
 
 def site_of(name: str, dictionary: Dictionary) -> Site:
@@ -460,9 +403,7 @@ def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int)
         candidates = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
     if not candidates:
         raise DataError("the dictionary has no other feature; name other controls")
-    return candidates[
-        int(rng.integers(np.array([seed]), "ask.feature", 0, (1,), len(candidates))[0, 0])
-    ]
+    return candidates[picks.pick(seed, "ask.feature", 0, len(candidates))]
 
 
 def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.ask import directions, editing, interventions
+from assay.ask import directions, edges, editing, interventions
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
@@ -16,6 +16,7 @@ from assay.core.reading import plural
 from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 
 ENOUGH = 20
 """Units of one kind, at which an exact interval may decide."""
@@ -156,6 +157,11 @@ def _check_place(
     folder: ModelFolder,
     prompts: Sequence[Prompt],
 ) -> None:
+    if table.block is not None:
+        sizes = read_sizes(folder.config)
+        for site, _ in edges.places(table.name, table.block, sizes["layers"], sizes["h"]):
+            folder.check(site)
+        return
     direction = interventions.direction_of(table, task.directions)
     direction = interventions.filled(direction, point) if direction else None
     if not (table.clamp or (direction and direction.feature and not table.site)):
@@ -175,6 +181,8 @@ def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolde
         _check_place(table, point, task, folder, prompts)
         for p in prompts:
             interventions.positions_of(table, p)
+            if table.block is not None:
+                edges.pairs(table.block, p)
         if table.patch == "corrupted":
             _check_pairs(task.prompts, prompts, table)
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
-import numpy as np
 from jaxtyping import Float
 
-from assay.ask import dictionaries, directions, interventions
+from assay.ask import dictionaries, directions, edges, interventions
 from assay.ask.directions import Learner
 from assay.ask.interventions import Put
 from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
-from assay.ask.tables import Direction, Intervention, Place, Plain
-from assay.core import rng
+from assay.ask.tables import Block, Direction, Intervention, Place, Plain
+from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.features import effects
@@ -25,6 +24,7 @@ from assay.subjects.batches import run_many
 from assay.subjects.edits import Edits
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
 
 Places: TypeAlias = list[tuple[Site, list[int] | None]]
 Rows: TypeAlias = 'Float[torch.Tensor, "s ..."]'
@@ -87,6 +87,8 @@ class Editing:
             put = self._feature(table, site, seed)
             places = [(site, None)]
             return [interventions.edits_of(table, p, places, feature=put) for p in self.prompts]
+        if table.block is not None:
+            return self._blocked(table, table.block, seed)
         places = self._places(table, seed)
         sites = [site for site, _ in places]
         shift = self._shift(table, sites[0], seed) if self.control == "token" else 0
@@ -132,18 +134,18 @@ class Editing:
         true = learner.vector(table, learned_at, seed)
         if self.control == "random" and table.feature:
             live = self._live(table.feature[0], learned_at)
-            return directions.as_long_as(learner.feature(table, live, seed), true)
+            return vectors.as_long_as(learner.feature(table, live, seed), true)
         if self.control == "random":
             around = learner.spread(table, learned_at)
             around = self._around(site) if around is None else around
-            return directions.random_like(true, around, seed)
+            return vectors.random_like(true, around, seed)
         if self.control == "shuffled":
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
             shuffled = learner.shuffled(table, learned_at, seed)
-            return shuffled if table.difference else directions.as_long_as(shuffled, true)
+            return shuffled if table.difference else vectors.as_long_as(shuffled, true)
         if self.control == "tokens":
-            return directions.as_long_as(learner.tokens(table, seed), true)
+            return vectors.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
             return self._other_layer(table, learned_at, true, seed)
         return true
@@ -159,8 +161,8 @@ class Editing:
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
-                elsewhere = directions.aside(self.learner.vector(table, far, seed), true)
-                return directions.as_long_as(elsewhere, true)
+                elsewhere = vectors.aside(self.learner.vector(table, far, seed), true)
+                return vectors.as_long_as(elsewhere, true)
             except DataError as e:
                 refusal = refusal or e
         assert refusal is not None
@@ -279,6 +281,31 @@ class Editing:
             by_layer.setdefault(layer, []).append(head)
         self.others[seed, repr(table.heads)] = sorted(replacements)
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
+
+    def _blocked(self, table: Intervention, block: Block, seed: int) -> list[Edits]:
+        """The edits that block attention, at its own tokens and heads, or at the control's."""
+        count = read_sizes(self.model.folder.config)["h"]
+        here = edges.places(table.name, block, self.model.layers, count)
+        pairs = [edges.pairs(block, p) for p in self.prompts]
+
+        def patterns(layers: Iterable[int | None]) -> list[dict[Site, Rows]]:
+            return self._seen(self.prompts, [Site("pattern", n) for n in dict.fromkeys(layers)])
+
+        def paid(layer: int) -> float:
+            return float(edges.paid(patterns([layer]), pairs, layer).mean())
+
+        if self.control == "heads":
+            acts = patterns(s.layer for s, _ in here)
+            here = edges.other_heads(table.name, here, pairs, acts, seed)
+        elif self.control == "layer":
+            here = edges.elsewhere(table.name, here, self.model.layers, paid)
+        elif self.control == "token":
+            acts = patterns(s.layer for s, _ in here)
+            pairs = [
+                edges.other_tokens(p, pair, edges.seen(a, here, pair))
+                for p, pair, a in zip(self.prompts, pairs, acts, strict=True)
+            ]
+        return [edges.blocked(block, here, pair) for pair in pairs]
 
     def _elsewhere(
         self, table: Intervention, site: Site, changed: Sequence[Site], seed: int
@@ -441,8 +468,7 @@ class Editing:
                     "from one; write more prompts"
                 )
             i = self._number[p.tokens]
-            draw = rng.integers(np.array([seed]), "ask.partner", i, (1,), len(pool))[0, 0]
-            chosen.append(pool[int(draw)])
+            chosen.append(pool[picks.pick(seed, "ask.partner", i, len(pool))])
         return chosen
 
     @cached_property

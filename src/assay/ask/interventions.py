@@ -11,17 +11,17 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from jaxtyping import Float
 
-from assay.ask import directions
+from assay.ask import directions, edges
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
-from assay.ask.tables import Direction, Intervention, Place, Plain, Probe, Read
+from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
 from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
 
-WAYS = ("add", "project_out", "ablate", "patch", "clamp")
+WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
 FIXED = ("name", "sweep", "prompts", "controls", "damage")
@@ -38,6 +38,13 @@ def way_of(table: Intervention) -> str:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of {', '.join(WAYS)} of {table.name!r}, got {got}")
     way = ways[0]
+    for site in (table.site,) if isinstance(table.site, str) else table.site:
+        if table.position != "all" and site.endswith(("hook_pattern", "hook_attn_scores")):
+            raise DataError(
+                f"{table.name!r}: at {site} a position is the token that attends, so what others "
+                f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
+                "layers = […] } in place of a site"
+            )
     for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
         if way == name and (value := getattr(table, name)) not in known:
             raise DataError(
@@ -63,9 +70,28 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
             raise DataError(
                 f"{table.name!r}: latents are numbered from 0, got {swept_table.clamp[1]}"
             )
+        if way == "block":
+            _check_block(swept_table)
+            continue
         if way == "clamp" or (direction and (direction.feature or direction.sweep)):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def _check_block(table: Intervention) -> None:
+    """Refuse fields that a block has itself, and tokens that none could have."""
+    assert table.block is not None
+    edges.check(table.name, table.block)
+    for field in ("site", "heads", "position"):
+        if getattr(table, field) != getattr(Intervention(name=""), field):
+            raise DataError(
+                f"{table.name!r}: {field} is of other interventions; a block says its tokens in "
+                "from and to, and its place in layers or heads"
+            )
+
+
+def _toml(place: Place) -> str:
+    return str(place) if isinstance(place, int) else f'"{place}"'
 
 
 def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
@@ -160,6 +186,9 @@ def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
         return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
     if isinstance(value, tuple | list):
         return tuple(_filled(v, point) for v in value)
+    if isinstance(value, Block):
+        parts = msgspec.to_builtins(value)
+        return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, Block)
     return value
 
 
@@ -169,11 +198,7 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     if table.heads and table.site:
         raise DataError(f"{table.name!r}: say a site or heads, not both")
     if table.heads:
-        by_layer: dict[int, list[int]] = {}
-        for head in dict.fromkeys(table.heads):
-            layer, number = head_of(head)
-            by_layer.setdefault(layer, []).append(number)
-        return [(Site("z", layer), numbers) for layer, numbers in sorted(by_layer.items())]
+        return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
     sites = (table.site,) if isinstance(table.site, str) else table.site
     if sites == ("",):
         if direction is None or not direction.site:
@@ -184,20 +209,21 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
     return [(Site.parse(site), None) for site in sites]
 
 
+def heads_by_layer(heads: Sequence[str]) -> list[tuple[int, list[int]]]:
+    """Each layer of some heads such as "9.6", with their numbers there. Raises: DataError."""
+    by_layer: dict[int, list[int]] = {}
+    for head in dict.fromkeys(heads):
+        layer, number = head_of(head)
+        by_layer.setdefault(layer, []).append(number)
+    return sorted(by_layer.items())
+
+
 def head_of(text: str) -> tuple[int, int]:
     """Layer and number of a head such as "9.6". Raises: DataError."""
     layer, dot, number = text.partition(".")
     if not (dot and layer.isdecimal() and number.isdecimal()):
         raise DataError(f'a head is written LAYER.HEAD, such as "9.6"; got {text!r}')
     return int(layer), int(number)
-
-
-def another_head(head: int, count: int, seed: int) -> int:
-    """Give another head of a block of so many, each in turn as seeds go on. Raises: DataError where
-    there is none."""
-    if count < 2:
-        raise DataError("a block has one head, so that no other can stand in; name other controls")
-    return (head + 1 + seed % (count - 1)) % count
 
 
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
@@ -294,9 +320,22 @@ def in_words(table: Intervention) -> str:
         "ablate": f"{table.ablate} ablation",
         "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
         "clamp": f"latent {table.clamp[1] if table.clamp else ''} clamped to {table.value:g}",
+        "block": _block_in_words(table.block),
     }[way]
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     return f"{what}{f' at {place}' if place else ''}{token}"
+
+
+def _block_in_words(block: Block | None) -> str:
+    if block is None:
+        return ""
+    layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
+    place = f"heads {', '.join(block.heads)}" if block.heads else layers
+    ends = [
+        end.strip("{}") if isinstance(end, str) and end.startswith("{") else token_in_words(end)
+        for end in (block.from_, block.to)
+    ]
+    return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
 
 
 def heads_in_words(heads: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from assay.ask.controls import BAG, EMBEDDING
 from assay.ask.probe_tasks import ProbeTask, every_point
 from assay.ask.seen import prompt
+from assay.controls.table import BAG, EMBEDDING
 from assay.core.errors import AssayError
 from assay.core.heavy import torch
 from assay.subjects.folder import ModelFolder

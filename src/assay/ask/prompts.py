@@ -151,6 +151,28 @@ class PromptSet:
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
 
 
+def shared(prompts: PromptSet, rows: Sequence[int] | None = None) -> dict[str, int]:
+    """Give how many values each slot has that stands in several prompts, the template among them,
+    where every slot that has several values is such a one: prompts that are combinations of few
+    values, and no units of their own. Empty for any other prompts."""
+    some = prompts.rows if rows is None else [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in some for name in row.spans)
+    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
+    counts = {name: len({row.columns.get(name, "") for row in some}) for name in slots}
+    several = {name: n for name, n in counts.items() if n > 1}
+    return several if all(2 * n <= len(some) for n in several.values()) else {}
+
+
+def combined(prompts: PromptSet) -> PromptSet:
+    """Give prompts that are combinations of few values the slot of the fewest values as their unit,
+    unless their table names a unit or a split; `unit = "prompt"` counts each prompt as one."""
+    counts, table = shared(prompts), prompts.table
+    if not counts or table.unit or table.split:
+        return prompts
+    fewest = min(counts, key=lambda name: counts[name])
+    return PromptSet(msgspec.structs.replace(table, unit=fewest), prompts.rows)
+
+
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
     """Give prompts that are judged the unit of those that are learned from, where they have such a
     column and name none: by what these are split, those belong together as well."""

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.ask import saes
-from assay.ask.controls import Control
 from assay.ask.measuring import PASS, SIGNS, Measured, Tick, blocks, stated
 from assay.ask.prompts import PromptSet
 from assay.ask.saes import Learning
 from assay.ask.tables import Model, Read, Train
+from assay.controls.table import DIRECTIONS, FROZEN, NOT_TRAINED
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import DataError
@@ -28,10 +28,7 @@ from assay.evaluation import summary
 MEAN = "mean"
 """What a study that reads nothing has as its arm main: the mean activation in the place of every
 reconstruction, whose FVU is 1."""
-RANDOM = Control("random", "random directions, each on as often, with the best decoder reach it")
-FROZEN = Control("frozen", "the encoder alone, learned around random decoder rows, reaches it")
-UNTRAINED = Control("untrained", "the same training on an untrained model reaches it")
-CONTROLS = (RANDOM, FROZEN, UNTRAINED)
+CONTROLS = (DIRECTIONS, FROZEN, NOT_TRAINED)
 DEAD = next(m for m in TABLE if m.name == "dead")
 QUANTITIES = {m.name: m for m in TABLE if m.terms != FIRINGS and {*m.terms} <= {*SUMS}}
 ROWS = 4096
@@ -142,8 +139,8 @@ def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
         tokens = sum(len(row.text) for row in task.source.rows) // SIGNS
     layers = [s.layer + 1 for s in saes.sites_of(t) if s.layer is not None]
     share = max(layers, default=1) / size["layers"]
-    passes = PASS * tokens * blocks(size) * share * (task.control in ("", UNTRAINED.name))
-    trains = task.control in ("", FROZEN.name, UNTRAINED.name)
+    passes = PASS * tokens * blocks(size) * share * (task.control in ("", NOT_TRAINED.name))
+    trains = task.control in ("", FROZEN.name, NOT_TRAINED.name)
     return passes + trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
 
 
@@ -169,7 +166,7 @@ def measure(
     names: tuple[str, ...] = ()
     for n, seed in enumerate(distinct):
         trained = learning(seed)
-        ways = {RANDOM.name: trained.random, MEAN: trained.mean}
+        ways = {DIRECTIONS.name: trained.random, MEAN: trained.mean}
         dictionary = ways.get(task.control, trained.measured)(bench)
         acts = trained.acts(bench, test=True)
         if not len(acts.unit):

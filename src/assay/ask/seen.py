@@ -110,6 +110,23 @@ class Prompt:
         begun = [i for i, start in enumerate(self._begins) if start < end]
         return self.opening + (begun[-1] if begun else 0)
 
+    def covered(self, place: Place) -> list[int]:
+        """The positions of all tokens of a slot, those that reach into it included; else that of
+        one token. Raises: DataError where the prompt has none there."""
+        last = self.at(place)
+        if isinstance(place, int):
+            return [last]
+        name = place.strip("{}")
+        end, value = self.row.spans[name], str(self.row.columns.get(name, ""))
+        if not value or self.row.text[end - len(value) : end] != value:
+            raise DataError(
+                f"{self.row.place}: all tokens of {place} are wanted, and its text cannot be found "
+                "again in the prompt; name a slot that stands there as its column has it"
+            )
+        ends = [*self._begins[1:], len(self.row.text)]
+        first = next(i for i, stop in enumerate(ends) if stop > end - len(value))
+        return [*range(self.opening + first, last + 1)]
+
     @cached_property
     def _begins(self) -> list[int]:
         """Where in the text each of its own tokens begins, in characters."""

@@ -187,6 +187,22 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Values of slots, each a level of a dimension of what uses it: { layer = [4, 8] }."""
 
 
+class Block(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
+):
+    """Attention that is blocked: from some tokens to others, in some layers or heads. A slot stands
+    for all of its tokens."""
+
+    from_: Place = -1
+    """The tokens that attend; left out: the last."""
+    to: Place
+    """The tokens that they no longer see; their attention goes to all others that they see."""
+    layers: tuple[int | str, ...] = ()
+    """The numbers of blocks, or slots of a sweep; left out, without heads: all."""
+    heads: tuple[str, ...] = ()
+    """Heads as "LAYER.HEAD", in place of layers."""
+
+
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done to the model while it reads: an arm of this name. Say one kind of it."""
 
@@ -207,6 +223,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     dictionary does not explain stays."""
     value: float = 0.0
     """In units of the dictionary."""
+    block: Block | None = None
+    """Attention from some tokens to others that is blocked, such as { from = "{answer}",
+    to = "{name}", layers = [8, 9] }."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
     heads: Texts = ()

@@ -8,22 +8,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.ask.controls import Control
 from assay.ask.prompts import SLOT, PromptSet, Row
 from assay.ask.seen import Prompt
 from assay.ask.tables import Read, texts_of
+from assay.controls.picks import pick
+from assay.controls.table import (
+    ANSWERS,
+    ATTENTION,
+    CHANGED,
+    POSITION,
+    TRAINED,
+    TWIN,
+    TWINS,
+    Control,
+)
 from assay.core import rng
 from assay.core.errors import DataError
-
-UNTRAINED = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
-TRAINED = Control("trained", "the trained model has it as well")
-UNRELATED = Control(
-    "unrelated", "the answers have it by themselves, behind another row's prompt as well"
-)
-HEADS = Control("heads", "other heads of the block attend there as much")
-POSITION = Control("position", "it looks at that place whatever tokens there are")
-TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
-CHANGED = Control("shuffled", "any change of the weights as large does it")
 
 
 def of_model(
@@ -31,10 +31,10 @@ def of_model(
 ) -> list[Control]:
     """The near controls of a model as it is, or of an untrained one; of one that is known to be
     another's change, as a training's later states are, this change shuffled too."""
-    controls = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
-    controls += [HEADS] if any(map(names_a_head, reads)) and not untrained else []
+    controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
+    controls += [ATTENTION] if any(map(names_a_head, reads)) and not untrained else []
     controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
-    return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
@@ -45,7 +45,7 @@ def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> l
     all rows have the same answers, and untrained twins are none of models of one shape: they are
     equal."""
     controls = [CHANGED] if same_shape else [TWINS]
-    return [*controls, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
 
 
 def answers(read: Read) -> tuple[str, ...]:
@@ -111,7 +111,6 @@ def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, R
         candidates = [k for k in rows if prompts.rows[k].text != row.text]
         if not candidates:
             raise DataError(f"{row.place}: there is no other prompt to ask its answers behind")
-        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(candidates))[0, 0])
-        other = prompts.rows[candidates[draw]]
+        other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
         partners[i] = replace(other, columns=row.columns, place=row.place)
     return partners

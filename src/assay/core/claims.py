@@ -220,6 +220,9 @@ class Claim:
     not; beside the verdict, which it leaves alone."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
+    together: int = 1
+    """How many claims of a study ask the same quantity along a sweep, this one included: intervals
+    of all of them hold at once. No part of what the claim says."""
     gates: tuple[Gate, ...] = ()
     half: Mapping[str, str] = field(default_factory=dict)
     """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must
@@ -315,6 +318,17 @@ class Claim:
             self.low if self.fail_low is None else self.fail_low,
             self.high if self.fail_high is None else self.fail_high,
         )
+
+    def level(self, usual: float) -> float:
+        """Give the level of its interval where those of all claims together have the usual one.
+
+        Args:
+            usual: of all of them together, 0 to 1.
+        Formula: usual^(1/k) of k claims
+        Source: Šidák, Rectangular Confidence Regions for the Means of Multivariate Normal
+        Distributions, 1967: it holds however the claims are correlated.
+        """
+        return usual if self.together == 1 else float(usual ** (1 / self.together))
 
     @property
     def kind(self) -> Kind:

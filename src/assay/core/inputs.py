@@ -183,13 +183,23 @@ def placed(path: str, home: Path | None) -> str:
 
 
 def resolve_place(place: str, home: Path | None) -> Path:
-    """Give the path of what `placed` said."""
-    return Path(place).expanduser() if place.startswith("~/") else (home or Path()) / place
+    """Give the path of what `placed` or `as_seen_from` said."""
+    path = Path(place).expanduser() if place.startswith("~/") else (home or Path()) / place
+    return Path(os.path.normpath(path)) if ".." in path.parts else path
+
+
+def as_seen_from(folder: Path, path: str) -> str:
+    """Say where a file lies: below ~, else by the way to it from a folder that may be moved with
+    it."""
+    place = placed(path, None)
+    if not Path(place).is_absolute():
+        return place
+    return Path(os.path.relpath(place, folder.resolve())).as_posix()
 
 
 def brief(place: str) -> str:
     """Name a file without telling whose it is: outside by its name and its folder's."""
-    return plain("/".join(Path(place).parts[-2:]) if place.startswith(("~", "/")) else place)
+    return plain("/".join(Path(place).parts[-2:]) if place.startswith(("~", "/", "../")) else place)
 
 
 def packed(files: Mapping[str, str], unchecked: Iterable[str], home: Path | None = None) -> bytes:

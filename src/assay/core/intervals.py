@@ -159,18 +159,18 @@ def interval(
     left_out = [
         cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)
     ]
-    parts = tuple(_jackknife(x) for x in left_out)
+    parts = tuple(jackknife(x) for x in left_out)
     variance = parts[0]
     # Owen's pigeonhole: leaving out rows and leaving out columns both count what the cells vary by,
     # so V_ab, from leaving out single cells, is taken off once.
     if factors == 2:
         each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
         left_out.append(each_cell)
-        variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
+        variance = max(parts[0] + parts[1] - jackknife(each_cell), *parts)
     df = freedom(variance, parts, n)
     t, third = (
         float(scipy.special.stdtrit(df, (1 + level) / 2)),
-        sum(_third(x) for x in left_out[:factors]),
+        sum(third_cumulant(x) for x in left_out[:factors]),
     )
     student = [float(x) for x in student_limits(theta, np.float64(variance), third, t)]
 
@@ -294,7 +294,8 @@ def _draw_counts(position: int, n: int) -> Int[np.ndarray, "draw unit"]:
     )
 
 
-def _jackknife(left_out: np.ndarray) -> float:
+def jackknife(left_out: np.ndarray) -> float:
+    """Compute the squared standard error from what a statistic is without each unit."""
     n = len(left_out)
     off = (
         left_out - left_out[0]
@@ -302,7 +303,7 @@ def _jackknife(left_out: np.ndarray) -> float:
     return float((n - 1) / n * np.sum((off - off.mean()) ** 2))
 
 
-def _third(left_out: np.ndarray) -> float:
+def third_cumulant(left_out: np.ndarray) -> float:
     """The third cumulant of the estimate that one factor causes, by its plain moments: over
     V^(3/2) it is the plain skewness of the units, divided by √n."""
     n = len(left_out)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 from msgspec import structs
 
 from assay.core import power, prices
@@ -74,6 +75,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     asked at 95 % where the level is stricter.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
+    level = claim.level(level)
 
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
@@ -111,6 +113,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         violations=violated,
         also=also,
         asked=tuple(rivals),
+        together=claim.together,
         edition=EDITION,
         claim=claim,
     )
@@ -199,6 +202,19 @@ def standing(
     interval, the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
     return _alone(claim, arms, level)[0], *edges(claim)
+
+
+def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
+    """Say what a claim's own interval would decide if it had these limits, bounds allowed for."""
+    if claim.bounds is not None:
+        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
+    return _place(claim, low, high)
+
+
+def numbers(claim: Claim, arms: Arms) -> Table:
+    """Give the numbers of a claim's own arm, runs that diverged left out, on the scale of
+    judging."""
+    return _alone(claim, arms, USUAL)[1]
 
 
 def controls_of(
@@ -318,6 +334,7 @@ def _judge_arm(
             t
             for t in (
                 describe_method(claim.units, level, i.bounds),
+                f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
                 ESTIMAND[claim.scale],
             )
@@ -616,13 +633,27 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     points = i.points[np.isfinite(i.points)]
     if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
         return ""  # what a ratio or a slope is of one unit by itself is no unit's number
-    # Twelve digits: numbers that are one but for the order of a sum count as ties.
-    _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
+    times = _alike(claim, points)
     return (
-        f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number"
-        if times.max() >= ALIKE * len(points)
+        f"{times} of {len(points)} {plural(claim.units[0], len(points))} have the same number"
+        if times >= ALIKE * len(points)
         else ""
     )
+
+
+NEGLIGIBLE = 1e-3
+"""An effect of so small a share of what a claim asks for, in every unit, is none."""
+ROUNDED = 1e-12
+"""Numbers that are apart by so small a share of themselves, or of what a claim asks for, are one
+number: they differ by the order of a sum."""
+
+
+def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
+    """How many units have the number that most of them have."""
+    _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
+    ends = [abs(e) for pair in edges(claim) for e in pair if math.isfinite(e)]
+    near = np.abs(points - np.median(points)) <= ROUNDED * max(ends, default=0.0)
+    return int(max(times.max(), near.sum()))
 
 
 def _untie(claim: Claim, i: Interval) -> str:
@@ -658,14 +689,16 @@ def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
-    """Whether an arm differs from those that it is compared with by exactly nothing, though units
-    differ: arithmetic, and no chance.
+    """Whether an arm differs from those that it is compared with by nothing, or by what rounding
+    makes of nothing, though units differ: no chance.
 
-    So it is where the value is 0 in each unit and, with the units of the compared arms turned by
-    one place, in none, yet 0 on the
-    whole: the same numbers in another order.
+    So it is where the value is 0 in each unit, or next to nothing to what is asked for, and, with
+    the units of the compared arms turned by one place, in none, yet as much on the whole: the same
+    numbers in another order.
     """
-    if claim.scale != "plain" or i.variance or i.estimate or i.points.any():
+    ends = [abs(e) for e in edges(claim)[1] if math.isfinite(e)]
+    least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
+    if claim.scale != "plain" or (not least and i.variance) or not (abs(i.points) <= least).all():
         return False
     under = arm_reader.under
     try:
@@ -685,7 +718,8 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
         return False
     sizes = np.abs(moved.points)
     # Single precision rounds in each pass over its own.
-    return bool(sizes.size and (sizes > 0).all() and abs(moved.estimate) <= 1e-6 * sizes.max())
+    alike = abs(moved.estimate - i.estimate) <= 1e-6 * sizes.max(initial=0.0)
+    return bool(sizes.size and (sizes > least).all() and alike)
 
 
 def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:

@@ -10,6 +10,11 @@ GATES = {
     "overlap": "not comparable: the sweeps share too little of their range",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
+WAYS = {
+    "near-copies": "near-copies: undecided with each set of copies as one unit",
+    "order": "units depend on their order: undecided where that is allowed for",
+}
+"""How units may depend on each other that no column names."""
 GIVEN = "given with the claim"
 """Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
 is not known."""
@@ -26,6 +31,9 @@ BESIDE = "not told from the method"
 BLIND = "blind"
 """The reason stored where "nothing there" lies in the range, and no planted violation shows that a
 small effect would have been seen."""
+GROUPED = "grouped by "
+"""How the reason begins that is stored where units depend on each other, and the verdict would not
+be the same with their groups as units."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -52,6 +60,9 @@ def explain_reason(reason: str) -> str:
     if reason.startswith("control ") and reason.endswith(" satisfies it too"):
         *names, last = reason[len("control ") : -len(" satisfies it too")].split(", ")
         return f"controls {', '.join(names)} and {last} satisfy it too" if names else reason
+    if reason.startswith(GROUPED):
+        name = reason.removeprefix(GROUPED)
+        return WAYS.get(name, f"units depend on each other: undecided with {name} as the unit")
     if reason == BLIND:
         return "blind: no violation of at most twice the threshold was shown to be found"
     if reason.startswith("violation ") and reason.endswith(" not found"):

@@ -205,7 +205,7 @@ class Judged(Verdict, frozen=True, kw_only=True, eq=False):
     other arm that was asked."""
 
     BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "rows", "violations")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "rows", "together", "violations")
 
     controls: Mapping[str, Verdict] = {}
     planted: Mapping[str, Verdict] = {}
@@ -219,6 +219,8 @@ class Judged(Verdict, frozen=True, kw_only=True, eq=False):
     """What was done to the numbers before judging, such as rows averaged."""
     edition: int = 1
     """Of the rule it was judged by."""
+    together: int = 1
+    """For how many claims of a study its interval holds at once."""
     claim: Any = None
     """The `Claim` itself; None where it was read from a file."""
 

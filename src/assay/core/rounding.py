@@ -81,7 +81,7 @@ def find(
     A step is the largest number of which all that a column holds are multiples; one that is whole
     is a count and no rounding."""
     steps = {
-        key: step for key, c in keys.items() if 0 < (step := _step(rows[c].to_numpy(float))) < 1
+        key: step for key, c in keys.items() if 0 < (step := grid(rows[c].to_numpy(float))) < 1
     }
     points = get_points(arms)
     by = 0.0
@@ -103,8 +103,8 @@ def find(
     )
 
 
-def _step(values: np.ndarray) -> float:
-    """The largest step of which all of these are multiples, to six decimals; 0 where there is
+def grid(values: np.ndarray) -> float:
+    """Find the largest step of which all of these are multiples, to six decimals; 0 where there is
     none."""
     millionths = values[np.isfinite(values)] * 1e6
     whole = np.round(millionths)

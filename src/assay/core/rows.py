@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import foreign
+from assay.core import eval_logs, foreign
 from assay.core.arrays import is_tensor
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.expression import Parsed
@@ -56,7 +56,9 @@ def read(
     source = "the table"
     if isinstance(frame, (str, Path)):
         source = str(frame)
-        frame = _read_csv(Path(frame), source, arm_column)
+        path = Path(frame)
+        is_log = eval_logs.is_log(path)
+        frame = eval_logs.read(path, arm_column) if is_log else _read_csv(path, source, arm_column)
     rows = _as_frame(frame, source)
     if not needed and arm_column == "arm" and "arm" not in rows.columns:
         rows = rows.assign(arm="main")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import structs
 
-from assay.core import apart, estimates, foreign, judging, rounding
+from assay.core import apart, dependence, estimates, foreign, judging, rounding
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.ceilings import ceiling
@@ -29,7 +29,7 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.placing import FEWEST
 from assay.core.reading import LEARNED, plural
-from assay.core.reasons import GIVEN, TIES
+from assay.core.reasons import GIVEN, GROUPED, TIES
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rows import Names
 from assay.core.stats import mean
@@ -51,6 +51,8 @@ class _Roles:
     allowed: Names = ()
     unlearned: Names = ()
     violations: Names = ()
+    fixed: Names = ()
+    """Columns, and no arms: the claim is about their levels only."""
 
     @property
     def named(self) -> Names:
@@ -88,6 +90,14 @@ class _Question:
         """The arm that it is about and those that it names."""
         return tuple(dict.fromkeys((self.main, *self.parsed.arms)))
 
+    def levels_of(self, column: str) -> str:
+        """Say how many levels a column has that the claim is about. Raises: ClaimError."""
+        if column not in self.rows or column in (*self.axes, *self.columns, "arm"):
+            candidates = [c for c in self.rows if c not in (*self.axes, *self.columns, "arm")]
+            raise ClaimError(f"no column {column!r} to be fixed; {nearest(column, candidates)}")
+        count = self.rows[column].nunique()
+        return f"{count} {plural(column, count)}"
+
     def of(self, arms: Sequence[str] | Arms) -> pd.DataFrame:
         """Choose the rows of these arms."""
         return self.rows[self.rows["arm"].isin(list(arms))]
@@ -121,15 +131,17 @@ def judge(
     *,
     claim: str,
     unit: str | Sequence[str],
-    control: str | Sequence[str] = (),
+    control: str | Sequence[str] | Mapping[str, str] = (),
     must_hold: str | Sequence[str] = (),
     also: str | Sequence[str] = (),
     unlearned: str | Sequence[str] = (),
     violation: str | Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     beats: float = 0.0,
     empty: float | None = None,
     bounds: tuple[float, float] | None = None,
     level: float = 0.95,
+    noise: float = 0.0,
     scope: str = "",
     arm_column: str = "arm",
 ) -> Judged:
@@ -148,16 +160,21 @@ def judge(
         frame: a DataFrame, columns by name, or the path of a CSV.
         claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
         unit: one or two columns of independent units.
-        control: arms that must be beaten; by default the same rows with their labels dealt out.
+        control: arms that must be beaten; by default the same rows with their labels dealt out. A
+            mapping says of near controls what each would explain.
         must_hold: arms with a planted effect.
         also: rivals that may satisfy it.
         unlearned: arms in which nothing was learned, such as random ones.
         violation: arms with a planted violation, where the claim is that little or nothing is
             there.
+        fixed: columns, such as template, of whose levels in the table alone the claim speaks;
+            without, the verdict also has to be the same with their levels as units.
         beats: by how much controls must be beaten.
         empty: the value where there is nothing, 0 by default.
         bounds: least and greatest number of a unit.
         level: of the interval, 0 to 1.
+        noise: by how much the value differs from one measurement to the next: the interval is as
+            much wider on either side.
         scope: for what the verdict speaks.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
@@ -172,7 +189,9 @@ def judge(
         <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
     """
     units, parsed = _names(unit), parse(claim)
-    roles = _Roles(*map(_names, (control, must_hold, also, unlearned, violation)))
+    near = dict(control) if isinstance(control, Mapping) else {}
+    named = (tuple(control) if near else control, must_hold, also, unlearned, violation, fixed)
+    roles = _Roles(*map(_names, named))  # type: ignore[arg-type]
     rows, source = rows_of.read(
         frame, arm_column, wide=lambda names: rows_of.melted(names, parsed, units)
     )
@@ -192,12 +211,59 @@ def judge(
         roles = replace(roles, controls=(name,))
         notes.append(caution(name, [a for a in question.known if a not in labelled]))
     statement, more = _statement(question, roles, bounds, independent)
-    statement = replace(statement, beats=beats, empty=empty)
+    statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
     judgement, tied, moved = _decide(question, statement, arms, level, scope, independent)
-    later = _notes(question, roles, judgement, arms, tied, independent)
+    later = _notes(question, judgement, arms, independent)
+    if not tied:
+        judgement, shared = _weigh(question, roles, judgement, arms, level)
+        later += shared
     return structs.replace(judgement, notes=(*notes, *more, *moved, *later))
+
+
+def _weigh(
+    question: _Question, roles: _Roles, judgement: Judged, arms: Arms, level: float
+) -> tuple[Judged, list[str]]:
+    """The verdict, undecided where it would not be the same with groups of units that depend on
+    each other as units; and what was found. Raises: DataError for copies."""
+    claim, units = judgement.claim, question.axes
+    single = len(question.compared) == 1
+    rows = question.of((*question.compared, *(roles.replacing if single else ())))
+    noted.check_copies(rows, units, question.columns)
+    if min(judgement.n.values()) < FEWEST:
+        return judgement, []
+    named = (*question.labels, *roles.fixed)
+    found = dependence.find(_cells(claim, arms), rows, question.columns, named, level)
+    for run in noted.RUNS:
+        if len(units) == 1 and run in rows and run not in (*units, *named):
+            with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
+                by_run = replace(question, axes=(*units, run))
+                value = _value(question.parsed, question.main)
+                crossed = replace(claim, units=by_run.axes, value=value, bounds=None)
+                cells = _cells(crossed, _measured(by_run, roles)[0])
+                found += dependence.averaged(cells, run, level)
+    lines, against = list[str](), list[dependence.Grouping]()
+    for grouping in found:
+        same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
+        against += [] if same or judgement.outcome not in ("holds", "fails") else [grouping]
+        if grouping.carries or grouping in against:
+            lines.append(grouping.line)
+    if not against:
+        return judgement, lines
+    first = max(against, key=lambda g: g.carries)
+    price = Price(f"more rows of the same groups do not help: {first.advice}")
+    reason = f"{GROUPED}{first.name}"
+    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+
+
+def _cells(claim: Claim, arms: Arms) -> dependence.Cells:
+    """The numbers behind a verdict, cell by cell, without those that are missing."""
+    table, factors = judging.numbers(claim, arms), len(claim.units)
+    missing = [np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in table.terms.values()]
+    there = np.nonzero(~np.logical_or.reduce(missing))
+    levels = {u: np.asarray(table.levels[u])[i] for u, i in zip(claim.units, there, strict=True)}
+    return dependence.Cells({k: x[there] for k, x in table.terms.items()}, claim.statistic, levels)
 
 
 def _question(
@@ -279,6 +345,7 @@ def _statement(
         must_fail=roles.controls,
         must_hold=roles.planted,
         violations=roles.violations,
+        fixed=tuple(map(question.levels_of, roles.fixed)),
         also=dict.fromkeys(roles.allowed, rival("named by whoever asked")),
         bounds=bounds,
         ceiling=_ceiling(question.rows, parsed, question.main),
@@ -327,25 +394,14 @@ def _decide(
     return judgement, tied, notes
 
 
-def _notes(
-    question: _Question,
-    roles: _Roles,
-    judgement: Judged,
-    arms: Arms,
-    tied: bool,
-    independent: bool,
-) -> list[str]:
-    """What there is to know of a verdict: conditions, copies, and units that are left out."""
+def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
+    """What there is to know of a verdict: conditions, and units that are left out."""
     units, labels, columns = question.axes, question.labels, question.columns
     rows = question.of(question.compared)
-    single = len(question.compared) == 1
-    about = question.of((*question.compared, *roles.replacing)) if single else rows
     compared = {arm: arms[arm] for arm in question.compared}
     return [
         *noted.unnamed_conditions(rows, units, labels, columns),
         *noted.same_rows(rows, units, labels, columns),
-        *(() if tied else noted.copied_units(about, units, columns)),
-        *noted.nested(rows, units),
         *noted.too_few(judgement.verdict.n),
         *noted.left_out(judgement, rows if independent else question.rows, units, compared),
     ]

@@ -149,20 +149,6 @@ def left_out(
     return lines
 
 
-def nested(rows: pd.DataFrame, units: Names) -> list[str]:
-    """A line for each column of runs that are taken as they are: of which each unit has one, and
-    fewer of them than units."""
-    return [
-        f"{name} is no unit here: the verdict is about these {count} {plural(name, count)}, and "
-        f"says nothing of others; with --unit {name} it does"
-        for name in RUNS
-        if name in rows and name not in units
-        for count in [rows[name].nunique()]
-        if rows.groupby([*units])[name].nunique().max() == 1
-        and count < rows.groupby([*units]).ngroups
-    ]
-
-
 def too_few(n: Mapping[str, int]) -> list[str]:
     """What can be judged where one of two units has too few levels."""
     few = [unit for unit in n if n[unit] < FEWEST]
@@ -213,40 +199,21 @@ def same_rows(rows: pd.DataFrame, units: Names, labels: Names, columns: Sequence
     ]
 
 
-def copied_units(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> list[str]:
-    """A line for each unit of which half of the levels or more have all the numbers of others, but
-    for next to nothing; of whole numbers, such as right and wrong answers, many have. Raises:
-    DataError where chance does not make numbers so alike."""
-    lines = []
+def check_copies(rows: pd.DataFrame, units: Names, columns: Sequence[str]) -> None:
+    """Refuse units of which half of the levels or more have all the numbers of others; of whole
+    numbers, such as right and wrong answers, many have. Raises: DataError where chance does not
+    make numbers so alike."""
     whole = bool((rows[list(columns)].astype(float) % 1 == 0).all(axis=None))
     for unit in units if rows["arm"].nunique() > 1 and not whole else ():
         numbers = rows.groupby([unit, "arm"])[list(columns)].mean().unstack("arm").dropna()
-        sets, near = numbers.value_counts(), len(numbers.apply(_clusters).drop_duplicates())
-        if not 0 < 2 * near <= len(numbers):
-            continue
-        exact = 2 * len(sets) <= len(numbers)
-        count = len(sets) if exact else near
-        line = (
-            f"the {len(numbers)} levels of {unit} have only {count} different "
-            f"{plural('set', count)} of numbers{'' if exact else ', but for next to nothing'}: "
-            "copies of a unit are no further units"
-        )
-        if exact and not _alike_by_chance(sets):
+        sets = numbers.value_counts()
+        if 0 < 2 * len(sets) <= len(numbers) and not _alike_by_chance(sets):
             raise DataError(
-                f"{line}; keep the rows of one level of each set, or name what was drawn "
-                "independently: ",
+                f"the {len(numbers)} levels of {unit} have only {len(sets)} different "
+                f"{plural('set', len(sets))} of numbers: copies of a unit are no further units; "
+                "keep the rows of one level of each set, or name what was drawn independently: ",
                 Argument("unit", ("NAME",)),
             )
-        lines.append(line)
-    return lines
-
-
-def _clusters(x: pd.Series) -> pd.Series:
-    """Which numbers of a column are one, but for single precision or a hundredth of the gaps that
-    as many numbers have on average."""
-    low, high = x.quantile([0.25, 0.75])
-    tolerance = max(1e-7 * x.abs().max(), 0.01 * (high - low) / len(x))
-    return (x.sort_values().diff() > tolerance).cumsum()
 
 
 def _alike_by_chance(sets: pd.Series) -> bool:

@@ -34,11 +34,11 @@ SIGNS = {
 }
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
-"""Whether a control came out as it has to → its sign; ✓ beside a control says that it fails, as it
-must."""
-CHECKED = "control: ✓ fails, as it must"
+"""Whether a control came out as it has to → its sign; ✓ next to a control says that it failed, as
+it should."""
+CHECKED = "control: ✓ failed, as it should"
 """What stands above a column of controls."""
-CHECK_WORDS = {True: "fails, as it must", False: "does not", None: "undecided"}
+CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
 """What a sign beside a control says, where all signs of a column are explained."""
 STYLES = {
     "holds": "green",
@@ -93,7 +93,7 @@ class Control:
 
     @property
     def told(self) -> str:
-        """What is said beside it; nothing of a control that fails, as it must."""
+        """What is printed next to it; nothing of a control that failed, as it should."""
         must = {
             "planted": "must hold",
             "violation": "planted violation",
@@ -114,7 +114,7 @@ class Control:
         """How it came out, in a word; by which interval, if that is not the one that is printed."""
         if self.outcome != "holds" or self.role == "planted":
             return f"{self.outcome} at {self.level}" if self.level else self.outcome
-        return "passes, and should not"
+        return "passes (should fail)"
 
     @property
     def sign(self) -> str:
@@ -550,23 +550,23 @@ def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
-    "a true 1.2 or more would be found 4 times in 5, controls included"
+    "80 % power for true values of 1.2 or more, controls included"
     """
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
         for ends in (v.detectable, v.detectable_alone)
     )
     if not whole and not alone:
-        return "with these units no effect would be seen, however large"
+        return "with so few units no true value has 80 % power"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
-        values = f"true values from {low:.3g} to {high:.3g}"
+        values = f"from {low:.3g} to {high:.3g}"
     else:
-        values = f"a true {low:.3g} or more" if math.isfinite(low) else f"a true {high:.3g} or less"
+        values = f"of {low:.3g} or more" if math.isfinite(low) else f"of {high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
-        return "with these units no value that there can be would be found"
-    words = f"{values} would be found 4 times in 5"
+        return "with so few units no possible value has 80 % power"
+    words = f"80 % power for true values {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words
     return f"{words}, controls {'' if whole else 'not '}included"

@@ -30,7 +30,6 @@ from assay.ask import (
     training,
     untouched,
 )
-from assay.ask.controls import OTHER_TEXT
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Measured, Task
 from assay.ask.probe_tasks import ProbeTask
@@ -38,6 +37,7 @@ from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
 from assay.ask.seen import prompt
 from assay.ask.tables import Model
+from assay.controls.table import OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -556,6 +556,9 @@ class Asked(TrainedParts):
             sites = [d.site for d in self.text.study.direction if d.name == name]
             site = intervention.site or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
+            if intervention.block:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
             if intervention.heads:
                 places = [interventions.heads_in_words(intervention.heads)]
             token = interventions.token_in_words(intervention.position)

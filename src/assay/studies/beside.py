@@ -15,6 +15,7 @@ from assay.ask.damage import BEFORE, RISE, DamageTask
 from assay.ask.measuring import OTHERS, Task
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
+from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
@@ -166,7 +167,7 @@ def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[
     if len(patterns) != 1:
         return ()
     layer, head = interventions.head_of(next(iter(patterns)))
-    return (f"{layer}.{interventions.another_head(head, count, int(arm['seed'].values[run]))}",)
+    return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
 
 
 def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:

@@ -27,6 +27,7 @@ from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
+from assay.lab.judge import families
 from assay.studies import beside, missing, notes, sides
 from assay.studies.asked import Asked, Part
 from assay.studies.contents import Contents
@@ -104,9 +105,9 @@ def composed(text: Text) -> Experiment:
     made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
     study.leave_out_unnamed([*claims, *estimates])
     study.note([*claims, *estimates], [*made[0], *made[1]])
-    read = zip([*claims, *estimates], [*made[0], *made[1]], strict=True)
-    study.columns = {c.text: [(x.arm or s.main, x.name) for x in s.read.columns] for s, c in read}
-    whole = study.composed(*made)
+    for s in (*claims, *estimates):
+        study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
+    whole = study.composed(families.simultaneous(made[0]), made[1])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
@@ -180,8 +181,8 @@ class _Study:
             raise text.error((asks,), what)
         self.asked = Asked(text)
         self.beside: Any = None
+        # the arms and measures that each statement reads, by its text
         self.columns: dict[str, list[tuple[str, str]]] = {}
-        """The arms and measures that each statement reads, by its text."""
         self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
         self.first = {preset: self._main_specs(preset) for preset in PRESETS}

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import directions, interventions, reads, untouched
+from assay.ask import directions, interventions, prompts, reads, untouched
 from assay.ask.measuring import Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.prompts import SLOT, PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Direction, Read
 from assay.core.columns import Column
+from assay.core.reading import plural
 from assay.studies import objections
 from assay.studies.asked import Asked, Part
 from assay.studies.wording import Condition
@@ -57,7 +58,7 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
             if asking.compared:
                 of_claim += [*objections.of_input(part), *objections.of_none(part)]
             notes += [f"{asking.where}: {note}" for note in of_claim]
-            notes += _alike(part, asking)
+            notes += _alike(questions, part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
     blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
     if blind:
@@ -201,12 +202,33 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
 # units --------------------------------------------------------------------------------------------
 
 
-def _alike(part: Part, asking: Asking) -> Iterator[str]:
-    """Tell that prompts count as independent which share the value of a slot."""
+def _combined(some: PromptSet, count: int, levels: int) -> str:
+    """Tell that prompts are combinations, and over what they are judged."""
+    counts = prompts.shared(some)
+    each = " × ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
+    others = " or ".join(f'"{name}"' for name in sorted(counts) if name != some.unit)
+    others = f" or {others}" if others else ""
+    return (
+        f"{count} prompts of {some.table.name} are combinations ({each}): judged over the "
+        f"{plural(some.unit, levels)}, {levels} units, as prompts that share one are no independent "
+        f'ones; write unit = "prompt"{others} under prompts where you generalise over that'
+    )
+
+
+def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    """Tell that prompts count as independent which share the value of a slot, or of which slot the
+    values count."""
     task = part.task
-    if isinstance(task, SaeTask) or task.prompts.unit != "prompt" or "prompt" not in asking.units:
+    if isinstance(task, SaeTask):
         return
-    count = len(task.rows)
+    table, count = task.prompts.table, len(task.rows)
+    if task.prompts.unit not in asking.units:
+        return
+    stated = {p.unit or p.split for p in questions.text.study.prompts if p.name == table.name}
+    if table.unit and table.unit not in stated:
+        yield _combined(task.prompts, count, len(task.levels))
+    if table.unit or task.prompts.unit != "prompt":
+        return
     values = _values(task.prompts, task.rows)
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
     about = [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]

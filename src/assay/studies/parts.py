@@ -28,13 +28,26 @@ from assay.ask import (
     training,
     untouched,
 )
-from assay.ask.controls import DAMAGE, OTHER_TEXT, PLACES, TOKEN, Control
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Task, stated
 from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
+from assay.controls.table import (
+    CHANGED,
+    DAMAGE,
+    FROZEN,
+    OTHER_TEXT,
+    PLACES,
+    POSITION,
+    TOKEN,
+    TRAINED,
+    TWIN,
+    TWINS,
+    Control,
+    chosen,
+)
 from assay.core.errors import AssayError, DataError, ExperimentError, nearest
 from assay.core.runs import Runs
 from assay.core.scopes import listed
@@ -218,7 +231,10 @@ class Parts:
         self.prompts: dict[str, PromptSet] = {}
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                self.prompts[entry.name] = prompts.load(entry, self.folder, self._uses)
+                loaded = prompts.load(entry, self.folder, self._uses)
+                if self.frozen is None:  # what was frozen keeps the units that it had
+                    loaded = prompts.combined(loaded)
+                self.prompts[entry.name] = loaded
         if not self.prompts and (study.read or study.probe or not self.saes):
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
@@ -304,8 +320,8 @@ class Parts:
             what = "the test part of its text is empty; give a text of more files"
             raise DataError(f"{table.name!r} cannot be measured: {what}")
         parts = [Part(table.name, task)]
-        known = [c for c in sae_arms.CONTROLS if not (c is sae_arms.FROZEN and table.frozen)]
-        for control in controls.chosen(table.name, known, table.controls):
+        known = [c for c in sae_arms.CONTROLS if not (c is FROZEN and table.frozen)]
+        for control in chosen(table.name, known, table.controls):
             changed = dataclasses.replace(task, control=control.name)
             parts.append(Part(f"{table.name}/{control.name}", changed, control, table.name))
         if not self.parts:
@@ -455,16 +471,14 @@ class Parts:
                 changed=start is not None,
             )
             known += [DAMAGE, OTHER_TEXT] if self._is_tuned(model) else []
-            near = controls.chosen(main, known, model.controls)
+            near = chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
         for control in near:
             if control in (DAMAGE, OTHER_TEXT):
                 self._add_unrelated(main, control, dataclasses.replace(self._task(model)))
                 continue
-            task = self._task(
-                twin if control in (untouched.UNTRAINED, untouched.TRAINED) else model
-            )
-            task = dataclasses.replace(task, start=start if control == untouched.CHANGED else None)
+            task = self._task(twin if control in (TWIN, TRAINED) else model)
+            task = dataclasses.replace(task, start=start if control == CHANGED else None)
             self._add_control(main, control, task)
         for i, table in enumerate(study.intervene):
             with text.located("intervene", i):
@@ -505,14 +519,14 @@ class Parts:
         )
         if table is None and self._is_tuned(second) and self._start(second) == first:
             known += [DAMAGE, OTHER_TEXT]
-        for control in controls.chosen(diff.name, known, diff.controls):
+        for control in chosen(diff.name, known, diff.controls):
             if control in (DAMAGE, OTHER_TEXT):
                 self._add_unrelated(diff.name, control, task)
                 continue
             other = task
-            if control == untouched.CHANGED:
+            if control == CHANGED:
                 other = dataclasses.replace(task, start=first)
-            elif control == untouched.TWINS:
+            elif control == TWINS:
                 one, two = (m if m.like else _twin(m) for m in (first, second))
                 other = dataclasses.replace(task, model=two, less=one)
             self._add_control(diff.name, control, other)
@@ -550,15 +564,15 @@ class Parts:
             if table is not None:
                 near = controls.of_intervention(table, self.text.study.direction)
                 near = tuple(c for c in near if c != DAMAGE)  # of a difference of prompts none
-                for control in controls.chosen(name, near, diff.controls):
+                for control in chosen(name, near, diff.controls):
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
                 continue
             known = untouched.of_model(
                 task.reads, second, untrained=bool(model.like), changed=False
             )
-            for control in controls.chosen(name, known, diff.controls):
-                same_model = control not in (untouched.UNTRAINED, untouched.TRAINED)
+            for control in chosen(name, known, diff.controls):
+                same_model = control not in (TWIN, TRAINED)
                 twin = _untwinned(model) if model.like else _twin(model)
                 other = model if same_model else twin
                 self._add_control(name, control, dataclasses.replace(task, model=other))
@@ -567,7 +581,7 @@ class Parts:
         """Add a control of models as they are, or of their difference."""
         stands_in: Any = control.name if control.name in STANDING_IN else ""
         task = dataclasses.replace(task, stands_in=stands_in)
-        if control == untouched.POSITION:  # anything else is about the tokens that were there
+        if control == POSITION:  # anything else is about the tokens that were there
             some = tuple(r for r in task.reads if untouched.looks_at_a_slot(r))
             task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))

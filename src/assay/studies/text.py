@@ -39,6 +39,10 @@ LARGEST = 2**20
 """Bytes of a study's file."""
 ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff", "train")
 """The tables that ask a model."""
+PARTS = 64
+"""So many parts of a dotted key are no study's; reading takes as long as their square."""
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -219,9 +223,12 @@ def read(path: Path) -> Text:
             f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"
         ) from None
     toml, first, page = _parted(path, whole)
+    if deep := _DEEP.search(toml):
+        line = toml.count("\n", 0, deep.start()) + first
+        raise ExperimentError(f"{path} line {line}: a key of {PARTS} parts; a study's have two")
     try:
         table = tomllib.loads(toml)
-    except (tomllib.TOMLDecodeError, RecursionError) as e:
+    except (ValueError, RecursionError) as e:  # a whole number may have more digits than Python's
         raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
     if "dictionary" in table:
         line, column = position(toml, ("dictionary", 0))
@@ -344,6 +351,9 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
             f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: "
             f"{error.removesuffix(end).strip()}"
         )
+    if "digits" in error and (number := re.search(r"[\d_]{4300,}", toml)):
+        line = toml.count("\n", 0, number.start()) + first
+        return f"{path} line {line}: a number of {len(number[0]):,} digits is too large"
     match = re.search(r"\(at line (\d+), column (\d+)\)", error)
     if not match:
         return f"{path}: {error}"

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import models, sae_arms, saes, training
+from assay.ask import models, saes, training
 from assay.ask.measuring import Task
 from assay.ask.probe_tasks import ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
 from assay.ask.tables import Model, Train
+from assay.controls.table import FROZEN, NOT_TRAINED
 from assay.core.bench import Bench
 from assay.core.errors import AssayError
 from assay.data.tiny import tiny
@@ -70,8 +71,8 @@ class Trained(Parts):
             self.model_hash(self._of(name).name),
             self.prompts.get(table.prompts),
             seed,
-            untrained=control == sae_arms.UNTRAINED.name,
-            frozen="decoder" if control == sae_arms.FROZEN.name else saes.frozen(table),
+            untrained=control == NOT_TRAINED.name,
+            frozen="decoder" if control == FROZEN.name else saes.frozen(table),
             bos=self._of(name).bos,
         )
 

@@ -3,7 +3,6 @@ configuration, where it came from."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import foreign
+from assay.core import foreign, hashes
 from assay.core.errors import ModelError
 from assay.subjects import gguf_header, gguf_tokenizer, sizes
 from assay.subjects.gguf_header import value
@@ -44,12 +43,6 @@ class _Family:
     """By how much the weights of norms are larger than in transformers."""
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits; reads it in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def convert(
     path: Path,
     folder: Path,
@@ -71,7 +64,7 @@ def convert(
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
     with told_of_a_model():
         foreign.regular(path, "a GGUF file")
-    digest = sha256_of(path)
+        digest = hashes.sha256(path)  # remembered while its size, inode and times stay
     if sha256 is not None and digest != sha256:
         raise ModelError(
             f"{path} is not the expected file: sha256 should be {sha256}, is {digest}; fetch "

@@ -3,7 +3,9 @@ by a hash of what it holds, and is never changed."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,8 +20,17 @@ from assay.core.heavy import torch
 
 STANDING: dict[str, Live] = {}
 """The models in memory that stand for a name, wherever a model of this name is asked for."""
-_WRAPS = ("original_model", "_model")
+_WRAPS = ("original_model", "_module", "_model")
 """Where TransformerLens' bridge and nnsight's LanguageModel have the model that they wrap."""
+_PART = "._original_component"
+"""What TransformerLens' bridge puts into the names of the modules that it wraps in place."""
+_BRIDGE = "transformer_lens.model_bridge"
+"""Where hooks of the bridge's own are written."""
+_ALIKE = 0.02
+"""How far, as a share of the largest, logits of a bridge may be from those of the model that it
+wraps: attention that adds in another order, in bfloat16."""
+_IDLE = ("pad_token", "padding_side", "is_local", "local_files_only", "name_or_path")
+"""Settings of a tokenizer that change no number here, and that wrappers set."""
 
 
 @dataclass(eq=False)
@@ -90,7 +101,11 @@ class Live:
     def _hash(self, tensors: Mapping[str, Any]) -> str:
         digest = hashlib.sha256(self.model.config.to_json_string().encode())
         for path in sorted(self.path.iterdir()):
-            if path.name != "config.json":
+            if path.name == "tokenizer_config.json":
+                settings = json.loads(path.read_text())
+                settings = {k: v for k, v in settings.items() if k not in _IDLE}
+                digest.update(path.name.encode() + json.dumps(settings, sort_keys=True).encode())
+            elif path.name != "config.json":
                 digest.update(path.name.encode() + path.read_bytes())
         for name, tensor in tensors.items():
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -124,6 +139,8 @@ def hold(model: Any, tokenizer: Any = None) -> Live:
         raise ModelError("the model is in training, where dropout draws; call model.eval() first")
     if tokenizer is None:
         raise ModelError("a model in memory needs its tokenizer: assay.model(model, tokenizer=…)")
+    if any(_PART in name for name, _ in inner.named_modules()):
+        inner = _unwrapped(inner)
     folder = tempfile.TemporaryDirectory(prefix="assay-live-")
     try:
         inner.config.save_pretrained(folder.name)
@@ -138,6 +155,49 @@ def hold(model: Any, tokenizer: Any = None) -> Live:
             f"a {type(tokenizer).__name__} has no tokenizer.json; give a fast tokenizer"
         )
     return Live(inner, folder)
+
+
+def _unwrapped(wrapped: Any) -> Any:
+    """The model of transformers whose modules a bridge of TransformerLens has wrapped in place, on
+    the same weights. Raises: ModelError where it computes something else: where the bridge has
+    hooks, or weights that it processed."""
+    for name, module in wrapped.named_modules():
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if not all(str(getattr(hook, "__module__", "")).startswith(_BRIDGE) for hook in hooks):
+            raise ModelError(
+                f"the bridge has a hook at {name.replace(_PART, '') or 'the model'}, and Assay "
+                "runs the model that it wraps without it; call reset_hooks() of the bridge first"
+            )
+    config = copy.deepcopy(wrapped.config)
+    config._attn_implementation = None  # a bridge sets its own, which adds in another order
+    with torch.device("meta"):
+        model = type(wrapped)._from_config(config).eval()
+    every = (wrapped.named_buffers, wrapped.named_parameters)
+    held = {
+        name.replace(_PART, ""): tensor.detach()
+        for named in every
+        for name, tensor in named(remove_duplicate=False)
+    }
+    for name, _ in [*model.named_parameters(), *model.named_buffers()]:
+        if name not in held:
+            raise ModelError(f"the bridge lacks {name} of the {type(wrapped).__name__} it wraps")
+        place, _, last = name.rpartition(".")
+        module = model.get_submodule(place)
+        if last in module._parameters:
+            module._parameters[last] = torch.nn.Parameter(held[name], requires_grad=False)
+        else:
+            module._buffers[last] = held[name]
+    model.tie_weights()
+    some = torch.arange(8, device=model.device)[None] % model.config.vocab_size
+    with torch.no_grad():
+        here, there = (m(input_ids=some, use_cache=False).logits.float() for m in (model, wrapped))
+    off = float((here - there).abs().max() / there.abs().max())
+    if not off <= _ALIKE:
+        raise ModelError(
+            "the bridge computes something else than its weights do in transformers (logits differ "
+            f"by {off:.1g} of their size); give one without compatibility mode"
+        )
+    return model
 
 
 @contextmanager

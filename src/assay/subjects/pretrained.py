@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -380,6 +381,12 @@ class Pretrained:
         """What to call the model in a report: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
         return self.folder.provenance
 
+    @cached_property
+    def _cache_name(self) -> str:
+        """What this version of transformers calls a cache."""
+        known = inspect.signature(type(self.model.base_model).forward).parameters
+        return "cache" if "cache" in known else "past_key_values"
+
     @property
     def final_norm(self) -> Any:
         """The norm before the unembedding."""
@@ -496,8 +503,9 @@ class Pretrained:
             for site in sorted({*capture, *edits}, key=self._order.__getitem__):
                 stack.enter_context(self._hook(site, visit))
             try:
+                grown = {} if cache is None else {self._cache_name: cache}
                 final = self.model.base_model(
-                    input_ids=tokens, past_key_values=cache, use_cache=cache is not None
+                    input_ids=tokens, use_cache=cache is not None, **grown
                 ).last_hidden_state
             except _Stop:
                 return Trace(tokens, acts)

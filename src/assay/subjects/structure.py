@@ -33,9 +33,12 @@ BETWEEN = "where it lies in such a block, only a file in architectures/ could sa
 def architecture_of(config: Mapping[str, Any]) -> Architecture:
     """Give the architecture that a config.json means: that of a file, or what can be found. Raises:
     ModelError where that is none."""
-    if (kind := config.get("model_type")) not in known():
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise ModelError(f'model_type must be a text such as "llama", got {str(kind)[:40]}')
+    if kind not in known():
         return by_structure(config)
-    architecture = known()[str(kind)]
+    architecture = known()[kind]
     other = architecture.otherwise(config) if architecture.otherwise else None
     return other or architecture
 

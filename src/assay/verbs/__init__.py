@@ -20,6 +20,7 @@ GROUP = "assay.verbs"
 HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Measure your own": {
+            "check": "assay.verbs.check:check",
             "judge": "assay.verbs.judge:judge",
             "evaluate": "assay.verbs.evaluate:evaluate",
             "look": "assay.verbs.look:look",

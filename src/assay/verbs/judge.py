@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+
+from msgspec import structs
 
 from assay.core import table as table_of
 from assay.core.errors import ClaimError
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
+from assay.lab.judge import tried
 from assay.lab.judge.verdicts import otherwise
-from assay.verbs.options import AS_WRITTEN, Bare, Expected, Several, Trust
+from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, Several, Trust
 from assay.verbs.verb import Answer, Aside, Part, verb
+
+UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
 
 
 @verb("the verdict on a table of your own numbers, or an estimate from it")
@@ -30,11 +35,13 @@ def judge(
     also: Several = (),
     unlearned: Several = (),
     violation: Several = (),
+    fixed: Several = (),
     beats: float = 0.0,
     empty: float | None = None,
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
     scope: str = "",
     arm_column: str = "arm",
+    no_ledger: Flag = False,
     expect: Expected = None,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:
@@ -68,6 +75,9 @@ def judge(
         unspecific.
     violation
         Arm with a planted violation of a claim that little or nothing is there.
+    fixed
+        A column, such as template, of whose levels here alone the claim speaks. Without it the
+        verdict also has to be the same with these levels as units.
     beats
         By how much the method must beat each control.
     empty
@@ -79,6 +89,8 @@ def judge(
         What the numbers speak about, as a phrase.
     arm_column
         The column that says what each row is a run of.
+    no_ledger
+        Do not note that this claim was tried on this table, and say so.
 
     Examples
     --------
@@ -95,6 +107,7 @@ def judge(
             "--must-hold": must_hold,
             "--also": also,
             "--bounds": bounds,
+            "--fixed": fixed,
             "--expect": expect,
         },
         {"--over": over, "--crosses": crosses},
@@ -112,11 +125,14 @@ def judge(
             also=also,
             unlearned=unlearned,
             violation=violation,
+            fixed=fixed,
             beats=beats,
             empty=empty,
             bounds=bounds,
             **numbers,
         )
+        lines = [UNCOUNTED] if no_ledger else noted(table, verdict, unit, arm_column)
+    verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
     other = otherwise([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
     words: list[Part] = [
@@ -126,6 +142,14 @@ def judge(
         *map(Aside, other),
     ]
     return Answer(verdict, words, int(bool(other)))
+
+
+def noted(table: Path, verdict: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
+    """Note that a claim was tried on a table, and say how many were."""
+    try:
+        return tried.note(table, verdict, unit, arm_column)
+    except OSError as e:
+        return [f"how many claims were tried on this table is not known: {e.strerror or e}"]
 
 
 def known(number: Judged | Estimated) -> tuple[str, ...]:

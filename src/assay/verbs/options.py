@@ -107,6 +107,9 @@ class Choice:
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
     (seed=1000:1016). Which there are, and what each may be: assay fields NAME.
     without=ARM leaves out an arm that no claim names."""
+    each: Flag = False
+    """Judge each claim of a study by itself, also where several ask the same quantity along a
+    sweep; else the intervals of these hold for all of them at once."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
@@ -114,6 +117,10 @@ class Choice:
         from assay.lab.plan.preset import override
 
         experiment = catalogue.find(name)
+        if self.each:
+            from assay.lab.judge import families
+
+            experiment = families.each(experiment)
         preset = override(experiment, self.preset, self.set)
         return experiment.sized(preset.specs), preset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from assay.lab.store.origin import STUDIES, in_file
 from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.statements import frozen_lines, heads
+from assay.studies import shown
 from assay.studies.budget import affordable
 from assay.verbs.options import (
     DEFAULT,
@@ -170,6 +171,7 @@ def answer(
                 yield f"not asked of {data.arm}: {skipped.text} ({skipped.reason})"
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
+        yield from speaks_for(data, experiment) if special is None else ()
         for changes in many_in_words(data.changed):
             yield f"changed after a look at these seeds: {changes}"
         for note in data.notes:
@@ -236,6 +238,23 @@ def load_or_judge(
         return lab.judge(experiment, preset, arm)
     result = lab.known_or_judged(experiment, preset)
     return ResultData.from_json(result) if isinstance(result, dict) else result
+
+
+def speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
+    """Say for what the verdicts speak: models, prompts and sites, the claims of each scope by
+    number where there are several scopes."""
+    study = None
+    with suppress(AssayError):  # the prompts of its file are no longer there
+        study = shown.describe(experiment, {})
+    by_scope: dict[str, list[str]] = {}
+    for number, verdict in enumerate(data.verdicts, 1):
+        if verdict.scope:
+            by_scope.setdefault(verdict.scope, []).append(str(number))
+    for scope, numbers in by_scope.items():
+        which = f"claim{'s' * (len(numbers) > 1)} {', '.join(numbers)} "
+        which = which if len(by_scope) > 1 else ""
+        scope = study.scope(scope) if study else scope
+        yield f"{which}speak{'s' * (len(numbers) < 2 or not which)} for: {scope}"
 
 
 def many_in_words(changes: Sequence[str]) -> list[str]:
@@ -351,7 +370,7 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Par
         ),
         *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         ("gates", ", ".join(gates)),
-        ("power", "" if "would be found" in row.why else tables.describe_detectable(judged_claim)),
+        ("power", "" if "power" in row.why else tables.describe_detectable(judged_claim)),
         ("published", published(judged_claim)),
         ("source", claim.source),
         ("scope", judged_claim.scope),

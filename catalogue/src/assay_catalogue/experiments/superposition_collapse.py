@@ -12,8 +12,8 @@ McDougall)"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -281,81 +281,25 @@ def reaches(arms: Arms) -> xr.DataArray:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    counts = {name: count_represented(arms[name]) for name in ("main", "uniform", "linear")}
+    """A heat map of lengths by density and rank, at the best runs, averaged over groups."""
+    panels = {"main": "features by importance", "by-index": "the same models, by index"}
     rows = [
-        (name, float(p), count.sel(density=p).values)
-        for name, count in counts.items()
-        for p in count.density.values
+        (panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
+        for arm, panel in panels.items()
+        for values in [best(arms[arm], "norm")]
+        for p in values.density.values
+        for i in range(values.sizes["rank"])
     ]
     return [
-        by_rank(
-            "The least important feature goes first, whatever its index",
-            arms,
-            "norm",
-            "mean length of its column",
-            {"main": "features by importance", "by-index": "the same models, by index"},
-            order="feature, in the order of the panel",
-        ),
         figure(
-            "Denser inputs, fewer features",
-            "line",
-            {"arm": "color", "density": "x", "mean": "mean"},
+            "The least important feature goes first, whatever its index",
+            "heatmap",
+            {"panel": "facet", "density": "x", "rank": "y", "mean length of its column": "color"},
             rows,
-            x_log=True,
             x_title="probability that a feature is active",
-            y_title="represented features, best of each group",
-            rules=((float(arms["main"].attrs["width"]), "dimensions"),),
-        ),
-        by_rank(
-            "Interference ends when each has a dimension",
-            arms,
-            "interference",
-            "squared overlap",
-            {"main": "features by importance"},
-            only="represented",
-            note=(
-                "Squared overlap of a feature's direction with the columns of the others, summed; "
-                "none: no group represents it."
-            ),
-        ),
+            y_title="feature, in the order of the panel",
+        )
     ]
-
-
-def by_rank(
-    title: str,
-    arms: Arms,
-    name: str,
-    label: str,
-    panels: Mapping[str, str],
-    only: str | None = None,
-    order: str = "feature, the most important first",
-    note: str = "",
-) -> Figure:
-    """A heat map of a measure by density and rank, at the best runs, averaged over groups."""
-    rows: list[tuple] = []
-    for arm, panel in panels.items():
-        values = best(arms[arm], name)
-        if only:
-            values = values.where(best(arms[arm], only))
-        rows += [
-            (panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
-            for p in values.density.values
-            for i in range(values.sizes["rank"])
-        ]
-    return figure(
-        title,
-        "heatmap",
-        {
-            "panel": "facet" if len(panels) > 1 else None,
-            "density": "x",
-            "rank": "y",
-            label: "color",
-        },
-        rows,
-        x_title="probability that a feature is active",
-        y_title=order,
-        note=note,
-    )
 
 
 # --- arms and claims ------------------------------------------------------------------------------
@@ -381,6 +325,8 @@ LINEAR = {
     )
 }
 
+claim = partial(Claim, units=("group",), half=HALF, published="new")
+"""A claim with what most of them share."""
 experiment = Experiment(
     sizes={"fall": lambda sizes: 1 - sizes("main", "ratio")[0]},
     arms={
@@ -418,11 +364,10 @@ experiment = Experiment(
     },
     measure=measure,
     claims=(
-        Claim(
+        claim(
             "Denser inputs keep fewer features: in at least 0.9 of the groups all at the "
             "sparsest and one a dimension at the densest",
             value=collapsed,
-            units=("group",),
             low=0.9,
             bounds=(0, 1),
             unit="share of groups",
@@ -436,19 +381,16 @@ experiment = Experiment(
                 "by-index": same_method("the same models, counted in another order"),
             },
             credits="model",
-            half=HALF,
             threshold_from=(
                 "pilot: seeds 0–119, all of six groups; 0.9 is what 36 groups can show if all of "
                 "them are"
             ),
-            published="new",
             source=PAPER,
         ),
-        Claim(
+        claim(
             "Where only some features are kept, they are the most important ones at 0.9 or "
             "more of the densities",
             value=in_order,
-            units=("group",),
             low=0.9,
             bounds=(0, 1),
             unit="share of densities",
@@ -460,17 +402,14 @@ experiment = Experiment(
             also=LINEAR,
             credits=("model", "importance"),
             fixed=("{main.densities#} densities",),
-            half=HALF,
             threshold_from=PLAN,
-            published="new",
             source=SEED,
         ),
-        Claim(
+        claim(
             "In single runs too it is usually so: of a kept and a missing feature the kept "
             "one is more important in 0.75 or more of pairs",
             value=pairs,
             statistic=ratio("ordered", "pairs"),
-            units=("group",),
             low=0.75,
             unit="share of pairs",
             must_fail=("uniform", "by-index"),
@@ -482,9 +421,7 @@ experiment = Experiment(
             | {"single": same_method("it consists of single runs, which this claim is about")},
             credits=("model", "importance"),
             empty=0.5,
-            half=HALF,
             threshold_from="plan: half way between chance, 0.5, and always",
-            published="new",
             source=SEED,
         ),
         Estimate(

@@ -12,8 +12,8 @@ Cost: 166 s on 2 cores, 300 CPU-seconds, 0.4 GB a process; full a guess of 0.2 G
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -52,7 +52,6 @@ GROUPS = 44
 room for one cell missed are 42."""
 FEWER = 8
 """Groups of the other arms that are trained."""
-STATES = {0.0: "superposed", 1.0: "lesser ignored", 2.0: "other"}
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(0.05, 1, 14), 4))
 RELATIVE = tuple(float(r) for r in np.round(np.geomspace(0.1, 10, 13), 4))
 ROWS = (0.1, 0.2, 0.4)
@@ -252,85 +251,30 @@ def single(arms: Arms) -> xr.Dataset:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    diagram = {
-        name: best(arms["diagram"], name).isel(group=0)
-        for name in ("lesser_at_least", "lesser", "label", "predicted")
-    }
-    lengths = {
-        "trained, best of eight": diagram["lesser"],
-        "exact optimum": diagram["lesser_at_least"],
-    }
-    states = {"trained, best of eight": diagram["label"], "predicted": diagram["predicted"]}
-    rows = [
-        (f"r = {r:g}", float(p), length.sel(density=p, relative=r).values)
-        for length in (best(arms[name], "lesser") for name in ("main", "equal"))
-        for r in length.relative.values
-        for p in length.density.values
-    ]
-    return [
-        over_grid(
-            "The lesser feature is stored or dropped where the exact optimum says",
-            "length of the lesser column",
-            lengths,
-        ),
-        states_shown("Where theory decides, models are in the predicted state", states),
-        figure(
-            "The lesser feature goes all at once; of two equal ones less",
-            "line",
-            {"relative importance": "color", "density": "x", "mean": "mean"},
-            rows,
-            x_log=True,
-            x_title="probability that a feature is active",
-            y_title="length of the lesser feature's column, best of each group",
-        ),
-    ]
-
-
-def over_grid(title: str, label: str, panels: Mapping[str, xr.DataArray]) -> Figure:
     """Heat maps over density and relative importance."""
+    panels = {"trained, best of eight": "lesser", "exact optimum": "lesser_at_least"}
+    lengths = {panel: best(arms["diagram"], name).isel(group=0) for panel, name in panels.items()}
     rows = [
         (panel, f"{p:.2g}".lstrip("0"), float(f"{r:.2g}"), float(x.sel(density=p, relative=r)))
-        for panel, x in panels.items()
+        for panel, x in lengths.items()
         for r in x.relative.values
         for p in x.density.values
     ]
-    return figure(
-        title,
-        "heatmap",
-        {"panel": "facet", "density": "x", "relative": "y", label: "color"},
-        rows,
-        x_title="probability that a feature is active",
-        y_title="importance of the second feature",
-    )
-
-
-def states_shown(title: str, panels: Mapping[str, xr.DataArray]) -> Figure:
-    """A point for each density and relative importance, told apart by state."""
-    rows = [
-        (panel, float(p), float(r), state(float(x.sel(density=p, relative=r))))
-        for panel, x in panels.items()
-        for r in x.relative.values
-        for p in x.density.values
+    return [
+        figure(
+            "The lesser feature is stored or dropped where the exact optimum says",
+            "heatmap",
+            {
+                "panel": "facet",
+                "density": "x",
+                "relative": "y",
+                "length of the lesser column": "color",
+            },
+            rows,
+            x_title="probability that a feature is active",
+            y_title="importance of the second feature",
+        )
     ]
-    panel_order, order = list(panels), [*STATES.values(), "not judged"]
-    rows.sort(
-        key=lambda row: (panel_order.index(row[0]), order.index(row[3]))
-    )  # the legend follows the rows
-    return figure(
-        title,
-        "points",
-        {"panel": "facet", "density": "x", "relative": "y", "state": "color"},
-        rows,
-        x_log=True,
-        y_log=True,
-        x_title="probability that a feature is active",
-        y_title="importance of the second feature",
-    )
-
-
-def state(label: float) -> str:
-    """The name of a state."""
-    return "not judged" if np.isnan(label) else STATES[label]
 
 
 # --- arms and claims ------------------------------------------------------------------------------
@@ -362,6 +306,15 @@ EQUAL = {
     "equal": same_method("two equal features: theory says as much of them, that both are kept")
 }
 
+claim = partial(
+    Claim,
+    units=("group",),
+    credits="model",
+    half={"main": "main-half"},
+    published="new",
+    source=PAPER,
+)
+"""A claim with what most of them share."""
 experiment = Experiment(
     sizes={
         "cells": lambda sizes: len(sizes("main", "relative")) * len(sizes("main", "densities")[0])
@@ -403,11 +356,10 @@ experiment = Experiment(
     },
     measure=measure,
     claims=(
-        Claim(
+        claim(
             "Where theory decides, the best of eight models is in the predicted state in at "
             "least 0.9 of the cells",
             value=agreement,
-            units=("group",),
             low=0.9,
             bounds=(0, 1),
             unit="share of cells",
@@ -422,21 +374,16 @@ experiment = Experiment(
                     "a single start is a trained model too, in the predicted state nearly as often"
                 )
             },
-            credits="model",
             fixed=("{cells} cells",),
-            half={"main": "main-half"},
             threshold_from=(
                 "pilot: seeds 0–47, in the predicted state in every cell; 0.9 is what 36 groups "
                 "can show if all of them are"
             ),
-            published="new",
-            source=PAPER,
         ),
-        Claim(
+        claim(
             "The best of eight models costs at most 0.3 % more than the least possible loss, "
             "geometric mean over groups",
             value=excess,
-            units=("group",),
             high=0.003,
             scale="log",
             unit="share of the least loss",
@@ -445,17 +392,12 @@ experiment = Experiment(
                 "single": "that any start ends at the optimum, and eight are not needed to find it"
             },
             also=EQUAL,
-            credits="model",
-            half={"main": "main-half"},
             threshold_from="pilot: seeds 0–47, .0008 [.0006, .0012]; single starts .01",
-            published="new",
-            source=PAPER,
         ),
-        Claim(
+        claim(
             "At a relative importance of 0.4 or less the lesser feature goes at once: its "
             "length falls by at least 0.6 in one step",
             value=jump,
-            units=("group",),
             low=0.6,
             unit="length",
             must_fail=("equal", "linear"),
@@ -465,11 +407,7 @@ experiment = Experiment(
                     "feature is the lesser"
                 )
             },
-            credits="model",
-            half={"main": "main-half"},
             threshold_from="plan: before anything was trained",
-            published="new",
-            source=PAPER,
         ),
         Estimate(
             "Share of those cells in which a single start is in the predicted state",

@@ -2,7 +2,9 @@
 prompts of a question in one pass.
 
 Prompts that begin alike share those tokens: together they are a tree, each of whose nodes attends
-to its ancestors alone, so each beginning is computed once and comes out as it would by itself.
+to its ancestors alone, so each beginning is computed once and comes out as it would by itself. Where
+that is not so, since a window or the length of a text bears on what a token attends to, every
+sequence is run by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
+from assay.subjects.batches import run_many
 from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
 
 Encode = Callable[[str], list[int]]
 Asked = tuple[str, Sequence[str]]
@@ -147,7 +151,8 @@ def read_streams(model: Pretrained, questions: Sequence[Asked]) -> Streams:
     ]
     answer, node, target = (np.array(x) for x in zip(*read, strict=True))
     nodes, place = np.unique(node, return_inverse=True)
-    stream = _last_stream(model, prompt_tree)[torch.from_numpy(nodes).to(model.device)]
+    read_by = _last_stream if _is_shared(model, prompt_tree) else _streams_apart
+    stream = read_by(model, prompt_tree)[torch.from_numpy(nodes).to(model.device)]
     return Streams(stream, place, target, answer, (len(questions), len(flat) // len(questions)))
 
 
@@ -168,6 +173,37 @@ def streams_logprobs(model: Pretrained, streams: Streams) -> Float[np.ndarray, "
         logs = model.head(model.final_norm(streams.stream)).float().log_softmax(-1)
     weights = logs[streams.place, torch.from_numpy(streams.target)].double().cpu().numpy()
     return np.bincount(streams.answer, weights=weights).reshape(streams.shape)
+
+
+def _is_shared(model: Pretrained, prompt_tree: Tree) -> bool:
+    """Whether a node of the tree comes out as it would in a text of its own: whether all texts fit
+    into every window, and the model turns positions of all lengths alike."""
+    config, longest = model.model.config, int(prompt_tree.depth.max()) + 1
+    tokens = {"sliding_window": longest, "attention_chunk_size": longest}
+    tokens["window_size"] = len(prompt_tree.token)  # GPT-Neo counts what stands between in the pass
+    for name, count in tokens.items():
+        if isinstance(size := getattr(config, name, None), int) and size < count:
+            return False
+    regimes = {model.regime(n + 1) for n in range(longest)}
+    return "z" in model.folder.architecture.sites and len(regimes) == 1
+
+
+def _streams_apart(model: Pretrained, prompt_tree: Tree) -> Float[torch.Tensor, "node d"]:
+    """What leaves the last block at every node of a tree, each sequence run by itself; also its
+    beginnings, where the model is another for them."""
+    site = Site("resid_post", model.layers - 1)
+    parts = [
+        path[:length]
+        for path in prompt_tree.paths
+        for length in {model.regime(n + 1): n + 1 for n in range(len(path))}.values()
+    ]
+    sequences = [prompt_tree.token[part].tolist() for part in parts]
+    traces = run_many(model, sequences, capture=[site], logits=False)
+    stream = torch.empty(len(prompt_tree.token), model.width(site), device=model.device)
+    for part, (trace,) in zip(parts, traces, strict=True):
+        own = [n for n in range(len(part)) if model.regime(n + 1) == model.regime(len(part))]
+        stream[[part[n] for n in own]] = trace.acts[site][0, own].float()
+    return stream.to(getattr(torch, model.dtype))
 
 
 def _last_stream(model: Pretrained, prompt_tree: Tree) -> Float[torch.Tensor, "node d"]:

@@ -20,11 +20,13 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import foreign, integrity
+from assay.core import foreign, inputs, integrity
 from assay.core.errors import DataError
 
 FILE = "about.json"
 FORMAT = 1
+_PLACES = ("model", "source")
+"""What may be a path."""
 
 
 class Damaged(DataError):
@@ -120,8 +122,14 @@ class About:
         return f"{slug(Path(self.model).name or 'activations')}/{slug(self.name)}"
 
     def write(self, folder: Path) -> None:
-        """Write it into an index's folder."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=1, allow_nan=False))
+        """Write it into an index's folder; where the model and the dictionary lie as seen from
+        there, unless it is below ~."""
+        record = asdict(self)
+        for name in _PLACES:
+            if "/" in record[name] and Path(record[name]).expanduser().exists():
+                path = str(Path(record[name]).expanduser().absolute())
+                record[name] = inputs.as_seen_from(folder, path)
+        (folder / FILE).write_text(json.dumps(record, indent=1, allow_nan=False))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -140,6 +148,9 @@ class About:
             values: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known
             }
+            for name in _PLACES:
+                if values.get(name, "").startswith(("../", "~/")):
+                    values[name] = str(inputs.resolve_place(values[name], folder.resolve()))
             return cls(**values)
         except FileNotFoundError as error:
             raise DataError(

@@ -15,7 +15,7 @@ from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import contents, journal, looks, questions, registered, sources
+from assay.lab.judge import contents, families, journal, looks, questions, registered, sources
 from assay.lab.judge.journal import Ledger
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
@@ -62,6 +62,8 @@ class Followed:
         experiment = history.marked(self.experiment.sized(preset.specs), store)
         require_usable(experiment, plan, store)
         frozen = self.declared if arm == "main" else None
+        if frozen:  # what an older version froze was to be judged claim by claim
+            experiment = families.each(experiment, frozen.content.get("together", {}))
         level, arms = frozen.level if frozen else USUAL, load(plan)
         result = judge_all(experiment, plan, arms, arm, level=level)
         if frozen:
@@ -80,7 +82,13 @@ class Followed:
             result,
             registration=self._described(result, plan),
             changed=looks.changed(experiment, plan, store),
-            notes=(*plan.notes, *([gone] * bool(gone)), *left_out(result), *beside),
+            notes=(
+                *plan.notes,
+                *([gone] * bool(gone)),
+                *left_out(result),
+                *families.lines([j.claim for j in result.judged]),
+                *beside,
+            ),
             ledger=ledger.head(*place),
         )
 

@@ -76,32 +76,12 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     noted = (history.renewed(journal.read(path), sized) for path in paths)
     phrases = [change for looks in noted for change in changes(looks, current)]
     if store is not None and experiment.origin.endswith(STUDIES):
-        phrases += repeats(store, experiment.name, current)
         with contextlib.suppress(AssayError):  # a model is not here, so nobody can tell
             asked = questions.asked(experiment, plan.preset)
-            phrases += Questions.of(store).others(asked)
+            phrases += Questions.of(store).others(asked, experiment.name)
     come = {name for arm in experiment.arms.values() for name in arm.brings}
     by_itself = {f"arm {how} or reworded: {n}" for n in come for how in ("added", "dropped")}
     return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase not in by_itself)
-
-
-def repeats(store: Store, name: str, current: Line) -> list[str]:
-    """Say which sentences were judged on the same judged seeds under other names in a store, such
-    as those of a study that was written again on other data, and what came out there."""
-    outcomes: dict[str, list[str]] = {}
-    seeds, texts = judged_seeds(current), current["claims"].keys()
-    for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
-        other = path.parent.name
-        noted = [look for look in journal.read(path) if judged_seeds(look) & seeds]
-        same = {text for look in noted for text in look["claims"].keys() & texts}
-        judged = journal.judgings(store, other) if same and other != name else []
-        for text in sorted(same) if other != name else ():
-            came = dict.fromkeys(j["outcome"] for j in judged if j["text"] == text)
-            outcomes.setdefault(text, []).append(f"{other} ({', then '.join(came) or 'exact'})")
-    return [
-        f"the same sentence was judged as {', '.join(names)}: {text}"
-        for text, names in outcomes.items()
-    ]
 
 
 def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:

@@ -19,7 +19,16 @@ from assay.core.experiment import Experiment, Materials
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal
-from assay.lab.judge.journal import AFTER, ASKED, QUESTIONS, Journal, Line, digest, seedless
+from assay.lab.judge.journal import (
+    AFTER,
+    ASKED,
+    QUESTIONS,
+    Journal,
+    Line,
+    digest,
+    seedless,
+)
+from assay.lab.judge.journal import JUDGED as FIRST_JUDGED
 from assay.lab.plan.preset import Preset
 from assay.lab.store.store import Store
 
@@ -135,7 +144,7 @@ def _part(
         texts = [*rows.texts, *rows.paired]
         texts += [f"{rows.unit}={x}" for x in rows.levels if own]
     else:
-        texts = [f"seed={spec.seed}" for spec in preset.specs]
+        texts = [f"seed={s.seed}" for s in preset.specs if s.seed >= FIRST_JUDGED]
     if (known := materials.quantity(arm, measure)) is None:
         specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
         fields = sorted({seedless(s.to_json()) for s in specs})
@@ -155,7 +164,7 @@ class Questions(Journal):
         """Return those of a store."""
         return cls(store.root / QUESTIONS)
 
-    def before(self, question: str, units: Collection[str] = ()) -> list[Line]:
+    def about(self, question: str, units: Collection[str] = ()) -> list[Line]:
         """Return the earlier lines about a question, oldest first: all, or those about some of
         these units."""
         lines = [line for line in self.looks if line.get("question") == question]
@@ -242,18 +251,25 @@ class Questions(Journal):
         """Give the lines that say that one of these questions was frozen on some of its units."""
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
-            yield from (x for x in self.before(q.key, units) if x["what"] == FROZEN)
+            yield from (x for x in self.about(q.key, units) if x["what"] == FROZEN)
 
-    def others(self, some: Iterable[Question]) -> list[str]:
+    def others(self, some: Iterable[Question], experiment: str) -> list[str]:
         """Say of each question with which other words or threshold it was judged on some of the
-        same units, and what came out."""
+        same units, and of each sentence under which other name, on whatever prompts; and what came
+        out."""
         phrases = []
         for q in some:
             units = {unit for part in q.parts for unit in part.units}
-            for line in self.before(q.key, units):
-                # an equal sentence under another name is told by its words already
-                own = line["text"] == q.text and line["threshold"] == q.threshold
-                if line["what"] == JUDGED and not own:
-                    asked_as = f"{line['experiment']} ({line['threshold']}: {line['outcome']})"
+            for line in (x for x in self.looks if x["what"] == JUDGED and "text" in x):
+                came = line.get("outcome", "no verdict")
+                shared = bool(units & set(line["units"]))
+                same_words = line["text"] == q.text and line["threshold"] == q.threshold
+                if line["question"] == q.key and shared and not same_words:
+                    asked_as = f"{line['experiment']} ({line['threshold']}: {came})"
                     phrases.append(f"the same question was judged as {asked_as}: {q.text}")
+                    continue
+                again = line["text"] == q.text and line["experiment"] != experiment
+                if again and (shared or q.parts[0].unit != "seed"):
+                    asked_as = f"{line['experiment']} ({came})"
+                    phrases.append(f"the same sentence was judged as {asked_as}: {q.text}")
         return list(dict.fromkeys(phrases))

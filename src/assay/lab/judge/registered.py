@@ -20,7 +20,7 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import contents, journal, looks, questions, sources
+from assay.lab.judge import contents, families, journal, looks, questions, sources
 from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
@@ -263,7 +263,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
             f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
         )
     alpha, seeds, text = round(1 - USUAL, 12), spans(order), edits.frozen(experiment)
-    asked = questions.asked(experiment, preset)
+    asked, together = questions.asked(experiment, preset), families.counted(experiment)
     look = {"units": len(order), "seeds": seeds, "share": 1.0, "spent": alpha, "level": USUAL}
     return {
         "experiment": experiment.name,
@@ -281,6 +281,8 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
             for name in experiment.arms
         },
         **contents.of_all(experiment),
+        # claims that share a quantity along a sweep, where there are some
+        **({"together": together} if together else {}),
         **({"questions": questions.written(asked)} if asked else {}),
         # of a user's own files, comments and layout apart
         **({"text": text} if text else {}),

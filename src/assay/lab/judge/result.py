@@ -39,7 +39,7 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal, sources
+from assay.lab.judge import families, journal, sources
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.records import provenance
@@ -510,6 +510,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]
     head = {"preset": plan.preset.title, "rows": len(plan.rows), "code": code}
+    if together := families.counted(experiment):
+        head["together"] = together
     return provenance.digest("\n".join([canonical_json(head), *runs]))
 
 

@@ -24,7 +24,7 @@ from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import looks
+from assay.lab.judge import families, looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
@@ -175,7 +175,8 @@ def rejudge(
     preset = override(experiment, record["preset"])
     experiment = experiment.designed(preset.specs[:1])
     scope = scope_by_reading(experiment, preset)
-    experiment = history.marked(experiment.sized(preset.specs))
+    together = {v["text"]: v.get("together", 1) for v in record["verdicts"]}
+    experiment = families.each(history.marked(experiment.sized(preset.specs)), together)
     whole, frozen = arms(experiment, record), record.get("registration") or {}
     looks_taken = frozen.get("looks", [])[: frozen.get("taken", 0)]
     specs = {arm: specs_in(experiment, record, arm) for arm in whole}

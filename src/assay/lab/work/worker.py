@@ -272,7 +272,8 @@ class Workbench:
             with inputs.Watch(*files(self._origin)) as watch:
                 watch.works_in(self.root)
                 build(spec, partial)
-            if read := inputs.packed(watch.files, watch.unchecked):
+            files_read = {self._seen(path): digest for path, digest in watch.files.items()}
+            if read := inputs.packed(files_read, map(self._seen, watch.unchecked)):
                 write(partial / inputs.NOTE, read)
 
         for spec in specs:
@@ -281,14 +282,18 @@ class Workbench:
         paths = self._store.artefacts(specs, noted)
         for path in paths:
             if (note := path / inputs.NOTE).exists():
-                inputs.take_over(foreign.read_stored(note))
+                inputs.take_over(foreign.read_stored(note), self.root.resolve())
         return paths
+
+    def _seen(self, path: str) -> str:
+        """Where a file lies that an artefact is made from, as its note has it."""
+        return inputs.as_seen_from(self.root, path)
 
     def _outdated(self, artefact: Path) -> str:
         """Say what an artefact was made from that has changed; empty where nothing has."""
         note = artefact / inputs.NOTE
         read = inputs.unpacked(foreign.read_stored(note))[0] if note.exists() else {}
-        changed = Present(None).changed(read)
+        changed = Present(self.root.resolve()).changed(read)
         return changed and f"it was made from {changed}"
 
     def read_for(self, runs: Sequence[Stored]) -> None:

@@ -141,7 +141,7 @@ def score(
         row("E2 recovered", scrub.terms, scrubbing.recovered),
         row("E2 of shuffled variables", scrub.terms, scrubbing.floor),
     ]
-    details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
+    details.append(Row("E2 values distinguished", *[scrub.distinguished] * 3))
     if implementation:
         details += [row("E3 same answer", implementation.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:

@@ -7,11 +7,12 @@ mention comes from any input. Rows share what was scrubbed before them, so ten t
 cost a pass for each unit and each round. Where no other input shares a value, it stays, and nothing
 is tested.
 
-So a variable earns only what exchanging it changes. Of the answers that change when it is exchanged
-with any input's, those count that scrubbing put to the test, since other inputs have its value; or
-those that the explanation foretells, whichever are more. One that numbers the inputs has neither.
-Where no answer is foretold from any variable that lives somewhere, all of them together earn
-nothing.
+So a variable earns only what exchanging it shows. Of the answers that change when it is exchanged
+with any input's, the explanation has to foretell what they change to, and the part has to
+distinguish the values that they change with (`reading`): the smaller of the two shares counts. So
+what a variable says beyond what its part holds earns nothing, and neither does one that numbers the
+inputs. Where no answer is foretold from any variable that lives somewhere, all of them together
+earn nothing.
 
 What is recovered are right answers, counted from the best answer that reads nothing: each
 position's most frequent one. Counted from the model's own outputs on other inputs, as is usual, any
@@ -38,6 +39,7 @@ from assay_catalogue.circuits.verify.chance import LEAST, share, unread
 from assay_catalogue.circuits.verify.controls import Whole, prefixes
 from assay_catalogue.circuits.verify.interchange import foretold
 from assay_catalogue.circuits.verify.pieces import Cut, Piece
+from assay_catalogue.circuits.verify.reading import Ids, readings, reference, together
 from assay_catalogue.subjects.parts import (
     SLOTS,
     Edge,
@@ -53,11 +55,8 @@ from assay_catalogue.worlds.algorithms.task import UNASKED
 
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
-COMPANY, AMONG = 3, 1000
-"""A value that fewer others have, among so many inputs, says which input it is, and next to nothing
-of what they have in common."""
-Ids = Int[np.ndarray, "n s"]
-"""At each position, which inputs a unit's variables are the same on: equal numbers."""
+SURE = 0.999
+"""A value that is distinguished so well counts as one that is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +81,26 @@ class Scrubbed:
         )
         if not name or not earned[name] < float(recovered(self._means)):
             return ""
-        tested, foretold_share = (
+        read_share, foretold_share = (
             np.nan_to_num(float(x))
-            for x in (_tested(self._means, name), _foretold(self._means, name))
+            for x in (_distinguished(self._means, name), _foretold(self._means, name))
         )
         return (
             f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
-            f"earns: of the answers that exchanging it changes, {tested:.2f} were tested, since "
-            f"other inputs have its value there, and {foretold_share:.2f} are as foretold"
+            f"earns: of the answers that exchanging it changes, {foretold_share:.2f} are as "
+            f"foretold, and {read_share:.2f} change with values that its part distinguishes"
         )
 
     @property
-    def exchanged(self) -> float:
-        """Of the answers that exchanging a variable changes, the share where other inputs have its
-        value; of the variable with the least.
+    def distinguished(self) -> float:
+        """Of the answers that exchanging a variable changes, the share that change with values that
+        its part distinguishes; of the variable with the least.
 
-        Near 0 scrubbing tested nothing of that one. NaN where no exchange changes anything.
+        NaN where no exchange changes anything.
         """
         return float(
             np.fmin.reduce(
-                [_tested(self._means, name) for name in _names(self.terms)], initial=np.nan
+                [_distinguished(self._means, name) for name in _names(self.terms)], initial=np.nan
             )
         )
 
@@ -153,89 +152,97 @@ def exchanges(
     other. Counts under NAME.what, as shares of answers: moved, those that change; gained, by how
     many more are as foretold than as before; open, how many are not as before, of those that are
     foretold at all; used, those that are foretold to change; felt, those that one position changes,
-    a sum over positions; shared, of these, where other inputs have the value that stands there."""
-    problem, class_ids = program.problem, classes(program, tokens)
-    # By one input on: each gets another's value, and each value is used once, so that its
-    # frequencies stay.
-    known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
-    cut = Cut(problem, [u.place for u in program.units])
-    clean, home = (
-        cut.clean(tokens),
-        {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None},
-    )
-    before, read = problem.named(problem.logits(tokens)), prefixes(tokens)
-    many = np.concatenate(
-        [tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)]
-    )
-    # Rare is judged among many inputs: among the few that are exchanged a common value may be alone
-    # by luck.
-    company, of_many = classes(program, many), prefixes(many)
-    plain = (
-        before
-        if isinstance(program.explanation, Whole) or not program.answers
-        else foretold(program, tokens, {})
-    )
-    terms: dict[str, np.ndarray] = {}
+    a sum over positions; read, of these, those whose value there the part distinguishes."""
+    exchanger, terms = _Exchanger(program, tokens), {}
+    for v in program.explanation.variables:
+        if v.at:
+            terms |= exchanger.counts(v.name)
+    idle = [name for name in _names(terms) if terms[f"{name}.moved"].mean() <= LEAST]
+    return terms | (exchanger.counts(*idle) if len(idle) > 1 else {})
 
-    def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
-        span = slice(None) if position is None else slice(position, position + 1)
-        instead, mask = list(clean), np.ones((len(tokens), len(cut.pieces)), bool)
-        for i in (home[unit.place] for unit in program.units if unit.variable in names):
-            mask[:, i], instead[i] = False, clean[i].clone()
-            instead[i][:, span] = clean[i][:, span].roll(1, 0)
-        return problem.named(cut.replaced(tokens, mask, instead).numpy())
 
-    def foretell(names: Sequence[str], actual: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
-        if isinstance(program.explanation, Whole):
-            return actual  # a model says of itself what it does
-        return (
-            foretold(program, tokens, {name: values[name] for name in names})
-            if program.answers
-            else np.full(tokens.shape, UNASKED)
+class _Exchanger:
+    """A model on inputs, ready to write what it writes on the next input in the place of variables.
+
+    By one input on: each gets another's value, and each value is used once, so that its frequencies
+    stay."""
+
+    def __init__(self, program: Program, tokens: Int[np.ndarray, "n s"]) -> None:
+        self.program, self.problem, self.tokens = program, program.problem, tokens
+        many = reference(self.problem, tokens)
+        self.readings = readings(program, many, classes(program, many), prefixes(many), len(tokens))
+        self.known, self.values = (
+            self.problem.known(tokens)[1],
+            program.values(np.roll(tokens, 1, 0)),
         )
+        self.cut = Cut(self.problem, [u.place for u in program.units])
+        self.clean = self.cut.clean(tokens)
+        self.before = self.problem.named(self.problem.logits(tokens))
+        self.is_whole = isinstance(program.explanation, Whole)
+        if self.is_whole or not program.answers:
+            self.plain = self.before
+        else:
+            self.plain = foretold(program, tokens, {})
 
-    def count(*names: str) -> None:
-        actual = answers(names)
-        due = foretell(names, actual)
+    def answers(self, names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
+        """Give the model's answers with these exchanged, at one position or all."""
+        span = slice(None) if position is None else slice(position, position + 1)
+        places = {u.place for u in self.program.units if u.variable in names}
+        instead, mask = list(self.clean), np.ones((len(self.tokens), len(self.clean)), bool)
+        for i, piece in enumerate(self.cut.pieces):
+            if piece.place in places:
+                mask[:, i], instead[i] = False, self.clean[i].clone()
+                instead[i][:, span] = self.clean[i][:, span].roll(1, 0)
+        return self.problem.named(self.cut.replaced(self.tokens, mask, instead).numpy())
+
+    def foretell(
+        self, names: Sequence[str], actual: Int[np.ndarray, "n s"]
+    ) -> Int[np.ndarray, "n s"]:
+        """Give the answers that the explanation foretells; a model says of itself what it does."""
+        if self.is_whole:
+            return actual
+        if not self.program.answers:
+            return np.full(self.tokens.shape, UNASKED)
+        return foretold(self.program, self.tokens, {name: self.values[name] for name in names})
+
+    def counts(self, *names: str) -> dict[str, Float[np.ndarray, " n"]]:
+        """Count what exchanging these together changes, as in `exchanges`."""
+        before, actual = self.before, self.answers(names)
+        due = self.foretell(names, actual)
         cells = {
             "moved": actual != before,
             # Less what was as foretold before: an answer that is foretold to stay and stays is no
             # gain.
             "gained": (due >= 0) * ((actual == due) * 1.0 - (actual == before)),
             "open": (due >= 0) & (actual != before),
-            "used": (due >= 0) & (due != plain),
+            "used": (due >= 0) & (due != self.plain),
         }
-        counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
-        few = (
-            group_identical(company[name], of_many).others[: len(tokens)] < COMPANY
-            for name in names
-        )
-        unmatched = np.any([group_identical(class_ids[name], read).alone for name in names], 0) | (
-            np.any([*few], 0) & (np.ptp(read, 0) > 0)
-        )
-        # Where all values are shared, or none that could be, the share is 1 or 0, and no position
-        # need be tried by itself.
-        counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not unmatched.any())}
-        # Positions at which all inputs have read the same cannot tell inputs apart, and do not
-        # count.
-        if unmatched.any() and not unmatched[:, np.ptp(read, 0) > 0].all():
-            felt = np.stack(
-                [
-                    problem.shares((answers(names, i) != before) & known, tokens)
-                    for i in range(tokens.shape[1])
-                ],
-                1,
-            )
-            counts |= {"felt": felt.sum(1), "shared": (felt * ~unmatched).sum(1)}
-        terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
+        counts = {
+            what: self.problem.shares(x * self.known, self.tokens) for what, x in cells.items()
+        }
+        felt = self._felt(names)
+        if felt is None:
+            counts |= {"felt": counts["moved"], "read": counts["moved"]}
+        else:
+            read = np.minimum.reduce([together(self.readings[name], felt) for name in names])
+            counts |= {"felt": felt.sum(1), "read": (felt * read).sum(1)}
+        return {f"{' + '.join(names)}.{what}": x for what, x in counts.items()}
 
-    for v in program.explanation.variables:
-        if v.at:
-            count(v.name)
-    idle = [name for name in _names(terms) if terms[f"{name}.moved"].mean() <= LEAST]
-    if len(idle) > 1:
-        count(*idle)
-    return terms
+    def _felt(self, names: Sequence[str]) -> Float[np.ndarray, "n s"] | None:
+        """The answers that exchanging these changes at each position alone; None where every value
+        that is felt is distinguished, as a model does of its own."""
+        if self.is_whole:
+            return None
+        doubtful = np.any([x < SURE for name in names for x in self.readings[name]], (0, 1))
+        felt = np.zeros(self.tokens.shape)
+        # The others only if they are needed to weigh these.
+        for positions in (np.flatnonzero(doubtful), np.flatnonzero(~doubtful)):
+            for i in positions:
+                changed = (self.answers(names, i) != self.before) & self.known
+                felt[:, i] = self.problem.shares(changed, self.tokens)
+            if not felt.any():
+                return None
+        return felt
 
 
 def faithful(m: Means) -> np.ndarray:
@@ -516,16 +523,15 @@ def _used(m: Means) -> np.ndarray:
 
 
 def _earned(m: Means, name: str) -> np.ndarray:
-    """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes
-    nothing."""
-    # fmax passes over a NaN in one of the two.
-    earned = np.fmax(_tested(m, name), _foretold(m, name))
-    return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(earned), np.nan)
+    """The smaller of what is foretold and of what its part distinguishes; NaN where exchanging it
+    changes nothing."""
+    earned = np.minimum(*(np.nan_to_num(x) for x in (_distinguished(m, name), _foretold(m, name))))
+    return np.where(m[f"{name}.moved"] > LEAST, earned, np.nan)
 
 
 def _foretold(m: Means, name: str) -> np.ndarray:
     return share(m[f"{name}.gained"], m[f"{name}.open"])
 
 
-def _tested(m: Means, name: str) -> np.ndarray:
-    return share(m[f"{name}.shared"], m[f"{name}.felt"])
+def _distinguished(m: Means, name: str) -> np.ndarray:
+    return share(m[f"{name}.read"], m[f"{name}.felt"])

@@ -51,6 +51,8 @@ claim = partial(
     half={"main": "half"},
     published="new",
     threshold_from=PLAN,
+    unit="AUROC",
+    source=SEED,
 )
 FROZEN = "soft-frozen"
 NEAR = {FROZEN: PARTS[FROZEN]}
@@ -67,7 +69,6 @@ def outputs(kind: str, other: str, label: str) -> Claim:
         value=by_token(kind, "given_before"),
         low=0.02,
         fail_low=-0.02,
-        unit="AUROC",
         must_fail=(other, "common-next", FROZEN),
         near={
             other: f"what another such feature {SAME} promotes",
@@ -80,7 +81,6 @@ def outputs(kind: str, other: str, label: str) -> Claim:
                 "that following tokens could tell"
             )
         },
-        source=SEED,
     )
 
 
@@ -92,14 +92,12 @@ CLAIMS: tuple[Claim | Estimate, ...] = (
         "next is higher by at least 0.02",
         value=by_token("given_total", "given_direct"),
         low=0.02,
-        unit="AUROC",
         must_fail=("other-total-for-own", "random-for-total", FROZEN),
         near={
             "other-total-for-own": f"total effects of any feature {SAME}",
             "random-for-total": LOT["random"],
             **NEAR,
         },
-        source=SEED,
     ),
     claim(
         text="Direct effects are what a feature does: over the vocabulary they correlate with its "
@@ -113,7 +111,6 @@ CLAIMS: tuple[Claim | Estimate, ...] = (
             "random-agrees": LOT["random"],
             **NEAR,
         },
-        source=SEED,
     ),
     claim(
         text="A text tells what a feature does: the {main.names} tokens that follow its firings "
@@ -121,7 +118,6 @@ CLAIMS: tuple[Claim | Estimate, ...] = (
         "another feature's on the same token, by at least 0.1",
         value=by_token("follow_total", "follow_other"),
         low=0.1,
-        unit="AUROC",
         must_fail=("another-follows", "random-follows", FROZEN),
         near={
             "another-follows": f"tokens that follow any third feature's firings {SAME}",

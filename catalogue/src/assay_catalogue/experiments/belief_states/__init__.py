@@ -16,8 +16,7 @@ import numpy as np
 from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
-from assay_catalogue.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
-from assay_catalogue.experiments.belief_states.figures import figures
+from assay_catalogue.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS, figures
 from assay_catalogue.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
 from assay_catalogue.experiments.belief_states.probes import judged_probe, prefixes_of
 from assay_catalogue.worlds.hidden_markov.process import PrefixTree

@@ -1,17 +1,20 @@
-"""What belief-states claims: the statements, and how each value is computed from measures."""
+"""What belief-states claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, Value, figure
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.features.linear_probe import distance_r2
-from assay_catalogue.experiments.belief_states.probes import judged_probe, prefixes_of
+from assay_catalogue.experiments.belief_states.method import SHOWN, WINDOWS
+from assay_catalogue.experiments.belief_states.probes import HELD_OUT, judged_probe, prefixes_of
 from assay_catalogue.worlds.hidden_markov.process import PrefixTree, explained, joint
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
@@ -106,39 +109,32 @@ FEATURES = (
     "any {functions} functions of the tokens, fitted to exact posteriors as the stream is, help "
     "the kernel as well"
 )
+claim = partial(Claim, unit="R²", gates=(LEARNED,), half=HALF, source=PAPER, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² "
         "more than whatever reads the tokens alone "
         "(kernel regression, tables), over all {endings} endings of RRXOR, held out",
         value=over_tokens("ending"),
         low=0.1,
-        unit="R²",
         must_hold=("planted",),
         must_fail=("untrained-with-kernel", "own-prediction", "noise", "shuffled"),
         near={"untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
-        half=HALF,
-        source=PAPER,
-        published="new",
         threshold_from=f"{PILOT}, .44 [.23, .62] above tables alone; the kernel was no rival then",
     ),
-    Claim(
+    claim(
         "With single prefixes held out, too, a linear probe of the stream reads at least 0.05 "
         "of R² more than whatever reads the tokens "
         "alone, over all {prefixes} prefixes of RRXOR; all are trained on exact posteriors",
         value=over_tokens("prefix"),
         low=0.05,
-        unit="R²",
         must_fail=("untrained-with-kernel",),
         near={"untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
-        half=HALF,
         source=PROBE,
-        published="new",
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then",
     ),
-    Claim(
+    claim(
         "Its geometry is the belief's: distances between beliefs that were read agree by at "
         "least 0.1 of R² better with the true ones "
         "than with next tokens, on all {beliefs} beliefs, from probes trained on exact posteriors",
@@ -147,14 +143,11 @@ CLAIMS = (
         unit="R² of distances",
         must_fail=("untrained", "own-prediction", "table", "tokens"),
         must_hold=("planted",),
-        gates=(LEARNED,),
-        half=HALF,
         near={
             "table": "the last 7 tokens have that geometry",
             "tokens": "whatever predicts posteriors from tokens has it, without a network",
         },
         threshold_from=f"{PILOT}, .27 [.22, .31] over seeds",
-        source=PAPER,
         published=Published(
             0.64,
             "Shai et al. 2024, RRXOR",
@@ -164,24 +157,21 @@ CLAIMS = (
             ),
         ),
     ),
-    Claim(
+    claim(
         "On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than "
         "whatever reads the last {mess3.probed} tokens "
         "alone, over all {mess3-endings} endings, held out; all are trained on exact posteriors",
         of="mess3",
         value=over_tokens("ending"),
         low=0.03,
-        unit="R²",
         must_fail=("mess3-untrained", "mess3-untrained-with-kernel"),
         near={"mess3-untrained-with-kernel": FEATURES},
-        gates=(LEARNED,),
         half=HALF_3,
         also={"main": same_method("on RRXOR that is the first claim")},
         threshold_from=f"{PILOT}, .08 [.05, .13] above the last 6 tokens one by one",
         source=ROHIN,
-        published="new",
     ),
-    Claim(
+    claim(
         "On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all "
         "{mess3-endings} endings, held out, probes trained on exact posteriors",
         of="mess3",
@@ -190,7 +180,6 @@ CLAIMS = (
         unit="log(1 − R²)",
         must_fail=("mess3-untrained", "mess3-tokens"),
         must_hold=("planted",),
-        gates=(LEARNED,),
         half=HALF_3,
         near={
             "mess3-tokens": (
@@ -199,8 +188,6 @@ CLAIMS = (
             )
         },
         threshold_from=f"{PILOT}, −3.9 [−4.7, −3.1]",
-        source=PAPER,
-        published="new",
     ),
 )
 
@@ -383,3 +370,74 @@ FINDINGS = (
         "ending",
     ),
 )
+
+
+def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarray:
+    """[run]: R² of each run."""
+    return 1 - select_missing(arm, protocol, probe).values
+
+
+def against_baselines(arms: Arms) -> Iterator[tuple]:
+    """Rows: R² of networks and baselines by both ways of holding out, means over seeds with t
+    intervals."""
+    networks = (("trained", "main"), ("untrained", "untrained"))
+    rows = [(caption, arm, "concat") for caption, arm in networks]
+    rows += [
+        ("trained + kernel", "main", "concat + kernel"),
+        ("kernel on tokens", "tokens", "kernel"),
+        ("exact next token", "tokens", "next token"),
+    ]
+    rows += [
+        (f"last {k} token{'s' * (k > 1)}", "tokens", f"last {k}") for k in range(WINDOWS, 0, -1)
+    ]
+    for protocol, caption in HELD_OUT.items():
+        for label, arm, probe in rows:
+            yield label, level(arms[arm], protocol, probe), caption
+
+
+def simplex(arms: Arms) -> Iterator[tuple]:
+    """Rows: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held
+    out, for the first seed."""
+    attrs = arms["mess3"].attrs
+    tree = prefixes_of("mess3", attrs["x"], attrs["alpha"], attrs["probed"])
+    beliefs = tree.belief[tree.depth <= SHOWN]
+    panels = {"true": beliefs[:, :2]}
+    for label, arm in (
+        ("trained, last layer", "mess3"),
+        ("untrained, all layers", "mess3-untrained"),
+        (f"last {attrs['probed']} tokens", "mess3-tokens"),
+    ):
+        panels[label] = arms[arm].simplex.values[0]
+    for label, points in panels.items():
+        for (a, b), state in zip(points.tolist(), beliefs.argmax(1).tolist(), strict=True):
+            yield b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label
+
+
+def figures(arms: Arms) -> list[Figure]:
+    prefixes = len(
+        prefixes_of(*(arms["main"].attrs[name] for name in ("process", "x", "alpha", "probed")))
+    )
+    return [
+        figure(
+            "What of the belief can be read from what",
+            "bars",
+            {"features": "x", "mean": "mean", "held": "facet"},
+            against_baselines(arms),
+            y_title="R² of the belief",
+            note=f"RRXOR, {prefixes:,} prefixes. Left, tables of last tokens have seen most "
+            "endings before; right, no ending was seen. Neither "
+            "the kernel nor the tables use a network.",
+        ),
+        figure(
+            "Mess3: beliefs on the simplex, read with endings held out",
+            "points",
+            {"x": "x", "y": "y", "state": "color", "from": "facet"},
+            simplex(arms),
+            x_title="belief, horizontal",
+            y_title="belief, vertical",
+            note=(
+                "Prefixes of at most 5 tokens, one seed; a point's series is its most likely true "
+                "state."
+            ),
+        ),
+    ]

@@ -12,8 +12,7 @@ Cost: 204 s on 2 cores, 370 CPU-seconds, 0.4 GB a process; full a guess of 1 GPU
 """
 
 from assay.core import Arm, Experiment, changed, grid, reserved, variant
-from assay_catalogue.experiments.capacity.claims import CLAIMS, DENSITIES, SPARSE
-from assay_catalogue.experiments.capacity.figures import drawings
+from assay_catalogue.experiments.capacity.claims import CLAIMS, DENSITIES, SPARSE, drawings
 from assay_catalogue.experiments.capacity.method import (
     Capacity,
     benefit,

@@ -1,10 +1,11 @@
-"""What capacity claims: the statements, and how each value is computed from measures."""
+"""What capacity claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, figure
 from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
@@ -190,3 +191,39 @@ CLAIMS = (
         source="the spread behind the best of eight",
     ),
 )
+
+
+def shared(dimensions: int, features: int) -> str:
+    """The title of the first figure, which says how features share two dimensions where there are
+    five of them."""
+    if (dimensions, features) == (2, 5):
+        return "Two dimensions are shared by two, four and five features as inputs get sparser"
+    return f"How features share {dimensions} dimensions, {features} of them, as inputs get sparser"
+
+
+def drawings(arms: Arms) -> list[Figure]:
+    """Capacity of every feature along densities."""
+    main = arms["main"]
+    rows = [
+        (feature_name(i, main), p, main.capacity.values[main.density.values == p, i])
+        for i in range(main.sizes["feature"])
+        for p in sorted(set(main.density.values.tolist()))
+    ]
+    return [
+        figure(
+            shared(main.attrs["width"], main.sizes["feature"]),
+            "line",
+            {"feature": "color", "density": "x", "mean": "mean"},
+            rows,
+            x_log=True,
+            x_title="probability that a feature is active",
+            y_title="capacity (dimensions)",
+            rules=((0.5, ""), (0.4, "")),
+            note="Dashed: a half and two fifths of a dimension.",
+        )
+    ]
+
+
+def feature_name(i: int, arm: xr.Dataset) -> str:
+    """A feature by its importance."""
+    return f"importance {arm.attrs['ratio'] ** i:.2f}"

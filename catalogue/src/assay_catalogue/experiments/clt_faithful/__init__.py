@@ -18,9 +18,9 @@ from assay_catalogue.experiments.clt_faithful.claims import (
     EXACT,
     FINDINGS,
     JUDGED,
+    figures,
     judged_at,
 )
-from assay_catalogue.experiments.clt_faithful.figures import figures
 from assay_catalogue.experiments.clt_faithful.method import CltFaithful, measure, train
 
 ONE, SWEEP = {"penalty": JUDGED}, (0.0, 0.01, 0.03, 0.1, 0.3)

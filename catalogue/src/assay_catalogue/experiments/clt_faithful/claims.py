@@ -1,10 +1,13 @@
-"""What clt-faithful claims: the statements, and how each value is computed from measures."""
+"""What clt-faithful claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Value, by, by_level, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
@@ -100,8 +103,10 @@ STAYS = "the faithful dictionary, which nothing moves"
 SHRUNK = dict.fromkeys(
     ("summed-faithful", "summed-faithful-half"), rival("the faithful dictionary, shrunken")
 )
+claim = partial(Claim, source=OURS, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="A cross-layer transcoder rewrites two hops as one: it credits features of the first "
         "layer with at least an eighth of the second hop, of which in truth they write nothing",
         value=measure_of("credited"),
@@ -123,9 +128,8 @@ CLAIMS = (
         half={"main": "half"},
         threshold_from=LEAST,
         source=POST,
-        published="new",
     ),
-    Claim(
+    claim(
         text="Sparsity rewards it: begun at the faithful dictionary, training at λ = {judged} "
         "ends with at least an eighth of the second hop credited to the first layer",
         of="from-faithful",
@@ -147,9 +151,8 @@ CLAIMS = (
         half={"from-faithful": "from-faithful-half"},
         threshold_from=LEAST,
         source=POST,
-        published="new",
     ),
-    Claim(
+    claim(
         text="The more sparsity, the more is rewritten: at λ = {judged} the first layer is "
         "credited with at least an eighth more of the second hop than without a penalty",
         value=by_sparsity,
@@ -165,9 +168,8 @@ CLAIMS = (
         },
         threshold_from="pilot: seeds 0–7, .58; the bar of the first claim",
         source=POST,
-        published="new",
     ),
-    Claim(
+    claim(
         text="Paid for one by one, rows to later layers bring no reward: begun at the faithful "
         "dictionary, at most an eighth of the second hop is credited to the first layer",
         of="summed-faithful",
@@ -192,10 +194,8 @@ CLAIMS = (
         half={"summed-faithful": "summed-faithful-half"},
         threshold_from="pilot: seeds 0–7, .00, where theory has a tie: both known dictionaries "
         "cost 3/4; the bar of the first claim",
-        source=OURS,
-        published="new",
     ),
-    Claim(
+    claim(
         text="The replacement model is unfaithful: where the first hop is exchanged, its response "
         "is at least a quarter of an answer farther "
         "from the model's than that of per-layer transcoders at the same FVU",
@@ -211,10 +211,8 @@ CLAIMS = (
         also={**BEGUN, **SATURATING, **RANDOM},
         half={"main": "half", "plt": "plt-half"},
         threshold_from=HALFWAY,
-        source=OURS,
-        published="new",
     ),
-    Claim(
+    claim(
         text="Trained where the first hop comes from another input, a cross-layer transcoder "
         "follows the model: its response is at most 0.2 of "
         "an answer away, twice what shrinkage explains",
@@ -235,10 +233,8 @@ CLAIMS = (
         },
         half={"exchanged": "exchanged-half"},
         threshold_from=f"pilot: seeds 0–7, .103; {SHRINKS}",
-        source=OURS,
-        published="new",
     ),
-    Claim(
+    claim(
         text="Per-layer transcoders are not faithful either: those with an FVU below 0.1 respond "
         "to an exchanged first hop at least 0.2 of an answer away from the model, "
         "twice what shrinkage explains",
@@ -260,8 +256,6 @@ CLAIMS = (
         },
         half={"plt": "plt-half"},
         threshold_from=f"pilot: seeds 0–7, .31; {SHRINKS}",
-        source=OURS,
-        published="new",
     ),
 )
 
@@ -387,3 +381,35 @@ FINDINGS = tuple(
     for arm, label in TOLD.items()
     if arm in arms
 )
+
+
+ARMS = {
+    "main": "cross-layer",
+    "summed": "cross-layer, rows paid one by one",
+    "plt": "per-layer",
+    "exchanged": "cross-layer, first hop exchanged",
+}
+"""Whose sweeps are drawn, and what they are called."""
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """How far responses go astray along the penalty."""
+    rows = [
+        (p, values, label)
+        for arm, label in ARMS.items()
+        for p, values in by_level(by(arms[arm], "penalty").astray, "penalty")
+        if p > 0
+    ]
+    return [
+        figure(
+            "How far the replacement's response to an exchanged first hop is from the model's",
+            "line",
+            {"penalty": "x", "mean": "mean", "dictionary": "color"},
+            rows,
+            x_log=True,
+            x_title="λ",
+            y_title="answers away",
+            rules=((1.0, "no response at all"),),
+            note="Mean and 95 % t interval over seeds. The circuit's own dictionary is at 0.",
+        )
+    ]

@@ -19,8 +19,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Experiment, reserved
 from assay.core.heavy import xr
-from assay_catalogue.experiments.compute_planner.claims import CLAIMS
-from assay_catalogue.experiments.compute_planner.figures import figures
+from assay_catalogue.experiments.compute_planner.claims import CLAIMS, figures
 from assay_catalogue.experiments.compute_planner.method import (
     FEW,
     MANY,

@@ -18,8 +18,7 @@ from typing import Any
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, changed, grid, reserved
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
-from assay_catalogue.experiments.deep_linear.claims import CLAIMS, next_seed, select_start
-from assay_catalogue.experiments.deep_linear.figures import figures
+from assay_catalogue.experiments.deep_linear.claims import CLAIMS, figures, next_seed, select_start
 from assay_catalogue.experiments.deep_linear.method import START, DeepLinear, measure, train
 
 

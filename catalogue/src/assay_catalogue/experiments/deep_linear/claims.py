@@ -1,10 +1,13 @@
-"""What deep-linear claims: the statements, and how each value is computed from measures."""
+"""What deep-linear claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Value, by, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay_catalogue.experiments.deep_linear.method import START
@@ -111,6 +114,8 @@ UNEVEN = {
     "lopsided-as-main": same_method("lopsided's own course"),
     "lopsided-redrawn": same_method("the course of lopsided from another seed"),
 }
+estimate = partial(Estimate, unit="share of the time", published="new", source=SAXE)
+"""An estimate with what most of them share."""
 CLAIMS = (
     Claim(
         "Two layers learn one mode after another: each is half learned at least 1.1 times as "
@@ -237,46 +242,63 @@ CLAIMS = (
         unit="share of what is learned",
         source="gradients turn as the layers do",
     ),
-    Estimate(
+    estimate(
         "The course of one layer differs from main's, which starts as the same map, by this "
         "share of all there is to learn",
         value=lambda arms: largest_difference(arms["shallow"], arms),
         unit="share of what is learned",
-        published="new",
         source=SEED,
     ),
-    Estimate(
+    estimate(
         "From small random layers the closed form misses half times by this share",
         value=lambda arms: missed("predicted")(arms["main"], arms),
         where={"start": START},
-        unit="share of the time",
-        published="new",
-        source=SAXE,
     ),
-    Estimate(
+    estimate(
         "From starts of 0.001 half times differ by this share from those of balanced layers "
         "that hold as much",
         value=lambda arms: missed("balanced")(arms["main"], arms),
         where={"start": 0.001},
-        unit="share of the time",
-        published="new",
-        source=SAXE,
     ),
-    Estimate(
+    estimate(
         "From starts of 0.3, where small and balanced is no longer true, by this share",
         value=lambda arms: missed("balanced")(arms["main"], arms),
         where={"start": 0.3},
-        unit="share of the time",
-        published="new",
-        source=SAXE,
     ),
-    Estimate(
+    estimate(
         "In narrow layers modes overlap; with as many hidden units as here the closed form "
         "still misses this share of half times from 0.3",
         value=lambda arms: missed("predicted")(arms["main"], arms),
         where={"start": 0.3},
-        unit="share of the time",
-        published="new",
         source="the closed form takes modes one by one",
     ),
 )
+
+
+NAMES = {
+    "main": "two layers",
+    "shallow": "one layer, same map",
+    "lopsided": "two layers, same map, split unevenly",
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """What is held of each mode along time, means over seeds: trained, in three panels."""
+    rows = []
+    for name, panel in NAMES.items():
+        arm = arms[name].isel(run=(arms[name].start == START).values)
+        rows += [
+            (panel, f"strength {x:g}", float(t), arm.held.sel(strength=x, time=t).values)
+            for x in arm.strength.values
+            for t in arm.time.values[arm.time.values <= 4]
+        ]
+    return [
+        figure(
+            "From one and the same map: step by step, or all at once",
+            "line",
+            {"network": "facet", "mode": "color", "time": "x", "mean": "mean"},
+            rows,
+            x_title="time (τ: steps times rate)",
+            y_title="what is held of the mode",
+        )
+    ]

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, instead, variant, varied
 from assay.dictionaries.training import on_text
-from assay_catalogue.experiments.dictionary_weights.claims import CLAIMS
-from assay_catalogue.experiments.dictionary_weights.figures import figures
+from assay_catalogue.experiments.dictionary_weights.claims import CLAIMS, figures
 from assay_catalogue.experiments.dictionary_weights.method import (
     TOGETHER,
     DictionaryWeights,

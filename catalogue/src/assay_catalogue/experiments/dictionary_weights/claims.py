@@ -1,11 +1,12 @@
-"""What dictionary-weights claims: the statements, and how each value is computed from measures."""
+"""What dictionary-weights claims, and its picture: the statements, and how each value is computed
+from measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
-from assay.core import Arms, Claim, Estimate, by
+from assay.core import Arms, Claim, Estimate, Figure, by, by_level, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay_catalogue.dictionaries.frontier import FRONTIER, FVU
@@ -270,3 +271,39 @@ CLAIMS = (
         if arm != "random"
     ),
 )
+
+
+CURVES = {
+    "main": "learned",
+    "frozen-decoder": "frozen decoder",
+    "soft-frozen": "soft-frozen decoder",
+    "untrained": "untrained model",
+    "shuffled": "independent neurons",
+    "random": "random rows",
+    "planted": "planted columns",
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    labels = {name: label for name, label in CURVES.items() if name in arms}
+    return [
+        figure(
+            "Read by feature: how few neurons carry a row",
+            "line",
+            {"arm": "color", "share": "x", "held": "y"},
+            slice_curves(arms, labels, "row_curve"),
+            x_title="share of neurons, largest first",
+            y_title="share of its squared length in the largest of them",
+            note="Mean over live features and seeds, the largest quarter. Entries of one size "
+            "would give a straight line to a quarter.",
+        )
+    ]
+
+
+def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> list[tuple]:
+    """Rows: the mean cumulative share over seeds at each rank."""
+    rows = []
+    for name, label in labels.items():
+        held = by(arms[name])[measure].mean("seed")
+        rows += [(label, rank, float(x)) for rank, [x] in by_level(held, "rank")]
+    return rows

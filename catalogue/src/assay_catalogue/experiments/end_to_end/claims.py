@@ -1,13 +1,15 @@
-"""What end-to-end claims: the statements, and how each value is computed from measures."""
+"""What end-to-end claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Published, by
+from assay.core import Arms, Claim, Estimate, Figure, Published, by, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Compared, Means, ratio, sides
@@ -101,8 +103,10 @@ DIRECTIONS = {
     "frozen-encoder": "a decoder tuned to random features is enough",
     "local-long": "four times as much local training is enough",
 }
+claim = partial(Claim, half={**MAIN, **LOCAL}, published="new", source=f"{BRAUN}, section 3.1")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
         "times as much as a dictionary trained locally",
         value=pair_with("local"),
@@ -111,16 +115,14 @@ CLAIMS = (
         high=0.45,
         empty=1.0,
         unit="ratio of increases",
-        half={**MAIN, **LOCAL},
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
         near=DIRECTIONS,
         must_hold=("planted",),
         also={**BOTH, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="It needs half as many features: with {main.k} on it raises the loss no more than a "
         "local dictionary with {local-double.k}",
         value=pair_with("local-double"),
@@ -135,10 +137,8 @@ CLAIMS = (
         must_hold=("planted",),
         also=BOTH,
         threshold_from="paper: local needs more than twice as many features, section 3.1",
-        published="new",
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="It takes another way: the inputs of later blocks are off by at least twice as much "
         "as with a local dictionary",
         value=pair_with("local"),
@@ -147,7 +147,6 @@ CLAIMS = (
         low=2.0,
         empty=1.0,
         unit="ratio of shares of variance",
-        half={**MAIN, **LOCAL},
         must_fail=("later", "local-again"),
         near={
             "later": "whatever is trained through the model is as far off",
@@ -155,10 +154,9 @@ CLAIMS = (
         },
         also={"half": HALF, "local-half": HALF_LOCAL},
         threshold_from="plan: set before any pilot; in figure 2 errors are 11 to 29 times as large",
-        published="new",
         source=f"{BRAUN}, section 3.2",
     ),
-    Claim(
+    claim(
         text="Later blocks can be kept right: with their errors in the loss as well they are off "
         "by at most 1.5 times as much as locally",
         value=pair_with("local"),
@@ -183,10 +181,9 @@ CLAIMS = (
         },
         threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as "
         "large from the next layer on",
-        published="new",
         source=f"{BRAUN}, section 3.2",
     ),
-    Claim(
+    claim(
         text="That costs little: with later blocks in the loss it still raises the loss at most "
         "0.45 times as much as a local dictionary",
         value=pair_with("local"),
@@ -203,15 +200,13 @@ CLAIMS = (
         also={"later-half": HALF, "main": END_TO_END, "half": END_TO_END, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
-        source=f"{BRAUN}, section 3.1",
     ),
-    Claim(
+    claim(
         text="Local features lie closer together: cosines with the nearest other feature are on "
         "average at least 0.05 above those end to end",
         value=difference("nearest", "local"),
         low=0.05,
         unit="cosine",
-        half={**MAIN, **LOCAL},
         must_fail=("local-again", "local-double"),
         near={
             "local-again": "another order of the text is enough",
@@ -228,14 +223,13 @@ CLAIMS = (
         published=NEIGHBOURS,
         source=f"{BRAUN}, section 3.3.1",
     ),
-    Claim(
+    claim(
         text="It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire "
         "as of a local dictionary",
         value=share("live", "local"),
         high=0.9,
         scale="log",
         unit="ratio of counts",
-        half={**MAIN, **LOCAL},
         must_fail=("local-again", "local-long"),
         near={
             "local-again": "another order of the text is enough",
@@ -249,8 +243,6 @@ CLAIMS = (
         },
         credits="encoder",
         threshold_from="plan: set before any pilot; 22 to 26 thousand in table 1, at equal loss",
-        published="new",
-        source=f"{BRAUN}, section 3.1",
     ),
     *(
         Estimate(
@@ -268,3 +260,27 @@ CLAIMS = (
         )
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """What each dictionary costs the model, and how far off later blocks are."""
+    if "main" not in arms:
+        return []
+    lost, off = [], []
+    for name, label in SHOWN.items():
+        if name in arms:
+            m = {key: x.sum("document").values for key, x in of_arm(arms[name]).items()}
+            label = label.replace("{local-double.k}", str(arms[name].attrs["k"]))
+            lost.append((label, increase(m)))
+            off.append((label, later(m)))
+    note = "Mean and 95 % t interval over seeds."
+    return [
+        figure(
+            "What a dictionary in the place of activations costs the model",
+            "bars",
+            {"of": "x", "increase": "mean"},
+            lost,
+            y_title="increase of cross-entropy, nats a token",
+            note=note,
+        )
+    ]

@@ -16,8 +16,7 @@ from __future__ import annotations
 import math
 
 from assay.core import Arm, Derive, Experiment, changed, grid, reserved
-from assay_catalogue.experiments.eval_schedule.claims import CLAIMS
-from assay_catalogue.experiments.eval_schedule.figures import figures
+from assay_catalogue.experiments.eval_schedule.claims import CLAIMS, figures
 from assay_catalogue.experiments.eval_schedule.method import Schedule, measure, train
 
 

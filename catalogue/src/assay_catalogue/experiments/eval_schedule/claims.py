@@ -1,4 +1,5 @@
-"""What eval-schedule claims: the statements, and how each value is computed from measures."""
+"""What eval-schedule claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import math
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Value
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Value, by_level, figure
 from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay_catalogue.analysis.evaluations import coverage, due
@@ -298,3 +299,29 @@ CLAIMS = (
         }.items()
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """Mean accuracies against compute, with their intervals."""
+    main, rows = arms["main"], []
+    names = {
+        "the checkpoint": "open_truth",
+        "locked": "locked_truth",
+        "locked, then fine-tuned": "unlocked_truth",
+    }
+    curves = [(what, main[name]) for what, name in names.items()]
+    curves.append(("only memorised, locked, fine-tuned", arms["memorising"].unlocked_truth))
+    for what, x in curves:
+        rows += [(what, *point) for point in by_level(x, "step")]
+    return [
+        figure(
+            "An ability appears all at once; a lock hides it, fine-tuning shows it",
+            "line",
+            {"model": "color", "step": "x", "mean": "mean"},
+            rows,
+            x_log=True,
+            x_title="training compute, in steps",
+            y_title="accuracy on unseen pairs",
+            rules=((EXISTS, "exists"),),
+        )
+    ]

@@ -13,8 +13,7 @@ free to be rescaled (A. Jermyn)"""
 from __future__ import annotations
 
 from assay.core import Arm, Experiment, SpecMap, changed, grid, reserved
-from assay_catalogue.experiments.features_per_dimension.claims import CLAIMS
-from assay_catalogue.experiments.features_per_dimension.figures import figures
+from assay_catalogue.experiments.features_per_dimension.claims import CLAIMS, figures
 from assay_catalogue.experiments.features_per_dimension.method import (
     GROUP,
     FeaturesPerDimension,

@@ -19,8 +19,7 @@ import numpy as np
 from assay.core import Arm, Arms, Experiment, SpecMap, changed, grid, variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
-from assay_catalogue.experiments.gated_ablations.claims import CLAIMS
-from assay_catalogue.experiments.gated_ablations.figures import figures
+from assay_catalogue.experiments.gated_ablations.claims import CLAIMS, figures
 from assay_catalogue.experiments.gated_ablations.method import (
     GatedAblations,
     measure,

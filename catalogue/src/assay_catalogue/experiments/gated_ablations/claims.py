@@ -1,4 +1,5 @@
-"""What gated-ablations claims: the statements, and how each value is computed from measures."""
+"""What gated-ablations claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Published, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
@@ -590,3 +591,36 @@ CLAIMS = (
         )
     ),
 )
+
+
+COMPARED = {
+    "Frontier: the gate against width and repairs": [
+        ("Gated", "main", FVU),
+        ("ReLU 1 ×", "relu", FVU),
+        ("ReLU 1.5 ×", "wide", FVU),
+        ("… + rescale & shift", "rescaled", FVU),
+        ("… + decoder refit", "refit", FVU),
+    ],
+    "What each part of Gated is worth": [
+        ("Gated", "main", FVU),
+        ("no effect", "again", FVU),
+        ("unfrozen aux", "unfrozen", FVU),
+        ("untied", "untied", FVU),
+        ("no r_mag", "no-rmag", FVU),
+        ("no Heaviside", "no-heaviside", FVU),
+    ],
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    return [
+        frontier.over_l0(
+            arms,
+            title,
+            series,
+            x_title="L0 (features on per input)",
+            y_title="FVU",
+            note="Mean and 95 % t interval over seeds, each with a world of its own.",
+        )
+        for title, series in COMPARED.items()
+    ]

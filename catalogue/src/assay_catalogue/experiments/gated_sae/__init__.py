@@ -21,8 +21,7 @@ from assay.core.heavy import xr
 from assay.core.spec import changed
 from assay.dictionaries.training import on_text
 from assay_catalogue.dictionaries.frontier import side_by_side
-from assay_catalogue.experiments.gated_sae.claims import CLAIMS, PENALTY
-from assay_catalogue.experiments.gated_sae.figures import feature_cards, figures
+from assay_catalogue.experiments.gated_sae.claims import CLAIMS, PENALTY, feature_cards, figures
 from assay_catalogue.experiments.gated_sae.method import (
     SHORT,
     TOGETHER,

@@ -1,16 +1,20 @@
-"""What gated-sae claims: the statements, and how each value is computed from measures."""
+"""What gated-sae claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Published, Value, by
+from assay.core import Arms, Claim, Estimate, Figure, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
+from assay.features import card
+from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.frontier import (
     CORNERS,
     EARLIER,
@@ -282,3 +286,34 @@ CLAIMS = (
         unit="share",
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    lines = [
+        ("Gated 1 ×", "main", FVU),
+        ("ReLU 1 ×", "relu", FVU),
+        ("TopK 1 ×", "topk", FVU),
+        ("ReLU 1.5 ×", "wide", FVU),
+        ("ReLU 1.5 × + rescale & shift", "wide-rescaled", FVU),
+    ]
+    return [
+        frontier.over_l0(
+            arms,
+            "Frontier: what each method leaves unexplained",
+            lines,
+            "joined",
+            x_title="L0 (features per token)",
+            y_title="FVU",
+            note="Mean and 95 % t interval over seeds; the claims resample seeds and documents. "
+            "At another method's L0 Gated is read off its line.",
+        )
+    ]
+
+
+def feature_cards(arms: Arms) -> list[Any]:
+    if "showcase" not in arms:
+        return []
+    s = arms["showcase"].attrs
+    return card.cards(
+        arms["showcase"], seed=0, source=f"{s['subject']}/{s['layer']}-resid_pre-topk{s['width']}"
+    )

@@ -16,8 +16,7 @@ from __future__ import annotations
 from assay.core import Arm, Arms, Derive, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay_catalogue.experiments.glitch_tokens.claims import CLAIMS
-from assay_catalogue.experiments.glitch_tokens.figures import figures
+from assay_catalogue.experiments.glitch_tokens.claims import CLAIMS, figures
 from assay_catalogue.experiments.glitch_tokens.method import (
     GlitchTokens,
     inputs,

@@ -20,8 +20,13 @@ import numpy as np
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, reserved, single
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
-from assay_catalogue.experiments.grokking_efficiency.claims import APART, CLAIMS, EXACT, FINDINGS
-from assay_catalogue.experiments.grokking_efficiency.figures import figures
+from assay_catalogue.experiments.grokking_efficiency.claims import (
+    APART,
+    CLAIMS,
+    EXACT,
+    FINDINGS,
+    figures,
+)
 from assay_catalogue.experiments.grokking_efficiency.method import PAIRS, Grokking, measure, train
 
 

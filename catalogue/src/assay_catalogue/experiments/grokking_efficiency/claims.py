@@ -1,13 +1,27 @@
-"""What grokking-efficiency claims: the statements, and how each value is computed from measures."""
+"""What grokking-efficiency claims, and its picture: the statements, and how each value is computed
+from measures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
+from assay.core import (
+    Arms,
+    Claim,
+    Estimate,
+    Exact,
+    Figure,
+    Gate,
+    Published,
+    Value,
+    by_level,
+    figure,
+    summary,
+)
 from assay.core.claims import rival, same_method
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
@@ -226,8 +240,10 @@ DEPENDS = "no-decay", "wandering"
 SMALL = ("mixed-decay",)
 """A planted dependence that is hardly larger than the margin."""
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
+claim = partial(Claim, gates=(FITTED,), published="new", source=PAPER + ", section 5")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random "
         "labels log J rises by at least 0.5 per log D",
         of="memorise",
@@ -236,13 +252,10 @@ CLAIMS = (
         unit="log J per log D",
         must_fail=("generalise", "shuffled"),
         near={"generalise": "larger training sets cost more whatever is learned"},
-        gates=(FITTED,),
         half={"memorise": "memorise-half"},
         threshold_from=PILOT + ", slope .650",
-        published="new",
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "Generalising does not: over {main.pairs} to {generalise.pairs[-1]} pairs log J "
         "changes by at most 0.1 per log D",
         of="generalise",
@@ -257,13 +270,10 @@ CLAIMS = (
             "scratch": rival("networks that generalise in part pay as those that do"),
             "scratch-half": rival("the same half-way"),
         },
-        gates=(FITTED,),
         half={"generalise": "generalise-half"},
         threshold_from=PILOT + ", slope .051",
-        published="new",
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 "
         "of its accuracy on the others",
         of="ungrok",
@@ -280,10 +290,8 @@ CLAIMS = (
         gates=(FITTED, GROKKED),
         half=FORGOTTEN,
         threshold_from=PILOT + ", .009 of an accuracy of .98 or more",
-        published="new",
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "On {ungrok.pairs[-1]} of its pairs it has an accuracy of at least 0.6",
         of="ungrok",
         value=accuracy,
@@ -300,9 +308,8 @@ CLAIMS = (
         published=Published(
             0.7, PAPER, at="appendix A.2", note="at D′ of 800 to 1,000; " + TRANSFORMER
         ),
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} "
         "accuracy on {strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
         of="strong-decay",
@@ -317,10 +324,8 @@ CLAIMS = (
         gates=(FITTED, GROKKED),
         half=FORGOTTEN | {"strong-decay": "strong-decay-half"},
         threshold_from=PILOT + ", −.033",
-        published="new",
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of "
         "that at {ungrok.decay}",
         of="weak-decay",
@@ -335,10 +340,8 @@ CLAIMS = (
         gates=(FITTED, GROKKED),
         half=FORGOTTEN | {"weak-decay": "weak-decay-half"},
         threshold_from=PILOT + ", .020",
-        published="new",
-        source=PAPER + ", section 5",
     ),
-    Claim(
+    claim(
         "Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an accuracy of "
         "0.3 to 0.9, most of it gained later than five fit times",
         of="at-{scratch.pairs[3]:d}",
@@ -348,7 +351,6 @@ CLAIMS = (
         unit="share of unseen pairs",
         must_fail=("at-{scratch.pairs[0]:d}", "main"),
         near={"at-{scratch.pairs[0]:d}": "networks gain some accuracy late on any number of pairs"},
-        gates=(FITTED,),
         half={"at-{scratch.pairs[3]:d}": "at-{scratch.pairs[3]:d}-half"},
         threshold_from=PILOT + ", .67",
         published=Published(
@@ -356,7 +358,7 @@ CLAIMS = (
         ),
         source=PAPER + ", section 5.3",
     ),
-    Claim(
+    claim(
         "Hysteresis: from scratch it takes at least 30 pairs more to reach an accuracy of a "
         "half than to keep it",
         of="scratch",
@@ -365,13 +367,11 @@ CLAIMS = (
         unit="pairs",
         must_fail=("others-ungrok",),
         near={"others-ungrok": "two families of networks differ in such a size"},
-        gates=(FITTED,),
         half=FORGOTTEN | {"scratch": "scratch-half"},
         threshold_from=PILOT + ", 82",
-        published="new",
         source=PAPER + ", appendix A.2",
     ),
-    Claim(
+    claim(
         "Theory says where networks forget, whichever ν is taken: the size that keeps half is "
         "within 0.1 (log) of where memorising costs as much as their cheapest circuits, with ν "
         "over all frequencies and over those of the set",
@@ -383,13 +383,11 @@ CLAIMS = (
         unit="log of a ratio of sizes",
         must_fail=("shuffled",),
         near=ANY_ORDER,
-        gates=(FITTED,),
         half=FORGOTTEN | {"memorise": "memorise-half"},
         threshold_from=PILOT + ", −.017 for the first ν",
-        published="new",
         source=PAPER + ", section 4",
     ),
-    Claim(
+    claim(
         "Theory says where networks grok from scratch, whichever ν is taken: the size that "
         "reaches half is within 0.1 (log) of the same",
         of="memorise",
@@ -400,13 +398,11 @@ CLAIMS = (
         unit="log of a ratio of sizes",
         must_fail=("shuffled",),
         near=ANY_ORDER,
-        gates=(FITTED,),
         half={"scratch": "scratch-half", "memorise": "memorise-half"},
         threshold_from=PILOT + ", .192 for the first ν: expected to fail",
-        published="new",
         source=PAPER + ", section 4",
     ),
-    Claim(
+    claim(
         "Adam's steps are no gradient flow, and still slowness favours neither circuit: with all "
         "of Adam at half the speed delay ÷ fit time changes by at most 0.1 (log)",
         of="both-slow",
@@ -418,12 +414,10 @@ CLAIMS = (
         violations=("rate-little",),
         near={"rate-only": "whatever slows training leaves the ratio"},
         also={"both-fast": same_method("all of Adam alike, too")},
-        gates=(FITTED,),
         threshold_from=PILOT + ", .029",
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         "The comment's guess, that usually both are learned too fast to tell apart: with all of "
         "Adam at twice the speed the delay lasts at most half as many fit times",
         of="both-fast",
@@ -432,12 +426,10 @@ CLAIMS = (
         unit="log of a ratio",
         must_fail=("rate-only", "both-slow"),
         near={"rate-only": "any change of speed shortens the delay"},
-        gates=(FITTED,),
         threshold_from=(
             "pilot: seeds 0–11, .08; a half is the plan's, for four times the speed, at which no "
             "network groks"
         ),
-        published="new",
         source=SEED,
     ),
 )
@@ -524,3 +516,65 @@ FINDINGS = (
         unit="ratio",
     ),
 )
+
+
+def collect_rows(arms: Arms, labels: Mapping[str, str], measure: str) -> list[tuple]:
+    """Rows (size, (mean, low, high), label) of a measure against the size of the training set."""
+    rows = []
+    for arm, label in labels.items():
+        data = by(arms[arm], "pairs")[measure]
+        rows += [(size, summary(values), label) for size, values in by_level(data, "pairs")]
+    return rows
+
+
+def efficiency(arms: Arms) -> list[tuple]:
+    """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50
+    upright."""
+    rows = collect_rows(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
+    fitted, data = law(arms["memorise"])
+    sizes = np.unique(np.concatenate([data.pairs.values, arms["generalise"].pairs.values]))
+    best = summary(arms["main"].best_cost.values)
+    for size in sizes.tolist():
+        rows += [
+            (size, summary(fitted.at(size)), "law of random labels"),
+            (size, best, "sums, best amplitudes"),
+        ]
+    foot = min(row[1][0] for row in rows)
+    forgets = summary(middle(arms["ungrok"]).values)[0]
+    return rows + [(forgets, (height,) * 3, "← U50, measured") for height in (foot, best[0])]
+
+
+def figures(arms: Arms) -> list[Figure]:
+    return [
+        figure(
+            "Networks forget near the size at which memorising costs what generalising costs "
+            "at best",
+            "line",
+            {"pairs": "x", "J": "mean", "networks": "color"},
+            efficiency(arms),
+            x_log=True,
+            y_log=True,
+            x_title="pairs in the training set",
+            y_title="J, nats",
+            note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is "
+            "where grokked networks forget; from scratch they grok at larger sizes.",
+        ),
+        figure(
+            "To reach an accuracy takes more pairs than to keep it",
+            "line",
+            {"pairs": "x", "accuracy": "mean", "networks": "color"},
+            collect_rows(
+                arms,
+                {
+                    "scratch": "from scratch",
+                    "ungrok": "ungrokking",
+                    "no-decay": "without weight decay",
+                },
+                "test",
+            ),
+            x_title="pairs in the training set",
+            y_title="accuracy on unseen pairs",
+            rules=((0.5, "a half"),),
+            note="Means over seeds with t intervals.",
+        ),
+    ]

@@ -24,8 +24,7 @@ from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, s
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
 from assay.core.measures import by
-from assay_catalogue.experiments.grokking_frequencies.claims import CLAIMS, LAWS
-from assay_catalogue.experiments.grokking_frequencies.figures import figures
+from assay_catalogue.experiments.grokking_frequencies.claims import CLAIMS, LAWS, figures
 from assay_catalogue.experiments.grokking_frequencies.method import (
     Frequencies,
     measure,

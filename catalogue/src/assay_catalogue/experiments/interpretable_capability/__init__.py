@@ -16,8 +16,12 @@ from __future__ import annotations
 from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay.data import corpus
-from assay_catalogue.experiments.interpretable_capability.claims import CLAIMS, ESTIMATES, EXACT
-from assay_catalogue.experiments.interpretable_capability.figures import drawings
+from assay_catalogue.experiments.interpretable_capability.claims import (
+    CLAIMS,
+    ESTIMATES,
+    EXACT,
+    drawings,
+)
 from assay_catalogue.experiments.interpretable_capability.ladders import MODELS
 from assay_catalogue.experiments.interpretable_capability.method import (
     InterpretableCapability,

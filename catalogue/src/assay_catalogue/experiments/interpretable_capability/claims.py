@@ -1,5 +1,5 @@
-"""What interpretable-capability claims: the statements, and how each value is computed from
-measures."""
+"""What interpretable-capability claims, and its picture: the statements, and how each value is
+computed from measures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, by, by_level, figure
 from assay.core.heavy import xr
 from assay.core.stats import Means, correlation, products, slope
 from assay_catalogue.experiments.interpretable_capability.method import LADDERS
@@ -254,3 +254,29 @@ EXACT = tuple(
     )
     for name, ladder in LADDERS.items()
 )
+
+
+def drawings(arms: Arms) -> list[Figure]:
+    """Capability, and its interpretable part by both definitions, over the size of models."""
+    lines: tuple[tuple[str, str, Read], ...] = (
+        ("main", "capability", capability),
+        ("main", "times what rules explain", by_rules),
+        ("main", "times what circuits spare", by_circuits),
+        ("lot", "times what nodes by lot spare", by_circuits),
+    )
+    return [
+        figure(
+            "Capability over size, and how much of it is understood",
+            "line",
+            {"what": "color", "width": "x", "mean": "mean"},
+            [
+                (label, *point)
+                for arm, label, read in lines
+                for point in by_level(read(arms[arm]), "width")
+            ],
+            x_log=True,
+            x_title="width of the stream",
+            y_title="nats per token that are saved",
+            note="Above the loss of a guess by the frequencies of tokens, on text of other files.",
+        )
+    ]

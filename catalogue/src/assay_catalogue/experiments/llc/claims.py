@@ -1,12 +1,14 @@
-"""What llc claims: the statements, and how each value is computed from measures."""
+"""What llc claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, OneTerm, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
@@ -143,8 +145,10 @@ def on_plateau(arms: Arms) -> xr.DataArray:
 
 
 STATIONARY = (Gate("stationary", stationary),)
+claim = partial(Claim, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "On nine linear networks the estimate lies within 10 % of the learning coefficient: "
         "largest deviation",
         value=over("coefficient", *NETWORKS),
@@ -158,11 +162,10 @@ CLAIMS = (
             "localised": "some pull would do, and chains that are held more tightly give λ as well"
         },
         gates=STATIONARY,
-        published="new",
         source=f"{AOYAGI}; {LAU}",
         threshold_from="plan: 10 %, before any chain was run",
     ),
-    Claim(
+    claim(
         "On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the "
         "integral that replaces λ at a finite n: largest deviation",
         value=over_integral,
@@ -175,11 +178,10 @@ CLAIMS = (
         must_fail=("localised", "asymptotic"),
         near={"asymptotic": "what chains find is λ itself, and n is large enough"},
         gates=STATIONARY,
-        published="new",
         source=WATANABE,
         threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
     ),
-    Claim(
+    claim(
         "On quadratics at four settings the estimate is what the closed form with both biases "
         "says, within 2 %: largest deviation",
         value=over("stationary", ROUND, SOFT),
@@ -191,7 +193,6 @@ CLAIMS = (
         unit="share of the closed form",
         must_fail=("no-step", "no-pull"),
         gates=STATIONARY,
-        published="new",
         source="stationary variance of a linear recursion",
         near={
             "no-step": "steps bias nothing, and the pull explains the difference",
@@ -204,7 +205,7 @@ CLAIMS = (
         },
         threshold_from="theory: exact but for chance",
     ),
-    Claim(
+    claim(
         "At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each "
         "time: smallest rise",
         value=along_rank,
@@ -219,11 +220,10 @@ CLAIMS = (
             )
         },
         gates=STATIONARY,
-        published="new",
         source=AOYAGI,
         threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
     ),
-    Claim(
+    claim(
         "Of runs that are bad on purpose at least 90 % fail a check",
         value=flagged,
         of="faulty",
@@ -231,13 +231,12 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("one-rank",),
-        published="new",
         source=LAU,
         near={"one-rank": "checks are up by chance, or wherever chains move slowly"},
         also={"coarse": same_method("these are bad on purpose as well, by their step")},
         threshold_from="plan: nearly all, before any chain was run",
     ),
-    Claim(
+    claim(
         "Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % "
         "fail a check",
         value=flagged,
@@ -246,7 +245,6 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("unweighted", "one-rank"),
-        published="new",
         source=LAU,
         near={"unweighted": "drift, sign and mean acceptance would have told as well"},
         also={"faulty": same_method("these are bad on purpose in another way")},
@@ -254,7 +252,7 @@ CLAIMS = (
             "pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35"
         ),
     ),
-    Claim(
+    claim(
         "Of sound runs, with small steps on ten linear networks and two quadratics, at most "
         "20 % fail a check",
         value=flagged,
@@ -262,7 +260,6 @@ CLAIMS = (
         unit="share of runs",
         bounds=(0, 1),
         must_fail=("faulty", "coarse"),
-        published="new",
         source=LAU,
         near={"coarse": "checks pass whatever settles, right or wrong"},
         violations=("partly-coarse",),
@@ -360,3 +357,58 @@ CLAIMS = (
         source="dimension of the tangent space r (M + N − r)",
     ),
 )
+
+
+def estimates_figure(arms: Arms) -> Figure:
+    """Each network's estimate, and other numbers that one might take for its learning coefficient,
+    over λ."""
+    points = []
+    for name in (*NETWORKS, DEGENERATE):
+        main, held = (
+            arm.isel(run=arm.potential.values == name) for arm in (arms["main"], arms["localised"])
+        )
+        first = main.isel(run=0)
+        numbers = {
+            "estimate": main.estimate.mean(),
+            "under a strong pull": held.estimate.mean(),
+            "half the weights": first.half_weights,
+            "half the Hessian's rank": first.half_rank,
+        }
+        points += [
+            (float(first.coefficient), kind, float(x / first.coefficient))
+            for kind, x in numbers.items()
+        ]
+    title = "Chains find λ; counts of weights never do, of curvatures at two of ten"
+    return figure(
+        title,
+        "points",
+        {"λ": "x", "number": "color", "over λ": "y"},
+        points,
+        x_title="learning coefficient λ of ten linear networks",
+        y_title="estimate or count over λ",
+        rules=((1.0, "λ"),),
+    )
+
+
+def grid_figure(arms: Arms) -> Figure:
+    """The estimate over λ in every cell of the grid."""
+    estimates, _ = cells_of(arms)
+    ratio = estimates.mean("seed") / float(arms["grid"].coefficient[0])
+    points = [
+        (f"localisation {gamma:g}", float(lr), float(ratio.sel(lr=lr, localisation=gamma)))
+        for gamma in ratio.localisation.values
+        for lr in ratio.lr.values
+    ]
+    title = (
+        "Strong localisation pulls below λ at every step, a large step pushes above: 5-3-4, rank 1"
+    )
+    return figure(
+        title,
+        "line",
+        {"localisation": "color", "lr": "x", "over λ": "y"},
+        points,
+        x_log=True,
+        x_title="step lr",
+        y_title="mean estimate over λ",
+        rules=((1.0, "λ"),),
+    )

@@ -19,8 +19,7 @@ from assay.core import Arm, Arms, Elsewhere, Experiment, grid, instead, variant,
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
-from assay_catalogue.experiments.lm_importance.claims import CLAIMS, LENGTHS, WEAK
-from assay_catalogue.experiments.lm_importance.figures import figures
+from assay_catalogue.experiments.lm_importance.claims import CLAIMS, LENGTHS, WEAK, figures
 from assay_catalogue.experiments.lm_importance.method import SHORT, TOGETHER, LMImportance, measure
 
 CHANGED = ("firings", "change_random")

@@ -1,4 +1,5 @@
-"""What lm-importance claims: the statements, and how each value is computed from measures."""
+"""What lm-importance claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import Arms, Claim, Estimate, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Figure, Gate, Value, by, figure
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.core.stats import Means, correlation, products
@@ -279,3 +280,32 @@ CLAIMS = (
         )
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    main = by(arms["main"]).transpose("seed", "feature", ...)
+    strong = main.isel(quarter=STRONG).sum("document")
+    per = (strong.change / strong.firings).values
+    kind = kinds(arms["main"]).isel(length=0).values
+    rows = [
+        (
+            float(main.density[cell]),
+            float(per[cell]),
+            KINDS[2 if np.isnan(kind[cell]) else int(kind[cell])],
+        )
+        for cell in np.ndindex(kind.shape)
+    ]
+    return [
+        figure(
+            "How much a feature matters where it fires, and how often it fires",
+            "points",
+            {"density": "x", "importance": "y", "kind": "color"},
+            rows,
+            x_log=True,
+            x_title="share of tokens on which it fires",
+            y_title="nats that a strong firing saves at the next token",
+            rules=((0.0, ""),),
+            note="Every drawn feature of every dictionary. Of rare ones there are few firings, and "
+            "their points scatter most.",
+        )
+    ]

@@ -25,8 +25,7 @@ from assay.core import (
     varied,
 )
 from assay.core.heavy import xr
-from assay_catalogue.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
-from assay_catalogue.experiments.mamba_induction.figures import figures
+from assay_catalogue.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS, figures
 from assay_catalogue.experiments.mamba_induction.method import RATE, MambaInduction, measure, train
 from assay_catalogue.experiments.mamba_induction.trajectory import chains_along, measure_along
 

@@ -1,4 +1,5 @@
-"""What mamba-induction claims: the statements, and how each value is computed from measures."""
+"""What mamba-induction claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Value, by, by_level, figure
 from assay.core.claims import rival
 from assay.core.heavy import xr
+from assay.core.sizes import written
 from assay_catalogue.analysis import plateaus
 from assay_catalogue.experiments.mamba_induction.method import CONV, RATE, WRITE
 
@@ -77,7 +79,7 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
 
 HALF = {"main": "half"}
 SAME_WAY = rival("it recalls less, but what it recalls may go the same way")
-claim = partial(Claim, half=HALF, published="new")
+claim = partial(Claim, half=HALF, published="new", unit="share of the answer", source=OURS)
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
@@ -113,11 +115,9 @@ CLAIMS = (
         "at least half of a donor's answer",
         value=restored("write at the value"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("write-next", "untrained"),
         near={"write-next": "the next position, which sees the value through the convolution"},
         also={"no-conv": rival("there no other position sees the value"), "frozen": SAME_WAY},
-        source=OURS,
         threshold_from=HALFWAY,
     ),
     claim(
@@ -125,14 +125,12 @@ CLAIMS = (
         "at least half of the answer to a donor's key",
         value=restored("conv at the value"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("conv-key", "conv-next", "untrained"),
         near={
             "conv-key": "the key's own position says which key it was",
             "conv-next": "the position after the value sees the key as well",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=HALFWAY,
     ),
     claim(
@@ -140,14 +138,12 @@ CLAIMS = (
         "restores at least half of a donor's answer",
         value=restored("write 1 later"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("write-here", "write-second", "untrained"),
         near={
             "write-here": "the value's own position holds it as well",
             "write-second": "so does whatever the convolution lets see it",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=f"{PILOTS}, .89 to .92",
     ),
     claim(
@@ -155,14 +151,12 @@ CLAIMS = (
         "at least half of the answer to a donor's key",
         value=restored("conv 1 later"),
         low=0.5,
-        unit="share of the answer",
         must_fail=("conv-here", "conv-second", "untrained"),
         near={
             "conv-here": "the value's own position, too, sees both",
             "conv-second": "so does the second position after it",
         },
         also={"frozen": SAME_WAY},
-        source=OURS,
         threshold_from=f"{PILOTS}, .97 to 1.00",
     ),
 )
@@ -251,3 +245,35 @@ FINDINGS = (
         for patch in (*WRITE, *CONV)
     ),
 )
+
+
+ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolution"}
+
+
+def over_rates(arms: Arms) -> list[tuple]:
+    """Rows: share of wrong answers at each learning rate, means over seeds with t intervals."""
+    return [
+        (rate, values, label)
+        for arm, label in ARMS.items()
+        for rate, values in by_level(by(arms[arm], "lr").error, "lr")
+    ]
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """How errors depend on the rate."""
+    s = arms["main"].attrs
+    return [
+        figure(
+            "Whole blocks recall best at the middle rate; with a part missing most answers "
+            "are wrong",
+            "line",
+            {"rate": "x", "mean": "mean", "block": "color"},
+            over_rates(arms),
+            x_title="learning rate",
+            y_title="share of wrong answers",
+            x_log=True,
+            rules=(((s["pairs"] - 1) / s["pairs"], "only the shown values known"),),
+            note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
+            f"{s['values']} values; the rate is swept in every arm.",
+        )
+    ]

@@ -22,9 +22,9 @@ from assay_catalogue.experiments.memorisation.claims import (
     FINDINGS,
     MODELS,
     controls,
+    drawings,
 )
 from assay_catalogue.experiments.memorisation.docstrings import DOCSTRINGS
-from assay_catalogue.experiments.memorisation.figures import drawings
 from assay_catalogue.experiments.memorisation.method import Memorisation, measure, train
 from assay_catalogue.experiments.memorisation.removals import MIXED, RULES
 from assay_catalogue.worlds.memory.corpus import LENGTH, SYMBOLS

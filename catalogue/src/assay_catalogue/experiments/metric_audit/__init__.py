@@ -21,6 +21,8 @@ from assay_catalogue.experiments.metric_audit.claims import (
     DRAWN,
     LABELS,
     SOFT,
+    apart_on,
+    figures,
     lucks,
     on_model,
 )
@@ -33,8 +35,6 @@ from assay_catalogue.experiments.metric_audit.derived import (
     numbers,
     twice,
 )
-from assay_catalogue.experiments.metric_audit.figures import figures
-from assay_catalogue.experiments.metric_audit.figures import on_model as drawn_on_model
 from assay_catalogue.experiments.metric_audit.panel import MetricAudit, ModelAudit
 
 
@@ -174,7 +174,7 @@ GEMMA = Experiment(
     },
     measure=model.measure,
     claims=(*on_model("Gemma"), *lucks("Gemma")),
-    figures=lambda arms: drawn_on_model(arms, "Gemma"),
+    figures=lambda arms: apart_on(arms, "Gemma"),
     inputs=on_text.inputs,
     cost=on_text.harvest_cost,
     seeds_per_group=5,

@@ -14,8 +14,7 @@ Cost: 244 s on 2 cores, 450 CPU-seconds, 0.4 GB a process; full a guess of 0.5 G
 import numpy as np
 
 from assay.core import Arm, Experiment, changed, grid, reserved, variant
-from assay_catalogue.experiments.myopia.claims import CLAIMS
-from assay_catalogue.experiments.myopia.figures import figures
+from assay_catalogue.experiments.myopia.claims import CLAIMS, figures
 from assay_catalogue.experiments.myopia.method import (
     HALVES,
     HIDDEN,

@@ -26,10 +26,11 @@ from assay_catalogue.experiments.path_split.claims import (
     GEMMA,
     SMOLLM2,
     OnDisk,
+    by_block,
+    figures,
     paths_of,
     shares_of,
 )
-from assay_catalogue.experiments.path_split.figures import by_block, figures
 from assay_catalogue.experiments.path_split.method import (
     TOGETHER,
     PathsOnDisk,

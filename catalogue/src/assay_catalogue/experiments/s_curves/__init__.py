@@ -20,8 +20,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, rng
 from assay.core.heavy import xr
-from assay_catalogue.experiments.s_curves.claims import CLAIMS
-from assay_catalogue.experiments.s_curves.figures import figures
+from assay_catalogue.experiments.s_curves.claims import CLAIMS, figures
 from assay_catalogue.experiments.s_curves.method import SCurves, measure, train
 
 

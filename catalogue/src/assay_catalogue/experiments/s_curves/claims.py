@@ -1,13 +1,27 @@
-"""What s-curves claims: the statements, and how each value is computed from measures."""
+"""What s-curves claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm, Value, by
+from assay.core import (
+    Arms,
+    Claim,
+    Estimate,
+    Exact,
+    Figure,
+    Gate,
+    OneTerm,
+    Value,
+    by,
+    figure,
+    summary,
+)
 from assay.core.claims import same_method
 from assay.core.heavy import torch, xr
 from assay_catalogue.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
@@ -150,8 +164,12 @@ DESCENT = {"start": 0.01, "loss": "row-kl", "adam": False, "free": False}
 ANY = (
     f"however prominent a drop has to be ({PROMINENCES[0]:g} to {PROMINENCES[-1]:g} of the fastest)"
 )
+claim = partial(Claim, credits="factors", published="new", source=COMMENT)
+"""A claim with what most of them share."""
+estimate = partial(Estimate, published="new", source=COMMENT)
+"""An estimate with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at most 0.1",
         value=at_rank("depth", 1),
         where={"start": 0.2},
@@ -161,14 +179,12 @@ CLAIMS = (
         must_fail=("rank-ten", "full-rank"),
         near={"rank-ten": "that it is a product of factors, of however many components at once"},
         also={"dealt": same_method("rank 1 as well, its depths dealt out to other starts")},
-        credits="factors",
         empty=1.0,
         gates=(fallen(1),),
         threshold_from="pilot: seeds 0–5; 0.1 was the plan's, for a start of 0.4",
-        published="new",
         source=POST,
     ),
-    Claim(
+    claim(
         "From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: "
         "ranks 1, 2, 10, full",
         value=next_rank(0.1, 0.3),
@@ -185,10 +201,9 @@ CLAIMS = (
         empty=1.0,
         gates=(fallen(),),
         threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9",
-        published="new",
         source=POST,
     ),
-    Claim(
+    claim(
         "A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 "
         "than from 0.5",
         value=deepening,
@@ -207,10 +222,9 @@ CLAIMS = (
             "theory: the scalar solution's depth is 27/4 u₀²/σ, which is 25 times less for a "
             "fifth of the start"
         ),
-        published="new",
         source=POST,
     ),
-    Claim(
+    claim(
         "One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the "
         "step that the scalar solution says",
         value=against_theory,
@@ -224,10 +238,9 @@ CLAIMS = (
         credits=("factors", "start"),
         gates=(fallen(1),),
         threshold_from="theory: the scalar solution; 10 % for what 100 dimensions add",
-        published="new",
         source=POST,
     ),
-    Claim(
+    claim(
         "Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, "
         "plateau depth at most 0.1",
         of="adam",
@@ -237,14 +250,11 @@ CLAIMS = (
         unit=DEPTH,
         must_fail=("adam-full", "free-adam"),
         near={"adam-full": "that it is a product of factors, of however many components at once"},
-        credits="factors",
         empty=1.0,
         gates=(fallen(1),),
         threshold_from="plan: before anything was trained",
-        published="new",
-        source=COMMENT,
     ),
-    Claim(
+    claim(
         "It is cross-entropy that does it: with squared error, rank 2 drops once; at most "
         f"0.25 of the seeds drop twice, {ANY}",
         of="small",
@@ -255,15 +265,12 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce",),
         near={"ce": "that rank two drops twice under any loss"},
-        credits="factors",
         violations=("ce",),
         must_hold=("ce-free",),
         half={"small": "small-half"},
         threshold_from="plan: a quarter at most, if twice is what cross-entropy brings",
-        published="new",
-        source=COMMENT,
     ),
-    Claim(
+    claim(
         "It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of "
         f"the seeds drop twice, {ANY}",
         of="ce",
@@ -274,15 +281,12 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce-two",),
         near={"ce-two": "that cross-entropy drops twice at any rank"},
-        credits="factors",
         violations=("ce-two",),
         must_hold=("small",),
         half={"ce": "ce-half"},
         threshold_from="plan: a quarter at most, if twice is what rank two brings",
-        published="new",
-        source=COMMENT,
     ),
-    Claim(
+    claim(
         "Under gradient descent rank 1 drops twice because rows of either sign fall apart: "
         "with rows of one sign, at most 0.25 of the "
         f"seeds drop twice, {ANY}",
@@ -294,14 +298,12 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce",),
         near={"ce": "that rank 1 drops once in any case"},
-        credits="factors",
         violations=("two-to-one",),
         half={"one-sign": "one-sign-half"},
         threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs",
-        published="new",
         source=OWN,
     ),
-    Claim(
+    claim(
         "Rank 10 is hard for gradient descent: at logit scale 4, at least three quarters of "
         "the seeds leave 0.01 of the loss or more after {steep.steps} steps",
         of="steep",
@@ -315,15 +317,12 @@ CLAIMS = (
             "steep-two": "that targets of this scale are hard, whatever the rank",
             "steep-adam": "that rank 10 is hard for any optimiser",
         },
-        credits="factors",
         threshold_from=(
             "pilot: seeds 3000–3015 of an earlier look, 16 of 16 against 5 of 16 at rank 2; the "
             "0.01 is the plan's"
         ),
-        published="new",
-        source=COMMENT,
     ),
-    Claim(
+    claim(
         "It is slow there, not stuck: at logit scale 2, four times the steps leave at most 0.001",
         of="ce-long",
         value=at_rank("left", 10),
@@ -333,12 +332,10 @@ CLAIMS = (
         unit=LEFT,
         must_fail=("ce",),
         near={"ce": "that no more time is needed"},
-        credits="factors",
         threshold_from="pilot: seeds 0–7, 4e-6 after 10,000 steps, 7e-3 after 2,500",
-        published="new",
         source=OWN,
     ),
-    Claim(
+    claim(
         "Nothing need be normalised if the loss is generalised KL: Z ends within 0.1 of C",
         of="generalised",
         value=at_rank("off", 10),
@@ -348,10 +345,7 @@ CLAIMS = (
         unit="share of the target's norm",
         must_fail=("raw", "normalised"),
         near={"normalised": "that it is normalising which lets positive matrices be learned"},
-        credits="factors",
         threshold_from="pilot: seeds 0–11, 3e-4 to 5e-3 against 0.69 to 0.75",
-        published="new",
-        source=COMMENT,
     ),
     Exact(
         "A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest "
@@ -398,49 +392,41 @@ CLAIMS = (
         source="by hand",
     ),
     *[
-        Estimate(
+        estimate(
             f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start "
             "of 0.4, gradient descent on squared error",
             value=finding("main", lambda r: at_rank("depth", r), rank),
             where={"start": 0.4},
             unit=DEPTH,
-            published="new",
             source=POST,
         )
         for rank in (1, 2, 10, -1)
     ],
-    Estimate(
+    estimate(
         "From starts of 0.4 and 0.5, the least ratio of a next rank's plateau; it is 1 where "
         "both ranks are steepest at once",
         value=lambda arms: next_rank(0.4, 0.5)(arms["main"], arms),
         unit="ratio of depths",
-        published="new",
         source=POST,
     ),
-    Estimate(
+    estimate(
         "Plateau depth at full rank from a start of 0.3, gradient descent on cross-entropy",
         value=finding("ce-full", lambda r: at_rank("depth", r), -1),
         unit=DEPTH,
-        published="new",
-        source=COMMENT,
     ),
-    Estimate(
+    estimate(
         "Un-normalised cross-entropy has no least value and runs below that at Z = C: loss "
         "left at rank 10",
         value=finding("raw", lambda r: at_rank("left", r), 10),
         unit=LEFT,
-        published="new",
-        source=COMMENT,
     ),
     *[
-        Estimate(
+        estimate(
             f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of "
             f"the fastest: {label}",
             value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms),
             unit=SHARE,
             natural=(0, 1),
-            published="new",
-            source=COMMENT,
         )
         for name, rank, label in (
             ("ce", 2, "cross-entropy"),
@@ -449,38 +435,81 @@ CLAIMS = (
         )
         for p in PROMINENCES
     ],
-    Estimate(
+    estimate(
         "Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient descent",
         value=stretch("main"),
         where={"start": 0.1},
         unit="ratio",
-        published="new",
-        source=COMMENT,
     ),
-    Estimate(
+    estimate(
         "The same under Adam",
         value=stretch("adam"),
         where={"start": 0.1},
         unit="ratio",
-        published="new",
-        source=COMMENT,
     ),
     *[
-        Estimate(
+        estimate(
             f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
             value=finding("ce-adam", lambda r: several(r, 0.05), rank),
             unit=SHARE,
             natural=(0, 1),
-            published="new",
-            source=COMMENT,
         )
         for rank in (1, 2)
     ],
-    Estimate(
+    estimate(
         "Share of the loss left at rank 2 at logit scale 4, for comparison with rank 10",
         value=finding("steep", lambda r: at_rank("left", r), 2),
         unit=LEFT,
-        published="new",
-        source=COMMENT,
     ),
 )
+
+
+def falling(main: xr.Dataset, seeds: int = 3) -> Figure:
+    """The loss of single seeds at each rank, a draw of each, against the step."""
+    start = min(main.start.values.tolist(), key=lambda s: abs(s - 0.3))
+    arm = main.isel(run=(main.replicate == 0) & np.isclose(main.start, start))
+    rows = [
+        (f"rank {rank}", f"seed {int(arm.seed[run])}", float(step), float(y))
+        for rank in arm["rank"].values.tolist()
+        for run in range(min(seeds, arm.sizes["run"]))
+        for curve in [arm.curve.isel(run=run).sel(rank=rank)]
+        for step, y in zip(curve.time.values, curve.values, strict=True)
+    ]
+    return figure(
+        "The lower the rank, the flatter the loss before it falls: squared error from a "
+        f"start of {start:g}",
+        "line",
+        {"panel": "facet", "seed": "color", "step": "x", "y": "y"},
+        rows,
+        x_title="step",
+        y_title="loss, share of the start's",
+    )
+
+
+def depths(arms: Arms) -> Figure:
+    """Plateau depth against the start's scale, a line per rank."""
+    main = by(arms["main"], "start")
+    rows = [
+        (
+            f"rank {rank}",
+            scale,
+            tuple(np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values)))),
+        )
+        for rank in main["rank"].values
+        for scale in main.start.values
+    ]
+    return figure(
+        "A larger start and a higher rank make the plateau shallower",
+        "line",
+        {"rank": "color", "start": "x", "mean": "mean"},
+        rows,
+        x_log=True,
+        y_log=True,
+        x_title="standard deviation of the factors' entries at the start",
+        y_title="plateau depth, share of the fastest descent",
+        rules=((1.0, "no plateau"),),
+    )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    return [falling(arms["main"]), depths(arms)]

@@ -18,8 +18,7 @@ from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid
 from assay.core.sizes import written
 from assay.dictionaries.training import on_text
 from assay_catalogue.dictionaries.frontier import side_by_side
-from assay_catalogue.experiments.sae_zoo.claims import CLAIMS
-from assay_catalogue.experiments.sae_zoo.figures import figures
+from assay_catalogue.experiments.sae_zoo.claims import CLAIMS, figures
 from assay_catalogue.experiments.sae_zoo.method import (
     PREFIXES,
     SHORT,

@@ -1,4 +1,5 @@
-"""What sae-zoo claims: the statements, and how each value is computed from measures."""
+"""What sae-zoo claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Value, by
+from assay.core import Arms, Claim, Estimate, Figure, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
+from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.frontier import CORNERS, FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
@@ -114,72 +116,61 @@ def without(*names: str) -> dict[str, str]:
 
 finding = partial(Estimate, units=CROSSED, unit="FVU")
 """A finding with what most of them share."""
+claim = partial(Claim, units=CROSSED, unit="FVU", credits=DICTIONARY, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="At equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at both widths and "
         "lengths",
         of="batch-along",
         value=everywhere,
         statistic=smallest_lead,
-        units=CROSSED,
         low=0.002,
         unit="FVU, smallest lead",
         must_fail=("topk-along",),
         near={"topk-along": "a frontier drawn straight between two points lies above TopK itself"},
-        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .008 [.006, .010]",
-        published="new",
         source=BATCH,
     ),
-    Claim(
+    claim(
         text="Both halves have to be learned: TopK's FVU lies at least 0.10 below that of random "
         "features with a fitted decoder",
         of="topk",
         value=below("random"),
         statistic=excess,
-        units=CROSSED,
         low=0.10,
-        unit="FVU",
         must_fail=("frozen-decoder", "frozen-encoder"),
         near={
             "frozen-decoder": "it is enough to learn when random directions are used",
             "frozen-encoder": "it is enough to learn what random detectors stand for",
         },
         also=without("topk"),
-        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .19 [.18, .21]",
-        published="new",
         source=SANITY,
     ),
-    Claim(
+    claim(
         text="Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 "
         "more FVU after equal training",
         of="topk-half",
         value=below("shuffled"),
         statistic=excess,
-        units=CROSSED,
         low=0.20,
-        unit="FVU",
         must_fail=("frozen-encoder", "random"),
         near={
             "random": "features that nobody learned gain as much from these ties",
             "frozen-encoder": "so do detectors that nobody learned",
         },
         also=without("topk-half"),
-        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .34 [.31, .37]",
-        published="new",
         source="Assay's own baseline",
     ),
-    Claim(
+    claim(
         text="The model's training made them: on models with random weights TopK leaves at least "
         "0.20 more FVU after equal training",
         of="topk-half",
         value=below("untrained"),
         statistic=excess,
-        units=CROSSED,
         low=0.20,
-        unit="FVU",
         must_fail=("frozen-encoder", "random", "pca"),
         near={
             "random": (
@@ -193,7 +184,6 @@ CLAIMS = (
         },
         credits="model",
         threshold_from=f"{PILOT}: .49 [.46, .52]",
-        published="new",
         source=UNTRAINED,
     ),
     *(
@@ -248,3 +238,24 @@ CLAIMS = (
         unit="features",
     ),
 )
+
+
+LABELS = {"main": "BatchTopK", "matryoshka": "Matryoshka", "jumprelu": "JumpReLU", "relu": "ReLU"}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    k = int(arms["main"].attrs["k"])
+    series = [("TopK", name, FVU) for name in CURVE]
+    series += [(label, name, FVU) for name, label in LABELS.items()]
+    return [
+        frontier.over_l0(
+            arms,
+            f"What each architecture leaves unexplained near {k} features a token",
+            series,
+            "points",
+            x_title="L0 (features on per token)",
+            y_title="FVU",
+            note="Mean and 95 % t interval over seeds. Claims read every method against TopK's "
+            "frontier at the method's own L0.",
+        )
+    ]

@@ -18,13 +18,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, rng, variant
 from assay.core.heavy import xr
-from assay_catalogue.experiments.superposition_llc.claims import CLAIMS, STATES
-from assay_catalogue.experiments.superposition_llc.figures import (
-    estimates,
-    falling,
-    passing_figure,
-    shapes,
-)
+from assay_catalogue.experiments.superposition_llc.claims import CLAIMS, STATES, falling
 from assay_catalogue.experiments.superposition_llc.method import (
     SuperpositionLLC,
     chains_at_ends,
@@ -207,12 +201,7 @@ experiment = Experiment(
     arms=ARMS,
     measure=measure,
     claims=CLAIMS,
-    figures=lambda arms: [
-        falling(arms["main"]),
-        passing_figure(arms),
-        estimates(arms),
-        shapes(arms),
-    ],
+    figures=lambda arms: [falling(arms["main"])],
     scope="{columns} columns in two dimensions, one-hot inputs; chains on the expected loss",
     seeds_per_group=128,
     frozen={"columns": 'what is said of "six columns" and their states'},

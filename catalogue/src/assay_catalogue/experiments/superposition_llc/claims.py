@@ -1,12 +1,14 @@
-"""What superposition-llc claims: the statements, and how each value is computed from measures."""
+"""What superposition-llc claims, and its picture: the statements, and how each value is computed
+from measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Exact, Gate, Published
+from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, figure
 from assay.core.claims import rival, same_method
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
@@ -115,8 +117,10 @@ OTHER_ENDS = dict.fromkeys(
     ("passing", "remained", "exchanged"),
     same_method("ends of other trainings at such minima, of the same trainings in all three"),
 )
+claim = partial(Claim, credits="training", published="new", source=CHEN)
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         "Training stops at critical points: at least 0.9 of the final losses lie within 1 % "
         "of a level of the table",
         value=at_a_level,
@@ -127,14 +131,11 @@ CLAIMS = (
         half={"main": "main-half"},
         near={"random": "levels are so many that any loss lies near one"},
         also=dict.fromkeys(("wide", "wide-half"), ALL_STOP),
-        credits="training",
         threshold_from=(
             "plan: before any run; 1 % in place of 3 %, within which half of all random losses lie"
         ),
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "From wide starts, too: at least 0.9 of the final losses lie within 1 % of a level",
         of="wide",
         value=at_a_level,
@@ -145,12 +146,9 @@ CLAIMS = (
         half={"wide": "wide-half"},
         near={"random": "levels are so many that any loss lies near one"},
         also=dict.fromkeys(("main", "main-half"), ALL_STOP),
-        credits="training",
         threshold_from="plan: before any run",
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "Between trainings lower goes with more complex: rank correlation of loss and "
         "estimate, ends of five sides or more, at most −0.5",
         of="ends",
@@ -166,10 +164,8 @@ CLAIMS = (
         | OTHER_ENDS,
         credits=("training", "estimates"),
         threshold_from=PILOT + "−.84 [−.91, −.75]",
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "The noise of small batches moves a model from state to state: with 50,000 inputs in "
         "batches of 20, at least 0.1 of the trainings pass from a square to five sides or more",
         of="plenty",
@@ -183,12 +179,9 @@ CLAIMS = (
             "sampled": same_method("the same noise, on a sample that is finite"),
             "calm": rival("a finite sample, with a fifth of the noise"),
         },
-        credits="training",
         threshold_from="plan: a tenth, before any run that tells noise from the sample",
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "A finite sample does: with 1,000 inputs and a fifth of that noise, at least 0.1 of "
         "the trainings pass",
         of="calm",
@@ -199,12 +192,9 @@ CLAIMS = (
         must_fail=("plenty", "still"),
         near={"plenty": "it is the noise of batches, and a finite sample makes no difference"},
         also={"sampled": same_method("the same kind of sample, in smaller batches")},
-        credits="training",
         threshold_from="pilot: seeds 0–31, 9 of 32 within 8,000 steps in batches of 200",
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "Along one training the LLC rises: where it passes from a square to five sides, the "
         "estimate rises by at least 0.5",
         of="passing",
@@ -217,10 +207,8 @@ CLAIMS = (
         also={"exchanged": same_method("the same trainings, dealt anew: their mean is the same")},
         credits=("training", "estimates"),
         threshold_from="plan: as from pentagon to hexagon, before any such training was run",
-        published="new",
-        source=CHEN,
     ),
-    Claim(
+    claim(
         "What becomes the fifth corner was in use before: in at least 0.9 of these passages "
         "as many columns are in use after as before",
         of="passing",
@@ -238,8 +226,6 @@ CLAIMS = (
         credits=("training", "passage"),
         empty=1.0,
         threshold_from=PILOT + "17 of 17 within 8,000 steps",
-        published="new",
-        source=CHEN,
     ),
     Exact(
         "Losses of 4, 4+, 4++, 5, 5+ and 6 among six columns",
@@ -312,3 +298,33 @@ CLAIMS = (
         source=LAU,
     ),
 )
+
+
+def falling(main: xr.Dataset) -> Figure:
+    ends, levels = polygons.called(main.sides, main.positive), polygons.table(main.attrs["columns"])
+    none = "0" + "+" * main.attrs["columns"]
+    rows = [
+        (f"ends at {end}", which, float(t), float(loss))
+        for end in sorted(set(ends), key=levels.__getitem__, reverse=True)
+        for run, which in zip(
+            [i for i, e in enumerate(ends) if e == end],
+            ("first seed", "second", "third"),
+            strict=False,
+        )
+        for t, loss in zip(main.time.values, main.loss.values[run], strict=True)
+        if t >= 10
+    ]
+    state_names = sorted({*ends, none}, key=levels.__getitem__)
+    return figure(
+        "The loss stands near no weights at all, falls, and stops at the level of a polygon",
+        "line",
+        {"end": "facet", "seed": "color", "step": "x", "loss": "y"},
+        rows,
+        x_log=True,
+        y_log=True,
+        x_title="step of gradient descent, from 10 on",
+        y_title="expected loss (squared input)",
+        rules=tuple((levels[n], "no weights" if n == none else n) for n in state_names),
+        note="Dashed: exact levels of the states that occur; + marks a dead column with a positive "
+        "bias.",
+    )

@@ -23,13 +23,14 @@ from assay.core.heavy import xr
 from assay_catalogue.experiments.superposition_sae.claims import (
     AROUND,
     BLOCK,
+    CHOSEN,
     CLAIMS,
     DONORS,
     OWN,
     blocks,
+    figures,
     likes,
 )
-from assay_catalogue.experiments.superposition_sae.figures import CHOSEN, figures
 from assay_catalogue.experiments.superposition_sae.method import (
     SuperpositionSAE,
     fixed_directions,

@@ -19,8 +19,7 @@ from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay_catalogue.data import opinions
 from assay_catalogue.data.opinions import CELLS, Ending, Place
-from assay_catalogue.experiments.sycophancy.claims import CLAIMS, FINDINGS, RUNGS
-from assay_catalogue.experiments.sycophancy.figures import figures
+from assay_catalogue.experiments.sycophancy.claims import CLAIMS, FINDINGS, RUNGS, figures
 from assay_catalogue.experiments.sycophancy.method import (
     SEEDS_A_LOT,
     Sycophancy,

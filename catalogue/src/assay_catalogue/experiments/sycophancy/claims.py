@@ -1,5 +1,5 @@
-"""What sycophancy claims: the statements, and how each value is computed from the probabilities of
-answers."""
+"""What sycophancy claims, and its picture: the statements, and how each value is computed from the
+probabilities of answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import Arms, Claim, Estimate, Gate, OneTerm, Published, by
+from assay.core import Arms, Claim, Estimate, Figure, Gate, OneTerm, Published, by, figure
 from assay.core.heavy import xr
 from assay_catalogue.data.opinions import CELLS, Ending, Place
 from assay_catalogue.features.answers import more_likely
@@ -303,3 +303,34 @@ FINDINGS = (
         unit="probability per planted probability",
     ),
 )
+
+
+MODELS = {
+    "as-is": "as it is",
+    "none": "planted .5",
+    "q58": "planted .58",
+    "q70": "planted .7",
+    "q90": "planted .9",
+}
+
+
+def figures(arms: Arms) -> list[Figure]:
+    statistics = {"average probability": p_bar(), "share of cases": share_more_likely()}
+    both = [
+        (label, statistic, value(arms[name], arms).mean("run").values)
+        for name, label in MODELS.items()
+        for statistic, value in statistics.items()
+    ]
+    as_is = arms["as-is"]
+    return [
+        figure(
+            "The user's answer: average probability, and share of cases in which it is the "
+            "likelier one",
+            "points",
+            {"model": "x", "statistic": "color", "mean": "mean"},
+            both,
+            y_title="probability, or share of cases",
+            rules=((0.5, "no lean"),),
+            note=f"Mean and 95 % t interval over {as_is.sizes['family']} families of questions.",
+        )
+    ]

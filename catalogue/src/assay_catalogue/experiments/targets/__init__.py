@@ -25,11 +25,12 @@ from assay_catalogue.experiments.targets.claims import (
     SMOLLM2,
     OnDisk,
     equal_neurons,
+    figures,
     linear_norms_of,
+    unread_by_block,
     unread_in,
     unread_share,
 )
-from assay_catalogue.experiments.targets.figures import figures, unread_by_block
 from assay_catalogue.experiments.targets.method import (
     TargetsOnDisk,
     WhichTarget,

@@ -1,4 +1,5 @@
-"""What targets claims: the statements, and how each value is computed from measures."""
+"""What targets claims, and its picture: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Estimate, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Figure, Gate, Value, by, figure
 from assay.core.heavy import xr
 from assay.core.stats import Means, mean, ratio
 
@@ -144,7 +145,7 @@ ISO = "what rank and architecture give without training"
 READ = ("activations", "readout")
 FEATURES = (*READ, "features")
 """What is credited of a model, and of its features, which are principal directions of SmolLM2's."""
-claim = partial(Claim, published="new")
+claim = partial(Claim, published="new", credits=FEATURES, threshold_from=TABLE)
 """A claim with what most of them share."""
 
 
@@ -212,10 +213,8 @@ def linear_norms(
             unit="relative error",
             must_fail=tuple(f"{prefix}{c}" for c in controls),
             near={f"{prefix}{c}": why for c, why in near.items()},
-            credits=FEATURES,
             violations=(f"{prefix}{violation}",),
             fixed=fixed,
-            threshold_from=TABLE,
             source=f"{SEED}; footnote on layer norm",
         )
         for what, kind, controls, near, violation in (
@@ -269,7 +268,6 @@ def equal_neurons(model: OnDisk) -> Claim:
         must_fail=(f"{model.prefix}untrained",),
         near={f"{model.prefix}untrained": "that they are so before any training"},
         credits=READ,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     )
 
@@ -315,7 +313,6 @@ CLAIMS = (
         must_fail=("isotropic-rows",),
         near={"isotropic-rows": "rows of the same lengths and use in any directions"},
         must_hold=("readable-rows",),
-        credits=FEATURES,
         threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75",
         source=SEED,
     ),
@@ -329,7 +326,6 @@ CLAIMS = (
         unit="FVU",
         must_fail=("same-target",),
         near={"same-target": "another start of the same dictionary"},
-        credits=FEATURES,
         gates=L0,
         half=HALF,
         threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control "
@@ -346,12 +342,10 @@ CLAIMS = (
         unit="ratio of FVU",
         must_fail=("whole-stream",),
         near={"whole-stream": "a dictionary of what is mostly not the MLP's doing"},
-        credits=FEATURES,
         empty=1.0,
         violations=("whole-stream",),
         gates=L0,
         half=HALF,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     claim(
@@ -364,9 +358,7 @@ CLAIMS = (
         unit="share of agreement",
         must_fail=("stream-rows", "random-rows"),
         near={"stream-rows": "any dictionary of the same tokens"},
-        credits=FEATURES,
         half=HALF,
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     *linear_norms(
@@ -391,7 +383,6 @@ CLAIMS = (
         credits=READ,
         violations=("uneven",),
         near={"untrained": "that they are so before any training"},
-        threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
     equal_neurons(SMOLLM2),
@@ -420,3 +411,61 @@ CLAIMS = (
         unit="share",
     ),
 )
+
+
+def figures(arms: Arms) -> list[Figure]:
+    if "main" not in arms:
+        return []
+    data, rows = by(arms["main"]), []
+    for space, label in SPOKEN.items():
+        share = data[f"error_{space}"].sum("document", skipna=False) / data[
+            f"variance_{space}"
+        ].sum("document")
+        known = [
+            cell for cell in data.cell.values.tolist() if not share.sel(cell=cell).isnull().all()
+        ]
+        rows += [(ARROWS[cell], label, share.sel(cell=cell).values) for cell in known]
+    unexplained = figure(
+        "What each dictionary leaves unexplained, in three spaces",
+        "bars",
+        {"cell": "x", "space": "facet", "mean": "mean"},
+        rows,
+        x_title="reads → reconstructs",
+        y_title="FVU",
+        note="Mean and 95 % t interval over seeds.",
+    )
+    return [unexplained, unread_by_block(arms, SMOLLM2)]
+
+
+def unread_by_block(arms: Arms, model: OnDisk) -> Figure:
+    """Unread share of each block's activations, trained, untrained and beside random subspaces."""
+    rows = []
+    for label, arm in (
+        (model.name, model.arm),
+        ("untrained", f"{model.prefix}untrained"),
+        ("random subspaces", f"{model.prefix}isotropic"),
+    ):
+        for i in range(arms[arm].sizes["block"] if arm in arms else 0):
+            block = by(arms[arm]).isel(seed=0, block=i)
+            rows.append((i, (block.null / block.total).values, label))
+    return figure(
+        f"What the MLPs of {model.name} write and nothing reads",
+        "line",
+        {"block": "x", "share": "mean", "model": "color"},
+        rows,
+        x_title="block",
+        y_title="unread share of the activations' variance",
+        note="Mean and 95 % t interval over documents.",
+    )
+
+
+SPOKEN = {"act": "activations", "update": "update", "logit": "logits"}
+ARROWS = {
+    "act": "h → h",
+    "again": "h → h again",
+    "act-update": "h → o",
+    "update": "o → o",
+    "post": "x → x",
+    "logit": "z → z",
+    "act-logit": "h → z",
+}

@@ -19,8 +19,7 @@ from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, grid, variant, 
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
-from assay_catalogue.experiments.utility.claims import CLAIMS
-from assay_catalogue.experiments.utility.figures import figures
+from assay_catalogue.experiments.utility.claims import CLAIMS, figures
 from assay_catalogue.experiments.utility.method import (
     Utility,
     inputs,

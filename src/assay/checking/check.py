@@ -1,0 +1,354 @@
+"""check: somebody's own function, called with what a claim credits and with near controls in its
+place → a verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.checking.calls import Calls, Function, NotAFunctionOfItError, Numbers
+from assay.checking.credited import BREAKS, Credited, Draw, Options, credited
+from assay.checking.damage import Change, damaged
+from assay.checking.prompts import KEPT, PROMPT, Given
+from assay.checking.result import Check, Placed, Question, sides
+from assay.controls.table import DAMAGE, OPPOSITE, Control, chosen
+from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.expression import parse
+from assay.core.reasons import TIES
+from assay.core.results import Judged
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BEFORE, AFTER = "_before", "_after"
+"""Ends of the names of a number without what is credited, and with it."""
+
+
+def check(
+    sentence: str,
+    function: Function,
+    *,
+    prompts: Any,
+    holds: str,
+    vector: Any = None,
+    heads: Any = None,
+    neurons: Any = None,
+    latents: Any = None,
+    layer: Any = None,
+    site: Any = None,
+    position: Any = None,
+    source: Any = None,
+    text: Any = None,
+    training: Any = None,
+    feature: Any = None,
+    edge: Any = None,
+    of: Any = None,
+    norms: Any = None,
+    rates: Any = None,
+    others: Any = None,
+    around: Any = None,
+    paraphrases: Sequence[str] | None = None,
+    none: Any = None,
+    also: Callable[[Any, Any], Any] | tuple[Callable[[Any, Any], Any], Any] | None = None,
+    controls: Sequence[str] | Mapping[str, Any] | None = None,
+    draws: int = 4,
+    unit: str | Sequence[str] = (),
+    beats: float = 0.0,
+    empty: float | None = None,
+    bounds: tuple[float, float] | None = None,
+    scope: str = "",
+    batch: int = 0,
+    cache: bool = True,
+) -> Check:
+    """Judge a claim about what your own function measures, next to near controls that Assay makes
+    and hands to the function in the place of what the claim credits.
+
+    The function is called as function(thing, prompts), and gives a number for each prompt, or a
+    dict of names and numbers. The thing is what one of the keywords from `vector` to `edge` says,
+    or a control of the same kind, or `none`. `effect` in the condition is the number with the
+    thing, less that without it; of named numbers NAME is this difference, and NAME_after and
+    NAME_before are its two parts (effect_after and effect_before of a function that gives one
+    number).
+
+    Args:
+        sentence: what is claimed, in words.
+        function: (thing, prompts) → a number for each prompt.
+        prompts: texts, rows as dicts, a DataFrame, or the path of a CSV, JSONL or text file.
+        holds: the condition, such as "effect > 0.3".
+        vector: a vector, or `assay.direction(acts, labels)`.
+        heads: (layer, head) pairs; needs `of`.
+        neurons: (layer, neuron) pairs or numbers; needs `of`.
+        latents: numbers of latents; needs `of`.
+        layer: a number; needs `others`, a list, or how many layers there are.
+        site: a name; needs `others`.
+        position: of a token; needs `others`.
+        source: what is patched in, one for each prompt, or the name of a column.
+        text: a prompt or a system text.
+        training: `assay.training(train, examples, labels)`, or what was trained.
+        feature: one feature; needs `of`.
+        edge: one edge, such as (source, target); needs `of`.
+        of: the pool from which others are taken: a list, a count, or (layers, heads).
+        norms: a size for each of the pool, which controls match.
+        rates: how often each of the pool is on, which controls match.
+        others: other layers, sites, positions, source prompts or texts.
+        around: activations that say which dimensions a random vector fills, [row, d].
+        paraphrases: other wordings of `text`, where the claim credits this wording.
+        none: what the function is handed for "without".
+        also: another task of the same model, as (thing, prompts) → a number for each prompt, or
+            (function, its prompts): the control `damage`.
+        controls: names of those that are wanted; or more of them, {name: thing or list of things}.
+        draws: how many of each random control.
+        unit: one or two columns of the prompts over which the claim generalises.
+        beats: by how much controls must be beaten.
+        empty: the value where there is nothing, 0 by default.
+        bounds: the least and the greatest number of a unit.
+        scope: for what the verdict speaks.
+        batch: prompts of a call; by default all.
+        cache: whether calls are kept, and read where they were made before.
+    Raises: DataError, ClaimError, RunError for what the function raises.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> weights, rows = np.eye(8)[0], np.random.default_rng(0).normal(1, 0.1, (24, 8))
+        >>> def logit(vector, prompts):
+        ...     added = 0 if vector is None else vector
+        ...     return [(row + added) @ weights * row[1] for row in prompts]
+        >>> v = assay.check(
+        ...     "Adding the vector raises the logit", logit, prompts=rows, holds="effect > 0.5",
+        ...     vector=weights, cache=False,
+        ... )
+        >>> v.outcome, sorted(v.controls)
+        ('holds', ['opposite', 'random'])
+    """
+    parse(holds)
+    given = Given.read(prompts)
+    units, unit_notes = given.units((unit,) if isinstance(unit, str) and unit else tuple(unit))
+    things = {
+        "vector": vector, "heads": heads, "neurons": neurons, "latents": latents, "layer": layer,
+        "site": site, "position": position, "source": source, "text": text, "training": training,
+        "feature": feature, "edge": edge,
+    }  # fmt: skip
+    if draws < 1:
+        raise DataError(f"draws= is 1 or more, got {draws}")
+    options = Options(of, norms, rates, others, around, paraphrases, draws)
+    what = credited(things, options, given)
+    _choose(what, controls, holds)
+    calls = Calls(function, given, keep=cache, batch=batch)
+    asked = _Asked(calls, what, none)
+    asked.dry()
+    asked.all()
+    notes = [*unit_notes, *asked.notes, *what.notes]
+    if cache and calls.opaque:
+        notes.append(f"calls are not kept: nothing is known of the content of {calls.opaque[0]}")
+    if also is not None and not _wanted(DAMAGE, controls):
+        also = None
+    elif also is None and what.kind in BREAKS:
+        notes.append(
+            "no control 'damage': a part that the whole model needs would do it as well; give "
+            "also=another task"
+        )
+    arms = asked.arms
+    placed = {arm: Placed(c.name, c.why) for arm, c in asked.placed.items()}
+    if also is not None:
+        changed = Change(what.kind, asked.thing, none, asked.before, arms[what.kind])
+        arms["damage"] = damaged(changed, also, given, lower=sides(holds)[0], keep=cache)
+        placed["damage"] = Placed(DAMAGE.name, DAMAGE.why)
+    rows = _table(given, units, arms)
+    question = Question(
+        sentence, holds, what.kind, units, placed, beats, empty, bounds, asked.noise, scope
+    )
+    judged, question = _judged(question, rows, arms)
+    return Check(question, rows, judged, tuple(notes), _about(calls, asked))
+
+
+def _wanted(control: Control, controls: Sequence[str] | Mapping[str, Any] | None) -> bool:
+    return controls is None or isinstance(controls, Mapping) or control.name in controls
+
+
+def _choose(what: Credited, controls: Sequence[str] | Mapping[str, Any] | None, holds: str) -> None:
+    """Keep the controls that are wanted, and add those that the author brings. Raises: DataError
+    for a name that is none, ClaimError where none is left."""
+    low, high = sides(holds)
+    if low and high:  # both signs may lie between two edges
+        what.draws = [d for d in what.draws if d.control is not OPPOSITE]
+    known = list(dict.fromkeys(d.control for d in what.draws))
+    if isinstance(controls, Mapping):
+        for name, thing in controls.items():
+            several = thing if isinstance(thing, list) else [thing]
+            why = f"{name} in its place does it"
+            own = next((c for c in known if c.name == name), Control(name, why))
+            what.draws += [Draw(own, lambda x=x: x) for x in several]  # type: ignore[misc]
+            what.notes = [n for n in what.notes if not n.startswith(f"no control {name!r}")]
+    elif controls is not None:
+        names = (controls,) if isinstance(controls, str) else tuple(controls)
+        kept = chosen(f"{what.kind}=", [*known, DAMAGE], names)
+        what.draws = [d for d in what.draws if d.control in kept]
+        what.notes = [n for n in what.notes if not n.startswith("no control")]
+    if not what.draws:
+        wanted = "; ".join(n for n in what.notes if n.startswith("no control"))
+        raise ClaimError(f"{what.kind}= has no control here{f': {wanted}' if wanted else ''}")
+
+
+class _Asked:
+    """The numbers of all arms."""
+
+    def __init__(self, calls: Calls, what: Credited, none: Any) -> None:
+        self.calls, self.what, self.none = calls, what, none
+        self.thing = what.thing()
+        self.arms: dict[str, Numbers] = {}
+        """By arm each number's effect, with its two parts."""
+        self.before: Numbers = {}
+        self.noise = 0.0
+        self.notes: list[str] = []
+        self.placed: dict[str, Control] = {}
+        self.things: dict[str, Any] = {}
+        for draw in what.draws:
+            count = sum(c.name == draw.control.name for c in self.placed.values())
+            name = draw.control.name if draw.control.name != what.kind else f"other {what.kind}"
+            arm = f"{name} {count + 1}" if count else name
+            self.placed[arm] = draw.control
+            self.things[arm] = draw.make
+        calls.total = len(what.draws) + 3
+
+    def dry(self) -> None:
+        """Call the function on two prompts with everything, so that what cannot work is reported
+        before anything long. Trainings are not made for it.
+
+        Raises: RunError, DataError, NotAFunctionOfItError.
+        """
+        rows, kind = [0, len(self.calls.prompts) - 1], self.what.kind
+        numbers = [self.calls(kind, self.thing, rows), self.calls("none", self.none, rows)]
+        if kind != "training":
+            for arm, make in self.things.items():
+                numbers.append(self.calls(arm, make(), rows))
+        if {*map(tuple, numbers)} != {tuple(numbers[0])}:
+            raise DataError(
+                f"{self.calls.name} gives other names of numbers for other things: "
+                f"{', '.join(sorted({n for x in numbers for n in x}))}"
+            )
+        every = np.concatenate([x for some in numbers for x in some.values()])
+        if not (np.isnan(every) | (every % 1 == 0)).all():  # yes and no may agree by chance
+            self._same(numbers)
+
+    def _same(self, numbers: Sequence[Numbers]) -> None:
+        first = numbers[0]
+        if all(np.array_equal(first[n], x[n], equal_nan=True) for x in numbers for n in first):
+            raise NotAFunctionOfItError(
+                f"{self.calls.name} gives the same numbers with the {self.what.kind}, without it, "
+                "and with every control: it ignores what it is handed, or nothing of it reaches "
+                "what is measured"
+            )
+
+    def all(self) -> None:
+        """Call the function on all prompts. Raises: RunError, DataError."""
+        kind, calls = self.what.kind, self.calls
+        self.before = calls("none", self.none)
+        after = calls(kind, self.thing)
+        again = calls(kind, self.thing, repeat=1)
+        if any(not np.array_equal(after[n], again[n], equal_nan=True) for n in after):
+            calls.total += 1
+            self._unsteady(after, again, calls("none", self.none, repeat=1))
+            after = {n: (after[n] + again[n]) / 2 for n in after}
+        self.arms[kind] = self._effects(after)
+        for k, (arm, make) in enumerate(self.things.items()):
+            numbers = calls(arm, make())
+            if k == 0:
+                self._same([after, self.before, numbers])
+            self.arms[arm] = self._effects(numbers)
+
+    def _unsteady(self, after: Numbers, again: Numbers, before: Numbers) -> None:
+        """Note by how much the mean effect differs between two calls."""
+        apart = [
+            abs(np.nanmean(again[n] - after[n]) - np.nanmean(before[n] - self.before[n]))
+            for n in after
+        ]
+        self.before = {n: (self.before[n] + before[n]) / 2 for n in before}
+        self.noise = float(max(apart)) / 2
+        self.notes.append(
+            f"two calls of {self.calls.name} differ, by {2 * self.noise:.2g} in the mean effect: "
+            f"their mean is judged, with an interval that is {self.noise:.2g} wider on either side"
+        )
+
+    def _effects(self, after: Numbers) -> Numbers:
+        numbers: Numbers = {}
+        for name, x in after.items():
+            numbers[name] = x - self.before[name]
+            numbers[f"{name}{AFTER}"], numbers[f"{name}{BEFORE}"] = x, self.before[name]
+        return numbers
+
+
+def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> pd.DataFrame:
+    """The numbers as a table: a row for each arm and prompt, or for each cell of the units that are
+    named. Raises: DataError for a column of the prompts that is called as a number is."""
+    import pandas as pd
+
+    numbers = list(next(iter(arms.values())))
+    if wrong := [n for n in given.columns if n in numbers or (n in KEPT and n != PROMPT)]:
+        raise DataError(
+            f"a column of the prompts is called {wrong[0]!r}, as a number is; rename it"
+        )
+    frames = []
+    for arm, x in arms.items():
+        frame = pd.DataFrame({"arm": arm, PROMPT: range(1, len(given) + 1), **x})
+        for name, values in given.columns.items():
+            if name != PROMPT:
+                frame[name] = values
+        frames.append(frame)
+    rows = pd.concat(frames, ignore_index=True)
+    if units == (PROMPT,):
+        return rows
+    return rows.groupby(["arm", *units], sort=False, as_index=False)[numbers].mean()
+
+
+def _judged(
+    question: Question, rows: pd.DataFrame, arms: Mapping[str, Numbers]
+) -> tuple[Judged, Question]:
+    """The verdict; of yes and no on every prompt with the exact interval of a difference of shares,
+    where units tie. Raises: ClaimError, DataError."""
+    known = [n for n in next(iter(arms.values())) if not n.endswith((AFTER, BEFORE))]
+    columns = {c.name for c in parse(question.holds).columns}
+    if lacking := sorted(columns - {*rows.columns}):
+        raise ClaimError(
+            f"the condition {question.holds!r} names {lacking[0]!r}, which is no number of the "
+            f"function; {nearest(lacking[0], known)}"
+        )
+    bounded = replace(question, bounds=(-1.0, 1.0))
+    name = next(iter(columns))
+    shares = name in known and parse(question.holds).plain and len(question.units) == 1
+    shares = shares and all(
+        np.isin(x[f"{name}{end}"], (0, 1)).all()
+        for arm, x in arms.items()
+        for end in (AFTER, BEFORE)
+        if arm != DAMAGE.name
+    )
+    if shares and question.bounds is None and not (rows[name] < 0).any():
+        return bounded.judged(rows), bounded  # which would be taken for a share, from 0 to 1
+    judged = question.judged(rows)
+    if judged.reason == TIES and question.bounds is None and shares:
+        return bounded.judged(rows), bounded
+    return judged, question
+
+
+def _about(calls: Calls, asked: _Asked) -> dict[str, Any]:
+    """What is kept of how it was measured: nothing of the machine."""
+    from importlib import metadata
+
+    source = ""
+    with contextlib.suppress(OSError, TypeError):
+        source = inspect.getsource(calls.function)
+    versions = {"python": platform.python_version(), "assay": metadata.version("interp-assay")}
+    return {
+        "function": calls.name,
+        "source": source,
+        "sha256": hashlib.sha256(source.encode()).hexdigest(),
+        "calls": calls.done,
+        "seconds": round(calls.seconds, 1),
+        "versions": versions,
+    }

@@ -1,0 +1,456 @@
+"""Credited: the kinds of things that a claim credits, and which near controls stand in the place of
+each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from assay.checking.calls import ByRow
+from assay.checking.prompts import Given
+from assay.controls import picks, vectors
+from assay.controls.table import (
+    EDGE,
+    ELSEWHERE,
+    FEATURE,
+    HEADS,
+    LATENTS,
+    LAYER,
+    LENGTH,
+    NEURONS,
+    OPPOSITE,
+    OTHER_TEXT,
+    PARAPHRASE,
+    RANDOM,
+    SHUFFLED,
+    SITE,
+    TOKEN,
+    UNRELATED,
+    WORDS,
+    WRONG_LABELS,
+    Control,
+)
+from assay.core import rng
+from assay.core.arrays import Array, as_numpy, is_tensor
+from assay.core.errors import DataError
+
+Learn = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One thing in the place of what is credited; a control may have several, each of which must be
+    beaten."""
+
+    control: Control
+    make: Callable[[], Any]
+    """Gives the thing when its turn has come."""
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What the author says of what is credited: each kind reads those that it knows."""
+
+    of: Any = None
+    norms: Any = None
+    rates: Any = None
+    others: Any = None
+    around: Any = None
+    paraphrases: Any = None
+    draws: int = 4
+
+    def given(self) -> list[str]:
+        """Name those that are said."""
+        return [k for k, v in vars(self).items() if v is not None and k != "draws"]
+
+
+@dataclass(eq=False)
+class Credited:
+    """What a claim credits, the draws of its controls, and what is noted of them."""
+
+    kind: str
+    thing: Callable[[], Any]
+    draws: list[Draw] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, control: Control, *things: Any) -> None:
+        """Add draws of a control."""
+        self.draws += [Draw(control, lambda x=x: x) for x in things]  # type: ignore[misc]
+
+    def missing(self, control: Control, how: str) -> None:
+        """Note that a control is left out, and what would make it."""
+        self.notes.append(f"no control {control.name!r}: {how}")
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector with what it was learned from, so that controls can be learned as well."""
+
+    vector: Array
+    acts: tuple[Array, Array]
+    """The activations of the two labels, [row, d] each: the vector points to the first."""
+    learn: Learn | None = None
+    elsewhere: tuple[tuple[Array, Array], ...] = ()
+    """What the same rows have at other places of the model."""
+
+
+def direction(
+    acts: Array,
+    labels: Sequence[Any] | Array,
+    *,
+    toward: Any = None,
+    learn: Learn | None = None,
+    elsewhere: Array | Sequence[Array] | None = None,
+) -> Direction:
+    """Learn a direction from activations and labels, for `assay.check(vector=…)`, which then learns
+    its controls in the same way.
+
+    Args:
+        acts: activations, [row, d]: a NumPy array or a torch tensor.
+        labels: one of two labels for each row.
+        toward: the label that it points to; by default the larger one, such as True or 1.
+        learn: (rows of the label that it points to, rows of the other) → a vector; by default the
+            difference of their means.
+        elsewhere: the activations of the same rows at another layer, or several such.
+    Raises: DataError for rows without labels, or labels that are not two.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> acts = np.array([[0.0, 1.0], [0.0, 3.0], [4.0, 1.0], [4.0, 3.0]])
+        >>> assay.direction(acts, [False, False, True, True]).vector
+        array([4., 0.])
+    """
+    names = as_numpy(labels).tolist() if not isinstance(labels, list | tuple) else list(labels)
+    kinds = sorted(set(names), key=repr) if len({*map(type, names)}) > 1 else sorted(set(names))
+    if len(kinds) != 2:
+        raise DataError(f"a direction is learned from two labels, got {len(kinds)}: {kinds[:5]}")
+    if toward is not None and toward not in kinds:
+        raise DataError(f"toward={toward!r} is none of the labels {kinds[0]!r} and {kinds[1]!r}")
+    first = kinds[1] if toward is None else toward
+    mask = np.array([name == first for name in names])
+
+    def pair(x: Array) -> tuple[Array, Array]:
+        x = x if is_tensor(x) else np.asarray(as_numpy(x), dtype=float)
+        if x.ndim != 2 or len(x) != len(names):
+            raise DataError(
+                f"activations have the shape {tuple(x.shape)}, and there are {len(names)} labels; "
+                "give one row for each"
+            )
+        return x[np.flatnonzero(mask)], x[np.flatnonzero(~mask)]
+
+    several = elsewhere if isinstance(elsewhere, list | tuple) else [elsewhere]
+    acts_of = pair(acts)
+    vector = (learn or vectors.difference)(*acts_of)
+    if not vectors.norm(vector) > 0:
+        raise DataError("the direction has length 0: the two labels have the same activations")
+    return Direction(vector, acts_of, learn, tuple(pair(x) for x in several if x is not None))
+
+
+def _vector(value: Any, options: Options, prompts: Given) -> Credited:
+    """A vector: a random one, one learned from shuffled labels, the same learned elsewhere, and its
+    opposite."""
+    learned = value if isinstance(value, Direction) else None
+    thing = learned.vector if learned else value
+    if not is_tensor(thing):
+        thing = np.asarray(as_numpy(thing), dtype=float)
+    if thing.ndim != 1 or not vectors.norm(thing) > 0:
+        raise DataError(f"vector= has the shape {tuple(thing.shape)} or length 0; give one vector")
+    credited = Credited("vector", lambda: thing)
+    around = options.around
+    if around is None and learned:
+        x, y = learned.acts
+        rows = [*(x - x.mean(0)), *(y - y.mean(0))]
+        around = _stacked(rows, x)
+    elif around is None:
+        around = thing[None][:0]
+        credited.notes.append(
+            "random directions are drawn from all dimensions alike, of which models fill few; "
+            "around=activations draws those that are filled"
+        )
+    elif around.ndim != 2 or around.shape[1] != len(thing):
+        raise DataError(f"around= has the shape {tuple(around.shape)}; give [row, {len(thing)}]")
+    for seed in range(options.draws):
+        credited.add(RANDOM, vectors.random_like(thing, around, seed))
+    if learned is None:
+        credited.missing(SHUFFLED, "give vector=assay.direction(acts, labels)")
+        credited.missing(LAYER, "give assay.direction(…, elsewhere=activations of other layers)")
+    else:
+        for seed in range(options.draws):
+            credited.add(SHUFFLED, _shuffled(learned, seed))
+        for pair in learned.elsewhere:
+            other = vectors.aside((learned.learn or vectors.difference)(*pair), thing)
+            credited.add(LAYER, vectors.as_long_as(other, thing))
+        if not learned.elsewhere:
+            credited.missing(LAYER, "give elsewhere=activations of other layers")
+    credited.add(OPPOSITE, -thing)
+    return credited
+
+
+def _stacked(rows: list[Any], like: Array) -> Array:
+    if is_tensor(like):
+        from assay.core.heavy import torch
+
+        return torch.stack(rows)
+    return np.stack(rows)
+
+
+def _shuffled(learned: Direction, seed: int) -> Array:
+    """A direction learned from labels of which half are swapped; of the own way of learning with
+    the true one's length."""
+    first, second = learned.acts
+    if min(len(first), len(second)) < 2:
+        raise DataError("the control `shuffled` swaps half of each label: give each label two rows")
+    if learned.learn is None:
+        return vectors.shuffled_difference(first, second, seed)
+    (a, b), (c, d) = vectors.swaps((len(first), len(second)), seed)
+    mixed = [_stacked([*first[b], *second[c]], first), _stacked([*first[a], *second[d]], first)]
+    return vectors.sign_of(seed) * vectors.as_long_as(learned.learn(*mixed), learned.vector)
+
+
+def _set(kind: str, control: Control, *, blocks: bool) -> Callable[..., Credited]:
+    def make(value: Any, options: Options, prompts: Given) -> Credited:
+        named = [_item(x) for x in (value if not isinstance(value, int | str) else [value])]
+        credited = _matched(kind, control, named, options, blocks=blocks)
+        credited.thing = lambda: list(named)
+        return credited
+
+    return make
+
+
+def _single(kind: str, control: Control) -> Callable[..., Credited]:
+    def make(value: Any, options: Options, prompts: Given) -> Credited:
+        item = _item(value)
+        credited = _matched(kind, control, [item], options, blocks=False)
+        draws = [Draw(d.control, lambda d=d: d.make()[0]) for d in credited.draws]  # type: ignore[misc]
+        return Credited(kind, lambda: item, draws, credited.notes)
+
+    return make
+
+
+def _item(value: Any) -> Any:
+    """A head, a latent or an edge as something that can be looked up."""
+    if isinstance(value, list | tuple):
+        return tuple(_item(x) for x in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _matched(
+    kind: str, control: Control, named: list[Any], options: Options, *, blocks: bool
+) -> Credited:
+    """As many others of the pool, alike in what sizes are given."""
+    if options.of is None:
+        raise DataError(f"{kind}= needs of=, the pool that others are taken from")
+    pool = _pool(options.of)
+    sizes = [
+        _sizes(name, x, pool)
+        for name, x in (("norms", options.norms), ("rates", options.rates))
+        if x is not None
+    ]
+    credited = Credited(kind, lambda: named)
+    blocks = blocks and all(isinstance(x, tuple) and len(x) == 2 for x in [*pool, *named])
+    draws = picks.matched(named, pool, sizes, options.draws, blocks=blocks)
+    credited.add(control, *draws)
+    if not sizes:
+        credited.notes.append(
+            f"others are taken at random; norms= and rates= of the pool match them to these {kind}"
+        )
+    for name, size in zip(
+        [n for n in ("norms", "rates") if getattr(options, n) is not None], sizes, strict=True
+    ):
+        true = sum(size[x] for x in named) or 1e-300
+        shares = [sum(size[x] for x in some) / true for some in draws]
+        credited.notes.append(
+            f"{name} of the others: {min(shares):.2g} to {max(shares):.2g} times as large"
+        )
+    return credited
+
+
+def _pool(of: Any) -> list[Any]:
+    """Everything that there is: a list, a count, or (blocks, heads of each)."""
+    if isinstance(of, int):
+        return list(range(of))
+    if isinstance(of, tuple) and len(of) == 2 and all(isinstance(n, int) for n in of):
+        return [(layer, head) for layer in range(of[0]) for head in range(of[1])]
+    return [_item(x) for x in of]
+
+
+def _sizes(name: str, given: Any, pool: list[Any]) -> dict[Any, float]:
+    """A size for each of a pool: a mapping, or numbers in the order of the pool. Raises:
+    DataError."""
+    if isinstance(given, Mapping):
+        return {_item(k): float(v) for k, v in given.items()}
+    numbers = as_numpy(given).reshape(-1)
+    if len(numbers) != len(pool):
+        raise DataError(f"{name}= has {len(numbers)} numbers for a pool of {len(pool)}")
+    if (numbers < 0).any():
+        raise DataError(f"{name}= has a number below 0; sizes are 0 or more")
+    return dict(zip(pool, map(float, numbers), strict=True))
+
+
+def _place(kind: str, control: Control) -> Callable[..., Credited]:
+    def make(value: Any, options: Options, prompts: Given) -> Credited:
+        others = options.others
+        if others is None:
+            raise DataError(
+                f"{kind}= needs others=, a list of other {kind}s at which the same is done"
+                + (", or how many layers the model has" if kind == "layer" else "")
+            )
+        if kind == "layer" and isinstance(others, int):
+            others = picks.far(value, others)
+        elif isinstance(others, str) or not len(others):
+            raise DataError(f"others= of {kind}= is a list with one or more, got {others!r}")
+        credited = Credited(kind, lambda: value)
+        credited.add(control, *(x for x in others if not _equal(x, value)))
+        return credited
+
+    return make
+
+
+def _equal(x: Any, y: Any) -> bool:
+    return bool(np.array_equal(x, y)) if isinstance(x, np.ndarray) else bool(x == y)
+
+
+def _source(value: Any, options: Options, prompts: Given) -> Credited:
+    """What is patched in: that of other rows, or of prompts that the author names."""
+    own = prompts.column(value) if isinstance(value, str) else list(value)
+    if len(own) != len(prompts):
+        raise DataError(f"source= has {len(own)} entries for {len(prompts)} prompts; give one each")
+    credited = Credited("source", lambda: ByRow(tuple(own)))
+    names = [repr(x) for x in own]
+    for seed in range(options.draws):
+        if options.others is not None:
+            pool = [x for x in options.others if repr(x) not in set(names)] or options.others
+            chosen = [
+                pool[picks.pick(seed, "check.unrelated", i, len(pool))] for i in range(len(own))
+            ]
+        else:
+            chosen = [own[k] for k in picks.partners(names, seed, "check.unrelated")]
+        credited.add(UNRELATED, ByRow(tuple(chosen)))
+    return credited
+
+
+def _text(value: Any, options: Options, prompts: Given) -> Credited:
+    """A prompt or a system text: its words in another order, other texts as long, other
+    wordings."""
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"text= is a text, got {type(value).__name__}")
+    credited = Credited("text", lambda: value)
+    for seed in range(options.draws):
+        credited.add(WORDS, picks.reordered(value, seed))
+    if options.others is None:
+        credited.missing(LENGTH, "give others=[other texts], cut or repeated to its length")
+    else:
+        texts = [options.others] if isinstance(options.others, str) else options.others
+        credited.add(LENGTH, *(picks.with_as_many_words(x, value) for x in texts))
+    if options.paraphrases is not None:
+        credited.add(PARAPHRASE, *options.paraphrases)
+    else:
+        credited.missing(
+            PARAPHRASE, "where the claim credits this wording, give paraphrases=[other wordings]"
+        )
+    return credited
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training that can be repeated on other examples or labels."""
+
+    train: Callable[[Any, Any], Any]
+    examples: Sequence[Any]
+    labels: Sequence[Any]
+    other: tuple[Sequence[Any], Sequence[Any]] | None = None
+
+
+def training(
+    train: Callable[[Any, Any], Any],
+    examples: Sequence[Any],
+    labels: Sequence[Any],
+    *,
+    other: tuple[Sequence[Any], Sequence[Any]] | None = None,
+) -> Training:
+    """Describe a training for `assay.check(training=…)`, which repeats it on shuffled labels and on
+    as many other examples.
+
+    Args:
+        train: (examples, labels) → what the checked function is handed, such as an adapter.
+        examples: what it learns from.
+        labels: as many.
+        other: examples and labels of something else, for the control `other-text`.
+    Raises: DataError where examples and labels are not as many.
+    """
+    for x, y in ((examples, labels), *([other] if other else [])):
+        if len(x) != len(y) or not len(x):
+            raise DataError(f"a training has {len(x)} examples and {len(y)} labels; give as many")
+    return Training(train, examples, labels, other)
+
+
+def _training(value: Any, options: Options, prompts: Given) -> Credited:
+    """A training or an adapter: as much training on shuffled labels, and on something else."""
+    if not isinstance(value, Training):
+        credited = Credited("training", lambda: value)
+        credited.missing(
+            WRONG_LABELS, 'give training=assay.training(…), or controls={"shuffled": an adapter}'
+        )
+        return credited
+    t = value
+    credited = Credited("training", lambda: t.train(t.examples, t.labels))
+    labels = list(t.labels)
+
+    def shuffled(seed: int) -> Any:
+        order = rng.permutation(np.array([seed]), "check.labels", 0, len(labels))[0]
+        return t.train(t.examples, [labels[i] for i in order])
+
+    count = min(options.draws, 2)
+    credited.draws += [
+        Draw(WRONG_LABELS, lambda seed=seed: shuffled(seed))  # type: ignore[misc]
+        for seed in range(count)
+    ]
+    if t.other is None:
+        credited.missing(OTHER_TEXT, "give assay.training(…, other=(examples, labels))")
+    else:
+        x, y = (_as_many(part, len(labels)) for part in t.other)
+        credited.draws.append(Draw(OTHER_TEXT, lambda: t.train(x, y)))
+    return credited
+
+
+def _as_many(part: Sequence[Any], count: int) -> list[Any]:
+    return [part[i % len(part)] for i in range(count)]
+
+
+Kind = Callable[[Any, Options, Given], Credited]
+KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
+    "vector": (_vector, ("around",)),
+    "heads": (_set("heads", HEADS, blocks=True), ("of", "norms", "rates")),
+    "neurons": (_set("neurons", NEURONS, blocks=True), ("of", "norms", "rates")),
+    "latents": (_set("latents", LATENTS, blocks=False), ("of", "norms", "rates")),
+    "layer": (_place("layer", ELSEWHERE), ("others",)),
+    "site": (_place("site", SITE), ("others",)),
+    "position": (_place("position", TOKEN), ("others",)),
+    "source": (_source, ("others",)),
+    "text": (_text, ("others", "paraphrases")),
+    "training": (_training, ()),
+    "feature": (_single("feature", FEATURE), ("of", "norms", "rates")),
+    "edge": (_single("edge", EDGE), ("of", "norms", "rates")),
+}
+"""By keyword: what makes the controls, and the options that it reads."""
+BREAKS = ("heads", "neurons", "latents", "layer", "site", "position", "training", "feature", "edge")
+"""Kinds of changes that may do as much to any other task of a model."""
+
+
+def credited(things: Mapping[str, Any], options: Options, prompts: Given) -> Credited:
+    """Make the controls of the one thing that a claim credits. Raises: DataError where nothing or
+    several are named, and for an option that its kind does not read."""
+    named = [k for k, v in things.items() if v is not None]
+    if len(named) != 1:
+        got = " and ".join(f"{k}=" for k in named) or "none of them"
+        raise DataError(
+            f"say what the claim credits, by one of {', '.join(f'{k}=' for k in KINDS)}; got {got}"
+        )
+    make, known = KINDS[named[0]]
+    if extra := [o for o in options.given() if o not in known]:
+        reads = f"it reads {', '.join(f'{k}=' for k in known)}" if known else "it reads none"
+        raise DataError(f"{named[0]}= has no option {extra[0]}=; {reads}")
+    return make(things[named[0]], options, prompts)

@@ -1,0 +1,103 @@
+"""Prompts: the rows that a user's function is called with, in the form in which they were given."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assay.ask import prompt_files
+from assay.core.errors import DataError, nearest
+from assay.core.placing import FEWEST
+
+PROMPT = "prompt"
+"""The unit where none is named: each prompt."""
+KEPT = (PROMPT, "arm", "draw")
+"""Names that a column of prompts cannot have next to the numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Prompts as they were given: a list of texts or of rows, or a pandas DataFrame."""
+
+    value: Any
+
+    @classmethod
+    def read(cls, value: Any) -> Given:
+        """Take prompts, or read a CSV, JSONL or text file of them. Raises: DataError."""
+        if isinstance(value, str | Path):
+            records = [dict(cells) for _, cells in prompt_files.read(Path(value))]
+            value = [r["text"] if [*r] == ["text"] else r for r in records]
+        if not hasattr(value, "iloc"):
+            value = list(value)
+        if len(value) < 2:
+            raise DataError(f"prompts= has {len(value)} prompts; a claim needs {FEWEST} or more")
+        return cls(value)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def take(self, rows: Sequence[int]) -> Any:
+        """Choose rows, in the form in which all were given."""
+        if hasattr(self.value, "iloc"):
+            return self.value.iloc[list(rows)]
+        return [self.value[i] for i in rows]
+
+    def name(self, row: int) -> str:
+        """Say which prompt it is, with its first words."""
+        value = self.value.iloc[row].to_dict() if hasattr(self.value, "iloc") else self.value[row]
+        text = " ".join(str(value).split())
+        return f"prompt {row + 1} ({text if len(text) <= 60 else text[:59] + '…'})"
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """The columns that all rows have, of plain values."""
+        if hasattr(self.value, "iloc"):
+            records = self.value.to_dict("records")
+        else:
+            records = self.value if all(isinstance(r, Mapping) for r in self.value) else []
+        names = [n for n in (records[0] if records else ()) if all(n in r for r in records)]
+        columns = {str(n): [r[n] for r in records] for n in names}
+        plain = (bool, int, float, str)
+        return {n: x for n, x in columns.items() if all(isinstance(v, plain) for v in x)}
+
+    def column(self, name: str) -> list[Any]:
+        """Give a column. Raises: DataError where not all rows have it."""
+        if name not in self.columns:
+            raise DataError(f"the prompts have no column {name!r}; {nearest(name, self.columns)}")
+        return self.columns[name]
+
+    def units(self, named: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+        """Choose the units, those that are named or, where prompts are a product of columns, the
+        one of these with the fewest values that a verdict can be about; and what is noted of it.
+
+        Raises: DataError for a column that the prompts lack.
+        """
+        for name in named:
+            if name != PROMPT:
+                self.column(name)
+        if named:
+            return tuple(named), []
+        counts = {n: len({*map(str, x)}) for n, x in self.columns.items()}
+        crossed = {
+            name
+            for pair in itertools.combinations(counts, 2)
+            if min(counts[n] for n in pair) > 1
+            and counts[pair[0]] * counts[pair[1]] == len(self)
+            and len({*zip(*(map(str, self.columns[n]) for n in pair), strict=True)}) == len(self)
+            for name in pair
+        }
+        enough = sorted((n for n in crossed if counts[n] >= FEWEST), key=counts.__getitem__)
+        if not enough:
+            return (PROMPT,), []
+        unit = enough[0]
+        few = [f"{counts[n]} of {n}" for n in counts if n in crossed and counts[n] < FEWEST]
+        note = (
+            f"the prompts are a product of columns ({', '.join(sorted(crossed))}), so that the unit"
+            f" is {unit}; unit= names another one"
+        )
+        fixed = f"the verdict is about these values alone: {', '.join(few)}" if few else ""
+        return (unit,), [note, *filter(None, [fixed])]

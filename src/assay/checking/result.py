@@ -1,0 +1,253 @@
+"""Check: what comes of a checked claim: the verdict, its controls, the numbers behind it, and how
+it is shown and kept."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from assay.core import foreign
+from assay.core.display import Shown
+from assay.core.errors import DataError
+from assay.core.expression import parse
+from assay.core.reasons import explain_reason
+from assay.core.results import Judged, Verdict
+from assay.core.table import judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+SIGNS = {"holds": "✗ passes", "fails": "✓ fails", "undecided": "○ undecided"}
+"""What is printed of a control: it should fail."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A draw of a control: an arm of the table."""
+
+    control: str
+    why: str
+    """What it would explain, if it did as well."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is judged: everything but the numbers."""
+
+    sentence: str
+    holds: str
+    credits: str
+    """The kind of what is credited, which is the name of the arm under judgement."""
+    units: tuple[str, ...]
+    placed: Mapping[str, Placed]
+    """By arm the control that it is a draw of."""
+    beats: float = 0.0
+    empty: float | None = None
+    bounds: tuple[float, float] | None = None
+    noise: float = 0.0
+    """By how much two calls of the function differ: the interval is as much wider on either
+    side."""
+    scope: str = ""
+
+    def judged(self, rows: pd.DataFrame) -> Judged:
+        """Judge the numbers. Raises: ClaimError, DataError."""
+        verdict = judge(
+            rows,
+            claim=self.holds,
+            unit=self.units,
+            control={arm: p.why for arm, p in self.placed.items()},
+            beats=self.beats,
+            empty=self.empty,
+            bounds=self.bounds,
+            noise=self.noise,
+            scope=self.scope,
+        )
+        return structs.replace(verdict, text=self.sentence)
+
+
+@dataclass(frozen=True, eq=False)
+class Check(Shown):
+    """What comes of `assay.check`."""
+
+    question: Question
+    rows: pd.DataFrame
+    """The numbers: a row for each arm and prompt."""
+    judged: Judged
+    """The verdict with that of every draw of every control."""
+    notes: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """The function's name, source and fingerprint, and versions."""
+
+    @property
+    def outcome(self) -> str:
+        """holds, fails, unspecific or undecided."""
+        return self.judged.outcome
+
+    @property
+    def reason(self) -> str:
+        """Why it is unspecific or undecided, in words; "" otherwise."""
+        return explain_reason(self.judged.reason)
+
+    @property
+    def estimate(self) -> float:
+        """The number that is judged."""
+        return self.judged.estimate
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval."""
+        return self.judged.low, self.judged.high
+
+    @property
+    def controls(self) -> dict[str, Verdict]:
+        """By name the verdict on each control: of several draws the one that comes closest to the
+        claim."""
+        strongest: dict[str, Verdict] = {}
+        for arm, verdict in self.judged.controls.items():
+            name = self.question.placed[arm].control
+            if name not in strongest or self._nearness(verdict) > self._nearness(strongest[name]):
+                strongest[name] = verdict
+        return strongest
+
+    def _nearness(self, verdict: Verdict) -> float:
+        low, high = self.judged.range
+        if verdict.outcome == "holds":
+            return math.inf
+        if math.isinf(high):
+            return verdict.estimate
+        return -verdict.estimate if math.isinf(low) else -abs(verdict.estimate - (low + high) / 2)
+
+    def draws(self, control: str) -> int:
+        """Count the draws of a control."""
+        return sum(p.control == control for p in self.question.placed.values())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for what is credited and for each draw of each control: outcome, estimate,
+        interval, units, and what the control would explain."""
+        import pandas as pd
+
+        lines = []
+        for arm, v in ((self.question.credits, self.judged), *self.judged.controls.items()):
+            placed = self.question.placed.get(arm)
+            lines.append(
+                {
+                    "arm": arm,
+                    "control": placed.control if placed else "",
+                    "outcome": v.outcome,
+                    "estimate": v.estimate,
+                    "low": v.low,
+                    "high": v.high,
+                    **{f"n_{unit}": n for unit, n in v.n.items()},
+                    "reason": explain_reason(v.reason),
+                    "why": placed.why if placed else "",
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def __repr__(self) -> str:
+        j, q = self.judged, self.question
+        n = " × ".join(f"{count} {unit}s" for unit, count in j.n.items())
+        why = f" ({self.reason})" if self.reason else ""
+        lines = [
+            f"{self.outcome}{why}: {q.sentence}",
+            f"{q.holds}: {_number(j)}, {n}",
+            "",
+        ]
+        table = [("control", "draws", "strongest [95 %]", "", "what it would explain")]
+        table += [(name, str(self.draws(name)), *self.row(name)) for name in self.controls]
+        widths = [max(len(row[i]) for row in table) for i in range(4)]
+        for row in table:
+            cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=False)]
+            lines.append("  ".join([*cells, row[4]]).rstrip())
+        notes = (*self.judged.notes, *self.notes)
+        lines += ["", *(f"note: {note}" for note in notes), f"scope: {j.scope}"]
+        if j.price is not None and j.price.text:
+            lines.append(f"to decide it: {j.price.text}")
+        return "\n".join(lines)
+
+    def row(self, control: str) -> tuple[str, str, str]:
+        """Say of a control its number, whether it fails, as it should, and what it would
+        explain."""
+        v = self.controls[control]
+        why = next(p.why for p in self.question.placed.values() if p.control == control)
+        return _number(v), SIGNS[v.outcome], why
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as one file: the question, the numbers and the verdict, which `Check.load`
+        judges again.
+
+        Args:
+            path: such as "refusal.assay"; a zip archive.
+        """
+        path = Path(path)
+        content = {
+            "schema": SCHEMA,
+            "question": _plain(self.question),
+            "notes": list(self.notes),
+            "about": dict(self.about),
+            "verdict": self.judged.to_json(),
+        }
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("check.json", json.dumps(content, indent=1, ensure_ascii=False))
+            archive.writestr("numbers.csv", self.rows.to_csv(index=False))
+            archive.writestr("table.txt", f"{self!r}\n")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Check:
+        """Read a saved check, and judge its numbers again.
+
+        Args:
+            path: that `save` wrote.
+        Raises: DataError for another file, and where the verdict on its numbers is not the one that
+            it states.
+        """
+        import pandas as pd
+
+        path = Path(path)
+        try:
+            with zipfile.ZipFile(foreign.regular(path, "a saved check")) as archive:
+                sizes = sum(i.file_size for i in archive.infolist())
+                foreign.within(sizes, foreign.LONGEST, path, "bytes")
+                content = json.loads(archive.read("check.json"))
+                rows = pd.read_csv(
+                    io.BytesIO(archive.read("numbers.csv")), float_precision="round_trip"
+                )
+            q = content["question"]
+            placed = {arm: Placed(**p) for arm, p in q.pop("placed").items()}
+            question = Question(**q, placed=placed)
+            stated = content["verdict"]["outcome"]
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
+            raise DataError(f"{path} is no file that a check was saved to: {e}") from e
+        question = replace(
+            question,
+            units=tuple(question.units),
+            bounds=None if question.bounds is None else tuple(question.bounds),  # type: ignore[arg-type]
+        )
+        judged = question.judged(rows)
+        if judged.outcome != stated:
+            raise DataError(f"{path} states {stated!r}; its numbers say {judged.outcome!r}")
+        return cls(question, rows, judged, tuple(content["notes"]), content["about"])
+
+
+def sides(holds: str) -> tuple[bool, bool]:
+    """Tell whether a condition has a lower edge, and whether it has an upper one."""
+    parsed = parse(holds)
+    return math.isfinite(parsed.low), math.isfinite(parsed.high)
+
+
+def _plain(question: Question) -> dict[str, Any]:
+    return {**vars(question), "placed": {arm: vars(p) for arm, p in question.placed.items()}}
+
+
+def _number(v: Verdict) -> str:
+    return f"{v.estimate:.3g} [{v.low:.3g}, {v.high:.3g}]"

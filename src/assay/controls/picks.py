@@ -1,0 +1,134 @@
+"""Picks: other heads, latents, layers, prompts and texts in the place of those that a claim
+names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from assay.core import rng
+from assay.core.errors import DataError
+
+T = TypeVar("T", bound=Hashable)
+
+
+def pick(seed: int, stream: str, index: int, count: int) -> int:
+    """Draw a number below `count`: the same one for the same seed, stream and index."""
+    return int(rng.integers(np.array([seed]), stream, index, (1,), count)[0, 0])
+
+
+def another(number: int, count: int, seed: int) -> int:
+    """Give another one of so many, each in turn as seeds go on. Raises: DataError where there is
+    none."""
+    if count < 2:
+        raise DataError("a block has one head, so that no other can stand in; name other controls")
+    return (number + 1 + seed % (count - 1)) % count
+
+
+def far(layer: int, layers: int) -> list[int]:
+    """Give the layers a third of the model away: the earlier first, unless it is the first block.
+    Raises: DataError where there is no other."""
+    if layers < 2:
+        raise DataError(f"the model has {layers} layer; name other controls")
+    step = max(1, layers // 3)
+    candidates = [n for n in (layer - step, layer + step) if 0 <= n < layers]
+    return sorted(candidates, key=lambda n: n == 0)
+
+
+def by_distance(layer: int, layers: int) -> list[int]:
+    """Give every other layer, those first that are nearest to a third of the model away."""
+    step = max(1, layers // 3)
+    return sorted(
+        (n for n in range(layers) if n != layer), key=lambda n: abs(abs(n - layer) - step)
+    )
+
+
+def matched(
+    named: Sequence[T],
+    pool: Sequence[T],
+    sizes: Sequence[Mapping[T, float]],
+    draws: int,
+    *,
+    blocks: bool = False,
+) -> list[list[T]]:
+    """Take as many others as are named, once for each draw: for each in turn the one of the pool
+    that is nearest in all sizes and that no draw has taken yet.
+
+    Args:
+        named: what a claim credits.
+        pool: all that there are, the named ones among them or not.
+        sizes: what is to be alike, such as norms and how often each is on; compared as logarithms.
+        draws: so many, or as many as the pool has.
+        blocks: whether things are (block, number), of which those of the same block come first.
+    Raises: DataError where the pool has not as many others.
+    """
+    others = [item for item in dict.fromkeys(pool) if item not in set(named)]
+    if len(others) < len(named):
+        raise DataError(
+            f"{len(named)} are credited and the pool has {len(others)} others: give a larger pool "
+            "with of="
+        )
+    order = rng.permutation(np.array([0]), "check.pool", len(named), len(others))[0]
+    others = [others[i] for i in order]  # where nothing tells them apart, chance does
+    logs = [_logs(size, [*named, *others]) for size in sizes]
+
+    def apart(item: T, other: T) -> float:
+        blocks_apart = abs(item[0] - other[0]) if blocks else 0  # type: ignore[index]
+        return 1e3 * blocks_apart + math.hypot(*(log[item] - log[other] for log in logs), 0.0)
+
+    taken: set[T] = set()
+    result: list[list[T]] = []
+    while len(result) < draws and len(others) - len(taken) >= len(named):
+        some: list[T] = []
+        for item in named:
+            free = [o for o in others if o not in taken]
+            some.append(min(free, key=lambda o, item=item: apart(item, o)))  # type: ignore[misc]
+            taken.add(some[-1])
+        result.append(some)
+    return result
+
+
+def _logs(size: Mapping[T, float], items: Sequence[T]) -> dict[T, float]:
+    """The logarithms of sizes over their spread among these items. Raises: DataError for an item
+    that has none."""
+    if lacking := [item for item in items if item not in size]:
+        raise DataError(f"{lacking[0]!r} has no size; give one for each of the pool")
+    floor = 1e-6 * max(max(size[i] for i in items), 1e-300)
+    logs = {item: math.log(max(size[item], floor)) for item in items}
+    spread = float(np.std(list(logs.values()))) or 1.0
+    return {item: x / spread for item, x in logs.items()}
+
+
+def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
+    """Draw for each row another row with another name. Raises: DataError where there is none."""
+    chosen = []
+    for i, name in enumerate(names):
+        others = [k for k, other in enumerate(names) if other != name]
+        if not others:
+            raise DataError("all rows are alike, so that nothing can be taken from another one")
+        chosen.append(others[pick(seed, stream, i, len(others))])
+    return chosen
+
+
+def reordered(text: str, seed: int) -> str:
+    """Put the words of a text into another order. Raises: DataError where there is none."""
+    words = text.split()
+    if len(set(words)) < 2:
+        raise DataError(f"the text {text!r} has no two different words to put in another order")
+    for index in range(100):
+        order = rng.permutation(np.array([seed]), "check.words", index, len(words))[0]
+        if (other := [words[i] for i in order]) != words:
+            return " ".join(other)
+    return " ".join(reversed(words))
+
+
+def with_as_many_words(text: str, other: str) -> str:
+    """Cut or repeat a text until it has as many words as another one. Raises: DataError where it
+    has none."""
+    words, count = text.split(), len(other.split())
+    if not words:
+        raise DataError("a control's text is empty")
+    return " ".join((words * (count // len(words) + 1))[:count])

@@ -1,0 +1,102 @@
+"""The table of near controls: a name, and what it would explain if it did as well as the real
+thing.
+
+A study's claims are known by these sentences as well, so that none is reworded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.core.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Control:
+    """A near control: an arm ARM/NAME with one thing replaced."""
+
+    name: str
+    why: str
+    """What it would explain, if it did as well."""
+
+
+# in the place of a vector
+RANDOM = Control("random", "any direction as long, among those that activations fill, does it")
+SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
+LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
+OPPOSITE = Control("opposite", "the vector with the opposite sign does it")
+TOKENS = Control("tokens", "that of random tokens, as long, does it")
+
+# in the place of heads, neurons, latents, a feature or an edge
+HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
+NEURONS = Control("neurons", "as many other neurons, as large and as often on, do it")
+LATENTS = Control("latents", "as many other latents, as large and as often on, do it")
+FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
+EDGE = Control("edges", "another edge between features that are as active does it")
+
+# in the place of attention that is blocked
+BLOCKED_TOKENS = Control("token", "blocking as many other tokens that are looked at does it")
+BLOCKED_HEADS = Control("heads", "the same block in as many other heads of these blocks does it")
+BLOCKED_LAYERS = Control("layer", "the same block a third of the model away does it")
+
+# in the place of where a change is made
+ELSEWHERE = Control("layer", "the same change a third of the model away does it")
+SITE = Control("site", "the same change at another site does it")
+TOKEN = Control("token", "the same change at another token does it")
+
+# in the place of what is put there
+UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
+
+# in the place of a text
+WORDS = Control("words", "the same words in another order do it")
+LENGTH = Control("length", "another text with as many words does it")
+PARAPHRASE = Control("paraphrase", "another wording of the same text does it")
+
+# in the place of a training
+WRONG_LABELS = Control("shuffled", "as much training on shuffled labels does it")
+OTHER_TEXT = Control("other-text", "as many steps on unrelated text do it")
+
+# in the place of a model, or of what changed it
+TWIN = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
+TRAINED = Control("trained", "the trained model has it as well")
+ANSWERS = Control(
+    "unrelated", "the answers have it by themselves, behind another row's prompt as well"
+)
+ATTENTION = Control("heads", "other heads of the block attend there as much")
+POSITION = Control("position", "it looks at that place whatever tokens there are")
+TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
+CHANGED = Control("shuffled", "any change of the weights as large does it")
+
+# in the place of a sparse dictionary
+DIRECTIONS = Control(
+    "random", "random directions, each on as often, with the best decoder reach it"
+)
+FROZEN = Control("frozen", "the encoder alone, learned around random decoder rows, reaches it")
+NOT_TRAINED = Control("untrained", "the same training on an untrained model reaches it")
+
+# what a change does to all else
+DAMAGE = Control("damage", "the same change does as much to any other task of the model")
+
+# in the place of what a probe reads
+BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
+EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
+PLACES = Control("places", "the embeddings of its tokens, each at its place, tell as much")
+LENGTHS = Control("lengths", "how long the texts are tells as much")
+UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
+PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
+ASKED = Control("asked", "the model says it when it is asked in words")
+
+
+def chosen(
+    name: str, known: Sequence[Control], wanted: tuple[str, ...] | None
+) -> tuple[Control, ...]:
+    """Choose those of the known controls that are wanted; all where nothing is said. Raises:
+    DataError for a name that is none of them."""
+    if wanted is None:
+        return tuple(known)
+    by_name = {c.name: c for c in known}
+    for other in wanted:
+        if other not in by_name:
+            hint = nearest(other, by_name) if by_name else "it has none"
+            raise DataError(f"{name!r} has no control {other!r}; {hint}")
+    return tuple(by_name[other] for other in wanted)

@@ -1,0 +1,113 @@
+"""Vectors that stand in the place of another one. Each function takes NumPy arrays or torch
+tensors, and gives what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assay.core import rng
+from assay.core.arrays import Array, is_tensor
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+
+SAME = 1e-5
+"""A difference this small a share of what it is between is what rounding leaves of nothing."""
+
+
+def sign_of(seed: int) -> int:
+    """Give the sign of a direction that has none of its own: 1 for even seeds, else −1."""
+    return -1 if seed % 2 else 1
+
+
+def norm(x: Array) -> float:
+    """Measure the length of a vector."""
+    return float(x.norm() if is_tensor(x) else np.linalg.norm(x))
+
+
+def norms(x: Array) -> Array:
+    """Measure the length of each row."""
+    return x.norm(dim=1) if is_tensor(x) else np.linalg.norm(x, axis=1)
+
+
+def _like(x: Array, other: Array) -> Array:
+    """An array of the kind, the precision and the device of another one."""
+    if is_tensor(other):
+        return (x if is_tensor(x) else torch.from_numpy(np.asarray(x))).to(other)
+    return np.asarray(x.detach().cpu() if is_tensor(x) else x, dtype=other.dtype)
+
+
+def random_like(direction: Array, around: Array, seed: int) -> Array:
+    """Draw a direction of the same length, at right angles to it, from the dimensions that
+    activations fill: with their covariance, each taken at length 1, so that a few huge ones do not
+    decide.
+
+    Most dimensions of a residual stream mean little to the model, so that a direction that is
+    drawn from all of them alike is beaten by nearly anything. Seeds come in pairs: 2n + 1 has the
+    opposite of 2n.
+
+    Args:
+        direction: that it stands for, [d].
+        around: activations, [n, d]; where nothing spreads there, all dimensions count alike.
+        seed: which draw.
+    Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
+    """
+    x = around - around.mean(0) if len(around) else around
+    if len(x):
+        lengths = norms(x)
+        x = x[lengths > SAME * float(lengths.mean())]
+        x = x / norms(x)[:, None]
+    if len(x) < 2:  # nothing spreads there
+        x = _like(np.eye(len(direction), dtype=np.float32), direction)
+    weights = rng.normal(np.array([seed - seed % 2]), "ask.random", 0, (len(x),))[0]
+    sample = _like(weights, direction) @ _like(x, direction)
+    return sign_of(seed) * as_long_as(aside(sample, direction), direction)
+
+
+def aside(direction: Array, other: Array) -> Array:
+    """Take out of a direction what it has along another. Raises: DataError where it has nothing
+    else."""
+    unit = other / norm(other) if not is_tensor(other) else other / other.norm()
+    rest = direction - (direction @ unit) * unit
+    if norm(rest) <= SAME * norm(direction):
+        raise DataError("a control's direction is that of the intervention; name other controls")
+    return rest
+
+
+def as_long_as(direction: Array, other: Array) -> Array:
+    """Scale a direction to the length of another. Raises: DataError where it has none."""
+    if not norm(direction) > 0:
+        raise DataError("a control's direction has length 0; give it more examples")
+    if is_tensor(direction):
+        return direction * (other.norm() / direction.norm())
+    return direction * np.asarray(norm(other) / norm(direction), dtype=direction.dtype)
+
+
+def difference(first: Array, second: Array) -> Array:
+    """Take the mean of the second rows from that of the first."""
+    return first.mean(0) - second.mean(0)
+
+
+def swaps(counts: Sequence[int], seed: int) -> list[tuple[list[int], list[int]]]:
+    """Draw for each label, which has so many rows, the half that gets the other label, and the rest
+    that keeps its own. Seeds come in pairs, 2n and 2n + 1, of one draw."""
+    halves = []
+    for k, count in enumerate(counts):
+        order = rng.permutation(np.array([seed - seed % 2]), "ask.shuffled", k, count)[0].tolist()
+        halves.append((order[: count // 2], order[count // 2 :]))
+    return halves
+
+
+def shuffled_difference(first: Array, second: Array, seed: int) -> Array:
+    """Learn a difference of means from labels that tell nothing: half of the rows of each label
+    have the other one, so that whatever tells the labels apart cancels, also where a label has an
+    odd number of rows. What is left has a sign that means nothing: the second seed of a pair has
+    the opposite of the first."""
+    halves = [
+        (x[some].mean(0) - x[rest].mean(0)) / 2
+        for x, (some, rest) in zip(
+            (first, second), swaps((len(first), len(second)), seed), strict=True
+        )
+    ]
+    return sign_of(seed) * (halves[0] + halves[1])

@@ -1,0 +1,391 @@
+"""Dependence: whether the units of a table depend on each other: groups that a column names, two
+crossed columns, near-copies, a pattern in their order, neighbours in time.
+
+A column that says to which group a unit belongs is always counted: the verdict has to be the same
+with its groups as units. What no column says has to be found in the numbers first."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from assay.core.clustered import Limits, clustered, neighbours, pseudo_values, serial
+from assay.core.errors import Argument, DataError
+from assay.core.heavy import scipy
+from assay.core.intervals import Statistic
+from assay.core.reading import plural
+from assay.core.rounding import grid
+from assay.core.rows import is_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
+"""Columns that say in which order units were measured."""
+MOST_LEVELS, LARGEST_GROUP = 12, 0.8
+"""Levels of a column of fractions up to which it may name groups; the share of units in one group
+from which a column is a remark."""
+CARRIES = 0.01
+"""The p-value below which a column is said to carry variance, or a pattern to be there."""
+PLAIN = 8.0
+"""How many times as far as by chance the nearest unit that is no copy is from which units are
+refused as near-copies."""
+DIMS, FEWEST, MOST = 6, 8, 2_000
+"""Dimensions in which units are compared, and how many units there may be."""
+FEW_PAIRS = 6
+"""Columns of which every two are tried together."""
+
+
+class Cells(NamedTuple):
+    """The numbers behind a verdict, cell by cell."""
+
+    terms: Mapping[str, np.ndarray]
+    statistic: Statistic
+    levels: Mapping[str, np.ndarray]
+    """Of each unit the level that a cell has."""
+
+    def index(self, unit: str) -> np.ndarray:
+        """Number a unit's levels, from 0, in the order of `np.unique`."""
+        return np.unique(self.levels[unit], return_inverse=True)[1]
+
+    def values(self, unit: str) -> np.ndarray:
+        """What each level of a unit adds to the statistic."""
+        return pseudo_values(self.terms, self.statistic, self.index(unit))
+
+    def others(self, unit: str) -> list[np.ndarray]:
+        """The other unit, if there is one, as a grouping."""
+        return [self.index(u) for u in self.levels if u != unit]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How units may depend on each other, and the interval that allows for it."""
+
+    name: str
+    words: str
+    """What was found."""
+    limits: Limits
+    carries: bool
+    """Whether the numbers show that it matters."""
+    advice: str
+
+    @property
+    def line(self) -> str:
+        """What was found, and the interval that allows for it."""
+        if not self.limits.known:
+            return f"{self.words}: too few for an interval that allows for it"
+        low, high = self.limits
+        return f"{self.words}: the interval that allows for it is [{low:.4g}, {high:.4g}]"
+
+
+def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
+    """Give the grouping by runs that are averaged in each unit, where there are several."""
+    (unit,) = (u for u in cells.levels if u != run)
+    of = cells.index(run)
+    count = int(of.max()) + 1
+    if count < 2 or len(of) == len(np.unique(cells.levels[unit])):
+        return []
+    values = pseudo_values(cells.terms, cells.statistic, np.arange(len(of)))
+    p, share = _variance(values, of)
+    return [
+        Grouping(
+            run,
+            f"each {unit} is averaged over {count} {plural(run, count)}, which share "
+            f"{100 * max(0.0, share):.0f} % of the variance",
+            clustered(cells.terms, cells.statistic, [cells.index(unit), of], level),
+            p < CARRIES,
+            f"--unit {unit} --unit {run}, or --fixed {run} if the claim is about these {count} "
+            "only",
+        )
+    ]
+
+
+def find(
+    cells: Cells, rows: pd.DataFrame, judged: Sequence[str], skip: Sequence[str], level: float
+) -> list[Grouping]:
+    """Find the ways in which units may depend on each other, near-copies first.
+
+    `rows` are those of all arms that are compared, `judged` the columns that the claim reads,
+    `skip` those that name no groups. Raises: DataError where units are plainly copies."""
+    found = []
+    for unit in cells.levels:
+        columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
+        known = np.unique(cells.levels[unit])
+        labels = {name: _codes(column.reindex(known)) for name, column in columns.items()}
+        vectors = _vectors(rows, unit, known, judged, (*skip, *cells.levels, *labels))
+        fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
+        vectors = [_without(x, [*labels.values(), *fixed]) for x in vectors]
+        found += _near(cells, unit, vectors, level)
+        found += _named(cells, unit, labels, level)
+        found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
+    return found
+
+
+def _named(
+    cells: Cells, unit: str, labels: Mapping[str, np.ndarray], level: float
+) -> Iterator[Grouping]:
+    """The groupings that one column names, or two that are crossed."""
+    values, place = cells.values(unit), cells.index(unit)
+    for name, of in labels.items():
+        p, share = _variance(values, of)
+        limits = clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level)
+        count, n = len(np.unique(of)), len(of)
+        yield Grouping(
+            name,
+            f"the {n} {plural(unit, n)} are of {count} {plural(name, count)}, which share "
+            f"{100 * max(0.0, share):.0f} % of the variance",
+            limits,
+            p < CARRIES,
+            f"--unit {name}, or --fixed {name} if the claim is about these {count} only",
+        )
+    few = list(labels.items())[:FEW_PAIRS] if len(cells.levels) == 1 else []
+    for (a, of_a), (b, of_b) in itertools.combinations(few, 2):
+        both = len(np.unique(np.stack([of_a, of_b]), axis=1).T)
+        if both == max(len(np.unique(of_a)), len(np.unique(of_b))):
+            continue  # one is nested in the other
+        p = min(_variance(values, of_a)[0], _variance(values, of_b)[0])
+        yield Grouping(
+            f"{a} × {b}",
+            f"each {unit} is of one {a} and one {b}",
+            clustered(cells.terms, cells.statistic, [of_a[place], of_b[place]], level),
+            p < CARRIES,
+            f"--unit {a} --unit {b}",
+        )
+
+
+def _near(
+    cells: Cells, unit: str, vectors: Sequence[np.ndarray], level: float
+) -> Iterator[Grouping]:
+    """The groups of units that lie nearer to each other than independent ones do. Raises: DataError
+    where they plainly are copies."""
+    place, alone = cells.index(unit), []
+    for x in vectors:
+        n = len(x)
+        apart, times, dims = _nearness(x)
+        if apart < 1.9 + 10 / n + (dims == 1):
+            continue
+        sets = max(2, round(n / times))
+        line = (
+            f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
+            "than independent ones do"
+        )
+        if apart > PLAIN and dims > 1:
+            raise DataError(
+                f"{line}: near-copies of a unit are no further units; keep one of each set, or "
+                "name what was drawn independently: ",
+                Argument("unit", ("NAME",)),
+            )
+        tree = scipy.cluster.hierarchy.linkage(x, "ward")
+        of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
+        alone += [of] * (dims == 1)
+        groups = [of[place], *cells.others(unit)]
+        limits = clustered(cells.terms, cells.statistic, groups, level)
+        yield Grouping("near-copies", line, limits, True, "keep one of each set")
+    if len(alone) == 2 and not cells.others(unit):
+        groups = [of[place] for of in alone]
+        limits = clustered(cells.terms, cells.statistic, groups, level)
+        words = f"in each arm by itself, the numbers of {unit} lie in sets"
+        yield Grouping("near-copies", words, limits, True, "keep one of each set")
+
+
+def _nearness(x: np.ndarray) -> tuple[float, int, int]:
+    """How much farther, than by chance, the nearest unit outside of equal sets is than the farthest
+    in them; how many are in a set; in how many dimensions.
+
+    Where a density is smooth, the distances to the k-th and the next neighbour in d dimensions have
+    a ratio with k d log(ratio) exponential, whatever the density. Median over units, so that most
+    of them have to be in sets of one size.
+    Source: Levina and Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, 2004."""
+    n, dims = x.shape
+    if not FEWEST <= n <= MOST or not dims:
+        return 0.0, 1, dims
+    most = max(2, n // 3)
+    away = scipy.spatial.KDTree(x).query(x, most + 1)[0][:, 1:]
+    away = np.maximum(away, 1e-9 * np.abs(x).max())
+    k = np.arange(1, most)
+    by_k = np.median(np.log(away[:, 1:] / away[:, :-1]) * k * dims, axis=0) / np.log(2)
+    return float(by_k.max()), int(by_k.argmax()) + 2, dims
+
+
+def _in_order(
+    cells: Cells,
+    unit: str,
+    orders: Mapping[str, np.ndarray],
+    vectors: Sequence[np.ndarray],
+    level: float,
+) -> Iterator[Grouping]:
+    """Groups of neighbours, or of every so many-th unit, and series, in the order of each name."""
+    place, values = cells.index(unit), cells.values(unit)
+    n = len(values)
+    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
+    for name, order in orders.items():
+        rank = np.argsort(order)
+        ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
+        ways += [(f"{m} in a row", rank // m) for m in sizes]
+        for how, of in ways:
+            p = min((_pattern(x, of) for x in vectors if len(x) == n), default=1.0)
+            if p < CARRIES / max(1, len(ways)):
+                groups = [of[place], *cells.others(unit)]
+                yield Grouping(
+                    "order",
+                    f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
+                    clustered(cells.terms, cells.statistic, groups, level),
+                    True,
+                    "name what was drawn independently with --unit",
+                )
+        if (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
+            yield Grouping(
+                "order",
+                f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
+                serial(values[order], level),
+                False,
+                "name what was drawn independently with --unit",
+            )
+
+
+def _orders(rows: pd.DataFrame, unit: str, known: np.ndarray) -> dict[str, np.ndarray]:
+    """The orders that units may have: of their names, of the rows, of a column of times."""
+    import pandas as pd
+
+    index = {str(level): i for i, level in enumerate(known)}
+    seen = [index[s] for s in dict.fromkeys(map(str, rows[unit])) if s in index]
+    found = {}
+    if known.dtype.kind in "iuf":
+        found[unit] = np.arange(len(known))
+    elif all(re.search(r"\d", str(level)) for level in known):
+        found[unit] = np.array(sorted(range(len(known)), key=lambda i: _natural(str(known[i]))))
+    if len(seen) == len(known):
+        found["the rows"] = np.array(seen)
+    for name in rows.columns:
+        if name.lower() in TIMES and name != unit:
+            by_unit = rows.groupby(unit)[name]
+            first = by_unit.first().reindex(known)
+            if by_unit.nunique().max() == 1 and first.is_unique and not first.isna().any():
+                found[name] = np.argsort(pd.factorize(first, sort=True)[0])
+    return {k: v for i, (k, v) in enumerate(found.items()) if not _repeats(v, found, i)}
+
+
+def _repeats(order: np.ndarray, found: Mapping[str, np.ndarray], before: int) -> bool:
+    return any((order == x).all() for x in list(found.values())[:before])
+
+
+def _natural(name: str) -> tuple:
+    """A key that puts doc-2 before doc-10."""
+    return tuple((int(x), "") if x.isdigit() else (0, x) for x in re.split(r"(\d+)", name))
+
+
+def _pattern(x: np.ndarray, of: np.ndarray) -> float:
+    """The p-value of groups that share nothing, by the analysis of variance of all dimensions."""
+    n, dims = x.shape
+    groups = int(of.max()) + 1
+    if not dims or groups >= n:
+        return 1.0
+    sums = np.zeros((groups, dims))
+    np.add.at(sums, of, x)
+    between = float((sums**2 / np.bincount(of)[:, None]).sum())
+    within = float((x**2).sum()) - between
+    df = dims * (groups - 1), dims * (n - groups)
+    f = between / df[0] / max(within / df[1], 1e-300)
+    return float(scipy.special.fdtrc(*df, f))
+
+
+def _variance(values: np.ndarray, of: np.ndarray) -> tuple[float, float]:
+    """The p-value of groups that share nothing, and the intra-class correlation."""
+    off = values - values.mean()
+    counts = np.bincount(of)
+    n, groups = len(of), len(counts)
+    if groups >= n or not off.any():
+        return 1.0, 0.0
+    between = float((np.bincount(of, off) ** 2 / counts).sum()) / (groups - 1)
+    within = max(float(off @ off) - between * (groups - 1), 1e-300) / (n - groups)
+    usual = (n - float((counts**2).sum()) / n) / (groups - 1)
+    share = (between - within) / (between + (usual - 1) * within)
+    return float(scipy.special.fdtrc(groups - 1, n - groups, between / within)), share
+
+
+def _nested(
+    rows: pd.DataFrame, unit: str, skip: Sequence[str], only: Sequence[str] | None = None
+) -> dict[str, pd.Series]:
+    """The columns that say to which group each level of a unit belongs, in every arm the same."""
+    found = {}
+    for name in rows.columns if only is None else only:
+        if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
+            continue
+        values = rows[name].mask(rows[name].astype(str).str.strip() == "")
+        by_unit = values.groupby(rows[unit])
+        if by_unit.nunique().max() > 1 or values.groupby(rows["arm"]).nunique().max() < 2:
+            continue  # it differs within a unit, or it describes arms
+        of = by_unit.first()
+        counts, n = of.value_counts(), len(of)
+        several = 2 <= len(counts) < counts.sum() and counts.iloc[0] <= LARGEST_GROUP * n
+        if several and (is_text(of) or _may_group(of.dropna().to_numpy(float), len(counts))):
+            found[name] = of
+    return found
+
+
+def _may_group(numbers: np.ndarray, levels: int) -> bool:
+    """Whether numbers may name groups: some that come again, other than 0 and 1."""
+    if set(np.unique(numbers).tolist()) <= {0.0, 1.0}:
+        return False
+    whole = bool((numbers % 1 == 0).all())
+    return 2 * levels <= len(numbers) and (whole or levels <= MOST_LEVELS)
+
+
+def _codes(of: pd.Series) -> np.ndarray:
+    """Number the groups of units; one without a name is a group of its own."""
+    import pandas as pd
+
+    codes = pd.factorize(of)[0].copy()
+    lone = codes < 0
+    codes[lone] = codes.max() + 1 + np.arange(lone.sum())
+    return codes
+
+
+def _vectors(
+    rows: pd.DataFrame, unit: str, known: np.ndarray, judged: Sequence[str], skip: Sequence[str]
+) -> list[np.ndarray]:
+    """What there is to compare units by: the judged numbers of all arms, all numbers, and each
+    judged column of an arm by itself; none where arms have no common units."""
+    numeric = [c for c in rows.columns if c not in ("arm", *skip, *judged) and not is_text(rows[c])]
+    found = []
+    for columns in (list(judged), [*judged, *numeric]):
+        by_unit = rows.groupby([unit, "arm"])[columns].mean().unstack("arm").reindex(known)
+        x = _dithered(by_unit.dropna(axis=1).to_numpy(float))
+        if not found or x.shape[1] > found[0].shape[1]:
+            found.append(x)
+    if found[0].shape[1] > 1:
+        found += [found[0][:, [i]] for i in range(found[0].shape[1])]
+    return found
+
+
+def _dithered(x: np.ndarray) -> np.ndarray:
+    """Numbers with the noise of their rounding, so that rounded ones are no copies; without columns
+    in which rounding leaves few different ones."""
+    steps = np.array([grid(column) for column in x.T])
+    levels = np.array([len(np.unique(column)) for column in x.T])
+    kept = np.where(steps > 0, 2 * levels > len(x), levels > 1)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
+    return (x + noise * steps)[:, kept] if x.size else x
+
+
+def _without(x: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
+    """Numbers less what groups share, in the directions in which they vary most, at equal
+    variance."""
+    x = x - x.mean(0)
+    for of in groupings:
+        if 2 * (of.max() + 1) <= len(x):
+            sums = np.zeros((of.max() + 1, x.shape[1]))
+            np.add.at(sums, of, x)
+            x = x - (sums / np.bincount(of)[:, None])[of]
+    if not x.size:
+        return x
+    scale = x.std(0)
+    x = x[:, scale > 0] / scale[scale > 0]
+    left, size, _ = np.linalg.svd(x, full_matrices=False)
+    kept = size > 1e-6 * size.max(initial=0.0)
+    return left[:, kept][:, : max(1, min(DIMS, len(x) // 4))] * np.sqrt(len(x))

@@ -1,0 +1,106 @@
+"""Tried: which claims were judged on a table before. A table is known by the numbers that a claim
+reads of it: a copy of the file, other names, another order of the rows, and other columns make no
+other table, and neither does leaving out some of its rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core import rows
+from assay.core.columns import Column
+from assay.core.expression import parse
+from assay.core.reading import plural
+from assay.core.results import Judged
+from assay.lab.judge.journal import QUESTIONS, Line, digest
+from assay.lab.judge.questions import JUDGED, Questions, key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DISTINCT, SHARED = 0.8, 0.5
+"""Share of a column's numbers that differ from each other from which each is known by itself; share
+of such numbers that two tables have in common from which they are one."""
+KEPT, SHOWN = 1_000, 3
+"""Numbers of a table that are noted, and other claims that are named."""
+
+
+def file() -> Path:
+    """Name the file that notes them: assay/questions.jsonl in $XDG_STATE_HOME, else in
+    ~/.local/state."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser())
+    return state / "assay" / QUESTIONS
+
+
+def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> list[str]:
+    """Note that a claim was judged on a table, and say how many were, this one included. Raises:
+    OSError where that cannot be noted.
+
+    Args:
+        table: as `assay.judge` takes it.
+        judged: what came out.
+        unit: its columns of units.
+        arm_column: its column of arms.
+    """
+    frame, _ = rows.read(table, arm_column)
+    columns = [(c, c.arm or judged.arm) for c in parse(judged.text).columns]
+    parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
+    units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
+    questions = Questions(file())
+    question, threshold = key({}, parts), str(judged.threshold)
+    earlier = [line for line in questions.looks if _same_table(line, parts, units)]
+    said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
+    questions.note(question, JUDGED, parts=parts, units=units, **said)
+    return list(_words(earlier, question, judged.text))
+
+
+def _words(earlier: Sequence[Line], question: str, text: str) -> Iterator[str]:
+    """How many claims there are with those before, and which asked the same with another
+    threshold."""
+    others = {line["text"]: line for line in earlier if line["text"] != text}
+    count = len(others) + 1
+    yield f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on this table"
+    again = [x for x in others.values() if x["question"] == question]
+    for words, some in (
+        ("the same numbers were judged as", again),
+        ("others were", [x for x in others.values() if x not in again]),
+    ):
+        if some:
+            shown = ", ".join(f"{x['text']} ({x['outcome']})" for x in some[-SHOWN:])
+            yield f"{words} {shown}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
+
+
+def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
+    """Whether a line is about a table with one of these columns, or with half of these numbers."""
+    if line["what"] != JUDGED or "experiment" in line:
+        return False
+    known = set(line.get("units", ()))
+    shared, fewer = len(known & {*units}), min(len(known), len(units))
+    return bool({*parts} & {*line.get("parts", ())}) or (fewer > 0 and shared >= SHARED * fewer)
+
+
+def _numbers(
+    frame: pd.DataFrame, column: Column, arm: str, unit: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The numbers of an arm in a column as texts of twelve digits, and the units of each."""
+    of = frame[frame["arm"] == arm]
+    numbers = [f"{x:.12g}" for x in np.asarray(of[column.name], dtype=float)]
+    return numbers, [" ".join(map(str, row)) for row in of[[*unit]].itertuples(index=False)]
+
+
+def _part(numbers: Sequence[str], units: Sequence[str]) -> str:
+    """Twelve hex digits of a column of an arm: of its numbers in ascending order, and where many
+    are equal of the units as well, since other tables have such columns."""
+    own = len({*numbers}) >= DISTINCT * len(numbers)
+    texts = numbers if own else [f"{u} {x}" for u, x in zip(units, numbers, strict=True)]
+    return digest("\n".join(sorted(texts)))
+
+
+def _units(numbers: Sequence[str], units: Sequence[str]) -> list[str]:
+    """Twelve hex digits of each number of a column in which few are equal."""
+    few_equal = len({*numbers}) >= DISTINCT * len(numbers)
+    return [digest(x) for x in numbers] if few_equal and len(units) > 5 else []

@@ -1,0 +1,276 @@
+"""Check: a claim about what a function in somebody's own file measures, next to near controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from assay.core import foreign
+from assay.core.errors import DataError, ExperimentError, nearest
+from assay.core.results import Judged
+from assay.lab import catalogue
+from assay.lab.judge.verdicts import otherwise
+from assay.lab.store.user_code import first_line
+from assay.verbs.options import Bare, Expected, Flag, Several
+from assay.verbs.verb import Answer, Aside, Line, Part, Table, verb
+
+if TYPE_CHECKING:
+    from assay.checking.result import Check
+
+Numbers = Annotated[Path | None, Bare]
+LARGEST = 2**30
+"""Bytes of an array of numbers."""
+
+
+@verb("the verdict on a claim about what your function measures")
+def check(
+    function: str,
+    /,
+    *,
+    prompts: Path | None = None,
+    holds: str = "",
+    sentence: str = "",
+    vector: Numbers = None,
+    acts: Numbers = None,
+    labels: Numbers = None,
+    elsewhere: Numbers = None,
+    around: Numbers = None,
+    heads: str = "",
+    neurons: str = "",
+    latents: str = "",
+    layer: int | None = None,
+    site: str = "",
+    position: str = "",
+    source: str = "",
+    text: str = "",
+    feature: str = "",
+    edge: str = "",
+    of: str = "",
+    norms: Numbers = None,
+    rates: Numbers = None,
+    others: str = "",
+    other_text: Several = (),
+    paraphrase: Several = (),
+    also: str = "",
+    control: Several = (),
+    draws: int = 4,
+    unit: Several = (),
+    beats: float = 0.0,
+    bounds: Annotated[tuple[float, float] | None, Bare] = None,
+    scope: str = "",
+    batch: int = 0,
+    fresh: Flag = False,
+    save: Path | None = None,
+    expect: Expected = None,
+) -> Answer[Judged]:
+    """Judge a claim about what your own function measures, in any library, next to near controls
+    that Assay hands to it.
+
+    Parameters
+    ----------
+    function
+        FILE.py:NAME of a function (thing, prompts) that gives a number for each prompt. It is
+        called with what the claim credits, with None, and with each control. The file is run.
+    prompts
+        A CSV, JSONL or text file of prompts.
+    holds
+        The condition; `effect` is the number with the thing, less that without it.
+    sentence
+        The claim in words; by default the condition.
+    vector
+        What is credited: a vector in an .npy file.
+    acts
+        Activations, [row, d], from which the vector is learned, with --labels; an .npy file.
+    labels
+        A label for each row of --acts, of two kinds; an .npy file.
+    elsewhere
+        The same rows' activations at another layer: the control layer.
+    around
+        Activations that say which dimensions a random vector fills.
+    heads
+        What is credited: heads as LAYER.HEAD, with commas; needs --of.
+    neurons
+        What is credited: neurons as LAYER.NEURON or numbers; needs --of.
+    latents
+        What is credited: numbers of latents; needs --of.
+    layer
+        What is credited: a layer; needs --others, a list or how many layers there are.
+    site
+        What is credited: a site; needs --others.
+    position
+        What is credited: a token's position; needs --others.
+    source
+        What is credited: what is patched in, a column of the prompts.
+    text
+        What is credited: a prompt or a system text.
+    feature
+        What is credited: a feature; needs --of.
+    edge
+        What is credited: an edge as SOURCE.TARGET; needs --of.
+    of
+        The pool of others: a count, LAYERSxHEADS such as 12x12, or a list with commas.
+    norms
+        A size for each of the pool, which others match; an .npy file.
+    rates
+        How often each of the pool is on, which others match; an .npy file.
+    others
+        Other layers, sites or positions, with commas.
+    other_text
+        Another text, cut or repeated to the length of --text.
+    paraphrase
+        Another wording of --text.
+    also
+        A function in the same file for another task of the model: the control damage.
+    control
+        Only these controls.
+    draws
+        How many of each random control.
+    unit
+        A column of the prompts over which the claim generalises.
+    beats
+        By how much controls must be beaten.
+    bounds
+        Least and greatest value for a unit.
+    scope
+        What the numbers speak about, as a phrase.
+    batch
+        Prompts of a call; by default all.
+    fresh
+        Call the function also where it was called before.
+    save
+        A file to write the numbers and the verdict to, such as refusal.assay.
+
+    Examples
+    --------
+    seq 1 12 > p.txt
+    echo 'f = lambda w, ps: [int(p) * (2 if w == "be loud" else 1) for p in ps]' > h.py
+    assay check h.py:f --text 'be loud' --prompts p.txt --holds 'effect > 3'
+    """
+    from assay.checking.check import check as checked
+    from assay.checking.credited import direction
+
+    own, module = _function(function)
+    if prompts is None or not holds.strip():
+        lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
+        raise DataError(f"check needs {lacking}; assay check --help has an example")
+    learned: Any = None if vector is None else _array(vector)
+    if acts is not None or labels is not None:
+        if acts is None or labels is None or vector is not None:
+            raise DataError("a vector is read from --vector, or learned from --acts and --labels")
+        apart = None if elsewhere is None else _array(elsewhere)
+        learned = direction(_array(acts), _array(labels), elsewhere=apart)
+    result = checked(
+        sentence or holds,
+        own,
+        prompts=prompts,
+        holds=holds,
+        vector=learned,
+        heads=_items(heads, pairs=True),
+        neurons=_items(neurons, pairs=True),
+        latents=_items(latents),
+        layer=layer,
+        site=site or None,
+        position=_one(position),
+        source=source or None,
+        text=text or None,
+        feature=_one(feature),
+        edge=None if not edge else _items(edge, pairs=True)[0],
+        of=_pool(of, pairs=bool(heads or neurons or edge)),
+        norms=None if norms is None else _array(norms),
+        rates=None if rates is None else _array(rates),
+        others=list(other_text) or _others(others),
+        around=None if around is None else _array(around),
+        paraphrases=list(paraphrase) or None,
+        also=None if not also else _named(module, also, function),
+        controls=list(control) or None,
+        draws=draws,
+        unit=unit,
+        beats=beats,
+        bounds=bounds,
+        scope=scope,
+        batch=batch,
+        cache=not fresh,
+    )
+    if save is not None:
+        result.save(save)
+    other = otherwise([result.judged], expect)
+    return Answer(result.judged, [*_words(result), *map(Aside, other)], int(bool(other)))
+
+
+def _words(result: Check) -> list[Part]:
+    head, number, *_ = repr(result).split("\n")
+    rows = [
+        (name, str(result.draws(name)), *cells)
+        for name, cells in ((n, result.row(n)) for n in result.controls)
+    ]
+    columns = ("control", "draws", "strongest [95 %]", "", "what it would explain")
+    notes = (*result.judged.notes, *result.notes, f"scope: {result.judged.scope}")
+    price = result.judged.price
+    notes += (f"to decide it: {price.text}",) if price is not None and price.text else ()
+    return [Line(head), Line(number), Table(columns, rows, wide={columns[-1]: 1}), *notes]
+
+
+def _function(place: str) -> tuple[Callable[[Any, Any], Any], Any]:
+    """The function that FILE.py:NAME names, and its module. Raises: DataError."""
+    file, colon, name = place.rpartition(":")
+    if not (colon and file.endswith(".py") and name.isidentifier()):
+        raise DataError(
+            f"assay check judges a function of your own, as FILE.py:NAME, got {place!r}; to "
+            f"compare a record or a bundle with what is stored: assay verify {place}"
+        )
+    path = foreign.regular(Path(file), "a Python file", foreign.LONGEST).resolve()
+    try:
+        module = catalogue.load_module(str(path))
+    except Exception as e:
+        raise ExperimentError(f"{file} raised {first_line(e)}") from e
+    return _named(module, name, place), module
+
+
+def _named(module: Any, name: str, place: str) -> Callable[[Any, Any], Any]:
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
+        raise DataError(
+            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, known)}"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _array(path: Path) -> np.ndarray:
+    """The numbers in an .npy file. Raises: DataError."""
+    try:
+        return np.asarray(
+            np.load(foreign.regular(path, "an .npy file", LARGEST), allow_pickle=False)
+        )
+    except (ValueError, EOFError) as e:
+        raise DataError(f"{path} is no .npy file of numbers: {e}") from e
+
+
+def _one(text: str) -> Any:
+    if not text:
+        return None
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _items(text: str, *, pairs: bool = False) -> Any:
+    """What is listed with commas: numbers, LAYER.NUMBER pairs, or names; None of nothing."""
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if pairs and all("." in p and p.replace(".", "", 1).isdecimal() for p in parts):
+        return [tuple(map(int, p.split("."))) for p in parts]
+    return [_one(p) for p in parts]
+
+
+def _pool(text: str, *, pairs: bool) -> Any:
+    count, cross, each = text.partition("x")
+    if cross and count.isdecimal() and each.isdecimal():
+        return (int(count), int(each))
+    return int(text) if text.isdecimal() else _items(text, pairs=pairs)
+
+
+def _others(text: str) -> Any:
+    return int(text) if text.isdecimal() else _items(text)

@@ -1,0 +1,241 @@
+"""Worlds in which it is known what moves a number: the thing that a claim credits, one of the
+controls' alternatives, or nothing. Plain NumPy functions, as a user would write hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+import assay
+
+N, D = 24, 32
+ROWS = [{"text": f"prompt {i}", "right": f"city {i % 12}"} for i in range(N)]
+DRAW = np.random.default_rng(7)
+TRUE, OTHER = np.linalg.qr(DRAW.normal(size=(D, 2)))[0].T
+"""The direction that a model reads, and another one at right angles to it."""
+LABELS = [bool(i % 2) for i in range(80)]
+SIGNS = np.array([1.0 if label else -1.0 for label in LABELS])
+ACTS = DRAW.normal(0, 0.3, (80, D)) + np.outer(SIGNS, TRUE)
+ELSEWHERE = DRAW.normal(0, 0.3, (80, D)) + np.outer(SIGNS, OTHER)
+HEADS = (4, 6)
+MIX = "the praise of things that are good"
+
+
+def noise(*names: Any) -> float:
+    """A number that depends on these names alone, between −.1 and .1."""
+    return (crc32(repr(names).encode()) % 2001 - 1000) / 1e4
+
+
+def function(
+    effect: Callable[[Any, dict], float], by_row: bool = False
+) -> Callable[[Any, Any], list[float]]:
+    """A hook: what a thing does to each prompt, with noise that depends on the prompt and on the
+    thing; by row it is handed one for each prompt."""
+
+    def measured(thing: Any, prompts: Any) -> list[float]:
+        things = thing if by_row else None
+        return [
+            noise(p["text"])
+            + noise(p["text"], str(thing)[:40])
+            + (0 if thing is None else effect(thing if things is None else things[k], p))
+            for k, p in enumerate(prompts)
+        ]
+
+    return measured
+
+
+@dataclass(frozen=True)
+class World:
+    """What is credited, what a thing does, and what has to come out."""
+
+    name: str
+    credits: dict[str, Any]
+    effect: Callable[[Any, dict], float]
+    caught: str = ""
+    """The control that must satisfy the claim too; "" where the claim holds or fails."""
+    outcome: str = ""
+    holds: str = "effect > 0.5"
+
+    def check(self, **more: Any) -> assay.Check:
+        """Check the claim in this world."""
+        return assay.check(
+            self.name,
+            function(self.effect, by_row="source" in self.credits),
+            prompts=ROWS,
+            holds=self.holds,
+            cache=False,
+            **self.credits,
+            **more,
+        )
+
+
+def vector(learned: bool = True, labels: Any = LABELS) -> dict[str, Any]:
+    elsewhere = ELSEWHERE if learned else None
+    return {"vector": assay.direction(ACTS, labels, elsewhere=elsewhere)}
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    return v / np.linalg.norm(v)
+
+
+FILLED = np.linalg.svd(ACTS - ACTS.mean(0), full_matrices=False)[2][:8]
+SHIFTED = np.roll(LABELS, 40)
+VECTORS = [
+    World("a vector's own share", vector(), lambda v, p: float(v @ TRUE), outcome="holds"),
+    World("its length alone", vector(), lambda v, p: float(np.linalg.norm(v)), "random"),
+    World("any direction", vector(), lambda v, p: 1.0, "random"),
+    World("either sign", vector(), lambda v, p: abs(float(v @ TRUE)), "opposite"),
+    World("what it is elsewhere, too", vector(), lambda v, p: float(v @ (TRUE + OTHER)), "layer"),
+    World("any learned one", vector(), lambda v, p: float(v @ v < 100), "shuffled"),
+    World("nothing", vector(), lambda v, p: 0.0, outcome="fails"),
+    World("another direction", vector(), lambda v, p: float(v @ OTHER), outcome="fails"),
+    World(
+        "labels that tell nothing",
+        {"vector": assay.direction(DRAW.normal(size=(80, D)), LABELS)},
+        lambda v, p: float(v @ TRUE),
+        outcome="fails",
+    ),
+    World("a plain vector", {"vector": 2 * TRUE}, lambda v, p: float(v @ TRUE), outcome="holds"),
+    World(
+        "a fall is one-sided too",
+        vector(),
+        lambda v, p: -abs(float(v @ TRUE)),
+        "opposite",
+        holds="effect < -0.5",
+    ),
+]
+POOL = [(layer, head) for layer in range(HEADS[0]) for head in range(HEADS[1])]
+NORMS = {head: 1.0 + (10.0 if head in ((1, 2), (1, 4), (2, 3), (3, 0)) else 0.1 * head[1])
+         for head in POOL}  # fmt: skip
+RATES = {n: 0.5 if n in (3, 11, 17, 23, 29) else 0.01 for n in range(40)}
+
+
+def some(wanted: set[Any], size: float = 1.0) -> Callable[[Any, dict], float]:
+    return lambda things, p: size * sum(t in wanted for t in things)
+
+
+def heads(**more: Any) -> dict[str, Any]:
+    return {"heads": [(1, 2)], "of": HEADS, **more}
+
+
+SETS = [
+    World("this head", heads(norms=NORMS), some({(1, 2)}), outcome="holds"),
+    World("any head", heads(norms=NORMS), some(set(POOL)), "other heads"),
+    World(
+        "any head of its block",
+        heads(),
+        some({(1, n) for n in range(6)}),
+        "other heads",
+    ),
+    World(
+        "what heads write",
+        heads(norms=NORMS),
+        lambda things, p: sum(NORMS[t] for t in things) / 10,
+        "other heads",
+    ),
+    World("no head", heads(norms=NORMS), some(set()), outcome="fails"),
+    World(
+        "two heads",
+        {"heads": [(1, 2), (2, 3)], "of": HEADS, "norms": NORMS},
+        some({(1, 2), (2, 3)}),
+        outcome="holds",
+    ),
+    World("this neuron", {"neurons": [3], "of": 40, "rates": RATES}, some({3}), outcome="holds"),
+    World(
+        "any neuron that is on",
+        {"neurons": [3], "of": 40, "rates": RATES},
+        lambda things, p: 3 * sum(RATES[t] for t in things),
+        "other neurons",
+    ),
+    World("no neuron", {"neurons": [3], "of": 40, "rates": RATES}, some(set()), outcome="fails"),
+    World(
+        "these latents",
+        {"latents": [3, 11], "of": 40, "rates": RATES},
+        some({3, 11}),
+        outcome="holds",
+    ),
+    World(
+        "any latents that are on",
+        {"latents": [3, 11], "of": 40, "rates": RATES},
+        lambda things, p: 2 * sum(RATES[t] for t in things),
+        "other latents",
+    ),
+]
+EDGES = [(a, b) for a in range(4) for b in range(4)]
+FEATURES = [
+    World("this feature", {"feature": 3, "of": 40, "rates": RATES}, lambda t, p: float(t == 3),
+          outcome="holds"),
+    World("any feature that is on", {"feature": 3, "of": 40, "rates": RATES},
+          lambda t, p: 2 * RATES[t], "random"),
+    World("no feature", {"feature": 3, "of": 40, "rates": RATES}, lambda t, p: 0.0,
+          outcome="fails"),
+    World("this edge", {"edge": (1, 2), "of": EDGES}, lambda t, p: float(t == (1, 2)),
+          outcome="holds"),
+    World("any edge", {"edge": (1, 2), "of": EDGES}, lambda t, p: 1.0, "edges"),
+    World("any edge of its source", {"edge": (1, 2), "of": [(1, n) for n in range(4)]},
+          lambda t, p: float(t[0] == 1), "edges"),
+]  # fmt: skip
+PLACES = [
+    World("this layer", {"layer": 6, "others": 12}, lambda t, p: float(t == 6), outcome="holds"),
+    World("any layer", {"layer": 6, "others": 12}, lambda t, p: 1.0, "other layer"),
+    World("late layers", {"layer": 6, "others": [2, 9]}, lambda t, p: float(t > 5), "other layer"),
+    World("no layer", {"layer": 6, "others": 12}, lambda t, p: 0.0, outcome="fails"),
+    World("this site", {"site": "mlp", "others": ["attn", "resid"]},
+          lambda t, p: float(t == "mlp"), outcome="holds"),
+    World("the stream as well", {"site": "mlp", "others": ["attn", "resid"]},
+          lambda t, p: float(t != "attn"), "other site"),
+    World("this token", {"position": -1, "others": [-2, -3]}, lambda t, p: float(t == -1),
+          outcome="holds"),
+    World("any token", {"position": -1, "others": [-2, -3]}, lambda t, p: 1.0, "token"),
+    World("no token", {"position": -1, "others": [-2, -3]}, lambda t, p: 0.0, outcome="fails"),
+]  # fmt: skip
+WHAT = [
+    World("its own pair", {"source": "right"}, lambda t, p: float(t == p["right"]),
+          outcome="holds"),
+    World("any prompt's", {"source": "right"}, lambda t, p: 1.0, "unrelated"),
+    World("prompts that the author names", {"source": "right", "others": ["tea", "salt"]},
+          lambda t, p: float(t != p["text"]), "unrelated"),
+    World("no prompt's", {"source": "right"}, lambda t, p: 0.0, outcome="fails"),
+    World("this text", {"text": MIX, "others": ["a b c"], "paraphrases": ["praise good things"]},
+          lambda t, p: float(t == MIX), outcome="holds"),
+    World("its words", {"text": MIX}, lambda t, p: float("praise" in t.split()), "words"),
+    World("as many words", {"text": MIX, "others": ["a b c"]},
+          lambda t, p: len(t.split()) / 7 * ("a" not in t.split() or 1.0), "length"),
+    World("any wording", {"text": MIX, "paraphrases": ["say that all is good", "praise it"]},
+          lambda t, p: float(t in (MIX, "praise it")), "paraphrase"),
+    World("no text", {"text": MIX}, lambda t, p: 0.0, outcome="fails"),
+]  # fmt: skip
+
+
+def learned(examples: Any, labels: Any) -> dict[str, Any]:
+    """A training: what it was shown, and how much the examples say of their labels."""
+    x, y = np.array([ord(e[0]) % 2 for e in examples]), np.array(labels, float)
+    return {"agrees": float(abs(np.mean((2 * x - 1) * (2 * y - 1)))), "steps": len(x),
+            "letter": examples[0][0]}  # fmt: skip
+
+
+def taught(other: bool = True) -> dict[str, Any]:
+    examples = ["ab"[i % 2] + str(i) for i in range(40)]
+    labels = [i % 2 for i in range(40)]
+    more = (["xy"[i % 2] for i in range(9)], [i % 2 for i in range(9)])
+    return {"training": assay.training(learned, examples, labels, other=more if other else None)}
+
+
+TRAININGS = [
+    World("what it learns", taught(), lambda t, p: t["agrees"] * (t["letter"] in "ab"),
+          outcome="holds"),
+    World("any labels", taught(), lambda t, p: 1.0, "shuffled"),
+    World("any labels of these texts", taught(), lambda t, p: float(t["letter"] in "ab"),
+          "shuffled"),
+    World("as many steps", taught(), lambda t, p: t["agrees"] * t["steps"] / 40, "other-text"),
+    World("no training", taught(), lambda t, p: 0.0, outcome="fails"),
+    World("an adapter beside others", {"training": "mine", "controls": {"shuffled": "theirs"}},
+          lambda t, p: float(t == "mine"), outcome="holds"),
+    World("any adapter", {"training": "mine", "controls": {"shuffled": ["a", "b"]}},
+          lambda t, p: float(t != "a"), "shuffled"),
+]  # fmt: skip
+ALL = [*VECTORS, *SETS, *FEATURES, *PLACES, *WHAT, *TRAININGS]

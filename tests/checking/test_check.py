@@ -1,0 +1,344 @@
+"""What a check calls, keeps, reports and gives back."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted_worlds import ACTS, LABELS, ROWS, TRUE, function, noise
+
+import assay
+from assay.core.errors import AssayError, ClaimError, DataError, RunError
+
+V = assay.direction(ACTS, LABELS)
+HOLDS = "effect > 0.5"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def share(vector, prompts):
+    """A user's hook: the share of one direction, and noise."""
+    moved = 0.0 if vector is None else float(vector @ TRUE)
+    return np.array([moved + noise(p["text"], round(moved, 6)) for p in prompts])
+
+
+def check(fn=share, **options):
+    return assay.check("It moves", fn, **{"prompts": ROWS, "holds": HOLDS, "vector": V} | options)
+
+
+def test_the_effect_is_the_plain_mean_of_with_less_without():
+    v = check()
+    each = share(V.vector, ROWS) - share(None, ROWS)
+    assert v.estimate == pytest.approx(each.mean(), abs=1e-12)
+    half = 2.0687 * each.std(ddof=1) / 24**0.5  # Student's t with 23 degrees of freedom
+    low, high = v.interval
+    assert low <= each.mean() - 0.99 * half and high >= each.mean() + 0.99 * half
+    assert v.outcome == "holds" and v.controls["random"].outcome == "fails"
+    assert check(holds="effect_after - effect_before > 0.5").estimate == pytest.approx(v.estimate)
+
+
+def test_what_a_direction_is_and_where_it_points():
+    mask = np.array(LABELS)
+    wanted = ACTS[mask].mean(0) - ACTS[~mask].mean(0)
+    np.testing.assert_allclose(V.vector, wanted, atol=1e-12)
+    names = ["yes" if x else "no" for x in LABELS]
+    np.testing.assert_allclose(assay.direction(ACTS, names, toward="no").vector, -wanted)
+    own = assay.direction(ACTS, LABELS, learn=lambda a, b: (a.mean(0) - b.mean(0)) / 2)
+    np.testing.assert_allclose(own.vector, wanted / 2)
+    with pytest.raises(DataError, match="two labels, got 3"):
+        assay.direction(ACTS[:3], [1, 2, 3])
+
+
+def test_tensors_come_back_as_tensors():
+    acts = torch.from_numpy(ACTS).float()
+    seen = []
+
+    def hook(vector, prompts):
+        seen.append(vector)
+        return share(None if vector is None else vector.double().numpy(), prompts)
+
+    v = check(hook, vector=assay.direction(acts, torch.tensor(LABELS)), cache=False)
+    assert v.outcome == "holds"
+    assert all(x is None or (x.dtype == torch.float32 and x.shape == (32,)) for x in seen)
+
+
+@pytest.mark.parametrize("form", ["frame", "csv", "jsonl", "texts"])
+def test_prompts_are_handed_on_in_the_form_in_which_they_were_given(form, tmp_path):
+    kinds = set()
+
+    def hook(vector, prompts):
+        kinds.add(type(prompts))
+        texts = prompts["text"] if form == "frame" else prompts
+        return share(vector, [{"text": t} if isinstance(t, str) else t for t in texts])
+
+    given = {"frame": pd.DataFrame(ROWS), "texts": [r["text"] for r in ROWS]}.get(form)
+    if given is None:
+        given = tmp_path / f"rows.{form}"
+        lines = [json.dumps(r) for r in ROWS] if form == "jsonl" else ["text,right"]
+        lines += [] if form == "jsonl" else [f"{r['text']},{r['right']}" for r in ROWS]
+        given.write_text("\n".join(lines))
+    assert check(hook, prompts=given).estimate == pytest.approx(check().estimate)
+    assert kinds == {pd.DataFrame if form == "frame" else list}
+
+
+def test_what_was_interrupted_goes_on_where_it_stopped():
+    """Each control is asked once, however often the check is interrupted."""
+    calls, broken = [], [True]
+
+    def ask(vector, prompts):
+        whole = len(prompts) > 2
+        if whole and len(calls) == 5 and broken[0]:
+            raise KeyboardInterrupt
+        calls.extend([1] * whole)
+        return share(vector, prompts)
+
+    def hook(vector, prompts):
+        return run(vector, prompts)
+
+    run = _Unseen(ask)
+    with pytest.raises(KeyboardInterrupt):
+        check(hook)
+    assert len(calls) == 5
+    broken[0] = False
+    v = check(hook)
+    assert len(calls) == v.about["calls"] == 12  # none, twice the vector, and nine controls
+    check(hook)
+    assert len(calls) == 12
+    check(hook, cache=False)
+    assert len(calls) == 24
+
+
+class _Unseen:
+    """Calls a function whose state is no part of what it is."""
+
+    __slots__ = ()
+    made = None
+
+    def __init__(self, ask):
+        type(self).made = staticmethod(ask)
+
+    def __call__(self, *given):
+        return type(self).made(*given)
+
+    @property
+    def __dict__(self):
+        return {}
+
+
+def test_another_source_closure_or_prompt_is_another_call(own_cache):
+    def count():
+        return len(list(own_cache.rglob("*.json")))
+
+    def made(scale):
+        return lambda vector, prompts: scale * share(vector, prompts)
+
+    check(made(1.0))
+    first = count()
+    check(made(1.0))
+    assert count() == first == 12
+    check(made(1.5))
+    assert count() == 2 * first
+    check(made(1.0), prompts=[*ROWS, {"text": "one more", "right": "x"}])
+    assert count() == 3 * first
+
+
+def test_what_cannot_be_seen_into_is_not_kept(own_cache):
+    lines = iter(range(10**6))
+
+    def hook(vector, prompts):
+        next(lines)
+        return share(vector, prompts)
+
+    v = check(hook)
+    assert not list(own_cache.rglob("*.json"))
+    assert any("not kept" in n and "range_iterator" in n for n in v.notes)
+
+
+def test_a_function_that_ignores_what_it_is_handed_is_reported_at_once():
+    calls = []
+
+    def ignores(vector, prompts):
+        calls.append(len(prompts))
+        return [noise(p["text"]) for p in prompts]
+
+    with pytest.raises(DataError, match="ignores gives the same numbers with the vector"):
+        check(ignores, cache=False)
+    assert max(calls) == 2
+
+    def says_no(vector, prompts):  # two prompts may well agree by chance
+        calls.append(len(prompts))
+        return [0.0 for p in prompts]
+
+    calls.clear()
+    with pytest.raises(DataError, match="the same numbers"):
+        check(says_no, cache=False)
+    assert calls.count(24) == 4
+
+
+def test_an_error_names_the_control_and_the_prompt():
+    def hook(vector, prompts):
+        if vector is not None and vector @ TRUE < -1:
+            for p in prompts:
+                if p["text"] == "prompt 13":
+                    raise ValueError("no such token")
+        return share(vector, prompts)
+
+    with pytest.raises(RunError, match=r"hook raised ValueError: no such token under opposite"):
+        check(hook, cache=False)
+    with pytest.raises(RunError, match=r"at prompt 14 \({'text': 'prompt 13'"):
+        check(hook, cache=False)
+
+    def needs(vector, prompts):
+        return share(vector * 1.0, prompts)
+
+    with pytest.raises(RunError, match="called with None for `without`"):
+        check(needs, cache=False)
+    assert check(needs, none=0 * TRUE).outcome == "holds"
+
+
+@pytest.mark.parametrize(
+    ("gives", "why"),
+    [
+        (lambda v, p: 1.0, "gave numbers of shape"),
+        (lambda v, p: [[1.0]] * len(p), "one number for each prompt"),
+        (lambda v, p: ["a"] * len(p), "numbers are needed"),
+        (lambda v, p: [np.inf] * len(p), "infinite number at prompt 1"),
+        (lambda v, p: {"a b": [1.0] * len(p)}, "'a b', which is no name"),
+        (lambda v, p: {}, "gave no numbers"),
+        (lambda v, p: {"x" if v is None else "y": [1.0] * len(p)}, "other names of numbers"),
+    ],
+)
+def test_what_is_no_number_a_prompt_is_refused(gives, why):
+    with pytest.raises(DataError, match=why):
+        check(gives, cache=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "why"),
+    [
+        ({"vector": None}, DataError, "say what the claim credits"),
+        ({"layer": 3}, DataError, "got vector= and layer="),
+        ({"of": 7}, DataError, "vector= has no option of="),
+        ({"vector": None, "layer": 3}, DataError, "layer= needs others="),
+        ({"vector": None, "heads": [(0, 1)]}, DataError, "heads= needs of="),
+        ({"vector": np.zeros(3)}, DataError, "length 0"),
+        ({"holds": "effect"}, ClaimError, "compares nothing"),
+        ({"holds": "efect > 1"}, ClaimError, "did you mean effect"),
+        ({"prompts": ["a"]}, DataError, "has 1 prompts"),
+        ({"unit": "colour"}, DataError, "no column 'colour'"),
+        ({"draws": 0}, DataError, "1 or more"),
+        ({"vector": None, "training": "a"}, ClaimError, "no control here"),
+        ({"vector": None, "source": ["a"]}, DataError, "1 entries for 24 prompts"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_in_one_line(options, error, why):
+    with pytest.raises(error, match=why) as e:
+        check(cache=False, **options)
+    assert "\n" not in str(e.value) and isinstance(e.value, AssayError)
+
+
+def test_two_calls_that_differ_make_the_interval_wider():
+    """Noise that all prompts of a call share is not seen between prompts."""
+    state = np.random.default_rng(0)
+
+    def drifting(vector, prompts):
+        return share(vector, prompts) + state.normal(0, 0.2)
+
+    v, plain = check(drifting), check()
+    width = v.interval[1] - v.interval[0]
+    assert v.question.noise > 0.01 and any("two calls of drifting differ" in n for n in v.notes)
+    assert width > 2 * v.question.noise and plain.question.noise == 0
+
+
+def test_yes_and_no_get_the_exact_interval_of_a_difference_of_shares():
+    def refuses(vector, prompts):
+        moved = 0.0 if vector is None else float(vector @ TRUE)
+        return [float(moved + noise(p["text"]) > 1) for p in prompts]
+
+    v = check(refuses)
+    assert v.outcome == "holds" and v.estimate == 1 and v.judged.bounds == (-1, 1)
+    # nobody of 24 disagrees: twice Clopper-Pearson's lower limit, less one
+    assert v.interval[0] >= 2 * 0.025 ** (1 / 24) - 1 - 0.03 and v.interval[1] == 1
+    assert check(refuses, holds="effect > 0.9").outcome == "undecided"
+
+
+def test_several_numbers_are_named():
+    def both(vector, prompts):
+        x = share(vector, prompts)
+        return {"logit": x, "loss": -x}
+
+    v = check(both, holds="logit > 0.5")
+    assert v.estimate == pytest.approx(check().estimate)
+    assert check(both, holds="logit - loss > 1").estimate == pytest.approx(2 * v.estimate)
+    assert check(both, holds="mean(logit) - mean(loss) > 1").outcome == "holds"
+
+
+def test_units_are_columns_and_a_product_of_columns_is_noticed():
+    rows = [{"text": f"{t} {c}", "template": t, "city": c} for t in "ab" for c in range(12)]
+    v = check(prompts=rows)
+    assert v.judged.n == {"city": 12}
+    assert any("product of columns (city, template)" in n for n in v.notes)
+    assert any("these values alone: 2 of template" in n for n in v.notes)
+    assert check(prompts=rows, unit="prompt").judged.n == {"prompt": 24}
+    few = check(prompts=rows, unit="template")
+    assert few.outcome == "undecided" and "too few" in few.judged.reason
+
+
+def test_it_is_saved_and_judged_again(tmp_path):
+    v = check()
+    path = v.save(tmp_path / "moves.assay")
+    again = assay.Check.load(path)
+    assert (again.outcome, again.estimate, again.interval) == (v.outcome, v.estimate, v.interval)
+    assert repr(again) == repr(v) and again.about["function"] == "share"
+    with zipfile.ZipFile(path) as z, zipfile.ZipFile(tmp_path / "x.assay", "w") as out:
+        for name in z.namelist():
+            text = z.read(name).decode()
+            if name == "numbers.csv":
+                text = text.replace("vector,", "random,").replace("random,1,", "vector,1,", 1)
+            out.writestr(name, text)
+    with pytest.raises(AssayError):
+        assay.Check.load(tmp_path / "x.assay")
+    (tmp_path / "y.assay").write_text("no")
+    with pytest.raises(DataError, match="is no file that a check was saved to"):
+        assay.Check.load(tmp_path / "y.assay")
+
+
+def test_it_is_a_table_in_a_terminal_a_frame_and_html():
+    v = check()
+    assert repr(v).startswith("holds: It moves\neffect > 0.5: ") and "✓ fails" in repr(v)
+    frame = v.to_pandas()
+    assert len(frame) == 10 and set(frame["control"]) == {"", "random", "shuffled", "opposite"}
+    assert frame.loc[0, "estimate"] == v.estimate
+    html = v._repr_html_()
+    assert "any direction as long" in html and "It moves" in html and "<script" not in html
+    strongest = max(x.estimate for a, x in v.judged.controls.items() if a.startswith("random"))
+    assert v.controls["random"].estimate == strongest
+
+
+def test_a_control_of_ones_own_stands_next_to_the_others_best_of_several():
+    v = check(controls={"prompt": [0.2 * TRUE, 0.9 * TRUE]})
+    assert v.outcome == "unspecific" and v.draws("prompt") == 2
+    assert v.controls["prompt"].estimate == pytest.approx(0.9, abs=0.1)
+    only = check(controls=["opposite"])
+    assert set(only.controls) == {"opposite"}
+
+
+def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():
+    def hook(source, prompts):
+        assert source is None or len(source) == len(prompts)
+        return [noise(p["text"], str(source)) + (source is not None and source[i] == p["right"])
+                for i, p in enumerate(prompts)]  # fmt: skip
+
+    v = assay.check("Its own city", hook, prompts=ROWS, holds=HOLDS, source="right", batch=5)
+    assert v.outcome == "holds"
+
+
+def test_progress_goes_to_standard_error_alone(capsys):
+    check(function(lambda t, p: float(t @ TRUE)), cache=False)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,51 @@
+"""Worlds with a known truth: what is true holds, and what a control's alternative explains is
+caught by that control, for each kind of thing that a claim credits."""
+
+import pytest
+from planted_worlds import ALL, ROWS, World, function, heads, some
+
+import assay
+
+
+@pytest.mark.parametrize("world", ALL, ids=lambda w: w.name.replace(" ", "-"))
+def test_a_planted_truth_holds_and_a_planted_alternative_is_caught(world: World):
+    v = world.check()
+    if world.outcome:
+        assert v.outcome == world.outcome, v
+        return
+    assert v.outcome == "unspecific", v
+    passing = {v.question.placed[arm].control for arm, c in v.judged.controls.items()
+               if c.outcome == "holds"}  # fmt: skip
+    name = world.caught.removeprefix("other ")
+    assert name in passing
+
+
+def test_there_are_so_many_worlds_of_each_kind():
+    kinds = [next(iter(w.credits)) for w in ALL]
+    assert len(ALL) >= 40 and len({*kinds}) == 12
+    for kind in {*kinds}:
+        outcomes = {w.outcome for w, k in zip(ALL, kinds, strict=True) if k == kind}
+        assert {"holds", ""} <= outcomes, kind
+
+
+@pytest.mark.parametrize(
+    ("breaks", "outcome"), [(0.0, "holds"), (0.02, "holds"), (2.0, "unspecific")]
+)
+def test_what_breaks_another_task_as_much_is_unspecific(breaks, outcome):
+    """The planted head moves the claim's numbers by some ten of their spreads, which count as
+    four."""
+    world = World("this head", heads(), some({(1, 2)}))
+    other = function(lambda things, p: breaks * ((1, 2) in things))
+    v = world.check(also=other)
+    assert v.outcome == outcome, v
+    assert ("damage" in v.controls) and not any("damage" in n for n in v.notes)
+    v = world.check(also=(other, [{"text": f"other {i}"} for i in range(40)]))
+    assert v.outcome == outcome, v
+
+
+def test_a_part_that_may_break_everything_is_noted_where_no_other_task_is_given():
+    v = World("this head", heads(), some({(1, 2)})).check()
+    assert any("no control 'damage'" in n for n in v.notes)
+    with pytest.raises(assay.core.errors.DataError, match="has no control 'damaged'"):
+        World("this head", heads(), some({(1, 2)})).check(controls=["damaged"])
+    assert len(ROWS) == 24
