@@ -82,6 +82,7 @@ def test_every_verb_is_there_and_short() -> None:
         "preregister",
         "run",
         "show",
+        "check",
         "verify",
         "contest",
         "judge",
