@@ -286,25 +286,21 @@ class Tools:
         experiment: Named = "",
         preset: Chosen = "default",
         sets: Sets = (),
-        budget: Name = "",
     ) -> Answer:
         """Say what running a study or an experiment would do and take: runs, time, which are
-        stored, how wide intervals may be. Nothing runs.
-
-        Args:
-            budget: 5m or 2h: how many seeds that buys.
+        stored, how wide intervals may be, how many units decide. Nothing runs.
         """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            return self._plan(ready, budget)
+            return self._plan(ready)
 
-    def _plan(self, ready: Ready, budget: str = "") -> Answer:
+    def _plan(self, ready: Ready) -> Answer:
         lab = self._lab
         unsaid = find_unsaid(ready.study, lab, ready.experiment).unsaid if ready.study else ()
         without_places = [
             replace(u, text=ready.without_places(u.text), cost=ready.without_places(u.cost))
             for u in unsaid
         ]
-        planned = plan(lab, ready.experiment, ready.preset, budget or None)
+        planned = plan(lab, ready.experiment, ready.preset)
         looks = self._looks(ready.experiment, ready.preset, include_current=False)
         rests = basis.planned(lab.store, ready.experiment, ready.preset)
         return answers.planned(ready.key, planned, without_places, looks, rests)
