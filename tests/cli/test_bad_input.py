@@ -130,54 +130,6 @@ CASES = {
         "seed=0:400",
         says="runs of an arm; one command takes up to",
     ),
-<<<<<<< HEAD
-    "a budget of another machine": case(
-        "plan", "superposition", "--budget", "8h@h200", says="a budget is a time here"
-    ),
-    "budget of all": case("plan", "catalogue", "--budget", "5m", says="planned for one experiment"),
-=======
-    "rank above the map": case(
-        "run", "deep-linear", "--set", "size=3", says="no 3 × 3 map has rank 4"
-    ),
-    "unstable descent": case(
-        "run",
-        "deep-linear",
-        "--set",
-        "lr=0.5",
-        says="below 0.25, where gradient descent becomes unstable, got 0.5",
-    ),
-    "start above a strength": case(
-        "run",
-        "deep-linear",
-        "--set",
-        "start=1.5",
-        says="below every strength, the least of which is 1",
-    ),
-    "width above features": case(
-        "run",
-        "features-per-dimension",
-        "--set",
-        "width=6",
-        says="the rank, at most the 5 features, got 6",
-    ),
-    "more sides than columns": case(
-        "run",
-        "superposition-llc",
-        "--set",
-        "columns=4",
-        says="no polygon with 5 sides fits 4 columns",
-    ),
-    "unstable chain": case(
-        "run",
-        "superposition-llc",
-        "--set",
-        "step=1e-4",
-        says=r"step must be above 0 and below 2\.76e-05",
-    ),
-    "a field of arms": case(
-        "run", "superposition-llc", "--set", "passing=True", says="passing is for arms to set"
-    ),
->>>>>>> bundle
     "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
     "no machine's number": case(
         "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"
