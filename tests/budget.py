@@ -1,6 +1,6 @@
 """A budget in CPU-seconds, not in minutes: the run fails where all of it takes more than 700, where
 a test without a mark takes more than one and tests/dear.txt gives no reason for it, or where more
-than 25 tests start Assay in a process of its own.
+than 25 tests start an interpreter with Assay.
 
 Counted are each process of pytest and every process that it started, ended or not; waiting costs
 nothing. Imports, fixtures that several tests share, full passes of the garbage collector, and
@@ -28,8 +28,6 @@ from typing import Any
 
 import pytest
 
-from forks import Forks
-
 DEAR = Path(__file__).parent / "dear.txt"
 IN_ALL = 700.0
 """CPU-seconds of the whole run."""
@@ -40,15 +38,15 @@ NOISE = 1.5
 what else runs, and the first test of a process also pays for what is filled on first use."""
 LINES = 40
 STARTS = 25
-"""Tests that start Assay in a process of its own: where the start, a signal or an end is tested. A
-process that tests share is none of theirs."""
+"""Tests that start an interpreter with Assay: where workers, a start, a signal or an end is tested.
+What tests share is none of theirs."""
 PIECE = 0.0045
 """CPU-seconds of the fixed piece of work on a quiet core of the machine that the limits are for."""
 PAUSE = 20.0
 """Seconds between two pieces of work."""
 MARKS = ("slow", "thorough")
 ASSAY = re.compile(r"(^|\s-[cm] |bin/|[;|&(\n]\s*)assay\b|\b(from|import) assay\b")
-"""What the words of a process have that starts Assay."""
+"""What the words of a process have that imports Assay."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -162,11 +160,10 @@ class Collector:
 
 
 class Starts:
-    """Counts how often Assay was started in a process of its own."""
+    """Counts how often an interpreter was started that imports Assay; forks import nothing."""
 
     def __init__(self) -> None:
-        self.times = 0
-        self.plain, self.fork = subprocess.Popen.__init__, Forks.ask
+        self.times, self.plain = 0, subprocess.Popen.__init__
 
     def start(self) -> None:
         """Count from now on."""
@@ -176,15 +173,11 @@ class Starts:
             self.times += bool(ASSAY.search(words))
             self.plain(process, args, *more, **named)
 
-        def ask(forks: Forks, **asked: Any) -> Any:
-            self.times += "wait" not in asked
-            return self.fork(forks, **asked)
-
-        subprocess.Popen.__init__, Forks.ask = popen, ask  # type: ignore[method-assign,assignment]
+        subprocess.Popen.__init__ = popen  # type: ignore[method-assign,assignment]
 
     def stop(self) -> None:
         """Count no longer."""
-        subprocess.Popen.__init__, Forks.ask = self.plain, self.fork  # type: ignore[method-assign]
+        subprocess.Popen.__init__ = self.plain  # type: ignore[method-assign]
 
 
 class Meter:
@@ -300,7 +293,7 @@ class Budget:
             lines.append(f"{DEAR.name} has {len(self.reasons)} lines; the limit is {LINES}")
         if len(self.starting) > STARTS:
             lines.append(
-                f"{len(self.starting)} tests start Assay in a process of its own; the limit is "
+                f"{len(self.starting)} tests start an interpreter with Assay; the limit is "
                 f"{STARTS}: {', '.join(sorted(self.starting))}"
             )
         over = {
@@ -346,7 +339,7 @@ class Budget:
         write(f"{max(0.0, rest):8.1f}  collecting, reporting, ending")
         slow = max((part["slowness"] for part in self.parts), default=1.0)
         write(f"{total:8.1f}  in all, of {IN_ALL:g}; counts divided by up to {slow:.2f}")
-        write(f"{len(self.starting):8}  tests start Assay in a process of its own, of {STARTS}")
+        write(f"{len(self.starting):8}  tests start an interpreter with Assay, of {STARTS}")
         for line in self.broken():
             write(f"BUDGET: {line}", red=True)
 

@@ -1,5 +1,5 @@
-"""Many Python processes at the price of one start: an interpreter that has imported what they share
-forks for each.
+"""Many Python processes at the price of none: this process forks, or an interpreter that has run no
+test and has imported what they share.
 
 As a program it reads one JSON object a line: {"words" or "code", "cwd", "env", "group"} starts a
 process and is answered with its number; {"wait": number} is answered with [code, out, err]."""
@@ -41,10 +41,51 @@ class Started(NamedTuple):
 
 
 class Forks:
-    """Runs the command line, or code, in processes of their own; they cannot import what is
-    `hidden`."""
+    """Runs the command line, or code, in forks of this process."""
+
+    def __init__(self) -> None:
+        self.files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
+
+    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
+        """How `assay WORDS` ended in this folder and environment."""
+        return Ended(*self.ask(wait=self.ask(words=list(words), cwd=str(cwd), env=dict(env))))
+
+    def start(self, cwd: Path, env: Mapping[str, str], **what: Sequence[str] | str) -> Started:
+        """Start `assay` with these `words`, or this `code`, as a group of its own, to be
+        interrupted or to meet another."""
+        return Started(self, self.ask(**what, cwd=str(cwd), env=dict(env), group=True))
+
+    def execute(self, code: str, cwd: Path, env: Mapping[str, str]) -> Ended:
+        """How `python -c CODE` ended in this folder and environment."""
+        return Ended(*self.ask(wait=self.ask(code=code, cwd=str(cwd), env=dict(env))))
+
+    def ask(self, **asked: Any) -> Any:
+        """Start a process and give its number, or wait for one and give how it ended."""
+        if pid := asked.get("wait"):
+            answer: list[Any] = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+            for file in self.files.pop(pid):
+                with file:
+                    file.seek(0)
+                    answer.append(file.read().decode())
+            return answer
+        out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = child(asked, out.fileno(), err.fileno())
+            finally:
+                os._exit(code)
+        self.files[pid] = out, err
+        return pid
+
+
+class ForksOfAnother(Forks):
+    """The same in forks of an interpreter that has run no test; what is `hidden`, it cannot
+    import."""
 
     def __init__(self, hidden: Sequence[str] = ()):
+        super().__init__()
         self.hidden = hidden
 
     def __enter__(self) -> Self:
@@ -72,19 +113,6 @@ class Forks:
         trace: TracebackType | None,
     ) -> None:
         self.parent.communicate()
-
-    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
-        """How `assay WORDS` ended in this folder and environment."""
-        return Ended(*self.ask(wait=self.ask(words=list(words), cwd=str(cwd), env=dict(env))))
-
-    def start(self, cwd: Path, env: Mapping[str, str], **what: Sequence[str] | str) -> Started:
-        """Start `assay` with these `words`, or this `code`, as a group of its own, to be
-        interrupted or to meet another."""
-        return Started(self, self.ask(**what, cwd=str(cwd), env=dict(env), group=True))
-
-    def execute(self, code: str, cwd: Path, env: Mapping[str, str]) -> Ended:
-        """How `python -c CODE` ended in this folder and environment."""
-        return Ended(*self.ask(wait=self.ask(code=code, cwd=str(cwd), env=dict(env))))
 
     def ask(self, **asked: Any) -> Any:
         """Send a line to the parent of the processes, and read its answer."""
@@ -140,6 +168,7 @@ def program(path: Path, words: Sequence[str], cwd: Path) -> Ended:
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
+    from assay.cli.printing import program as this_program
 
     if asked.get("group"):
         os.setsid()
@@ -152,6 +181,10 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the questions are not for it
     os.dup2(out, 1)
     os.dup2(err, 2)
+    # those of pytest would keep what is said
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+    this_program.cache_clear()
     try:
         if "words" in asked:
             sys.argv = ["assay", *asked["words"]]
@@ -200,27 +233,9 @@ def serve(hidden: Sequence[str]) -> None:
     for name in SHARED if hidden else SHARED + HEAVY:
         import_module(name)
     print("ready", flush=True)
-    files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
+    forks = Forks()
     for line in sys.stdin:
-        asked = json.loads(line)
-        answer: Any
-        if pid := asked.get("wait"):
-            answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
-            for file in files.pop(pid):
-                with file:
-                    file.seek(0)
-                    answer.append(file.read().decode())
-        else:
-            out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115
-            answer = pid = os.fork()
-            if pid == 0:
-                code = 1
-                try:
-                    code = child(asked, out.fileno(), err.fileno())
-                finally:
-                    os._exit(code)
-            files[pid] = out, err
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(forks.ask(**json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -142,10 +142,9 @@ def plain_slot():
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Many processes of `assay` at the price of one."""
-    with Forks() as parent:
-        yield parent
+def forks() -> Forks:
+    """Processes of `assay` that import nothing anew."""
+    return Forks()
 
 
 @pytest.fixture(scope="session")

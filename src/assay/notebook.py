@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from assay.checking.result import HEADS
 from assay.core.reasons import explain_reason
 from assay.core.results import ResultData
 from assay.lab.work import events
@@ -81,9 +82,8 @@ def check(value: Any) -> Markup:
     rows = []
     for name, v in value.controls.items():
         own, limits = map(minus, estimate(v.estimate, v.low, v.high))
-        _, sign, explains = value.row(name)
-        rows.append((sign, name, str(value.draws(name)), f"{own} {limits}", explains))
-    heads = ("", "control", "draws", "strongest [95 %]", "what it would explain")
+        _, *said = value.row(name)
+        rows.append((name, str(value.draws(name)), f"{own} {limits}", *said))
     notes = (*j.notes, *value.notes, f"scope: {j.scope}")
     return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}<ul>{}</ul>").format(
         SIGNS[j.outcome],
@@ -94,7 +94,7 @@ def check(value: Any) -> Markup:
         number,
         interval,
         units(j.n),
-        table(heads, rows),
+        table(HEADS, rows),
         Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),
     )
 

@@ -18,6 +18,8 @@ from assay.agents.verdicts import verdicts
 TOOLS = [
     "experiments",
     "page",
+    "ask_model",
+    "check_claim",
     "write_study",
     "plan",
     "preregister",
@@ -62,7 +64,7 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
             known = given.get("description") or name in UNDESCRIBED
             assert known, f"{tool.name}: {name} is not described"
         assert tool.annotations.read_only_hint == (
-            tool.name not in ("preregister", "run", "cancel")
+            tool.name not in ("preregister", "run", "cancel", "check_claim")
         )
     assert set(found["write_study"].input_schema["required"]) == {
         "question",
@@ -93,7 +95,7 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
         ("page", {"name": "verdicts"}),
         ("write_study", TINY),
         ("plan", {"study": study}),
-        ("plan", {"experiment": "superposition", "budget": "5m"}),
+        ("plan", {"experiment": "superposition"}),
         ("run", {"study": study}),
         ("status", {"key": key}),
         ("result", {"key": key}),
@@ -110,7 +112,8 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
         ),
         ("estimate", {"rows": ROWS, "value": "mine.loss - old.loss"}),
     ]
-    assert {name for name, _ in asked} == set(TOOLS)
+    # those two have tests of their own, in test_agent_checks.py
+    assert {name for name, _ in asked} == set(TOOLS) - {"ask_model", "check_claim"}
     seen = 0
     for name, given in asked:
         answer = ask(name, **given)
@@ -334,8 +337,7 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
     found = tomllib.loads(
         writing.study(
             {"question": value, "seeds": ""},
-            {"name": "x", "fields": {value: [1, 2.5, value]}},
-            [claim],
+            {"experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}], "claim": [claim]},
         )
     )
     assert found == {
@@ -344,7 +346,8 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
         "claim": [{**claim, "bounds": [0, 1]}],
     }
     number = {"text": value, "over": value, "crosses": 0.5}
-    whole = tomllib.loads(writing.study({"question": value}, {"name": "x"}, [], [number]))
+    tables = {"experiment": [{"name": "x"}], "claim": [], "estimate": [number]}
+    whole = tomllib.loads(writing.study({"question": value}, tables))
     assert whole["estimate"] == [number] and "claim" not in whole
 
 
@@ -439,14 +442,13 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("experiments", {"name": 7}, "expected str, got int"),
     ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
     ("experiments", {"nmae": "superposition"}, "did you mean name?"),
-    ("page", {}, "name is missing: An experiment's name"),
+    ("result", {}, "key is missing: The key that run gave"),
     ("page", {"name": "../README"}, "no page is called"),
     ("page", {"name": "/etc/passwd"}, "no page is called"),
     ("page", {"name": "verdicts", "part": 0}, "part: expected int >= 1"),
     ("page", {"name": "verdicts", "part": 900}, "parts 1 to"),
     ("plan", {"study": LONG}, "length <= 65536"),
     ("plan", {"study": "question = = 1"}, "line 1 column 12"),
-    ("plan", {"experiment": "superposition", "budget": "soon"}, "budget"),
     ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "length <= 64"),
     ("run", {"experiment": "superposition", "sets": "steps=1"}, "expected array"),
     ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),

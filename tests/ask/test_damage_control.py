@@ -109,3 +109,53 @@ def test_the_plain_sentences_are_48_different_ones_with_ends():
     assert len({row.text for row in rows}) == 48
     assert all(row.columns["end"].startswith(" ") for row in rows)
     assert all(row.text.startswith(row.columns["start"]) for row in rows)
+
+
+DIRECTION = """
+[[direction]]
+name = "d"
+site = "{site}"
+{tokens}
+[[read]]"""
+CUT = 'ablate = "zero"\nsite = "blocks.0.hook_mlp_out"'
+
+
+def test_taking_out_what_everything_reads_is_damage(tmp_path):
+    """Number 3, which every embedding has, is all that the MLP of block 0 reads; number 2 at its end
+    makes " x" likelier than " y", and nothing else."""
+    for needed, site, tokens, outcome in (
+        (True, "blocks.0.hook_resid_mid", 'embedding = " a"', "unspecific"),
+        (False, "blocks.0.hook_resid_post", 'unembedding = [" x", " y"]', "holds"),
+    ):
+        folder = world(tmp_path / str(needed), needed=needed)
+        direction = DIRECTION.replace("{site}", site).replace("{tokens}", tokens)
+        study = STUDY.replace("[[read]]", direction).replace(CUT, 'project_out = "d"')
+        found, _ = judged(folder, tmp_path, 'controls = ["damage"]', study=study)
+        assert found.outcome == outcome, (found.verdict, found.controls)
+
+
+COMPARED = """
+[[model]]
+name = "{second}"
+label = "second"
+[[prompts]]
+name = "others"
+text = "sum of {{letter}} is ="
+rows = [{{rows}}]
+[[diff]]
+name = "gap"
+{of}
+intervention = "without"
+[[read]]"""
+
+
+def test_differences_under_a_change_have_the_control_too(tmp_path):
+    folder = world(tmp_path / "needed", needed=True)
+    second = world(tmp_path / "alone", needed=False)
+    for of in ('models = ["main", "second"]', 'prompts = ["others", "prompts"]'):
+        more = COMPARED.replace("{of}", of).replace("{second}", str(second))
+        more = more.replace("{{rows}}", "{rows}")
+        study = STUDY.replace("[[read]]", more).replace("without.h - main.h < -1", "gap.h < -1")
+        found, _ = judged(folder, tmp_path, study=study)
+        assert any(name.endswith("gap/damage") for name in found.controls), found.controls
+        assert "left out" not in str(found.controls)

@@ -191,6 +191,13 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
         )
     for path in sorted((folder / "measures").glob("*.npz")):
         yield f"other numbers in {path.name}", _numbers(path.relative_to(folder))
+    yield "something read that was not frozen", _in("environment.json", _read_more)
+    for key in ("lacking", "changed", "missing"):
+
+        def say(d: Any, key: str = key) -> None:
+            d["registration"][key] = ["a table"]
+
+        yield f"{key} stated", _in("verdicts.json", say)
     yield "finished before it was frozen", _in("environment.json", _finished("2020-01-01"))
 
 
@@ -309,6 +316,12 @@ def _finished(time: str) -> Callable[[Any], None]:
         data["finished"] = time
 
     return change
+
+
+def _read_more(data: Any) -> None:
+    data["inputs"]["table.csv"] = "0" * 64
+    for read in data["read"].values():
+        read["table.csv"] = "0" * 64
 
 
 def _other_seeds(arm: str) -> Callable[[Any], None]:

@@ -141,6 +141,19 @@ def test_whoever_freezes_again_with_other_clocks_is_not_found_out(
 
 
 @pytest.mark.thorough
+def test_prompts_that_may_not_travel_are_compared_by_their_hashes(asked: Path) -> None:
+    with contextlib.chdir(asked.parent):
+        words = ["export", "q.toml", "--root", "s", "--format", "bundle", "--out", "hidden.zip"]
+        assert main([*words, "--hide-prompts"]) == 0
+        shutil.unpack_archive("hidden.zip", "hidden")
+        hidden = Path("hidden/hidden" if Path("hidden/hidden").exists() else "hidden/q")
+        assert verified(hidden.absolute())
+        assert b"x af then" in (asked / "prompts.json").read_bytes()
+        files = [path for path in hidden.rglob("*") if path.is_file()]
+        assert files and not [p for p in files if b"x af then" in p.read_bytes()]
+
+
+@pytest.mark.thorough
 def test_no_forgery_succeeds(studies: tuple[Path, Path], asked: Path, tmp_path: Path) -> None:
     assert verified(asked)
     every = cases(studies)
@@ -151,5 +164,5 @@ def test_no_forgery_succeeds(studies: tuple[Path, Path], asked: Path, tmp_path: 
         forgeries.of_inputs,
     ):
         every += [(f"asked: {name}", asked, forge) for name, forge in make_cases(asked)]
-    assert len(every) >= 400
+    assert len(every) >= 500
     assert succeeding(every, tmp_path / "forged") == []

@@ -311,7 +311,7 @@ def test_it_is_saved_and_judged_again(tmp_path):
 
 def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     v = check()
-    assert repr(v).startswith("holds: It moves\neffect > 0.5: ") and "✓ fails" in repr(v)
+    assert repr(v).startswith("holds: It moves\neffect > 0.5: ") and "should fail" in repr(v)
     frame = v.to_pandas()
     assert len(frame) == 10 and set(frame["control"]) == {"", "random", "shuffled", "opposite"}
     assert frame.loc[0, "estimate"] == v.estimate

@@ -111,19 +111,6 @@ CASES = {
         "density=2",
         says="Superposition.density must be above 0 and at most 1, got 2",
     ),
-    "a negative budget": case(
-        "plan", "superposition", "--budget=-15m", says="a budget is above 0 and at most 1e60"
-    ),
-    "no budget": case(
-        "plan", "superposition", "--budget", "0s", says="a budget is above 0 and at most 1e60"
-    ),
-    "a budget without bound": case(
-        "plan",
-        "superposition",
-        "--budget",
-        "1e308s",
-        says="a budget is above 0 and at most 1e60, got '1e308s'",
-    ),
     "a range without bound": case(
         "run",
         "own.py",
@@ -143,10 +130,6 @@ CASES = {
         "seed=0:400",
         says="runs of an arm; one command takes up to",
     ),
-    "a budget of another machine": case(
-        "plan", "superposition", "--budget", "8h@h200", says="a budget is a time here"
-    ),
-    "budget of all": case("plan", "catalogue", "--budget", "5m", says="planned for one experiment"),
     "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
     "no machine's number": case(
         "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"

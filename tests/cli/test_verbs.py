@@ -82,6 +82,7 @@ def test_every_verb_is_there_and_short() -> None:
         "preregister",
         "run",
         "show",
+        "check",
         "verify",
         "contest",
         "judge",
@@ -142,25 +143,8 @@ def test_a_plan_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixtur
     assert "flat: 8 seeds" in said(capsys, "plan", "own.py")
 
 
-def test_a_plan_says_what_is_unknown_and_a_budget_is_read(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert "unknown" in said(capsys, "plan", "own.py", "--budget", "5m")
-    bought = told(capsys, "plan", "superposition", "--budget", "5m")["budget"]
-    assert bought["seeds"][0] > 8
-    words = said(capsys, "plan", "superposition", "--budget", "5m")
-    assert f"To spend it: assay run superposition --set {bought['set']}" in words
-    most = said(capsys, "plan", "superposition", "--budget", "9999d")
-    assert (
-        "more than 1,000,000 seeds, more than anybody needs" in most
-        and "at 1,000,000 seeds" in most
-    )
-    least = said(capsys, "plan", "superposition", "--budget", "1s")
-    assert "1s buys not one seed, stored ones included" in least
-    assert "Next: assay run superposition" in least and "To spend it" not in least
-    for words in (["--budget", "soon"], ["--budget=-3s"], ["--budget", "8h@h200"]):
-        assert main(["plan", "superposition", *words]) == 2
-        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+def test_a_plan_says_what_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown" in said(capsys, "plan", "own.py")
 
 
 @pytest.mark.thorough
@@ -168,7 +152,6 @@ def test_the_catalogue_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> 
     found = told(capsys, "plan", "catalogue")
     names = {row["experiment"] for row in found["experiments"]} | set(found["unknown"])
     assert {"superposition", "gated-sae"} <= names
-    assert main(["plan", "catalogue", "--budget", "5m"]) == 2
 
 
 def test_run_prints_one_object_and_its_progress_elsewhere(
@@ -345,8 +328,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
     capsys: pytest.CaptureFixture[str], world: Path, forks: Forks
 ) -> None:
     words = ["own.py", "--root", "late", "--set", "steps=40000"]
+    inline = ["--executor", "inline"]  # what workers do then: tests/lab/test_kill.py
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.2"}
-    process = forks.start(world, env, words=["run", *words])
+    process = forks.start(world, env, words=["run", *words, *inline])
     deadline = time.monotonic() + 120
     while not list(Path("late").glob("groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -354,7 +338,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     code, _, err = process.end()
     assert code == 130
     assert err.splitlines()[-1].endswith(
-        "goes on where it was: assay run own.py --root late --set steps=40000"
+        "goes on where it was: assay run own.py --root late --set steps=40000 --executor inline"
     )
     assert "Traceback" not in err
     steps = [run["why"] for run in told(capsys, "plan", *words)["runs"]]

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from assay.verbs.new import write_experiment
-from forks import Ended, Forks
+from forks import Ended, ForksOfAnother
 
 HIDDEN = [
     "torch",
@@ -26,13 +26,13 @@ HIDDEN = [
 
 
 @pytest.fixture(scope="module")
-def bare() -> Iterator[Forks]:
-    with Forks(HIDDEN) as parent:
+def bare() -> Iterator[ForksOfAnother]:
+    with ForksOfAnother(HIDDEN) as parent:
         yield parent
 
 
 @pytest.fixture
-def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
+def assay(bare: ForksOfAnother, tmp_path: Path) -> Callable[..., Ended]:
     """A verb in the test's folder, in a process that finds no optional package, and whose children
     find none either."""
     (tmp_path / "hidden").mkdir()

@@ -348,7 +348,7 @@ def test_every_package_is_required_by_assay_or_by_what_assay_requires():
         *project["dependencies"],
         *(
             r
-            for extra in ("judge", "report", "train", "models", "explore")
+            for extra in ("report", "train", "models", "explore")
             for r in project["optional-dependencies"][extra]
         ),
     ]

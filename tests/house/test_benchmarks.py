@@ -5,12 +5,13 @@ import ast
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tiny_models
-from forks import Ended, Forks
+from forks import Ended, Forks, ForksOfAnother
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
@@ -33,6 +34,13 @@ LEAST = {
     "time_left": "superposition smoke",
 }
 """Benchmark → its words at the least size."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """Forks of an interpreter that has run no test."""
+    with ForksOfAnother() as parent:
+        yield parent
 
 
 def run(forks: Forks, names: list[str], as_: str, words: list[str], folder: Path) -> Ended:

@@ -109,14 +109,13 @@ def ran(folder: Path, *words: str, in_all: float, lines: int) -> tuple[int, str,
 
 def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: Path) -> None:
     """A child counts; waiting, an import, what tests share and a full pass of the garbage
-    collector do not. Nor does a process of something else than Assay."""
+    collector do not. An interpreter of something else than Assay is none of its starts."""
     code, out, dear = ran(tmp_path, in_all=60, lines=40)
     assert code == 1 and "11 passed" in out
     assert sorted(dear) == ["child", "dear"]
     assert out.count("BUDGET") == 3
     assert (
-        "1 tests start Assay in a process of its own; the limit is 0: test_it.py::test_starts\n"
-        in out
+        "1 tests start an interpreter with Assay; the limit is 0: test_it.py::test_starts\n" in out
     )
 
 

@@ -12,7 +12,6 @@ from assay.core.compute import Range
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
-from assay.core.power import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
@@ -152,8 +151,6 @@ def test_unknown_says_unknown(lab):
     told = forecast(lab.plan(experiment, "full"), experiment)
     assert (told.command, told.memory, told.plan.cost_from) == (None, None, "unknown")
     assert (told.claims[0].expected, told.claims[0].why) == ("unknown", "nothing is measured yet")
-    bought = forecast(lab.plan(experiment), experiment, budget="5m")
-    assert bought.budget.seeds is None and "unknown" in bought.notes[0]
 
 
 def test_stored_seeds_are_the_pilot_of_more(lab):
@@ -170,36 +167,6 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
         "half, and a little less of Student's t and of the hull"
     )
     assert forecast(lab.plan(experiment, wider), experiment).spread_from == "12 stored seeds"
-
-
-def test_a_time_buys_seeds(lab, monkeypatch):
-    recorded(monkeypatch, cost=5.0)
-    monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
-    told = forecast(lab.plan(experiment), experiment, workers=2, budget="104s")
-    assert (told.budget.planned_seeds, told.budget.set) == (20, "seed=1000:1020"), (
-        "a hundred seconds of two workers, at ten a seed in two arms"
-    )
-    assert told.budget.seeds == Range(20 / 1.25, 20 * 1.25)
-    assert told.budget.options.endswith("--set seed=1000:1020")
-
-
-def test_what_is_stored_is_not_bought_again(lab):
-    lab.run(experiment)
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=5.0 * len(runs)))
-    told = forecast(lab.plan(stated), stated, budget="66s")
-    assert told.budget.seeds == Range(12 + 62 // 12.5, 12 + 62 // 8), (
-        "ten CPU-seconds a seed, in two arms"
-    )
-    assert told.budget.planned_seeds == 18
-    assert told.budget.set == "seed=1000:1018"
-    assert told.claims[0].units == 18
-    assert told.command[0].middle == pytest.approx(4.0), "the plan itself needs nothing"
-
-
-def test_nobody_needs_a_million_seeds(lab):
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=1e-3))
-    bought = forecast(lab.plan(stated), stated, budget="1e15s", claims=False).budget
-    assert (bought.planned_seeds, bought.set) == (MOST, f"seed=1000:{1000 + MOST}")
 
 
 def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):

@@ -189,7 +189,7 @@ def test_interval_is_assays(shape: tuple[int, ...]) -> None:
     if len(shape) == 2:
         terms["a"][0, 0] = np.nan  # a cell without a number counts in no term
     theirs = interval(terms, stats.ratio("a", "b"), factors=len(shape))
-    ours = judge.interval(terms, lambda m: m["a"] / m["b"], len(shape))
+    ours = judge.interval(terms, lambda m: m["a"] / m["b"], len(shape)).limited(0.95)
     assert ours[:3] == pytest.approx((theirs.estimate, theirs.low, theirs.high), rel=1e-9)
     assert ours.n == theirs.n and ours.variance == pytest.approx(theirs.variance, rel=1e-9)
     assert ours.undefined == theirs.undefined
@@ -199,13 +199,13 @@ def test_interval_is_assays(shape: tuple[int, ...]) -> None:
 def test_bounded_is_assays(x: list[float]) -> None:
     values = np.array(x, dtype=float)
     theirs = bounded_mean([values], values.mean(), (0, 1))
-    assert judge.bounded(values, values.mean(), (0, 1)) == pytest.approx(
+    assert judge.bounded(values, values.mean(), (0, 1), 0.95) == pytest.approx(
         (theirs.low, theirs.high), abs=1e-9
     )
 
 
 def test_bounded_of_nine_hits_is_clopper_and_pearsons() -> None:
-    low, high = judge.bounded(np.ones(9), 1.0, (0, 1))
+    low, high = judge.bounded(np.ones(9), 1.0, (0, 1), 0.95)
     assert (low, high) == pytest.approx(
         (0.025 ** (1 / 9), 1.0)
     )  # the chance of nine hits at this share is 2.5 %

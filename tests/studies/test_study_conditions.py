@@ -1,6 +1,5 @@
 """A study's condition computes what its words say, held to the same computed by hand."""
 
-
 import numpy as np
 import pytest
 import xarray as xr

@@ -56,8 +56,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "list": (("list", "--root", "store"), Catalogue),
     "plan": (("plan", "own.py", *SMOKE), Planned),
-    "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
-    "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
+    "plan of what is unknown": (("plan", "own.py"), Planned),
     "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
     "verify --record": (("verify", "own.py", *SMOKE, "--record"), Written),
     "verify": (("verify", "own.py", *SMOKE), Compared),
@@ -90,17 +89,8 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     rows = lab.plan(own, "smoke").rows
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
-    unknown: Any = to_json(plan.plan(lab, own, override(own, "full"), "5m"))
-    assert unknown["command_seconds"] is None and unknown["budget"] == {"text": "5m", "seeds": None}
-
-
-def test_a_range_of_seeds_is_its_two_bounds() -> None:
-    bought = plan.plan(
-        Lab("store", Inline()), (it := catalogue.find("superposition")), override(it), "5m"
-    ).budget
-    assert isinstance(bought, plan.Bought) and bought.seeds is not None
-    told = to_json(bought)
-    assert told["seeds"] == [bought.seeds.low, bought.seeds.high] and "options" not in told
+    unknown: Any = to_json(plan.plan(lab, own, override(own, "full")))
+    assert unknown["command_seconds"] is None
 
 
 def test_what_taking_out_a_feature_does_says_sum_and_direction():

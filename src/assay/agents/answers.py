@@ -18,7 +18,7 @@ from assay.jobs.folder import Job, State
 from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
 from assay.report import tables
-from assay.verbs.plan import Bought, Planned, Unsaid
+from assay.verbs.plan import Planned, Unsaid
 from assay.verbs.preregister import Registered
 
 WAIT = 'status(key="{key}", wait_s=30) waits for it'
@@ -44,14 +44,6 @@ def planned(
 ) -> Answer:
     """Answer with a plan without the list of its runs; nothing was run for it, and it has no
     estimate."""
-    budget = ""
-    if plan.budget is not None:
-        buys = plan.budget
-        budget = f"{buys.text}: what a seed costs is unknown"
-        if isinstance(buys, Bought):
-            budget = (
-                f"{buys.text} buys about {buys.planned_seeds} seeds; to spend it set {buys.set}"
-            )
     time = plan.command_seconds
     takes = f"about {time.middle:,.0f} s here" if time else "how long is unknown"
     runs = plan.cached + plan.missing
@@ -86,7 +78,6 @@ def planned(
             for c in plan.claims
         ],
         "unsaid": unsaid,
-        "budget": budget,
         "scope": plan.scope,
         "looks": looks,
         "frozen": plan.frozen,
@@ -251,6 +242,32 @@ def table(v: Judged, source: Source) -> Answer:
             "to confirm it, measure again on units that nobody has looked at, with this claim as "
             "it stands"
         ),
+    }
+
+
+ALLOWS = {
+    "holds": "you may write the sentence, with the estimate, its interval and the scope",
+    "fails": "you may write that the effect is smaller than the condition asks for",
+    "unspecific": (
+        "you may not credit it: name the control that does as much, and what that would explain"
+    ),
+    "undecided": "you may write neither; the reason says what would decide it",
+}
+"""What each outcome allows one to write."""
+
+
+def checked(v: Judged, source: Source) -> Answer:
+    """Answer with the verdict on a claim about a function."""
+    why = "nothing shows that the claim was fixed before its numbers were seen"
+    return {
+        "told": f"{v.outcome}: {ALLOWS[v.outcome]}",
+        "verdict": verdict(v),
+        "scope": v.scope,
+        "notes": v.notes,
+        "looks": "looks at your function are not noted: report how often you asked",
+        "standing": Standing("exploratory", why),
+        "source": source,
+        "next": "to confirm it, ask again on prompts that nobody has looked at",
     }
 
 

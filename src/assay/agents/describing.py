@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from assay.agents import basis
 from assay.agents.answers import Answer
 from assay.agents.verdicts import verdicts
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
-from assay.core.plain import plain
+from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.lab import catalogue, documentation
 from assay.lab.judge import journal
@@ -25,6 +26,8 @@ from assay.verbs.fields import fields, variants
 
 PART = 16_000
 """Characters of a page that one answer holds."""
+FIRST = 2_500
+"""Bytes of a list: a longer one says less of each."""
 
 
 def every(root: Path, find: str) -> Answer:
@@ -49,10 +52,19 @@ def every(root: Path, find: str) -> Answer:
         if lines
         else f"no experiment has all of these words: {find}; leave find out for all of them"
     )
+    shorter: list[Any] = [
+        lines,
+        [{"name": e["name"], "question": e["question"]} for e in lines],
+        [e["name"] for e in lines],
+    ]
+    shown = next((s for s in shorter if len(as_json(s).encode()) < FIRST), shorter[-1])
     return {
         "told": summary,
-        "experiments": lines,
-        "next": "experiments(name=…) gives one in full: fields, arms, measures, verdicts",
+        "experiments": shown,
+        "next": (
+            "experiments(name=…) gives one in full, experiments(find=…) those about something; "
+            "ask_model asks a language model of yours, check_claim judges your own hook"
+        ),
     }
 
 
@@ -107,10 +119,12 @@ def find_entry(name: str) -> catalogue.Entry:
 
 def page(root: Path, name: str, part: int) -> Answer:
     """Give one part of a page: the documentation of an experiment or of how Assay works, else what
-    is recorded. Raises: ExperimentError."""
+    is recorded; without a name the list of pages. Raises: ExperimentError."""
     folders = _pages()
     pages = [path.stem for folder in folders for path in folder.glob("*.md")]
     known = sorted({*pages, *(e.name for e in catalogue.entries())})
+    if not name:
+        return {"told": f"{len(known)} pages", "pages": known, "next": "page(name=…) reads one"}
     if name not in known:
         raise ExperimentError(
             f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"

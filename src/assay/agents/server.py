@@ -45,8 +45,9 @@ HINTS = 60
 """Characters of a name in a refusal."""
 JSON = "application/json"
 INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
-1. experiments() lists what can be asked; experiments(name=…) gives fields, arms and measures of one.
-2. write_study(question, experiment, claims, fields) writes a question of your own; every claim needs a threshold, and a control that must fail.
+1. A language model is asked by ask_model(question, model, prompts, reads, interventions, …): steered, patched, ablated, probed, with near controls.
+   A hook of your own is judged by check_claim: call it before you write "causes", "encodes" or "is responsible for".
+2. experiments() lists experiments; write_study(question, experiment, claims, fields) asks one a question of your own; every claim needs a threshold.
 3. plan(study) says what it takes; preregister(study) freezes it before anybody looked, so that its verdicts are confirmatory.
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).

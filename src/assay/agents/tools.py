@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from assay.agents import answers, basis, describing, writing
+from assay.agents import answers, basis, checking, describing, writing
 from assay.agents.answers import Answer
 from assay.agents.asking import Asked, Bounds, Lacking, Ready, experiment_of, most, opened, submit
 from assay.agents.basis import Looks
@@ -34,6 +34,8 @@ from assay.verbs.unsaid import find_unsaid
 
 TEXT, LINE, SHORT, MANY = 64 * 1024, 2_000, 200, 64
 """Characters of a study, of a sentence, of a name, and entries of a list."""
+CHECKED = 600.0
+"""Seconds that a claim about a function may take in one call."""
 ROWS, CELLS = 20_000, 1024 * 1024
 """Rows of a table, and characters of one in CSV."""
 AGAIN = 0.1
@@ -42,6 +44,7 @@ Plain = bool | int | float | str
 Name = Annotated[str, Meta(max_length=SHORT)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY)]
 Line = Annotated[str, Meta(max_length=LINE)]
+Tables = Annotated[tuple[dict[Name, Any], ...], Meta(max_length=MANY)]
 
 
 Key = Annotated[Name, Meta(description="The key that run gave.")]
@@ -92,12 +95,12 @@ class Tools:
         return Lab(self.root.absolute(), Workers())
 
     def experiments(self, name: Name = "", find: Name = "") -> Answer:
-        """List the experiments that can be run or asked new questions, with what each asks, its
-        claims, recorded verdicts and cost.
+        """List the experiments that can be run or asked new questions; with `find`, those about
+        something, with what each asks, its claims, recorded verdicts and cost.
 
         With `name`, give one in full: its fields (what a study may set), its arms (what a claim may
         compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
-        recorded verdicts with intervals, controls and scope. Start here.
+        recorded verdicts. For a language model of your choice: ask_model.
 
         Args:
             name: One experiment, in full; empty: the list.
@@ -110,12 +113,13 @@ class Tools:
                 else describing.every(self.root, find)
             )
 
-    def page(self, name: Name, part: Annotated[int, Meta(ge=1, le=1000)] = 1) -> Answer:
+    def page(self, name: Name = "", part: Annotated[int, Meta(ge=1, le=1000)] = 1) -> Answer:
         """Read a page of the documentation as text: of an experiment, or of how verdicts come
-        about. You need none of it to use the tools.
+        about; without a name, the list of all pages. You need none of it to use the tools.
 
         Args:
-            name: An experiment's name, or a page such as verdicts, studies, judge.
+            name: An experiment's name, or a page such as verdicts, studies, judge; empty: the
+                list.
             part: Long pages have several parts, counted from 1.
         """
         return describing.page(self.root, name, part)
@@ -164,11 +168,103 @@ class Tools:
             "arms": arms,
         }
         top = {"question": question, "seeds": seeds, "budget": budget}
-        text = writing.study(
-            top, part, list(map(writing.told, claims)), list(map(writing.told, estimates))
-        )
+        said = {"claim": claims, "estimate": estimates}
+        tables = {name: list(map(writing.told, entries)) for name, entries in said.items()}
         with self._one:
-            return self._written(text)
+            return self._written(writing.study(top, {"experiment": [part], **tables}))
+
+    def ask_model(
+        self,
+        question: Line,
+        model: Name,
+        prompts: Tables,
+        reads: Tables = (),
+        interventions: Tables = (),
+        directions: Tables = (),
+        probes: Tables = (),
+        diffs: Tables = (),
+        more_models: Tables = (),
+        claims: Tables = (),
+        estimates: Tables = (),
+        seeds: Name = "",
+        budget: Name = "",
+    ) -> Answer:
+        """Ask a language model a question about its inside: steer, ablate, patch, probe, or compare
+        models, on prompts of yours. Near controls are added by themselves. Nothing runs yet.
+
+        Gives a study's TOML, checked, as write_study does; then run it. `main` is the model as it
+        is; each intervention and probe is an arm by its name, each read a measure. Every field of
+        a table: page("asking").
+
+        Args:
+            question: What you want to know, in one sentence.
+            model: smollm2, a folder, or OWNER/NAME that was fetched.
+            prompts: {"text": "The capital of {country} is", "corrupted": "The capital of {other}
+                is", "rows": [{"country": "France", "other": "Italy", "city": "Paris"}]}; of
+                several tables each has a name.
+            reads: What is read off each prompt: {"name": "right", "log_prob": [" {city}", "
+                {foil}"]}; or accuracy, rank, entropy, loss, generates, pattern.
+            interventions: What is done while it reads: {"name": "patched", "patch": "corrupted",
+                "site": "blocks.5.hook_resid_pre", "position": "{country}"}; or ablate with heads
+                or a site, add or project_out with a direction.
+            directions: {"name": "praise", "prompts": "reviews", "site":
+                "blocks.15.hook_resid_pre", "difference": ["praise", "complaint"]}, by the column
+                label.
+            probes: {"name": "mood", "label": "mood", "site": "blocks.9.hook_resid_post"}.
+            diffs: What two models differ by: {"name": "tuned", "models": ["main", "other"]}.
+            more_models: Further models: {"name": "FOLDER", "label": "other"}.
+            claims: {"text": "…", "holds": "patched.right - main.right < -2", "threshold": "plan:
+                two nats"}; a control of your own is not needed.
+            estimates: Numbers that you claim nothing of: {"text": "…", "value": "patched.right"}.
+            seeds: Such as 1000000:1000008, end left out; empty: fresh ones are taken.
+            budget: The longest that it may take here, such as 10m.
+        """
+        top = {"question": question, "seeds": seeds, "budget": budget}
+        tables = {
+            "model": [{"name": model}, *more_models],
+            "prompts": prompts,
+            "direction": directions,
+            "intervene": interventions,
+            "read": reads,
+            "probe": probes,
+            "diff": diffs,
+            "claim": claims,
+            "estimate": estimates,
+        }
+        with self._one:
+            return self._written(writing.study(top, tables))
+
+    def check_claim(
+        self,
+        file: Name,
+        function: Name,
+        sentence: Line,
+        holds: Line,
+        prompts: Rows,
+        credits: Annotated[dict[Name, Plain], Meta(min_length=1, max_length=MANY)],
+        seconds: Annotated[float, Meta(ge=1, le=CHECKED)] = CHECKED,
+    ) -> Answer:
+        """Judge a claim about your own hook before you write "causes", "encodes" or "is responsible
+        for". Your function (thing, prompts) → a number for each prompt is called with what the
+        claim credits, without it (None), and with near controls in its place.
+
+        What is not done in time goes on where it stopped when it is asked again.
+
+        Args:
+            file: A Python file in the workspace.
+            function: The name of the function in it.
+            sentence: What is claimed, in words.
+            holds: The condition, such as effect > 0.3: with the thing, less without it.
+            prompts: The prompts: a list of objects, or CSV text; the function gets a list.
+            credits: What is credited, as the options of `assay check`: {"vector": "v.npy"};
+                {"acts": "a.npy", "labels": "l.npy"}; {"heads": "9.6", "of": "12x12"};
+                {"layer": 6, "others": 12}; {"source": "COLUMN"}; {"text": "…"}; {"feature": 7,
+                "of": 512, "rates": "r.npy"}; with "also": "FUNCTION" of another task.
+            seconds: The longest that it may take.
+        """
+        return checking.check_claim(
+            self.bounds, file, function, sentence, holds, prompts, credits, seconds
+        )
 
     def _written(self, text: str) -> Answer:
         """Check a study's text."""
@@ -190,25 +286,21 @@ class Tools:
         experiment: Named = "",
         preset: Chosen = "default",
         sets: Sets = (),
-        budget: Name = "",
     ) -> Answer:
         """Say what running a study or an experiment would do and take: runs, time, which are
-        stored, how wide intervals may be. Nothing runs.
-
-        Args:
-            budget: 5m or 2h: how many seeds that buys.
+        stored, how wide intervals may be, how many units decide. Nothing runs.
         """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            return self._plan(ready, budget)
+            return self._plan(ready)
 
-    def _plan(self, ready: Ready, budget: str = "") -> Answer:
+    def _plan(self, ready: Ready) -> Answer:
         lab = self._lab
         unsaid = find_unsaid(ready.study, lab, ready.experiment).unsaid if ready.study else ()
         without_places = [
             replace(u, text=ready.without_places(u.text), cost=ready.without_places(u.cost))
             for u in unsaid
         ]
-        planned = plan(lab, ready.experiment, ready.preset, budget or None)
+        planned = plan(lab, ready.experiment, ready.preset)
         looks = self._looks(ready.experiment, ready.preset, include_current=False)
         rests = basis.planned(lab.store, ready.experiment, ready.preset)
         return answers.planned(ready.key, planned, without_places, looks, rests)
@@ -453,11 +545,13 @@ def _table(rows: list[dict[str, Plain | None]] | str) -> Iterator[tuple[Any, bas
     yield columns, basis.of_table(len(rows), repr(columns))
 
 
-WRITING = ("preregister", "run", "cancel")
-"""Tools that change something; all others only read."""
+WRITING = ("preregister", "run", "cancel", "check_claim")
+"""Tools that change something, or run code; all others only read."""
 TOOLS = (
     "experiments",
     "page",
+    "ask_model",
+    "check_claim",
     "write_study",
     "plan",
     "preregister",

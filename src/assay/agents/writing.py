@@ -15,15 +15,12 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 Said = Mapping[str, Any]
 
 
-def study(
-    top: Said, experiment: Said, claims: Sequence[Said], estimates: Sequence[Said] = ()
-) -> str:
-    """Write a study as TOML: what is empty is left out. Raises: ExperimentError for a value that
-    TOML lacks."""
+def study(top: Said, tables: Mapping[str, Sequence[Said]]) -> str:
+    """Write a study as TOML, its tables by their names: what is empty is left out. Raises:
+    ExperimentError for a value that TOML lacks."""
     parts = ["".join(_lines(top))]
-    parts += ["[[experiment]]\n" + "".join(_lines(experiment))]
-    parts += ["[[claim]]\n" + "".join(_lines(claim)) for claim in claims]
-    parts += ["[[estimate]]\n" + "".join(_lines(entry)) for entry in estimates]
+    for name, entries in tables.items():
+        parts += [f"[[{name}]]\n" + "".join(_lines(entry)) for entry in entries]
     return "\n".join(part for part in parts if part)
 
 

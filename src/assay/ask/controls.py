@@ -47,13 +47,14 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     way = interventions.way_of(table)
     if direction := interventions.direction_of(table, tables):
         how = directions.way_of(direction)
+        taken: tuple[Control, ...] = (DAMAGE,) if table.project_out else ()
         if how == "feature":
-            return (FEATURE,)
+            return (FEATURE, *taken)
         if how not in directions.LEARNED:
-            return (RANDOM, TOKENS)
+            return (RANDOM, TOKENS, *taken)
         known: tuple[Control, ...] = (RANDOM,)
         known += (SHUFFLED,) if how in ("difference", "probe") else ()
-        return (*known, LAYER) if _in_a_block(direction.site) else known
+        return (*known, *((LAYER,) if _in_a_block(direction.site) else ()), *taken)
     if way == "block":
         assert table.block is not None
         if table.block.heads:

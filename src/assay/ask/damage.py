@@ -5,7 +5,11 @@ A part that everything needs also carries what a claim names, as it carries all 
 `damage` makes the same change where the model continues unrelated prompts. How much less likely it
 makes their endings, over the spread of these, stands in the place of the change's own effect over
 its own spread, in the direction in which a model gets worse: what a change makes a model do that it
-did not do before is not explained by what it breaks."""
+did not do before is not explained by what it breaks.
+
+Of a difference of two models under a change it is by how much more the change harms the second; of
+a difference of two kinds of prompts the damage counts in the direction in which the difference
+goes, since either kind may be the one that is harmed."""
 
 from __future__ import annotations
 
@@ -147,18 +151,29 @@ def measure(
 
     here, unit = _here(task), task.prompts.unit
     apart = tuple(r for r in task.reads if not r.kl)
-    first = task.less or task.start or task.model
+    both = task.less is not None and task.intervention is not None  # changed, and then compared
+    first = task.start or task.model if both else task.less or task.start or task.model
     changed = numbers(0, here)
     plain = replace(here, model=first, less=None, intervention=None, reads=apart)
     before = numbers(1, plain) if apart else {}
     rise, was, share = _on_others(task, here, first, folder, numbers)
+    untouched = before
+    if both and task.less is not None:
+        other = _on_others(task, replace(here, model=task.less), task.less, folder, numbers)
+        rise, share = rise - other[0], share - other[2]
+        untouched = numbers(1, replace(here, intervention=None, reads=apart)) if apart else {}
+    difference = task.less is not None and not both
     measured: Measured = {}
     coords: dict[str, list[Any]] = {}
     for read in task.reads:
         x = changed[read.name]
-        base = before.get(read.name, xr.zeros_like(x))
-        worse = _worse(read, base, unit)
-        scaled = _scaled(x, base, share * worse, unit, difference=task.less is not None)
+        base = untouched.get(read.name, xr.zeros_like(x))
+        of_model = before.get(read.name, base)
+        if task.than is not None:  # which kind of prompts is harmed more, nobody knows
+            worse: xr.DataArray | float = np.sign((x - base).mean(unit))
+        else:
+            worse = _worse(read, of_model, unit)
+        scaled = _scaled(x, base, share * worse, unit, difference=difference)
         scaled = scaled.transpose(*x.dims)
         low, high = task.range_of(read.name)
         if low is not None or high is not None:
@@ -184,8 +199,13 @@ def _on_others(
         prompts=PromptSet(msgspec.structs.replace(other.table, unit="", split=""), other.rows),
         reads=(_read(other),),
         less=None,
+        than=None,
         intervention=moved(task.intervention, other) if task.intervention else None,
-        directions=(),
+        directions=tuple(
+            msgspec.structs.replace(d, prompts=d.prompts or task.prompts.table.name)
+            for d in task.directions
+        ),
+        made_for=task.prompts,
     )
     after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]

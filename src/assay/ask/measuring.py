@@ -110,6 +110,8 @@ class Task:
     head that is read, or the tokens."""
     start: Model | None = None
     """Of a shuffled change: the model that was changed."""
+    made_for: PromptSet | None = None
+    """Of a change that is measured on other prompts: those for which its directions are learned."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -675,7 +677,7 @@ class _Pass:
         """What gets directions of this model."""
         return Learner(
             self.model,
-            self.task.prompts,
+            self.task.made_for or self.task.prompts,
             self.task.sources,
             partial(activations, self.model, self.key),
             self.dictionary,

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-SIGNS = {"holds": "✗ passes", "fails": "✓ fails", "undecided": "○ undecided"}
-"""What is printed of a control: it should fail."""
+CONTROL = {"holds": "PASSES", "fails": "fails", "undecided": "undecided"}
+"""What is printed of a control, which should fail."""
+HEADS = ("control", "draws", "strongest [95 %]", "should fail", "what it would explain")
+"""The columns of the table of controls."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Check(Shown):
             f"{q.holds}: {_number(j)}, {n}",
             "",
         ]
-        table = [("control", "draws", "strongest [95 %]", "", "what it would explain")]
+        table = [HEADS]
         table += [(name, str(self.draws(name)), *self.row(name)) for name in self.controls]
         widths = [max(len(row[i]) for row in table) for i in range(4)]
         for row in table:
@@ -179,7 +181,7 @@ class Check(Shown):
         explain."""
         v = self.controls[control]
         why = next(p.why for p in self.question.placed.values() if p.control == control)
-        return _number(v), SIGNS[v.outcome], why
+        return _number(v), CONTROL[v.outcome], why
 
     def save(self, path: str | Path) -> Path:
         """Write it as one file: the question, the numbers and the verdict, which `Check.load`

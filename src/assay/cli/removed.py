@@ -35,6 +35,9 @@ VERBS: Mapping[str, str] = MappingProxyType(
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
+        "plan": {
+            "--budget": "assay plan says how many units decide each claim, and what they cost"
+        },
         "doctor": {"--claims": "assay plan and assay run say what a study leaves open"},
         "train-dictionary": dict.fromkeys(
             ("--ranks", "--shards", "--ahead"),
@@ -48,7 +51,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--prolog": "use --slurm setup=LINE, once for each line of bash",
             "--cpus": "each group has as many CPUs as --threads",
             "--page": _SEVERAL,
-            "--within": "assay plan NAME --budget 10m says how many seeds fit, and the command",
+            "--within": "assay plan NAME says how many units decide each claim, and what they cost",
             "--dry-run": "submitit writes the batch script into the folder slurm of the store",
         },
         "serve": {

@@ -35,6 +35,10 @@ CARRIES = 0.01
 PLAIN = 8.0
 """How many times as far as by chance the nearest unit that is no copy is from which units are
 refused as near-copies."""
+LIKELY = 1.8
+"""The same from which they may be near-copies, for many units; of n 9/n more."""
+EQUAL = 0.5
+"""Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
 """Dimensions in which units are compared, and how many units there may be."""
 FEW_PAIRS = 6
@@ -166,8 +170,10 @@ def _near(
     place, alone = cells.index(unit), []
     for x in vectors:
         n = len(x)
+        # few real units may lie in a plane, but for their jitter: then not at equal variance
+        x = max((x, x / x.std(0)), key=lambda x: _nearness(x)[0]) if x.size else x
         apart, times, dims = _nearness(x)
-        if apart < 1.9 + 10 / n + (dims == 1):
+        if apart < LIKELY + 9 / n + (dims == 1):
             continue
         sets = max(2, round(n / times))
         line = (
@@ -182,6 +188,8 @@ def _near(
             )
         tree = scipy.cluster.hierarchy.linkage(x, "ward")
         of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
+        if len(of) < EQUAL * sets * np.square(np.bincount(of)).sum() / len(of):
+            continue  # most are in one set, and few lie far away
         alone += [of] * (dims == 1)
         groups = [of[place], *cells.others(unit)]
         limits = clustered(cells.terms, cells.statistic, groups, level)
@@ -204,12 +212,14 @@ def _nearness(x: np.ndarray) -> tuple[float, int, int]:
     n, dims = x.shape
     if not FEWEST <= n <= MOST or not dims:
         return 0.0, 1, dims
-    most = max(2, n // 3)
+    most = n // 2
     away = scipy.spatial.KDTree(x).query(x, most + 1)[0][:, 1:]
     away = np.maximum(away, 1e-9 * np.abs(x).max())
     k = np.arange(1, most)
     by_k = np.median(np.log(away[:, 1:] / away[:, :-1]) * k * dims, axis=0) / np.log(2)
-    return float(by_k.max()), int(by_k.argmax()) + 2, dims
+    # where numbers depend on each other there are fewer dimensions, and all of these are larger
+    usual, sets = max(1.0, float(np.median(by_k))), by_k[: max(1, n // 3 - 1)]
+    return float(sets.max()) / usual, int(sets.argmax()) + 2, dims
 
 
 def _in_order(
@@ -285,6 +295,7 @@ def _pattern(x: np.ndarray, of: np.ndarray) -> float:
     groups = int(of.max()) + 1
     if not dims or groups >= n:
         return 1.0
+    x = x / x.std(0)
     sums = np.zeros((groups, dims))
     np.add.at(sums, of, x)
     between = float((sums**2 / np.bincount(of)[:, None]).sum())
@@ -374,8 +385,7 @@ def _dithered(x: np.ndarray) -> np.ndarray:
 
 
 def _without(x: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
-    """Numbers less what groups share, in the directions in which they vary most, at equal
-    variance."""
+    """Numbers less what groups share, in the directions in which they vary most."""
     x = x - x.mean(0)
     for of in groupings:
         if 2 * (of.max() + 1) <= len(x):
@@ -388,4 +398,4 @@ def _without(x: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
     x = x[:, scale > 0] / scale[scale > 0]
     left, size, _ = np.linalg.svd(x, full_matrices=False)
     kept = size > 1e-6 * size.max(initial=0.0)
-    return left[:, kept][:, : max(1, min(DIMS, len(x) // 4))] * np.sqrt(len(x))
+    return (left * size)[:, kept][:, : max(1, min(DIMS, len(x) // 4))]

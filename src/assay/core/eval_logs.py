@@ -60,7 +60,8 @@ def read(path: Path, arm_column: str) -> pd.DataFrame:
 
 
 def _logs(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and is_log(p))
+    some = [*folder.glob("*"), *folder.glob("*/samples_*.jsonl")]
+    return sorted(p for p in some if p.is_file() and is_log(p))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -82,7 +83,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _scores(scores: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a sample as numbers, NaN for what is none; of a scorer with several numbers,
     one column each."""
-    found = {}
+    found: dict[str, float] = {}
     for name, score in scores.items():
         value = score.get("value") if isinstance(score, Mapping) else score
         if isinstance(value, Mapping):

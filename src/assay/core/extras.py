@@ -6,12 +6,9 @@ from importlib.util import find_spec
 
 from assay.core.errors import AssayError
 
-EXTRAS = ("judge", "report", "train", "models", "explore", "agents", "ray", "slurm")
+EXTRAS = ("report", "train", "models", "explore", "agents", "ray", "slurm")
 """Each brings what those before it bring, but for the last two, which stand alone."""
 EXTRA = {
-    "scipy": "judge",
-    "xarray": "judge",
-    "pandas": "judge",
     "vl_convert": "report",
     "torch": "train",
     "transformers": "models",

@@ -205,7 +205,7 @@ def interval(
     )
 
 
-def freedom(variance: float, parts: tuple[float, ...], n: tuple[int, ...]) -> float:
+def freedom(variance: float, parts: tuple[float, ...], n: tuple[float, ...]) -> float:
     """Compute the degrees of freedom of a squared standard error that factors make up.
 
     Args:

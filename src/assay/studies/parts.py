@@ -519,9 +519,11 @@ class Parts:
         )
         if table is None and self._is_tuned(second) and self._start(second) == first:
             known += [DAMAGE, OTHER_TEXT]
+        if table and DAMAGE in controls.of_intervention(table, self.text.study.direction):
+            known += [DAMAGE]
         for control in chosen(diff.name, known, diff.controls):
             if control in (DAMAGE, OTHER_TEXT):
-                self._add_unrelated(diff.name, control, task)
+                self._add_unrelated(diff.name, control, task, self._unrelated(diff))
                 continue
             other = task
             if control == CHANGED:
@@ -543,6 +545,11 @@ class Parts:
         table = msgspec.structs.replace(by_name[diff.intervention], damage="")
         return interventions.expanded(table, self.text.study.direction)
 
+    def _unrelated(self, diff: Diff) -> str:
+        """The unrelated prompts that the intervention of a difference names."""
+        named = (t.damage for t in self.text.study.intervene if t.name == diff.intervention)
+        return next(named, "")
+
     def _compare_prompts(self, i: int, diff: Diff) -> None:
         """Add the arms of a difference between two tables of prompts, in each model."""
         assert diff.prompts is not None
@@ -563,8 +570,10 @@ class Parts:
             self.parts.append(Part(name, task))
             if table is not None:
                 near = controls.of_intervention(table, self.text.study.direction)
-                near = tuple(c for c in near if c != DAMAGE)  # of a difference of prompts none
                 for control in chosen(name, near, diff.controls):
+                    if control == DAMAGE:
+                        self._add_unrelated(name, control, task, self._unrelated(diff))
+                        continue
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
                 continue

@@ -3,6 +3,7 @@ NumPy alone."""
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.judging import USUAL
+from assay.core.plain import as_json
 from assay.core.results import ResultData
 from assay.core.spec import Spec
 from assay.lab import catalogue
@@ -76,9 +78,7 @@ def export_bundle(
     writable_file(out, "--out")
     stored = lab.store.root / "results" / experiment.name / f"{preset.title}.json"
     whole = (_of_store if stored.exists() else _of_record)(lab, experiment, preset)
-    if hide_prompts:
-        digests = {n: [journal.digest(json.dumps(r)) for r in p] for n, p in whole.prompts.items()}
-        whole = replace(whole, prompts=digests)
+    whole = _without_prompts(whole) if hide_prompts else whole
     entries = bundle.write(whole)
     content = bundle.packed(entries, name)
     out.write_bytes(content)
@@ -91,6 +91,19 @@ def export_bundle(
         judged=tuple(c["text"] for c in claims if c["carried"]),
         not_judged=tuple((c["text"], c["why_not"]) for c in claims if not c["carried"]),
     )
+
+
+def _without_prompts(whole: Whole) -> Whole:
+    """The same with the hashes of prompts, and with nothing of them in verdicts and on the page."""
+    rows = [row for table in whole.prompts.values() for row in table]
+    digests = {
+        n: [journal.digest(json.dumps(r)) for r in some] for n, some in whole.prompts.items()
+    }
+    page, data = whole.page, as_json(whole.data)
+    for text, _ in rows:
+        page = page.replace(html.escape(text), HIDDEN).replace(text, HIDDEN)
+        data = data.replace(as_json(text)[1:-1], HIDDEN)
+    return replace(whole, prompts=digests, page=page, data=json.loads(data))
 
 
 def bundled(bundle: Bundled) -> Iterator[Part]:
@@ -201,6 +214,8 @@ def anchored(anchor: Anchor) -> str:
     return f"{head}: stated, not checked ({how})"
 
 
+HIDDEN = "(hidden)"
+"""What stands for a prompt that may not be passed on."""
 STORED = "a store of Assay, whose runs this result was judged from"
 RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
 """Where measures come from."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError, nearest
@@ -197,20 +198,22 @@ def check(
     if save is not None:
         result.save(save)
     other = otherwise([result.judged], expect)
-    return Answer(result.judged, [*_words(result), *map(Aside, other)], int(bool(other)))
+    told = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
+    return Answer(told, [*_words(result), *map(Aside, other)], int(bool(other)))
 
 
 def _words(result: Check) -> list[Part]:
+    from assay.checking.result import HEADS
+
     head, number, *_ = repr(result).split("\n")
     rows = [
         (name, str(result.draws(name)), *cells)
         for name, cells in ((n, result.row(n)) for n in result.controls)
     ]
-    columns = ("control", "draws", "strongest [95 %]", "", "what it would explain")
     notes = (*result.judged.notes, *result.notes, f"scope: {result.judged.scope}")
     price = result.judged.price
     notes += (f"to decide it: {price.text}",) if price is not None and price.text else ()
-    return [Line(head), Line(number), Table(columns, rows, wide={columns[-1]: 1}), *notes]
+    return [Line(head), Line(number), Table(HEADS, rows, wide={HEADS[-1]: 1}), *notes]
 
 
 def _function(place: str) -> tuple[Callable[[Any, Any], Any], Any]:

@@ -20,7 +20,7 @@ from assay.lab import catalogue
 from assay.lab.judge.followed import following
 from assay.lab.judge.registered import read_looks
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
+from assay.lab.plan.forecast import Forecast, Prospect, forecast, survey
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, everywhere, override, scope
 from assay.lab.store.store import Store
@@ -180,7 +180,6 @@ class Planned(Costs):
     runs: tuple[Run, ...]
     claims: tuple[Expected, ...]
     estimates: tuple[Estimated, ...]
-    budget: Budget | Bought | None
     frozen: Frozen | None
     """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
     arms: tuple[Arm, ...] = field(metadata=BESIDE)
@@ -213,12 +212,11 @@ class PlannedCatalogue:
     workers: int = field(metadata=BESIDE)
 
 
-def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
-    """Plan a run of one experiment; the store stays as it is. Raises: DataError for a budget that
-    cannot be read."""
+def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
+    """Plan a run of one experiment; the store stays as it is."""
     experiment = experiment.sized(preset.specs)
     width = lab.executor_for([experiment]).width
-    estimate = forecast(lab.plan(experiment, preset), experiment, width, budget)
+    estimate = forecast(lab.plan(experiment, preset), experiment, width)
     counts, columns = units(estimate.plan, experiment), reads(experiment)
     rows = tuple(
         Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in estimate.plan.rows
@@ -239,7 +237,6 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
             for s in experiment.claims
             if isinstance(s, Estimate)
         ),
-        budget=estimate.budget,
         frozen=frozen(lab.store, experiment, estimate.plan),
         arms=arms(estimate.plan),
     )
@@ -275,13 +272,9 @@ def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
     )
 
 
-def plan_catalogue(
-    lab: Lab, preset: str, budget: str | None = None, sets: tuple[str, ...] = ()
-) -> PlannedCatalogue:
+def plan_catalogue(lab: Lab, preset: str, sets: tuple[str, ...] = ()) -> PlannedCatalogue:
     """Plan a run of every experiment as one command. Raises: AssayError for what is asked of one
     experiment only."""
-    if budget is not None:
-        raise AssayError("a budget is planned for one experiment; name it in place of catalogue")
     if sets:
         raise AssayError(
             "fields are set for one experiment; name it in place of catalogue, or leave out --set"
@@ -372,7 +365,7 @@ def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
         "cost_from": plan.cost_from,
         "disk_bytes": plan.disk,
         "free_bytes": plan.free,
-        "notes": (*experiment.remarks, *plan.notes, *estimate.notes),
+        "notes": (*experiment.remarks, *plan.notes),
         "runs": (),
         "times_from": plan.cost_from,
         "work_cpu_seconds": None if work is None else Range(work, work),

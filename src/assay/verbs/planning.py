@@ -12,7 +12,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.garbage import uncollected
-from assay.core.power import CHANCE, MOST
+from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.plan.forecast import Prospect
@@ -21,7 +21,6 @@ from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
 from assay.verbs.plan import (
     Arm,
     Asked,
-    Bought,
     Planned,
     PlannedCatalogue,
     Sent,
@@ -39,33 +38,29 @@ def command(
     name: str,
     /,
     *,
-    budget: str | None = None,
     prompts: int = 0,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> Answer[Planned | PlannedCatalogue | Asked]:
-    """What would run and why, what it takes, and what each claim's interval will be; for a budget,
-    what it buys; of a study, what it lacks.
+    """What would run and why, what it takes, and what each claim's interval will be; of a study,
+    what it lacks.
 
     Parameters
     ----------
     name
         An experiment's name, or the path of an experiment file; `catalogue`: all of them.
-    budget
-        A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
-        expected to decide.
     prompts
         Of a study: how many prompts of each table are shown as every model reads them, token by
         token.
 
     Examples
     --------
-    assay plan superposition --budget 5m
+    assay plan superposition
     """
     lab = machine.lab(place.root)
     if name == ALL:
-        whole = plan_catalogue(lab, choice.preset, budget, choice.set)
+        whole = plan_catalogue(lab, choice.preset, choice.set)
         return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
     if name.endswith(STUDIES):
@@ -75,7 +70,7 @@ def command(
         if unsaid.exit_code:
             return Answer(unsaid, lacking(unsaid), unsaid.exit_code)
     experiment, preset = choice.of(name)
-    planned = plan(lab, experiment, preset, budget)
+    planned = plan(lab, experiment, preset)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
     planned = replace(planned, sent=_sent(name, prompts))
@@ -118,12 +113,6 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
         yield Line(f"Next: assay run {typed(planned.options)}{without_torch()}")
     else:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
-    if isinstance(fits := planned.budget, Bought):
-        count = fits.planned_seeds
-        widths = f"; half-widths are those of {count:,}" if count else ""
-        yield f"{fits.text} buys {counted(count)}, stored ones included{widths}."
-        if fits.options:
-            yield Line(f"To spend it: assay run {typed(fits.options)}{without_torch()}")
 
 
 def shown(some: Sequence[Sent]) -> Iterator[Part]:
@@ -281,15 +270,6 @@ def amount(r: Range) -> str:
     """Write the middle of a range in three digits."""
     x = r.middle
     return f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
-
-
-def counted(seeds: int) -> str:
-    """Write about how many seeds; beyond what anybody needs there are no more figures."""
-    if not seeds:
-        return "not one seed"
-    if seeds == MOST:
-        return f"more than {MOST:,} seeds, more than anybody needs"
-    return f"about {seeds:,} {plural('seed', seeds)}"
 
 
 def number(x: float | None) -> str:

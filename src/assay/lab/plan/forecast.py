@@ -1,5 +1,5 @@
 """Forecast: about how long a plan's command takes, what its verdicts can be expected to look like,
-how many seeds fit into a time, and how long what is being done still takes.
+and how long what is being done still takes.
 
 Times are a ratio: what a record, or the store, says that a run took, times the number of runs and
 the ratio of their steps (`lab.plan.plan`). They may be off by a factor either way. Half-widths and
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assay.core.claims import Claim
-from assay.core.compute import Range, duration
+from assay.core.compute import Range
 from assay.core.contrasts import Between
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -24,10 +24,9 @@ from assay.core.judging import controls_of, standing
 from assay.core.memo import remembering
 from assay.core.outlying_units import warning
 from assay.core.placing import FEWEST, edges, placed
-from assay.core.power import CHANCE, MOST, beaten, chance, enough, half_width, with_units
+from assay.core.power import CHANCE, beaten, chance, enough, half_width, with_units
 from assay.core.reading import plural
 from assay.core.runs import Runs
-from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab.judge.result import common_seeds, with_derived
 from assay.lab.plan.plan import Plan
@@ -73,26 +72,6 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A time; how many seeds fit into it is null where the cost of one is unknown."""
-
-    text: str
-    seeds: Range | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bought(Budget):
-    """How many seeds fit into a time, stored ones included."""
-
-    planned_seeds: int
-    """About how many, but no more than anybody needs: half-widths are those of so many."""
-    set: str
-    """The seeds themselves, as `--set` takes them."""
-    options: str = field(metadata=BESIDE)
-    """What to type after `assay run` to spend it; "" where nothing is to be trained."""
-
-
-@dataclass(frozen=True)
 class Forecast:
     """A plan with what can be expected of it; None where nothing is known."""
 
@@ -107,16 +86,12 @@ class Forecast:
     spread_from: str = ""
     """Whose spread the half-widths are extrapolated from."""
     claims: tuple[Prospect, ...] = ()
-    budget: Budget | Bought | None = None
-    """What fits into the time that was given."""
-    notes: tuple[str, ...] = ()
 
 
 def forecast(
     plan: Plan,
     experiment: Experiment,
     workers: int = 1,
-    budget: str | None = None,
     claims: bool = True,
 ) -> Forecast:
     """Forecast a plan; reads the store and the record, and writes to neither.
@@ -125,9 +100,7 @@ def forecast(
         plan: what would run.
         experiment: whose plan it is.
         workers: how many groups are worked on at the same time.
-        budget: a time such as 5m; half-widths are then those of the seeds that fit into it.
         claims: whether claims are looked at, which takes longer than times and sizes.
-    Raises: DataError for a time that cannot be read.
     """
     experiment = apply_preset(experiment, plan.preset)
     missing: dict[str, list[Spec]] = {}
@@ -146,11 +119,6 @@ def forecast(
     arms, count = [r.job.arm for r in plan.rows], len({r.job.spec.seed for r in plan.rows})
     is_known = bool(arms) and plan.per_run.keys() >= set(arms)
     per_seed = sum(plan.per_run[arm] for arm in arms) / count if is_known else None
-    if budget is not None:
-        fits = _fitting(budget, plan, experiment, workers, per_seed)
-        notes = () if isinstance(fits, Bought) else ("how long a seed takes is unknown",)
-        prediction = replace(prediction, budget=fits, notes=notes)
-        count = fits.planned_seeds if isinstance(fits, Bought) else count
     if not claims:
         return prediction
     source, measured = spread(plan, experiment)
@@ -187,23 +155,6 @@ def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range
 
 def _off(plan: Plan) -> float:
     return SCALED if plan.scaled else MACHINE
-
-
-def _fitting(
-    text: str, plan: Plan, experiment: Experiment, workers: int, per_seed: float | None
-) -> Budget | Bought:
-    """How many seeds fit into a time, each taking so many CPU-seconds."""
-    seconds = duration(text)
-    if not per_seed:
-        return Budget(text)
-    seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
-    stored, off = len(seeds - missing), _off(plan)
-    fitting = workers * max(0.0, seconds - START) / per_seed
-    count = min(MOST, stored + int(fitting))
-    chosen = f"seed={min(seeds)}:{min(seeds) + count}"
-    options = f"{experiment.typed}{plan.preset.but(chosen).options}" if count > stored else ""
-    fits = stored + Range(fitting // off, fitting * off // 1)
-    return Bought(text, fits, planned_seeds=count, set=chosen, options=options)
 
 
 class Pace:

@@ -123,6 +123,8 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     for name, value in facts.items():
         if told.get(name) != value:
             yield f"the {name} of what was frozen is {value}, stated is {told.get(name)}"
+    lacking = told.get("lacking", ()) if stated["inference"] == "confirmatory" else ()
+    yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
         yield from (f"{name}, as is stated: {phrase}" for phrase in told.get(name, ()))
     if not told.get("followed") or stated.get("arm", "main") != "main":
@@ -198,6 +200,10 @@ def _inputs(
             whole = content.get("prompts", {}).get(name, {"hash": held})["hash"]
             if {read.get(name), whole} != {held}:
                 yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
+    known = {name for held in content["arms"].values() for name in held.get("inputs", {})}
+    if inference == "confirmatory" and "text" in content and not known:
+        for name in environment.get("inputs", {}):  # by the author's own code
+            yield f"{name} was read, and not frozen"
     held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
     if missing := held_arms - environment.get("read", {}).keys():
         yield f"what was read is not stated of {', '.join(sorted(missing))}"

@@ -1,0 +1,36 @@
+"""Is the capital read from the token of the country? In nnsight. with_nnsight.py FOLDER BLOCK OUT"""
+
+import sys
+from pathlib import Path
+
+from nnsight import TransformersModel
+
+import assay
+
+FOLDER, BLOCK, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+model = TransformersModel(FOLDER, task="text-generation", dispatch=True)
+
+
+def encode(text):
+    return model.tokenizer(text).input_ids
+
+
+def leads(source, prompts):
+    """By how much the capital leads, with the source's stream at the country's token."""
+    scores = []
+    for i, row in enumerate(prompts):
+        with model.trace(f"The capital of {row['country'] if source is None else source[i]}"):
+            stream = model.model.layers[BLOCK].input[0, -1].save()
+        place = len(encode(f"The capital of {row['country']}")) - 1
+        with model.trace(f"The capital of {row['country']} is"):
+            model.model.layers[BLOCK].input[0, place] = stream
+            logits = model.lm_head.output[0, -1].detach().save()
+        right, foil = (encode(f" {row[c]}")[0] for c in ("city", "foil"))
+        scores.append(float(logits[right] - logits[foil]))
+    return {"lead": scores}
+
+
+claim = "With another country's stream at its token, that one's capital leads by two nats"
+prompts = Path(__file__).parents[1] / "capitals.csv"
+verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
+print(verdict, verdict.save(OUT), sep="\n")

@@ -1,0 +1,40 @@
+"""Is the capital read from the token of the country? Plain transformers hooks. with_transformers.py FOLDER BLOCK OUT"""
+
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import assay
+
+FOLDER, BLOCK, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+model, encode = AutoModelForCausalLM.from_pretrained(FOLDER), AutoTokenizer.from_pretrained(FOLDER)
+
+
+@torch.no_grad()
+def run(text, place=0, put=None):
+    def patch(block, args):
+        args[0][0, place] = args[0][0, place] if put is None else put
+
+    with model.model.layers[BLOCK].register_forward_pre_hook(patch):
+        out = model(encode(text, return_tensors="pt").input_ids, output_hidden_states=True)
+    return out.hidden_states[BLOCK][0], out.logits[0, -1]
+
+
+def leads(source, prompts):
+    """By how much the capital leads, with the source's stream at the country's token."""
+    scores = []
+    for i, row in enumerate(prompts):
+        stream, _ = run(f"The capital of {row['country'] if source is None else source[i]}")
+        place = len(encode(f"The capital of {row['country']}").input_ids) - 1
+        _, logits = run(f"The capital of {row['country']} is", place, stream[-1])
+        right, foil = (encode(f" {row[c]}").input_ids[0] for c in ("city", "foil"))
+        scores.append(float(logits[right] - logits[foil]))
+    return {"lead": scores}
+
+
+claim = "With another country's stream at its token, that one's capital leads by two nats"
+prompts = Path(__file__).parents[1] / "capitals.csv"
+verdict = assay.check(claim, leads, prompts=prompts, holds="lead_after < -2", source="other")
+print(verdict, verdict.save(OUT), sep="\n")

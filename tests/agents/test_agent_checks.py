@@ -1,0 +1,141 @@
+"""The gate: a claim about a function in the workspace, and a question to a language model, asked
+with nothing but what the tools' descriptions say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_study import Call, answered, told
+
+from assay.agents.asking import Bounds
+from assay.agents.server import make_server
+from assay.agents.tools import Tools
+
+HOOK = """
+import numpy as np
+TRUE = np.eye(8)[0]
+def score(vector, prompts):
+    moved = 0.0 if vector is None else float(vector @ TRUE)
+    return [moved * (1 + int(p["n"]) / 100) for p in prompts]
+def length(vector, prompts):
+    moved = 0.0 if vector is None else float(np.linalg.norm(vector))
+    return [moved * (1 + int(p["n"]) / 100) for p in prompts]
+def slow(vector, prompts):
+    import time
+    time.sleep(60)
+def broken(vector, prompts):
+    raise ValueError("no such layer")
+"""
+ROWS = [{"text": f"prompt {n}", "n": n} for n in range(12)]
+CLAIM = {"file": "hook.py", "sentence": "The vector moves the score", "holds": "effect > 0.5"}
+CLAIM |= {"prompts": ROWS, "credits": {"vector": "v.npy"}}
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server whose agents may name the files of a workspace, and run its code."""
+    folder = tmp_path_factory.mktemp("gate")
+    (folder / "work").mkdir()
+    (folder / "work/hook.py").write_text(HOOK)
+    np.save(folder / "work/v.npy", np.eye(8)[0])
+    bounds = Bounds(workspace=folder / "work", code=True)
+    return make_server(Tools(folder / "store", bounds))
+
+
+def asked(server: Any, name: str, **given: Any) -> dict[str, Any]:
+    (found,) = answered(server, (name, given))
+    return told(found)
+
+
+def refused(server: Any, name: str, **given: Any) -> str:
+    (found,) = answered(server, (name, given))
+    assert found.is_error
+    return str(found.content[0].text)
+
+
+@pytest.mark.thorough
+def test_a_claim_about_a_function_is_checked_with_its_controls(gate: Any) -> None:
+    right = asked(gate, "check_claim", function="score", **CLAIM)
+    assert right["told"].startswith("holds: you may write the sentence")
+    arms = {c["arm"]: c for c in right["verdict"]["controls"]}
+    assert {"random", "opposite"} <= set(arms) and all(c["as_it_must"] for c in arms.values())
+    assert right["scope"] == "over 12 prompts" and right["notes"] and right["looks"]
+    wrong = asked(gate, "check_claim", function="length", **CLAIM)
+    assert wrong["told"].startswith("unspecific: you may not credit it")
+
+
+@pytest.mark.thorough
+def test_what_goes_wrong_in_a_function_is_said_in_one_line(gate: Any) -> None:
+    said = refused(gate, "check_claim", function="broken", **CLAIM)
+    assert "broken raised ValueError: no such layer under vector" in said
+    said = refused(gate, "check_claim", function="slow", seconds=3, **CLAIM)
+    assert "more than 3 s" in said and "call check_claim again" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"file": "../hook.py"}, "outside"),
+        ({"file": "no.py"}, "no Python file"),
+        ({"function": "a b"}, "is no name"),
+        ({"credits": {"vektor": "v.npy"}}, "did you mean vector"),
+        ({"credits": {"vector": "/etc/passwd"}}, "outside"),
+        ({"prompts": []}, "same columns"),
+    ],
+)
+def test_what_it_may_not_name_is_refused(gate: Any, given: dict[str, Any], why: str) -> None:
+    assert why in refused(gate, "check_claim", **{"function": "score", **CLAIM, **given})
+
+
+def test_no_code_runs_where_it_was_not_allowed(server: Any) -> None:
+    said = refused(server, "check_claim", function="score", **CLAIM)
+    assert "runs only from a workspace" in said
+
+
+def test_a_model_is_asked_from_arguments_alone(ask: Call) -> None:
+    """The study of the README, which then plans like any other."""
+    rows = Path(__file__).parents[2].joinpath("examples/capitals.csv").read_text().splitlines()
+    names, *cells = [row.split(",") for row in rows]
+    answer = ask(
+        "ask_model",
+        question="Does a model read the capital from the token of the country?",
+        model="no-such-model",
+        prompts=[
+            {
+                "text": "The capital of {country} is",
+                "corrupted": "The capital of {other} is",
+                "rows": [dict(zip(names, row, strict=True)) for row in cells],
+            }
+        ],
+        reads=[{"name": "right", "log_prob": [" {city}", " {foil}"]}],
+        interventions=[
+            {
+                "name": "patched",
+                "patch": "corrupted",
+                "site": "blocks.5.hook_resid_pre",
+                "position": "{country}",
+            }
+        ],
+        claims=[
+            {
+                "text": "The other capital leads by two nats",
+                "holds": "patched.right < -2",
+                "threshold": "plan: two nats",
+            }
+        ],
+    )
+    for table in ("[[model]]", "[[prompts]]", "[[intervene]]", "[[read]]", "[[claim]]"):
+        assert table in answer["study"]
+    assert not answer["ready"] and "no-such-model" in answer["wrong"]
+
+
+def test_first_answers_are_short(ask: Call) -> None:
+    listed = ask("experiments")
+    assert len(json.dumps(listed)) <= 3000 and len(listed["experiments"]) > 40
+    assert "ask_model" in listed["next"] and "check_claim" in listed["next"]
+    some = ask("experiments", find="superposition sae")
+    assert {"name", "question", "cost"} <= set(some["experiments"][0])
+    pages = ask("page")
+    assert len(json.dumps(pages)) <= 3000 and "verdicts" in pages["pages"]
