@@ -28,7 +28,7 @@ from assay.lab.judge.result import with_derived
 from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import recording, records
+from assay.lab.records import history, recording, records
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
 from assay.report.bundle import checking
@@ -283,7 +283,8 @@ def _whole(
     specs: Mapping[str, Sequence[Spec]],
 ) -> Whole:
     """What a bundle is made of but for its page and figures; `specs` are those of trained arms."""
-    experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
+    experiment = history.marked(experiment.sized(preset.specs), lab.store)
+    result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:

@@ -160,6 +160,8 @@ def _plain(value: Any, name: str) -> Any:
     """A value as both files say it: single numbers are words in what is frozen."""
     if name == "bounds" and value:
         return [float(x) for x in value]
+    if name == "threshold_from":  # what an earlier look had otherwise comes after
+        return value.partition("; pilot-set, since ")[0]
     return float(value) if name in ("beats", "empty") and value is not None else value
 
 
