@@ -159,11 +159,11 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
             yield f"not judged: {statement.text} ({statement.why_not})"
     for name in bundle.changed:
         yield f"CHANGED  {name} is not as SHA256SUMS says"
-    judged = sum(statement.judged for statement in bundle.claims)
+    judged, total = sum(claim.judged for claim in bundle.claims), len(bundle.claims)
     off = sum(bool(statement.differs) for statement in every)
     yield (
-        f"{judged} of {len(bundle.claims)} claims judged again by this Assay's own judge.py; "
-        f"{f'{off} not as stated' if off else 'all as stated'}"
+        f"{judged} of {total} claims judged again by this Assay's own judge.py; "
+        f"{f'{off} not as stated' if off else 'all as stated' if judged == total else 'as stated'}"
     )
     yield from stood(bundle.standing)
     changed = len(bundle.changed)
