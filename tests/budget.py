@@ -40,7 +40,8 @@ NOISE = 1.5
 what else runs, and the first test of a process also pays for what is filled on first use."""
 LINES = 40
 STARTS = 25
-"""Tests that start Assay in a process of its own: where the start, a signal or an end is tested."""
+"""Tests that start Assay in a process of its own: where the start, a signal or an end is tested. A
+process that tests share is none of theirs."""
 PIECE = 0.0045
 """CPU-seconds of the fixed piece of work on a quiet core of the machine that the limits are for."""
 PAUSE = 20.0
@@ -209,18 +210,25 @@ class Meter:
         if time.monotonic() - self.timed > PAUSE:
             self.pieces.append(piece())
             self.timed = time.monotonic()
-        item.stash[BEFORE] = self.alone(), self.starts.times
+        item.stash[BEFORE] = self.alone()
         return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        before = self.starts.times
+        try:
+            return (yield)
+        finally:
+            item.stash[STARTED] = self.starts.times > before
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         try:
             return (yield)
         finally:
-            before, starts = item.stash[BEFORE]
-            cost = max(0.0, self.alone() - before) / slowness(self.pieces)
+            cost = max(0.0, self.alone() - item.stash[BEFORE]) / slowness(self.pieces)
             marked = any(item.get_closest_marker(mark) for mark in MARKS)
-            item.user_properties.append(("cpu", [cost, marked, self.starts.times > starts]))
+            item.user_properties.append(("cpu", [cost, marked, item.stash.get(STARTED, False)]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[object]:
@@ -343,7 +351,8 @@ class Budget:
             write(f"BUDGET: {line}", red=True)
 
 
-BEFORE = pytest.StashKey[tuple[float, int]]()
+BEFORE = pytest.StashKey[float]()
+STARTED = pytest.StashKey[bool]()
 METER = pytest.StashKey[Meter]()
 
 

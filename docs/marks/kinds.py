@@ -195,6 +195,11 @@ def unmet() -> str:
     return bar.unmet(_linked)
 
 
+def next_look() -> str:
+    """The claims that say little, and what becomes of them at their next look."""
+    return bar.next_look(_linked)
+
+
 def standing() -> str:
     """How many of all recorded verdicts are confirmatory, presets elsewhere counted too."""
     counts: Counter[str] = Counter()
@@ -231,10 +236,11 @@ def contests_table() -> str:
         for name in (entry.name, *(f"{entry.name}.{p}" for p in records.elsewhere(entry.name))):
             for c in contests.of_record(name, entry.origin):
                 claim = statements.heads([c.text])[0]
+                page = _linked(entry.name, "../catalogue/docs/")
                 rows.append(
                     (
                         tables.SIGNS[c.after],
-                        f"{_linked(entry.name)} {c.number}: {tables.cell(claim)}",
+                        f"{page} {c.number}: {tables.cell(claim)}",
                         f"`{c.arm}`: {tables.cell(c.note)}",
                         tables.minus(interval(c)),
                         contests.WORDS[c.effect],
@@ -397,6 +403,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
+    "undone": next_look,
     "operations": referee.operations,
     "outcomes": referee.outcomes,
     "overview": overview,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay import dictionaries as architectures  # noqa: F401
     from assay.checking.check import check  # noqa: F401
     from assay.checking.credited import direction, training  # noqa: F401
+    from assay.checking.probe import ProbeCheck, check_probe  # noqa: F401
     from assay.checking.result import Check  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401

@@ -99,6 +99,15 @@ def check(value: Any) -> Markup:
     )
 
 
+def probe(value: Any) -> Markup:
+    """The verdict on a probe, and its measures next to those of its controls."""
+    return Markup("<p><b>{}</b></p>{}<ul>{}</ul>").format(
+        value.headline(),
+        table(value.HEADS, value.cells()),
+        Markup("").join(Markup("<li>{}</li>").format(note) for note in value.notes),
+    )
+
+
 def evaluation(value: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
     entries = value.dictionaries
@@ -141,6 +150,7 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Judged": judged,
     "Verdict": verdict,
     "Check": check,
+    "ProbeCheck": probe,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
 }

@@ -283,7 +283,7 @@ def _of_files(file: str) -> Changes:
     return {
         "one row": ("input", _rows(file, lambda rows: [rows[0].replace("0", "9"), *rows[1:]])),
         "the last row": ("input", _rows(file, lambda rows: rows[:-1])),
-        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "8", 1)])),
+        "one row more": ("input", _rows(file, lambda rows: [*rows, rows[0].replace("0", "99", 1)])),
         "the order of rows": ("input", _rows(file, lambda rows: rows[::-1])),
         "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
         "all rows": ("input", _replaced(file, other)),
@@ -352,6 +352,11 @@ class Case:
         return f"{self.kind}: {self.change}, {self.when}"
 
 
+SHOWN = {"borrowed": "reported", "direction": "refused"}
+"""What becomes of a changed input when a result is shown: an edit of code is reported, and arms
+that read different prompts are compared with what lies there now."""
+
+
 def cases() -> Iterator[Case]:
     """Every change to every kind of study at every time."""
     for kind in KINDS:
@@ -360,8 +365,8 @@ def cases() -> Iterator[Case]:
             for when in ("before running", "between looks"):
                 yield Case(kind, name, when, "harmless" if what == "nothing" else "reported")
             # what is shown are the runs that are stored, whatever became of their inputs
-            shown = {"words": "reported", "settings": "refused", "input": "harmless"}
-            yield Case(kind, name, "after", shown.get(what, "harmless"))
+            shown = {"words": "reported", "settings": "refused", "input": SHOWN.get(kind)}
+            yield Case(kind, name, "after", shown.get(what) or "harmless")
 
 
 # ways around a freeze, after a look ---------------------------------------------------------------

@@ -14,6 +14,10 @@ import pytest
 import registration
 
 from assay.cli.main import main
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+from assay.lab.work.events import Saved, Started
 from assay.verbs.new import write_experiment
 
 STUDY = """
@@ -344,6 +348,29 @@ def test_the_refusal_says_what_would_be_fresh_and_the_verdict_what_differs(
     line = refused("preregister", "again.toml", *ROOT)
     assert "40 of 40 prompts of 'It is above the number' were measured as read" in line
     assert "fresh would be other prompts" in line and "other seeds" not in line
+
+
+def test_an_interrupted_run_was_seen_and_one_that_stored_nothing_was_not(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(shared, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+
+    def stop_at(kind: type) -> None:
+        def stop(event: object) -> None:
+            if isinstance(event, kind):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            Lab("s", Inline()).run(catalogue.find("read.toml"), "default", stop)
+
+    text = Path("read.toml").read_text().replace("1000000:1000006", "2000000:2000006")
+    for name in ("before.toml", "after.toml"):
+        Path(name).write_text(text)
+    stop_at(Started)
+    typed("preregister", "before.toml", *ROOT, "--anyway")
+    stop_at(Saved)
+    assert "were measured as read" in refused("preregister", "after.toml", *ROOT, "--anyway")
 
 
 def test_another_threshold_in_other_words_is_told_with_what_came_out(

@@ -1,11 +1,14 @@
 """What nobody planned for is told, and what comes from outside stays text: in tables, files, pages,
 and whatever an experiment's own code does."""
 
+import contextlib
 import csv
 import io
 import json
+import multiprocessing
 import re
 import shutil
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -249,19 +252,22 @@ def test_where_results_go_is_checked_before_anything_is_measured(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
 
 
-def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path, forks):
+def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path, monkeypatch):
     shutil.copy(WALK, tmp_path / "walk.py")
-    words = ["run", "walk.py", "--preset", "smoke", "--executor", "inline"]
-    both = [forks.start(tmp_path, slowly(), words=words) for _ in range(2)]
-    ended = [process.end() for process in both]
-    said = [end.err for end in ended]
-    assert [end.code for end in ended] == [0, 0], said
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WALK_MARKS", "marks")
+    monkeypatch.setenv("WALK_PAUSE", "0.05")  # so long that the two meet
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=run_and_note, args=(Path(f"said-{n}"),)) for n in range(2)]
+    [process.start() for process in both]
+    [process.join() for process in both]
+    said = [Path(f"said-{n}").read_text() for n in range(2)]
+    assert [process.exitcode for process in both] == [0, 0], said
     # one group of main and still, one of far
     assert sum(text.count("started") for text in said) == 2, said
 
 
-def slowly():
-    """The environment in which the walk takes so long that two of them meet."""
-    import os
-
-    return os.environ | {"OMP_NUM_THREADS": "1", "WALK_MARKS": "marks", "WALK_PAUSE": "0.05"}
+def run_and_note(said):
+    """Run the walk, with what is said on standard error in a file."""
+    with said.open("w") as file, contextlib.redirect_stderr(file):
+        sys.exit(main(["run", "walk.py", "--preset", "smoke", "--executor", "inline"]))

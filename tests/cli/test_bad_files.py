@@ -554,24 +554,6 @@ CASES = {
         alone(shared), "holds a, names that no known format has|only tensors, numbers", path="it.pt"
     ),
     "a wrong checksum": Case(alone(flipped), "differs from its checksum", path="it.pt"),
-    "a pipe": Case(
-        lambda it: (copied(STANDARD, lose="cfg.json")(it), os.mkfifo(it / "cfg.json")),
-        "cfg.json is a pipe, which may never end",
-    ),
-    "a device": Case(
-        lambda it: (
-            copied(STANDARD, lose="cfg.json")(it),
-            (it / "cfg.json").symlink_to("/dev/zero"),
-        ),
-        "cfg.json is a device",
-    ),
-    "weights that are a pipe": Case(
-        lambda it: (
-            copied(STANDARD, lose="sae_weights.safetensors")(it),
-            os.mkfifo(it / "sae_weights.safetensors"),
-        ),
-        "has cfg.json but no weights",
-    ),
     "a swollen npz": Case(
         alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)),
         (

@@ -34,7 +34,7 @@ def plain(sites, seed=0, d=24):
 def world(tmp_path_factory):
     origin = tmp_path_factory.mktemp("world")
     tiny_models.make(origin / "model", "llama", bos_token_id=3)
-    for name in ("texts", "empty", "short"):
+    for name in ("texts", "short"):
         (origin / name).mkdir()
     for i in range(12):
         (origin / f"texts/t{i}.py").write_text(
@@ -44,11 +44,6 @@ def world(tmp_path_factory):
     shutil.copytree(SAELENS / "topk", origin / "sae")
     plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
     plain(("blocks.2.hook_resid_pre",), 1).save(origin / "e.safetensors")
-    plain(("blocks.1.hook_resid_post",), 2, d=10).save(origin / "narrow.safetensors")
-    plain(("blocks.9.hook_resid_post",)).save(origin / "far.safetensors")
-    plain(()).save(origin / "nowhere.safetensors")
-    save_file({"acts": torch.zeros(7)}, origin / "flat.safetensors")
-    save_file({"acts": torch.full((9, 24), torch.nan)}, origin / "nan.safetensors")
     save_file({"acts": torch.randn(40, 6, 24)}, origin / "acts.safetensors")
     return origin
 
@@ -73,47 +68,13 @@ def files(folder):
 REFUSED = {
     "no dictionary": (("evaluate", *ON), "name at least one dictionary"),
     "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
-    "both": (("evaluate", "d.safetensors", *ON, "--acts", "acts.safetensors"), "not both"),
-    "no such dictionary": (
-        ("evaluate", "q.safetensors", *ON),
-        "no file, folder or stored run 'q.safetensors'",
-    ),
-    "a folder without one": (("evaluate", "texts", *ON), "texts holds no dictionary"),
-    "no such model": (
-        ("evaluate", "d.safetensors", "--model", "gpt9", "--text", "texts"),
-        "no model 'gpt9'",
-    ),
-    "no such text": (
-        ("evaluate", "d.safetensors", "--model", "model", "--text", "novels"),
-        "no corpus 'novels'",
-    ),
-    "empty text": (
-        ("evaluate", "d.safetensors", "--model", "model", "--text", "empty"),
-        "empty holds no text",
-    ),
     "short text": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
         "no document of short has 64 tokens, the longest has 2; say --context 2",
     ),
-    "another width": (
-        ("evaluate", "narrow.safetensors", *ON),
-        "narrow reads 10 numbers per token, model has 24",
-    ),
-    "a site the model lacks": (
-        ("evaluate", "far.safetensors", *ON),
-        "blocks.9.hook_resid_post does not exist: model has 3 blocks",
-    ),
     "an unknown site": (
         ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
         "no site 'block.1'; sites: hook_embed",
-    ),
-    "no site": (
-        ("evaluate", "nowhere.safetensors", *ON),
-        "does not say where its activations come from; say so with --site",
-    ),
-    "a long context": (
-        ("evaluate", "d.safetensors", *ON, "--context", "900"),
-        "reads at most 64 tokens at once",
     ),
     "no tokens": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"),
@@ -124,37 +85,13 @@ REFUSED = {
         ("evaluate", "d.safetensors", *ON, "--device", "cuda:9"),
         "this machine has cpu",
     ),
-    "twice the same": (("evaluate", "d.safetensors", "d.safetensors", *ON), "was given twice"),
-    "acts of another rank": (
-        ("evaluate", "d.safetensors", "--acts", "flat.safetensors"),
-        r"not empty, got [7]",
-    ),
-    "acts that are NaN": (
-        ("evaluate", "d.safetensors", "--acts", "nan.safetensors"),
-        "row 0 has a number that is NaN",
-    ),
-    "acts of another width": (
-        ("evaluate", "narrow.safetensors", "--acts", "acts.safetensors"),
-        "reads 10 numbers",
-    ),
-    "acts that are no file": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
-    "acts that are text": (
-        ("evaluate", "d.safetensors", "--acts", "texts/t0.py"),
-        "is not a readable safetensors file",
-    ),
-    "nothing to look with": (
-        ("look", "some text", "--model", "model"),
-        "make it with: assay run gated-sae",
-    ),
+    "no activations": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
     "nothing to look at": (
         ("look", "", "--dictionary", "d.safetensors", "--model", "model"),
         "give at least 3",
     ),
-    "a text too long": (
-        ("look", "word " * 99, "--dictionary", "d.safetensors", "--model", "model"),
-        "reads at most 64 tokens",
-    ),
 }
+"""What a command line is refused for; what an evaluation is: tests/evaluation."""
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -41,7 +41,6 @@ def test_it_is_printed_and_nothing_is_run(verb: str, capsys: pytest.CaptureFixtu
     assert main([verb, "--schema"]) == 0
     printed = json.loads(capsys.readouterr().out)
     Draft202012Validator.check_schema(printed)
-    assert printed == json.loads(json.dumps(schema_of(verb)))
     assert printed["title"] == f"assay {verb}" and printed["$id"].startswith(f"urn:assay:{verb}:")
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from assay.core.bounded import bounded_mean
+
 MARGIN = 0.05
 SPREAD = 0.02
 """Standard deviation of the units of each arm; of documents, where there are some, DOCUMENTS."""
@@ -231,18 +233,60 @@ Made by `tests/core/rule_worlds.py`. Its {len(asked)} goals (GOALS, BINARY) are 
         told = " | ".join("/".join(f"{x:.1%}" for x in cell[:3]) for cell in cells)
         yield f"| {spreads[0]:g}, {spreads[1]:g} | {told} |"
     yield ""
-    yield "False *holds* where the truth is the threshold, and *holds* at twice the margin, by the law of the units (control without effect):"  # noqa: E501
+    yield from by_law()
+    yield ""
+    yield from of_shares()
+
+
+def by_law() -> Iterator[str]:
+    """What skewed units, and rare ones of another kind, do to a verdict."""
+    yield "False *holds* and false *fails* where the truth is the threshold, then *holds* at twice the margin, by the law of the units (control without effect):"  # noqa: E501
     yield ""
     sizes = (6, 8, 12, 20)
     yield f"| law | {' | '.join(f'{n} seeds' for n in sizes)} |"
     yield "|---" * (len(sizes) + 1) + "|"
     for name, draw in LAWS.items():
-        told = " | ".join(
-            f"{decided(*tables((1, 0), (n, 1), draw, seed=2), MARGIN).holds:.1%}/"
-            f"{decided(*tables((2, 0), (n, 1), draw, seed=2), MARGIN).holds:.1%}"
-            for n in sizes
-        )
-        yield f"| {name} | {told} |"
+        cells = []
+        for n in sizes:
+            threshold, twice = (
+                decided(*tables((effect, 0), (n, 1), draw, seed=2), MARGIN) for effect in (1, 2)
+            )
+            cells.append(f"{threshold.holds:.1%}/{threshold.fails:.1%}/{twice.holds:.1%}")
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def of_shares() -> Iterator[str]:
+    """How often a claim about right and wrong answers holds, by its exact interval alone."""
+    yield "How often a claim that a share is at least .6, or that a difference of two is, *holds* by its exact interval, by the truth; of a difference the other arm is right in .05:"  # noqa: E501
+    yield ""
+    sizes, truths = (12, 24, 48, 96, 200), (0.6, 0.7, 0.8, 0.9)
+    yield f"| asked of | true | {' | '.join(f'{n} units' for n in sizes)} |"
+    yield "|---" * (len(sizes) + 2) + "|"
+    for truth in truths:
+        cells = " | ".join(f"{_share_holds(truth, n, 0.6):.1%}" for n in sizes)
+        yield f"| a share | {truth:g} | {cells} |"
+    for truth in truths:
+        cells = " | ".join(f"{_difference_holds(truth, n, 0.6):.1%}" for n in sizes)
+        yield f"| a difference | {truth:g} | {cells} |"
+
+
+def _share_holds(truth: float, n: int, asked: float) -> float:
+    """Exact: Clopper and Pearson's lower limit lies at the number asked or above."""
+    k = np.arange(n + 1)
+    low = np.where(k > 0, stats.beta.ppf(0.025, np.maximum(k, 1), n - k + 1), 0.0)
+    return float(stats.binom.pmf(k, n, truth)[low >= asked].sum())
+
+
+def _difference_holds(truth: float, n: int, asked: float, worlds: int = 2_000) -> float:
+    """By the limit that judges, of units between -1 and 1; equal counts have equal limits."""
+    rng, known = np.random.default_rng([n, round(100 * truth)]), dict[tuple[int, int], bool]()
+    x = 1 * (rng.random((worlds, n)) < truth + 0.05) - 1 * (rng.random((worlds, n)) < 0.05)
+    counts = [((row > 0).sum().item(), (row < 0).sum().item()) for row in x]
+    for up, down in set(counts):
+        units = np.repeat([1.0, -1.0, 0.0], [up, down, n - up - down])
+        low = bounded_mean([units], float(units.mean()), (-1, 1)).low
+        known[up, down] = low >= asked
+    return float(np.mean([known[c] for c in counts]))
 
 
 if __name__ == "__main__":

@@ -844,8 +844,8 @@ def test_a_control_of_independent_groups_is_beaten_by_what_lies_beyond_it():
 
 
 def test_rows_of_two_runs_speak_for_these_two_alone():
-    """Two trainings of each kind, thirty documents each: a claim over documents has no other
-    training in it, and says so; one over trainings needs no such words."""
+    """Two trainings of each kind, thirty documents each: a claim over documents has to be the same
+    with trainings as units, unless it is about these alone, which its scope then says."""
     noise = 0.01 * np.random.default_rng(0).normal(size=(2, 2, 30))
     rows = pd.DataFrame(
         [
@@ -856,14 +856,14 @@ def test_rows_of_two_runs_speak_for_these_two_alone():
         ],
         columns=["arm", "seed", "document", "acc"],
     )
-    words = "seed is no unit here: the verdict is about these 4 seeds"
-    judged = assay.judge(rows, claim="new.acc - old.acc > 0.05", unit="document")
-    assert judged.outcome == "holds" and any(words in note for note in judged.notes)
-    shared = rows.assign(document=[f"{i}" for i in range(30)] * 4)
-    for unit in ("document", ["seed", "document"]):
-        both = shared.assign(seed=shared.seed % 10)
-        notes = assay.judge(both, claim="new.acc - old.acc > 0.05", unit=unit).notes
-        assert not any("is no unit here" in note for note in notes)
+    ask = {"claim": "new.acc - old.acc > 0.05", "unit": "document"}
+    assert assay.judge(rows, **ask).outcome == "holds"
+    lucky = 0.04 * np.array([1, -1, 0, 0])[rows["seed"] % 10 + 2 * (rows["seed"] > 9)]
+    judged = assay.judge(rows.assign(acc=rows["acc"] + lucky), **ask)
+    assert (judged.outcome, judged.reason) == ("undecided", "grouped by seed")
+    assert "--fixed seed if the claim is about these 4 only" in judged.price.text
+    these = assay.judge(rows.assign(acc=rows["acc"] + lucky), **ask, fixed="seed")
+    assert these.outcome == "holds" and "of these 4 seeds" in these.scope
 
 
 def test_groups_are_told_apart_by_means_alone_and_six_units_each():
@@ -998,8 +998,8 @@ def test_copies_of_units_are_refused():
         assay.judge(copied, **alone)
     # but for noise of a thousandth of a percent of what units differ by
     near = copied.assign(fvu=copied["fvu"] + 1e-7 * np.random.default_rng(5).normal(size=192 * 4))
-    notes = assay.judge(near, **ASK).notes
-    assert any("only 3 different sets of numbers, but for next to nothing" in n for n in notes)
+    with pytest.raises(DataError, match=r"24 seeds lie in about 3 sets of 8, nearer .*--unit"):
+        assay.judge(near, **ASK)
     # neither of arms that share no unit, nor of answers that are right or wrong
     apart = copies(few.groupby(["arm", "seed"], as_index=False)["fvu"].mean(), 8)
     apart["fvu"] += 0.01 * np.random.default_rng(4).normal(size=len(apart))

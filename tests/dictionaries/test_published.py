@@ -1,13 +1,10 @@
 """Dictionaries by name, from a hub on the loopback address that serves files which the libraries'
 own packages wrote."""
 
-import errno
 import importlib
-import io
 import json
 import math
 import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -348,49 +345,6 @@ def test_doctor_deletes_what_broke_off_but_not_what_is_being_fetched(hub, served
     hub.cut = None
     published.fetch(name)
     assert equal(load(str(name)), load(served / PATH))
-
-
-@pytest.mark.parametrize("file", ["sae_weights.safetensors", "cfg.json"])
-def test_another_hash_is_refused_and_deleted(hub, served, tmp_path, file):
-    hub.serve(REPOSITORY, served)
-    hub.wrong.add(file)
-    refused(f"{file} of {NAME}.* has another hash than its hub says")
-    assert file not in here(tmp_path) and "main" not in here(tmp_path)
-    hub.wrong.clear()
-    assert fetch().is_file()
-
-
-def test_a_gated_repository_and_an_absent_one(hub, served, tmp_path):
-    hub.serve(REPOSITORY, served)
-    hub.gated.add(REPOSITORY)
-    refused(f"{REPOSITORY} is gated: accept its terms at {hub.address}/{REPOSITORY}, then hf auth")
-    refused(f"{hub.address} has no repository 'no-one/nothing'", f"no-one/nothing:{PATH}")
-    refused(f"{REPOSITORY} has no revision 'nowhere'", f"{REPOSITORY}@nowhere:{PATH}")
-    assert not here(tmp_path)
-
-
-def test_a_full_disk_keeps_nothing_half_written(hub, served, tmp_path, monkeypatch):
-    hub.serve(REPOSITORY, served)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1000))
-        refused(rf"fetching {NAME}.* needs [\d.]+ MB in .*, 0\.0 MB are free; make room")
-    assert not here(tmp_path)
-    opened = io.open
-
-    class Full(io.BufferedRandom):
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def fill(path, mode="r", *rest, **more):
-        if "w" in mode and str(path).endswith("sae_weights.safetensors"):
-            return Full(opened(path, "wb+", buffering=0))
-        return opened(path, mode, *rest, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", fill)
-        refused("cannot write .*: No space left on device; mend that, or set ASSAY_CACHE")
-    assert "sae_weights.safetensors" not in here(tmp_path)
-    assert fetch().is_file()
 
 
 def test_download_brings_model_and_dictionary_and_only_where_it_is_said(

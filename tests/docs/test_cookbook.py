@@ -83,17 +83,6 @@ def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str
     return told
 
 
-def test_the_page_has_the_six_recipes() -> None:
-    assert list(RECIPES) == [
-        "Planted data",
-        "An arm like another one, drawn again",
-        "A gate: half as long",
-        "A scope, and a sweep",
-        WHOLE,
-        INTO_IT,
-    ]
-
-
 @pytest.mark.parametrize("title", [title for title in RECIPES if title not in (WHOLE, INTO_IT)])
 def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -> None:
     told = judged(made(title, tmp_path), tmp_path / "store")

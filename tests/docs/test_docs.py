@@ -44,7 +44,14 @@ def shown(page: Path) -> list[str]:
 
 
 SLOW = ("challenge.md", "mamba.md")
-DEAR = ("preregister.md", "first-claim.md", "studies.md", "reproducing.md", "train-one.md")
+DEAR = (
+    "agents.md",
+    "preregister.md",
+    "first-claim.md",
+    "studies.md",
+    "reproducing.md",
+    "train-one.md",
+)
 RUN = [
     pytest.param(
         page,

@@ -1,5 +1,4 @@
-"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models, in
-at most twenty lines each."""
+"""The studies of docs/models.md, a chat model and a LoRA pair, run to a verdict on tiny models."""
 
 import re
 from pathlib import Path
@@ -19,8 +18,7 @@ BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "models.md").read_tex
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["chat", "adapter"])
-def test_a_study_of_twenty_lines_ends_in_a_verdict(block, tmp_path):
-    assert len(block.splitlines()) <= 20
+def test_a_study_of_the_page_ends_in_a_verdict(block, tmp_path):
     base = tiny_models.make(tmp_path / "base", "llama")
     chat_templates.make(tmp_path / "chat", "qwen3")
     test_adapters.make_adapter(tmp_path / "lora", base, ["q_proj", "down_proj"])

@@ -97,7 +97,7 @@ def world(tmp_path_factory):
 
 
 @contextmanager
-def serving(world, store, *words, text="texts"):
+def serving(world, store, *words):
     command = [
         sys.executable,
         "-m",
@@ -107,7 +107,7 @@ def serving(world, store, *words, text="texts"):
         "--model",
         str(world / "llama"),
         "--text",
-        str(world / text),
+        str(world / "texts"),
         "--root",
         str(store),
         "--port",
@@ -235,13 +235,16 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
 
 
 def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
-    with serving(world, tmp_path, text="nowhere") as (_, address):
-        base, until = address.split("/llama")[0], time.monotonic() + 120
-        while not (told := httpx.get(f"{base}/making.json", timeout=60).json())["failed"]:
+    file, model = str(world / "one.safetensors"), str(world / "llama")
+    wanted = background.locate_index(file, model, "nowhere", tmp_path)
+    making, until = Making(wanted.address, wanted.name), time.monotonic() + 120
+    with background.index_in_background(making, wanted):
+        while not making.progress.failed:
             assert time.monotonic() < until
-            time.sleep(0.2)
-        assert "start assay serve again" in told["failed"]
-        assert told["failed"] in httpx.get(address, timeout=60).text.replace("&#39;", "'")
+            time.sleep(0.1)
+    assert "start assay serve again" in making.progress.failed
+    page = reader(tmp_path, making).get(f"/{wanted.address}").text
+    assert making.progress.failed in page.replace("&#39;", "'")
 
 
 @pytest.mark.thorough

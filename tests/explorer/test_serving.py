@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from shelf import HOME, shelve, simulated
+from starlette.testclient import TestClient
 
 from assay.cli.main import main
 from assay.core.errors import AssayError
@@ -50,15 +51,16 @@ def test_it_prints_one_address_and_ends_cleanly(store):
         assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_beyond_this_machine_it_asks_for_a_token(store):
-    with served("--root", str(store), "--port", "0", "--host", "0.0.0.0") as (_, address):
-        port, token = re.fullmatch(r"http://\S+:(\d+)/\?token=(\S{20,})", address).groups()
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=120, follow_redirects=True
-        ) as browser:
-            assert browser.get("/").status_code == 401
-            assert browser.get(f"/?token={token}").status_code == 200
-            assert browser.get(HOME).status_code == 200
+def test_beyond_this_machine_it_asks_for_a_token(store, monkeypatch, capsys):
+    answered = []
+    monkeypatch.setattr(connections, "answer", lambda app, *_, **options: answered.append(app))
+    assert main(["serve", "--root", str(store), "--port", "0", "--host", "0.0.0.0"]) == 0
+    address = capsys.readouterr().out.split()[0]
+    (token,) = re.fullmatch(r"http://\S+:\d+/\?token=(\S{20,})", address).groups()
+    browser = TestClient(answered[0], base_url="http://127.0.0.1")
+    assert browser.get("/").status_code == 401
+    assert browser.get(f"/?token={token}").status_code == 200
+    assert browser.get(HOME).status_code == 200
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(store, capsys):

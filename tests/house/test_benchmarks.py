@@ -1,6 +1,9 @@
 """Every benchmark still goes with the program: all are imported, and those that need no peer's
 package run at their least size. What they print is a time, of which nothing is asked."""
 
+import ast
+import importlib
+import importlib.util
 import os
 from pathlib import Path
 
@@ -45,6 +48,18 @@ for path in {paths}:
     return forks.execute(code, folder, os.environ)
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_what_each_takes_from_the_program_is_there(name: str) -> None:
+    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "assay":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.util.find_spec(
+                    f"{node.module}.{alias.name}"
+                ), f"{name} takes {alias.name} from {node.module}"
+
+
+@pytest.mark.thorough
 def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
     done = run(forks, sorted(path.stem for path in FOLDER.glob("*.py")), "benchmark", [], tmp_path)
     assert done == (0, "", ""), "an import measures nothing"

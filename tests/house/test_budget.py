@@ -68,7 +68,7 @@ def test_starts(words):
     subprocess.run(f"{sys.executable} -S {words}", shell=True, stderr=-3)
 
 
-@pytest.mark.parametrize("words", ["-c pass", "/home/assay/list.py"])
+@pytest.mark.parametrize("words", ["-c pass", "of/assay/list.py"])
 def test_starts_nothing(words):
     subprocess.run(f"{sys.executable} -S {words}", shell=True, stderr=-3)
 """
@@ -121,8 +121,9 @@ def test_a_dear_test_fails_the_run_unless_it_is_marked_or_has_a_line(tmp_path: P
 
 
 def test_workers_count_and_so_do_all_tests_together_and_the_lines(tmp_path: Path) -> None:
-    code, out, dear = ran(tmp_path, "-p", "xdist", "-n", "1", in_all=0.3, lines=41)
-    assert code == 1 and "11 passed" in out
+    words = ("-p", "xdist", "-n", "1", "-k", "not collects and not starts")
+    code, out, dear = ran(tmp_path, *words, in_all=0.3, lines=41)
+    assert code == 1 and "6 passed" in out
     assert sorted(dear) == ["child", "dear"]
     assert re.search(r"BUDGET: the run took \d+ CPU-seconds; the limit is 0.3\n", out)
     assert "BUDGET: dear.txt has 41 lines; the limit is 40" in out

@@ -102,13 +102,35 @@ def call(*words: str) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    "code", ["import assay", call("--help"), call("list"), call("run", "--help")]
-)
-def test_looking_around_stays_light(code: str) -> None:
-    heavy = modules_after(code) & HEAVY
+ROOMS = "import assay\nassert dir(assay.dictionaries) and dir(assay.data)"
+FOUND = """
+import assay.cli.main, assay.verbs.run, assay.verbs.verdicts, assay.lab.lab
+from assay.lab import catalogue
+for entry in catalogue.entries():
+    catalogue.find(entry.name)
+    assert "torch" not in sys.modules, f"{entry.name} needs it when it is listed"
+"""
+"""Whoever lists, plans, judges or draws an experiment never waits for torch; `assay show` and a
+cached `assay run` find the experiment and print its verdicts."""
+TRAINS = {"__init__", "fit", "descent", "langevin"}
+CORE = sorted({path.stem for path in (ROOT / "src/assay/core").glob("*.py")} - TRAINS)
+LIGHT = {
+    "nothing": (ROOMS, set()),
+    "help": (call("--help"), set()),
+    "list": (call("list"), set()),
+    "help of run": (call("run", "--help"), set()),
+    "find all": (FOUND, {"numpy"}),
+    "core": ("import " + ", ".join(f"assay.core.{name}" for name in CORE), HEAVY - {"torch"}),
+}
+"""Code, and which heavy libraries it may load."""
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_looking_around_stays_light(name: str) -> None:
+    code, may = LIGHT[name]
+    heavy = modules_after(code) & HEAVY - may
     assert not heavy, (
-        f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
+        f"{name} imports {sorted(heavy)}; move those imports into the functions that need them"
     )
 
 
@@ -119,23 +141,6 @@ def test_names_are_loaded_late_in_one_way() -> None:
     assert not [
         path for path in (ROOT / "src/assay").rglob("*.py") if homemade.search(path.read_text())
     ]
-
-
-def test_finding_the_catalogue_and_showing_a_stored_result_take_numpy_alone() -> None:
-    """Whoever lists, plans, judges or draws an experiment never waits for torch; `assay show` and a
-    cached `assay run` find the experiment and print its verdicts."""
-    find = """
-import assay.cli.main, assay.verbs.run, assay.verbs.verdicts, assay.lab.lab
-from assay.lab import catalogue
-for entry in catalogue.entries():
-    catalogue.find(entry.name)
-    assert "torch" not in sys.modules, f"{entry.name} needs it when it is listed"
-"""
-    heavy = modules_after(find) & (HEAVY - {"numpy"})
-    assert not heavy, (
-        f"finding the catalogue imports {sorted(heavy)}; import them in the functions that "
-        "need them"
-    )
 
 
 def test_a_file_that_has_used_a_late_library_has_the_library_itself() -> None:
@@ -192,14 +197,3 @@ def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(
         ("absent-extra", "missing"),
     ]
     assert "interp-assay[train]" in checks[-1].mend
-
-
-def test_core_needs_torch_only_to_train() -> None:
-    names = [
-        path.stem
-        for path in (ROOT / "src/assay/core").glob("*.py")
-        if path.stem not in {"__init__", "fit", "descent", "langevin"}
-    ]
-    assert "torch" not in modules_after(
-        "import " + ", ".join(f"assay.core.{name}" for name in names)
-    )

@@ -1,4 +1,4 @@
-"""The project's own files agree: docs/how-it-is-built.md names the packages that are there, the lock file the constraints."""
+"""The page on how it is built names every package, and the lock file has the constraints."""
 
 import re
 from pathlib import Path

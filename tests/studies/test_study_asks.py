@@ -1,6 +1,7 @@
 """Studies that ask models whose truth was put into their weights: what is so holds, what is not
 fails, and what anything would show is unspecific."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import planted
 MOOD = """
 [[prompts]]
 name = "neutral"
+unit = "prompt"
 text = "{who} {verb} the {thing} {when} and it was"
 [prompts.slots]
 who = ["anna", "ben", "carla", "dan"]
@@ -44,6 +46,7 @@ log_prob = [" good", " bad"]
 SPEAKER = """
 [[prompts]]
 name = "neutral"
+unit = "prompt"
 text = "the {thing} {verb} {when} and it was"
 [prompts.slots]
 thing = ["room", "meal", "film", "town"]
@@ -68,6 +71,7 @@ log_prob = [" good", " bad"]
 """
 CAPITALS = """
 [[prompts]]
+unit = "prompt"
 text = "{{who}} went to {{country}} the capital is"
 corrupted = "{{who}} went to {{other}} the capital is"
 file = "capitals.csv"
@@ -144,7 +148,11 @@ def folder(tmp_path_factory):
         for i, c in enumerate(names)
     ]
     lines = [f"{w},{c},{o},{planted.CAPITALS[c]},{planted.CAPITALS[o]}" for w, c, o in rows]
-    (where / "capitals.csv").write_text("\n".join(["who,country,other,city,foil", *lines]))
+    head = "who,country,other,city,foil"
+    (where / "capitals.csv").write_text("\n".join([head, *lines]))
+    pairs = [f"{a} and {b}" for a in planted.NAMES for b in planted.NAMES if a != b]
+    apart = [line.replace(line.split(",")[0], pairs[i], 1) for i, line in enumerate(lines)]
+    (where / "pairs.csv").write_text("\n".join([head, *apart]))
     return where
 
 
@@ -173,8 +181,27 @@ def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
     assert verdict.outcome == outcome, verdict
 
 
+@pytest.mark.parametrize("chosen", ["", 'controls = ["heads"]', "controls = []"])
+def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_path):
+    """Where all heads are cut, no other heads can stand in for them."""
+    heads = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
+    cut = f'ablate = "zero"\nheads = {json.dumps(heads)}\n{chosen}'
+    own = '"\ncontrol = ["main"] # ' if chosen == "controls = []" else ""
+    path = study(folder, "all heads", capitals(cut), f"changed.right < 2{own}")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    [judged] = result.judged
+    notes = " ".join(result.data.notes)
+    assert "changed/heads" not in judged.controls
+    assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
+    assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
+    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(chosen, set())
+    if "heads" in chosen:
+        assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
+
+
 LOOKS = """
 [[prompts]]
+unit = "prompt"
 text = "in the {place} anna bought {number} {thing}"
 [prompts.slots]
 place = ["house", "market", "harbor", "garden"]

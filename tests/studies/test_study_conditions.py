@@ -1,6 +1,5 @@
 """A study's condition computes what its words say, held to the same computed by hand."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,12 +193,21 @@ def test_the_control_takes_the_place_of_the_method():
 
 # ---- nothing is averaged that the condition does not name
 
-RECORDS = Path(__file__).parents[2] / "records"
-RECORDED = [
-    pytest.param(name, marks=[pytest.mark.thorough] if i % 4 else [], id=name)
-    for i, name in enumerate(sorted(p.stem for p in RECORDS.glob("*.json") if len(p.suffixes) == 1))
-]
-"""One in four always, all where the thorough tests are asked for."""
+FEW = 20_000
+"""Bytes of a record whose measures are few."""
+
+
+def recorded():
+    """Every installed experiment that has a record; those with few measures are asked always."""
+    for entry in catalogue.entries():
+        if (path := records.path(entry.name, entry.origin)).is_file():
+            few = records.arrays(path).stat().st_size < FEW
+            yield pytest.param(
+                entry.name, marks=[] if few else [pytest.mark.thorough], id=entry.name
+            )
+
+
+RECORDED = list(recorded())
 
 
 def kinds(values):

@@ -21,7 +21,13 @@ CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
 FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
 HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of saying it would do"
 ANY = "claim 1: any change at all satisfies"
-SHARED = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+EACH = 'unit = "prompt"\n'
+SHARED = (
+    "24 prompts of prompts are combinations (8 of country × 3 of who): judged over the whos, 3 "
+    'units, as prompts that share one are no independent ones; write unit = "prompt" or "country"'
+)
+HANGS = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
 NOTHING = "claim 1: it also holds where nothing happens"
 CANNOT = "claim 1: a model that learned nothing satisfies it too"
 BREAKS = """
@@ -52,15 +58,21 @@ CASES = {
     "the answer follows": (PATCHED, "changed.right < -2", FALLS, False),
     "an ablation": (CUT, "changed.right - main.right < -1", FALLS, False),
     "it rises": (PATCHED, "changed.right - main.right > 1", FALLS, False),
-    "few countries": (CUT, "main.known > 0.8", SHARED, True),
+    "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED, True),
+    "each prompt is a unit": (CUT, "main.known > 0.8", "combinations", False),
     "a country is a unit": (
-        CUT.replace('file = "', 'unit = "country"\nfile = "'),
+        CUT.replace(EACH, 'unit = "country"\n'),
         "main.known > 0.8",
-        SHARED,
+        "combinations",
         False,
     ),
-    "combinations": (MOOD, "main.good > 0", "72 prompts", False),
-    "combinations of few": (MOOD, "main.good > 0", "(2 of verb, 3 of when, 4 of who)", True),
+    "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS, True),
+    "combinations of few": (
+        MOOD.replace(EACH, ""),
+        "main.good > 0",
+        "(2 of verb × 3 of when × 4 of who): judged over the verbs, 2 units",
+        True,
+    ),
     "one answer": (MOOD, "main.good > 0", HABIT, True),
     "one answer, steered": (MOOD, "steered.good - main.good > 0", HABIT, False),
     "two answers": (CUT, "main.right > 0", HABIT, False),

@@ -20,6 +20,7 @@ seeds = "0:2"
 [[model]]
 name = "./planted"
 [[prompts]]
+unit = "prompt"
 text = "{who} went to {country} the capital is"
 file = "capitals.csv"
 [[intervene]]
@@ -132,6 +133,6 @@ def test_another_experiment_shows_no_study():
 def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811
     path = folder / "alone.toml"
     path.write_text(ASKED.replace("sweep =", "controls = []\nsweep ="))
-    with pytest.raises(ExperimentError, match=r"line 17 .*: no verdict is given without") as told:
+    with pytest.raises(ExperimentError, match=r"line 18 .*: no verdict is given without") as told:
         catalogue.find(str(path))
     assert 'write control = ["…"]' in str(told.value) and "must_fail" not in str(told.value)

@@ -71,6 +71,7 @@ question = "Does head 1.1 carry the country?"
 [[model]]
 name = "./planted"
 [[prompts]]
+unit = "prompt"
 text = "{who} went to {country} the capital is"
 slots.who = ["anna", "ben", "carla"]
 slots.country = ["france", "italy", "spain", "japan"]

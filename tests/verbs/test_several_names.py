@@ -93,7 +93,10 @@ def test_interrupted_in_the_second_the_first_is_stored(
 def test_workers_stay_for_the_next_and_end_with_the_last(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Functions travel to them by name, those of a folder too."""
     started = []
+    (folder / "other").mkdir()
+    (folder / "other.py").rename(folder / "other" / "__init__.py")
 
     class Worker(workers._Worker):
         def __init__(self, *given: Any) -> None:
@@ -104,8 +107,8 @@ def test_workers_stay_for_the_next_and_end_with_the_last(
     executor = workers.Workers(1)
     lab = Lab(folder / "store", executor)
     with executor.staying():
-        for name in ("own", "other"):
-            lab.run(catalogue.find(f"{name}.py"), "smoke")
+        for name in ("own.py", "other"):
+            lab.run(catalogue.find(name), "smoke")
         started[0]._process.kill()  # one that died while it waited is not asked
         started[0]._process.wait()
         own = catalogue.find("own.py")

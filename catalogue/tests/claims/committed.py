@@ -96,6 +96,64 @@ COSTLY: dict[str, str] = {
     ),
 }
 """Records that took more CPU time than the bar allows, and why; all else is asked of them."""
+NEXT_LOOK: dict[str, tuple[str, ...]] = {
+    "an exact statement: the closed form for counted copies gives it": ("memorisation 16",),
+    "out: how far the network and the table lie from that closed form becomes an estimate": (
+        "memorisation 2",
+        "memorisation 9",
+    ),
+    "an exact statement: the equations of motion, solved for either split, give the difference": (
+        "deep-linear 4",
+    ),
+    "an exact statement: nothing moves the faithful dictionary, so that 0 is credited but for "
+    "rounding": ("clt-faithful 4",),
+    "an exact statement: least squares makes γ 1 on the inputs to which the repair is fitted": (
+        "gated-ablations 8",
+    ),
+    "out: the loss has its minimum at Z = C and is minimised": ("s-curves 11",),
+    "out: a gate of the claims before it asks the same": ("autointerp-io 8",),
+    "a gate of the other claims: it says that the model can do what it is asked": (
+        "sycophancy 1",
+        "sycophancy.gemma 1",
+    ),
+    "a gate of the other claims: it says that the training worked": (
+        "superposition-phase 1",
+        "monthly-caesar 1",
+        "monthly-caesar 2",
+        "monthly-digit-sum 1",
+        "monthly-distinct 1",
+        "monthly-first-unique 1",
+        "monthly-maximum 1",
+        "monthly-palindromes 1",
+        "monthly-running-sum 1",
+        "monthly-sorted-list 1",
+        "monthly-trigrams 1",
+        "monthly-trigrams 2",
+    ),
+}
+"""What becomes of claims that are theorems, definitions or gates, by record and number, at their
+next look: until then they stand as their records have them."""
+LOOKED_AT: dict[str, int] = {
+    "autointerp-io": 61_700,
+    "clt-faithful": 43_100,
+    "deep-linear": 63_100,
+    "gated-ablations": 64_200,
+    "memorisation": 61_500,
+    "monthly-caesar": 22_560,
+    "monthly-digit-sum": 22_260,
+    "monthly-distinct": 22_860,
+    "monthly-first-unique": 22_160,
+    "monthly-maximum": 22_760,
+    "monthly-palindromes": 22_060,
+    "monthly-running-sum": 22_460,
+    "monthly-sorted-list": 22_360,
+    "monthly-trigrams": 22_660,
+    "s-curves": 43_200,
+    "superposition-phase": 62_100,
+    "sycophancy": 15_204,
+    "sycophancy.gemma": 15_264,
+}
+"""The first seed of the look that these records hold."""
 ENTRIES = [e.name for e in catalogue.entries() if e.origin.startswith("assay_catalogue.")]
 ELSEWHERE = sorted(
     p.name.removesuffix(".json")

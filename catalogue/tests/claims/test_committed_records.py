@@ -6,6 +6,8 @@ import zlib
 import pytest
 from committed import (
     ENTRIES,
+    LOOKED_AT,
+    NEXT_LOOK,
     OTHERS,
     PENDING,
     RECORDED,
@@ -105,3 +107,18 @@ def test_its_runs_are_those_of_its_preset(name, tmp_path):
         )
         >= 1000
     )
+
+
+def test_claims_that_say_little_are_changed_by_whoever_looks_at_them_again():
+    claims = [claim.split() for several in NEXT_LOOK.values() for claim in several]
+    assert {name for name, _ in claims} == set(LOOKED_AT)
+    assert len({tuple(claim) for claim in claims}) == len(claims)
+    for name, number in claims:
+        assert 1 <= int(number) <= len(committed(name)[1]["verdicts"]), f"{name} has no {number}"
+    for name, seed in LOOKED_AT.items():
+        main = committed(name)[1]["arms"]["main"]
+        first = min({**main["shared"], **spec}["seed"] for spec in main["specs"])
+        assert first == seed, (
+            f"{name} was looked at again, on seeds from {first} on: its claims in NEXT_LOOK were "
+            "to become what stands there, and to leave both lists"
+        )

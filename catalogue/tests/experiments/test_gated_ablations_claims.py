@@ -17,8 +17,10 @@ import pytest
 from named_claims import claim_of
 
 from assay.core import Claim, Runs, judge
+from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.lab.judge.result import with_derived
+from assay.lab.plan.preset import override
 from assay_catalogue.experiments.gated_ablations import BIAS, GATED, RELU, experiment
 from assay_catalogue.experiments.gated_ablations.method import UNITS
 
@@ -353,3 +355,9 @@ def test_numbers_that_still_move_decide_nothing(start, moved):
 
 def test_every_claim_has_a_convergence_gate_but_the_one_that_is_held_to_the_optimum():
     assert [claim.of for claim in CLAIMS if claim.of not in claim.half] == ["orthonormal-relu"]
+
+
+@pytest.mark.parametrize("text", ["width=64", "d=16", "density=0.04", "features=64"])
+def test_a_field_that_changes_what_is_on_is_refused_since_a_claim_names_that(text):
+    with pytest.raises(SpecError, match="the full loss has L0 5"):
+        override(experiment, "default", [text])

@@ -16,6 +16,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import grid
+from assay.lab.plan.preset import override
 from assay_catalogue.experiments.s_curves import experiment
 from assay_catalogue.experiments.s_curves.claims import several
 from assay_catalogue.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
@@ -231,6 +232,13 @@ def test_drops_seen_only_in_the_second_half_do_not_decide():
 def test_impossible_specs_are_refused(fields, told):
     with pytest.raises(SpecError, match=told):
         SCurves(**fields)
+
+
+def test_ranks_that_no_claim_is_about_are_refused_before_anything_is_trained():
+    with pytest.raises(SpecError, match=r"must be \(1, 2, 10, 100\) with n=100"):
+        override(experiment, "default", ["ranks=1,3,20,60"])
+    fewer = override(experiment, "default", ["ranks=1,2,10,50", "n=50"])
+    assert {s.n for s in fewer.specs} == {50}
 
 
 def test_a_step_that_would_blow_up_is_refused_before_training(bench):

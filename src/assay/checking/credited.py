@@ -123,7 +123,7 @@ def direction(
         >>> assay.direction(acts, [False, False, True, True]).vector
         array([4., 0.])
     """
-    names = as_numpy(labels).tolist() if not isinstance(labels, list | tuple) else list(labels)
+    names = labels_of(labels)
     kinds = sorted(set(names), key=repr) if len({*map(type, names)}) > 1 else sorted(set(names))
     if len(kinds) != 2:
         raise DataError(f"a direction is learned from two labels, got {len(kinds)}: {kinds[:5]}")
@@ -147,6 +147,11 @@ def direction(
     if not vectors.norm(vector) > 0:
         raise DataError("the direction has length 0: the two labels have the same activations")
     return Direction(vector, acts_of, learn, tuple(pair(x) for x in several if x is not None))
+
+
+def labels_of(labels: Any) -> list[Any]:
+    """Take labels as plain values: an array's, a tensor's or a column's."""
+    return list(labels.tolist() if hasattr(labels, "tolist") else labels)
 
 
 def _vector(value: Any, options: Options, prompts: Given) -> Credited:

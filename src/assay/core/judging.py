@@ -32,8 +32,8 @@ from assay.core.placing import (
     placed,
     strict,
 )
-from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
-from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
+from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
+from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import Statistic, mean
@@ -85,7 +85,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     method = ask((claim.of,), gated=True)[claim.of]
     controls = {
         name: _as_control(claim, method, control, level)
-        for name, control in ask(claim.must_fail).items()
+        for name, control in ask(made(claim, arms)).items()
     }
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     rivals = _others(claim, arms, min(level, USUAL), scope)
@@ -117,6 +117,11 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         edition=EDITION,
         claim=claim,
     )
+
+
+def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
+    """Give the controls of a claim that could be made."""
+    return tuple(name for name in claim.must_fail if LEFT_OUT not in arms.get(name, ()))
 
 
 def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
@@ -223,7 +228,7 @@ def controls_of(
     """Tell where each control stands, and how far the method lies from it, without draws."""
     _, ours = _alone(claim, arms, level)
     contrasts = []
-    for name in claim.must_fail:
+    for name in made(claim, arms):
         i, theirs = _alone(claim.about(name), arms, level)
         contrasts.append((i, contrast(claim, ours, theirs, level, draws=1)))
     return tuple(contrasts)
@@ -418,6 +423,8 @@ def _with_others(
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
         return structs.replace(verdict, outcome="unspecific", reason=reason)
 
+    if not controls:
+        return structs.replace(verdict, outcome="undecided", reason=UNCONTROLLED)
     if passing := [name for name, (v, *_) in controls.items() if v.outcome == "holds"]:
         return unspecific(passing, "control ", "")
     every = {**controls, **planted, **violations, **rivals}

@@ -17,6 +17,8 @@ from assay.core.heavy import xr
 Levels = frozenset
 MADE_OF = "derived from"
 """The attribute of a derived arm that names the trained arms whose measures it was made of."""
+LEFT_OUT = "left_out"
+"""The one measure of a control that could not be made, with the reason as its level."""
 LEARNED = "learned parts"
 """The attribute of an arm in which not all was learned that names the parts which were."""
 

@@ -25,7 +25,7 @@ from assay.lab.store import origin
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store, size
 from assay.lab.work import groups as grouping
-from assay.lab.work.events import Finished, OnEvent, one_at_a_time
+from assay.lab.work.events import Finished, OnEvent, Saved, one_at_a_time
 from assay.lab.work.work import Work, work
 
 Asked = str | Preset
@@ -86,8 +86,8 @@ class Lab:
         frozen = followed.following(self.store, experiment, first, models=True)
         frozen.announce(tell)
         if first.missing:
-            self._note_measured(experiment, first)
-            work_item = Work(self.store, experiment, first, self.device, tell)
+            told = self._noting(experiment, first, tell)
+            work_item = Work(self.store, experiment, first, self.device, told)
             # before the look at what was frozen nobody sees a verdict
             work_item.early = frozen.declared is None
             work(self.store, self.executor_for([experiment]), [work_item])
@@ -99,12 +99,21 @@ class Lab:
         tell(Finished(result))
         return result
 
-    def _note_measured(self, experiment: Experiment, first: Plan) -> None:
-        """Note what is to be measured: whoever interrupts a run may have seen some of it."""
-        self.store.prepare()
-        with explained(self.store.root):
-            parts = questions.measured(experiment, first.preset)
-            Questions.of(self.store).note_measured(experiment.name, parts)
+    def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
+        """Return what also notes, once runs are stored, that they are measured: whoever interrupts
+        the others may have seen these."""
+        noted = experiment.materials is None
+
+        def listen(event: Any) -> None:
+            nonlocal noted
+            if isinstance(event, Saved) and not noted:
+                noted = True
+                with suppress(AssayError), explained(self.store.root):
+                    parts = questions.measured(experiment, first.preset)
+                    Questions.of(self.store).note_measured(experiment.name, parts)
+            tell(event)
+
+        return listen
 
     def finish(self, experiment: Experiment, now: Plan, frozen: Followed | None = None) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are

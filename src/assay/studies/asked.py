@@ -41,12 +41,13 @@ from assay.controls.table import OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
+from assay.core.reading import LEFT_OUT
 from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.dictionaries.dictionary import Dictionary
@@ -175,15 +176,22 @@ class Asked(TrainedParts):
                     tell = partial(bench.report, unit="dictionaries")
                     _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
                     return
-                measured, coords = _engine(task).measure(
-                    task,
-                    runs.seeds,
-                    self.folder,
-                    str(bench.device),
-                    smoke,
-                    lambda done, total: bench.report(done, total, "prompts"),
-                    bench.root,
-                )
+                try:
+                    measured, coords = _engine(task).measure(
+                        task,
+                        runs.seeds,
+                        self.folder,
+                        str(bench.device),
+                        smoke,
+                        lambda done, total: bench.report(done, total, "prompts"),
+                        bench.root,
+                    )
+                except DataError as e:
+                    if part.control is None:
+                        raise
+                    why = " ".join(str(e).split())
+                    measured = {LEFT_OUT: ("run why", np.ones((len(runs.seeds), 1)), "1")}
+                    coords = {"why": [why]}
                 _save(path, measured, coords)
 
             path = bench.artefact(self._readings(part, runs), build)

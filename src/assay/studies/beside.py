@@ -19,6 +19,7 @@ from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
+from assay.core.reading import LEFT_OUT
 from assay.core.results import Judged, Verdict
 from assay.studies.asked import Asked, Part
 from assay.studies.missing import ALONE
@@ -58,7 +59,9 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
         part = questions.by_label.get(name)
         if part is None or part.control is None or name not in arms:
             continue
-        if isinstance(part.task, DamageTask):
+        if LEFT_OUT in arms[name]:
+            yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
+        elif isinstance(part.task, DamageTask):
             yield from _damage(part.label, part.task, arms[name])
         elif part.control.name == "heads":
             yield from _heads(questions, claim, part, arms)

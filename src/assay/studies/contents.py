@@ -90,7 +90,10 @@ class Contents:
         if isinstance(task, SaeTask) and task.table.text:
             inputs["corpus"] = self.asked.inputs(part.spec(0)).get("corpus", "")
         what = {"control": task.words["control"], "untrained": task.words["untrained"]}
-        if isinstance(task, Task):
+        if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
+            said = stated(task.table)
+            what |= {"of": {k: v for k, v in said.items() if k not in NAMES}, "measure": measure}
+        elif isinstance(task, Task):
             what |= {"read": self._read(task, measure), "change": self._change(task)}
         else:
             what |= {"of": self._bare(task.table), "measure": measure}
@@ -116,7 +119,8 @@ class Contents:
         for field in ("feature", "clamp", "dictionary"):
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
-                said[field] = [self.asked._content(name), *rest]
+                known = "" if "{" in name else self.asked._content(name)
+                said[field] = [known, *rest]
         for field in ("projection", "add", "project_out"):
             if name := said.get(field):
                 said[field] = self._direction(str(name))
@@ -124,7 +128,9 @@ class Contents:
 
     def _direction(self, name: str) -> dict[str, Any]:
         """What a direction is, with the prompts that it is learned from by content."""
-        table = next(d for d in self.asked.text.study.direction if d.name == name)
+        table = next((d for d in self.asked.text.study.direction if d.name == name), None)
+        if table is None:  # its name is filled by a sweep, whose levels do not count
+            return {}
         source = self.asked.prompts.get(table.prompts)
         return {**self._bare(table), "learned from": source.digest if source else ""}
 

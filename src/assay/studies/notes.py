@@ -56,7 +56,8 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
             of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
             of_claim += objections.of_words(asking.text, asking.read.parsed.text)
             if asking.compared:
-                of_claim += [*objections.of_input(part), *objections.of_none(part)]
+                of_claim += objections.of_input(part)
+                of_claim += objections.of_none(part, questions.text.study.diff)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}

@@ -5,12 +5,12 @@ near control stands against it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assay.ask import interventions
 from assay.ask.measuring import Task
 from assay.ask.prompts import SLOT, PromptSet, Row, chat
-from assay.ask.tables import Intervention
+from assay.ask.tables import Diff, Intervention
 from assay.core.errors import AssayError
 from assay.studies.parts import Part
 
@@ -69,13 +69,17 @@ def of_input(part: Part) -> Iterator[str]:
         )
 
 
-def of_none(part: Part) -> Iterator[str]:
-    """Of a change or a probe without near controls, since its author wants none."""
+def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
+    """Of a change, a probe, a difference or a model without near controls, since its author wants
+    none."""
     table = getattr(part.task, "table", None) or part.task.intervention
-    if table is not None and table.controls == ():
+    table = next((d for d in diffs if part.label.rpartition("/")[2] == d.name), table)
+    controls, name = (part.task.model if table is None else table).controls, part.label
+    if controls == ():
+        name = name if table is None else table.name
         yield (
-            f"controls = [] under {table.name}: none of the near controls of its kind stands "
-            "against this claim"
+            f"controls = [] under {name}: none of the near controls of its kind stands against "
+            "this claim"
         )
 
 

@@ -146,7 +146,7 @@ def check(
     Examples
     --------
     seq 1 12 > p.txt
-    echo 'f = lambda w, ps: [int(p) * (2 if w == "be loud" else 1) for p in ps]' > h.py
+    echo 'f = lambda w, ps: [int(p) * (1 + (w == "be loud")) for p in ps]' > h.py
     assay check h.py:f --text 'be loud' --prompts p.txt --holds 'effect > 3'
     """
     from assay.checking.check import check as checked

@@ -14,6 +14,8 @@ from assay.core.expression import SIGNS_TYPED
 
 _SWEPT = re.compile(r"\[[^\]]*\]|\d+(\.\d+)?(e[+-]?\d+)?")
 """What stands for a place in a sweep: levels in brackets, and the number in the name of an arm."""
+_SIDE = re.compile(r'"(?:\w+=[^/"]*/)+([\w-]+)"')
+"""An arm of an experiment with swept fields, as a study names it: "width=3/main"."""
 _COMPARED = re.compile(r"\s*(<=|>=|<|>)\s*")
 
 
@@ -75,7 +77,8 @@ def _asked(claim: Claim) -> list[tuple[str, str]]:
     where = " ".join(f"{k}={v}" for k, v in sorted(claim.where.items()))
     plain = re.sub(r"\s+", "", quantity) + (equal[0] if equal else "")
     fields = " ".join(sorted(map(str, claim.where)))
-    return [(f"{_SWEPT.sub('#', plain)} {fields}", f"{plain} {where}")]
+    family = _SWEPT.sub("#", _SIDE.sub(r"\1", plain))
+    return [(f"{family} {fields}", f"{plain} {where}")]
 
 
 def _is_number(text: str) -> bool:

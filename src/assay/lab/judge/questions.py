@@ -148,7 +148,7 @@ def _part(
     if (known := materials.quantity(arm, measure)) is None:
         specs = experiment.specs_of(arm, preset.specs) if experiment.arms[arm].train else ()
         fields = sorted({seedless(s.to_json()) for s in specs})
-        known = {}, [experiment.version, fields, arm, measure]
+        known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure]
     units = tuple(dict.fromkeys(known_units(texts)))
     return Part(key(*known)[:_SHORT], units, rows.unit if rows else "seed")
 

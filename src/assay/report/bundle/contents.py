@@ -93,9 +93,10 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
     described = _describe_claim(claim) | {"half": [], "arms": {}, "level": level}
+    described["must_fail"] = [*judged.controls]  # without those that could not be made
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
-    roles = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
+    roles = (claim.of, *judged.controls, *claim.must_hold, *claim.violations)
     for name in (*roles, *judged.asked):
         of_arm = [c for c in full if c.reader.under == name]
         described["arms"][name] = _arm(claim, of_arm, numbers)
@@ -236,7 +237,7 @@ def _statistics(
         assert by is not None
         return by(side_of(m, "method"), side_of(m, "control"))
 
-    for control in claim.must_fail if by else ():
+    for control in described["must_fail"] if by else ():
         pair = {"method": means_of(arms[claim.of]), "control": means_of(arms[control])}
         both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
         arms[control]["contrast"] = place(compare, both if all(pair.values()) else {})

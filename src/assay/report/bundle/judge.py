@@ -517,6 +517,7 @@ def judge_claim(claim):
     rules = (  # the first that applies decides; only what holds can be unspecific
         (missed, "undecided", f"planted {''.join(missed[:1])} not found"),
         (outcome != "holds", outcome, reason),
+        (not controls, "undecided", "no control could be made"),
         (passing, "unspecific", f"control {', '.join(passing)} satisfies it too"),
         (blindness, "undecided", blindness),
         (lacking and not null, "unspecific", unlearned),

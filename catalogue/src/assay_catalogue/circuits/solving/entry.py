@@ -72,7 +72,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
 
 CONTROLLED = 6
 """Models of which each control that trains for itself has its own."""
-MEASURED = 4
+MEASURED = 5
 """Counts what measuring has meant so far."""
 NOTES = {
     RIVAL: "main's models, with the plausible rival in the place of our explanation",

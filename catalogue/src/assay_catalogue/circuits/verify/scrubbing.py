@@ -149,10 +149,10 @@ def exchanges(
     position after the other.
 
     Those whose exchange changes nothing are exchanged together as well: they may stand in for each
-    other. Counts under NAME.what, as shares of answers: moved, those that change; gained, by how
-    many more are as foretold than as before; open, how many are not as before, of those that are
-    foretold at all; used, those that are foretold to change; felt, those that one position changes,
-    a sum over positions; read, of these, those whose value there the part distinguishes."""
+    other. Counts under NAME.what, as shares of answers: moved, those that change; hit, of these,
+    those that are as foretold; used, those that are foretold to change; felt, those that one
+    position changes, a sum over positions; read, of these, those whose value there the part
+    distinguishes."""
     exchanger, terms = _Exchanger(program, tokens), {}
     for v in program.explanation.variables:
         if v.at:
@@ -209,12 +209,11 @@ class _Exchanger:
         """Count what exchanging these together changes, as in `exchanges`."""
         before, actual = self.before, self.answers(names)
         due = self.foretell(names, actual)
+        # An explanation whose logits are all alike is right by chance.
+        right = np.where((due >= 0) | (actual < 0), actual == due, 1 / self.problem.classes)
         cells = {
             "moved": actual != before,
-            # Less what was as foretold before: an answer that is foretold to stay and stays is no
-            # gain.
-            "gained": (due >= 0) * ((actual == due) * 1.0 - (actual == before)),
-            "open": (due >= 0) & (actual != before),
+            "hit": (actual != before) * right,
             "used": (due >= 0) & (due != self.plain),
         }
         counts = {
@@ -530,7 +529,7 @@ def _earned(m: Means, name: str) -> np.ndarray:
 
 
 def _foretold(m: Means, name: str) -> np.ndarray:
-    return share(m[f"{name}.gained"], m[f"{name}.open"])
+    return share(m[f"{name}.hit"], m[f"{name}.moved"])
 
 
 def _distinguished(m: Means, name: str) -> np.ndarray:

@@ -206,6 +206,10 @@ experiment = Experiment(
         "main-chance": lambda sizes: chance(sizes, "main"),
         "wide-chance": lambda sizes: chance(sizes, "wide"),
     },
+    frozen=dict.fromkeys(
+        ("d", "features", "density", "width"),
+        'the claim on the gate that shuts, "at a penalty where the full loss has L0 5",',
+    ),
     scope="{features} independent features of exponential magnitude in {d} dimensions, "
     "each on with probability {density}; no noise",
     smoke=grid(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, rng
+from assay.core.errors import SpecError
 from assay.core.heavy import xr
 from assay_catalogue.experiments.s_curves.claims import CLAIMS, figures
 from assay_catalogue.experiments.s_curves.method import SCurves, measure, train
@@ -47,6 +48,20 @@ def more_seeds(
         return grid(base, seed=range(seeds[0], seeds[0] + times * len(seeds)), start=starts)
 
     return specs
+
+
+def as_named(main: tuple[SCurves, ...]) -> tuple[SCurves, ...]:
+    """The preset's specs. Raises: SpecError where they lack a rank that a claim names."""
+    if main[0].ranks[:3] != NAMED or main[0].ranks[3:] != (main[0].n,):
+        raise SpecError(
+            f"claims of s-curves are about the ranks {', '.join(map(str, NAMED))} and full: "
+            f"SCurves.ranks must be {(*NAMED, main[0].n)} with n={main[0].n}, got {main[0].ranks}"
+        )
+    return main
+
+
+NAMED = (1, 2, 10)
+"""Ranks that claims name, besides the full one."""
 
 
 def in_place(name: str, rank: int, target_rank: int) -> Derive:
@@ -107,6 +122,7 @@ PAIRS: dict[str, Any] = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 
 ARMS = {
     "main": Arm(
         train,
+        specs=as_named,
         note=(
             "squared error, factors, gradient descent: ranks {ranks} and full, {main.start#:w} "
             "starts"

@@ -1,0 +1,81 @@
+"""Of a model: what the controls of a probe read off it: embeddings, the activations of its
+untrained twin, and what it says when it is asked in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from assay.ask import measuring
+from assay.ask.places import placed
+from assay.ask.prompts import PromptSet, Row
+from assay.ask.tables import Prompts
+from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.batches import run_many
+from assay.subjects.pretrained import Pretrained, load
+from assay.subjects.site import Site
+from assay.subjects.untrained import redrawn
+
+
+def read(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    site: str,
+    position: int | str,
+    question: str,
+    answers: tuple[str, str],
+) -> tuple[dict[Control, Any], list[str]]:
+    """Read what a model gives for the controls, and say which it cannot give. Raises: DataError,
+    ModelError."""
+    opened = model if isinstance(model, Pretrained) else load(model, tokenizer=tokenizer)
+    ids = [opened.prompt(text)[0].tolist() for text in texts]
+    embedding = opened.model.get_input_embeddings().weight
+    found: dict[Control, Any] = {
+        EMBEDDING: torch.stack([embedding[i].detach().float().cpu().mean(0) for i in ids]).numpy(),
+        PLACES: placed(embedding, ids).numpy(),
+    }
+    notes = []
+    if site:
+        if isinstance(model, Pretrained):
+            raise DataError("untrained needs model= by name, folder, or as transformers has it")
+        twin = redrawn(load(model, tokenizer=tokenizer, apart=True))
+        found[UNTRAINED] = _activations(twin, texts, Site.parse(site), position)
+    else:
+        notes.append("no control untrained: say site=, where X was read")
+    if question:
+        found[ASKED] = _asked(opened, texts, question, answers)
+    else:
+        notes.append('no control asked: say question="… {text} …"')
+    return {**dict.fromkeys((UNTRAINED, ASKED)), **found}, notes
+
+
+def _activations(
+    model: Pretrained, texts: Sequence[str], site: Site, position: int | str
+) -> np.ndarray:
+    rows = tuple(Row(text, {"text": text}, f"text {i + 1}", {}) for i, text in enumerate(texts))
+    prompts = PromptSet(Prompts(name="texts", text="{text}"), rows)
+    acts = measuring.read_activations(model, prompts, [site], position)
+    return next(iter(acts.values())).float().cpu().numpy()
+
+
+def _asked(
+    model: Pretrained, texts: Sequence[str], question: str, answers: tuple[str, str]
+) -> np.ndarray:
+    """How much likelier the model finds the first answer's first token than the second's."""
+    if "{text}" not in question:
+        raise DataError(f"question= has no {{text}} in it: {question!r}")
+    first, second = (model.encode(answer)[0] for answer in answers)
+    if first == second:
+        raise DataError(f"the answers {answers[0]!r} and {answers[1]!r} begin with the same token")
+    asked = [model.prompt(question.replace("{text}", text))[0].tolist() for text in texts]
+    scores = []
+    for traces in run_many(model, asked):
+        assert traces[0].logits is not None
+        logits = traces[0].logits[0, -1]
+        scores.append(float(logits[first] - logits[second]))
+    return np.array(scores)

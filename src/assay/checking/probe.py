@@ -1,0 +1,412 @@
+"""check_probe: activations and labels from anywhere → how well a linear probe tells them apart,
+next to everything that tells as much without what the probe is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import structs
+
+from assay.ask.probe_fits import DEALS, shuffled_rows
+from assay.checking import reading
+from assay.checking.credited import labels_of
+from assay.checking.reading import Kernel, Parts
+from assay.controls.table import (
+    ASKED,
+    BAG,
+    EMBEDDING,
+    LENGTHS,
+    PERMUTED,
+    PLACES,
+    UNTRAINED,
+    Control,
+)
+from assay.core.arrays import Array, as_numpy
+from assay.core.bounded import bounded_mean
+from assay.core.display import Shown
+from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.expression import parse
+from assay.core.intervals import interval
+from assay.core.reasons import TIES, explain_reason
+from assay.core.results import Judged
+from assay.core.stats import mean
+from assay.core.table import judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROBE, GROUP = "probe", "group"
+MEASURES = ("accuracy", "auroc")
+"""Those that a condition can name; the rate of true positives has no number for each group."""
+LENGTH = "length"
+MOST = 5000
+"""Rows at most, whose inner products are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeCheck(Shown):
+    """What comes of `assay.check_probe`."""
+
+    arms: pd.DataFrame
+    """A row for the probe and for each control: each measure with its interval, and by how much the
+    probe's AUROC is larger."""
+    rows: pd.DataFrame
+    """For each arm and group its part in accuracy and AUROC."""
+    judged: Judged | None
+    """The verdict on the condition; None where none was given."""
+    notes: tuple[str, ...]
+
+    @property
+    def outcome(self) -> str:
+        """holds, fails, unspecific or undecided; "" without a condition."""
+        return self.judged.outcome if self.judged is not None else ""
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The names of the controls."""
+        return tuple(self.arms["arm"][1:])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for the probe and for each control."""
+        return self.arms
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Say of each arm its measures, with intervals."""
+        lines = []
+        for row in self.arms.to_dict("records"):
+            numbers = [
+                f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]"
+                for m in (*MEASURES, "tpr")
+            ]
+            ahead = (
+                f"{row['ahead']:+.3f} [{row['ahead_low']:+.3f}, {row['ahead_high']:+.3f}]"
+                if row["arm"] != PROBE
+                else ""
+            )
+            lines.append((row["arm"], *numbers, ahead, row["why"]))
+        return lines
+
+    HEADS = (
+        "",
+        "accuracy [95 %]",
+        "AUROC",
+        "true positives at 1 % false",
+        "probe's lead in AUROC",
+        "what it would explain",
+    )
+
+    def headline(self) -> str:
+        """Say the verdict, or how the probe stands where nothing was claimed."""
+        if self.judged is None:
+            return "no condition was given: holds='auroc > 0.8' would be judged"
+        why = explain_reason(self.judged.reason)
+        return f"{self.judged.outcome}{f' ({why})' if why else ''}: {self.judged.text}"
+
+    def __repr__(self) -> str:
+        table = [self.HEADS, *self.cells()]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.HEADS) - 1)]
+        lines = [
+            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
+            for row in table
+        ]
+        return "\n".join([self.headline(), "", *lines, "", *(f"note: {n}" for n in self.notes)])
+
+
+def check_probe(
+    X: Array,
+    y: Sequence[Any] | Array,
+    *,
+    groups: Sequence[Any] | None = None,
+    texts: Sequence[str] | None = None,
+    shift: str | Sequence[Any] = "",
+    holds: str = "",
+    sentence: str = "",
+    embeddings: Array | None = None,
+    untrained: Array | None = None,
+    asked: Sequence[float] | Array | None = None,
+    model: Any = None,
+    tokenizer: Any = None,
+    site: str = "",
+    position: int | str = -1,
+    question: str = "",
+    answers: tuple[str, str] = (" yes", " no"),
+    scope: str = "",
+) -> ProbeCheck:
+    """Learn a linear probe from activations, and compare it with everything that reads as much
+    without what the probe is about.
+
+    The probe is a ridge regression whose penalty is chosen within what it learns from; each row is
+    judged by a probe that learned from other groups. Controls learn in the same way: from a bag of
+    words, from lengths, from which word stands where, from embeddings, from an untrained model's
+    activations, from labels that are dealt out at random; `asked` learns nothing.
+
+    Args:
+        X: activations, [row, d], from anywhere.
+        y: one of two labels for each row; the larger one, such as True or 1, is the positive.
+        groups: what rows belong together, so that none is both learned from and judged.
+        texts: of each row, for the controls that read words.
+        shift: "length", to learn from the shorter half of the texts and judge the longer one; or a
+            value for each row: those of each value are judged by a probe that learned from the
+            others.
+        holds: a condition such as "auroc > 0.8", which every control must fail.
+        sentence: the claim in words; by default the condition.
+        embeddings: of each row, [row, d]; with a model they are read off it.
+        untrained: an untrained model's activations, [row, d]; with a model they are measured.
+        asked: a score for each row, above 0 for yes, where the model was asked in words.
+        model: a name, a folder, or a model of transformers, for embeddings, `untrained` and
+            `asked`.
+        tokenizer: that of a model in memory.
+        site: where the activations are from, such as "blocks.9.hook_resid_post".
+        position: of which token, or "mean".
+        question: asked of the model, with {text} in it, such as "{text}\\nTrue? Answer yes or no:".
+        answers: what it says of the positive label, and of the other.
+        scope: for what the numbers speak.
+    Raises: DataError, ClaimError, ModelError.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> draw, y = np.random.default_rng(0), np.arange(60) % 2
+        >>> X = draw.normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
+        >>> p = assay.check_probe(X, y, holds="auroc > 0.8")
+        >>> p.outcome, p.controls
+        ('holds', ('permuted',))
+    """
+    x = _matrix("X", X, None)
+    positive, names = _labels(y, len(x))
+    group = _groups(groups, len(x))
+    if texts is not None and len(texts) != len(x):
+        raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
+    parts, notes = _parts(shift, group, texts, positive)
+    notes.insert(0, f"positive is {names[1]!r}, negative {names[0]!r}")
+    readers: dict[Control, Kernel | np.ndarray] = {}
+    if texts is None:
+        notes.append("no controls bag, lengths and places: give texts=")
+    else:
+        texts = list(map(str, texts))
+        readers |= {BAG: reading.bag(texts), LENGTHS: reading.of_columns(reading.lengths(texts))}
+        readers |= {PLACES: reading.places(texts)}
+        notes += _repeated(texts, group)
+    given = {EMBEDDING: embeddings, UNTRAINED: untrained, ASKED: asked}
+    if model is not None:
+        from assay.checking import of_model
+
+        if texts is None:
+            raise DataError("with model= the texts are needed: texts=")
+        more, told = of_model.read(model, tokenizer, texts, site, position, question, answers)
+        given = {**more, **{k: v for k, v in given.items() if v is not None}}
+        notes += told
+    for control, values in given.items():
+        if values is None:
+            notes.append(f"no control {control.name}: {_HOW[control]}")
+        elif control is ASKED:
+            readers[control] = _matrix("asked", values, len(x), columns=False)[:, 0]
+        else:
+            readers[control] = reading.of_columns(_matrix(control.name, values, len(x)))
+    probe = reading.of_columns(x)
+    scored = {PROBE: [reading.scores(probe, positive, group, parts)]}
+    for control, reader in readers.items():
+        scored[control.name] = [
+            reader
+            if isinstance(reader, np.ndarray)
+            else reading.scores(reader, positive, group, parts)
+        ]
+    scored[PERMUTED.name] = [
+        reading.scores(
+            probe,
+            positive,
+            group,
+            parts,
+            lambda train, deal=deal: shuffled_rows(
+                positive.astype(int), train, group[train], 0, deal
+            ),  # type: ignore[misc]
+        )
+        for deal in range(DEALS)
+    ]
+    why = {c.name: c.why for c in (*readers, PERMUTED)}
+    held = np.concatenate([judged for _, judged in parts])
+    arms, rows = _compared(scored, positive, group, held, why)
+    verdict = None
+    if holds:
+        verdict = _judged(rows, holds, why, scope)
+        verdict = structs.replace(verdict, text=sentence or holds)
+        notes += verdict.notes
+    notes += [
+        f"{len(held):,} rows of {len(np.unique(group[held])):,} groups are judged",
+        "intervals are over groups; those of true positives by drawing groups anew",
+    ]
+    return ProbeCheck(arms, rows, verdict, tuple(dict.fromkeys(notes)))
+
+
+_HOW: Mapping[Control, str] = {
+    EMBEDDING: "give embeddings= of each row, or model=",
+    UNTRAINED: "give untrained=, an untrained model's activations, or model= and site=",
+    ASKED: "give asked=, a score for each row, or model= and question=",
+}
+
+
+def _compared(
+    scored: Mapping[str, list[np.ndarray]],
+    y: np.ndarray,
+    group: np.ndarray,
+    held: np.ndarray,
+    why: Mapping[str, str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of arms, and each group's part in it. Raises: DataError."""
+    import pandas as pd
+
+    names = np.unique(group[held])
+    if len(np.unique(y[held])) < 2:
+        raise DataError("all rows that are judged have one label")
+    frames = []
+    for arm, several in scored.items():
+        values = np.mean(
+            [reading.pseudo_values(s[held], y[held], group[held]) for s in several], axis=0
+        )
+        columns = dict(zip(MEASURES, values.T, strict=True))
+        frames.append(pd.DataFrame({"arm": arm, GROUP: names, **columns}))
+    rows = pd.concat(frames, ignore_index=True)
+    if rows[list(MEASURES)].isna().any(axis=None):
+        raise DataError("without one of the groups only one label is left; give more groups")
+    of = {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
+    lines = []
+    for arm, several in scored.items():
+        line: dict[str, Any] = {"arm": arm}
+        for measure in MEASURES:
+            line |= _estimated(measure, of[arm][measure].to_numpy())
+        rate = float(np.mean([reading.measures(s[held], y[held])[2] for s in several]))
+        low, high = reading.interval(several[0][held], y[held], group[held])
+        line |= {"tpr": rate, "tpr_low": min(low, rate), "tpr_high": max(high, rate)}
+        if arm != PROBE:
+            lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
+            line |= _estimated("ahead", lead)
+        lines.append({**line, "why": why.get(arm, "")})
+    return pd.DataFrame(lines), rows
+
+
+def _estimated(name: str, x: np.ndarray) -> dict[str, float]:
+    """A mean over groups with its interval; the exact one of shares that lie between 0 and 1."""
+    if name in MEASURES and ((x >= 0) & (x <= 1)).all():
+        exact = bounded_mean([x], float(x.mean()), (0.0, 1.0))
+        low, high = exact.low, exact.high
+    else:
+        i = interval({"value": x}, mean)
+        low, high = (max(0.0, i.low), min(1.0, i.high)) if name in MEASURES else (i.low, i.high)
+    return {name: float(x.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def _judged(rows: pd.DataFrame, holds: str, why: Mapping[str, str], scope: str) -> Judged:
+    """The verdict on a condition. Raises: ClaimError, DataError."""
+    parsed = parse(holds)
+    columns = {c.name for c in parsed.columns}
+    if wrong := sorted(columns - {*MEASURES}):
+        raise ClaimError(
+            f"a condition names accuracy or auroc, got {wrong[0]!r}"
+            + (
+                ": true positives at 1 % hang on a few negatives, and have no number for each group"
+                if wrong[0] == "tpr"
+                else f"; {nearest(wrong[0], MEASURES)}"
+            )
+        )
+    plain = parsed.plain and len(columns) == 1
+    shares = plain and bool(rows[list(columns)].apply(lambda x: x.between(0, 1)).all(axis=None))
+
+    def decide(some: pd.DataFrame, bounds: tuple[float, float] | None) -> Judged:
+        return judge(
+            some, claim=holds, unit=GROUP, control=why, empty=0.5, bounds=bounds, scope=scope
+        )
+
+    judged = decide(rows, (0.0, 1.0) if shares else None)
+    if judged.reason != TIES or not plain:
+        return judged
+    # where nearly all groups are told apart, their parts in the AUROC are 1 or a little more
+    clipped = rows.assign(**{name: rows[name].clip(0, 1) for name in columns})
+    return decide(clipped, (0.0, 1.0))
+
+
+def _matrix(name: str, value: Array, count: int | None, *, columns: bool = True) -> np.ndarray:
+    """Numbers as [row, column]. Raises: DataError."""
+    if hasattr(value, "float") and hasattr(value, "detach"):
+        value = value.detach().float()
+    x = as_numpy(value).astype(float)
+    x = x.reshape(len(x), -1) if x.ndim == 1 and not columns else x
+    if x.ndim != 2 or (count is not None and len(x) != count):
+        rows = "a row for each label" if count is None else f"{count} rows, as X has"
+        raise DataError(f"{name} has the shape {x.shape}; give [row, column] with {rows}")
+    if not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0, 0])
+        raise DataError(f"{name} has a number that is not finite, in row {row}")
+    if len(x) > MOST:
+        raise DataError(f"{name} has {len(x):,} rows; at most {MOST:,} are compared")
+    return x
+
+
+def _labels(y: Any, count: int) -> tuple[np.ndarray, list[Any]]:
+    names = labels_of(y)
+    kinds = sorted(set(names))
+    if len(names) != count or len(kinds) != 2:
+        raise DataError(
+            f"y has {len(names)} labels of {len(kinds)} kinds for {count} rows; give two kinds"
+        )
+    return np.array([n == kinds[1] for n in names]), kinds
+
+
+def _groups(groups: Any, count: int) -> np.ndarray:
+    if groups is None:
+        return np.arange(count)
+    names = [str(g) for g in groups]
+    if len(names) != count:
+        raise DataError(f"groups has {len(names)} entries for {count} rows of X")
+    return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
+
+
+def _parts(
+    shift: Any, group: np.ndarray, texts: Sequence[str] | None, y: np.ndarray
+) -> tuple[Parts, list[str]]:
+    """What is learned from and what is judged by it. Raises: DataError."""
+    if isinstance(shift, str) and not shift:
+        if len(np.unique(group)) < 2:
+            raise DataError("all rows are of one group; whole groups are judged by others")
+        return reading.parts_of(list(group)), []
+    if isinstance(shift, str):
+        if shift != LENGTH or texts is None:
+            raise DataError(
+                f"shift= is {LENGTH!r}, with texts=, or a value for each row; got {shift!r}"
+            )
+        size = reading.lengths(texts)[:, 0]
+        longest = np.array([size[group == g].mean() for g in group])
+        later = longest > np.median(longest)
+        parts = [(np.flatnonzero(~later), np.flatnonzero(later))]
+        note = (
+            f"learned from texts up to {size[~later].max():.0f} characters, judged on longer ones"
+        )
+    else:
+        values = np.array([str(v) for v in shift])
+        if len(values) != len(y) or len(np.unique(values)) < 2:
+            kinds = len(np.unique(values))
+            raise DataError(f"shift= has {len(values)} values of {kinds} kinds for {len(y)} rows")
+        parts = []
+        for value in np.unique(values):
+            held = values == value
+            train = ~held & ~np.isin(group, group[held])
+            parts.append((np.flatnonzero(train), np.flatnonzero(held)))
+        note = f"each of {len(parts)} values of shift= is judged by what learned from the others"
+    for train, held in parts:
+        if len(np.unique(y[train])) < 2 or not len(held):
+            raise DataError("under this shift a part has rows of one label, or none, to learn from")
+    return parts, [note]
+
+
+def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:
+    """A note where a text is in several groups, so that it is both learned from and judged."""
+    of: dict[str, set[int]] = {}
+    for text, g in zip(texts, group.tolist(), strict=True):
+        of.setdefault(" ".join(text.split()), set()).add(g)
+    several = sum(len(x) > 1 for x in of.values())
+    return (
+        [f"{several} texts are in several groups, so that they are both learned from and judged"]
+        if several
+        else []
+    )

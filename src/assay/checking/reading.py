@@ -1,0 +1,185 @@
+"""Reading: ridge regression from what a probe reads, out of fold by whole groups, and how well its
+scores tell two labels apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.ask.probe_fits import RIDGES
+from assay.core import rng
+from assay.features.linear_probe import INNER, folds
+
+FOLDS = 5
+FROM_EACH_END = 8
+"""So many words are placed, counted from the first and once more from the last."""
+FALSE_POSITIVES = 0.01
+"""The rate of false positives at which true positives are counted."""
+DRAWS = 2000
+WORD = re.compile(r"\w+|[^\w\s]")
+Kernel = Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "row row"]]
+"""The rows that are learned from → inner products of all rows."""
+Parts = list[tuple[np.ndarray, np.ndarray]]
+"""Rows that are learned from, and rows that are judged by what was learned."""
+
+
+def of_columns(x: Float[np.ndarray, "row d"]) -> Kernel:
+    """Inner products of columns, each less its mean over its deviation in the rows that are learned
+    from."""
+
+    def kernel(train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "row row"]:
+        scale = x[train].std(0)
+        keep = scale > 1e-9 * max(float(scale.max(initial=0)), 1e-300)
+        z = (x[:, keep] - x[train][:, keep].mean(0)) / scale[keep]
+        return np.asarray(z @ z.T)
+
+    return kernel
+
+
+def words_of(text: str) -> list[str]:
+    """Cut a text into words and signs, in small letters."""
+    return WORD.findall(text.lower())
+
+
+def bag(texts: Sequence[str]) -> Kernel:
+    """Inner products of how often each word stands in a text."""
+    words = [words_of(text) for text in texts]
+    index = {w: i for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}
+    counts = np.zeros((len(texts), max(1, len(index))), np.float32)
+    for row, some in zip(counts, words, strict=True):
+        np.add.at(row, [index[w] for w in some], 1)
+    return of_columns(counts)
+
+
+def lengths(texts: Sequence[str]) -> Float[np.ndarray, "row 4"]:
+    """Count the characters and the words of each text, with the logarithms of both."""
+    counts = np.array([[len(t), len(words_of(t))] for t in texts], float)
+    return np.concatenate([counts, np.log1p(counts)], 1)
+
+
+def places(texts: Sequence[str]) -> Kernel:
+    """Inner products of which word stands at each place, from the first and from the last word, and
+    of lengths: at how many places two texts have the same word."""
+    words = [words_of(text) for text in texts]
+    codes = {w: i + 1 for i, w in enumerate(dict.fromkeys(w for some in words for w in some))}
+    same = np.zeros((len(texts), len(texts)))
+    for place in (*range(FROM_EACH_END), *range(-FROM_EACH_END, 0)):
+        inside = (place if place >= 0 else -place - 1,)
+        code = np.array([codes[w[place]] if len(w) > inside[0] else 0 for w in words])
+        same += (code[:, None] == code) & (code > 0)
+    of_lengths = of_columns(lengths(texts))
+    return lambda train: same + of_lengths(train)
+
+
+def parts_of(groups: Sequence[object], seed: int = 0) -> Parts:
+    """Deal whole groups out to folds, each judged by what is learned from the others."""
+    names = np.unique(np.array([str(g) for g in groups]), return_inverse=True)[1]
+    fold = folds(names, min(FOLDS, int(names.max()) + 1), seed)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
+
+
+def scores(
+    kernel: Kernel,
+    y: Bool[np.ndarray, " row"],
+    groups: Int[np.ndarray, " row"],
+    parts: Parts,
+    whose: Callable[[np.ndarray], np.ndarray] = lambda train: train,
+) -> Float[np.ndarray, " row"]:
+    """Score each judged row, above 0 for yes; NaN where a row is not judged. The penalty is chosen
+    within the rows that are learned from, by folds of whole groups; `whose` says whose label each
+    of these gets."""
+    result = np.full(len(y), np.nan)
+    target = np.where(y, 1.0, -1.0)
+    for train, held in parts:
+        k, labels = kernel(train), target.copy()
+        labels[train] = target[whose(train)]
+        inner = np.unique(groups[train], return_inverse=True)[1]
+        fold = folds(inner, min(INNER, int(inner.max()) + 1))
+        loss = np.zeros(len(RIDGES))
+        for j in range(int(fold.max()) + 1):
+            part, rest = train[fold != j], train[fold == j]
+            loss += ((_ridge(k, labels, part, rest) - labels[rest]) ** 2).sum(1)
+        result[held] = _ridge(k, labels, train, held)[loss.argmin()]
+    return result
+
+
+def _ridge(
+    k: Float[np.ndarray, "row row"],
+    y: Float[np.ndarray, " row"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
+) -> Float[np.ndarray, "penalty m"]:
+    """Predict held rows with each penalty, from inner products with the rows learned from."""
+    inside, across = k[np.ix_(train, train)], k[np.ix_(held, train)]
+    mean = inside.mean(0)
+    across = across - mean - across.mean(1, keepdims=True) + mean.mean()
+    inside = inside - mean - mean[:, None] + mean.mean()
+    values, vectors = np.linalg.eigh(inside)
+    penalties = np.array(RIDGES)[:, None] * max(float(np.trace(inside)) / len(train), 1e-12)
+    weights = (vectors.T @ (y[train] - y[train].mean())) / (np.maximum(values, 0) + penalties)
+    return np.asarray(y[train].mean() + weights @ (across @ vectors).T)
+
+
+def measures(
+    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], times: np.ndarray | None = None
+) -> tuple[float, float, float]:
+    """Measure accuracy, AUROC, and the rate of true positives at 1 % false positives.
+
+    Range: 0 to 1, each; of AUROC .5 is chance.
+    Better: higher.
+
+    Args:
+        score: above 0 for yes.
+        y: what is true.
+        times: how often each row counts.
+    """
+    times = np.ones(len(y)) if times is None else times
+    right = float(times @ ((score > 0) == y) / times.sum())
+    return right, *_curve(score, y, times)
+
+
+def _curve(score: np.ndarray, y: np.ndarray, times: np.ndarray) -> tuple[float, float]:
+    order = np.argsort(-score, kind="stable")
+    s, yes, no = score[order], (times * y)[order], (times * ~y)[order]
+    ends = np.flatnonzero(np.append(np.diff(s) != 0, True))  # ties count as one step
+    true = np.concatenate([[0.0], np.cumsum(yes)[ends]])
+    false = np.concatenate([[0.0], np.cumsum(no)[ends]])
+    if not (true[-1] and false[-1]):
+        return float("nan"), float("nan")
+    area = float(((true[1:] + true[:-1]) / 2 * np.diff(false)).sum() / (true[-1] * false[-1]))
+    allowed = false <= FALSE_POSITIVES * false[-1] + 1e-9
+    return area, float(true[allowed].max() / true[-1])
+
+
+def pseudo_values(
+    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], groups: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, "group measure"]:
+    """Give each group its part in accuracy and AUROC: G times the whole, less G − 1 times what is
+    left without it. Their mean is the measure, and their spread that of groups.
+
+    Source: Tukey (1958), the jackknife's pseudo-values
+    """
+    names, count = np.unique(groups), len(np.unique(groups))
+    whole = np.array(measures(score, y)[:2])
+    values = []
+    for name in names:
+        rest = groups != name
+        values.append(count * whole - (count - 1) * np.array(measures(score[rest], y[rest])[:2]))
+    return np.round(np.array(values), 12)
+
+
+def interval(
+    score: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"], groups: Int[np.ndarray, " row"]
+) -> tuple[float, float]:
+    """Draw groups with replacement for a 95 % interval of the rate of true positives."""
+    names, index = np.unique(groups, return_inverse=True)
+    draws = rng.integers(np.array([0]), "check.groups", 0, (DRAWS, len(names)), len(names))[0]
+    rates = []
+    for some in draws[: max(200, min(DRAWS, 4_000_000 // len(y)))]:
+        times = np.bincount(some, minlength=len(names))[index].astype(float)
+        rates.append(_curve(score, y, times)[1])
+    low, high = np.nanquantile(rates, [0.025, 0.975])
+    return float(low), float(high)

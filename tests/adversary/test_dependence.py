@@ -1,0 +1,258 @@
+"""Tables whose rows are not as independent as they seem: copies with a jitter, templates, cells of
+seeds and documents, series in time. Where the truth is the threshold, at most 2.5 % may hold.
+
+Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
+already spans the threshold cannot hold, so only the others are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import assay
+from assay.core.errors import DataError
+from assay.core.intervals import interval
+from assay.core.stats import mean
+from assay.lab.judge import families
+
+MARGIN, SPREAD = 0.05, 0.02
+"""The threshold of every claim, and the standard deviation of a unit of each arm."""
+CASES, DAILY = 300, 6
+NOMINAL = 0.025
+One = Callable[[np.random.Generator], np.ndarray]
+"""Draws the numbers of an arm, of mean 0."""
+
+
+def copies(real: int, times: int, jitter: tuple[float, float], how: str = "repeated") -> One:
+    """So many real units, each copied with a noise between these two."""
+
+    def one(rng: np.random.Generator) -> np.ndarray:
+        x = SPREAD * rng.normal(size=real)
+        x = np.tile(x, times) if how == "tiled" else np.repeat(x, times)
+        noise = np.exp(rng.uniform(*np.log(jitter)))
+        order = np.random.default_rng(7).permutation(len(x)) if how == "shuffled" else slice(None)
+        x = (x + noise * rng.normal(size=x.shape))[order]
+        return rng.permutation(x) if how == "each arm in an order of its own" else x
+
+    return one
+
+
+def rescaled(rng: np.random.Generator) -> np.ndarray:
+    """Four real units in six copies, each copy stretched and moved a little."""
+    copy = np.random.default_rng(rng.integers(2**31))
+    stretch, moved = 1 + 0.03 * copy.normal(size=6), 0.003 * copy.normal(size=6)
+    return np.repeat(stretch, 4) * np.tile(SPREAD * rng.normal(size=4), 6) + np.repeat(moved, 4)
+
+
+def shared(*groups: tuple[np.ndarray, float]) -> One:
+    """Units that share parts of their variance with the others of each grouping."""
+
+    def one(rng: np.random.Generator) -> np.ndarray:
+        left = 1 - sum(part for _, part in groups)
+        x = np.sqrt(left) * rng.normal(size=len(groups[0][0]))
+        for of, part in groups:
+            x = x + np.sqrt(part) * rng.normal(size=of.max() + 1)[of]
+        return SPREAD * x
+
+    return one
+
+
+def series(correlation: float, n: int = 40) -> One:
+    """Units that follow each other in time."""
+
+    def one(rng: np.random.Generator) -> np.ndarray:
+        x = rng.normal(size=n)
+        for i in range(1, n):
+            x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
+        return SPREAD * x
+
+    return one
+
+
+def named(of: np.ndarray, name: str) -> list[str]:
+    return [f"{name}{i}" for i in of]
+
+
+PROMPTS, CELLS, LINES = np.arange(48), np.arange(48), np.arange(60)
+SEED, DOCUMENT = CELLS // 8, CELLS % 8
+FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
+    "4 units, 6 copies": (copies(4, 6, (0.001, 0.01)), {}),
+    "8 units, 3 copies": (copies(8, 3, (0.001, 0.01), "tiled"), {}),
+    "12 units, 2 copies": (copies(12, 2, (0.001, 0.01)), {}),
+    "4 units, 6 copies, shuffled": (copies(4, 6, (0.001, 0.003), "shuffled"), {}),
+    "8 units, 3 copies, shuffled": (copies(8, 3, (0.001, 0.003), "shuffled"), {}),
+    "copies, each arm in another order": (
+        copies(4, 6, (0.0005, 0.001), "each arm in an order of its own"),
+        {},
+    ),
+    "copies, stretched and moved": (rescaled, {}),
+    "copies under a label that differs": (
+        copies(4, 6, (0.0001, 0.001), "tiled"),
+        {"variant": named(np.arange(24) // 4, "v")},
+    ),
+    "2 templates": (shared((PROMPTS % 2, 0.5)), {"template": named(PROMPTS % 2, "t")}),
+    "3 templates": (shared((PROMPTS % 3, 0.5)), {"template": named(PROMPTS % 3, "t")}),
+    "6 templates, numbered": (shared((PROMPTS % 6, 0.5)), {"template": [*PROMPTS % 6]}),
+    "6 templates, a tenth shared": (
+        shared((PROMPTS % 6, 0.1)),
+        {"template": named(PROMPTS % 6, "t")},
+    ),
+    "6 seeds × 8 documents as cells": (
+        shared((SEED, 0.35), (DOCUMENT, 0.35)),
+        {"seed": [*SEED], "document": named(DOCUMENT, "d")},
+    ),
+    "sentences of documents of authors": (
+        shared((LINES // 10, 0.3), (LINES // 5, 0.3)),
+        {"document": named(LINES // 5, "d"), "author": named(LINES // 10, "a")},
+    ),
+    "a series": (series(0.6), {}),
+    "a long-winded series": (series(0.9), {}),
+    "6 templates that no column names": (shared((PROMPTS % 6, 0.5)), {}),
+}
+HONEST: dict[str, tuple[One, dict[str, list]]] = {
+    "independent": (shared((np.arange(24), 0.5)), {}),
+    "independent, of 6 kinds": (
+        shared((PROMPTS, 0.5)),
+        {"kind": named(PROMPTS % 6, "k"), "length": [*(PROMPTS * 7 % 11)]},
+    ),
+    "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
+    "6 templates": FAMILIES["6 templates, numbered"],
+    "cells": FAMILIES["6 seeds × 8 documents as cells"],
+}
+"""Tables in which enough is independent for true effects to be found."""
+
+
+def table(
+    name: str, effect: float, case: int, of: dict[str, tuple[One, dict[str, list]]] = FAMILIES
+) -> pd.DataFrame:
+    """Three arms, the first lower by `effect`."""
+    rng, (one, columns) = np.random.default_rng([case, len(name)]), of[name]
+    arms = {"mine": -effect, "old": 0.0, "again": 0.0}
+    return pd.concat(
+        pd.DataFrame({"arm": arm, "unit": range(len(x)), "loss": 0.2 + level + x, **columns})
+        for arm, level in arms.items()
+        for x in [one(rng)]
+    )
+
+
+def outcome(rows: pd.DataFrame) -> str:
+    """What comes of the claim; refused where rows are plainly copies."""
+    by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}
+    if interval({"x": by_arm["mine"] - by_arm["old"]}, mean, draws=1).high >= -MARGIN:
+        return "undecided"
+    try:
+        return assay.judge(
+            rows, claim=f"mine.loss - old.loss < {-MARGIN}", unit="unit", control="again"
+        ).outcome
+    except DataError as refused:
+        assert "copies" in str(refused)
+        return "refused"
+
+
+def held(name: str, effect: float, cases: int, of=FAMILIES) -> float:
+    """The share of tables in which the claim holds."""
+    came = [outcome(table(name, effect, case, of)) for case in range(cases)]
+    return came.count("holds") / cases
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_seems_independent_and_is_not_holds_no_more_often_than_it_may(name):
+    most = stats.binom.ppf(0.99, CASES, NOMINAL) / CASES  # luck of so many tables
+    share = held(name, MARGIN, CASES)
+    print(f"{name}: {share:.1%}")
+    assert share <= most, share
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", HONEST)
+def test_true_effects_still_hold_where_enough_is_independent(name):
+    share = held(name, 2 * MARGIN, 200, HONEST)
+    print(f"{name}: {share:.1%}")
+    assert share >= 0.9, share
+
+
+def test_some_of_each_family_every_day():
+    came = [outcome(table(n, MARGIN, 1000 + i)) for n in FAMILIES for i in range(DAILY)]
+    assert came.count("holds") <= stats.binom.ppf(0.999, len(came), NOMINAL)
+    assert came.count("refused") >= 1
+
+
+def test_copies_are_refused_and_groups_are_named_with_their_interval():
+    with pytest.raises(DataError, match="24 units lie in about 4 sets of 6, nearer to each other"):
+        ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+        one = copies(4, 6, (0.0005, 0.0006))
+        assay.judge(table("x", 0.1, 3, {"x": (one, {})}), **ask)
+    every = (table("3 templates", 0.08, case) for case in range(9))
+    three = next(rows for rows in every if assay.judge(rows, **ask).reason)
+    judged = assay.judge(three, **ask)
+    assert (judged.outcome, judged.reason) == ("undecided", "grouped by template")
+    assert "--unit template, or --fixed template" in judged.price.text
+    (line,) = (n for n in judged.notes if "template" in n)
+    by_template = three.groupby(["template", "arm"])["loss"].mean().unstack()
+    off = by_template["mine"] - by_template["old"]
+    half = stats.t.ppf(0.975, 2) * off.std() / np.sqrt(3)
+    # of equal groups the interval is Student's of their means, or wider for skew
+    low, high = (float(x) for x in line.rpartition("[")[2].rstrip("]").split(","))
+    assert low <= off.mean() - half + 1e-4 and high >= off.mean() + half - 1e-4
+    these = assay.judge(three, **ask, fixed="template")
+    assert "of these 3 templates" in these.scope and these.outcome == "holds"
+
+
+def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
+    cells = table("6 seeds × 8 documents as cells", MARGIN, 0)
+    ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}
+    crossed = assay.judge(cells, unit=["seed", "document"], **ask)
+    lines = assay.judge(cells, unit="unit", **ask).notes
+    (line,) = (n for n in lines if "each unit is of one seed and one document" in n)
+    assert f"[{crossed.low:.4g}, {crossed.high:.4g}]" in line
+
+
+@pytest.mark.parametrize("layers", [10, 30])
+def test_the_best_of_a_scan_holds_no_more_often_than_one_claim(layers):
+    """Twelve units, a claim at each of so many layers, all of which truly lie on the threshold."""
+    texts = [f"main.score[layer={n}] > 0" for n in range(layers)]
+    claims = families.simultaneous([claim(text) for text in texts])
+    assert {c.together for c in claims} == {layers}
+    (level,) = {c.level(0.95) for c in claims}
+    rng = np.random.default_rng(layers)
+    for law in (rng.normal, lambda size: rng.normal(size=size) + rng.normal(size=(*size[:2], 1))):
+        x = law(size=(4_000, 12, layers))  # the second: a unit is as good in every layer
+        low = x.mean(1) - stats.t.ppf((1 + level) / 2, 11) * x.std(1, ddof=1) / np.sqrt(12)
+        assert (low > 0).any(1).mean() <= NOMINAL + 2 * np.sqrt(NOMINAL / 4_000)
+        single = x.mean(1) - stats.t.ppf(0.975, 11) * x.std(1, ddof=1) / np.sqrt(12)
+        assert (single > 0).any(1).mean() > 2 * NOMINAL
+
+
+def claim(condition: str, **fields) -> assay.Claim:
+    return assay.Claim(
+        text=condition,
+        value=lambda arm, others: arm.score,
+        low=0,
+        must_fail=("c",),
+        threshold_from="plan",
+        source="",
+        condition=condition,
+        **fields,
+    )
+
+
+def test_what_is_a_sweep_and_what_is_not():
+    texts = {
+        "main.right[layer=3] > 0.5": 3,
+        "main.right[layer=7] > 0.6": 3,
+        "main.right[layer=7] > 0.7": 3,  # the same number again, which is no further look
+        "0.5 < main.right[layer=9] < 0.7": 3,
+        "cut3.loss - main.loss > 1": 2,
+        "cut12.loss - main.loss > 1": 2,
+        "cut.loss - main.loss > 1": 1,
+        "main.wrong[layer=3] < 0.5": 1,
+    }
+    counted = {c.text: c.together for c in families.simultaneous([*map(claim, texts)])}
+    assert counted == texts
+    swept = [claim("main.x > 0", where={"k": k}) for k in (1, 2)]
+    assert [c.together for c in families.simultaneous(swept)] == [2, 2]

@@ -1,0 +1,162 @@
+"""Probes: measures by other implementations, intervals by the published formula, and worlds in
+which it is known what tells two labels apart."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score, roc_curve
+
+import assay
+from assay.checking import reading
+from assay.core.errors import AssayError, ClaimError, DataError
+
+DRAW = np.random.default_rng(3)
+N = 120
+Y = np.arange(N) % 2 == 1
+GROUPS = np.arange(N) // 4
+WORDS = ["tea", "salt", "wood", "iron", "milk", "rain", "sand"]
+TEXTS = [" ".join(DRAW.choice(WORDS, size=6)) for _ in range(N)]
+PLANTED = DRAW.normal(size=(N, 12)) + 2.5 * np.outer(2 * Y - 1, np.eye(12)[0])
+EMPTY = DRAW.normal(size=(N, 12))
+
+
+def test_measures_are_those_of_scikit_learn():
+    for seed in range(5):
+        draw = np.random.default_rng(seed)
+        y = draw.random(90) < 0.4
+        score = np.round(draw.normal(size=90) + y, 1 + seed % 2)  # with ties
+        accuracy, auroc, tpr = reading.measures(score, y)
+        assert accuracy == pytest.approx(np.mean((score > 0) == y))
+        assert auroc == pytest.approx(roc_auc_score(y, score), abs=1e-12)
+        false, true, _ = roc_curve(y, score, drop_intermediate=False)
+        assert tpr == pytest.approx(true[false <= 0.01].max())
+
+
+def test_a_ridge_is_scikit_learns():
+    x, y = DRAW.normal(size=(40, 7)), np.where(DRAW.random(40) < 0.5, 1.0, -1.0)
+    train, held = np.arange(30), np.arange(30, 40)
+    got = reading._ridge(x @ x.T, y, train, held)
+    centred = x[train] - x[train].mean(0)
+    for penalty, row in zip(reading.RIDGES, got, strict=True):
+        alpha = penalty * (centred**2).sum() / 30
+        other = Ridge(alpha=alpha, solver="cholesky").fit(x[train], y[train])
+        np.testing.assert_allclose(row, other.predict(x[held]), atol=1e-6)
+
+
+def test_the_interval_of_an_auroc_is_delongs():
+    """By DeLong, DeLong and Clarke-Pearson (1988): the variance of the placements of positives
+    among negatives, and of negatives among positives."""
+    draw = np.random.default_rng(0)
+    y = np.arange(300) < 140
+    score = draw.normal(size=300) + y
+    placed = (score[y][:, None] > score[~y]).astype(float)
+    v = placed.mean(1).var(ddof=1) / 140 + placed.mean(0).var(ddof=1) / 160
+    parts = reading.pseudo_values(score, y, np.arange(300))[:, 1]
+    assert parts.mean() == pytest.approx(placed.mean(), abs=1e-4)
+    assert parts.var(ddof=1) / 300 == pytest.approx(v, rel=0.03)
+
+
+def test_no_group_is_learned_from_and_judged():
+    for train, held in reading.parts_of(list(GROUPS)):
+        assert not {*GROUPS[train]} & {*GROUPS[held]} and len(train) + len(held) == N
+
+
+def swapped(y):
+    """Words of which the first says the label, and the bag nothing."""
+    return ["tea " + "salt wood" if k else "salt " + "wood tea" for k in y]
+
+
+def world(name):
+    """X, texts and options, and which controls have to tell as much."""
+    long = [t + " and so on" * (4 * k) for t, k in zip(TEXTS, Y, strict=True)]
+    word = [t + (" yes" if k else " no") for t, k in zip(TEXTS, Y, strict=True)]
+    return {
+        "planted": (PLANTED, TEXTS, {}, set()),
+        "length": (PLANTED, long, {}, {"lengths", "bag", "places"}),
+        "word": (PLANTED, word, {}, {"bag", "places"}),
+        "place": (PLANTED, swapped(Y), {}, {"places"}),
+        "embedding": (PLANTED, TEXTS, {"embeddings": PLANTED @ DRAW.normal(size=(12, 12))},
+                      {"embedding"}),
+        "untrained": (PLANTED, TEXTS, {"untrained": PLANTED[:, :3]}, {"untrained"}),
+        "asked": (PLANTED, TEXTS, {"asked": PLANTED[:, 0]}, {"asked"}),
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["planted", "length", "word", "place", "embedding", "untrained", "asked"]
+)
+def test_what_tells_as_much_makes_a_probe_unspecific(name):
+    X, texts, options, telling = world(name)
+    p = assay.check_probe(X, Y, groups=GROUPS, texts=texts, holds="auroc > 0.8", **options)
+    assert p.outcome == ("unspecific" if telling else "holds"), p
+    passing = {a for a, v in p.judged.controls.items() if v.outcome == "holds"}
+    assert passing == telling
+
+
+def test_labels_of_groups_that_are_drawn_at_random_are_not_read():
+    """Near duplicates: each group is a point with jitter, its label a coin; rows alone are read."""
+    coin = np.random.default_rng(1).permutation(np.arange(30) % 2)
+    base = np.random.default_rng(2).normal(size=(30, 60))
+    X = base[GROUPS] + 0.01 * DRAW.normal(size=(N, 60))
+    y = coin[GROUPS]
+    assert assay.check_probe(X, y, holds="accuracy > 0.8").outcome == "holds"
+    p = assay.check_probe(X, y, groups=GROUPS, holds="accuracy > 0.8")
+    assert p.outcome != "holds" and p.arms.loc[0, "accuracy"] < 0.8
+
+
+def test_a_probe_of_activations_without_the_label_fails():
+    p = assay.check_probe(EMPTY, Y, groups=GROUPS, texts=TEXTS, holds="auroc > 0.8")
+    assert p.outcome == "fails"
+
+
+def test_perfect_probes_hold_though_groups_tie():
+    X = PLANTED + 20 * np.outer(2 * Y - 1, np.eye(12)[1])
+    for holds in ("auroc > 0.8", "accuracy > 0.8"):
+        p = assay.check_probe(X, Y, groups=GROUPS, texts=TEXTS, holds=holds)
+        assert p.outcome == "holds" and p.arms.loc[0, "auroc"] == 1, p
+
+
+def test_under_a_shift_what_is_learned_on_short_texts_is_judged_on_long_ones():
+    """A feature that means the opposite in long texts."""
+    texts = [f"{t} {'more words here' if i % 4 > 1 else ''}" for i, t in enumerate(TEXTS)]
+    long = np.arange(N) % 4 > 1
+    X = PLANTED * np.where(long, -1.0, 1.0)[:, None]
+    p = assay.check_probe(X, Y, texts=texts, shift="length", holds="auroc > 0.8")
+    assert p.outcome == "fails" and any("judged on longer" in n for n in p.notes)
+    assert p.rows["group"].nunique() == long.sum()
+    p = assay.check_probe(X, Y, texts=texts, shift=long, holds="auroc > 0.8")
+    assert p.outcome == "fails" and p.rows["group"].nunique() == N
+    assert assay.check_probe(PLANTED, Y, shift=long, holds="auroc > 0.8").outcome == "holds"
+
+
+def test_without_a_condition_it_is_a_table():
+    p = assay.check_probe(PLANTED, np.where(Y, "true", "lie"), groups=GROUPS, texts=TEXTS)
+    assert p.outcome == "" and p.controls == ("bag", "lengths", "places", "permuted")
+    frame = p.to_pandas().set_index("arm")
+    assert (frame["auroc_low"] <= frame["auroc"]).all()
+    assert frame.loc["bag", "ahead_low"] > 0 and "AUROC" in repr(p)
+    assert "bag" in p._repr_html_() and any("positive is 'true'" in n for n in p.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"y": Y[:5]}, "5 labels"),
+        ({"y": [0, 1, 2] * 40}, "3 kinds"),
+        ({"groups": [1, 2]}, "2 entries"),
+        ({"groups": [1] * N}, "one group"),
+        ({"texts": ["a"]}, "1 entries"),
+        ({"shift": "size"}, "'length'"),
+        ({"shift": [1, 2]}, "2 values"),
+        ({"embeddings": PLANTED[:3]}, "120 rows"),
+        ({"X": np.full((N, 2), np.nan)}, "not finite, in row 0"),
+        ({"holds": "tpr > 0.5"}, "hang on a few negatives"),
+        ({"holds": "aurocc > 0.5"}, "did you mean auroc"),
+        ({"model": "smollm2"}, "texts="),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(options, why):
+    given = {"X": PLANTED, "y": Y} | options
+    with pytest.raises((DataError, ClaimError), match=why) as e:
+        assay.check_probe(given.pop("X"), given.pop("y"), **given)
+    assert "\n" not in str(e.value) and isinstance(e.value, AssayError)

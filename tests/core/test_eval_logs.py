@@ -1,0 +1,131 @@
+"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs/make.py), and lines
+in the format of lm-evaluation-harness, are judged as the table that they are."""
+
+import json
+import random
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import assay
+from assay.core import eval_logs
+from assay.core.errors import ClaimError, DataError
+from assay.core.rows import read
+
+LOGS = Path(__file__).parents[1] / "fixtures/eval_logs"
+ABLE = LOGS / "able.eval"
+
+
+def answered(right, seed):
+    """The grades that make.py's models get, drawn as it draws them."""
+    draw = random.Random(seed)
+    return [float(draw.random() < right) for _ in range(24)]
+
+
+def test_a_log_is_a_row_for_each_sample_and_epoch():
+    frame = eval_logs.read(ABLE, "arm")
+    assert list(frame["arm"].unique()) == ["mockllm/able"] and len(frame) == 24
+    ids = [f"{a}+{b}" for a in range(2, 6) for b in range(3, 6)]
+    assert sorted(frame["sample"].unique()) == ids
+    assert frame.groupby("sample")["epoch"].apply(sorted).tolist() == [[1, 2]] * 12
+    assert set(frame["task"]) == {"sums"} and set(frame["task steps"]) == {"1"}
+    # as many are right as the model was drawn to be
+    assert frame["match"].sum() == sum(answered(0.95, "able"))
+    # a sum below ten that is right has one digit, one of ten or more has two
+    total = frame["sample"].map(lambda name: sum(map(int, name.split("+"))))
+    right = frame["match"] == 1
+    assert (frame["shape_digits"] == (total >= 10) + 1)[right].all()
+    assert (frame["shape_length"] == frame["shape_digits"]).all()
+
+
+def test_a_folder_of_logs_is_judged_with_models_as_arms(tmp_path):
+    for name in ("able", "weak", "again"):
+        (tmp_path / f"{name}.eval").write_bytes((LOGS / f"{name}.eval").read_bytes())
+    able, weak, again = ('"mockllm/able".match', '"mockllm/weak".match', "mockllm/again")
+    ask = {"unit": "sample", "control": again}
+    with pytest.raises(ClaimError, match=r"varies over epoch \(1, 2\)"):
+        assay.judge(tmp_path, claim=f"{able} - {weak} > 0.2", **ask)
+    means = f"mean({able}, over=epoch) - mean({weak}, over=epoch)"
+    judged = assay.judge(tmp_path, claim=f"{means} > 0.2", **ask)
+    expected = sum(answered(0.95, "able")) - sum(answered(0.3, "weak"))
+    assert judged.estimate == pytest.approx(expected / 24) and judged.n == {"sample": 12}
+    by_task = assay.estimate(tmp_path, value=means, unit="sample")
+    assert by_task.estimate == pytest.approx(judged.estimate)
+    rows, _ = read(tmp_path, "model")
+    assert set(rows["arm"]) == {"mockllm/able", "mockllm/weak", "mockllm/again"}
+
+
+def test_what_inspect_packs_with_zstd_is_read_or_says_what_it_needs():
+    try:
+        import zstandard  # noqa: F401
+    except ModuleNotFoundError:
+        with pytest.raises(DataError, match=r"packed.eval is compressed with zstd.*pip install"):
+            eval_logs.read(LOGS / "as-packed.eval", "arm")
+    else:
+        unpacked = eval_logs.read(LOGS / "as-packed.eval", "arm")
+        pd.testing.assert_frame_equal(unpacked, eval_logs.read(ABLE, "arm"))
+
+
+def test_a_log_in_json_and_one_without_summaries_say_the_same(tmp_path):
+    with zipfile.ZipFile(ABLE) as archive:
+        header = json.loads(archive.read("header.json"))
+        samples = json.loads(archive.read("summaries.json"))
+    (tmp_path / "log.json").write_text(json.dumps({**header, "samples": samples}))
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as archive:
+        archive.writestr("_journal/start.json", json.dumps(header))
+        for sample in samples:
+            name = f"samples/{sample['id']}_epoch_{sample['epoch']}.json"
+            archive.writestr(name, json.dumps(sample))
+    whole = eval_logs.read(ABLE, "arm")
+    for name in ("log.json", "log.eval"):
+        assert eval_logs.is_log(tmp_path / name)
+        pd.testing.assert_frame_equal(eval_logs.read(tmp_path / name, "arm"), whole)
+
+
+def test_grades_are_worth_what_inspect_says():
+    values = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "0.25": 0.25, "Yes": 1.0, True: 1.0, 3: 3.0}
+    scores = {f"s{i}": {"value": value} for i, value in enumerate(values)}
+    found = eval_logs._scores({**scores, "none": {"value": None}, "pair": {"value": [1, "I"]}})
+    assert [found[f"s{i}"] for i in range(len(values))] == list(values.values())
+    assert found["none"] != found["none"] and (found["pair_0"], found["pair_1"]) == (1.0, 0.0)
+
+
+def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
+    numbers = {}
+    for model, right in (("able", 0.9), ("weak", 0.2), ("again", 0.2)):
+        (tmp_path / model).mkdir()
+        draw, lines = random.Random(model), []
+        for doc in range(40):
+            for kind in ("strict-match", "flexible-extract"):
+                correct = float(draw.random() < right)
+                numbers.setdefault((model, kind), []).append(correct)
+                lines.append({"doc_id": doc, "doc": {"question": "?"}, "target": "1"})
+                lines[-1] |= {"resps": [["1"]], "filter": kind, "exact_match": correct}
+                lines[-1] |= {"metrics": ["exact_match"], "doc_hash": "ab"}
+        name = tmp_path / model / "samples_gsm8k_2026-01-02T03-04-05.678901.jsonl"
+        name.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    claim = "able.exact_match[filter=strict-match] - weak.exact_match[filter=strict-match] > 0.3"
+    claim = claim.replace("strict-match", '"strict-match"')
+    judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again")
+    able, weak = numbers["able", "strict-match"], numbers["weak", "strict-match"]
+    assert judged.estimate == pytest.approx((sum(able) - sum(weak)) / 40)
+    assert judged.outcome == "holds" and judged.n == {"sample": 40}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.eval", b"no zip", "is no log of Inspect, or is damaged"),
+        ("a.eval", ABLE.read_bytes()[:2000], "is no log of Inspect, or is damaged"),
+        ("samples_x.jsonl", b'{"a": 1}\n', "line 1 is no sample of lm-evaluation-harness"),
+        ("samples_x.jsonl", b"{", "line 1 is not readable JSON"),
+        ("a.json", b'{"eval": 3, "samples": []}', "does not say what was evaluated"),
+        ("b.json", b'{"eval": {"model": "m", "task": "t"}}', "has no scored samples"),
+    ],
+)
+def test_what_is_no_log_gets_one_line(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        assay.judge(tmp_path / name, claim="a.x > 0", unit="sample")

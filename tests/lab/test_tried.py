@@ -1,0 +1,72 @@
+"""Claims tried on a table are counted by the table's numbers: a copy, other names, another
+threshold or a row less make no other table, other numbers do."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay.cli.main import main
+from assay.lab.judge import tried
+
+RNG = np.random.default_rng(0)
+TABLE = pd.DataFrame(
+    {
+        "arm": np.repeat(["mine", "old", "again"], 12),
+        "seed": [*range(12)] * 3,
+        "loss": np.repeat([0.1, 0.2, 0.2], 12) + 0.02 * RNG.normal(size=36),
+        "right": RNG.integers(0, 2, 36),
+    }
+)
+CLAIM = "mine.loss - old.loss < -0.05"
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch, capsys):
+    """Judge a claim about a table from the command line; gives what is noted beside the verdict."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def judge(rows: pd.DataFrame, claim: str = CLAIM, *options: str, name: str = "t.csv") -> str:
+        rows.to_csv(tmp_path / name, index=False)
+        words = ["--claim", claim, "--unit", "seed", "--json", *options]
+        main(["judge", str(tmp_path / name), *words])
+        return "; ".join(json.load(io.StringIO(capsys.readouterr().out))["notes"])
+
+    return judge
+
+
+def test_every_claim_on_the_same_numbers_counts(judged):
+    assert "1 claim was tried on this table" in judged(TABLE)
+    assert "1 claim was tried" in judged(TABLE)  # the same again is no other claim
+    copy = judged(TABLE, "mine.loss - old.loss < -0.09", name="copy.csv")
+    assert "2 claims were tried on this table; the same numbers were judged as " + CLAIM in copy
+    names = TABLE.rename(columns={"loss": "error"}).sample(frac=1, random_state=1)
+    names["arm"], names["seed"] = names["arm"].replace("mine", "ours"), names["seed"] + 100
+    assert "3 claims were tried" in judged(names, "ours.error - old.error < -0.07")
+    turned = judged(TABLE, "old.loss - mine.loss > 0.02")
+    assert "4 claims were tried" in turned and "the same numbers were judged as" in turned
+    fewer = TABLE[TABLE["seed"] != 3]
+    assert "5 claims were tried" in judged(fewer, "mine.loss - old.loss < -0.08")
+    another = judged(TABLE, "again.loss - old.loss < -0.05")
+    assert "6 claims were tried" in another and "others were" in another
+
+
+def test_other_numbers_are_another_table(judged):
+    judged(TABLE)
+    other = TABLE.assign(loss=TABLE["loss"] + 0.001 * RNG.normal(size=36))
+    assert "1 claim was tried" in judged(other, "mine.loss - old.loss < -0.06")
+    right = "mine.right - old.right > -0.9"
+    assert "1 claim was tried" in judged(TABLE, right)  # of right and wrong answers many are equal
+    shuffled = TABLE.assign(right=RNG.permutation(TABLE["right"]))
+    assert "1 claim was tried" in judged(shuffled, "mine.right - old.right > -0.8")
+    assert "2 claims were tried" in judged(TABLE, "mine.right - old.right > -0.8")
+
+
+def test_without_the_ledger_nothing_is_noted_and_the_output_says_so(judged):
+    assert "is not counted: --no-ledger" in judged(TABLE, CLAIM, "--no-ledger")
+    assert not tried.file().exists()
+    tried.file().parent.parent.mkdir(parents=True, exist_ok=True)
+    tried.file().parent.write_text("no folder")
+    assert "how many claims were tried on this table is not known" in judged(TABLE)
