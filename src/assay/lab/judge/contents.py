@@ -55,6 +55,14 @@ def of_runs(plan: Plan) -> dict[str, dict[str, str]]:
     return {arm: _merged(row.inputs for row in rows) for arm, rows in plan.by_arm().items()}
 
 
+def changed_prompts(experiment: Experiment, plan: Plan) -> list[str]:
+    """Name the prompts that are others now than those that the runs of a plan read: what a study
+    says of its rows is then not about these runs."""
+    known = experiment.materials.prompts() if experiment.materials else {}
+    read = {pair for row in plan.rows for pair in row.inputs.items()}
+    return sorted({name for name, content in read if name in known and known[name][0] != content})
+
+
 def lacking(frozen: JSON, plan: Plan, experiment: Experiment) -> list[str]:
     """Name the inputs of runs that were not frozen: those of which an older version held no hash,
     and files that a user's own code read without declaring them as `inputs`."""

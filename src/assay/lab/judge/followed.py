@@ -76,7 +76,8 @@ class Followed:
             result = replace(result, judged=judged)
         ledger, place = Ledger(store), (experiment.name, preset.title)
         gone = ledger.gone(*place)
-        asks = experiment.beside if arm == "main" else None
+        others = contents.changed_prompts(experiment, plan)
+        asks = experiment.beside if arm == "main" and not others else None
         beside = asks(result.judged, result.arms) if asks else ()
         return replace(
             result,
@@ -85,6 +86,11 @@ class Followed:
             notes=(
                 *plan.notes,
                 *([gone] * bool(gone)),
+                *(
+                    f"the {name.removeprefix('prompts ')} of the study were changed after these "
+                    "runs; `assay run` measures the new ones"
+                    for name in others
+                ),
                 *left_out(result),
                 *families.lines([j.claim for j in result.judged]),
                 *beside,

@@ -40,6 +40,7 @@ from assay.core.results import (
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab.judge import families, journal, sources
+from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
 from assay.lab.records import provenance
@@ -352,7 +353,7 @@ def judge_all(
     )
     skipped, failed = statements.skipped, statements.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
-    if experiment.materials is not None:
+    if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
