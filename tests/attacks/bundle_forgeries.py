@@ -173,6 +173,12 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
                 d["claims"][i][key] = value
 
             yield f"claim {i} with another {key}", _in("claims.json", ask)
+        yield f"claim {i} said not to be judged", _in("claims.json", _not_judged(i))
+        yield f"claim {i} without its worst unit", _in("claims.json", _fewer_units(i))
+        yield (
+            f"verdict {i} stated twice",
+            _in("verdicts.json", lambda d, i=i: d["verdicts"].insert(0, _held(d["verdicts"][i]))),
+        )
         yield f"claim {i} left out", _in("claims.json", lambda d, i=i: d["claims"].pop(i))
     for key in ("hash", "time", "commit", "seeds", "followed"):
         at = ("registration", key)
@@ -180,6 +186,7 @@ def of_statements(folder: Path) -> Iterator[tuple[str, Forgery]]:
             f"stated {key} of what was frozen",
             _in("verdicts.json", lambda d, at=at: put(d, at, another)),
         )
+    yield "a standing that there is not", _in("verdicts.json", lambda d: d.update(inference="sure"))
     yield "stated without a registration", _in("verdicts.json", lambda d: d.update(registration={}))
     index = json.loads((folder / "measures/index.json").read_bytes())
     for arm in index:
@@ -316,6 +323,26 @@ def _finished(time: str) -> Callable[[Any], None]:
         data["finished"] = time
 
     return change
+
+
+def _not_judged(i: int) -> Callable[[Any], None]:
+    def change(data: Any) -> None:
+        data["claims"][i] |= {"carried": False, "why_not": "its statistic is Python"}
+
+    return change
+
+
+def _fewer_units(i: int) -> Callable[[Any], None]:
+    def change(data: Any) -> None:
+        for table in data["claims"][i]["arms"].values():
+            for levels in table["unit_levels"].values():
+                levels.pop()
+
+    return change
+
+
+def _held(verdict: Any) -> Any:
+    return {**verdict, "outcome": "holds", "reason": ""}
 
 
 def _read_more(data: Any) -> None:

@@ -32,11 +32,14 @@ def test_every_claim_of_all_others_comes_out_alike(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mamba-induction", "ultra-rare-features"])
-def test_what_an_early_look_settled_is_judged_on_its_runs_at_its_level(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("mamba-induction", "long"), ("ultra-rare-features", "long"), ("deep-linear", "default")],
+)
+def test_what_an_early_look_settled_or_had_otherwise_is_verified(name, preset, tmp_path):
     experiment = catalogue.find(name)
     out = tmp_path / "b.zip"
-    written = export_bundle(Lab(tmp_path / "s"), experiment, override(experiment, "long"), out)
+    written = export_bundle(Lab(tmp_path / "s"), experiment, override(experiment, preset), out)
     assert not written.not_judged
     found = check_bundle(out)
     assert found.same and all(claim.judged for claim in found.claims)

@@ -28,7 +28,7 @@ from assay.lab.judge.result import with_derived
 from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import recording, records
+from assay.lab.records import history, recording, records
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
 from assay.report.bundle import checking
@@ -159,11 +159,11 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
             yield f"not judged: {statement.text} ({statement.why_not})"
     for name in bundle.changed:
         yield f"CHANGED  {name} is not as SHA256SUMS says"
-    judged = sum(statement.judged for statement in bundle.claims)
+    judged, total = sum(claim.judged for claim in bundle.claims), len(bundle.claims)
     off = sum(bool(statement.differs) for statement in every)
     yield (
-        f"{judged} of {len(bundle.claims)} claims judged again by this Assay's own judge.py; "
-        f"{f'{off} not as stated' if off else 'all as stated'}"
+        f"{judged} of {total} claims judged again by this Assay's own judge.py; "
+        f"{f'{off} not as stated' if off else 'all as stated' if judged == total else 'as stated'}"
     )
     yield from stood(bundle.standing)
     changed = len(bundle.changed)
@@ -283,7 +283,8 @@ def _whole(
     specs: Mapping[str, Sequence[Spec]],
 ) -> Whole:
     """What a bundle is made of but for its page and figures; `specs` are those of trained arms."""
-    experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
+    experiment = history.marked(experiment.sized(preset.specs), lab.store)
+    result = ResultData.from_json(data)
     texts = {v.text for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not result.exact and not result.findings:

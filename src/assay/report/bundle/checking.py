@@ -60,8 +60,8 @@ class CheckedBundle:
 
     bundle: Path
     same: bool
-    """Whether nothing differs: claims and theorems come out as stated, every file is as listed, and
-    its judge.py is a released one.
+    """Whether nothing differs: every claim was judged, claims, theorems and the standing come out
+    as stated, every file is as listed, and its judge.py is a released one.
     """
     claims: tuple[Rejudged, ...]
     exact: tuple[Rejudged, ...]
@@ -138,7 +138,11 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
     differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
         bundle=path,
-        same=not changed and not differs and kind != "unknown" and found.follows,
+        same=not changed
+        and not differs
+        and kind != "unknown"
+        and found.follows
+        and all(claim.judged for claim in claims),
         claims=claims,
         exact=exact,
         files=len(listed),
@@ -155,8 +159,13 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
     """Each claim, with what differs: its verdict as judged, what is stated to be asked, steps that
     are not those of its condition, and a verdict for which there is no claim. Raises: DataError for
     a study's bundle of an earlier version."""
-    stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
+    verdicts = json.loads(read("verdicts.json"))["verdicts"]
+    stated = {v["text"]: v for v in verdicts}
     index = json.loads(read("measures/index.json"))
+    texts = [v["text"] for v in verdicts]
+    for text in stated if len(texts) > len(stated) else ():
+        if texts.count(text) > 1:
+            yield Rejudged(text, False, "", ("several verdicts are stated",))
     for claim, verdict, differs in judge.judge_all(read):
         if claim["carried"] and not claim["arms"]:
             raise DataError(f"{path} is of an earlier version: judge it with its own judge.py")
@@ -164,6 +173,7 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
         more = [] if v else ["no verdict is stated"]
         for k in (k for k in COMPARED if v and v.get(k) != claim.get(k)):
             more.append(f"{k} is {claim.get(k)}, stated is {v.get(k)}")
+        more += _left_out(claim, index)
         if "terms" in claim and not _is_worded(claim, index):
             more.append(f"its steps are not those of its condition, {claim['condition']}")
         why_not, carried = claim.get("why_not", ""), bool(claim["carried"])
@@ -171,6 +181,21 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
         yield Rejudged(claim["text"], carried, why_not, (*differs, *more), came[0], came[2])
     for text in stated:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
+
+
+def _left_out(claim: Mapping[str, Any], index: Mapping[str, Any]) -> Iterator[str]:
+    """Say which arms are judged on fewer units than were measured, those apart that diverged: an
+    early look, at its stricter level, judges the first ones."""
+    early = judge.level_of(claim) > judge.LEVEL
+    for name, table in claim["arms"].items():
+        arm = index.get(name, {"levels": {}, "runs": {}})
+        for unit, levels in table["unit_levels"].items():
+            measured = sorted({*(arm["levels"].get(unit) or arm["runs"].get(unit) or levels)})
+            lost = table["dropped"] if unit == table["run_unit"] else 0
+            first = early and sorted(levels)[-1:] == measured[len(levels) + lost - 1 :][:1]
+            if len(measured) != len(levels) + lost and not first:
+                n = len(measured)
+                yield f"{name}: judged on {len(levels)} of {n} levels of {unit} that were measured"
 
 
 def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:

@@ -344,7 +344,7 @@ SCALES = {
 
 def level_of(claim):
     """The level of the intervals that decide a claim: an early look's is stricter."""
-    return claim.get("level", LEVEL)
+    return max(LEVEL, claim.get("level", LEVEL))
 
 
 def ends(claim, which="range"):

@@ -29,7 +29,7 @@ ALIKE = (
     "source",
 )
 """What a registration and claims.json say alike of a claim."""
-EXPLORATORY = "exploratory"
+EXPLORATORY, CONFIRMATORY = "exploratory", "confirmatory"
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,17 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     Raises: OSError, ValueError, LookupError, TypeError for files that are none of a bundle.
     """
     stated = json.loads((folder / "verdicts.json").read_bytes())
-    inference = str(stated["inference"])
+    inference, preset = str(stated["inference"]), stated["preset"]
+    if Path(preset).name != preset:
+        raise ValueError(f"preset {preset[:80]!r} is no name of a file")
     if inference == EXPLORATORY:
         page = html.unescape((folder / "report.html").read_text("utf-8"))
         said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
         against = ["report.html says confirmatory"] if said else []
         return Standing(inference, EXPLORATORY, tuple(against))
     frozen, against = _registration(folder, stated)
+    if inference not in (CONFIRMATORY, "frozen without inputs"):
+        against.append("there is no such standing")
     if frozen is None:
         return Standing(inference, EXPLORATORY, tuple(against))
     environment = json.loads((folder / "environment.json").read_bytes())
@@ -123,7 +127,7 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     for name, value in facts.items():
         if told.get(name) != value:
             yield f"the {name} of what was frozen is {value}, stated is {told.get(name)}"
-    lacking = told.get("lacking", ()) if stated["inference"] == "confirmatory" else ()
+    lacking = told.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
     yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
         yield from (f"{name}, as is stated: {phrase}" for phrase in told.get(name, ()))
@@ -160,6 +164,8 @@ def _plain(value: Any, name: str) -> Any:
     """A value as both files say it: single numbers are words in what is frozen."""
     if name == "bounds" and value:
         return [float(x) for x in value]
+    if name == "threshold_from":  # what an earlier look had otherwise comes after
+        return value.partition("; pilot-set, since ")[0]
     return float(value) if name in ("beats", "empty") and value is not None else value
 
 
@@ -193,7 +199,7 @@ def _inputs(
     """Compare what was read, prompts row by row, with what was frozen."""
     for arm, read in environment.get("read", {}).items():
         frozen = content["arms"].get(arm, {}).get("inputs", {})
-        for name in read if inference == "confirmatory" else ():
+        for name in read if inference == CONFIRMATORY else ():
             if name not in frozen:
                 yield f"{name} was read by arm {arm}, and not frozen"
         for name, held in frozen.items():
@@ -201,7 +207,7 @@ def _inputs(
             if {read.get(name), whole} != {held}:
                 yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
     known = {name for held in content["arms"].values() for name in held.get("inputs", {})}
-    if inference == "confirmatory" and "text" in content and not known:
+    if inference == CONFIRMATORY and "text" in content and not known:
         for name in environment.get("inputs", {}):  # by the author's own code
             yield f"{name} was read, and not frozen"
     held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
