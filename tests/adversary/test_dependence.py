@@ -139,6 +139,16 @@ def table(
     )
 
 
+def test_copies_are_found_where_arms_have_units_of_their_own():
+    rows = table("4 units, 6 copies", 0.06, 3)
+    rows["unit"] += 100 * (rows["arm"] == "old") + 200 * (rows["arm"] == "again")
+    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    lines = assay.judge(rows, **ask).notes
+    assert any("24 units, in the order of unit, are alike" in n for n in lines) or any(
+        "nearer to each other" in n for n in lines
+    )
+
+
 def outcome(rows: pd.DataFrame) -> str:
     """What comes of the claim; refused where rows are plainly copies."""
     by_arm = {arm: of["loss"].to_numpy() for arm, of in rows.groupby("arm")}
