@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -413,7 +413,8 @@ def _vectors(
     numeric = [c for c in rows.columns if c not in ("arm", *skip, *judged) and not is_text(rows[c])]
     found, every = list[Vectors](), np.arange(len(known))
     for columns in (list(judged), [*judged, *numeric]):
-        by_unit = rows.groupby([unit, "arm"])[columns].mean().unstack("arm").reindex(known)
+        means: Any = rows.groupby([unit, "arm"])[columns].mean()
+        by_unit = means.unstack("arm").reindex(known)
         whole = by_unit.dropna(axis=1)
         if whole.empty:
             for arm in rows["arm"].unique():
