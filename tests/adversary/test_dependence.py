@@ -77,7 +77,7 @@ def named(of: np.ndarray, name: str) -> list[str]:
     return [f"{name}{i}" for i in of]
 
 
-PROMPTS, CELLS, LINES = np.arange(48), np.arange(48), np.arange(60)
+PROMPTS, CELLS, LINES, GRID = np.arange(48), np.arange(48), np.arange(60), np.arange(96)
 SEED, DOCUMENT = CELLS // 8, CELLS % 8
 FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
     "4 units, 6 copies": (copies(4, 6, (0.001, 0.01)), {}),
@@ -120,10 +120,14 @@ HONEST: dict[str, tuple[One, dict[str, list]]] = {
         {"kind": named(PROMPTS % 6, "k"), "length": [*(PROMPTS * 7 % 11)]},
     ),
     "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
-    "6 templates": FAMILIES["6 templates, numbered"],
-    "cells": FAMILIES["6 seeds × 8 documents as cells"],
+    "12 templates": (shared((PROMPTS % 12, 0.5)), {"template": named(PROMPTS % 12, "t")}),
+    "8 seeds × 12 documents as cells": (
+        shared((GRID // 12, 0.35), (GRID % 12, 0.35)),
+        {"seed": [*(GRID // 12)], "document": named(GRID % 12, "d")},
+    ),
 }
-"""Tables in which enough is independent for true effects to be found."""
+"""Tables in which enough is independent for true effects to be found; of six groups, as of six
+units, about nine in ten are."""
 
 
 def table(

@@ -53,17 +53,17 @@ class Cells(NamedTuple):
     levels: Mapping[str, np.ndarray]
     """Of each unit the level that a cell has."""
 
-    def index(self, unit: str) -> np.ndarray:
+    def places(self, unit: str) -> np.ndarray:
         """Number a unit's levels, from 0, in the order of `np.unique`."""
         return np.unique(self.levels[unit], return_inverse=True)[1]
 
     def values(self, unit: str) -> np.ndarray:
         """What each level of a unit adds to the statistic."""
-        return pseudo_values(self.terms, self.statistic, self.index(unit))
+        return pseudo_values(self.terms, self.statistic, self.places(unit))
 
     def others(self, unit: str) -> list[np.ndarray]:
         """The other unit, if there is one, as a grouping."""
-        return [self.index(u) for u in self.levels if u != unit]
+        return [self.places(u) for u in self.levels if u != unit]
 
 
 class Vectors(NamedTuple):
@@ -104,7 +104,7 @@ class Grouping:
 def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
     """Give the grouping by runs that are averaged in each unit, where there are several."""
     (unit,) = (u for u in cells.levels if u != run)
-    of = cells.index(run)
+    of = cells.places(run)
     count = int(of.max()) + 1
     if count < 2 or len(of) == len(np.unique(cells.levels[unit])):
         return []
@@ -115,7 +115,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
             run,
             f"each {unit} is averaged over {count} {plural(run, count)}, which share "
             f"{100 * max(0.0, share):.0f} % of the variance",
-            clustered(cells.terms, cells.statistic, [cells.index(unit), of], level),
+            clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
             f"--unit {unit} --unit {run}, or --fixed {run} if the claim is about these {count} "
             "only",
@@ -149,7 +149,7 @@ def _named(
     cells: Cells, unit: str, labels: Mapping[str, np.ndarray], level: float
 ) -> Iterator[Grouping]:
     """The groupings that one column names, or two that are crossed."""
-    values, place = cells.values(unit), cells.index(unit)
+    values, place = cells.values(unit), cells.places(unit)
     for name, of in labels.items():
         p, share = _variance(values, of)
         limits = clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level)
@@ -180,7 +180,7 @@ def _named(
 def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
-    place, lines, found, alone = cells.index(unit), list[str](), list[np.ndarray](), 0
+    place, lines, found, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
     total = int(place.max()) + 1
     for v in vectors:
         sets, of, dims, line = _sets(v.points, unit)
@@ -266,7 +266,7 @@ def _in_order(
     level: float,
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series, in the order of each name."""
-    place, values = cells.index(unit), cells.values(unit)
+    place, values = cells.places(unit), cells.values(unit)
     n = len(values)
     for name, order in orders.items():
         found = [p for v in vectors if (p := _patterns(v, order))]
