@@ -36,7 +36,7 @@ PLAIN = 8.0
 """How many times as far as by chance the nearest unit that is no copy is from which units are
 refused as near-copies."""
 LIKELY = 1.8
-"""The same from which they may be near-copies, for many units; of n 9/n more."""
+"""That ratio from which many units may be near-copies; where there are n, it is 9/n higher."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
