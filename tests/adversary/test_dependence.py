@@ -77,7 +77,7 @@ def named(of: np.ndarray, name: str) -> list[str]:
     return [f"{name}{i}" for i in of]
 
 
-PROMPTS, CELLS, LINES = np.arange(48), np.arange(48), np.arange(60)
+PROMPTS, CELLS, LINES, GRID = np.arange(48), np.arange(48), np.arange(60), np.arange(96)
 SEED, DOCUMENT = CELLS // 8, CELLS % 8
 FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
     "4 units, 6 copies": (copies(4, 6, (0.001, 0.01)), {}),
@@ -120,10 +120,14 @@ HONEST: dict[str, tuple[One, dict[str, list]]] = {
         {"kind": named(PROMPTS % 6, "k"), "length": [*(PROMPTS * 7 % 11)]},
     ),
     "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
-    "6 templates": FAMILIES["6 templates, numbered"],
-    "cells": FAMILIES["6 seeds × 8 documents as cells"],
+    "12 templates": (shared((PROMPTS % 12, 0.5)), {"template": named(PROMPTS % 12, "t")}),
+    "8 seeds × 12 documents as cells": (
+        shared((GRID // 12, 0.35), (GRID % 12, 0.35)),
+        {"seed": [*(GRID // 12)], "document": named(GRID % 12, "d")},
+    ),
 }
-"""Tables in which enough is independent for true effects to be found."""
+"""Tables in which enough is independent for true effects to be found; of six groups, as of six
+units, about nine in ten are."""
 
 
 def table(
@@ -136,6 +140,16 @@ def table(
         pd.DataFrame({"arm": arm, "unit": range(len(x)), "loss": 0.2 + level + x, **columns})
         for arm, level in arms.items()
         for x in [one(rng)]
+    )
+
+
+def test_copies_are_found_where_arms_have_units_of_their_own():
+    rows = table("4 units, 6 copies", 0.06, 3)
+    rows["unit"] += 100 * (rows["arm"] == "old") + 200 * (rows["arm"] == "again")
+    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    lines = assay.judge(rows, **ask).notes
+    assert any("24 units, in the order of unit, are alike" in n for n in lines) or any(
+        "nearer to each other" in n for n in lines
     )
 
 

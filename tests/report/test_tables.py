@@ -410,7 +410,7 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
 
 def test_bounds_that_make_an_interval_wide_are_told_to_be_left_out():
     table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
-    spread = [0.01 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
+    spread = [0.01 * x for x in (0.1, -1.5, 0.9, -0.4, 1.51, -0.1, -0.9, 0.4)]
     table["x"] = [0.87 + x for x in spread] + [0.8 + x for x in (*spread[3:], *spread[:3])] * 2
     told = {"claim": "mine.x - base.x > 0.02", "unit": "seed", "control": "again"}
     assert judge(table, **told).outcome == "holds"

@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ PLAIN = 8.0
 """How many times as far as by chance the nearest unit that is no copy is from which units are
 refused as near-copies."""
 LIKELY = 1.8
-"""The same from which they may be near-copies, for many units; of n 9/n more."""
+"""That ratio from which many units may be near-copies; where there are n, it is 9/n higher."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
@@ -53,17 +53,31 @@ class Cells(NamedTuple):
     levels: Mapping[str, np.ndarray]
     """Of each unit the level that a cell has."""
 
-    def index(self, unit: str) -> np.ndarray:
+    def places(self, unit: str) -> np.ndarray:
         """Number a unit's levels, from 0, in the order of `np.unique`."""
         return np.unique(self.levels[unit], return_inverse=True)[1]
 
     def values(self, unit: str) -> np.ndarray:
         """What each level of a unit adds to the statistic."""
-        return pseudo_values(self.terms, self.statistic, self.index(unit))
+        return pseudo_values(self.terms, self.statistic, self.places(unit))
 
     def others(self, unit: str) -> list[np.ndarray]:
         """The other unit, if there is one, as a grouping."""
-        return [self.index(u) for u in self.levels if u != unit]
+        return [self.places(u) for u in self.levels if u != unit]
+
+
+class Vectors(NamedTuple):
+    """Units as points, to be compared with each other."""
+
+    units: np.ndarray
+    """Which of all units these are: all, or those of one arm where arms have no common ones."""
+    points: np.ndarray
+
+    def whole(self, of: np.ndarray, n: int) -> np.ndarray:
+        """Give groups of these units as groups of all, of which the others are each alone."""
+        every = np.arange(n) + of.max() + 1
+        every[self.units] = of
+        return np.unique(every, return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class Grouping:
 def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
     """Give the grouping by runs that are averaged in each unit, where there are several."""
     (unit,) = (u for u in cells.levels if u != run)
-    of = cells.index(run)
+    of = cells.places(run)
     count = int(of.max()) + 1
     if count < 2 or len(of) == len(np.unique(cells.levels[unit])):
         return []
@@ -101,7 +115,7 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
             run,
             f"each {unit} is averaged over {count} {plural(run, count)}, which share "
             f"{100 * max(0.0, share):.0f} % of the variance",
-            clustered(cells.terms, cells.statistic, [cells.index(unit), of], level),
+            clustered(cells.terms, cells.statistic, [cells.places(unit), of], level),
             p < CARRIES,
             f"--unit {unit} --unit {run}, or --fixed {run} if the claim is about these {count} "
             "only",
@@ -123,7 +137,8 @@ def find(
         labels = {name: _codes(column.reindex(known)) for name, column in columns.items()}
         vectors = _vectors(rows, unit, known, judged, (*skip, *cells.levels, *labels))
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
-        vectors = [_without(x, [*labels.values(), *fixed]) for x in vectors]
+        shared = [*labels.values(), *fixed]
+        vectors = [Vectors(v.units, _without(v, shared)) for v in vectors]
         found += _near(cells, unit, vectors, level)
         found += _named(cells, unit, labels, level)
         found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
@@ -134,7 +149,7 @@ def _named(
     cells: Cells, unit: str, labels: Mapping[str, np.ndarray], level: float
 ) -> Iterator[Grouping]:
     """The groupings that one column names, or two that are crossed."""
-    values, place = cells.values(unit), cells.index(unit)
+    values, place = cells.values(unit), cells.places(unit)
     for name, of in labels.items():
         p, share = _variance(values, of)
         limits = clustered(cells.terms, cells.statistic, [of[place], *cells.others(unit)], level)
@@ -162,43 +177,64 @@ def _named(
         )
 
 
-def _near(
-    cells: Cells, unit: str, vectors: Sequence[np.ndarray], level: float
-) -> Iterator[Grouping]:
-    """The groups of units that lie nearer to each other than independent ones do. Raises: DataError
-    where they plainly are copies."""
-    place, alone = cells.index(unit), []
-    for x in vectors:
-        n = len(x)
-        # few real units may lie in a plane, but for their jitter: then not at equal variance
-        x = max((x, x / x.std(0)), key=lambda x: _nearness(x)[0]) if x.size else x
-        apart, times, dims = _nearness(x)
-        if apart < LIKELY + 9 / n + (dims == 1):
-            continue
-        sets = max(2, round(n / times))
-        line = (
-            f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
-            "than independent ones do"
+def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> list[Grouping]:
+    """The groups of units that lie nearer to each other than independent ones do, with the widest
+    interval. Raises: DataError where they plainly are copies."""
+    place, lines, found, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
+    total = int(place.max()) + 1
+    for v in vectors:
+        sets, of, dims, line = _sets(v.points, unit)
+        if sets:
+            found.append(v.whole(of, total))
+            lines.append(line)
+            alone += dims == 1
+    ways = [[of] for of in found]
+    apart = [v for v in vectors if len(v.units) < total]
+    if len(found) > 1 and apart:
+        ways.append([_joined(found)])
+    elif alone == 2 and not cells.others(unit):
+        ways.append(found[-2:])  # each arm's copies in an order of their own
+    intervals = [
+        clustered(
+            cells.terms, cells.statistic, [*(of[place] for of in way), *cells.others(unit)], level
         )
-        if apart > PLAIN and dims > 1:
-            raise DataError(
-                f"{line}: near-copies of a unit are no further units; keep one of each set, or "
-                "name what was drawn independently: ",
-                Argument("unit", ("NAME",)),
-            )
-        tree = scipy.cluster.hierarchy.linkage(x, "ward")
-        of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
-        if len(of) < EQUAL * sets * np.square(np.bincount(of)).sum() / len(of):
-            continue  # most are in one set, and few lie far away
-        alone += [of] * (dims == 1)
-        groups = [of[place], *cells.others(unit)]
-        limits = clustered(cells.terms, cells.statistic, groups, level)
-        yield Grouping("near-copies", line, limits, True, "keep one of each set")
-    if len(alone) == 2 and not cells.others(unit):
-        groups = [of[place] for of in alone]
-        limits = clustered(cells.terms, cells.statistic, groups, level)
-        words = f"in each arm by itself, the numbers of {unit} lie in sets"
-        yield Grouping("near-copies", words, limits, True, "keep one of each set")
+        for way in ways
+    ]
+    return [
+        Grouping("near-copies", lines[0], widest, True, "keep one of each set")
+        for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
+    ]
+
+
+def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
+    """Groups of the units of one arm each, as groups of all."""
+    return np.unique(np.stack(groups), axis=1, return_inverse=True)[1].ravel()
+
+
+def _sets(x: np.ndarray, unit: str) -> tuple[int, np.ndarray, int, str]:
+    """How many sets of near-copies there are, 0 where there are none, and which they are. Raises:
+    DataError where they are plain."""
+    # few real units may lie in a plane, but for their jitter: then not at equal variance
+    x = max((x, x / x.std(0)), key=lambda x: _nearness(x)[0]) if x.size else x
+    n, (apart, times, dims), none = len(x), _nearness(x), np.empty(0, int)
+    if apart < LIKELY + 9 / max(1, n) + (dims == 1):
+        return 0, none, dims, ""
+    sets = max(2, round(n / times))
+    line = (
+        f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
+        "than independent ones do"
+    )
+    if apart > PLAIN and dims > 1:
+        raise DataError(
+            f"{line}: near-copies of a unit are no further units; keep one of each set, or "
+            "name what was drawn independently: ",
+            Argument("unit", ("NAME",)),
+        )
+    tree = scipy.cluster.hierarchy.linkage(x, "ward")
+    of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
+    # of most in one set, and few far away, it is not true
+    even = n * n >= EQUAL * sets * int(np.square(np.bincount(of)).sum())
+    return (sets, of, dims, line) if even else (0, none, dims, "")
 
 
 def _nearness(x: np.ndarray) -> tuple[float, int, int]:
@@ -226,29 +262,29 @@ def _in_order(
     cells: Cells,
     unit: str,
     orders: Mapping[str, np.ndarray],
-    vectors: Sequence[np.ndarray],
+    vectors: Sequence[Vectors],
     level: float,
 ) -> Iterator[Grouping]:
     """Groups of neighbours, or of every so many-th unit, and series, in the order of each name."""
-    place, values = cells.index(unit), cells.values(unit)
+    place, values = cells.places(unit), cells.values(unit)
     n = len(values)
-    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
     for name, order in orders.items():
-        rank = np.argsort(order)
-        ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
-        ways += [(f"{m} in a row", rank // m) for m in sizes]
-        for how, of in ways:
-            p = min((_pattern(x, of) for x in vectors if len(x) == n), default=1.0)
-            if p < CARRIES / max(1, len(ways)):
-                groups = [of[place], *cells.others(unit)]
-                yield Grouping(
-                    "order",
-                    f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
-                    clustered(cells.terms, cells.statistic, groups, level),
-                    True,
-                    "name what was drawn independently with --unit",
-                )
-        if (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
+        found = [p for v in vectors if (p := _patterns(v, order))]
+        every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
+        if len(found) > 1 and any(len(v.units) < n for v in vectors):
+            whole = [v.whole(of, n) for ((_, of, v), *_) in found]
+            every.append((found[0][0][0], _joined(whole)))
+        for how, of in every:
+            groups = [of[place], *cells.others(unit)]
+            yield Grouping(
+                "order",
+                f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
+                clustered(cells.terms, cells.statistic, groups, level),
+                True,
+                "name what was drawn independently with --unit",
+            )
+        together = all(len(v.units) == n for v in vectors)
+        if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
             yield Grouping(
                 "order",
                 f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
@@ -256,6 +292,18 @@ def _in_order(
                 False,
                 "name what was drawn independently with --unit",
             )
+
+
+def _patterns(v: Vectors, order: np.ndarray) -> list[tuple[str, np.ndarray, Vectors]]:
+    """The patterns in an order in which units are alike, the plainest first."""
+    n = len(v.units)
+    rank = np.argsort(np.argsort(np.argsort(order)[v.units]))
+    sizes = [m for m in range(2, n // 3 + 1) if n % m == 0] if n >= FEWEST else []
+    ways = [(f"every {n // m}th", rank % (n // m)) for m in sizes]
+    ways += [(f"{m} in a row", rank // m) for m in sizes]
+    found = [(_pattern(v.points, of), how, of) for how, of in ways]
+    some = sorted((x for x in found if x[0] < CARRIES / len(ways)), key=lambda x: x[0])
+    return [(how, of, v) for _, how, of in some]
 
 
 def _orders(rows: pd.DataFrame, unit: str, known: np.ndarray) -> dict[str, np.ndarray]:
@@ -359,18 +407,27 @@ def _codes(of: pd.Series) -> np.ndarray:
 
 def _vectors(
     rows: pd.DataFrame, unit: str, known: np.ndarray, judged: Sequence[str], skip: Sequence[str]
-) -> list[np.ndarray]:
+) -> list[Vectors]:
     """What there is to compare units by: the judged numbers of all arms, all numbers, and each
-    judged column of an arm by itself; none where arms have no common units."""
+    judged column of an arm by itself; where arms have no common units, those of each arm."""
     numeric = [c for c in rows.columns if c not in ("arm", *skip, *judged) and not is_text(rows[c])]
-    found = []
+    found, every = list[Vectors](), np.arange(len(known))
     for columns in (list(judged), [*judged, *numeric]):
-        by_unit = rows.groupby([unit, "arm"])[columns].mean().unstack("arm").reindex(known)
-        x = _dithered(by_unit.dropna(axis=1).to_numpy(float))
-        if not found or x.shape[1] > found[0].shape[1]:
-            found.append(x)
-    if found[0].shape[1] > 1:
-        found += [found[0][:, [i]] for i in range(found[0].shape[1])]
+        means: Any = rows.groupby([unit, "arm"])[columns].mean()
+        by_unit = means.unstack("arm").reindex(known)
+        whole = by_unit.dropna(axis=1)
+        if whole.empty:
+            for arm in rows["arm"].unique():
+                own = by_unit.xs(arm, axis=1, level="arm")
+                there = np.flatnonzero(own.notna().all(axis=1))
+                found.append(Vectors(there, _dithered(own.to_numpy(float)[there])))
+            continue
+        x = _dithered(whole.to_numpy(float))
+        if not found or x.shape[1] > found[0].points.shape[1]:
+            found.append(Vectors(every, x))
+    first = found[0]
+    if len(first.units) == len(known) and first.points.shape[1] > 1:
+        found += [Vectors(every, column[:, None]) for column in first.points.T]
     return found
 
 
@@ -384,11 +441,11 @@ def _dithered(x: np.ndarray) -> np.ndarray:
     return (x + noise * steps)[:, kept] if x.size else x
 
 
-def _without(x: np.ndarray, groupings: Sequence[np.ndarray]) -> np.ndarray:
+def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
     """Numbers less what groups share, in the directions in which they vary most."""
-    x = x - x.mean(0)
-    for of in groupings:
-        if 2 * (of.max() + 1) <= len(x):
+    x = v.points - v.points.mean(0) if len(v.points) else v.points
+    for of in (np.unique(of[v.units], return_inverse=True)[1] for of in groupings):
+        if x.size and 2 * (of.max() + 1) <= len(x):
             sums = np.zeros((of.max() + 1, x.shape[1]))
             np.add.at(sums, of, x)
             x = x - (sums / np.bincount(of)[:, None])[of]

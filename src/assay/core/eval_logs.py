@@ -26,7 +26,7 @@ LETTERS = {
     **{"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0},
     **{"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0},
 }
-"""What Inspect's grades are worth, by its own `value_to_float`."""
+"""What Inspect's grades are worth, by its own rules."""
 SAMPLES = re.compile(r"samples_(.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
 """The name of a file of lm-evaluation-harness: its task, and when it ran."""
 OF_HARNESS = frozenset(("doc_id", "doc_hash", "prompt_hash", "target_hash", "filter", "metrics"))
