@@ -23,7 +23,7 @@ def french(system, prompts):
     solver = [*([] if system is None else [system_message(system)]), generate()]
     task = Task(samples, solver=solver, scorer=includes())
     (log,) = eval(task, model=get_model(MODEL), display="none", log_samples=True)
-    return [float(s.scores["includes"].value == "C") for s in log.samples]
+    return [float(s.score.value == "C") for s in log.samples]
 
 
 verdict = assay.check(

@@ -160,3 +160,41 @@ def test_what_cannot_be_compared_is_refused_in_one_line(options, why):
     with pytest.raises((DataError, ClaimError), match=why) as e:
         assay.check_probe(given.pop("X"), given.pop("y"), **given)
     assert "\n" not in str(e.value) and isinstance(e.value, AssayError)
+
+
+@pytest.mark.thorough
+def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
+    """By plain transformers: what it says is the difference of two logits behind the question."""
+    import torch
+    import transformers
+
+    from tiny_models import make
+
+    folder = make(tmp_path / "llama", "llama")
+    texts = [f"def {w}(a, b): return {'a + b' if k else '10'}" for w, k in zip("xyzwuv" * 4, Y)]
+    y = Y[: len(texts)]
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    encode = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    states = []
+    for text in texts:
+        with torch.no_grad():
+            out = model(torch.tensor([encode(text).input_ids]), output_hidden_states=True)
+        states.append(out.hidden_states[1][0, -1])
+    p = assay.check_probe(
+        torch.stack(states),
+        y,
+        texts=texts,
+        model=str(folder),
+        site="blocks.1.hook_resid_pre",
+        question="{text}\nclass",
+        answers=(" Point", "10"),
+    )
+    assert {"embedding", "places", "untrained", "asked"} <= set(p.controls)
+    first, second = (encode(x).input_ids[0] for x in (" Point", "10"))
+    said = []
+    for text in texts:
+        with torch.no_grad():
+            logits = model(torch.tensor([encode(f"{text}\nclass").input_ids])).logits[0, -1]
+        said.append(float(logits[first] - logits[second]) > 0)
+    asked = p.to_pandas().set_index("arm").loc["asked"]
+    assert asked["accuracy"] == pytest.approx(np.mean(np.array(said) == y))
