@@ -148,7 +148,12 @@ def test_a_random_latent_is_no_more_than_others(folder: Path, tmp_path: Path) ->
 
 MOCK = """
 import runpy, sys
+import tiktoken
 from inspect_ai import model
+class Words:
+    def encode(self, text, **more):
+        return text.split()
+tiktoken.get_encoding = tiktoken.encoding_for_model = lambda name: Words()  # else from a network
 def answer(messages, *_):
     french = "Answer in French, in one word." in [m.text for m in messages if m.role == "system"]
     word = messages[-1].text.split()[-1].strip("?")

@@ -171,8 +171,11 @@ def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
     from tiny_models import make
 
     folder = make(tmp_path / "llama", "llama")
-    texts = [f"def {w}(a, b): return {'a + b' if k else '10'}" for w, k in zip("xyzwuv" * 4, Y)]
-    y = Y[: len(texts)]
+    y = Y[:24]
+    texts = [
+        f"def {w}(a, b): return {'a + b' if k else '10'}"
+        for w, k in zip("xyzwuv" * 4, y, strict=True)
+    ]
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     encode = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     states = []
