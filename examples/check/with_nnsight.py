@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? In nnsight. with_nnsight.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_nnsight.py FOLDER BLOCK OUT"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? In TransformerLens. with_transformer_lens.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_transformer_lens.py FOLDER BLOCK OUT"""
 
 import sys
 from pathlib import Path

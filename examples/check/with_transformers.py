@@ -1,4 +1,4 @@
-"""Is the capital read from the token of the country? Plain transformers hooks. with_transformers.py FOLDER BLOCK OUT"""
+"""Is the capital read from the token of the country? with_transformers.py FOLDER BLOCK OUT"""
 
 import sys
 from pathlib import Path

@@ -25,7 +25,7 @@ from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.asking import Bounds
 from assay.agents.server import make_server
-from assay.agents.tools import Tools
+from assay.agents.tools import TOOLS, Tools
 from assay.cli.main import main
 from assay.jobs.runner import Runner
 from forks import Forks
@@ -236,7 +236,7 @@ def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode:
             return [tool.name for tool in (await client.list_tools()).tools], found, refused
 
     names, found, refused = anyio.run(ask)
-    assert len(names) == 11 and told(found)["experiments"] and refused.is_error
+    assert len(names) == len(TOOLS) and told(found)["experiments"] and refused.is_error
 
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
@@ -27,7 +27,8 @@ MIX = "the praise of things that are good"
 
 def noise(*names: Any) -> float:
     """A number that depends on these names alone, between −.1 and .1."""
-    return (crc32(repr(names).encode()) % 2001 - 1000) / 1e4
+    digest = sha256(repr(names).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48 / 5 - 0.1
 
 
 def function(
@@ -40,7 +41,7 @@ def function(
         things = thing if by_row else None
         return [
             noise(p["text"])
-            + noise(p["text"], str(thing)[:40])
+            + (0 if thing is None else noise(p["text"], str(thing)[:40]))
             + (0 if thing is None else effect(thing if things is None else things[k], p))
             for k, p in enumerate(prompts)
         ]

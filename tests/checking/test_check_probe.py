@@ -99,7 +99,7 @@ def test_labels_of_groups_that_are_drawn_at_random_are_not_read():
     base = np.random.default_rng(2).normal(size=(30, 60))
     X = base[GROUPS] + 0.01 * DRAW.normal(size=(N, 60))
     y = coin[GROUPS]
-    assert assay.check_probe(X, y, holds="accuracy > 0.8").outcome == "holds"
+    assert assay.check_probe(X, y).arms.loc[0, "accuracy"] > 0.8
     p = assay.check_probe(X, y, groups=GROUPS, holds="accuracy > 0.8")
     assert p.outcome != "holds" and p.arms.loc[0, "accuracy"] < 0.8
 
@@ -160,3 +160,44 @@ def test_what_cannot_be_compared_is_refused_in_one_line(options, why):
     with pytest.raises((DataError, ClaimError), match=why) as e:
         assay.check_probe(given.pop("X"), given.pop("y"), **given)
     assert "\n" not in str(e.value) and isinstance(e.value, AssayError)
+
+
+@pytest.mark.thorough
+def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
+    """By plain transformers: what it says is the difference of two logits behind the question."""
+    import torch
+    import transformers
+
+    from tiny_models import make
+
+    folder = make(tmp_path / "llama", "llama")
+    y = Y[:24]
+    texts = [
+        f"def {w}(a, b): return {'a + b' if k else '10'}"
+        for w, k in zip("xyzwuv" * 4, y, strict=True)
+    ]
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    encode = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    states = []
+    for text in texts:
+        with torch.no_grad():
+            out = model(torch.tensor([encode(text).input_ids]), output_hidden_states=True)
+        states.append(out.hidden_states[1][0, -1])
+    p = assay.check_probe(
+        torch.stack(states),
+        y,
+        texts=texts,
+        model=str(folder),
+        site="blocks.1.hook_resid_pre",
+        question="{text}\nclass",
+        answers=(" Point", "10"),
+    )
+    assert {"embedding", "places", "untrained", "asked"} <= set(p.controls)
+    first, second = (encode(x).input_ids[0] for x in (" Point", "10"))
+    said = []
+    for text in texts:
+        with torch.no_grad():
+            logits = model(torch.tensor([encode(f"{text}\nclass").input_ids])).logits[0, -1]
+        said.append(float(logits[first] - logits[second]) > 0)
+    asked = p.to_pandas().set_index("arm").loc["asked"]
+    assert asked["accuracy"] == pytest.approx(np.mean(np.array(said) == y))

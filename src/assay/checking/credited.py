@@ -385,6 +385,12 @@ def training(
         labels: as many.
         other: examples and labels of something else, for the control `other-text`.
     Raises: DataError where examples and labels are not as many.
+    Example:
+        >>> import assay
+        >>> def train(examples, labels):  # whatever the checked function is handed
+        ...     return dict(zip(examples, labels))
+        >>> assay.training(train, ["a", "b"], [0, 1]).examples
+        ['a', 'b']
     """
     for x, y in ((examples, labels), *([other] if other else [])):
         if len(x) != len(y) or not len(x):

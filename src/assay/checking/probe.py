@@ -48,7 +48,16 @@ MOST = 5000
 
 @dataclass(frozen=True, eq=False)
 class ProbeCheck(Shown):
-    """What comes of `assay.check_probe`."""
+    """What comes of `assay.check_probe`.
+
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> draw, y = np.random.default_rng(0), np.arange(40) % 2
+        >>> p = assay.check_probe(draw.normal(size=(40, 4)) + 9 * y[:, None], y)
+        >>> p.to_pandas()["arm"].tolist(), float(p.arms["auroc"][0])
+        (['probe', 'permuted'], 1.0)
+    """
 
     arms: pd.DataFrame
     """A row for the probe and for each control: each measure with its interval, and by how much the

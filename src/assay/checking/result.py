@@ -78,7 +78,18 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Check(Shown):
-    """What comes of `assay.check`."""
+    """What comes of `assay.check`.
+
+    Example:
+        >>> import assay
+        >>> def length(text, prompts):
+        ...     return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
+        >>> prompts = ["x" * n for n in range(1, 13)]
+        >>> v = assay.check("It doubles", length, prompts=prompts, holds="effect > 3",
+        ...                 text="be loud", cache=False)
+        >>> v.outcome, v.estimate, v.draws("words")
+        ('holds', 6.5, 4)
+    """
 
     question: Question
     rows: pd.DataFrame

@@ -245,9 +245,7 @@ def _named(module: Any, name: str, place: str) -> Callable[[Any, Any], Any]:
 def _array(path: Path) -> np.ndarray:
     """The numbers in an .npy file. Raises: DataError."""
     try:
-        return np.asarray(
-            np.load(foreign.regular(path, "an .npy file", LARGEST), allow_pickle=False)
-        )
+        return np.asarray(np.load(foreign.regular(path, "an .npy file", LARGEST)))
     except (ValueError, EOFError) as e:
         raise DataError(f"{path} is no .npy file of numbers: {e}") from e
 
