@@ -153,7 +153,8 @@ def exchanges(
     those for which any answer is foretold; hit, those that are as foretold; used, those that are
     foretold to change; felt, those that one position changes, a sum over positions; read, of these,
     those whose value there the part distinguishes."""
-    exchanger, terms = _Exchanger(program, tokens), {}
+    exchanger = _Exchanger(program, tokens)
+    terms: dict[str, np.ndarray] = {}
     for v in program.explanation.variables:
         if v.at:
             terms |= exchanger.counts(v.name)
@@ -237,7 +238,7 @@ class _Exchanger:
         felt = np.zeros(self.tokens.shape)
         # The others only if they are needed to weigh these.
         for positions in (np.flatnonzero(doubtful), np.flatnonzero(~doubtful)):
-            for i in positions:
+            for i in map(int, positions):
                 changed = (self.answers(names, i) != self.before) & self.known
                 felt[:, i] = self.problem.shares(changed, self.tokens)
             if not felt.any():
