@@ -141,7 +141,8 @@ def score(
         row("E2 recovered", scrub.terms, scrubbing.recovered),
         row("E2 of shuffled variables", scrub.terms, scrubbing.floor),
     ]
-    details.append(Row("E2 values distinguished", *[scrub.distinguished] * 3))
+    read = scrub.distinguished
+    details.append(Row("E2 values distinguished", read, read, read))
     if implementation:
         details += [row("E3 same answer", implementation.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
