@@ -167,6 +167,20 @@ def test_what_an_audit_found_is_worth_next_to_nothing(said):
     assert quality(name, made()) <= LITTLE < reached(name) - APART
 
 
+def test_a_part_in_use_that_is_said_to_be_idle_makes_an_explanation_worth_next_to_nothing():
+    """Both heads of `redundant` hold the token before, but it is the one's alone that is said to be
+    copied."""
+    own = known.explained("redundant")
+    before, copied = own.variables
+    heads = tuple(
+        dataclasses.replace(before, name=name, at=(place,))
+        for name, place in zip(("used", "idle"), before.at, strict=True)
+    )
+    copied = dataclasses.replace(copied, rule="used", reads=("used", "idle"))
+    made = dataclasses.replace(own, variables=(*heads, copied))
+    assert quality("redundant", made) <= LITTLE < reached("redundant") - APART
+
+
 def swapped(name: str, by: int) -> Explanation | None:
     """Put variables at each other's parts; None where a part would read what comes later."""
     own = known.explained(name)

@@ -8,7 +8,7 @@ from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
-from assay_catalogue.circuits.verify.score import Effort, Table
+from assay_catalogue.circuits.verify.score import Effort, Score, Table
 from assay_catalogue.worlds.algorithms.solved import Solved, training
 from assay_catalogue.worlds.algorithms.task import Task
 
@@ -30,3 +30,9 @@ def stands_out(found: Table, least: float) -> bool:
     assert found.ranked and found.own.quality.estimate > least
     assert found.controls["another"].quality.estimate < 0.2
     return not any(c.refused for c in found.controls.values())
+
+
+def recovered(score: Score) -> float:
+    """The share of right answers that scrubbing left, before it is asked what each variable
+    earns."""
+    return next(row.estimate for row in score.details if row.name == "E2 recovered")

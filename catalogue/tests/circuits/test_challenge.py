@@ -241,7 +241,7 @@ def test_an_unknown_kind_is_told():
 def test_kinds_of_the_command_are_those_that_can_be_planted():
     from typing import get_args
 
-    assert get_args(challenge.Kind) == names() == tuple(sorted((*known.names(), "features")))
+    assert get_args(challenge.Kind) == names() == known.names()
 
 
 def test_the_model_is_one_of_the_decoders(given, tmp_path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_solvers import SMALL
+from small_solvers import SMALL, recovered
 
 from assay.core import grid
 from assay.core.bench import Unkept
@@ -168,7 +168,7 @@ def test_a_model_that_is_trained_without_positions_counts_and_is_explained():
     assert right(params, task, 11, 500)[0][0] > 0.9
     problem = Problem.nth(task, params, 0)
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
-    assert found.own.quality.estimate > found.controls["another"].quality.estimate
+    assert recovered(found.own) > recovered(found.controls["another"])
     assert not any(c.refused for c in found.controls.values())
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_solvers import SMALL, solver
+from small_solvers import SMALL, recovered, solver
 
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
@@ -140,7 +140,7 @@ def test_controls_rank_below(trained):
     own = score(ours, trained, 7, SMALL)
     parts = {row.name: row.estimate for row in (*own.parts, *own.details)}
     assert parts["E2 recovered"] > 0.4 and parts["E3 implementation"] > 0.5
-    assert parts["E2 scrubbing"] > 0 and "no answer is foretold" not in own.parts[1].why
+    assert "no answer is foretold" not in own.parts[1].why
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, SMALL)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate
@@ -158,9 +158,8 @@ def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_betwe
         for at in range(1, len(row)):
             letters = [x for x in row[1 : at + 1] if list(row[1 : at + 1]).count(x) == 1]
             assert found[at] == (letters[-1] if letters else 3)
-    ours, found = (
-        [row.estimate for row in score(e, trained, 7, SMALL).parts]
-        for e in (explanation(trained), half)
-    )
+    scores = [score(e, trained, 7, SMALL) for e in (explanation(trained), half)]
+    ours, found = ([row.estimate for row in one.parts] for one in scores)
     assert found[0] == pytest.approx(ours[0], abs=0.01)  # E1
-    assert 0 < found[1] <= ours[1] and 0 < found[2] < ours[2] - 0.3  # E2 and E3
+    assert 0 < recovered(scores[1]) <= recovered(scores[0])
+    assert 0 < found[2] < ours[2] - 0.3  # E3

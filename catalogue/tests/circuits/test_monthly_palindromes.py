@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_solvers import SMALL, solver
+from small_solvers import SMALL, recovered, solver
 
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
@@ -175,15 +175,10 @@ def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
 def test_controls_rank_below(trained):
     ours = explanation(trained)
     own = score(ours, trained, 7, SMALL)
-    assert own.quality.estimate > 0.3
-    for other in (
-        rival(trained),
-        controls.shuffled(ours, trained, 7),
-        controls.empty(ours),
-        controls.whole(ours, trained),
-    ):
+    assert recovered(own) > 0.3
+    for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, SMALL)
-        assert not beside.refused and beside.quality.estimate < own.quality.estimate
+        assert not beside.refused and recovered(beside) < recovered(own) - 0.2
 
 
 @pytest.mark.thorough
@@ -206,4 +201,5 @@ def test_who_is_half_right_counts_pairs_that_differ_by_more_than_one_and_scores_
         score(explanation(unsure), unsure, 7, SMALL),
         score(half_right(unsure), unsure, 7, SMALL),
     )
-    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1
+    assert 0 < recovered(found) <= recovered(ours)
+    assert found.parts[2].estimate < ours.parts[2].estimate - 0.1  # E3

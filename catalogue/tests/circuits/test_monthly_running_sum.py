@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_solvers import SMALL, solver, stands_out
+from small_solvers import SMALL, recovered, solver, stands_out
 
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.problem import Problem
@@ -132,4 +132,5 @@ def test_who_is_half_right_names_the_right_sign_by_one_margin_and_scores_between
         round(margin(trained), 1),
     }
     ours, found = score(explanation(trained), trained, 7, SMALL), score(half, trained, 7, SMALL)
-    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1
+    assert found.quality.estimate < ours.quality.estimate - 0.1
+    assert 0 < recovered(found) < recovered(ours)

@@ -134,6 +134,14 @@ def test_an_arm_with_the_methods_own_numbers_is_void(recorded: tuple[Lab, Experi
     assert copy.why == "it has the numbers of main, unit by unit"
 
 
+def test_an_arm_is_not_compared_with_what_was_measured_by_an_earlier_rule(
+    recorded: tuple[Lab, Experiment],
+) -> None:
+    lab, experiment = recorded
+    with pytest.raises(ExperimentError, match="measures by rule 2 now and its record by rule 1"):
+        put((lab, replace(experiment, measured=2)), "tall", 0.9)
+
+
 def test_each_contest_of_a_claim_asks_the_next_for_a_stricter_interval(
     recorded: tuple[Lab, Experiment],
 ) -> None:

@@ -132,6 +132,12 @@ def contest(
     measured: dict[str, xr.Dataset] = {}
     cost = 0.0
     if challenger.arm.train is not None:
+        if record["measured"] != experiment.measured:
+            raise ExperimentError(
+                f"{experiment.name} measures by rule {experiment.measured} now and its record by "
+                f"rule {record['measured']}: an arm cannot be compared with it; run the experiment "
+                "and record it first"
+            )
         specs, cost, measured = _measured(
             lab, _with(experiment, challenger), chosen, challenger, on_event
         )

@@ -1,5 +1,5 @@
-"""Challenge: a planted circuit, or planted features, given out as a folder without the answer, and
-answers scored blind."""
+"""Challenge: a planted circuit given out as a folder without the answer, and answers scored
+blind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from assay.verbs.options import HERE, Flat, Place
 from assay.verbs.verb import Answer, Part, verb
 from assay.verbs.verb import Line as Text
 from assay_catalogue.circuits.files import load
-from assay_catalogue.circuits.verify import features
 from assay_catalogue.circuits.verify.score import score
 from assay_catalogue.verbs.explain import (
     Explained,
@@ -27,13 +26,10 @@ from assay_catalogue.verbs.explain import (
     against,
     effort,
     line,
-    to_explained,
 )
 from assay_catalogue.verbs.explain import words as explained_in_words
 
-Kind = Literal[
-    "brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"
-]
+Kind = Literal["brackets", "induction", "modular_sum", "redundant", "sorting", "two_hops"]
 """What can be planted."""
 TRIED = Trials()
 
@@ -159,7 +155,7 @@ def words(outcome: Answered) -> Iterator[Part]:
 def plant_challenge(
     folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None
 ) -> Given:
-    """Plant a circuit or features from a seed, which the operating system draws where none is
+    """Plant a circuit from a seed, which the operating system draws where none is
     given, and write it without its answer.
 
     Raises: DataError where the folder is there already or holds the store; StoreError where nothing
@@ -176,7 +172,7 @@ def plant_challenge(
             "of it: name another store with --root"
         )
     planted = plant(secrets.randbits(64) if seed is None else seed, kind)
-    data = files.files(planted.problem, planted.seed, planted.features)
+    data = files.files(planted.problem, planted.seed)
     key = Key.of(planted, secrets.token_hex(16), data)
     data[files.SEAL] = (json.dumps({"commitment": key.commitment}) + "\n").encode()
     path = _key(root, key.commitment)
@@ -210,17 +206,8 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     key, scored = files.read(path, commitment)
     planted, problem = files.unsealed(folder, key)
     answer, rival, hard = load(file), planted.explained(rival=True), effort(trials)
-    if planted.features:
-        outcome = to_explained(
-            file,
-            answer,
-            problem,
-            features.table(answer, rival, problem, planted.features, seed, hard),
-        )
-        planted_score = features.score(planted.explained(), problem, planted.features, seed, hard)
-    else:
-        outcome = against(file, answer, problem, rival, Hard(**vars(trials), seed=seed))
-        planted_score = score(planted.explained(), problem, seed, hard)
+    outcome = against(file, answer, problem, rival, Hard(**vars(trials), seed=seed))
+    planted_score = score(planted.explained(), problem, seed, hard)
     timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with atomic.explained(path.parent):
         atomic.write(

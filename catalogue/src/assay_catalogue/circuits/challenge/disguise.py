@@ -54,8 +54,6 @@ class Disguised:
     """Of each block, the new number of each head that there was."""
     neurons: tuple[tuple[int, ...], ...]
     """Of each block, the new number of each neuron that there was."""
-    turn: Float[torch.Tensor, "d wide"]
-    """Where each coordinate of the stream is now."""
 
     def place(self, written: str) -> str:
         """Where a place of the circuit is now."""
@@ -80,7 +78,7 @@ def disguise(circuit: Circuit, generator: np.random.Generator, noise: float = NO
         if "W_in" in grown
         else np.zeros((layers, 0), int)
     )
-    turned, turn = _turned(_exchanged(grown, tokens, answers, head, neuron), generator)
+    turned = _turned(_exchanged(grown, tokens, answers, head, neuron), generator)
     problem = Problem(_renamed(circuit.task, tokens, answers), turned, circuit.shape.activation)
     return Disguised(
         _noisy(problem, generator, noise),
@@ -88,7 +86,6 @@ def disguise(circuit: Circuit, generator: np.random.Generator, noise: float = NO
         answers,
         tuple(tuple(map(int, row[: old["heads"]])) for row in head),
         tuple(tuple(map(int, row[: old["neurons"]])) for row in neuron),
-        turn[: circuit.params["W_E"].shape[-1]],
     )
 
 
@@ -207,9 +204,7 @@ def _exchanged(
     return out
 
 
-def _turned(
-    p: dict[str, torch.Tensor], generator: np.random.Generator
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def _turned(p: dict[str, torch.Tensor], generator: np.random.Generator) -> dict[str, torch.Tensor]:
     """The stream, and inside each head queries with keys and values with outputs, turned; neurons
     before and after stretched and shrunk."""
     wide, layers, heads, e = (
@@ -240,7 +235,7 @@ def _turned(
     p["W_U"] = torch.einsum("rdv,df->rfv", p["W_U"], turn)
     if "W_in" in p:
         p["W_in"] = torch.einsum("rldm,df->rlfm", p["W_in"], turn)
-    return p, turn
+    return p
 
 
 def _noisy(problem: Problem, generator: np.random.Generator, noise: float) -> Problem:

@@ -29,7 +29,6 @@ from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
 from assay_catalogue.circuits.challenge.planted import Planted, plant
 from assay_catalogue.circuits.problem import Problem
-from assay_catalogue.circuits.verify.features import Known
 from assay_catalogue.worlds.algorithms.task import Task, has_answer, unasked
 
 SEALED = ("model.safetensors", "config.json", "inputs.safetensors")
@@ -40,9 +39,8 @@ INPUTS = 4_000
 _LARGEST = 64 * 2**20
 
 
-def files(problem: Problem, seed: int, features: Known | None = None) -> dict[str, bytes]:
-    """Give the files of a challenge, but for its seal; where features are to be found, the files
-    say at which place."""
+def files(problem: Problem, seed: int) -> dict[str, bytes]:
+    """Give the files of a challenge, but for its seal."""
     tokens = problem.task.draw(seed, 0, INPUTS)
     places = np.flatnonzero(has_answer(problem.task.answer(tokens)).any(0)).tolist()
     shape = _shape(problem)
@@ -54,15 +52,12 @@ def files(problem: Problem, seed: int, features: Known | None = None) -> dict[st
         "length": problem.task.length,
         "asked": places,
     }
-    site = str(features.site) if features else None
-    if site:
-        config["features"] = site
     return {
         "model.safetensors": save({name: x.contiguous() for name, x in problem.params.items()}),
         "config.json": (json.dumps(config, indent=1) + "\n").encode(),
         "inputs.safetensors": save({"tokens": torch.from_numpy(tokens.astype(np.int16))}),
-        "README.md": _page(problem, shape, tokens, places, site).encode(),
-        ANSWER: (_EMPTY_FEATURES.format(site=site) if site else _EMPTY).encode(),
+        "README.md": _page(problem, shape, tokens, places).encode(),
+        ANSWER: _EMPTY.encode(),
     }
 
 
@@ -143,13 +138,7 @@ def _tensors(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no safetensors file: {e}") from None
 
 
-def _page(
-    problem: Problem,
-    shape: Shape,
-    tokens: Int[np.ndarray, "n s"],
-    places: list[int],
-    site: str | None,
-) -> str:
+def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int]) -> str:
     """What is known of the task without its answer."""
     task, answers_are_tokens = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
     fixed = [
@@ -161,14 +150,10 @@ def _page(
     examples = "\n".join(
         f"    {task.said(row)}   →   {_answered(problem, row, places)}" for row in tokens[:5]
     )
-    question = (
-        _FEATURES.format(site=site)
-        if site
-        else "This transformer does one thing, and does it right. Which, and by what parts?\n"
-    )
     return f"""# A challenge
 
-{question}
+This transformer does one thing, and does it right. Which, and by what parts?
+
 - {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
 - There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {note}" for note in fixed)}.
 - Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
@@ -197,31 +182,6 @@ def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -
     return " ".join(problem.task.answers[int(predictions[i])] for i in places)
 
 
-_FEATURES = """\
-What `{site}` writes is a sum of features: directions of the stream, each on at some tokens, or at some tokens after some others. There are more of
-them than dimensions for them, and no neuron is one. Which directions, when is each on, and what does it do to the logits?
-
-Name those that change the logits, each as a variable at `{site}` along one direction; its sign and length make no difference. Others are decoys.
-Whatever you name beyond what was planted counts against you.
-"""  # noqa: E501
-_EMPTY_FEATURES = """\
-of = "challenge"
-name = "nothing is explained yet"
-
-# One variable for each feature: its direction, and a rule that is above 0 where it is on. Then what the logits make of them, class by class;
-# the features' changes of the logits are foretold from that. This is an example of the form, invented and not true of the model:
-#
-# [variables.before]
-# is = "last(token, there(place) == place - 3)"
-#
-# [variables.often]
-# at = "{site}"
-# along = [[0.1, -0.2, 0.3]]                    # as many numbers as the stream has dimensions
-# is = "token == 0 or (token == 1 and before == 2)"
-#
-# [logits]
-# are = ["10", "20 + 30 * often", "0"]          # a rule for each class
-"""  # noqa: E501
 _EMPTY = """\
 of = "challenge"
 name = "nothing is explained yet"

@@ -1,4 +1,4 @@
-"""Planted: a circuit or features of a seed's own sizes in disguise, the explanation that is true by
+"""Planted: a circuit of a seed's own sizes in disguise, the explanation that is true by
 construction, and a plausible rival."""
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import numpy as np
 from assay.core import rng
 from assay.core.errors import SpecError, nearest
 from assay_catalogue.circuits import known
-from assay_catalogue.circuits.challenge import features
 from assay_catalogue.circuits.challenge.disguise import NOISE, Disguised, disguise
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import parsed
 from assay_catalogue.circuits.problem import Problem
-from assay_catalogue.circuits.verify.features import Known
 from assay_catalogue.worlds.algorithms.built.brackets import brackets
 from assay_catalogue.worlds.algorithms.built.circuit import SHARP, Circuit
 from assay_catalogue.worlds.algorithms.built.induction import induction
@@ -49,8 +47,6 @@ class Planted:
     """The explanation that is true of it now."""
     rival: str
     """One that sounds as good and is not right, or not all."""
-    features: Known | None = None
-    """Where features were planted: which."""
 
     @property
     def problem(self) -> Problem:
@@ -72,8 +68,6 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
     if kind is not None and kind not in kinds:
         raise SpecError(f"no kind of challenge is called {kind!r}; {nearest(kind, kinds)}")
     name = kind or str(rng.generator(seed, "challenge.kind").choice(kinds))
-    if name == features.KIND:
-        return _features(seed, noise)
     circuit, constants = _KINDS[name](rng.generator(seed, f"challenge.{name}.sizes"))
     disguised = disguise(circuit, rng.generator(seed, f"challenge.{name}.disguise"), noise)
     plain, rival = (_sized(known.text(name, rival=r), constants) for r in (False, True))
@@ -86,24 +80,7 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
 
 def names() -> tuple[str, ...]:
     """The kinds that can be planted."""
-    return tuple(sorted((*_KINDS, features.KIND)))
-
-
-def _features(seed: int, noise: float) -> Planted:
-    """Plant features in superposition."""
-    circuit, crowd = features.draw_circuit(rng.generator(seed, f"challenge.{features.KIND}.sizes"))
-    to = disguise(circuit, rng.generator(seed, f"challenge.{features.KIND}.disguise"), noise)
-    answer, rival = (features.text(crowd, circuit, to, rival=r) for r in (False, True))
-    return Planted(
-        features.KIND,
-        seed,
-        circuit,
-        to,
-        features.text(crowd, circuit),
-        answer,
-        rival,
-        features.known(crowd, circuit, to),
-    )
+    return tuple(sorted(_KINDS))
 
 
 def _brackets(generator: np.random.Generator) -> tuple[Circuit, Constants]:

@@ -141,7 +141,8 @@ def score(
         row("E2 recovered", scrub.terms, scrubbing.recovered),
         row("E2 of shuffled variables", scrub.terms, scrubbing.floor),
     ]
-    details.append(Row("E2 values distinguished", *[scrub.distinguished] * 3))
+    read = scrub.distinguished
+    details.append(Row("E2 values distinguished", read, read, read))
     if implementation:
         details += [row("E3 same answer", implementation.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
@@ -197,18 +198,14 @@ def table(
     return Table(main_score, scores, swapped, rivals(program, tokens, seed))
 
 
-def attempted(
-    make: Callable[[], Explanation],
-    scored: Callable[[Explanation], Score],
-    names: tuple[str, ...] = PARTS,
-) -> Score:
+def attempted(make: Callable[[], Explanation], scored: Callable[[Explanation], Score]) -> Score:
     """Score a control; one that cannot even be held to the model has 0 in everything, and says
     why."""
     try:
         return scored(make())
     except AssayError as e:
         # A control is to fail; that it cannot even be tried is the plainest way to.
-        nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in names)
+        nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in PARTS)
         return Score("refused", Row("quality", 0, 0, 0), nothing, refused=str(e))
 
 

@@ -149,11 +149,12 @@ def exchanges(
     position after the other.
 
     Those whose exchange changes nothing are exchanged together as well: they may stand in for each
-    other. Counts under NAME.what, as shares of answers: moved, those that change; hit, of these,
-    those that are as foretold; used, those that are foretold to change; felt, those that one
-    position changes, a sum over positions; read, of these, those whose value there the part
-    distinguishes."""
-    exchanger, terms = _Exchanger(program, tokens), {}
+    other. Counts under NAME.what, as shares of answers: moved, those that change; open, of these,
+    those for which any answer is foretold; hit, those that are as foretold; used, those that are
+    foretold to change; felt, those that one position changes, a sum over positions; read, of these,
+    those whose value there the part distinguishes."""
+    exchanger = _Exchanger(program, tokens)
+    terms: dict[str, np.ndarray] = {}
     for v in program.explanation.variables:
         if v.at:
             terms |= exchanger.counts(v.name)
@@ -209,12 +210,13 @@ class _Exchanger:
         """Count what exchanging these together changes, as in `exchanges`."""
         before, actual = self.before, self.answers(names)
         due = self.foretell(names, actual)
-        # An explanation whose logits are all alike is right by chance.
-        right = np.where((due >= 0) | (actual < 0), actual == due, 1 / self.problem.classes)
+        # Where answers are drawn, that none is likely enough to be named is foretold as well.
+        said = (due >= 0) | (self.problem.task.chances is not None)
         cells = {
             "moved": actual != before,
-            "hit": (actual != before) * right,
-            "used": (due >= 0) & (due != self.plain),
+            "open": said & (actual != before),
+            "hit": said & (actual != before) & (actual == due),
+            "used": said & (due != self.plain),
         }
         counts = {
             what: self.problem.shares(x * self.known, self.tokens) for what, x in cells.items()
@@ -236,7 +238,7 @@ class _Exchanger:
         felt = np.zeros(self.tokens.shape)
         # The others only if they are needed to weigh these.
         for positions in (np.flatnonzero(doubtful), np.flatnonzero(~doubtful)):
-            for i in positions:
+            for i in map(int, positions):
                 changed = (self.answers(names, i) != self.before) & self.known
                 felt[:, i] = self.problem.shares(changed, self.tokens)
             if not felt.any():
@@ -529,7 +531,7 @@ def _earned(m: Means, name: str) -> np.ndarray:
 
 
 def _foretold(m: Means, name: str) -> np.ndarray:
-    return share(m[f"{name}.hit"], m[f"{name}.moved"])
+    return share(m[f"{name}.hit"], m[f"{name}.open"])
 
 
 def _distinguished(m: Means, name: str) -> np.ndarray:
