@@ -1,9 +1,9 @@
-"""Prompts that are combinations in many planted worlds: what is true of a few templates, or in a few
-things only, is not made true by many prompts; what is true of all holds.
+"""Prompts that are combinations in many planted worlds: what is true of a few templates, or of a
+few things, is not made true by many prompts; what is true of all holds.
 
 The worlds draw what each template and each thing adds to the number of a prompt. The device says
-which prompts are combinations, and its judge decides. In a world of nothing the mean over all templates that
-there could be is the threshold; in one of an effect it is twice that."""
+which prompts are combinations, and its judge decides. In a world of nothing the mean over all
+templates that there could be is the threshold; in one of an effect it is twice that."""
 
 from pathlib import Path
 
@@ -56,7 +56,9 @@ KINDS = ("templates differ", "things differ", "both differ", "a few templates")
 def judged(draw, kind: str, shape: tuple[int, int], mean: float, spread: float):
     """Judge that the change does more than the threshold."""
     some = KNOWN[shape]
-    x = effects(draw, kind, *shape, mean, spread).ravel()  # as rows are: each thing in all templates
+    x = effects(
+        draw, kind, *shape, mean, spread
+    ).ravel()  # as rows are: each thing in all templates
     base = draw.normal(size=len(x))
     levels = [str(i) for i in range(len(x))]
     groups = {n: dict(zip(levels, some.column(n), strict=True)) for n in shared(some)}

@@ -1,9 +1,9 @@
-"""Probes in many planted worlds: what tokens tell by themselves, by the place where they stand or by
-how many there are is never credited to the model; what only the model works out is.
+"""Probes in many planted worlds: what tokens tell by themselves, by the place where they stand or
+by how many there are is never credited to the model; what only the model works out is.
 
-The worlds draw rows of tokens and their embeddings; "activations" are the embeddings at their places
-turned at random, with a computed feature among them where the world has one. Controls read as the
-device lets them, and its judge decides."""
+The worlds draw rows of tokens and their embeddings; "activations" are the embeddings at their
+places turned at random, with a computed feature among them where the world has one. Controls read
+as the device lets them, and its judge decides."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +87,7 @@ class World:
         self.read = read
 
     def arm(self, monkeypatch, control: str) -> xr.Dataset:
-        world, seeds = self, np.arange(6)
+        world, seeds = self, np.arange(3)
         table = Probe(name="p", site="blocks.1.hook_resid_post")
         task = ProbeTask(Model(name="m"), table, self.prompts, control=control)
         if control == PLACES.name:
@@ -140,7 +140,7 @@ class World:
             near={f"p/{name}": "it tells as much" for name in CONTROLS},
             threshold_from="plan: three in four",
             source="here",
-            fixed=("6 draws of what is learned from",),
+            fixed=("3 draws of what is learned from",),
         )
         return judge(claim, arms)
 
