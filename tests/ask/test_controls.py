@@ -198,7 +198,7 @@ def test_the_planted_feature_holds_against_other_features_and_another_does_not(f
     ("table", "names"),
     [
         ({"add": "difference"}, ["random", "shuffled", "layer"]),
-        ({"project_out": "probe"}, ["random", "shuffled", "layer"]),
+        ({"project_out": "probe"}, ["random", "shuffled", "layer", "damage"]),
         ({"add": "component"}, ["random", "layer"]),
         ({"add": "embedded"}, ["random", "shuffled"]),
         ({"add": "feature"}, ["random"]),

@@ -121,8 +121,8 @@ CUT = 'ablate = "zero"\nsite = "blocks.0.hook_mlp_out"'
 
 
 def test_taking_out_what_everything_reads_is_damage(tmp_path):
-    """Number 3, which every embedding has, is all that the MLP of block 0 reads; number 2 at its end
-    makes " x" likelier than " y", and nothing else."""
+    """Number 3, which every embedding has, is all that the MLP of block 0 reads; number 2 at its
+    end makes " x" likelier than " y", and nothing else."""
     for needed, site, tokens, outcome in (
         (True, "blocks.0.hook_resid_mid", 'embedding = " a"', "unspecific"),
         (False, "blocks.0.hook_resid_post", 'unembedding = [" x", " y"]', "holds"),

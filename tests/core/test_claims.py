@@ -977,9 +977,7 @@ def test_what_rounding_makes_of_nothing_fails_and_never_holds():
     found = better_than_placebo(some, high=-0.5)
     assert (found.outcome, found.reason) == ("fails", "identical in every unit")
     assert better_than_placebo(some, high=-5e-3).reason == "units agree", "not negligible to that"
-    noise = xr.Dataset(
-        {"x": ("run", 1e-15 * rng.normal(size=8))}, coords={"seed": ("run", SEEDS)}
-    )
+    noise = xr.Dataset({"x": ("run", 1e-15 * rng.normal(size=8))}, coords={"seed": ("run", SEEDS)})
     asked = {"low": -math.inf, "high": 1 / 8}
     assert judged(main=noise, control=1.0, changes=asked).reason == "units agree"
     assert judged(main=arm(0, spread=1e-6), control=1.0, changes=asked).reason != "units agree"

@@ -194,7 +194,9 @@ def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_
     assert "changed/heads" not in judged.controls
     assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
     assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
-    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(chosen, set())
+    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(
+        chosen, set()
+    )
     if "heads" in chosen:
         assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
 

@@ -23,8 +23,8 @@ HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of sayin
 ANY = "claim 1: any change at all satisfies"
 EACH = 'unit = "prompt"\n'
 SHARED = (
-    "24 prompts of prompts are combinations (8 of country × 3 of who): judged over the whos, 3 "
-    'units, as prompts that share one are no independent ones; write unit = "prompt" or "country"'
+    "24 prompts of prompts are combinations (8 of country × 3 of who): a verdict has to stand with "
+    "each of these as units, and with every two crossed"
 )
 HANGS = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
 UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
@@ -70,7 +70,7 @@ CASES = {
     "combinations of few": (
         MOOD.replace(EACH, ""),
         "main.good > 0",
-        "(2 of verb × 3 of when × 4 of who): judged over the verbs, 2 units",
+        "(2 of verb × 3 of when × 4 of who): a verdict has to stand with each",
         True,
     ),
     "one answer": (MOOD, "main.good > 0", HABIT, True),

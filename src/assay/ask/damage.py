@@ -169,10 +169,10 @@ def measure(
         x = changed[read.name]
         base = untouched.get(read.name, xr.zeros_like(x))
         of_model = before.get(read.name, base)
+        worse = _worse(read, of_model, unit)
         if task.than is not None:  # which kind of prompts is harmed more, nobody knows
-            worse: xr.DataArray | float = np.sign((x - base).mean(unit))
-        else:
-            worse = _worse(read, of_model, unit)
+            off = (x - base).mean(unit)
+            worse = xr.where(off > 0, 1.0, -1.0)
         scaled = _scaled(x, base, share * worse, unit, difference=difference)
         scaled = scaled.transpose(*x.dims)
         low, high = task.range_of(read.name)

@@ -154,23 +154,16 @@ class PromptSet:
 def shared(prompts: PromptSet, rows: Sequence[int] | None = None) -> dict[str, int]:
     """Give how many values each slot has that stands in several prompts, the template among them,
     where every slot that has several values is such a one: prompts that are combinations of few
-    values, and no units of their own. Empty for any other prompts."""
+    values, and no independent units. Empty for any other prompts, and where the table says what
+    their units are."""
+    if prompts.table.unit or prompts.table.split:
+        return {}
     some = prompts.rows if rows is None else [prompts.rows[i] for i in rows]
     slots = dict.fromkeys(name for row in some for name in row.spans)
     slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
     counts = {name: len({row.columns.get(name, "") for row in some}) for name in slots}
     several = {name: n for name, n in counts.items() if n > 1}
     return several if all(2 * n <= len(some) for n in several.values()) else {}
-
-
-def combined(prompts: PromptSet) -> PromptSet:
-    """Give prompts that are combinations of few values the slot of the fewest values as their unit,
-    unless their table names a unit or a split; `unit = "prompt"` counts each prompt as one."""
-    counts, table = shared(prompts), prompts.table
-    if not counts or table.unit or table.split:
-        return prompts
-    fewest = min(counts, key=lambda name: counts[name])
-    return PromptSet(msgspec.structs.replace(table, unit=fewest), prompts.rows)
 
 
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:

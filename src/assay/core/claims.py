@@ -218,6 +218,9 @@ class Claim:
     ceiling: Callable[[Mapping[str, xr.Dataset]], str] | None = None
     """Says of the measured arms that what is compared lies on a bound in each, "" where it does
     not; beside the verdict, which it leaves alone."""
+    groups: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    """Of a unit, by name, the groupings that its levels have, such as the template of each prompt:
+    the verdict has to stand with these groups as units. No part of what the claim says."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     together: int = 1

@@ -4,6 +4,7 @@ judged by the same code."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -272,6 +273,8 @@ def _judge_arm(
         )
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level, draws=1 if brief else DRAWS)
+    if name == claim.of:
+        i = grouped(claim, data, i, level)
     outcome = _outcome(claim, i)
     tie_text = _describe_ties(claim, data, i)
     # What diverged is not missing at random: the outcome has to stand if the lost units had been
@@ -340,6 +343,7 @@ def _judge_arm(
             for t in (
                 describe_method(claim.units, level, i.bounds),
                 f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
+                _groups_in_words(claim) if name == claim.of else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
                 ESTIMAND[claim.scale],
             )
@@ -573,6 +577,51 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         by = claim.rounding
         return replace(i, low=i.low - by, high=i.high + by, rounding=by) if by else i
     return exactly(i, bounds, level)
+
+
+def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
+    """Widen an interval so that the verdict also stands with groups of units as units: each
+    grouping by itself, and, where a claim has one unit, every two of them crossed."""
+    low, high = i.low, i.high
+    for unit, groupings in claim.groups.items():
+        axis = claim.units.index(unit)
+        levels = [str(level) for level in data.levels[unit]]
+        codes = {
+            name: np.unique([values.get(level, level) for level in levels], return_inverse=True)[1]
+            for name, values in groupings.items()
+        }
+        alone = len(claim.units) == 1
+        pairs = itertools.combinations(codes.values(), 2) if alone else ()
+        for some in (*((of,) for of in codes.values()), *pairs):
+            cells = len(np.unique(np.stack(some), axis=1).T)
+            if not levels or min(int(of.max()) for of in some) < 1:
+                continue
+            if len(some) > 1 and cells == max(int(of.max()) + 1 for of in some):
+                continue  # one is nested in the other
+            terms = {t: _by_group(x, axis, some) for t, x in data.terms.items()}
+            factors = len(claim.units) - 1 + len(some)
+            of_groups = interval(terms, claim.statistic, factors=factors, level=level, draws=1)
+            if math.isfinite(of_groups.low):
+                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
+                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
+    return replace(i, low=low, high=high)
+
+
+def _groups_in_words(claim: Claim) -> str:
+    words = [" and ".join(names) for names in claim.groups.values() if names]
+    return f"also with each {words[0]} as one unit, and crossed" if words else ""
+
+
+def _by_group(x: np.ndarray, axis: int, some: Sequence[np.ndarray]) -> np.ndarray:
+    """Means of units in each group, or in each cell of two groupings; NaN where there is none."""
+    x = np.moveaxis(x, axis, 0)
+    shape = (*(int(of.max()) + 1 for of in some), *x.shape[1:])
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    known = np.isfinite(x)
+    np.add.at(sums, tuple(some), np.where(known, x, 0.0))
+    np.add.at(counts, tuple(some), known)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return np.moveaxis(means, 0, axis) if len(some) == 1 else means
 
 
 def exactly(i: Interval, bounds: Bounds, level: float) -> Interval:

@@ -229,6 +229,17 @@ class Asked(TrainedParts):
         unit = about[0].task.unit if about else "prompt"
         return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
+    def groups(self, arm: str) -> dict[str, dict[str, str]]:
+        """The slots of which prompts are combinations, each with its value in every prompt. Of what
+        was frozen there are none: it is judged as it was."""
+        task = self.by_label[arm].task if arm in self.by_label else None
+        if task is None or isinstance(task, SaeTask) or self.frozen is not None:
+            return {}
+        return {
+            name: {str(i): task.prompts.rows[i].columns.get(name, "") for i in task.rows}
+            for name in prompts.shared(task.prompts, task.rows)
+        }
+
     def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
         """What a claim about one measure of a probe is given where it says nothing: the value where
         there is nothing to be told; and where there are enough units, so that seeds, whose draws

@@ -333,7 +333,8 @@ class _Study:
         if twins := self._twins(s):
             judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
         unlike = self.asked.unlike(s.main, s.read.parsed.arms)
-        return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s))
+        groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
+        return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
 
     def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
         """What takes the place of the other arms of a comparison where an untrained twin takes that

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from assay.ask.prompts import SLOT, PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.ask.tables import Direction, Read
 from assay.core.columns import Column
-from assay.core.reading import plural
 from assay.studies import objections
 from assay.studies.asked import Asked, Part
 from assay.studies.wording import Condition
@@ -203,32 +202,26 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
 # units --------------------------------------------------------------------------------------------
 
 
-def _combined(some: PromptSet, count: int, levels: int) -> str:
-    """Tell that prompts are combinations, and over what they are judged."""
-    counts = prompts.shared(some)
+def _combined(some: PromptSet, counts: Mapping[str, int], count: int) -> str:
+    """Tell that prompts are combinations, and with what as units a verdict has to stand."""
     each = " × ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
-    others = " or ".join(f'"{name}"' for name in sorted(counts) if name != some.unit)
-    others = f" or {others}" if others else ""
     return (
-        f"{count} prompts of {some.table.name} are combinations ({each}): judged over the "
-        f"{plural(some.unit, levels)}, {levels} units, as prompts that share one are no independent "
-        f'ones; write unit = "prompt"{others} under prompts where you generalise over that'
+        f"{count} prompts of {some.table.name} are combinations ({each}): a verdict has to stand "
+        "with each of these as units, and with every two crossed; write unit = the one that you "
+        'generalise over, or unit = "prompt" where each prompt is an independent one'
     )
 
 
 def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
-    """Tell that prompts count as independent which share the value of a slot, or of which slot the
-    values count."""
+    """Tell that prompts share the values of slots, and what comes of it."""
     task = part.task
     if isinstance(task, SaeTask):
         return
     table, count = task.prompts.table, len(task.rows)
-    if task.prompts.unit not in asking.units:
+    if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
         return
-    stated = {p.unit or p.split for p in questions.text.study.prompts if p.name == table.name}
-    if table.unit and table.unit not in stated:
-        yield _combined(task.prompts, count, len(task.levels))
-    if table.unit or task.prompts.unit != "prompt":
+    if questions.groups(part.label):
+        yield _combined(task.prompts, prompts.shared(task.prompts, task.rows), count)
         return
     values = _values(task.prompts, task.rows)
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}

@@ -231,10 +231,7 @@ class Parts:
         self.prompts: dict[str, PromptSet] = {}
         for i, entry in enumerate(study.prompts):
             with text.located("prompts", i):
-                loaded = prompts.load(entry, self.folder, self._uses)
-                if self.frozen is None:  # what was frozen keeps the units that it had
-                    loaded = prompts.combined(loaded)
-                self.prompts[entry.name] = loaded
+                self.prompts[entry.name] = prompts.load(entry, self.folder, self._uses)
         if not self.prompts and (study.read or study.probe or not self.saes):
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'

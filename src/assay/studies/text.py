@@ -352,8 +352,8 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
             f"{error.removesuffix(end).strip()}"
         )
     if "digits" in error and (number := re.search(r"[\d_]{4300,}", toml)):
-        line = toml.count("\n", 0, number.start()) + first
-        return f"{path} line {line}: a number of {len(number[0]):,} digits is too large"
+        number_line = toml.count("\n", 0, number.start()) + first
+        return f"{path} line {number_line}: a number of {len(number[0]):,} digits is too large"
     match = re.search(r"\(at line (\d+), column (\d+)\)", error)
     if not match:
         return f"{path}: {error}"

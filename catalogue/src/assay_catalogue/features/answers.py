@@ -2,8 +2,8 @@
 prompts of a question in one pass.
 
 Prompts that begin alike share those tokens: together they are a tree, each of whose nodes attends
-to its ancestors alone, so each beginning is computed once and comes out as it would by itself. Where
-that is not so, since a window or the length of a text bears on what a token attends to, every
+to its ancestors alone, so each beginning is computed once and comes out as it would by itself.
+Where that is not so, since a window or the length of a text bears on what a token attends to, every
 sequence is run by itself.
 """
 

@@ -106,6 +106,10 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     full_length = (c for c in calls if c.reader.arms is not arms and not c.reader.swap)
     for call in (next(full_length), half) if half else ():
         described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
+    if any(claim.groups.values()):
+        why = "its prompts are combinations, which its interval allows for"
+        described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
+        return Carried(described, {}, judged)
     try:
         described["statistics"] = _statistics(claim, described, numbers.kept)
     except steps.Untold as e:

@@ -36,7 +36,9 @@ SPREAD, OTHERS = 0.6, 48
 
 
 def rows(name: str, n: int) -> PromptSet:
-    return load(Prompts(name=name, text="{x}", rows=tuple({"x": f"{name}{i}"} for i in range(n))), Path())
+    return load(
+        Prompts(name=name, text="{x}", rows=tuple({"x": f"{name}{i}"} for i in range(n))), Path()
+    )
 
 
 OTHER = rows("other", OTHERS)
@@ -110,7 +112,11 @@ class World:
     @property
     def task(self) -> Task:
         cut = Intervention(name="cut", ablate="zero", site="blocks.0.hook_mlp_out")
-        some = {"model": Model(name="second"), "prompts": named("claimed", self.n), "reads": (self.read,)}
+        some = {
+            "model": Model(name="second"),
+            "prompts": named("claimed", self.n),
+            "reads": (self.read,),
+        }
         if self.way == "models":
             return Task(**some, intervention=cut, less=Model(name="first"))
         if self.way == "prompts":
@@ -120,7 +126,7 @@ class World:
         return Task(**some, intervention=cut)
 
     def judged(self, monkeypatch, below: float):
-        """Judge that the change moves the claim's prompts by so much in the way of a worse model."""
+        """Judge that the change moves the claim's prompts by so much as a worse model would."""
         monkeypatch.setattr(damage.measuring, "measure", self.measure)
         task, seeds = self.task, np.arange(6)
         fields = {name: getattr(task, name) for name in Task.__dataclass_fields__}
@@ -136,7 +142,9 @@ class World:
             "cut/damage": found["r"][1],
         }
         coords = {"prompt": coords["prompt"], "seed": ("run", seeds)}
-        data = {n: xr.Dataset({"r": (("run", "prompt"), x)}, coords=coords) for n, x in arms.items()}
+        data = {
+            n: xr.Dataset({"r": (("run", "prompt"), x)}, coords=coords) for n, x in arms.items()
+        }
         low, high = (-np.inf, -below) if self.worse < 0 else (below, np.inf)
         claim = Claim(
             text="the change does it",
@@ -170,18 +178,14 @@ def share(monkeypatch, cases: int, holds: float, harm, shift) -> dict[str, float
     return shares
 
 
-@pytest.mark.parametrize(
-    "cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)]
-)
+@pytest.mark.parametrize("cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)])
 def test_what_harms_everything_is_credited_with_nothing(monkeypatch, cases):
     """The change moves unrelated text by as many spreads, or up to twice as many."""
     shares = share(monkeypatch, cases, 0.0, harm=(1.0, 2.0), shift=(0.7, 3.0))
     assert max(shares.values()) <= 0.025, shares
 
 
-@pytest.mark.parametrize(
-    "cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)]
-)
+@pytest.mark.parametrize("cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)])
 def test_what_harms_one_task_alone_holds_at_twice_the_margin(monkeypatch, cases):
     """It moves unrelated text by a tenth as much at most."""
     shares = share(monkeypatch, cases, 1.0, harm=(-0.1, 0.1), shift=(0.7, 3.0))

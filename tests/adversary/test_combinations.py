@@ -1,0 +1,117 @@
+"""Prompts that are combinations in many planted worlds: what is true of a few templates, or of a
+few things, is not made true by many prompts; what is true of all holds.
+
+The worlds draw what each template and each thing adds to the number of a prompt. The device says
+which prompts are combinations, and its judge decides. In a world of nothing the mean over all
+templates that there could be is the threshold; in one of an effect it is twice that."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from assay.ask.prompts import load, shared
+from assay.ask.tables import Prompts
+from assay.core.claims import Claim
+from assay.core.judging import judge
+
+CASES, A_DAY = 240, 8
+THRESHOLD = 0.5
+SHAPES = ((2, 40), (3, 16), (10, 8), (24, 6), (16, 12), (30, 3))
+"""How many templates and how many things."""
+BIG = ((20, 16), (24, 12), (16, 20))
+
+
+def prompts(templates: int, things: int):
+    text = tuple(f"template {i} of {{thing}}" for i in range(templates))
+    rows = tuple({"thing": f"t{i}"} for i in range(things))
+    return load(Prompts(text=text, rows=rows), Path())
+
+
+KNOWN = {shape: prompts(*shape) for shape in (*SHAPES, *BIG)}
+
+
+def effects(draw, kind: str, templates: int, things: int, mean: float, spread: float) -> np.ndarray:
+    """What the change does to each prompt, things first."""
+    cells = 0.3 * draw.normal(size=(things, templates))
+    if kind == "templates differ":
+        return mean + cells + spread * draw.normal(size=templates)
+    if kind == "things differ":
+        return mean + cells + spread * draw.normal(size=things)[:, None]
+    if kind == "both differ":
+        return (
+            mean
+            + cells
+            + 0.7 * spread * draw.normal(size=templates)
+            + 0.7 * spread * draw.normal(size=things)[:, None]
+        )
+    works = draw.random(templates) < 0.2  # in two of ten templates, five times as much there
+    return cells + 5 * mean * works
+
+
+KINDS = ("templates differ", "things differ", "both differ", "a few templates")
+
+
+def judged(draw, kind: str, shape: tuple[int, int], mean: float, spread: float):
+    """Judge that the change does more than the threshold."""
+    some = KNOWN[shape]
+    x = effects(
+        draw, kind, *shape, mean, spread
+    ).ravel()  # as rows are: each thing in all templates
+    base = draw.normal(size=len(x))
+    levels = [str(i) for i in range(len(x))]
+    groups = {n: dict(zip(levels, some.column(n), strict=True)) for n in shared(some)}
+
+    def arm(values):
+        coords = {"prompt": levels, "seed": ("run", np.arange(6))}
+        return xr.Dataset({"r": (("run", "prompt"), np.repeat(values[None], 6, 0))}, coords=coords)
+
+    noise = 0.2 * draw.normal(size=len(x))
+    claim = Claim(
+        text="the change does it",
+        of="cut",
+        value=lambda arm, arms: arm.r - arms["main"].r,
+        units=("prompt",),
+        groups={"prompt": groups},
+        low=THRESHOLD,
+        must_fail=("cut/layer",),
+        near={"cut/layer": "it does so anywhere"},
+        threshold_from="plan: half a nat",
+        source="here",
+    )
+    return judge(claim, {"main": arm(base), "cut": arm(base + x), "cut/layer": arm(base + noise)})
+
+
+def share(cases: int, mean: float, kinds, shapes, spread: float) -> dict[str, float]:
+    """How often the claim holds, by kind of world."""
+    held = {}
+    for kind in kinds:
+        outcomes = []
+        for case in range(cases // len(KINDS)):
+            draw = np.random.default_rng([KINDS.index(kind), case, int(10 * mean)])
+            shape = shapes[case % len(shapes)]
+            outcomes.append(judged(draw, kind, shape, mean, spread).outcome == "holds")
+        held[kind] = float(np.mean(outcomes))
+    return held
+
+
+def test_what_is_a_combination_is_known():
+    assert [*shared(KNOWN[10, 8])] == ["thing", "template"]
+    one = load(Prompts(text="a {x}", rows=tuple({"x": f"{i}"} for i in range(20))), Path())
+    said = load(Prompts(text=("a {x}", "b {x}"), rows=({"x": "1"}, {"x": "2"}), unit="x"), Path())
+    assert shared(one) == shared(said) == {}
+
+
+@pytest.mark.parametrize("cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)])
+def test_what_is_so_in_some_templates_is_not_so_by_many_prompts(cases):
+    held = share(cases, THRESHOLD, KINDS, SHAPES, 0.8)
+    assert np.mean([*held.values()]) <= 0.025, held
+
+
+@pytest.mark.parametrize("cases", [A_DAY, pytest.param(CASES, marks=pytest.mark.thorough)])
+def test_what_is_so_in_all_holds_at_twice_the_margin(cases):
+    """Where there are a dozen of each at least, which differ by less than what is asked for."""
+    kinds = [kind for kind in KINDS if kind != "a few templates"]
+    held = share(cases, 2 * THRESHOLD, kinds, BIG, 0.4)
+    assert min(held.values()) >= 0.9, held
