@@ -116,6 +116,43 @@ def test_names_say_what_they_do(path: Path) -> None:
     )
 
 
+DEFINED = frozenset(
+    node.name
+    for path in SOURCE
+    for node in nodes(path)
+    if isinstance(node, ast.FunctionDef | ast.ClassDef)
+)
+"""Every function and class of the device and the referee, for docstrings that name another's."""
+
+
+MODULES = frozenset(part for path in SOURCE for part in path.with_suffix("").parts)
+FOREIGN = """
+from_pretrained load_file annotated_types submodule_name normalize_activations LN abstopk
+groupmax tie_word_embeddings rot_q rot_k attn_scores Lᵀe W_enc_N W_dec_N N d_out ce_X kl_X
+loss_recovered_A kl_recovered_A resid_post_layer_9 city r2 idle square_raw trainings setup
+feature_tokens neighbours mlp0 embed_to_mlp0 assay_functions
+"""
+"""Names in peers' files, placeholders, and fields of data that no line of code spells out."""
+
+
+@everywhere(SOURCE)
+def test_docstrings_name_what_exists(path: Path) -> None:
+    """A parameter that was renamed leaves its old name in the sentence about it, which no other
+    tool sees."""
+    told = list(sentences(path))
+    prose = {line + n for line, text, _ in told for n in range(text.count("\n") + 1)}
+    lines = enumerate(path.read_text().splitlines(), 1)
+    code = "\n".join(line for number, line in lines if number not in prose)
+    words = {*re.findall(r"\w+", code)} | DEFINED | MODULES | {*FOREIGN.split()}
+    stale = [
+        f"line {line}: {word}"
+        for line, text, _ in told
+        for word in re.findall(r"`([A-Za-z_]\w*)`", text)
+        if word not in words
+    ]
+    assert not stale, f"{name(path)} names what is not in its code: {stale}"
+
+
 MEASURES = [
     "dictionaries/measuring/metrics",
     "dictionaries/measuring/rarity",

@@ -153,7 +153,7 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def small(table: Train) -> TinySpec:
-    """The spec of a model from nothing, which `train_folders` of `data.lm` would train alike.
+    """The spec of a model from nothing, which `assay.data.lm` would train alike.
     Raises: SpecError where heads do not divide the width."""
     assert table.d is not None
     fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")

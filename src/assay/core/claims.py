@@ -1,8 +1,8 @@
 """Claim, Exact, Estimate: the three kinds of statement, and Gate, which they name; what comes of
 them is in `results.py`.
 
-All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains
-can see a threshold."""
+All are plain values. Nothing here measures or judges (`lab.judge.result` does), and nothing
+that trains can see a threshold."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def _make(
 def _documents(
     distribution: metadata.Distribution, paths: Sequence[str], wordings: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Path and prose of each module that has enough of it; wordings are added to `seen`."""
+    """Path and prose of each module that has enough of it; what they say is added to `wordings`."""
     for path in paths:
         source = foreign.read(
             Path(str(distribution.locate_file(path))),

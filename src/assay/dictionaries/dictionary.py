@@ -365,7 +365,7 @@ class Dictionary(Shown):
 
     @classmethod
     def of(cls, trained: Trained, nonlinearity: Nonlinearity | None = None) -> Self:
-        """The dictionaries that `fit_dictionaries` trained, or a store gave back; a `nonlinearity`
+        """The dictionaries that `fit` trained, or a store gave back; a `nonlinearity`
         of one's own is given again.
 
         Args:

@@ -115,8 +115,8 @@ def table(
 def quarters(
     values: Float[np.ndarray, " sample"], per_quarter: int
 ) -> list[Int[np.ndarray, " picked"]]:
-    """Places of up to `each` sampled firings in every quarter of the activation distribution,
-    highest quarter first.
+    """Places of up to `per_quarter` sampled firings in every quarter of the activation
+    distribution, highest quarter first.
 
     The sample is even, so its quarters estimate those of all firings; within a quarter the first
     sampled are taken."""

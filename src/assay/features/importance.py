@@ -124,7 +124,7 @@ def importance_sums(
     are run, packed `batch` at a time whatever the feature, so memory does not grow with the number
     of features, and a feature that is never active costs nothing and is exactly 0; so is ΔCE before
     its first active position. Where `keep` is False nothing is taken out. In mode "single" there is
-    no `delta_silent`. `asked` says which windows count for each feature; None: all.
+    no `delta_silent`. `window_mask` says which windows count for each feature; None: all.
 
     Raises: DataError for several runs, features that are not there, or windows that do not fit;
     ModelError in mode "direct" for a site outside the residual stream.

@@ -67,7 +67,7 @@ def out_of_fold(
     for each run by itself.
 
     Columns are standardised by their training rows; one that does not vary there is not used. With
-    `beside`, another method's predictions in the same folds (`OutOfFold`), a share of
+    `baseline`, another method's predictions in the same folds (`OutOfFold`), a share of
     them is taken over, and the ridge is fitted to what it leaves.
 
     Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows,

@@ -24,8 +24,8 @@ def svg(
     """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids
     shared with other figures.
 
-    One that stands `alone`, as a file, brings its own paper, and follows light and dark. A `narrow`
-    one fits a phone."""
+    One that is `standalone`, as a file, brings its own paper, and follows light and dark. A
+    `narrow` one fits a phone."""
     drawing = (
         _fitted(figure, titled)
         if narrow

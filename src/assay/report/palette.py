@@ -70,8 +70,8 @@ def variables(dark: bool = False) -> str:
 
 
 def repaint(scope: str, text: str | None = None) -> str:
-    """Rules that give every colour of a figure below `scope` its variable; with `found`, only the
-    colours that occur in that text."""
+    """Rules that give every colour of a figure below `scope` its variable; with `text`, only the
+    colours that occur in it."""
     return "".join(
         f'{scope} [{kind}="{day}"]{{{kind}:var(--{name})}}'
         for name, day in LIGHT.items()

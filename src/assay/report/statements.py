@@ -121,8 +121,8 @@ def counts(
     """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper
     prints, and its cost; and all together.
 
-    `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last
-    column, `links` the addresses of their documentation."""
+    `took` has the seconds and CPU-seconds of all together where they overlapped, `last_column` a
+    last column, `links` the addresses of their documentation."""
     heads = (*HEADS, *(["made"] if last_column else []))
     rows = []
     total = [0] * (len(HEADS) - 2)

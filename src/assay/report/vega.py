@@ -61,8 +61,8 @@ def vega(
     narrow: bool = False,
     panel: int = 0,
 ) -> dict[str, Any]:
-    """The Vega-Lite specification of a figure, its data included; `alone`: with white paper, for a
-    file that no page frames.
+    """The Vega-Lite specification of a figure, its data included; `standalone`: with white paper,
+    for a file that no page frames.
 
     A `narrow` one is for a phone; `panel` is then the width of its panels, less labels.
     """

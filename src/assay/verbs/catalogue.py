@@ -74,7 +74,7 @@ def command(
     Parameters
     ----------
     group
-        A group of the catalogue, as `toys`; `catalogue`: all of them.
+        A group of the catalogue, such as toys; `catalogue`: all of them.
     long
         Claims and costs as well.
 

@@ -50,7 +50,7 @@ def serve(
     ready: Callable[[Served], None],
 ) -> Served:
     """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at
-    the page of the dictionary `wanted`.
+    the page of the dictionary that `request` names.
 
     Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
     which is made up where none is given. `names` is a file of names for the dictionary's

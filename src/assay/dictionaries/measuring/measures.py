@@ -31,7 +31,7 @@ SUMS: Mapping[str, str] = {
     "norm_raw": "squared activation",
     "square_raw": "squared activation",
 }
-"""What is summed over the tokens of a document, with units; `sums` says of what."""
+"""What is summed over the tokens of a document, with units; `document_sums` says of what."""
 
 Ablation = Literal["zero", "mean", "resample"]
 ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)

@@ -1,7 +1,7 @@
 """How rare features are: the shares that are dead, ultra-rare, rare, ordinary and dense, and what a
 test set can tell apart.
 
-Counts come from `metrics.document_sums` (its `firings`) or from anywhere else, and add up over
+Counts come from `sums.document_sums` (its `firings`) or from anywhere else, and add up over
 calls. Shares are computed from counts, never from printed percentages.
 """
 

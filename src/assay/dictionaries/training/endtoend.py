@@ -62,7 +62,7 @@ def fit_end_to_end(
     shared by all runs.
 
     `windows` may give (tokens, keep) as well: only positions that `keep` [w, s] names are replaced,
-    as in `splice_sums`; without it all but the first of each window, where the massive activations
+    as in `spliced_run`; without it all but the first of each window, where the massive activations
     are. `mean` and `scale` normalise the site's activations for the dictionary, as in
     `fit_dictionaries`, and are stored with it. Methods are those of `fit_dictionaries`, start and
     step included; the squared error in their loss weighs `local` here, what else is in it (λ, AuxK,

@@ -215,8 +215,8 @@ def _chosen(
 
 
 def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
-    """So many of the numbers, evenly spaced along `at`: the nearest to each mark that is still
-    free."""
+    """So many of the numbers, evenly spaced along `positions`: the nearest to each mark that is
+    still free."""
     if len(numbers) <= count:
         return numbers
     order = np.argsort(positions, kind="stable")
@@ -297,8 +297,8 @@ def _at_firings(
 
 
 def _first_order(block: Block, in_sample: np.ndarray, length: int, tokens: float) -> float:
-    """The first-order estimate of the change of the loss by one feature's firings `here`, per
-    predicted token; NaN without gradients."""
+    """The first-order estimate of the change of the loss by one feature's firings in the sample,
+    per predicted token; NaN without gradients."""
     if block.effect is None or not tokens:
         return float("nan")
     predicts = in_sample & (block.row % length < length - 1)

@@ -204,7 +204,7 @@ def matters(
     """Find what matters most to the prediction at `position`, or to the text: by attribution, then
     by ablation of the first `count`.
 
-    `each` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass
+    `unit` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass
     forward and back, and one from the dictionary's block on for each of the `count`; of the text
     only what comes before the prediction, so `ablation` ends there.
 

@@ -221,9 +221,9 @@ class Reader:
     def read(self, text: str, next_id: int | None = None) -> Reading:
         """Run the model on a text and encode it.
 
-        `then` is the id of a token put behind the text, so that its prediction at the text's last
-        token can be asked about; no feature counts at that token itself. One pass of the model over
-        the text.
+        `next_id` is the id of a token put behind the text, so that its prediction at the text's
+        last token can be asked about; no feature counts at that token itself. One pass of the
+        model over the text.
 
         Raises: DataError for more tokens than the limit, or a text that leaves nothing to predict
         or no position that counts."""
