@@ -4,7 +4,7 @@ from measures."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -518,19 +518,14 @@ FINDINGS = (
 )
 
 
-def collect_rows(arms: Arms, labels: Mapping[str, str], measure: str) -> list[tuple]:
-    """Rows (size, (mean, low, high), label) of a measure against the size of the training set."""
-    rows = []
-    for arm, label in labels.items():
-        data = by(arms[arm], "pairs")[measure]
-        rows += [(size, summary(values), label) for size, values in by_level(data, "pairs")]
-    return rows
-
-
 def efficiency(arms: Arms) -> list[tuple]:
     """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50
     upright."""
-    rows = collect_rows(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
+    rows = [
+        (size, summary(values), label)
+        for arm, label in (("memorise", "random labels"), ("generalise", "sums, grokked"))
+        for size, values in by_level(by(arms[arm], "pairs").cost, "pairs")
+    ]
     fitted, data = law(arms["memorise"])
     sizes = np.unique(np.concatenate([data.pairs.values, arms["generalise"].pairs.values]))
     best = summary(arms["main"].best_cost.values)
@@ -558,23 +553,5 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="J, nats",
             note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is "
             "where grokked networks forget; from scratch they grok at larger sizes.",
-        ),
-        figure(
-            "To reach an accuracy takes more pairs than to keep it",
-            "line",
-            {"pairs": "x", "accuracy": "mean", "networks": "color"},
-            collect_rows(
-                arms,
-                {
-                    "scratch": "from scratch",
-                    "ungrok": "ungrokking",
-                    "no-decay": "without weight decay",
-                },
-                "test",
-            ),
-            x_title="pairs in the training set",
-            y_title="accuracy on unseen pairs",
-            rules=((0.5, "a half"),),
-            note="Means over seeds with t intervals.",
-        ),
+        )
     ]

@@ -13,7 +13,6 @@ from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.memo import once
-from assay.core.sizes import in_words
 from assay.core.stats import Means, correlation, products
 from assay_catalogue.experiments.grokking_frequencies.method import VIEWS
 
@@ -471,20 +470,6 @@ CLAIMS = (
 )
 
 
-def pairs(arms: Arms) -> list[tuple]:
-    """Rows: predicted and actual size of each network, and where they would be equal."""
-    rows = []
-    for name, label in (("confined", "confined"), ("natural", "as they come")):
-        predicted, actual = (
-            np.exp(arms[name].log_predicted.values),
-            np.exp(size_of(arms[name]).values),
-        )
-        rows += [(*sizes, label) for sizes in zip(predicted.tolist(), actual.tolist(), strict=True)]
-    known = [size for *sizes, _ in rows if np.isfinite(sizes).all() for size in sizes]
-    equal = np.linspace(min(known), max(known), 25).tolist() if known else []
-    return [*rows, *((size, size, "if equal") for size in equal)]
-
-
 def shares(arms: Arms) -> list[tuple]:
     """Rows: share of networks, or of sampled sets, below a size."""
     rows: list[tuple] = []
@@ -502,7 +487,6 @@ def shares(arms: Arms) -> list[tuple]:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    in_words(arms["main"].attrs["count"])
     return [
         figure(
             "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
@@ -516,15 +500,5 @@ def figures(arms: Arms) -> list[Figure]:
                 "Actual sizes are those at which networks as they come forget, each on two parts "
                 "of its pairs."
             ),
-        ),
-        figure(
-            "Size at which networks forget, against that predicted from their frequencies alone",
-            "points",
-            {"predicted": "x", "actual": "y", "networks": "color"},
-            pairs(arms),
-            x_title="predicted, training pairs",
-            y_title="actual, training pairs",
-            note="A circle or a square is a network, confined to a random set or as it comes. "
-            "Predicted from the interference of its set, the memoriser's law and the norm law.",
-        ),
+        )
     ]

@@ -29,7 +29,6 @@ from assay_catalogue.experiments.llc.claims import (
     SOFT,
     VECTORS,
     estimates_figure,
-    grid_figure,
 )
 from assay_catalogue.experiments.llc.method import FAULTS, Llc, measure, train
 
@@ -215,7 +214,7 @@ experiment = Experiment(
     arms=ARMS,
     measure=measure,
     claims=CLAIMS,
-    figures=lambda arms: [estimates_figure(arms), grid_figure(arms)],
+    figures=lambda arms: [estimates_figure(arms)],
     seeds_per_group=36,  # small tensors: a step costs little more for many seeds than for a few
     scope="the potentials and linear networks that are named, at n_beta = {n_beta}, "
     "sampled from {begun}",

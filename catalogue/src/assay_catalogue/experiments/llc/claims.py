@@ -388,27 +388,3 @@ def estimates_figure(arms: Arms) -> Figure:
         y_title="estimate or count over λ",
         rules=((1.0, "λ"),),
     )
-
-
-def grid_figure(arms: Arms) -> Figure:
-    """The estimate over λ in every cell of the grid."""
-    estimates, _ = cells_of(arms)
-    ratio = estimates.mean("seed") / float(arms["grid"].coefficient[0])
-    points = [
-        (f"localisation {gamma:g}", float(lr), float(ratio.sel(lr=lr, localisation=gamma)))
-        for gamma in ratio.localisation.values
-        for lr in ratio.lr.values
-    ]
-    title = (
-        "Strong localisation pulls below λ at every step, a large step pushes above: 5-3-4, rank 1"
-    )
-    return figure(
-        title,
-        "line",
-        {"localisation": "color", "lr": "x", "over λ": "y"},
-        points,
-        x_log=True,
-        x_title="step lr",
-        y_title="mean estimate over λ",
-        rules=((1.0, "λ"),),
-    )

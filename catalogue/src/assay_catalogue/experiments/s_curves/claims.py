@@ -20,7 +20,6 @@ from assay.core import (
     Value,
     by,
     figure,
-    summary,
 )
 from assay.core.claims import same_method
 from assay.core.heavy import torch, xr
@@ -486,30 +485,5 @@ def falling(main: xr.Dataset, seeds: int = 3) -> Figure:
     )
 
 
-def depths(arms: Arms) -> Figure:
-    """Plateau depth against the start's scale, a line per rank."""
-    main = by(arms["main"], "start")
-    rows = [
-        (
-            f"rank {rank}",
-            scale,
-            tuple(np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values)))),
-        )
-        for rank in main["rank"].values
-        for scale in main.start.values
-    ]
-    return figure(
-        "A larger start and a higher rank make the plateau shallower",
-        "line",
-        {"rank": "color", "start": "x", "mean": "mean"},
-        rows,
-        x_log=True,
-        y_log=True,
-        x_title="standard deviation of the factors' entries at the start",
-        y_title="plateau depth, share of the fastest descent",
-        rules=((1.0, "no plateau"),),
-    )
-
-
 def figures(arms: Arms) -> list[Figure]:
-    return [falling(arms["main"]), depths(arms)]
+    return [falling(arms["main"])]
