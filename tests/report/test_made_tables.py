@@ -115,7 +115,10 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
         page.startswith("## [gated-sae](../catalogue/docs/gated-sae.md)\n")
         and "290 s, 541 CPU-seconds" in page
     )
-    assert "power for true values of 2.4 or more" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    assert (
+        "power for true values of 2.4 or more" in page
+        and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    )
     assert (
         "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page
         and "| ● holds<br>*risky* |" in page

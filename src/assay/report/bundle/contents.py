@@ -92,7 +92,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     judged = judge(replace(claim, value=value), arms, level, scope)
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
-    described = _describe_claim(claim) | {"half": [], "arms": {}, "level": level}
+    described = _describe_claim(claim) | {"half": [], "arms": {}, "level": claim.level(level)}
     described["must_fail"] = [*judged.controls]  # without those that could not be made
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
