@@ -39,6 +39,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # tests/lab/test_store.py sees to the waiting.
 os.fsync = lambda handle: None
 
+# What a process left as garbage may belong to its threads, of which a fork has none: collecting it
+# there once ended two forks with a segmentation fault.
+os.register_at_fork(after_in_child=gc.freeze)
+
 # A slow machine fails no test.
 settings.register_profile(
     "slow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
