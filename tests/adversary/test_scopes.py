@@ -40,6 +40,7 @@ NUMBERS = {
     "twenty": 20,
 }
 CONSTANTS = {
+    "gated-ablations": {32},  # a width that its claims need as it is
     "dictionary-weights": {1},  # blocks of its models
     "lock-step": {2},  # coordinates that every example moves together
     "memorisation": {64},  # symbols of its world

@@ -252,8 +252,6 @@ def test_a_field_that_a_title_names_is_refused_in_one_line():
     [
         ("sae-zoo", "k", 24, "near 24 features a token"),
         ("mamba-induction", "pairs", 5, "Five pairs of 32 keys"),
-        ("autointerp-io", "names", 6, "6 tokens named on either side"),
-        ("grokking-frequencies", "count", 3, "three random frequencies"),
         ("capacity", "width", 3, "share 3 dimensions"),
         ("end-to-end", "k", 12, "local, 12 on"),
     ],

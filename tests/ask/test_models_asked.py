@@ -300,7 +300,11 @@ def test_a_difference_of_prompts_is_the_second_rows_number_less_the_firsts(here)
         assert result.arms[arm].constant.values[0] == pytest.approx(by_hand, abs=1e-4)
     assert not np.allclose(result.arms["cut_order"].constant, result.arms["order"].constant)
     controls = [set(j.controls) for j in result.judged]
-    assert controls == [{"order/untrained"}, {"t/order/untrained"}, {"cut_order/layer"}]
+    assert controls == [
+        {"order/untrained"},
+        {"t/order/untrained"},
+        {"cut_order/layer", "cut_order/damage"},
+    ]
 
 
 @pytest.mark.parametrize(

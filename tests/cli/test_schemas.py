@@ -64,7 +64,7 @@ def test_what_verbs_give_is_what_the_schemas_say(
     valid("new", made)
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
-    valid("plan", plan.plan(lab, experiment, smoke, "5m"))
+    valid("plan", plan.plan(lab, experiment, smoke))
     valid("plan", unsaid.find_unsaid(study.path, lab))
     ran = verdicts.run(lab, experiment, smoke)
     valid("run", ran)

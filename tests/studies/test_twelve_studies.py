@@ -20,7 +20,7 @@ STUDIES = sorted(path.name for path in EXAMPLES.glob("*.toml"))
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """The folders that stand in for smollm2 and gemma3-270m."""
-    return stand_ins.make(tmp_path_factory.mktemp("examples"), EXAMPLES.iterdir())
+    return stand_ins.make(tmp_path_factory.mktemp("examples"), EXAMPLES.glob("*.toml"))
 
 
 @pytest.fixture

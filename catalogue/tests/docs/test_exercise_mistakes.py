@@ -317,11 +317,6 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ('at = ["a0.0", "a0.1"]', 'at = "a0.0"', "name every part that matters"),
         ('is = "copied"', 'is = "now"', "the answer is to be the model's"),
         (
-            'is = "token"\n',
-            'is = "last(token, there(place) == place - 1)"\n',
-            "scrubbing does not refuse it",
-        ),
-        (
             '[variables.now]\nat = ["a0.0", "a0.1"]',
             'matter = ["a0.1"]\n[variables.now]\nat = "a0.0"',
             "`matter` says nothing that could be wrong",

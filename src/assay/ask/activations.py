@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.ask import dictionaries, interventions
+from assay.ask import dictionaries
+from assay.ask.heads import head_of
 from assay.ask.seen import Context, Prompt, Ready, Seen, each, positions
 from assay.ask.tables import Read
 from assay.controls import picks
@@ -24,7 +25,7 @@ ENCODED = 2**24
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
-    layer, head = interventions.head_of(read.pattern)
+    layer, head = head_of(read.pattern)
     site = Site("pattern", layer)
     prompt.folder.check(site)
     if head >= (heads := read_sizes(prompt.folder.config)["h"]):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assay.ask import directions, edges, editing, interventions
+from assay.ask.heads import head_of
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
@@ -138,7 +139,7 @@ def check_read(read: Read, folder: ModelFolder) -> None:
         if table.site:
             folder.check(Site.parse(table.site))
         if table.pattern:
-            layer, head = interventions.head_of(table.pattern)
+            layer, head = head_of(table.pattern)
             _site(Site("z", layer), [head], folder)
 
 

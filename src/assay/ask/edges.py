@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from jaxtyping import Float
 
+from assay.ask.heads import heads_by_layer
 from assay.ask.seen import Prompt
 from assay.ask.tables import Block, Place
 from assay.core.errors import DataError
@@ -38,8 +39,6 @@ def check(name: str, block: Block) -> None:
 def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:
     """The scores that a block changes, with the heads at each, in a model of so many layers and
     heads. Raises: DataError for a layer or a head that it has not."""
-    from assay.ask.interventions import heads_by_layer  # which makes the edits of a block
-
     check(name, block)
     found: list[tuple[int, list[int] | None]]
     if block.heads:
@@ -162,9 +161,9 @@ def other_heads(
 def elsewhere(
     name: str, sites: Sequence[Scores], layers: int, paid: Callable[[int], float]
 ) -> list[Scores]:
-    """The same block in as many other layers, each about a third of the model away: earlier or
-    later, where `paid` says that more attention is paid to the hidden tokens, so that a layer which
-    does not look at them is no excuse. Raises: DataError where too few are free."""
+    """Choose as many other layers for the same block, each about a third of the model away: earlier
+    or later, where `paid` says that more attention is paid to the hidden tokens, so that a layer
+    which does not look at them is no excuse. Raises: DataError where too few are free."""
     own = [site.layer or 0 for site, _ in sites]
     free = [n for n in range(layers) if n not in own]
     if len(free) < len(own):

@@ -12,6 +12,7 @@ import msgspec
 from jaxtyping import Float
 
 from assay.ask import directions, edges
+from assay.ask.heads import heads_by_layer
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
 from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read
@@ -207,23 +208,6 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
             )
         sites = (direction.site,)
     return [(Site.parse(site), None) for site in sites]
-
-
-def heads_by_layer(heads: Sequence[str]) -> list[tuple[int, list[int]]]:
-    """Each layer of some heads such as "9.6", with their numbers there. Raises: DataError."""
-    by_layer: dict[int, list[int]] = {}
-    for head in dict.fromkeys(heads):
-        layer, number = head_of(head)
-        by_layer.setdefault(layer, []).append(number)
-    return sorted(by_layer.items())
-
-
-def head_of(text: str) -> tuple[int, int]:
-    """Layer and number of a head such as "9.6". Raises: DataError."""
-    layer, dot, number = text.partition(".")
-    if not (dot and layer.isdecimal() and number.isdecimal()):
-        raise DataError(f'a head is written LAYER.HEAD, such as "9.6"; got {text!r}')
-    return int(layer), int(number)
 
 
 Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from assay.ask import activations, directions, interventions, next_tokens
+from assay.ask.heads import head_of
 from assay.ask.next_tokens import texts_of
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Context, Prompt, Ready
@@ -330,7 +331,7 @@ def _check_point(
         if text:
             Site.parse(text)
     if read.pattern:
-        interventions.head_of(read.pattern)
+        head_of(read.pattern)
     for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
         place: Place = getattr(read, field_name)
         if isinstance(place, str) and place not in words and not SLOT.fullmatch(place):

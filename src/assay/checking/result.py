@@ -72,6 +72,7 @@ class Question:
             bounds=self.bounds,
             noise=self.noise,
             scope=self.scope,
+            copies=False,  # few numbers may lie behind those of many controls, which is no copying
         )
         return structs.replace(verdict, text=self.sentence)
 
@@ -84,7 +85,7 @@ class Check(Shown):
         >>> import assay
         >>> def length(text, prompts):
         ...     return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
-        >>> prompts = ["x" * n for n in range(1, 13)]
+        >>> prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
         >>> v = assay.check("It doubles", length, prompts=prompts, holds="effect > 3",
         ...                 text="be loud", cache=False)
         >>> v.outcome, v.estimate, v.draws("words")

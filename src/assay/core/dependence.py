@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
 """Columns that say in which order units were measured."""
+COUNTS = frozenset(("tokens", "count", "n", "length", "words", "characters"))
+"""Columns of numbers that say how much there is of a unit, and name no groups."""
 MOST_LEVELS, LARGEST_GROUP = 12, 0.8
 """Levels of a column of fractions up to which it may name groups; the share of units in one group
 from which a column is a remark."""
@@ -34,9 +36,12 @@ CARRIES = 0.01
 """The p-value below which a column is said to carry variance, or a pattern to be there."""
 PLAIN = 8.0
 """How many times as far as by chance the nearest unit that is no copy is from which units are
-refused as near-copies."""
+refused as near-copies, whether columns are as large as they are or of equal variance."""
+DECIDES = 6.0
+"""That ratio from which a verdict has to be the same with each set of copies as one unit."""
 LIKELY = 1.8
-"""That ratio from which many units may be near-copies; where there are n, it is 9/n higher."""
+"""That ratio from which a warning says that many units may be near-copies; where there are n, it is
+9/n higher. Honest tables have as much now and then, above all where few numbers lie behind many."""
 EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
@@ -91,6 +96,8 @@ class Grouping:
     carries: bool
     """Whether the numbers show that it matters."""
     advice: str
+    decides: bool = True
+    """Whether the verdict has to be the same where it is allowed for; else it is a warning."""
 
     @property
     def line(self) -> str:
@@ -124,9 +131,16 @@ def averaged(cells: Cells, run: str, level: float) -> list[Grouping]:
 
 
 def find(
-    cells: Cells, rows: pd.DataFrame, judged: Sequence[str], skip: Sequence[str], level: float
+    cells: Cells,
+    rows: pd.DataFrame,
+    judged: Sequence[str],
+    skip: Sequence[str],
+    level: float,
+    *,
+    copies: bool = True,
 ) -> list[Grouping]:
-    """Find the ways in which units may depend on each other, near-copies first.
+    """Find the ways in which units may depend on each other, near-copies first where `copies` are
+    looked for.
 
     `rows` are those of all arms that are compared, `judged` the columns that the claim reads,
     `skip` those that name no groups. Raises: DataError where units are plainly copies."""
@@ -139,7 +153,7 @@ def find(
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
         vectors = [Vectors(v.units, _without(v, shared)) for v in vectors]
-        found += _near(cells, unit, vectors, level)
+        found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
         found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
     return found
@@ -181,16 +195,18 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     """The groups of units that lie nearer to each other than independent ones do, with the widest
     interval. Raises: DataError where they plainly are copies."""
     place, lines, found, alone = cells.places(unit), list[str](), list[np.ndarray](), 0
+    decides = False
     total = int(place.max()) + 1
     for v in vectors:
-        sets, of, dims, line = _sets(v.points, unit)
-        if sets:
+        apart, of, dims, line = _sets(v.points, unit)
+        if apart:
+            decides |= apart > DECIDES
             found.append(v.whole(of, total))
             lines.append(line)
             alone += dims == 1
     ways = [[of] for of in found]
-    apart = [v for v in vectors if len(v.units) < total]
-    if len(found) > 1 and apart:
+    partial = [v for v in vectors if len(v.units) < total]
+    if len(found) > 1 and partial:
         ways.append([_joined(found)])
     elif alone == 2 and not cells.others(unit):
         ways.append(found[-2:])  # each arm's copies in an order of their own
@@ -201,7 +217,7 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
         for way in ways
     ]
     return [
-        Grouping("near-copies", lines[0], widest, True, "keep one of each set")
+        Grouping("near-copies", lines[0], widest, True, "keep one of each set", decides)
         for widest in sorted(intervals, key=lambda i: i.low - i.high)[:1]
     ]
 
@@ -211,20 +227,22 @@ def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.stack(groups), axis=1, return_inverse=True)[1].ravel()
 
 
-def _sets(x: np.ndarray, unit: str) -> tuple[int, np.ndarray, int, str]:
-    """How many sets of near-copies there are, 0 where there are none, and which they are. Raises:
+def _sets(x: np.ndarray, unit: str) -> tuple[float, np.ndarray, int, str]:
+    """How near the copies in sets are, 0 where there are none, and which they are. Raises:
     DataError where they are plain."""
     # few real units may lie in a plane, but for their jitter: then not at equal variance
-    x = max((x, x / x.std(0)), key=lambda x: _nearness(x)[0]) if x.size else x
+    ways = (x, x / x.std(0)) if x.size else (x,)
+    x = max(ways, key=lambda x: _nearness(x)[0])
     n, (apart, times, dims), none = len(x), _nearness(x), np.empty(0, int)
+    plain = min(_nearness(way)[0] for way in ways) > PLAIN
     if apart < LIKELY + 9 / max(1, n) + (dims == 1):
-        return 0, none, dims, ""
+        return 0.0, none, dims, ""
     sets = max(2, round(n / times))
     line = (
         f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
         "than independent ones do"
     )
-    if apart > PLAIN and dims > 1:
+    if plain and dims > 1:
         raise DataError(
             f"{line}: near-copies of a unit are no further units; keep one of each set, or "
             "name what was drawn independently: ",
@@ -234,7 +252,7 @@ def _sets(x: np.ndarray, unit: str) -> tuple[int, np.ndarray, int, str]:
     of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
     # of most in one set, and few far away, it is not true
     even = n * n >= EQUAL * sets * int(np.square(np.bincount(of)).sum())
-    return (sets, of, dims, line) if even else (0, none, dims, "")
+    return (apart, of, dims, line) if even else (0.0, none, dims, "")
 
 
 def _nearness(x: np.ndarray) -> tuple[float, int, int]:
@@ -374,6 +392,8 @@ def _nested(
     found = {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
+            continue
+        if name in COUNTS and not is_text(rows[name]):
             continue
         values = rows[name].mask(rows[name].astype(str).str.strip() == "")
         by_unit = values.groupby(rows[unit])

@@ -84,7 +84,7 @@ class Contrast(Written, frozen=True, kw_only=False, eq=True):
     """Units that both have; 0 where they were compared as independent."""
 
 
-class UnitRow(Written, frozen=True, kw_only=True):
+class UnitRow(Written, frozen=True, kw_only=True, eq=True):
     """A unit of a study that asks a model, by its row among the prompts."""
 
     row: int

@@ -143,6 +143,7 @@ def judge(
     level: float = 0.95,
     noise: float = 0.0,
     scope: str = "",
+    copies: bool = True,
     arm_column: str = "arm",
 ) -> Judged:
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
@@ -176,6 +177,7 @@ def judge(
         noise: by how much the value differs from one measurement to the next: the interval is as
             much wider on either side.
         scope: for what the verdict speaks.
+        copies: whether units may be found to be copies by their numbers alone.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
     it.
@@ -217,13 +219,19 @@ def judge(
     judgement, tied, moved = _decide(question, statement, arms, level, scope, independent)
     later = _notes(question, judgement, arms, independent)
     if not tied:
-        judgement, shared = _weigh(question, roles, judgement, arms, level)
+        judgement, shared = _weigh(question, roles, judgement, arms, level, copies=copies)
         later += shared
     return structs.replace(judgement, notes=(*notes, *more, *moved, *later))
 
 
 def _weigh(
-    question: _Question, roles: _Roles, judgement: Judged, arms: Arms, level: float
+    question: _Question,
+    roles: _Roles,
+    judgement: Judged,
+    arms: Arms,
+    level: float,
+    *,
+    copies: bool,
 ) -> tuple[Judged, list[str]]:
     """The verdict, undecided where it would not be the same with groups of units that depend on
     each other as units; and what was found. Raises: DataError for copies."""
@@ -234,7 +242,8 @@ def _weigh(
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     named = (*question.labels, *roles.fixed)
-    found = dependence.find(_cells(claim, arms), rows, question.columns, named, level)
+    cells = _cells(claim, arms)
+    found = dependence.find(cells, rows, question.columns, named, level, copies=copies)
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
             with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
@@ -246,7 +255,8 @@ def _weigh(
     lines, against = list[str](), list[dependence.Grouping]()
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
-        against += [] if same or judgement.outcome not in ("holds", "fails") else [grouping]
+        decided = grouping.decides and judgement.outcome in ("holds", "fails")
+        against += [grouping] if decided and not same else []
         if grouping.carries or grouping in against:
             lines.append(grouping.line)
     if not against:

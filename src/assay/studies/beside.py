@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import interventions, sentences
+from assay.ask import sentences
 from assay.ask.damage import BEFORE, RISE, DamageTask
+from assay.ask.heads import head_of
 from assay.ask.measuring import OTHERS, Task
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
@@ -169,7 +170,7 @@ def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[
     patterns = {r.pattern for name, r in read.items() if r.pattern and not r.sweep}
     if len(patterns) != 1:
         return ()
-    layer, head = interventions.head_of(next(iter(patterns)))
+    layer, head = head_of(next(iter(patterns)))
     return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
 
 

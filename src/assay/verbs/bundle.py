@@ -94,7 +94,7 @@ def export_bundle(
 
 
 def _without_prompts(whole: Whole) -> Whole:
-    """The same with the hashes of prompts, and with nothing of them in verdicts and on the page."""
+    """Hide prompts: their hashes stay, and nothing of them in verdicts and on the page."""
     rows = [row for table in whole.prompts.values() for row in table]
     digests = {
         n: [journal.digest(json.dumps(r)) for r in some] for n, some in whole.prompts.items()

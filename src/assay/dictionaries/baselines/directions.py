@@ -32,6 +32,14 @@ def random_directions(
         x: raw activations, [b, d_in].
         seed: draws the directions.
         y: what a transcoder gives, raw, [b, d_out]; None: x.
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Dictionary, ReLU, random_directions
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> x = torch.tensor([[3.0, -4.0], [-1.0, 2.0], [-2.0, -1.0], [-3.0, 1.0]])
+        >>> drawn = random_directions(Dictionary(eye, zero, eye, zero, ReLU()), x, seed=0)
+        >>> (drawn.encode(x) != 0).sum((0, 1)).tolist()  # on as often as the two features
+        [1, 2]
     """
     from assay.dictionaries.baselines.repair import refit_decoder
 

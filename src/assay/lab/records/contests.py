@@ -22,7 +22,7 @@ Effect = Literal["beaten", "unspecific", "undecided", "shared", "void"]
 Role = Literal["control", "rival"]
 WORDS: Mapping[str, str] = {
     "beaten": "was beaten",
-    "unspecific": "satisfies it too, and should not",
+    "unspecific": "satisfies it too (should fail)",
     "undecided": "left it undecided",
     "shared": "satisfies it too, as another method may",
     "void": "does not count",
@@ -146,7 +146,7 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
     """Say of each contested claim, its number first, how it stands now, and of each arm what it is
     and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
-    directions) satisfies it too, and should not"."""
+    directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}
     for contest in contests:
         by_claim.setdefault(contest.number, []).append(contest)
