@@ -103,7 +103,8 @@ def typed(code: str, commands: InProcess, cwd: Path, env: dict[str, str]) -> End
     process."""
     out = err = ""
     for line in code.replace("\\\n", " ").splitlines():
-        command, _, file = line.partition(" > ")
+        redirected = re.fullmatch(r"(.*) > ([\w./-]+)", line)
+        command, file = redirected.groups() if redirected else (line, "")
         if command.startswith("assay ") and not re.search(r"[|&;$`]", line):
             verb, *words = shlex.split(command)[1:]
             done = commands.run(

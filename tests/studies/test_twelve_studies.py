@@ -14,13 +14,15 @@ from assay.lab.lab import Lab
 from assay.subjects import fetch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STUDIES = sorted(path.name for path in EXAMPLES.glob("*.toml"))
+STUDIES = sorted(path.name for path in (path for path in EXAMPLES.iterdir() if path.is_file()))
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """The folders that stand in for smollm2 and gemma3-270m."""
-    return stand_ins.make(tmp_path_factory.mktemp("examples"), EXAMPLES.glob("*.toml"))
+    return stand_ins.make(
+        tmp_path_factory.mktemp("examples"), (path for path in EXAMPLES.iterdir() if path.is_file())
+    )
 
 
 @pytest.fixture

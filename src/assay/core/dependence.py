@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 TIMES = frozenset(("time", "date", "timestamp", "day", "step", "epoch", "order", "trial"))
 """Columns that say in which order units were measured."""
-COUNTS = frozenset(("tokens", "count", "n", "length", "words", "characters"))
-"""Columns of numbers that say how much there is of a unit, and name no groups."""
 MOST_LEVELS, LARGEST_GROUP = 12, 0.8
 """Levels of a column of fractions up to which it may name groups; the share of units in one group
 from which a column is a remark."""
@@ -148,7 +146,13 @@ def find(
     for unit in cells.levels:
         columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
         known = np.unique(cells.levels[unit])
-        labels = {name: _codes(column.reindex(known)) for name, column in columns.items()}
+        values = cells.values(unit)
+        coded = {name: _codes(column.reindex(known)) for name, column in columns.items()}
+        labels = {
+            name: of
+            for name, of in coded.items()
+            if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
+        }
         vectors = _vectors(rows, unit, known, judged, (*skip, *cells.levels, *labels))
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
@@ -393,8 +397,6 @@ def _nested(
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
             continue
-        if name in COUNTS and not is_text(rows[name]):
-            continue
         values = rows[name].mask(rows[name].astype(str).str.strip() == "")
         by_unit = values.groupby(rows[unit])
         if by_unit.nunique().max() > 1 or values.groupby(rows["arm"]).nunique().max() < 2:
@@ -405,6 +407,15 @@ def _nested(
         if several and (is_text(of) or _may_group(of.dropna().to_numpy(float), len(counts))):
             found[name] = of
     return found
+
+
+def _numbered(column: pd.Series) -> bool:
+    """Whether a column's values are names, or numbers that count something up, such as seeds; other
+    numbers are amounts, which name groups only where the numbers of these differ."""
+    if is_text(column):
+        return True
+    levels = np.unique(column.dropna().to_numpy(float))
+    return bool(np.diff(levels).max(initial=1.0) == 1 and (levels[0] in (0, 1) or levels[0] > 999))
 
 
 def _may_group(numbers: np.ndarray, levels: int) -> bool:

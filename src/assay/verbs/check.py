@@ -151,18 +151,12 @@ def check(
     assay check h.py:f --text 'be loud' --prompts p.txt --holds 'effect > 3'
     """
     from assay.checking.check import check as checked
-    from assay.checking.credited import direction
 
     own, module = _function(function)
     if prompts is None or not holds.strip():
         lacking = "--prompts FILE" if prompts is None else "--holds 'effect > 0.3'"
         raise DataError(f"check needs {lacking}; assay check --help has an example")
-    learned: Any = None if vector is None else _array(vector)
-    if acts is not None or labels is not None:
-        if acts is None or labels is None or vector is not None:
-            raise DataError("a vector is read from --vector, or learned from --acts and --labels")
-        apart = None if elsewhere is None else _array(elsewhere)
-        learned = direction(_array(acts), _array(labels), elsewhere=apart)
+    learned = _vector(vector, acts, labels, elsewhere)
     result = checked(
         sentence or holds,
         own,
@@ -240,6 +234,20 @@ def _named(module: Any, name: str, place: str) -> Callable[[Any, Any], Any]:
             f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, known)}"
         )
     return found  # type: ignore[no-any-return]
+
+
+def _vector(
+    vector: Path | None, acts: Path | None, labels: Path | None, elsewhere: Path | None
+) -> Any:
+    """Read the vector, or learn it from activations and labels; None where neither is given."""
+    from assay.checking.credited import direction
+
+    if acts is None and labels is None:
+        return None if vector is None else _array(vector)
+    if acts is None or labels is None or vector is not None:
+        raise DataError("a vector is read from --vector, or learned from --acts and --labels")
+    apart = None if elsewhere is None else _array(elsewhere)
+    return direction(_array(acts), _array(labels), elsewhere=apart)
 
 
 def _array(path: Path) -> np.ndarray:
