@@ -14,7 +14,7 @@ from assay.lab.lab import Lab
 from assay.subjects import fetch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STUDIES = sorted(path.name for path in (path for path in EXAMPLES.iterdir() if path.is_file()))
+STUDIES = sorted(path.name for path in EXAMPLES.glob("*.toml"))
 
 
 @pytest.fixture(scope="session")
