@@ -81,7 +81,7 @@ class Forks:
 
 
 class ForksOfAnother(Forks):
-    """The same in forks of an interpreter that has run no test; what is `hidden`, it cannot
+    """Run commands in forks of an interpreter that has run no test; what is `hidden`, it cannot
     import."""
 
     def __init__(self, hidden: Sequence[str] = ()):

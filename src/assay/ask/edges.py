@@ -119,11 +119,10 @@ def other_tokens(prompt: Prompt, pairs: Pairs, weights: Float[torch.Tensor, " k"
     most attention is paid, so that a token nobody looks at is no excuse; never an opening such as
     a BOS. Of a prompt with fewer all are taken. Raises: DataError for less than half as many."""
     attending, hidden = pairs
-    free = [
-        k
-        for k in range(max(1, prompt.opening), max(attending) + 1)
-        if k not in {*hidden, *attending}
-    ]
+    others = [k for k in range(max(1, prompt.opening), max(attending) + 1) if k not in hidden]
+    free = [k for k in others if k not in attending]
+    if 2 * len(free) < len(hidden):  # of a block from all tokens those that attend as well
+        free = others
     if 2 * len(free) < len(hidden):
         raise DataError(
             f"{prompt.row.place}: there are {len(free)} other tokens to block, and the block has "

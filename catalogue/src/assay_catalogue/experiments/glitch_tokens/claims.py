@@ -400,7 +400,7 @@ def figures(arms: Arms) -> list[Figure]:
 
 
 def place_group(group: str) -> float:
-    """Where a group stands on a logarithmic axis."""
+    """Place a group on a logarithmic axis."""
     return {"never": 0.5, "rare": 2000.0, "quiet": 4000.0}.get(group) or float(group)
 
 
