@@ -146,7 +146,8 @@ def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
     rows = [f"{w},{label},{i}" for i, w in enumerate(words) for label in ("nice", "nasty")]
     (folder / "six_pairs.csv").write_text("\n".join(["adjective,label,pair", *rows]))
     tables = MOOD[MOOD.index("[[direction]]") :].replace('prompts = "moody"\n', "")
-    head = '[[prompts]]\ntext = "the {label} room was {adjective} and it is"\nfile = "six_pairs.csv"\n'
+    text = "the {label} room was {adjective} and it is"
+    head = f'[[prompts]]\ntext = "{text}"\nfile = "six_pairs.csv"\n'
     path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
     lacks = missing.of_models(read(path), catalogue.find(str(path)))
     (lack,) = [m for m in lacks if m.where == "claim 1: units"]
