@@ -201,7 +201,7 @@ units = ["seed", "document"]
 @pytest.mark.parametrize("of", [(), ("gated-sae", "no-aux", "where = { penalty = 0.2 }")])
 def test_a_study_names_the_block_that_it_reads_and_no_other(tmp_path: Path, of: Any) -> None:
     experiment = study(tmp_path / "s.toml", "layer = 20", *of)
-    for preset in ("default", "smoke", "full"):
+    for preset in ("default", "smoke"):
         text = scope(experiment, override(experiment, preset))
         assert re.findall(r"\b(?:block|layer)\W*(\w+)", text) == ["20"], text
 

@@ -121,7 +121,7 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     text = json.loads((ROOT / "catalogue/records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
     assert (
-        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma", "long"]
+        found["gated-sae"]["presets"] == ["smoke", "default", "docs", "gemma", "long"]
         and found["gated-sae"]["elsewhere"]["docs"] == counted
     )
     names = [line[:16].rstrip() for line in lines if line[:16].strip()]

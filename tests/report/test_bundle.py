@@ -603,8 +603,8 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
         (["superposition", "--format", "bundle", "--out", "x.tar"], ".zip"),
         (["superposition", "--format", "bundle", "--run", "0"], "--run"),
         (
-            ["superposition", "--format", "bundle", "--preset", "full"],
-            "assay run superposition --preset full",
+            ["superposition", "--format", "bundle", "--preset", "smoke"],
+            "assay run superposition --preset smoke",
         ),
         (["no-such-thing", "--format", "bundle"], "no-such-thing"),
         (["dictionary.safetensors"], "--out is missing"),

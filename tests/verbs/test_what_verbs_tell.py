@@ -89,7 +89,7 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     rows = lab.plan(own, "smoke").rows
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
-    unknown: Any = to_json(plan.plan(lab, own, override(own, "full")))
+    unknown: Any = to_json(plan.plan(lab, own, override(own, "default", ["inputs=200"])))
     assert unknown["command_seconds"] is None
 
 

@@ -12,7 +12,7 @@ from assay.agents import basis
 from assay.agents.answers import Answer
 from assay.agents.verdicts import verdicts
 from assay.core.errors import ExperimentError, nearest
-from assay.core.experiment import PRESETS, Experiment
+from assay.core.experiment import Experiment
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.lab import catalogue, documentation
@@ -83,7 +83,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "paper": header.paper,
         "cost": header.cost,
         "scope": experiment.scope_of("default"),
-        "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
+        "presets": experiment.presets,
         "seeds": journal.spans(seeds),
         "fields": [vars(f) for f in fields(experiment, experiment.default)],
         "arms": _arms(experiment, data),

@@ -215,13 +215,13 @@ class Cost:
     says which."""
 
 
-PRESETS = ("smoke", "default", "full")
+PRESETS = ("smoke", "default")
 """The presets that every experiment has."""
 
 
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
-    """A preset beside smoke, default and full: the same arms and claims on another text, model or
+    """A preset next to smoke and default: the same arms and claims on another text, model or
     site, or trained longer, with a record of its own.
 
     Example:
@@ -265,7 +265,8 @@ class Experiment(Generic[S]):
     claims: tuple[Claim | Exact | Estimate, ...]
     smoke: tuple[S, ...]
     default: tuple[S, ...]
-    full: tuple[S, ...]
+    full: tuple[S, ...] = ()
+    """Of the size that was published; (): there is no such preset."""
     elsewhere: Mapping[str, Elsewhere[S]] = field(default_factory=dict)
     """More presets by name, each judged and recorded by itself."""
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
@@ -347,10 +348,10 @@ class Experiment(Generic[S]):
             )
         object.__setattr__(self, "elsewhere", dict(map(self._at_home, self.elsewhere.items())))
         for name, other in self.elsewhere.items():
-            if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
+            if name in (*PRESETS, "full") or not re.fullmatch("[a-z][a-z0-9]*", name):
                 raise ExperimentError(
                     "a further preset has a name of small letters and digits that is none of "
-                    f"{', '.join(PRESETS)}; got {name!r}"
+                    f"smoke, default and full; got {name!r}"
                 )
             told_apart = other.scope or self._says(other.specs) != self._says(self.default)
             if not other.specs or not told_apart:
@@ -396,15 +397,15 @@ class Experiment(Generic[S]):
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
-        presets = {
-            "smoke": self.smoke,
-            "default": self.default,
-            "full": self.full,
-            **{n: other.specs for n, other in self.elsewhere.items()},
-        }
-        if name not in presets:
-            raise ExperimentError(f"no preset {name!r}; presets: {', '.join(presets)}")
-        return presets[name]
+        if name not in self.presets:
+            raise ExperimentError(f"no preset {name!r}; presets: {', '.join(self.presets)}")
+        other = self.elsewhere.get(name)
+        return other.specs if other else getattr(self, name)
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The names of its presets."""
+        return (*PRESETS, *(("full",) if self.full else ()), *self.elsewhere)
 
     def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
         """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError

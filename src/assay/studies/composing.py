@@ -239,7 +239,6 @@ class _Study:
                 seeds_per_group=together,
                 smoke=self.first["smoke"],
                 default=self.first["default"],
-                full=self.first["full"],
                 borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
                 inputs=self._inputs(by_class),
                 materials=Contents(self.asked, self.columns),

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.a
 Claim: models add; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations
@@ -410,9 +410,6 @@ experiment = entry(
     smoke=DigitSum(layers=2, heads=3, d=12, e=6, digits=2, **SMALL),
     default=DigitSum(
         layers=2, heads=3, d=48, e=24, steps=2500, batch=64, tried=150, resamples=300, lr=5e-3
-    ),
-    full=DigitSum(
-        layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3
     ),
     frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on sums of two numbers of {digits} digits",

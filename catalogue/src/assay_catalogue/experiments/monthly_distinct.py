@@ -6,8 +6,7 @@ Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. 
 Claim: models count symbols; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 150 s on 2 cores, 220 CPU-seconds, 0.9 GB a process; full a guess of 30 CPU-minutes, never
-run"""
+Cost: 150 s on 2 cores, 220 CPU-seconds, 0.9 GB a process"""
 
 from __future__ import annotations
 
@@ -353,19 +352,6 @@ experiment = entry(
         tried=150,
         resamples=300,
         lr=1e-2,
-    ),
-    full=Distinct(
-        layers=2,
-        heads=4,
-        d=32,
-        e=8,
-        norm="none",
-        placed=False,
-        length=10,
-        symbols=10,
-        steps=40_000,
-        batch=512,
-        lr=1e-3,
     ),
     scope="{decoders}, on lists of {length} of {symbols} symbols",
     page=PAGE,

@@ -7,7 +7,7 @@ Claim: models name the first unique letter; our explanation is good, and better 
 half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 105 s on 2 cores, 190 CPU-seconds, 0.8 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 105 s on 2 cores, 190 CPU-seconds, 0.8 GB a process
 """
 
 from __future__ import annotations
@@ -407,9 +407,6 @@ experiment = entry(
     smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, **SMALL),
     default=FirstUnique(
         layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300
-    ),
-    full=FirstUnique(
-        layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3
     ),
     frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on sequences of {asked} letters, of {letters} kinds",

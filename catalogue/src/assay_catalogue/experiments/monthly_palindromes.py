@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process
 """
 
 from __future__ import annotations
@@ -461,9 +461,6 @@ experiment = entry(
         tried=150,
         resamples=300,
         candidates=20_000,
-    ),
-    full=Palindromes(
-        layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3
     ),
     frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on lists of {length} values below {values}",

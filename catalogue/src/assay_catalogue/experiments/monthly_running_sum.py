@@ -4,7 +4,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2023 (ARENA, learn.arena.education)
 Claim: models tell the sign; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 55 s on 2 cores, 100 CPU-seconds, 0.6 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 55 s on 2 cores, 100 CPU-seconds, 0.6 GB a process
 """
 
 from __future__ import annotations
@@ -289,9 +289,6 @@ experiment = entry(
     smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, **SMALL),
     default=RunningSum(
         layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4
-    ),
-    full=RunningSum(
-        layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2
     ),
     frozen=dict.fromkeys(("layers", "heads", "m"), 'the title, "one head and eight neurons",'),
     scope="{decoders}, on sequences of {length} values from −{most} to {most}",

@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
 Claim: models sort; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 65 s on 2 cores, 110 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 65 s on 2 cores, 110 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations
@@ -197,18 +197,6 @@ experiment = entry(
     ),
     smoke=SortedList(layers=1, heads=2, d=12, e=6, items=3, values=6, **SMALL),
     default=SortedList(layers=1, heads=2, d=48, e=24, steps=1500, batch=64),
-    full=SortedList(
-        layers=1,
-        heads=2,
-        d=96,
-        e=48,
-        items=10,
-        values=51,
-        steps=7324,
-        batch=512,
-        lr=1e-3,
-        decay=5e-3,
-    ),
     frozen={
         "layers": 'the title, "one block of attention",',
         "heads": 'what is said of controls, "two heads",',

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.ar
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process
 """
 
 from __future__ import annotations
@@ -322,18 +322,6 @@ experiment = entry(
     smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, **SMALL),
     default=TrigramTask(
         layers=1, heads=1, d=32, e=32, m=64, rate=1 / 15, steps=2500, batch=64, lr=5e-3
-    ),
-    full=TrigramTask(
-        layers=2,
-        heads=3,
-        d=48,
-        e=16,
-        letters=26,
-        count=26,
-        rate=1 / 60,
-        steps=20_000,
-        batch=512,
-        lr=1e-3,
     ),
     scope="{decoders}, on sequences of {length} tokens with {count} trigrams",
     page=PAGE,

@@ -7,7 +7,7 @@ Claim: trained models drop the lesser of two features where theory says so, by d
 importance, and all at once
 Baselines: single, one start in place of the best of eight; blind and by-row, predictions without
 importance or density; equal; linear
-Cost: 166 s on 2 cores, 300 CPU-seconds, 0.4 GB a process; full a guess of 0.2 GPU-hours, never run
+Cost: 166 s on 2 cores, 300 CPU-seconds, 0.4 GB a process
 """
 
 from __future__ import annotations
@@ -442,15 +442,5 @@ experiment = Experiment(
     ),
     default=grid(
         Phase(densities=COLUMNS), relative=ROWS, seed=range(62_100, 62_100 + GROUPS * GROUP)
-    ),
-    full=grid(
-        Phase(
-            steps=10_000,
-            lr=1e-3,
-            batch=1_024,
-            densities=tuple(float(p) for p in np.round(np.geomspace(0.05, 1, 30), 5)),
-        ),
-        relative=tuple(float(r) for r in np.round(np.geomspace(0.1, 0.5, 8), 5)),
-        seed=range(62_100, 62_100 + GROUPS * GROUP),
     ),
 )

@@ -174,7 +174,6 @@ def entry(
     *,
     smoke: Solver,
     default: Solver,
-    full: Solver,
     seed: int,
     models: int = 12,
     claims: Iterable[Claim | Exact | Estimate],
@@ -199,7 +198,6 @@ def entry(
         seeds_per_group=CONTROLLED,
         smoke=grid(smoke, seed=range(1000, 1002)),
         default=grid(default, seed=seeds),
-        full=grid(full, seed=seeds),
         measured=MEASURED,
         frozen=frozen or {},
     )

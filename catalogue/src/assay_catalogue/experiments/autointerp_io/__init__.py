@@ -7,7 +7,7 @@ Claim: where the current token leaves open whether a feature fires, what it prom
 better than what came before: AUROC + .02
 Baselines: other features' explanations, commonest next tokens, neurons, random directions,
 random-weights models, dictionaries frozen in part
-Cost: 560 s on 2 cores, 610 CPU-seconds, 1.9 GB a process; full a guess of 30 GPU-hours, never run
+Cost: 560 s on 2 cores, 610 CPU-seconds, 1.9 GB a process
 """
 
 from __future__ import annotations
@@ -165,22 +165,5 @@ experiment = Experiment(
     scope="dictionaries of {models}; {explainers}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InputsOutputs(), seed=range(61_700, 61_706)),
-    full=grid(
-        InputsOutputs(
-            d=128,
-            m=512,
-            model_steps=100_000,
-            width=4096,
-            k=32,
-            windows=150_000,
-            tested=30_000,
-            batch=8192,
-            steps=100_000,
-            lr=4e-3,
-            features=500,
-            pairs=500,
-        ),
-        seed=range(61_700, 61_708),
-    ),
     elsewhere={"long": Elsewhere(design=GEMMA)},
 )

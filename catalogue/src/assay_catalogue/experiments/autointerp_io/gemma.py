@@ -268,5 +268,4 @@ GEMMA = Experiment(
     "{text_in_words}; rules learned without a language model",
     smoke=(),
     default=grid(TokenInContext(), seed=(16_030,)),
-    full=(),
 )

@@ -7,7 +7,7 @@ Claim: at equal error a cross-layer transcoder credits the second hop to the fir
 what an exchanged first hop does
 Baselines: per-layer transcoders; rows paid one by one; training with the hop exchanged; one hop;
 shuffled; untrained; planted ones
-Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process; full a guess of 10 GPU-minutes, never run
+Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process
 """
 
 from __future__ import annotations
@@ -162,5 +162,4 @@ experiment = Experiment(
     "ReLU features, full-batch training",
     smoke=grid(CltFaithful(steps=20), penalty=SWEEP, seed=range(1000, 1002)),
     default=grid(CltFaithful(), penalty=SWEEP, seed=range(43100, 43124)),
-    full=grid(CltFaithful(steps=20_000, features=128), penalty=SWEEP, seed=range(43100, 43164)),
 )

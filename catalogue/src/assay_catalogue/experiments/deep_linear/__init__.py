@@ -7,7 +7,7 @@ Claim: two linear layers learn one mode after another, each in a step; split une
 function at the start, they do not
 Baselines: lopsided, the same product split unevenly; redrawn, another draw of the start; shallow,
 one layer; turned, another basis
-Cost: 38 s on 2 cores, 68 CPU-seconds, 0.4 GB a process; full a guess of 5 CPU-minutes, never run
+Cost: 38 s on 2 cores, 68 CPU-seconds, 0.4 GB a process
 Seed: what does not change the function a network computes still changes its training, as in deep
 linear nets (nostalgebraist)"""
 
@@ -112,9 +112,4 @@ experiment = Experiment(
     seeds_per_group=16,
     smoke=grid(DeepLinear(steps=1_000, lr=0.008), start=(0.001, START, 0.3), seed=range(2)),
     default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(63100, 63164)),
-    full=grid(
-        DeepLinear(size=32, hidden=1_024, lr=0.001, steps=8_000),
-        start=(0.001, START, 0.1, 0.3),
-        seed=range(63100, 63116),
-    ),
 )

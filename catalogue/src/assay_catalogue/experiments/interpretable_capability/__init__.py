@@ -8,7 +8,7 @@ Claim: over eight sizes interpretable capability has a valley, by circuits that 
 what a model does and by rules for neurons
 Baselines: capability itself; nodes by lot; exchanged weights; neurons that never learned to read;
 another neuron's rule; planted
-Cost: 521 s on 2 cores, 778 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 521 s on 2 cores, 778 CPU-seconds, 1.2 GB a process
 """
 
 from __future__ import annotations
@@ -151,20 +151,5 @@ experiment = Experiment(
     "{tokens} tokens of training, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InterpretableCapability(), seed=range(46_000, 46_008)),
-    full=grid(
-        InterpretableCapability(
-            widths=(32, 48, 64, 96, 128, 192, 256, 512),
-            layers=4,
-            head=32,
-            vocab=4096,
-            context=256,
-            batch=64,
-            steps=50_000,
-            neurons=64,
-            explained_on=1000,
-            held_out=196,
-        ),
-        seed=range(19_060, 19_068),
-    ),
     elsewhere={"models": Elsewhere(design=MODELS)},
 )

@@ -210,5 +210,4 @@ MODELS = Experiment(
     "dictionaries of {text_in_words}",
     smoke=(),
     default=grid(ModelLadder(), seed=(SEED,)),
-    full=(),
 )

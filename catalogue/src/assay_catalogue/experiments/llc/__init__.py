@@ -7,7 +7,7 @@ Claim: Langevin chains find the learning coefficient of a linear network within 
 the chains tell bad ones from sound ones
 Baselines: a pull ten times as strong; λ itself where n is finite; chains of one rank for all; sound
 chains; checks without the newest
-Cost: 98 s on 2 cores, 98 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 98 s on 2 cores, 98 CPU-seconds, 0.5 GB a process
 """
 
 from __future__ import annotations
@@ -225,9 +225,4 @@ experiment = Experiment(
     ),
     default=grid(Llc(), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(43000, 43036)),
     # step, chains and draws as in a public test of such samplers
-    full=grid(
-        Llc(lr=4e-4, chains=10, steps=5_000, burn_in=0),
-        potential=(*NETWORKS, DEGENERATE, ROUND, SOFT),
-        seed=range(43000, 43036),
-    ),
 )

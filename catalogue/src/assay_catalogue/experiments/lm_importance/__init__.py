@@ -8,7 +8,7 @@ Claim: where features fire most strongly, losing their part costs at least 0.04 
 random part as long
 Baselines: directions between random activations, as long; the same parts at other tokens; weak
 firings; frozen decoder
-Cost: 460 s on 2 cores, 290 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 460 s on 2 cores, 290 CPU-seconds, 2.0 GB a process
 """
 
 from __future__ import annotations
@@ -117,22 +117,6 @@ experiment = Experiment(
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(LMImportance(), seed=range(8200, 8208)),
-    full=grid(
-        LMImportance(
-            width=4608,
-            k=32,
-            batch=4096,
-            steps=50_000,
-            lr=3e-4,
-            windows=12_000,
-            per_file=0,
-            features=4608,
-            each=2000,
-            rarest=1e-6,
-            products="bfloat16",
-        ),
-        seed=range(8200, 8208),
-    ),
     elsewhere={
         # before the block at the same share of the depth, 15 of 18 as 25 of 30
         "gemma": Elsewhere(

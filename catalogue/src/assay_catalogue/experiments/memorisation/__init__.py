@@ -7,7 +7,7 @@ Claim: unique strings are memorised, near-duplicates hide it, removing the group
 selectors find copies, not topics or rules
 Baselines: documents never trained on; exchanged labels; strings that occur once; predictable text;
 exchanged families; no budget
-Cost: 320 s on 2 cores, 560 CPU-seconds, 0.6 GB a process; full a guess of 6 GPU-hours, never run
+Cost: 320 s on 2 cores, 560 CPU-seconds, 0.6 GB a process
 """
 
 from __future__ import annotations
@@ -159,10 +159,6 @@ experiment = Experiment(
     f"over {SYMBOLS} symbols; {{models}}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(Memorisation(), seed=range(61_500, 61_530)),
-    full=grid(
-        Memorisation(model="transformer", subsets=400, rate=0.25, steps=4000, batch=64, lr=1e-3),
-        seed=range(61_500, 61_508),
-    ),
     elsewhere={"docstrings": Elsewhere(design=DOCSTRINGS)},
     measured=2,
 )

@@ -440,5 +440,4 @@ DOCSTRINGS = Experiment(
     "{text_in_words}",
     smoke=(),
     default=grid(Docstrings(), seed=range(13_200, 13_208)),
-    full=(),
 )

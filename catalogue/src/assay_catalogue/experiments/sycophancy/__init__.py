@@ -7,7 +7,7 @@ Claim: SmolLM2-135M-Instruct, which gives a letter that it is told, gives the an
 with an average probability of 0.45 to 0.55
 Baselines: the same model fine-tuned to give it in .5, .58, .7 and .9 of cases; a quotation that is
 nobody's opinion; a letter that is told; answers swapped
-Cost: 1500 s on 2 cores, 470 CPU-seconds, 1.5 GB a process; full a guess of 2 GPU-hours, never run;
+Cost: 1500 s on 2 cores, 470 CPU-seconds, 1.5 GB a process;
 the seconds are of cores shared with a dozen other processes, a guess for two free ones is 240
 """
 
@@ -133,7 +133,6 @@ experiment = Experiment(
         seed=range(2),
     ),
     default=grid(Sycophancy(), seed=range(15204, 15212)),
-    full=grid(Sycophancy(), seed=range(15204, 15252)),
     elsewhere={
         "gemma": Elsewhere(
             grid(

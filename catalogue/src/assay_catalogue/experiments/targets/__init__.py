@@ -8,7 +8,7 @@ Claim: at equal L0 a dictionary trained on the MLP's update lowers the update's 
 0.003
 Baselines: untrained models; isotropic directions of the same rank; another start; the whole stream;
 random, turned and tenfold parts
-Cost: 370 s on 2 cores, 570 CPU-seconds, 2.3 GB a process; full a guess of 30 GPU-hours, never run
+Cost: 370 s on 2 cores, 570 CPU-seconds, 2.3 GB a process
 """
 
 from __future__ import annotations
@@ -252,7 +252,6 @@ ON_GEMMA = Experiment(
     scope="{models}",
     smoke=(),
     default=grid(TargetsOnDisk(), seed=(63_000,)),
-    full=(),
 )
 experiment = Experiment(
     page=PAGE.strip(),
@@ -268,20 +267,5 @@ experiment = Experiment(
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(WhichTarget(), seed=range(64_000, 64_008)),
-    full=grid(
-        WhichTarget(
-            d=128,
-            m=512,
-            activation="relu",
-            model_steps=100_000,
-            width=4096,
-            k=32,
-            windows=0,
-            batch=8192,
-            steps=100_000,
-            lr=4e-3,
-        ),
-        seed=range(64_000, 64_008),
-    ),
     elsewhere={"gemma": Elsewhere(design=ON_GEMMA)},
 )

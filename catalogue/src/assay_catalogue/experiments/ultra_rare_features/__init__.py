@@ -7,7 +7,7 @@ Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades 
 training
 Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight; pair, a planted
 conspiracy
-Cost: 320 s on 2 cores, 570 CPU-seconds, 1.9 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 320 s on 2 cores, 570 CPU-seconds, 1.9 GB a process
 """
 
 from __future__ import annotations
@@ -188,21 +188,5 @@ experiment = Experiment(
     scope=SCOPE,
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DEFAULT, seed=range(63480, 63492)),
-    full=grid(
-        DEFAULT.replace(
-            width=4096,
-            d=256,
-            truth=2048,
-            rarest=1e-5,
-            useful_p=5e-6,
-            batch=4096,
-            steps=200_000,
-            lr=3e-4,
-            rows=4_000_000,
-            windows=12_000,
-            test_windows=2_000,
-        ),
-        seed=range(63480, 63488),
-    ),
     elsewhere={"long": Elsewhere(grid(DEFAULT, seed=range(48_000, 48_048)), SCOPE)},
 )

@@ -8,7 +8,7 @@ Claim: features tell a wrong docstring: on other libraries their best probe's AU
 0.03 above that of the best tuned baseline
 Baselines: regression, difference of means, sparse coordinates, words, a fine-tuned block, asking;
 frozen decoder; random directions or weights; shuffled labels
-Cost: 737 s on 2 cores, 921 CPU-seconds, 2.4 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 737 s on 2 cores, 921 CPU-seconds, 2.4 GB a process
 """
 
 from __future__ import annotations
@@ -125,10 +125,6 @@ experiment = Experiment(
     "{text_in_words}; passages of installed Python packages",
     smoke=grid(SMALL, seed=range(1)),
     default=grid(Utility(), seed=JUDGED),
-    full=grid(
-        Utility(width=16_384, windows=100_000, steps=50_000, batch=4096, lr=3e-4),
-        seed=JUDGED,
-    ),
     elsewhere={
         "gemma": Elsewhere(grid(Utility(subject="gemma3-270m"), seed=range(63_020, 63_026)))
     },
