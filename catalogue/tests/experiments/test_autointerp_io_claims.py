@@ -224,12 +224,6 @@ def test_one_dictionary_with_a_frozen_part_that_is_as_good_is_enough():
     assert verdict.outcome == "fails"
 
 
-def test_no_endpoint_is_the_default():
-    assert {
-        spec.explainer for spec in (*experiment.default, *experiment.smoke, *experiment.full)
-    } == {"rules"}
-
-
 def test_one_feature_in_six_with_its_own_rule_is_a_sixth_of_the_way_to_all():
     arms = WORLD.arms()
     main, few = arms["main"].isel(feature=slice(0, 36)), arms["few-own-rules"].shuffled[:, :36]

@@ -1,7 +1,5 @@
 """The scoring of autointerp-io on a hand-made model whose features fire, write and are followed as
-planted; and an endpoint that fails."""
-
-import re
+planted."""
 
 import numpy as np
 import pytest
@@ -9,9 +7,8 @@ import torch
 
 from assay_catalogue.experiments.autointerp_io.one_token import open_measures, planted_measures
 from assay_catalogue.experiments.autointerp_io.reading import Features, Reading, dense_as
-from assay_catalogue.experiments.autointerp_io.scored import asked_measures, drawn_measures
+from assay_catalogue.experiments.autointerp_io.scored import drawn_measures
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
-from assay_catalogue.explaining.chat import Tally
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions
 from assay_catalogue.explaining.scoring import by_context
@@ -171,50 +168,6 @@ def test_others_fire_as_often_as_asked():
         assert (x > 0).mean() == pytest.approx(rate, abs=0.0011) and (
             y > 0
         ).mean() == pytest.approx(rate, abs=0.1)
-
-
-class Scripted:
-    """A chat whose answers are right, and of which every third question is never answered."""
-
-    def __init__(self):
-        self.tally, self.count = Tally(), 0
-
-    def ask(self, messages, most_tokens=200):
-        self.count += 1
-        self.tally.asked += 1
-        if self.count % 3 == 0:
-            self.tally.missing["time-out"] += 1
-            return None
-        self.tally.answered += 1
-        asked = messages[1]["content"]
-        if "JSON list" not in asked:
-            shown = re.search(r"«(t\d+ )»", asked)
-            return f"fires on “{shown[1] if shown else 'nothing'}”"
-        token = asked.split("“")[1].split("”")[0] if "“" in asked else "never"
-        contexts = asked.split("texts?\n")[1].split("\n\n")[0].splitlines()
-        return "[" + ", ".join(str(int(token in line)) for line in contexts) + "]"
-
-    def nonsense(self):
-        raise AssertionError("every answer has the form that was asked for")
-
-
-def test_an_endpoints_missing_answers_are_counted_and_never_zero(planted):
-    s = InputsOutputs(asked=2, features=8, names=1)
-    chat = Scripted()
-    named = asked_measures(s, planted, chat)
-    told = np.concatenate([named[f"told_{side}"][1].ravel() for side in ("input", "both")])
-    assert np.isfinite(told).any() and set(told[np.isfinite(told)]) <= {
-        1.0
-    }  # it fires on its own token, and says so
-    bare = named["told_input_bare"][1]
-    assert set(bare[np.isfinite(bare)].tolist()) <= {
-        0.5
-    }  # without the quote nothing is left to go by
-    assert (
-        named["missing"][1].tolist() == [sum(chat.tally.missing.values())]
-        and chat.tally.missing["time-out"] > 0
-    )
-    assert named["unanswered"][1].sum() > 0
 
 
 def test_the_contexts_of_a_planted_feature_are_those_with_its_token(planted):

@@ -11,7 +11,6 @@ from assay_catalogue.explaining.evidence import (
     OutputExplanation,
     both_explanation,
     input_explanation,
-    quoted_context,
 )
 from assay_catalogue.explaining.learner import Limits, Split, explain, learn
 from assay_catalogue.explaining.rule import (
@@ -22,7 +21,6 @@ from assay_catalogue.explaining.rule import (
     f1,
     kinds,
     rule_f1,
-    without_quotes,
 )
 from assay_catalogue.explaining.scoring import auroc, levels, simulation
 
@@ -212,9 +210,6 @@ def test_kinds_survive_where_quotes_are_taken_out():
     assert Rule(((Condition(0, (1, 2)),),)).without_quotes() == Rule(())
     words = found.words(vocabulary.__getitem__)
     assert "“ the”" in words and "a number" in words
-    assert "the" not in without_quotes(words).replace("the token", "").replace(
-        "the one", ""
-    ) and "a number" in without_quotes(words)
 
 
 def test_both_sides_together_know_more_than_each():
@@ -236,28 +231,7 @@ def test_a_feature_without_a_rule_is_explained_by_its_mean():
     assert found == InputExplanation(Rule(()), (3.0,)) and set(found.scores(at)) == {3.0}
 
 
-@pytest.mark.parametrize(
-    ("said", "left"),
-    [
-        ("fires on “np” after 'import'", "fires on … after …"),
-        ("the model's \"word\" isn't `code`", "the model's … isn't …"),
-        ("nothing quoted here", "nothing quoted here"),
-        ("“”", "…"),
-    ],
-)
-def test_quoted_spans_go(said, left):
-    assert without_quotes(said) == left
-
-
-def test_evidence_shows_the_strongest_once_a_window_and_samples_the_rest():
-    tokens = np.arange(40).reshape(4, 10)
-    at = Positions(tokens, np.ones((4, 10), bool))
-    value = np.zeros(40)
-    value[[3, 4, 15, 27, 28]] = [5, 4, 9, 1, 2]
-    found = Evidence(at, value, np.zeros(40, bool), np.array([1, 2]))
-    assert found.top().tolist() == [15, 3, 28]
-    assert sorted(found.sampled().tolist()) == [4, 27]
-    assert quoted_context(at, 15, lambda t: f"{t} ", reach=1) == "14 «15 »16 "
+def test_outputs_are_said_with_their_line_breaks():
     assert OutputExplanation((1,)).words(lambda t: "x\n") == "makes “x⏎” likelier next"
 
 

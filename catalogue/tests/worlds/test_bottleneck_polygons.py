@@ -225,9 +225,3 @@ def test_states_and_columns_are_called_by_what_they_are():
         "4++",
         "",
     ]
-    for name, roles in (
-        ("5+", ["corner"] * 5 + ["dead, bias above 0"]),
-        ("5", ["corner"] * 5 + ["off: its output never answers it"]),
-    ):
-        exact = polygons.weights(polygons.parse_state(name, 6), 6, turn=0.3)
-        assert polygons.roles(exact["W"], exact["b"]) == roles

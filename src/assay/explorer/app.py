@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -40,7 +42,6 @@ from assay.explorer.pages import (
     token,
 )
 from assay.explorer.problems import AWAY, Problem
-from assay.explorer.sections import Address, sections
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,6 +50,18 @@ if TYPE_CHECKING:
 ONCE, WAITING = 1, 8
 """Pages that run a model at the same time, and that may wait for it; more are told to come back."""
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address and the page function that answers it; `live`: it takes long and waits its turn,
+    unless `made`; `sent`: it takes POST as well."""
+
+    path: str
+    page: Callable[..., Any]
+    live: bool = False
+    made: Callable[..., bool] | None = None
+    sent: bool = False
 
 
 ADDRESSES = (
@@ -74,18 +87,15 @@ ADDRESSES = (
     Address("/{model}/{dictionary}", dictionary.page),
     Address("/{model}/{first}/{second}", dictionary.typed),
 )
-"""In the order in which they are tried: the particular before the general; those of other
-distributions come first."""
+"""In the order in which they are tried: the particular before the general."""
 
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
-    added = (address for section in sections() for address in section.addresses)
-    addresses = (*added, *ADDRESSES)
     turn = _Turn()
     routes = [
         route
-        for address in addresses
+        for address in ADDRESSES
         for route in (
             Route(
                 f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
-from assay.explorer.sections import packages, sections
 from assay.features.index.schema import IDENTIFIERS
 from assay.report import evaluations, pages, palette, tables
 
@@ -67,7 +66,7 @@ def served(dictionary: str, number: int) -> str:
 def environment() -> Environment:
     """The templates, with the signs and filters that pages use."""
     env = Environment(
-        loader=ChoiceLoader([PackageLoader(p) for p in ("assay.explorer", *packages())]),
+        loader=PackageLoader("assay.explorer"),
         autoescape=True,
         finalize=_sanitize,
         trim_blocks=True,
@@ -75,7 +74,6 @@ def environment() -> Environment:
         undefined=StrictUndefined,
     )
     env.globals |= {
-        "sections": sections(),
         "signs": tables.SIGNS,
         "evaluations": evaluations,
         "outcome_words": pages.WORDS,
@@ -205,7 +203,6 @@ def style() -> str:
     steps = "".join(
         f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1)
     )
-    steps += "".join(section.style() for section in sections())
     report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     explorer_css = (
         files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")

@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.core.claims import Value
 from assay.core.experiment import Arm, Arms
-from assay.core.figures import Channel, Figure, Mark, by_level, figure, summary
+from assay.core.figures import Channel, Figure, Mark, figure, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
 from assay.core.stats import Statistic, largest
@@ -110,25 +109,6 @@ def over_l0(
     return figure(title, mark, channels, rows, x_log=True, **options)
 
 
-def history(
-    arms: Arms,
-    title: str,
-    names: Sequence[str],
-    series: str = "loss",
-    sweep: str = "penalty",
-    **options: Any,
-) -> Figure:
-    """A figure of training: a series over steps at the middle of each arm's sweep."""
-    rows: list[tuple] = []
-    for name in names:
-        if name in arms and series in arms[name]:
-            values = by(arms[name], sweep)[series]
-            values = values.isel({sweep: values.sizes[sweep] // 2})
-            rows += [(name, *point) for point in by_level(values, "step")]
-    channels: Mapping[str, Channel] = {"arm": "color", "step": "x", series: "mean"}
-    return figure(title, "line", channels, rows, x_title="step", **({"y_title": series} | options))
-
-
 def side_by_side(
     half: str, full: str, broad: str, only: Callable[[xr.Dataset], xr.Dataset] = lambda arm: arm
 ) -> Arm:
@@ -147,22 +127,3 @@ def side_by_side(
         return xr.concat(parts, "run", combine_attrs="drop_conflicts")
 
     return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
-
-
-def lead_rows(
-    arms: Arms, labels: Sequence[tuple[str, str]], value: Value, leads: Statistic, *needs: str
-) -> list[tuple]:
-    """Rows: for each (label, arm) and corner its leads over seeds, where there are the arms that
-    the value needs besides."""
-    rows = []
-    for label, name in labels:
-        if {name, *needs} <= set(arms):
-            terms = {
-                key: x.sum("document").transpose("seed", ...).values
-                for key, x in value(arms[name], arms).items()
-            }
-            rows += [
-                (label, corner, values)
-                for corner, values in zip(CORNERS, leads(terms).T, strict=True)
-            ]
-    return rows

@@ -9,15 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.plain import show_token
 from assay.features.effects import largest
 from assay_catalogue.explaining.rule import ABSENT, Positions, Rule
 from assay_catalogue.explaining.scoring import distinct, logistic
-
-TOP, SAMPLED, REACH = 20, 20, 12
-"""Contexts of greatest activation, contexts drawn evenly from the other firings, and tokens shown
-on each side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +34,6 @@ class Evidence:
     def fires(self) -> Bool[np.ndarray, " row"]:
         """Where the feature is on."""
         return self.value > 0
-
-    def top(self, count: int = TOP) -> Int[np.ndarray, " shown"]:
-        """Rows of greatest activation, at most one of a window, strongest first; fewer where it
-        fires less often."""
-        order = np.argsort(-self.value, kind="stable")[: int(self.fires.sum())]
-        _, first = np.unique(self.text.row[order] // self.text.tokens.shape[1], return_index=True)
-        return order[np.sort(first)][:count]
-
-    def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, " shown"]:
-        """An even sample of the other firings, in an order drawn by the seed."""
-        rest = np.setdiff1d(np.flatnonzero(self.fires), self.top())
-        order = (
-            rng.permutation(np.array([self.seed]), "explaining.sampled", 0, len(rest))[0]
-            if len(rest)
-            else rest
-        )
-        return rest[order[:count]]
 
 
 @dataclass(frozen=True)
@@ -161,16 +139,3 @@ def promoted(
 ) -> Int[np.ndarray, "feature count"]:
     """The tokens of greatest weight for each feature, falling; ties by token id."""
     return largest(weights, count)
-
-
-def quoted_context(
-    text: Positions, row: int, decode: Callable[[int], str], reach: int = REACH
-) -> str:
-    """A position in its context, the token itself between « and »."""
-    flat_index, s = int(text.row[row]), text.tokens.shape[1]
-    window, place = divmod(flat_index, s)
-    near = range(max(0, place - reach), min(s, place + reach + 1))
-    pieces = [decode(int(text.tokens[window, i])) for i in near]
-    return "".join(
-        f"«{piece}»" if i == place else piece for i, piece in zip(near, pieces, strict=True)
-    )

@@ -189,15 +189,6 @@ class Rule:
         return Rule(tuple(conjunction for conjunction in remaining if conjunction))
 
 
-def without_quotes(text: str) -> str:
-    """A sentence without its quoted spans, each replaced by …, so that it cannot be right by
-    quoting the examples.
-
-    An apostrophe within a word opens no quote.
-    """
-    return re.sub(r"\s+", " ", _QUOTED.sub("…", text)).strip()
-
-
 def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, " token"]:
     """Whether each id up to the text's largest is one of these, ABSENT (the last entry) never."""
     table = np.zeros(max(largest, *tokens, 0) + 2, bool)

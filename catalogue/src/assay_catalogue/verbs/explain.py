@@ -15,13 +15,12 @@ from assay.verbs.verb import Line as Text
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import load, written
-from assay_catalogue.circuits.picture.contents import take
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.verify.implementing import Worst
 from assay_catalogue.circuits.verify.score import Effort, Row, Score, table
 from assay_catalogue.circuits.verify.score import Table as ScoreTable
-from assay_catalogue.pages import circuit, small_model
-from assay_catalogue.pages.small_model import known_or_none, of_file, subject, writable_page, write
+from assay_catalogue.verbs import small_model
+from assay_catalogue.verbs.small_model import known_or_none, of_file, subject
 
 SEEN = 0.005
 """What is less is 0.00 as it is printed."""
@@ -131,8 +130,6 @@ class Explained:
     """What E3 would then be, weights of its own apart."""
     differ: tuple[str, ...]
     """Inputs on which its logits are furthest off."""
-    page: Path | None = None
-    """The page that was written."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,6 @@ def explain(
     /,
     *,
     rival: Flag = False,
-    page: Path | None = None,
     hard: Annotated[Hard, Flat] = FULLY,
     place: Place = HERE,
 ) -> Answer[Explained | Ours | small_model.Model]:
@@ -169,28 +165,23 @@ def explain(
         model; look: a challenge, too.
     rival
         With show: the plausible but wrong one in place of ours.
-    page
-        With check and look: a page as well, of attention, parts, patching, tables, the causal graph
-        and the scores, which opens offline.
 
     Examples
     --------
     assay explain check my_explanation.toml
     assay explain show induction
     assay explain show monthly-palindromes/22062 --rival
-    assay explain look induction --page induction.html
+    assay explain look induction
     """
     if rival and what != "show":
         raise AssayError("--rival goes with show; what is checked or looked at is what is named")
-    if page is not None and what == "show":
-        raise AssayError("--page goes with check and look; show prints a file")
     if what == "show":
         given = ours(file, place.root, rival=rival)
         return Answer(given, [Text(given.toml.removesuffix("\n"))])
     if what == "look":
-        model = small_model.look(Path(file), place.root, page)
+        model = small_model.look(Path(file), place.root)
         return Answer(model, small_model.words(model))
-    explained = check(Path(file), hard, place.root, page)
+    explained = check(Path(file), hard, place.root)
     return Answer(explained, words(explained))
 
 
@@ -247,8 +238,6 @@ def words(outcome: Explained) -> Iterator[Part]:
         if outcome.ranked
         else f"It is not better than every control: {above}."
     )
-    if outcome.page:
-        yield f"The page is {outcome.page}."
 
 
 def foretold(exchange: Exchanged) -> str:
@@ -286,38 +275,16 @@ def interval(line: Line) -> str:
     return "" if line.low is None else f"{number(line.low)} – {number(line.high)}"
 
 
-def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Explained:
-    """Hold an explanation to the model it names, which this store may hold, and write that as a
-    page where one is asked for.
+def check(file: Path, hard: Hard, root: Path) -> Explained:
+    """Hold an explanation to the model it names, which this store may hold.
 
     A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that
-    names the place; AssayError where the page cannot be written.
+    names the place.
     """
-
     explanation = load(file)
-    model_subject = of_file(file, explanation, root)
-    writable_page(page)
-    score_table = table(
-        explanation, model_subject.rival(), model_subject.problem, hard.seed, effort(hard)
-    )
-    explained = to_explained(file, explanation, model_subject.problem, score_table)
-    if page is None:
-        return explained
-
-    tried = (
-        f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} "
-        f"candidates, seed {hard.seed}"
-    )
-    write(
-        page,
-        circuit.render_standalone(
-            take(
-                model_subject.problem, explanation, score_table, name=explanation.of, seed=hard.seed
-            ),
-            tried,
-        ),
-    )
-    return replace(explained, page=page)
+    model = of_file(file, explanation, root)
+    scores = table(explanation, model.rival(), model.problem, hard.seed, effort(hard))
+    return to_explained(file, explanation, model.problem, scores)
 
 
 def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:

@@ -162,7 +162,7 @@ experiment = Experiment(
     inputs=on_text.text_and_model,
     cost=cost,
     seeds_per_group=1,
-    scope="dictionaries of {models}; {explainers}",
+    scope="dictionaries of {models}; rules learned without a language model",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InputsOutputs(), seed=range(61_700, 61_706)),
     elsewhere={"long": Elsewhere(design=GEMMA)},

@@ -52,7 +52,7 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
     seen."""
     from assay_catalogue.experiments.autointerp_io.one_token import open_measures, planted_measures
     from assay_catalogue.experiments.autointerp_io.reading import Features, reading
-    from assay_catalogue.experiments.autointerp_io.scored import asked_measures, drawn_measures
+    from assay_catalogue.experiments.autointerp_io.scored import drawn_measures
 
     (s,) = runs.specs
     data, test = activations(s, bench)
@@ -65,8 +65,6 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
     )
     if s.further:
         variables |= planted_measures(s)
-    if s.explainer != "rules":
-        variables |= asked_measures(s, features)
     return measures(runs, coords={"step": trained.steps.tolist()}, **variables)
 
 

@@ -1,24 +1,18 @@
-"""Explanations of features drawn by lot, scored on text that they have not seen; of neurons and
-directions that fire as often; and by an endpoint that somebody configured, what was never answered
-beside them."""
+"""Explanations of features drawn by lot, scored on text that they have not seen; and of neurons and
+directions that fire as often."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.cache import folder as cache_folder
 from assay.core.heavy import torch
 from assay.core.rng import normal, permutation
 from assay_catalogue.experiments.autointerp_io.reading import Features, Reading, Values, dense_as
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
-from assay_catalogue.explaining.chat import Chat, read
-from assay_catalogue.explaining.chat_explainer import AskedExplainer, Side
 from assay_catalogue.explaining.evidence import (
-    Evidence,
     InputExplanation,
     OutputExplanation,
     both_explanation,
@@ -197,42 +191,3 @@ def with_next(
     q = q if moved is None else tuple(x[positions] for x, positions in zip(q, moved, strict=True))
     a, b, c = weighed(rule[0], q[0], v[0] > 0)
     return auroc(levels(a * rule[1] + b * q[1] + c, v[1] > 0))
-
-
-SIDES: tuple[Side, ...] = ("input", "output", "both")
-
-
-def asked_measures(
-    s: InputsOutputs, features: Features, chat: Chat | None = None
-) -> dict[str, tuple[str, Any, str]]:
-    """Detection by an endpoint's explanations of the first features, with and without their quotes;
-    NaN where it gave no answer.
-
-    `chat` is the endpoint of the spec's file, if none is given.
-    """
-    chat = chat or Chat(read(Path(s.explainer)), cache_folder() / "chat")
-    text = features.reading
-    chosen = features.lasting(s.firings, s.seed, "drawn")[: s.asked]
-    out = {
-        f"told_{side}{bare}": np.full(s.asked, np.nan) for side in SIDES for bare in ("", "_bare")
-    }
-    unanswered = np.zeros(s.asked)
-    for i, feature in enumerate(chosen):
-        value, fresh = features.values(int(feature))
-        ids = promoted(features.weights[[feature]], s.names)[0]
-        evidence = Evidence(text.seen, value, text.split.validation, ids, s.seed)
-        for side in SIDES:
-            explainer = AskedExplainer(chat, text.vocabulary.__getitem__, side)
-            if (explanation := explainer.explain(evidence)) is None:
-                continue
-            for bare in ("", "_bare"):
-                score, missing = explainer.detection(
-                    explanation, text.fresh, fresh, s.seed, quotes=not bare
-                )
-                out[f"told_{side}{bare}"][i], unanswered[i] = score, unanswered[i] + missing
-    variables = {name: ("run told", x[None], "1") for name, x in out.items()}
-    return {
-        **variables,
-        "unanswered": ("run told", unanswered[None], "contexts"),
-        "missing": ("run", np.array([sum(chat.tally.missing.values())]), "1"),
-    }

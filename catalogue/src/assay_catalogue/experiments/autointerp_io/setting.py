@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
@@ -29,14 +29,6 @@ class InputsOutputs(TinyModelDictionary):
     further: bool = True
     """Whether explanations from outputs and from both get every score, and rules in words and
     further controls are learned."""
-    explainer: str = "rules"
-    """"rules", or the file of an endpoint that explains the first `asked` features as well; without
-    one nothing is sent anywhere."""
+    explainer: Literal["rules"] = "rules"
     asked: Annotated[int, Ge(1)] = 16
-    """Features that an endpoint explains."""
-
-    @property
-    def explainers(self) -> str:
-        """What explains features, in words."""
-        endpoint = "" if self.explainer == "rules" else f", and the endpoint of {self.explainer}"
-        return f"rules learned without a language model{endpoint}"
+    """Nothing reads these two; they are part of the keys of stored runs."""

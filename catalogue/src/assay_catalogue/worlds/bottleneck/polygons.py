@@ -145,17 +145,6 @@ def called(sides: Float[np.ndarray, "*any"], positive: Float[np.ndarray, "*any"]
     ]
 
 
-def roles(W: Float[np.ndarray, "f d=2"], b: Float[np.ndarray, " f"]) -> list[str]:
-    """What each column of a trained model is: a corner; dead with a positive bias; or off, so that
-    its output never answers its input."""
-    length = np.hypot(*W.T)
-    off, corner = length**2 + b <= 0, length > 0.5
-    return [
-        "off: its output never answers it" if o else "corner" if c else "dead, bias above 0"
-        for o, c in zip(off, corner, strict=True)
-    ]
-
-
 def weights(
     state: Polygon, columns: int, turn: float = 0.0, dead: float = DEAD
 ) -> dict[str, np.ndarray]:

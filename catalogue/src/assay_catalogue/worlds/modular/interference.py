@@ -102,14 +102,6 @@ def margin(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.n
     return (_checked(amplitudes, p) @ _drops(p)).min(-1)
 
 
-def profile(
-    amplitudes: Float[np.ndarray, "set frequency"], p: int
-) -> Float[np.ndarray, "set difference"]:
-    """The logit of every answer that is off by d = 0 … p − 1."""
-    k, d = np.arange(1, (prime(p) - 1) // 2 + 1), np.arange(p)
-    return _checked(amplitudes, p) @ np.cos(2 * np.pi * np.outer(k, d) / p)
-
-
 def optimum(sets: Sets, p: int, *, decay: float, nu: float) -> Optimum:
     """The cheapest circuit of each set: amplitudes of at least 0 that minimise loss plus decayed
     norm.

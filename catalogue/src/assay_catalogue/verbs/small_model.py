@@ -1,31 +1,34 @@
 """A small model: found by its name, and taken apart, what each of its parts adds and costs, and
-where heads look; as numbers, and as a page."""
+where heads look."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.core.errors import Command, DataError, ModelError, nearest
+from assay.core.plain import plain
 from assay.lab import catalogue
-from assay.lab.store import atomic
 from assay.lab.store.store import Job, Store
-from assay.verbs.options import writable_file
 from assay.verbs.verb import Part, Table
-from assay_catalogue.circuits import known
+from assay_catalogue.circuits import heads, known
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import load
-from assay_catalogue.circuits.picture.contents import take
 from assay_catalogue.circuits.problem import Problem
+from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.solving.solver import Monthly
+from assay_catalogue.worlds.algorithms.task import has_answer
 
 FAMILY = "monthly-"
-_MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")
-"""How a store calls the folder of a run of the method."""
+LOOKED = 200
+"""Inputs on which right answers are counted."""
+CLASSES, TEXT = 40, 300
+"""Classes that are named, and letters of a sentence."""
 LOOKS = ("itself", "first", "before", "same token", "after the same")
 """Where a head may look."""
 
@@ -73,67 +76,104 @@ class Model:
     """Share of its answers that are right."""
     parts: tuple[Seen, ...]
     left_out: tuple[str, ...]
-    """What is not told, and why."""
-    page: Path | None
-    """The page that was written."""
+    """What is left out, and why."""
 
 
-def look(what: Path, root: Path, page: Path | None = None) -> Model:
+def look(what: Path, root: Path) -> Model:
     """Take a small model apart without scoring anything: by its name, an explanation's, or that of
     a challenge's folder.
 
-    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the
-    page cannot be written."""
+    Raises: DataError, SpecError or ModelError, one line that names the place."""
     from assay_catalogue.circuits.challenge import folder
 
-    writable_page(page)
-    explanation, spoiler = None, False
     if what.is_dir():
-        problem, name = folder.opened(what), what.resolve().name
-    elif what.suffix in (".toml", ".py"):
+        return taken_apart(folder.opened(what), what.resolve().name)
+    if what.suffix in (".toml", ".py"):
         explanation = load(what)
-        problem, name = of_file(what, explanation, root).problem, explanation.of
-    else:
-        name = str(what)
-        model_subject = subject(name, root)
-        problem, explanation = (
-            model_subject.problem,
-            model_subject.own() if model_subject.own else None,
-        )
-        spoiler = explanation is not None
-    picture = take(problem, explanation, name=name)
-    if page is not None:
-        from assay_catalogue.pages import circuit
+        problem = of_file(what, explanation, root).problem
+        Program(explanation, problem)  # refuses one that does not fit
+        return taken_apart(problem, explanation.of)
+    return taken_apart(subject(str(what), root).problem, str(what))
 
-        write(page, circuit.render_standalone(picture, spoiler=spoiler))
-    parts = tuple(
-        Seen(
-            r.part,
-            r.direct,
-            r.alone,
-            r.joint,
-            r.partner,
-            {x.kind: known_or_none(x.share) for x in r.looks},
-            r.asks,
-            r.finds,
-            r.share,
-        )
-        for r in picture.parts
-    )
+
+def taken_apart(problem: Problem, name: str, seed: int = 0) -> Model:
+    """Tell what a model's task is and what each of its parts is worth, on inputs that nothing was
+    trained on."""
+    task, step, left_out = problem.task, heads.rows(problem), list[str]()
+    listed: tuple[heads.Row, ...] = ()
+    try:
+        listed = heads.table(heads.against_averages(problem, seed), step)
+    except DataError as e:
+        left_out.append(f"What parts are worth: {e}.")
+    if len(listed) > heads.PARTS:
+        more, every = len(listed) - heads.PARTS, len(listed)
+        left_out.append(f"{more:,} of {every:,} parts: those that cost least.")
+    stream, n = (2, LOOKED) if step >= LOOKED else (0, heads.inputs(problem))
+    held = task.draw(seed, stream, n, held_out=True)
+    answers = task.answer(held)
+    where = has_answer(answers)
+    right = (problem.logits(held).argmax(-1) == answers) & where
     return Model(
-        picture.name,
-        picture.model,
-        picture.size,
-        picture.task,
-        picture.length,
-        picture.asked,
-        picture.classes,
-        picture.called,
-        picture.right,
-        parts,
-        picture.left_out,
-        page,
+        name=short(name or task.name, TEXT),
+        model=built_of(problem),
+        numbers=problem.size,
+        task=short(task.name, TEXT),
+        length=task.length,
+        asked=short(positions_in_words(np.flatnonzero(where.any(0)).tolist()), TEXT),
+        classes=problem.classes,
+        called=tuple(short(x) for x in task.answers[: min(problem.classes, CLASSES)]),
+        right=float(right.sum() / max(1, where.sum())),
+        parts=tuple(
+            Seen(
+                r.part,
+                r.direct,
+                r.alone,
+                r.joint,
+                r.partner,
+                {x.kind: known_or_none(x.share) for x in r.looks},
+                r.asks,
+                r.finds,
+                r.share,
+            )
+            for r in (listed[i] for i in sorted(heads.costliest(listed)[: heads.PARTS]))
+        ),
+        left_out=tuple(left_out),
     )
+
+
+def positions_in_words(positions: list[int]) -> str:
+    """Say positions in words: 2 and 5 to 9."""
+    runs: list[list[int]] = []
+    for i in positions:
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    phrases = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+    return " and ".join(filter(None, [", ".join(phrases[:-1]), *phrases[-1:]]))
+
+
+def built_of(problem: Problem) -> str:
+    """Say what a model is built of."""
+    p = problem.params
+    _, layers, d, _, n, _ = p["W_QKV"].shape
+    mlp = (
+        f" and an MLP of {p['W_in'].shape[-1]:,} neurons ({problem.activation})"
+        if "W_in" in p
+        else ""
+    )
+    norm = "no norms" if "gain" not in p else "LayerNorm" if "bias" in p else "RMSNorm"
+    places = "learned positions" if "W_pos" in p else "rotated queries and keys"
+    return (
+        f"{layers} block{'s'[: layers != 1]} of {n} head{'s'[: n != 1]}{mlp}; {d} directions, "
+        f"{norm}, {places}"
+    )
+
+
+def short(text: str, most: int = 24) -> str:
+    """Cut a text from outside, and put � for what a terminal would obey."""
+    whole = plain(text)
+    return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def words(model: Model) -> Iterator[Part]:
@@ -174,26 +214,12 @@ def words(model: Model) -> Iterator[Part]:
         "shares of its attention, and whose writing it compares."
     )
     for why in model.left_out:
-        yield f"Not told: {why}"
-    page = f"The page is {model.page}." if model.page else ""
-    yield page or "With --page NAME.html there is a page of it."
+        yield f"Left out: {why}"
 
 
 def share(value: float | None) -> str:
     """Write a share; a dash where there is none."""
     return "—" if value is None else f"{value:.2f}"
-
-
-def writable_page(page: Path | None) -> None:
-    """Refuse a page that cannot be written, before anything is computed. Raises: AssayError."""
-    if page is not None:
-        writable_file(page.absolute(), "--page")
-
-
-def write(page: Path, html: str) -> None:
-    """Write a page, whole or not at all."""
-    page.absolute().parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(page, html.encode("utf-8", "replace"))
 
 
 def known_or_none(value: float) -> float | None:
@@ -247,21 +273,6 @@ def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
 def trained() -> tuple[str, ...]:
     """The entries of the catalogue whose models are explained."""
     return tuple(entry.name for entry in catalogue.entries() if entry.name.startswith(FAMILY))
-
-
-def stored(root: Path) -> dict[str, str]:
-    """Name the trained models that a store holds, such as `monthly-palindromes/22062`, each with
-    the key of its run; in order."""
-    store, run_keys = Store(root), {}
-    for path in sorted((root / "runs").glob(f"{FAMILY}*")):
-        seeds = {int(m[1]) for p in path.iterdir() if (m := _MAIN.fullmatch(p.name))}
-        if not seeds or path.name not in trained():
-            continue
-        for seed in sorted(seeds):
-            run = store.get(_job(path.name, seed).key, path.name)
-            if run is not None and run.has_params:
-                run_keys[f"{path.name}/{seed}"] = run.key
-    return run_keys
 
 
 def _job(name: str, seed: int | None) -> Job:

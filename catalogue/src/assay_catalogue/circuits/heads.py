@@ -1,38 +1,32 @@
 """Heads, and other parts, as rows: what each adds to the answer by itself, what its absence costs,
-where it looks and why.
-
-What a problem's task asks of its model, as questions that methods of `find` take: against other
-inputs, and against averages."""
+where it looks and why. Work is bounded, whatever the size of the model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay_catalogue.circuits.find.attribution import pairs_of_parts
 from assay_catalogue.circuits.find.cutting import effects
-from assay_catalogue.circuits.find.question import (
-    Donor,
-    Question,
-    logit_difference,
-    mean,
-    other,
-    right_alone,
-)
-from assay_catalogue.circuits.find.tables import Look, copying, looks, ov_table
+from assay_catalogue.circuits.find.question import Question, mean, right_alone
+from assay_catalogue.circuits.find.tables import Look, looks
 from assay_catalogue.circuits.find.terms import Source, direct, score_terms
-from assay_catalogue.circuits.picture.maps import PAIRED, inputs
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.subjects.parts import Part
 
+PARTS = 64
+"""Parts that are listed: those that cost most when they are taken away."""
+PAIRED = 24
+"""Parts of a model of which any two are taken away together."""
+INPUTS, PLACES = 64, 32
+"""Most inputs over which numbers are averaged, and positions that count towards their price."""
 _LOAD = 2**25
 """Numbers that dividing one head's scores may take."""
+_PASS, _WORK = 2**23, 2**27
+"""Attention weights, or logits, of one pass, and of all passes."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +52,9 @@ class Row:
     keys."""
     share: float | None = None
     """What that pair makes of it; None for a head that looks alike at all keys."""
-    copying: float | None = None
-    """Share of tokens whose own logit it raises most of all; None where tokens are no answers."""
 
 
-def table(problem: Problem, q: Question, rows: int) -> tuple[Row, ...]:
+def table(q: Question, rows: int) -> tuple[Row, ...]:
     """Make a row of every part."""
     worth = direct(q)
     single_costs, joint, partner = costs(q, rows)
@@ -82,7 +74,6 @@ def table(problem: Problem, q: Question, rows: int) -> tuple[Row, ...]:
                 _to_text(asks),
                 _to_text(finds),
                 share,
-                _copied(problem, part),
             )
         table_rows.append(row)
     return tuple(table_rows)
@@ -140,47 +131,6 @@ def _to_text(source: Source) -> str:
     return "" if source is None else str(source)
 
 
-def _copied(problem: Problem, head: Part) -> float | None:
-    """How much it copies, where answers are called as tokens are, and it writes to the logits at
-    all."""
-    task = problem.task
-    n = min(len(task.tokens), len(task.answers))
-    if task.tokens[:n] != task.answers[:n]:
-        return None
-    table = ov_table(problem.params, head)[:, :n]
-    score = float(copying(table))
-    return score if math.isfinite(score) and float(table.abs().max()) > 1e-9 else None
-
-
-AGAINST_OTHERS = "the right answer's logit less that of the other input's answer"
-AGAINST_ALL = "the right answer's logit less the mean of all others"
-
-
-def against_others(problem: Problem, seed: int) -> tuple[Question, str]:
-    """Ask with what parts write on other inputs, there at shuffled places, where positions are
-    learned; and say what the number is.
-
-    Raises: DataError where an input has no answer.
-    """
-    n = inputs(problem)
-    tokens, other_tokens = (problem.task.draw(seed, i, n, held_out=True) for i in range(2))
-    right, rival = (torch.from_numpy(problem.task.answer(x)) for x in (tokens, other_tokens))
-    positions = right >= 0
-    rivals_known = bool((rival[positions] >= 0).all())
-    weights = (
-        logit_difference(right, rival, problem.classes, positions)
-        if rivals_known
-        else right_alone(right, problem.classes, positions)
-    )
-    return Question(
-        problem.params,
-        torch.from_numpy(tokens),
-        weights,
-        _make_donor(problem, other_tokens, seed),
-        problem.activation,
-    ), (AGAINST_OTHERS if rivals_known else AGAINST_ALL)
-
-
 def against_averages(problem: Problem, seed: int) -> Question:
     """Ask for the right answer against all others, with what parts write on average at each
     position. Raises: DataError as above."""
@@ -196,7 +146,21 @@ def against_averages(problem: Problem, seed: int) -> Question:
     )
 
 
-def _make_donor(problem: Problem, tokens: np.ndarray, seed: int) -> Donor:
-    shuffled = rng.generator(seed, "circuits.picture.places").random(tokens.shape).argsort(1)
-    places = torch.from_numpy(shuffled) if "W_pos" in problem.params else None
-    return other(problem.params, torch.from_numpy(tokens), problem.activation, places)
+def rows(problem: Problem) -> int:
+    """Give how many inputs one pass may have, so that its memory does not grow with the length of
+    inputs or the vocabulary."""
+    return max(1, min(1024, _PASS // _count_per_input(problem)))
+
+
+def inputs(problem: Problem) -> int:
+    """Give over how many inputs numbers are averaged: fewer of a larger model, and four at
+    least."""
+    _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
+    cells = min(PARTS, layers * (heads + 1) + 2) * min(PLACES, problem.task.length)
+    return min(INPUTS, max(4, _WORK // (cells * _count_per_input(problem))))
+
+
+def _count_per_input(problem: Problem) -> int:
+    """Numbers that one input takes in a pass."""
+    _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
+    return problem.task.length * max(layers * heads * problem.task.length, problem.classes)

@@ -1,1 +1,0 @@
-"""Pages of small models that the catalogue adds to the explorer."""
