@@ -376,8 +376,7 @@ def everything() -> str:
     parts = []
     for name, data in _records().items():
         header = catalogue.entry(name).header()
-        guess = header.cost.partition("; full ")[2]
-        claimed = f"Claim: {header.claim.rstrip('.')}. `full`: {guess}."
+        claimed = f"Claim: {header.claim.rstrip('.')}."
         about = f"{statements.about(data, header.title)}\n\n{claimed}"
         listing = statements.listed(data, _turned(name))
         claims = (

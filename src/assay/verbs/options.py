@@ -100,8 +100,8 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as
-    published; some experiments have more, such as docs, the same claims on another text."""
+    """smoke: seconds, checks that everything works; default: minutes on two cores; some
+    experiments have more, such as docs, the same claims on another text."""
     set: Several = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
