@@ -19,7 +19,6 @@ from assay.core.errors import DataError, SpecError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.verbs import serve
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.challenge.folder import SEAL, files
 from assay_catalogue.circuits.explanation import Explanation
@@ -29,6 +28,7 @@ from assay_catalogue.circuits.solving.statements import enriched, lead, quality,
 from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay_catalogue.pages.shelf import Shelf
+from assay_catalogue.pages.shelf import trained as trained_in
 from assay_catalogue.pages.small_model import subject
 from assay_catalogue.worlds.algorithms.solved import right
 
@@ -214,13 +214,13 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
     assert "monthly-maximum" in capsys.readouterr().out
     assert main(["explain", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
     assert f'of = "monthly-maximum/{seeds[1].seed}"' in capsys.readouterr().out
-    listed = serve.trained(tmp_path / "assay-store")
+    listed = trained_in(tmp_path / "assay-store")
     assert [s.name for s in listed()] == [f"monthly-maximum-{spec.seed}" for spec in seeds] and all(
         s.ours for s in listed()
     )
     picture = Shelf(listed).picture(f"monthly-maximum-{seeds[1].seed}")
     assert {n.name for n in picture.graph.nodes} >= {"token", "largest"}
-    assert serve.trained(tmp_path / "nothing")() == ()
+    assert trained_in(tmp_path / "nothing")() == ()
 
 
 @pytest.mark.parametrize(
