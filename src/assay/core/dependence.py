@@ -78,6 +78,9 @@ class Vectors(NamedTuple):
     units: np.ndarray
     """Which of all units these are: all, or those of one arm where arms have no common ones."""
     points: np.ndarray
+    of_controls: bool = False
+    """Whether numbers of controls are among them, which decide where they are plain, and are no
+    reason for a warning."""
 
     def whole(self, of: np.ndarray, n: int) -> np.ndarray:
         """Give groups of these units as groups of all, of which the others are each alone."""
@@ -138,13 +141,15 @@ def find(
     skip: Sequence[str],
     level: float,
     *,
+    every: pd.DataFrame | None = None,
     copies: bool = True,
 ) -> list[Grouping]:
     """Find the ways in which units may depend on each other, near-copies first where `copies` are
     looked for.
 
-    `rows` are those of all arms that are compared, `judged` the columns that the claim reads,
-    `skip` those that name no groups. Raises: DataError where units are plainly copies."""
+    `rows` are those of all arms that are compared, `every` those of controls as well, whose numbers
+    show too which units are alike, `judged` the columns that the claim reads, `skip` those that
+    name no groups. Raises: DataError where units are plainly copies."""
     found = []
     for unit in cells.levels:
         columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
@@ -156,10 +161,15 @@ def find(
             for name, of in coded.items()
             if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
         }
-        vectors = _vectors(rows, unit, known, judged, (*skip, *cells.levels, *labels))
+        unread = (*skip, *cells.levels, *labels)
+        vectors = _vectors(rows, unit, known, judged, unread)
+        if every is not None and len(vectors[0].units) == len(known):
+            more = _vectors(every, unit, known, judged, unread)[:1]
+            more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
+            vectors = more + vectors
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
-        vectors = [Vectors(v.units, _without(v, shared)) for v in vectors]
+        vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
         found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
@@ -206,8 +216,9 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     total = int(place.max()) + 1
     for v in vectors:
         apart, nearly_all, of, dims, line = _sets(v.points, unit)
-        if apart:
-            decides |= apart > DECIDES or nearly_all > NEARLY_ALL
+        plain = apart > DECIDES or nearly_all > NEARLY_ALL
+        if plain or (apart and not v.of_controls):
+            decides |= plain
             found.append(v.whole(of, total))
             lines.append(line)
             alone += dims == 1

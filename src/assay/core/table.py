@@ -252,7 +252,7 @@ def _weigh(
         table = judging.numbers(crossed, _measured(asked, roles)[0])
         return _cells(table, asked.axes, claim.statistic)
 
-    found = _groupings(question, rows, named, cells_of, level, copies=copies)
+    found = _groupings(question, rows, named, cells_of, level, roles.controls, copies=copies)
     lines, against = list[str](), list[dependence.Grouping]()
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
@@ -274,14 +274,15 @@ def _groupings(
     named: Names,
     cells_of: Callable[[_Question], dependence.Cells],
     level: float,
+    controls: Names = (),
     *,
-    copies: bool,
+    copies: bool = True,
 ) -> list[dependence.Grouping]:
     """Find how units may depend on each other, runs that are averaged in each unit included.
     Raises: DataError for copies."""
-    units = question.axes
-    cells = cells_of(question)
-    found = dependence.find(cells, rows, question.columns, named, level, copies=copies)
+    units, cells, columns = question.axes, cells_of(question), question.columns
+    every = question.of((*question.compared, *controls)) if controls else None
+    found = dependence.find(cells, rows, columns, named, level, every=every, copies=copies)
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
             with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
@@ -538,7 +539,7 @@ def _shared(question: _Question, statement: Estimate, level: float) -> list[str]
     noted.check_copies(rows, question.axes, question.columns)
     if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
         return []
-    found = _groupings(question, rows, question.labels, cells_of, level, copies=True)
+    found = _groupings(question, rows, question.labels, cells_of, level)
     return [grouping.line for grouping in found if grouping.carries]
 
 
