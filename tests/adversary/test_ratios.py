@@ -211,12 +211,6 @@ def of_nothing():
     zero = torch.zeros(2, 3)
     yield "direct_share", readout.direct_share(zero, zero)
     yield "signed_share", readout.signed_share(zero, zero)
-    yield (
-        "null_share",
-        readout.null_share(
-            torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 4)
-        ),
-    )
     yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
 
 

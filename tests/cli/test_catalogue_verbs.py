@@ -1,4 +1,4 @@
-"""`assay run catalogue` and `assay verify`, on a catalogue of tiny experiments: pages, errors,
+"""`assay series` and `assay verify`, on a catalogue of tiny experiments: pages, errors,
 interrupts, planted differences."""
 
 import copy

@@ -199,8 +199,7 @@ CASES = {
         X.to(d)
     ),
     "principal components": lambda d: [
-        one.reconstruct(X.to(d))
-        for one in (*linear.pca(X.to(d), 2, 3), linear.pca_to(X.to(d), X.to(d), 0.2))
+        one.reconstruct(X.to(d)) for one in linear.pca(X.to(d), 2, 3)
     ],
     "repairs": lambda d: [
         f(of(ReLU())(d), X.to(d), pull=1.0).reconstruct(X.to(d))

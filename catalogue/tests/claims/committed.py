@@ -102,11 +102,6 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
         "memorisation 2",
         "memorisation 9",
     ),
-    "an exact statement: the equations of motion, solved for either split, give the difference": (
-        "deep-linear 4",
-    ),
-    "an exact statement: nothing moves the faithful dictionary, so that 0 is credited but for "
-    "rounding": ("clt-faithful 4",),
     "an exact statement: least squares makes γ 1 on the inputs to which the repair is fitted": (
         "gated-ablations 8",
     ),
@@ -135,8 +130,6 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
 next look: until then they stand as their records have them."""
 LOOKED_AT: dict[str, int] = {
     "autointerp-io": 61_700,
-    "clt-faithful": 43_100,
-    "deep-linear": 63_100,
     "gated-ablations": 64_200,
     "memorisation": 61_500,
     "monthly-caesar": 22_560,

@@ -272,8 +272,8 @@ class _Reader:
 
     def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
         """The tokens' embeddings at their places from both ends, and how many there are."""
-        model = as_it_is(self.name, self.device)
-        return places.placed(model.model.get_input_embeddings().weight, self.ids(table))
+        weight = self._opened.model.get_input_embeddings().weight
+        return places.placed(weight, self.ids(table))
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""

@@ -258,7 +258,7 @@ def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
         )
     yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
     preset = "" if plans.preset == "default" else f" --preset {plans.preset}"
-    yield Line(f"Next: assay run catalogue{preset}{place}{without_torch()}")
+    yield Line(f"Next: assay series{preset}{place}{without_torch()}")
 
 
 def without_torch() -> str:

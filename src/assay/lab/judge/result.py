@@ -193,15 +193,6 @@ class Result(Shown):
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
         return pd.DataFrame(rows)
 
-    def runs_to_pandas(self, arm: str = "main") -> pd.DataFrame:
-        """One row per run of an arm: its per-run fields, and the mean of each measure over
-        everything but the run."""
-        data = self.arms[arm]
-        means = data.map(
-            lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v
-        )
-        return means.reset_coords().to_dataframe()
-
     def path(self, store: Store) -> Path:
         """Where the result lies in a store."""
         return store.root / "results" / self.experiment / f"{self.preset}.json"
