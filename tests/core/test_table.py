@@ -18,6 +18,7 @@ from assay.cli.main import main
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
+from assay.core.reasons import OUT_OF_REACH
 from assay.core.results import Judged
 from assay.core.stats import difference, ratio, sides
 from assay.report import tables
@@ -910,6 +911,40 @@ def test_two_columns_of_ones_leave_no_room_for_a_difference():
         "no difference could show"
         not in assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt").warning
     )
+
+
+@pytest.mark.parametrize(("base", "lowest"), [(0, "0"), (3, "-0.125"), (4, "-0.167")])
+def test_a_share_cannot_fall_below_zero(base, lowest):
+    """Of 24 prompts `base` refuse without the change, so that none of its effects is below
+    −base/24: that a fall by a fifth was not seen is no finding."""
+    arms = {"main": base, "erased": min(base, 1), "random": base}
+    rows = [
+        {"arm": arm, "prompt": p, "refuses": int(p < k)}
+        for arm, k in arms.items()
+        for p in range(24)
+    ]
+    claim = "erased.refuses - main.refuses < -0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="random")
+    assert (judged.outcome, judged.reason) == ("undecided", OUT_OF_REACH)
+    assert f"as main.refuses is {base / 24:.2g}, the value can only be from {lowest} to" in (
+        judged.price.text
+    )
+    assert math.isnan(judged.detectable_alone[0])
+
+
+def test_what_is_within_reach_fails_and_is_as_powerful_as_the_room_allows():
+    """Of 24 prompts 12 refuse: a fall by a fifth is possible, and no more than a half."""
+    arms = {"main": range(12), "erased": range(12), "random": range(12)}
+    rows = [
+        {"arm": arm, "prompt": p, "refuses": int((p in k) != (arm == "erased" and p in (0, 20)))}
+        for arm, k in arms.items()
+        for p in range(24)
+    ]
+    claim = "erased.refuses - main.refuses < -0.2"
+    judged = assay.judge(rows, claim=claim, unit="prompt", control="random")
+    assert judged.reason != OUT_OF_REACH
+    found = judged.detectable_alone[1]
+    assert math.isnan(found) or found >= -0.5
 
 
 def conditions(missing=(), name="layer", names=("a", "b", "c")):

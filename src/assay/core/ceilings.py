@@ -1,9 +1,11 @@
-"""Ceilings: where all units of everything that a claim compares lie on one bound of the measure, so
-that no difference could show."""
+"""Ceilings: what the bounds of a measure leave a claim to find. Where all units of everything that
+it compares lie on one bound, no difference could show; where the arm that it is compared with
+leaves too little room, the range that it names is out of reach."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,28 +15,51 @@ from assay.core.heavy import xr
 Arms = Mapping[str, "xr.Dataset"]
 
 
-def ceiling(
-    columns: Sequence[Column],
-    bounds: tuple[float, float],
-    numbers: Callable[[xr.Dataset, Column], xr.DataArray],
-) -> Callable[[Arms], str]:
-    """Give what says of measured arms that all these columns, of one measure, lie on the same of
-    its bounds; "" where one does not, or is not measured.
+@dataclass(frozen=True)
+class Bounded:
+    """Several columns of one measure, which has bounds, that a claim compares."""
 
-    `numbers` reads a column of an arm.
-    """
+    columns: Sequence[Column]
+    """All with their arm."""
+    bounds: tuple[float, float]
+    numbers: Callable[[xr.Dataset, Column], xr.DataArray]
+    """Reads a column of an arm."""
+    variable: Callable[[Column], str]
+    """The variable of an arm that a column is read from."""
+    main: str
+    """The arm under judgement."""
+    base: str = ""
+    """The arm that is subtracted within `main`, where it is the difference of two models."""
 
-    def words(arms: Arms) -> str:
+    def at_bound(self, arms: Arms) -> str:
+        """Say that all columns lie on the same bound; "" where one does not, or is not measured."""
         ends = set()
-        for c in columns:
+        for c in self.columns:
             if c.arm is None or c.arm not in arms:
                 return ""
-            x = numbers(arms[c.arm], c).values
+            x = self.numbers(arms[c.arm], c).values
             x = x[~np.isnan(x)]
-            ends.add(next((end for end in bounds if x.size and (x == end).all()), None))
+            ends.add(next((end for end in self.bounds if x.size and (x == end).all()), None))
         if len(ends) > 1 or ends <= {None}:
             return ""
-        every = "both" if len(columns) == 2 else "all"
-        return f"{every} are at the bound of {columns[0].name}: no difference could show"
+        every = "both" if len(self.columns) == 2 else "all"
+        return f"{every} are at the bound of {self.columns[0].name}: no difference could show"
 
-    return words
+    def extremes(self, arms: Arms) -> Iterator[Arms]:
+        """Give the arms as they would be with every number of the arm under judgement at one of the
+        bounds, then at the other; nothing where what it is compared with was not measured."""
+        own = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
+        if not own or not {c.arm for c in self.columns} <= {*arms}:
+            return
+        main = arms[self.main]
+        for end in self.bounds:
+            less = {name: arms[self.base][name] if self.base else 0.0 for name in own}
+            ends = {name: main[name] * 0 + end - less[name] for name in own}
+            yield {**arms, self.main: main.assign(ends)}
+
+    def others(self, arms: Arms) -> str:
+        """Say at which mean each other arm is, such as "main.refuses is 0.12"."""
+        shown = [c for c in self.columns if c.arm == (self.base or c.arm) != self.main]
+        return " and ".join(
+            f"{c} is {float(self.numbers(arms[str(c.arm)], c).mean()):.2g}" for c in shown
+        )

@@ -24,6 +24,8 @@ from assay.core.scales import Scale, rescale
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
+    from assay.core.ceilings import Bounded
+
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
 Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "Terms"]
@@ -215,9 +217,9 @@ class Claim:
     unlike: tuple[str, ...] = ()
     """Arms of which it is not asked unless it names them, since their numbers mean something else:
     those of a model, where it is about the difference of two."""
-    ceiling: Callable[[Mapping[str, xr.Dataset]], str] | None = None
-    """Says of the measured arms that what is compared lies on a bound in each, "" where it does
-    not; beside the verdict, which it leaves alone."""
+    ceiling: Bounded | None = None
+    """What is compared by a measure with bounds: whether it lies on a bound in each arm is said
+    with the verdict, and a range that the bounds put out of reach decides nothing."""
     groups: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     """Of a unit, by name, the groupings that its levels have, such as the template of each prompt:
     the verdict has to stand with these groups as units. No part of what the claim says."""

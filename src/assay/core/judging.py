@@ -34,7 +34,7 @@ from assay.core.placing import (
     strict,
 )
 from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
-from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES, UNCONTROLLED
+from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import Statistic, mean
@@ -83,7 +83,8 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Stand]:
         return {name: _judge_arm(claim, name, arms, level, scope, gated=gated) for name in names}
 
-    method = ask((claim.of,), gated=True)[claim.of]
+    reach = _reach(claim, arms, level)
+    method = _within_reach(claim, ask((claim.of,), gated=True)[claim.of], arms, reach)
     controls = {
         name: _as_control(claim, method, control, level)
         for name, control in ask(made(claim, arms)).items()
@@ -108,7 +109,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         for name, v in satisfying.items()
     }
     return Judged(
-        **structs.asdict(verdict) | _power(claim, method, controls, planted, level),
+        **structs.asdict(verdict) | _power(claim, method, controls, planted, level, reach),
         controls=failing,
         planted=holding,
         violations=violated,
@@ -123,6 +124,36 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
 def made(claim: Claim, arms: Arms) -> tuple[str, ...]:
     """Give the controls of a claim that could be made."""
     return tuple(name for name in claim.must_fail if LEFT_OUT not in arms.get(name, ()))
+
+
+def _reach(claim: Claim, arms: Arms, level: float) -> tuple[float, float]:
+    """Between which values an arm's number must lie, given the bounds of its measure and what it is
+    compared with; infinite where no bounds are known."""
+    ends = []
+    for extreme in claim.ceiling.extremes(arms) if claim.ceiling else ():
+        with np.errstate(all="ignore"):
+            ends.append(_alone(claim, extreme, level)[0].estimate)
+    if len(ends) < 2 or not np.isfinite(ends).all():
+        return -math.inf, math.inf
+    return min(ends), max(ends)
+
+
+def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, float]) -> _Stand:
+    """The method's stand, undecided where the bounds of its measure leave it no way to hold: that
+    it did not is then no finding."""
+    v = method.verdict
+    if v.outcome == "holds" or v.reason not in ("", STRADDLES) or claim.ceiling is None:
+        return method
+    (low, high), _ = edges(claim)
+    if reach[0] <= high and reach[1] >= low:
+        return method
+    least, most = (unscale(claim.scale, x) for x in reach)
+    words = (
+        f"more units do not help: as {claim.ceiling.others(arms)}, the value can only be from "
+        f"{least:.3g} to {most:.3g}"
+    )
+    v = structs.replace(v, outcome="undecided", reason=OUT_OF_REACH, price=Price(words))
+    return method._replace(verdict=v)
 
 
 def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> _Stand:
@@ -162,17 +193,30 @@ def _beaten(claim: Claim, method: _Stand, control: Interval, between: Between) -
 
 
 def _power(
-    claim: Claim, method: _Stand, controls: Stands, planted: Stands, level: float
+    claim: Claim,
+    method: _Stand,
+    controls: Stands,
+    planted: Stands,
+    level: float,
+    reach: tuple[float, float],
 ) -> dict[str, Any]:
     """What would have been found: controls have to be beaten and planted effects to hold, too, in
-    the same experiment, their true values being those that were measured."""
+    the same experiment, their true values being those that were measured. Nothing would be where
+    bounds put what is found out of `reach`."""
     i = method.interval
     # No spread is known from which experiments could be simulated.
-    if method.verdict.reason.startswith("too few") or (not i.variance and i.bounds is None):
+    if method.verdict.reason.startswith(("too few", OUT_OF_REACH)):
+        return {}
+    if not i.variance and i.bounds is None:
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    alone = power.detectable(claim, i, level)
+    least, most = (unscale(claim.scale, x) for x in reach)
+
+    def reachable(found: tuple[float, float]) -> tuple[float, float]:
+        return found if found[0] <= most and found[1] >= least else power.NOTHING
+
+    alone = reachable(power.detectable(claim, i, level))
     if not all(_judged(stand.verdict) for stand in (*controls.values(), *planted.values())):
         return {"controls_chance": 0.0, "detectable_alone": alone}
     planted_chance = math.prod(
@@ -180,8 +224,8 @@ def _power(
     )
     beaten = power.beaten(claim, i, [(k, b) for _, k, _, b in controls.values()], level)
     return {
-        "detectable": power.detectable(
-            claim, i, level, lambda truth: planted_chance * beaten(truth)
+        "detectable": reachable(
+            power.detectable(claim, i, level, lambda truth: planted_chance * beaten(truth))
         ),
         "detectable_alone": alone,
         "controls_chance": planted_chance * beaten(i.estimate),
@@ -406,7 +450,8 @@ def _with_others(
     """The verdict after all other arms have spoken; the first reason that applies is kept."""
     verdict = method.verdict
     # The arm itself could not be judged, which is said before anything about its company.
-    early = verdict.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
+    unjudged = ("too few", "diverged", "gate", TIES, IDENTICAL, OUT_OF_REACH)
+    early = verdict.reason.startswith(unjudged)
     for name, (v, *_) in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price(
@@ -723,7 +768,7 @@ def _untie(claim: Claim, i: Interval) -> str:
 
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
     """What stands beside the verdict on the claim's own arm; empty where nothing does."""
-    ceiling = claim.ceiling(arms) if claim.ceiling else ""
+    ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
     words = warning(claim, i), _decisive(claim, data, reason, level), ceiling
     return "; ".join(filter(None, words))
 

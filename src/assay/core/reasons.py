@@ -26,6 +26,9 @@ IDENTICAL = "identical in every unit"
 the difference is 0 by arithmetic."""
 STRADDLES = "interval straddles"
 """The reason stored where the interval lies on both sides of a threshold."""
+OUT_OF_REACH = "out of reach"
+"""The reason stored where the bounds of the measure leave the arm under judgement no value in the
+range to hold, given what it is compared with."""
 UNCONTROLLED = "no control could be made"
 """The reason stored where all controls of a claim that would hold were left out."""
 BESIDE = "not told from the method"
@@ -51,6 +54,8 @@ def explain_reason(reason: str) -> str:
         return (
             "ties: where so many units have one and the same number, the interval decides nothing"
         )
+    if reason == OUT_OF_REACH:
+        return "the bounds of the measure put the range out of reach"
     if reason == "diverged":
         return "too much hangs on runs that diverged"
     if reason.startswith("planted ") and reason.endswith(" not found"):

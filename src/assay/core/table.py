@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -20,7 +20,7 @@ from msgspec import structs
 from assay.core import apart, dependence, estimates, foreign, judging, rounding
 from assay.core import rows as rows_of
 from assay.core import table_columns as noted
-from assay.core.ceilings import ceiling
+from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
@@ -512,15 +512,13 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
     )
 
 
-def _ceiling(
-    rows: pd.DataFrame, parsed: Parsed, main_arm: str
-) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
-    """What says that two arms that are compared by one column of 0 and 1 lie on the same bound."""
+def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> Bounded | None:
+    """What two arms have that are compared by one column of 0 and 1."""
     columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
     shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
     if len(columns) < 2 or len({c.key for c in columns}) > 1 or not shares:
         return None
-    return ceiling(columns, (0.0, 1.0), lambda arm, c: arm[c.key])
+    return Bounded(columns, (0.0, 1.0), lambda arm, c: arm[c.key], lambda c: c.key, main_arm)
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:

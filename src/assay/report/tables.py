@@ -552,6 +552,8 @@ def describe_detectable(v: Verdict) -> str:
 
     "80 % power for true values of 1.2 or more, controls included"
     """
+    if v.reason == reasons.OUT_OF_REACH:
+        return ""  # no value that four in five would find can come about
     whole, alone = (
         ends if ends and not math.isnan(ends[0]) else ()
         for ends in (v.detectable, v.detectable_alone)

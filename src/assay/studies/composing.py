@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from assay.ask.measuring import Task
-from assay.core.ceilings import ceiling
+from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value
 from assay.core.columns import Axes, Column
 from assay.core.compute import duration
@@ -349,12 +349,14 @@ class _Study:
         twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
         return {own: twins} if twins and own in getattr(s.entry, "control", ()) else {}
 
-    def _ceiling(self, s: _Statement) -> Callable[[Mapping[str, xr.Dataset]], str] | None:
-        """What says that both models, or arms, that a claim compares answer as well, or as badly,
-        as can be; None where it compares none by one measure with bounds."""
+    def _ceiling(self, s: _Statement) -> Bounded | None:
+        """What both models, or arms, that a claim compares have by one measure with bounds; None
+        where it compares none by such a measure."""
+        base = ""
         columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
         if len(columns) == 1:
             sides = self.asked.compared(s.main)
+            base = sides[0] if len(sides) == 2 else ""
             columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
         if len(columns) < 2 or len({c.key for c in columns}) > 1:
             return None
@@ -366,7 +368,7 @@ class _Study:
             x = arm[c.name]
             return c.take(x, {str(d) for d in x.dims})
 
-        return ceiling(columns, (low, high), numbers)
+        return Bounded(columns, (low, high), numbers, lambda c: c.name, s.main, base)
 
     def _completed(self, s: _Statement) -> Any:
         """A claim with what follows from what it is about, where it does not say it: what it

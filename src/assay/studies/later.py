@@ -1,5 +1,5 @@
 """Later: near controls that studies did not have when some of them were frozen. What was frozen is
-judged as it was; anything else has them all."""
+judged as it was; anything else, frozen since then or not, has them all."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ ENDING = ".prereg.json"
 
 
 def frozen_arms(path: Path) -> Collection[str] | None:
-    """The arms of what was frozen of a study, next to its file; None where nothing was."""
+    """The arms of what was frozen of a study, next to its file, before freezes held what was asked;
+    None where nothing was frozen then."""
     arms: set[str] = set()
     found = False
     for which in ("", *(f".{preset}" for preset in PRESETS)):
         frozen = path.parent / f"{path.stem}{which}{ENDING}"
         if frozen.is_file():
             try:
-                arms |= {*json.loads(frozen.read_text(encoding="utf-8"))["arms"]}
-            except (ValueError, KeyError, TypeError):  # told where it is judged by
+                held = json.loads(frozen.read_text(encoding="utf-8"))
+                arms_of = {*held["arms"]}
+            except (ValueError, KeyError, TypeError):  # reported where it is judged by
                 continue
-            found = True
+            if "questions" not in held:
+                arms, found = arms | arms_of, True
     return arms if found else None
 
 

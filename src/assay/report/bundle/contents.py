@@ -29,7 +29,7 @@ from assay.core.judging import FEWEST, FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
-from assay.core.reasons import IDENTICAL
+from assay.core.reasons import IDENTICAL, OUT_OF_REACH
 from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
@@ -106,8 +106,12 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     full_length = (c for c in calls if c.reader.arms is not arms and not c.reader.swap)
     for call in (next(full_length), half) if half else ():
         described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
+    why = ""
     if any(claim.groups.values()):
         why = "its prompts are combinations, which its interval allows for"
+    elif judged.verdict.reason == OUT_OF_REACH:
+        why = "the bounds of its measure put its range out of reach of what it is compared with"
+    if why:
         described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
         return Carried(described, {}, judged)
     try:
