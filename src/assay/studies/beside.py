@@ -179,8 +179,11 @@ def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
     part = questions.by_label.get(claim.of)
     if part is None or claim.of not in arms or claim.scale != "plain":
         return
-    task, unit, levels = part.task, part.task.unit, part.task.levels
-    if unit not in claim.units or len(levels) >= ALONE:
+    task, unit = part.task, part.task.unit
+    if unit not in claim.units or unit not in arms[claim.of].dims:
+        return
+    measured = {*arms[claim.of][unit].values.tolist()}  # not a text that fills no window
+    if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
         return
     numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
     prompts = task.source if isinstance(task, SaeTask) else task.prompts

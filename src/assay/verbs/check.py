@@ -64,6 +64,7 @@ def check(
     scope: str = "",
     batch: int = 0,
     fresh: Flag = False,
+    no_ledger: Flag = False,
     save: Path | None = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
@@ -141,6 +142,8 @@ def check(
         Prompts of a call; by default all.
     fresh
         Call the function also where it was called before.
+    no_ledger
+        Do not note that this claim was tried on these prompts, and say so.
     save
         A file to write the numbers and the verdict to, such as refusal.assay.
 
@@ -188,6 +191,7 @@ def check(
         scope=scope,
         batch=batch,
         cache=not fresh,
+        ledger=not no_ledger,
     )
     if save is not None:
         result.save(save)
