@@ -19,9 +19,11 @@ from assay.ask.tables import Block, Direction, Intervention, Place, Plain
 from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.features import effects
 from assay.subjects.batches import run_many
 from assay.subjects.edits import Edits
+from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
@@ -83,7 +85,9 @@ class Editing:
                     )
             return [interventions.edits_of(table, p, places, vector=vector) for p in self.prompts]
         if way == "clamp":
-            site = self._site_of_feature(table)
+            assert table.clamp is not None
+            dictionary = self.learner.dictionary(table.clamp[0])
+            site = site_of_latents(table, dictionary, self.model.folder)
             put = self._feature(table, site, seed)
             places = [(site, None)]
             return [interventions.edits_of(table, p, places, feature=put) for p in self.prompts]
@@ -177,20 +181,6 @@ class Editing:
         return rows.float()
 
     # features -------------------------------------------------------------------------------------
-
-    def _site_of_feature(self, table: Intervention) -> Site:
-        assert table.clamp is not None
-        dictionary = self.learner.dictionary(table.clamp[0])
-        if table.site:
-            ((site, _),) = interventions.where(table, None)
-        else:
-            site = directions.site_of(table.clamp[0], dictionary)
-        if (width := self.model.folder.width(site)) != dictionary.W_enc.shape[1]:
-            raise DataError(
-                f"{table.name!r}: {table.clamp[0]} reads {dictionary.W_enc.shape[1]} numbers for "
-                f"each token, {site} has {width}"
-            )
-        return site
 
     def _feature(self, table: Intervention, site: Site, seed: int) -> Put:
         """What sets a latent; in the control, what adds as much along another one's row."""
@@ -497,6 +487,26 @@ def _many(sizes: Sequence[float]) -> int:
     if len(sizes) > FEW:
         return -(-len(sizes) // 2)
     return sum(size > ANYTHING * max(sizes) for size in sizes) or len(sizes)
+
+
+def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFolder) -> Site:
+    """Give the site at which latents are set. Raises: DataError, ModelError where the dictionary
+    does not fit there, or lacks one of them."""
+    assert table.clamp is not None
+    name, latents = table.clamp
+    if table.site:
+        ((site, _),) = interventions.where(table, None)
+    else:
+        site = directions.site_of(name, dictionary)
+    folder.check(site)
+    if (width := folder.width(site)) != dictionary.W_enc.shape[1]:
+        raise DataError(
+            f"{table.name!r}: {name} reads {dictionary.W_enc.shape[1]} numbers for each token, "
+            f"{site} has {width}"
+        )
+    for latent in (latents,) if isinstance(latents, int) else latents:
+        dictionaries.latent(dictionary, name, latent)
+    return site
 
 
 def corrupted(prompts: PromptSet, p: Prompt) -> Prompt:

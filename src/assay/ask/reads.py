@@ -162,6 +162,8 @@ KINDS: Mapping[str, Kind] = {
         places=("mean", "all"),
     ),
 }
+STREAMS = ("projection",)
+"""Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
 TAKEN = tuple(
     """attrs chunk coords count diff dims drop get head info interp items keys load map median
     merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
@@ -179,6 +181,11 @@ def kind_of(read: Read) -> str:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
     return stated[0]
+
+
+def directions_of(read: Read) -> tuple[str, ...]:
+    """The names of the directions that a read is along."""
+    return (read.projection,) if read.projection else ()
 
 
 def natural(read: Read) -> tuple[float | None, float | None]:

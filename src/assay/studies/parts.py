@@ -263,13 +263,19 @@ class Parts:
                     self.parts += self._of_dictionary(i, self.saes[train.name])
 
     def _refuse_leaks(self) -> None:
-        """Refuse prompts of which a unit is both learned from and measured."""
+        """Refuse prompts of which a unit is both learned from and measured, and a direction that is
+        learned from the texts on which it is judged."""
         tasks = [p.task for p in self.parts if isinstance(p.task, Task)]
         learned = {task.prompts.table.name for task in tasks if task.learns_here}
         for i, entry in enumerate(self.text.study.prompts):
             if entry.name in learned:
                 with self.text.located("prompts", i):
                     self.prompts[entry.name].halves()
+        for task in (p.task for p in self.parts if not p.of and self.frozen is None):
+            for table in task.own_directions if isinstance(task, Task) else ():
+                i = [d.name for d in self.text.study.direction].index(table.name)
+                with self.text.located("direction", i, "prompts"):
+                    directions.refuse_leaks(table, task.sources, task.prompts)
 
     @property
     def _uses(self) -> str:
