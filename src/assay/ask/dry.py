@@ -4,8 +4,9 @@ and the tokens of every prompt and answer."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from assay.ask import directions, edges, editing, interventions, reads
+from assay.ask import choosing, directions, edges, editing, interventions, own_code, reads
 from assay.ask.heads import head_of
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
@@ -206,6 +207,7 @@ def check_intervention(
     prompts: Sequence[Prompt],
     folder: ModelFolder,
     opened: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
 ) -> None:
     """Check what is done to the model at every point of its sweep, on every prompt, with the
     dictionaries that it names. Raises: DataError, ModelError."""
@@ -214,7 +216,19 @@ def check_intervention(
         table = interventions.swept(task.intervention, point)
         _check_place(table, point, task, folder, prompts)
         if table.clamp:
-            editing.site_of_latents(table, opened(table.clamp[0]), folder)
+            choosing.site_of_latents(table, opened(table.clamp[0]), folder)
+        if table.top:
+            choosing.check(table, table.top, task, folder)
+        for site, _ in interventions.where(table, None) if table.neurons else ():
+            if max(table.neurons) >= (width := folder.width(site)):
+                raise DataError(
+                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got "
+                    f"{max(table.neurons):,}"
+                )
+        for site, _ in interventions.where(table, None) if table.function else ():
+            for p in prompts[:2]:
+                x = own_code.tried(p, [site]).acts[site][None]
+                own_code.changed(table.function, code(table.function), site, x, p)
         for p in prompts:
             interventions.positions_of(table, p)
             if table.block is not None:

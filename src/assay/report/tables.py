@@ -429,10 +429,19 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     intervals cover all of them together; nothing of a single number."""
     if (curve := s.curve) is None:
         return ()
-    last = len(curve.levels) - 1
-    steps = min(last, LEVELS - 1)
+    count = len(curve.levels)
     lines = [curve.crossing.words] if curve.crossing else []
-    for k in (round(i * last / steps) for i in range(steps + 1)):
+    numbers = all(isinstance(x, int | float) for x in curve.levels)
+    order = [*range(count)]
+    if numbers:
+        order.sort(key=lambda k: float(curve.levels[k]))
+    if count > LEVELS and numbers:
+        order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
+    elif count > LEVELS:  # names, which have no order of their own
+        known = [k for k in order if _known(curve.estimate[k])]
+        order = sorted(known, key=lambda k: -abs(curve.estimate[k]))[:LEVELS]
+        lines.append(f"the {LEVELS} largest of {count} levels")
+    for k in order:
         level, (low, high) = curve.levels[k], curve.band[k]
         named = f"{level:.6g}" if isinstance(level, float) else str(level)
         point = Estimated(
@@ -440,7 +449,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         )
         lines.append(f"{curve.over} {named}: {' '.join(estimate_of(point))}")
     if all(map(_known, curve.band_low)):
-        lines.append(f"95 % band, of all {last + 1} levels together")
+        lines.append(f"95 % band, of all {count} levels together")
     return tuple(lines)
 
 

@@ -22,6 +22,7 @@ from assay.ask import (
     interventions,
     measuring,
     models,
+    own_code,
     places,
     probe_tasks,
     probes,
@@ -365,15 +366,16 @@ class Asked(TrainedParts):
             texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
             remarks += [said] if (said := otherwise(folder, texts)) else []
         opened = cache(partial(self._opened, folder))
+        code = partial(own_code.load, folder=self.folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
                 dry.check_projection(read, task, folder)
-                remarks += measuring.remarks(task, read, rows, opened)
+                remarks += measuring.remarks(task, read, rows, opened, code)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
             with self._located_in(who, "intervene", i, where):
-                dry.check_intervention(task, rows, folder, opened)
+                dry.check_intervention(task, rows, folder, opened, code)
         return remarks
 
     def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
@@ -410,6 +412,13 @@ class Asked(TrainedParts):
         if clamp := (about.get("intervention") or {}).get("clamp"):
             read_by.add(clamp[0])
         digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
+        entries = [("read", r) for r in about.get("reads", ())]
+        entries += [("intervene", about.get("intervention") or {})]
+        for kind, entry in (e for e in entries if e[1].get("function")):
+            i = [t.name for t in getattr(self.text.study, kind)].index(entry["name"])
+            with self.text.located(kind, i, "function"):
+                name = entry["function"]
+                digests[f"code {name}"] = own_code.digest(name, self.folder)
         if table := about.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
@@ -593,6 +602,9 @@ class Asked(TrainedParts):
             site = intervention.site or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
             if intervention.block:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
+            if intervention.top or intervention.neurons or intervention.function:
                 phrases.append(f"with {interventions.in_words(intervention)}")
                 continue
             if intervention.heads:

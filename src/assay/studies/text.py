@@ -43,6 +43,8 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
+_RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
+"""A range of whole numbers, without its end; and how many levels are written out at most."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -234,6 +236,7 @@ def read(path: Path) -> Text:
         line, column = position(toml, ("dictionary", 0))
         where = f"{path} line {line + first - 1} column {column}"
         raise ExperimentError(f"{where}: {_instead_of_dictionaries(table['dictionary'])}")
+    _spell_ranges(table)
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
@@ -247,6 +250,19 @@ def read(path: Path) -> Text:
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
     return text
+
+
+def _spell_ranges(table: Any) -> None:
+    """Write the levels of a sweep that is a range, such as "0:30" or "0:30:5", one by one."""
+    for kind in ("direction", "intervene", "read", "probe"):
+        entries = table.get(kind)
+        for entry in entries if isinstance(entries, list) else ():
+            sweep: Any = entry.get("sweep") if isinstance(entry, dict) else None
+            for name, levels in [*sweep.items()] if isinstance(sweep, dict) else ():
+                if isinstance(levels, str) and (match := _RANGE.fullmatch(levels)):
+                    first, end, step = (int(x) for x in match.groups("1"))
+                    some = range(first, end, step)[: LEVELS + 1] if step else range(0)
+                    sweep[name] = [*some]
 
 
 def _instead_of_dictionaries(tables: Any) -> str:
