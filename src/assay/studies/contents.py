@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from assay.ask import models, reads, training
+from assay.ask import models, own_code, reads, training
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Task, stated
 from assay.ask.prompts import Row
@@ -24,7 +24,7 @@ from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "tokens")
+ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
 
 
@@ -150,9 +150,13 @@ class Contents:
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)
                 said[field] = [known, *rest]
-        for field in ("projection", "add", "project_out"):
+        for field in ("projection", "add", "project_out", "cosine"):
             if name := said.get(field):
-                said[field] = self._direction(str(name))
+                several = name if isinstance(name, list | tuple) else (name,)
+                every = [self._direction(str(one)) for one in several]
+                said[field] = every if several is name else every[0]
+        if code := said.get("function"):
+            said["function"] = own_code.digest(code, self.asked.folder)
         return {k: v for k, v in said.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:

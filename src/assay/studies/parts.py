@@ -263,13 +263,19 @@ class Parts:
                     self.parts += self._of_dictionary(i, self.saes[train.name])
 
     def _refuse_leaks(self) -> None:
-        """Refuse prompts of which a unit is both learned from and measured."""
+        """Refuse prompts of which a unit is both learned from and measured, and a direction that is
+        learned from the texts on which it is judged."""
         tasks = [p.task for p in self.parts if isinstance(p.task, Task)]
         learned = {task.prompts.table.name for task in tasks if task.learns_here}
         for i, entry in enumerate(self.text.study.prompts):
             if entry.name in learned:
                 with self.text.located("prompts", i):
                     self.prompts[entry.name].halves()
+        for task in tasks if self.frozen is None else ():
+            for table in task.own_directions:
+                i = [d.name for d in self.text.study.direction].index(table.name)
+                with self.text.located("direction", i, "prompts"):
+                    directions.refuse_leaks(table, task.sources, task.prompts)
 
     @property
     def _uses(self) -> str:
@@ -358,7 +364,8 @@ class Parts:
                 feature = getattr(table, key)
                 if feature is not None and feature[0] in self.saes:
                     with self.text.located(kind, i, key):
-                        for latent in (feature[1], *table.sweep.get(key, ())):
+                        own = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
+                        for latent in (*own, *table.sweep.get(key, ())):
                             sae = self.saes[feature[0]]
                             saes.refuse_latent(sae, latent, writes=kind != "read")
         for i, probe in enumerate(study.probe):
@@ -700,6 +707,10 @@ class Parts:
             table,
             directions=study.direction,
             sources=self.prompts,
+            chooses=any(
+                t.top and self.prompts.get(t.prompts, self.first) is measured
+                for t in study.intervene
+            ),
         )
 
     def _refuse_duplicates(self) -> None:
@@ -766,3 +777,5 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
             for field in ("feature", "clamp", "dictionary"):
                 if value := getattr(entry, field, None):
                     yield f"{kind} {i}", value if isinstance(value, str) else value[0]
+            if code := getattr(entry, "function", ""):
+                yield f"{kind} {i}", code.rpartition(":")[0]

@@ -43,6 +43,8 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
+_RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
+"""A range of whole numbers, without its end; and how many levels are written out at most."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -234,18 +236,33 @@ def read(path: Path) -> Text:
         line, column = position(toml, ("dictionary", 0))
         where = f"{path} line {line + first - 1} column {column}"
         raise ExperimentError(f"{where}: {_instead_of_dictionaries(table['dictionary'])}")
+    _spell_ranges(table)
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
         keys = _keys(str(e))
         line, column = position(toml, keys)
         raise ExperimentError(
-            f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
+            f"{path} line {line + first - 1} column {column}: "
+            f"{_lists_of_lists(table, keys) or _advice(str(e), keys)}"
         ) from None
     text = Text(path, toml, first, page, study)
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
     return text
+
+
+def _spell_ranges(table: Any) -> None:
+    """Write the levels of a sweep that is a range, such as "0:30" or "0:30:5", one by one."""
+    for kind in ("direction", "intervene", "read", "probe"):
+        entries = table.get(kind)
+        for entry in entries if isinstance(entries, list) else ():
+            sweep: Any = entry.get("sweep") if isinstance(entry, dict) else None
+            for name, levels in [*sweep.items()] if isinstance(sweep, dict) else ():
+                if isinstance(levels, str) and (match := _RANGE.fullmatch(levels)):
+                    first, end, step = (int(x) for x in match.groups("1"))
+                    some = range(first, end, step)[: LEVELS + 1] if step else range(0)
+                    sweep[name] = [*some]
 
 
 def _instead_of_dictionaries(tables: Any) -> str:
@@ -378,6 +395,31 @@ def _keys(error: str) -> tuple[str | int, ...]:
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         keys.append(unknown[1])
     return tuple(keys)
+
+
+def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
+    """Say that a field of an experiment is no list of lists, and where its fields are listed; ""
+    of any other refusal."""
+    if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
+        return ""
+    part = table["experiment"][keys[1]]
+    nested = (
+        name
+        for name, value in part["fields"].items()
+        if isinstance(value, dict) or any(isinstance(x, list | dict) for x in _items(value))
+    )
+    if not (field := next(nested, "")):
+        return ""
+    return (
+        f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
+        "a number, a text, true or false, or a list of these that are all tried: assay fields "
+        f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
+        "your own (docs/first-claim.md)"
+    )
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:

@@ -49,6 +49,8 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|first|share)\(")
+"""What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
 
@@ -304,7 +306,7 @@ def natural(
     those of each; None where one has no end, or where there is more arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
-    if walk is None or read.equal or len(columns) > LARGEST or re.search(r"[/*]", read.parsed.text):
+    if walk is None or read.equal or len(columns) > LARGEST or _BENDS.search(read.parsed.text):
         return None
     ranges = [of(c) for c in columns]
     if any(end is None for ends in ranges for end in ends):
