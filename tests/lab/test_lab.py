@@ -12,9 +12,9 @@ import pytest
 from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
 from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
-from assay.lab.judge.journal import judgings as looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
+from assay.lab.store.journal import judgings as looks
 
 WALK = str(Path(__file__).with_name("walk.py"))
 

@@ -15,14 +15,13 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.engines import Inline
+from assay.lab.forecast import forecast
+from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import Preset, override
-from assay.lab.records.recording import write_record
-from assay.lab.store import index
-from assay.lab.work import groups
+from assay.lab.store import groups, index
 from assay.lab.work.work import Work
-from assay.lab.work.worker import Workbench
+from assay.lab.work.workbench import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,20 @@ from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, journal, looks, questions, registered
+from assay.lab.judge import followed, looks, questions, registered
 from assay.lab.judge.followed import Followed
-from assay.lab.judge.journal import Ledger
 from assay.lab.judge.questions import Questions
+from assay.lab.judge.recording import check
 from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
-from assay.lab.records.recording import check
-from assay.lab.store import origin
+from assay.lab.store import groups as grouping
+from assay.lab.store import journal, origin
 from assay.lab.store.atomic import explained
-from assay.lab.store.store import Store, size
-from assay.lab.work import groups as grouping
-from assay.lab.work.events import Finished, OnEvent, Saved, one_at_a_time
+from assay.lab.store.folder import size
+from assay.lab.store.journal import Ledger
+from assay.lab.store.store import Store
+from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
 from assay.lab.work.work import Work, work
 
 Asked = str | Preset
@@ -84,7 +85,8 @@ class Lab:
         experiment = experiment.designed(chosen.specs[:1])
         first = self.plan(experiment, chosen)
         frozen = followed.following(self.store, experiment, first, models=True)
-        frozen.announce(tell)
+        if frozen.warning:
+            tell(Said(frozen.warning))
         if first.missing:
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
@@ -131,7 +133,7 @@ class Lab:
                 outcomes = {j.text: j.outcome for j in result.judged}
                 noted_questions = Questions.of(self.store)
                 noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
-            about = journal.subject(experiment, now.preset)
+            about = journal.subject(experiment, now.preset.specs)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         result.write(self.store)

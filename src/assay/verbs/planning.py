@@ -1,5 +1,5 @@
-"""Plan: what a run, or a run of the whole catalogue, would take and bring, in words; and what a
-study does not say, what is taken in its place, and what that costs."""
+"""Plan: what a run would take and bring, in words; and what a study does not say, what is taken in
+its place, and what that costs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from dataclasses import replace
 from assay.core import extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError
-from assay.core.experiment import ALL
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
-from assay.lab.plan.forecast import Prospect
+from assay.lab.forecast import Prospect
 from assay.lab.store.origin import STUDIES
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
 from assay.verbs.plan import (
     Arm,
     Asked,
     Planned,
-    PlannedCatalogue,
     Sent,
     plan,
-    plan_catalogue,
 )
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
@@ -42,14 +39,14 @@ def command(
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> Answer[Planned | PlannedCatalogue | Asked]:
+) -> Answer[Planned | Asked]:
     """What would run and why, what it takes, and what each claim's interval will be; of a study,
     what it lacks.
 
     Parameters
     ----------
     name
-        An experiment's name, or the path of an experiment file; `catalogue`: all of them.
+        An experiment's name, or the path of an experiment file.
     prompts
         Of a study: how many prompts of each table are shown as every model reads them, token by
         token.
@@ -59,9 +56,6 @@ def command(
     assay plan superposition
     """
     lab = machine.lab(place.root)
-    if name == ALL:
-        whole = plan_catalogue(lab, choice.preset, choice.set)
-        return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
@@ -225,40 +219,13 @@ def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     if clock is None or cpu is None:
         return f"{planned.stated_cost}, by its header" if planned.stated_cost else "an unknown time"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.times_from})"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
 
 
 def needed(disk: int, planned: Planned) -> str:
     """Say how much memory and disk it takes, in a sentence."""
     memory = f"{planned.memory_bytes / 1e9:.1f} GB a process" if planned.memory_bytes else "unknown"
     return f"Memory: {memory}. Disk: {megabytes(disk)}, {megabytes(planned.free_bytes)} free."
-
-
-def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
-    """Say what every experiment would take, and all of them as one command."""
-    numbers = ("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend")
-    rows = []
-    for e in plans.experiments:
-        work = "unknown" if e.work_cpu_seconds is None else amount(e.work_cpu_seconds)
-        counts = (e.cached + e.missing, e.cached, f"{e.stored_cpu_seconds:.0f}", e.missing)
-        last = (work, e.times_from) if e.missing else ("–", "")
-        rows.append((e.experiment, *map(str, counts), *last))
-    yield Table(("experiment", *numbers, "from"), rows, right=numbers)
-    yield ""
-    yield from (f"{name} is not counted: {why}" for name, why in plans.unknown.items())
-    unknown = [e.experiment for e in plans.experiments if e.work_cpu_seconds is None]
-    if unknown:
-        yield f"How long these take is unknown: {', '.join(unknown)}."
-    clock, cpu = plans.told.command_seconds, plans.told.command_cpu_seconds
-    if clock is not None and cpu is not None:
-        disk = megabytes(plans.total.disk_bytes)
-        yield (
-            f"{'The others' if unknown else 'All of them'} on {plans.workers} workers: "
-            f"{lasting(clock)}, {amount(cpu)} CPU-seconds; {disk} of disk, shared artefacts once."
-        )
-    yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
-    preset = "" if plans.preset == "default" else f" --preset {plans.preset}"
-    yield Line(f"Next: assay run catalogue{preset}{place}{without_torch()}")
 
 
 def without_torch() -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from assay.core.errors import Command, DataError, ModelError, nearest
 from assay.lab import catalogue
 from assay.lab.store import atomic
-from assay.lab.store.store import Job, Store
+from assay.lab.store.runs import Job
+from assay.lab.store.store import Store
 from assay.verbs.options import writable_file
 from assay.verbs.verb import Part, Table
 from assay_catalogue.circuits import known

@@ -39,11 +39,11 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import families, journal, sources
+from assay.lab.judge import families, sources
 from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
-from assay.lab.records import provenance
+from assay.lab.store import journal, provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name, in_file
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
@@ -355,19 +355,8 @@ def judge_all(
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
-    plots: tuple[Figure, ...] = ()
-    cards: tuple[Any, ...] = ()
-    try:
-        with _computing("figures", experiment.origin):
-            plots = tuple(experiment.figures(everything)) if figures else ()
-            cards = (
-                tuple(experiment.cards(everything))
-                if experiment.cards is not None and figures
-                else ()
-            )
-    except (ClaimError, ExperimentError) as e:
-        failure = (("figures", str(e).removeprefix("figures ")),)
-        skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
+    plots, cards, failure = _pictures(experiment, everything) if figures else ((), (), ())
+    skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
     curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
@@ -390,6 +379,19 @@ def judge_all(
         stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+def _pictures(
+    experiment: Experiment, arms: Mapping[str, xr.Dataset]
+) -> tuple[tuple[Figure, ...], tuple[Any, ...], tuple[tuple[str, str], ...]]:
+    """Return the figures and the cards of an experiment, and why some could not be computed."""
+    plots: tuple[Figure, ...] = ()
+    try:
+        with _computing("figures", experiment.origin):
+            plots = tuple(experiment.figures(arms))
+            return plots, tuple(experiment.cards(arms)) if experiment.cards else (), ()
+    except (ClaimError, ExperimentError) as e:
+        return plots, (), (("figures", str(e).removeprefix("figures ")),)
 
 
 def _by_rows(judged: Judged, materials: Materials) -> Judged:

@@ -21,11 +21,11 @@ from typing import Any
 from assay.core import foreign, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
+from assay.lab.store import groups, journal
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.runs import PARAMS
 from assay.lab.store.sealed import SEAL, NewerError, seal, unseal
-from assay.lab.store.store import PARAMS, Store
-from assay.lab.work import groups
+from assay.lab.store.store import Store
 
 ASIDE = "older"
 """The folder of a store for what a migration could not read."""

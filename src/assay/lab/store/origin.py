@@ -29,7 +29,8 @@ from assay.core.spec import canonical_json
 from assay.lab.store.atomic import write
 
 if TYPE_CHECKING:
-    from assay.lab.store.store import Store, Stored
+    from assay.lab.store.runs import Stored
+    from assay.lab.store.store import Store
 
 OPENS = "__init__.py"
 STUDIES = (".toml", ".md")

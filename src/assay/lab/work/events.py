@@ -19,7 +19,7 @@ from assay.lab.judge.result import Result
 from assay.lab.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from assay.lab.work.groups import RunGroup
+    from assay.lab.store.groups import RunGroup
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
 from assay.lab.store.atomic import explained, write_folders
-from assay.lab.store.store import Job, Status, Store
+from assay.lab.store.runs import Job, Status
+from assay.lab.store.store import Store
 
 HALVES = ("half-0", "half-1")
 """The folders of a group's halves."""
