@@ -65,7 +65,7 @@ class Prospect:
     why: str = ""
     """Why something is unknown, or will not be decided."""
     warning: str = ""
-    """Which units lie apart from the others: few of them foretell little."""
+    """Which units are far from the others: a few such units say little about more of them."""
 
 
 @dataclass(frozen=True)

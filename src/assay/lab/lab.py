@@ -90,7 +90,7 @@ class Lab:
         if first.missing:
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
-            # before the look at what was frozen nobody sees a verdict
+            # no verdict is seen before the look at what was frozen
             work_item.early = frozen.declared is None
             work(self.store, self.executor_for([experiment]), [work_item])
             if work_item.error is not None:
@@ -210,8 +210,8 @@ class Lab:
 
         Raises: StoreError for a name that is not one experiment's folder.
 
-        Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
-        experiment that has runs."""
+        Artefacts (harvests, most of a store's bytes) are shared: they go with the last experiment
+        that has runs."""
         root = self.store.root
         origin.sound(experiment)
         paths = sorted((root / "results" / experiment).glob("*.json"))

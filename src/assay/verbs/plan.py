@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
-from assay.core.errors import ExperimentError
-from assay.core.experiment import Experiment, read_header
+from assay.core.experiment import Experiment
 from assay.core.measures import sizes
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
@@ -23,6 +21,7 @@ from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.store.store import Store
 from assay.studies.wording import condition
+from assay.verbs.sent import Sent
 
 
 @dataclass(frozen=True)
@@ -110,22 +109,6 @@ class Frozen:
     """All of this in a sentence."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A prompt as a model reads it."""
-
-    model: str
-    prompts: str
-    """The name of its table."""
-    place: str
-    """Where it was written."""
-    tokens: tuple[str, ...]
-    """The text of each token."""
-    ids: tuple[int, ...]
-    positions: Mapping[str, int]
-    """The token at which each slot or message ends, by name."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Planned:
     """What one experiment's command would do, run by run, what it takes, and what is to be expected
@@ -152,8 +135,6 @@ class Planned:
     """Bytes that one process holds, as recorded."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
-    stated_cost: str = field(metadata=BESIDE)
-    """What the header of its file says that the default preset takes; empty for another one."""
     options: str = field(metadata=BESIDE)
     """What to type after `assay run` or `assay show` for this preset."""
     claims: tuple[Expected, ...]
@@ -189,7 +170,6 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
         command_cpu_seconds=cpu,
         memory_bytes=estimate.memory,
         spread_from=estimate.spread_from,
-        stated_cost=_stated(experiment) if plan.preset.title == "default" else "",
         options=f"{experiment.typed}{plan.preset.options}",
         claims=tuple(
             Expected(**vars(c), **counts[c.text], reads=columns.get(c.text, ()))
@@ -282,16 +262,3 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
         for c in experiment.claims
         if isinstance(c, Claim)
     }
-
-
-def _stated(experiment: Experiment) -> str:
-    """Read the cost of the default preset in the header of an experiment's file; "" where it has no
-    header."""
-    try:
-        return (
-            read_header(Path(experiment.origin)).cost.partition(";")[0].rstrip(".")
-            if experiment.origin
-            else ""
-        )
-    except ExperimentError:  # made in a notebook, say
-        return ""

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from assay.core import extras
 from assay.core.compute import Range
-from assay.core.errors import AssayError
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE
 from assay.core.reading import plural
@@ -21,9 +20,9 @@ from assay.verbs.plan import (
     Arm,
     Asked,
     Planned,
-    Sent,
     plan,
 )
+from assay.verbs.sent import of_study, shown
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 
@@ -67,19 +66,8 @@ def command(
     planned = plan(lab, experiment, preset)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    planned = replace(planned, sent=_sent(name, prompts))
+    planned = replace(planned, sent=of_study(name, prompts))
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
-
-
-def _sent(name: str, prompts: int) -> tuple[Sent, ...]:
-    """Give the first prompts of each table of a study as every model reads them."""
-    if not prompts:
-        return ()
-    if not name.endswith(STUDIES):
-        raise AssayError("--prompts shows those of a study; give its file")
-    from assay.verbs.sent import sent  # loads tokenizers
-
-    return tuple(sent(entry(name).path, prompts))
 
 
 def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
@@ -101,28 +89,11 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield ""
     yield from shown(planned.sent)
     if planned.missing:
-        clock, cpu = planned.command_seconds, planned.command_cpu_seconds
-        yield f"{planned.missing} runs to train, {timed(clock, cpu, planned)}."
-        yield needed(planned.disk_bytes, planned)
+        yield f"{planned.missing} runs to train, {timed(planned)}."
+        yield needed(planned)
         yield Line(f"Next: assay run {typed(planned.options)}{without_torch()}")
     else:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
-
-
-def shown(some: Sequence[Sent]) -> Iterator[Part]:
-    """Show prompts as models read them, each token between bars, and where what stands in them
-    ends."""
-    for one in some:
-        yield f"{one.place}, as {one.model} reads it ({plural_of(len(one.ids))}):"
-        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
-        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
-        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
-        yield ""
-
-
-def plural_of(count: int) -> str:
-    """So many tokens."""
-    return f"{count} {plural('token', count)}"
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:
@@ -215,17 +186,19 @@ def powered(power: float | None) -> str:
     return f"; with its controls {words}: underpowered as planned"
 
 
-def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
+def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
+    clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return f"{planned.stated_cost}, by its header" if planned.stated_cost else "an unknown time"
+        return "an unknown time"
     return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
 
 
-def needed(disk: int, planned: Planned) -> str:
+def needed(planned: Planned) -> str:
     """Say how much memory and disk it takes, in a sentence."""
     memory = f"{planned.memory_bytes / 1e9:.1f} GB a process" if planned.memory_bytes else "unknown"
-    return f"Memory: {memory}. Disk: {megabytes(disk)}, {megabytes(planned.free_bytes)} free."
+    disk, free = megabytes(planned.disk_bytes), megabytes(planned.free_bytes)
+    return f"Memory: {memory}. Disk: {disk}, {free} free."
 
 
 def without_torch() -> str:

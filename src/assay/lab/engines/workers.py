@@ -36,7 +36,7 @@ class Workers:
         self.width = n if n is not None else max(1, cores() // threads)
         self.threads = threads
         self._idle: list[_Worker] | None = None
-        """Those that wait for the next tasks; None where nobody waits."""
+        """Those that wait for the next tasks; None where none waits."""
 
     @contextmanager
     def staying(self) -> Iterator[None]:
@@ -131,7 +131,7 @@ class _Worker:
     def joins(self, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report) -> bool:
         """Answer to another inbox from now on; whether it is alive."""
         self._inbox, self._report = inbox, report
-        # the reader may have told the other inbox of an end that the process has yet to come to
+        # the reader may have reported to the other inbox an end that the process has yet to come to
         return self._process.poll() is None and self._threads[0].is_alive()
 
     def start(self, task: Task) -> None:

@@ -24,7 +24,7 @@ from assay.lab.records import records
 from assay.lab.store.runs import Stored
 
 LARGER = 4.0
-"""By which factor fields may be larger than known ones, taken together, for times to be told: the
+"""By which factor fields may be larger than known ones, taken together, for times to be known: the
 middle between no effect and one in proportion is then off by at most 2."""
 MEASURING = 0.05
 """The share of a run's recorded cost that no number of steps changes: measuring, for one."""
@@ -75,7 +75,7 @@ def known(
     arms = _arms(experiment, preset)
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return Costs(_here(recorded, cached), "the record", False)
-    # a wheel has no specs and measures of presets that lie elsewhere
+    # a wheel has no specs and measures of presets that ask elsewhere
     readable = recorded and records.carried(
         records.name_of(experiment, preset.name), experiment.origin
     )
@@ -84,7 +84,7 @@ def known(
         {n: cost for n, specs in arms.items() if (cost := find(n, specs[0])) is not None}
         for find in (partial(_recorded, record), partial(_stored, stored))
     )
-    # What runs alike took tells more than what others did.
+    # Runs that are alike say more than others.
     found = by_store | {
         n: c for n, c in by_record.items() if c.alike or not by_store.get(n, c).alike
     }
@@ -125,7 +125,7 @@ class _RunCost(NamedTuple):
 
 
 def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
-    """What one run of this spec takes by the record; None where it tells nothing."""
+    """What one run of this spec takes by the record; None where it does not say it."""
     held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
     if held is None or cost is None:
         return None
@@ -193,7 +193,7 @@ def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = (
 
 def _growth(value: Any, reference: Any) -> float:
     """By which factor a number, or the length of a list, is larger than another; 1 where it is
-    smaller and for a flag, infinite where nothing tells."""
+    smaller and for a flag, infinite where that cannot be known."""
     if isinstance(value, list) and isinstance(reference, list):
         value, reference = len(value), len(reference)
     if not all(isinstance(x, int | float) for x in (value, reference)):

@@ -158,7 +158,7 @@ def plan(
         arm_rows = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, arm) * len(arm_rows))
-    # the largest of any arm: what they write beside measures, such as a harvest, they share
+    # the largest of any arm: what they write next to measures, such as a harvest, they share
     if cost is not None:
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
@@ -260,7 +260,7 @@ class _Shelf:
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         code = origin.code(self.experiment.origin) if self.experiment.origin else ""
         other = [s for s in cached if s.provenance.get("code") != code and not self.text.made(s)]
-        # what a study says of training stands in specs
+        # what a study says of training is in specs
         if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
                 f"{len(other)} cached runs were made by another text of {self.experiment.name}'s "
@@ -357,7 +357,7 @@ def _bytes(n: float) -> str:
 
 
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
-    """Seconds that lie in at least one of these sessions."""
+    """Seconds that are in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
     for start, stop in sorted(sessions):
         seconds += max(0.0, stop - max(start, end))

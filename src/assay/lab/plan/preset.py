@@ -64,7 +64,7 @@ class Preset:
 
 
 WITHOUT = "without="
-"""What stands before the name of an arm among the sets: that it does not run."""
+"""The prefix of an arm's name among the sets, which says that the arm does not run."""
 MOST = 100_000
 """Runs of one arm that a command takes; asked for more, it would hold the machine long before
 anything is trained."""
@@ -112,7 +112,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
                 f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave "
                 f"it at {was}, or ask in other words, in a study"
             )
-    # sizes that a sentence names and nothing has are told before anything is trained
+    # a size that a sentence names and nothing has is reported before anything is trained
     experiment.sized(chosen.specs)
     return chosen
 

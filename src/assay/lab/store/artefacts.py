@@ -116,7 +116,7 @@ class Artefacts(Folder):
         return integrity.wrong(path, spec.MAPPED) if self._hashed or integrity.noted(path) else ""
 
     def artefact_path(self, spec: Spec) -> Path:
-        """Where this artefact lies, once it is finished."""
+        """The folder of this artefact, once it is finished."""
         kind = re.sub(
             r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")
         ).lower()

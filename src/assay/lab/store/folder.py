@@ -115,7 +115,7 @@ class Folder:
         this should wait.
 
         Raises: StoreError where the folder cannot be written, or is on a disk without file locks:
-        nobody would release the lock of a process that was killed.
+        nothing would release the lock of a process that was killed.
         """
         lock = self.lock(name)
         with explained(self.root):
@@ -169,8 +169,8 @@ class Folder:
 
 
 def mend_header(root: Path) -> bool:
-    """Write `store.json` again where it is damaged and a store lies around it; True where that was
-    needed. Raises: StoreError."""
+    """Write `store.json` again where it is damaged and the folder is that of a store; True where
+    that was needed. Raises: StoreError."""
     header = root / "store.json"
     try:
         assert isinstance(json.loads(foreign.read_stored(header))["format"], int)
@@ -191,7 +191,7 @@ def _write_header(root: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete a file or folder that nobody reads any more."""
+    """Delete a file or folder that is no longer read."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

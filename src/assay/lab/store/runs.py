@@ -53,7 +53,7 @@ class Damaged:
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """One finished run as it lies on the disk: a struct, since a plan makes a hundred thousand."""
+    """One finished run as it is on the disk: a struct, since a plan makes a hundred thousand."""
 
     place: str
     """The path of its folder."""
@@ -70,18 +70,18 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     id: str
     """16 hex digits of status.json, which has the hashes of all other files."""
     read: Mapping[str, str] = {}
-    """The hash of each file that was read through Assay, by where it lies (`core.inputs`)."""
+    """The hash of each file that was read through Assay, by its place (`core.inputs`)."""
     unchecked: tuple[str, ...] = ()
-    """Where files lie that were read past Assay."""
+    """The places of files that were read past Assay."""
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Its folder."""
         return Path(self.place)
 
     @property
     def has_params(self) -> bool:
-        """True when the trained tensors are stored beside the measures."""
+        """True when the trained tensors are stored next to the measures."""
         return PARAMS in self.files
 
     def tensors(self) -> tuple[Mapping[str, np.ndarray], str]:

@@ -10,7 +10,7 @@
     results/<experiment>/                    verdicts (derived); looks.jsonl, frozen.jsonl
     registered/<experiment>/                 what was frozen, and the looks that were taken
     ledger.jsonl                             what was frozen, judged and removed (journal.py)
-    jobs/<32hex>/                            what somebody submitted (jobs/folder.py)
+    jobs/<32hex>/                            what was submitted (jobs/folder.py)
     locks/                                   a file for each group and artefact, which whoever works
                                              on it has locked; never unlinked, or a lock has two
                                              owners
@@ -193,7 +193,7 @@ class Store(Artefacts):
         raise AssertionError(key)
 
     def _candidates(self, experiment: str, key: str, arm: str, seed: int) -> Iterator[Path]:
-        """Where a run may lie: the first folder, but where another run has a key that begins like
+        """Where a run may be: the first folder, but where another run has a key that begins like
         its own."""
         base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
         return (base / f"{key[:digits]}-{slug}-s{seed}" for digits in range(8, 65, 8))

@@ -37,13 +37,13 @@ OFF = 1.5
 
 class Work:
     """One experiment's missing runs on their way into the store: its groups, their order, and what
-    whoever watches is told: what is stored, how long it will take, and early verdicts."""
+    is reported: what is stored, how long it will take, and early verdicts."""
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
         self.early = True
-        """Whether verdicts are told before everything is stored; where more than this is being done
-        they cost others time."""
+        """Whether verdicts are reported before everything is stored; where more than this is being
+        done they cost others time."""
         self.pace = Pace()
         self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""

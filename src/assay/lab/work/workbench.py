@@ -83,7 +83,7 @@ class Workbench:
         return paths
 
     def _seen(self, path: str) -> str:
-        """Where a file lies that an artefact is made from, as its note has it."""
+        """The place of a file that an artefact is made from, as its note has it."""
         return inputs.as_seen_from(self.root, path)
 
     def _outdated(self, artefact: Path) -> str:
@@ -200,7 +200,7 @@ class FileSlot:
 
         started = time.monotonic()
         whole: dict[str, torch.Tensor] = {
-            # Copied: safetensors refuses tensors that lie in one memory.
+            # Copied: safetensors refuses tensors that share memory.
             k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
             for k, v in tensors.items()
         }
