@@ -1,9 +1,8 @@
-"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and
-what a notebook calls."""
+"""Lab: plan, run, judge and show an experiment in a store, as commands and notebooks do."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,12 @@ from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, looks, questions, registered
 from assay.lab.judge.followed import Followed
 from assay.lab.judge.questions import Questions
-from assay.lab.judge.recording import check
 from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store import groups as grouping
-from assay.lab.store import journal, origin
+from assay.lab.store import journal
 from assay.lab.store.atomic import explained
-from assay.lab.store.folder import size
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
@@ -198,56 +195,6 @@ class Lab:
             **data,
             "changed": list(looks.changed(experiment, current_plan, self.store)),
         }
-
-    def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
-        """Where a result differs from a committed record: outcomes, and estimates outside both
-        intervals."""
-        return check(result, record)
-
-    def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
-        """What `remove` would delete: folders and files with their bytes, results first. Looks
-        stay: they cannot be rebuilt.
-
-        Raises: StoreError for a name that is not one experiment's folder.
-
-        Artefacts (harvests, most of a store's bytes) are shared: they go with the last experiment
-        that has runs."""
-        root = self.store.root
-        origin.sound(experiment)
-        paths = sorted((root / "results" / experiment).glob("*.json"))
-        if preset is not None:
-            return [(p, size(p)) for p in paths if p.stem == preset]
-        begun = list(grouping.unfinished(self.store))
-        paths += [g.folder for g in begun if g.experiment == experiment]
-        paths += (root / "runs").glob(experiment)
-        names = {g.experiment for g in begun} | {p.name for p in (root / "runs").glob("*")}
-        paths += [] if names - {experiment} else sorted((root / "artefacts").glob("*"))
-        return [(p, size(p)) for p in paths]
-
-    def remove(
-        self, experiment: str, preset: str | None = None, about: Collection[str] = ()
-    ) -> int:
-        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's
-        result only.
-
-        The ledger notes which runs somebody may have seen; `about` names the experiment and those
-        that it borrows from."""
-        freed = 0
-        if preset is None and (runs := list(self.store.list(experiment))):
-            self.store.prepare()
-            with explained(self.store.root):
-                Ledger(self.store).note_removed(experiment, runs, about)
-        for path, n in self.removable(experiment, preset):
-            if path.parent.name == "groups":
-                with grouping.locked(self.store, path.name, wait=True):
-                    if path.exists():
-                        self.store.remove(path)
-            else:
-                self.store.remove(path)
-            freed += n
-        if preset is None:
-            origin.forget(self.store, experiment)
-        return freed
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

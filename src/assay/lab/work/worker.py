@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -169,29 +169,36 @@ class _GroupWork(Setting):
             }
         else:
             trained = self._train(group, runs, bench)
-        made = []
-        for arm, members in group.arms.items():
-            # an arm may have loaded or made its tensors elsewhere
-            tensors = trained[arm].to(bench.device)
-            data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], tensors, bench)
-            diverged = np.asarray(tensors.diverged, dtype=bool)
-            if "diverged" in data:  # measuring may find more
-                diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
-            data = data.assign(diverged=("run", diverged, {"units": "bool"}))
-            for i, (m, spec) in enumerate(zip(members, runs[arm].specs, strict=True)):
-                if m.key in todo:
-                    job = Job(experiment.name, experiment.version, arm, spec)
-                    params = rows(tensors, [i]) if keeps(experiment, arm) else None
-                    how: Literal["done", "diverged"] = "diverged" if diverged[i] else "done"
-                    made.append(
-                        Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
-                    )
+        made = [
+            run
+            for arm in group.arms
+            for run in self._measure(group, arm, runs[arm], trained[arm], bench)
+            if run.job.key in todo
+        ]
         noted, read = {**bench.about(), "text": text.trains}, bench.read()
         self.store.put_all(
             [replace(run, provenance=noted, read=read) for run in made],
             measured=experiment.measured,
         )
         return len(made)
+
+    def _measure(
+        self, group: groups.RunGroup, arm: str, runs: Runs, trained: Trained, bench: Workbench
+    ) -> Iterator[Made]:
+        """Measure an arm, and give each of its runs as it is to be stored."""
+        experiment = self.experiment
+        # an arm may have loaded or made its tensors elsewhere
+        tensors = trained.to(bench.device)
+        data = (experiment.arms[arm].measure or experiment.measure)(runs, tensors, bench)
+        diverged = np.asarray(tensors.diverged, dtype=bool)
+        if "diverged" in data:  # measuring may find more
+            diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
+        data = data.assign(diverged=("run", diverged, {"units": "bool"}))
+        for i, (m, spec) in enumerate(zip(group.arms[arm], runs.specs, strict=True)):
+            job = Job(experiment.name, experiment.version, arm, spec)
+            params = rows(tensors, [i]) if keeps(experiment, arm) else None
+            how: Literal["done", "diverged"] = "diverged" if diverged[i] else "done"
+            yield Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
 
     def _train(
         self, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench
