@@ -1,1 +1,1 @@
-"""Groups of runs on their way into a store: which process gets which, and what is reported."""
+"""Work: groups of runs on their way into a store: which process gets which, and what it reports."""
