@@ -28,7 +28,8 @@ from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
-from assay.lab.records import contests, history, records
+from assay.lab.judge import history
+from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group

@@ -227,7 +227,7 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
     followed: Path, tmp_path: Path
 ) -> None:
     """Lines of before there were chains name nothing; the first line after them names them all."""
-    from assay.lab.judge import journal
+    from assay.lab.store import journal
 
     path = tmp_path / "results/x/frozen.jsonl"
     old = [{"time": str(i), "seeds": "1000:1008", "claims": {}, "arms": {}} for i in range(3)]

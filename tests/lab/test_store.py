@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from assay.core.errors import StoreError
-from assay.lab.store.store import Damaged, Store
-from assay.lab.work.groups import status
+from assay.lab.store.groups import status
+from assay.lab.store.runs import Damaged
+from assay.lab.store.store import Store
 from assay.testing.store_contract import sample
 
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 from assay.core.claims import Claim, Exact
 from assay.lab import catalogue
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {

@@ -47,10 +47,11 @@ from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.lab import catalogue, documentation
 from assay.lab.engines import Inline
-from assay.lab.judge import journal, looks
+from assay.lab.judge import looks
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import override
+from assay.lab.store import journal
 from assay.lab.store.store import Store
 from assay.lab.store.tensors import concatenate, rows
 from assay.report import tables

@@ -21,14 +21,15 @@ from assay.core.plain import as_json
 from assay.core.results import ResultData
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import journal, looks
+from assay.lab.judge import history, looks, recording
 from assay.lab.judge.anchors import Anchor
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import history, recording, records
+from assay.lab.records import records
+from assay.lab.store import journal
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
 from assay.report.bundle import checking

@@ -148,7 +148,7 @@ class Machine:
     def engine(self, root: Path) -> Executor:
         """Make what trains the groups of a store. Raises: AssayError."""
         from assay.lab import engines
-        from assay.lab.records.provenance import cores
+        from assay.lab.store.provenance import cores
 
         self.check_threads()
         if self.executor not in engines.known():

@@ -20,9 +20,9 @@ from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Files, Parcel
-from assay.lab.records.provenance import cores
+from assay.lab.store.provenance import cores
 from assay.lab.work.events import Outcome, from_line, to_line
-from assay.lab.work.worker import Report, Task
+from assay.lab.work.tasks import Report, Task
 
 RETRIES = 3
 """How often Ray begins a group again whose process or node was lost."""
@@ -54,6 +54,7 @@ class Ray:
         extras.require("ray")
         self._address, self._workers, self._threads = address, workers, threads
         self._needs = {"CPU": threads, "GPU": gpus, "memory": memory}
+        self._options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory or None}
 
     @property
     def width(self) -> int:
@@ -72,7 +73,10 @@ class Ray:
         """The outcome of each task as it ends. Raises: EngineError."""
         source, width, relay = iter(tasks), self.width, Relay(report)
         ray, running = _connect(self._address), dict[Any, Claimed]()
-        ear = ray.remote(num_cpus=0, max_restarts=-1)(_Ear).remote()
+        from ray.util.queue import Queue
+
+        heard = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
+        work = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD", **self._options)(_work)
         task: object = None
         try:
             while task is not _END or running:
@@ -83,14 +87,15 @@ class Ray:
                     if isinstance(group, Outcome):
                         yield group
                     else:
-                        running[self._submit(ray, group, ear)] = group
+                        parcel = Parcel.pack(group, self._threads)
+                        running[work.remote(parcel, heard)] = group
                 if not running:
                     time.sleep(POLL)
                     continue
                 ended, _ = ray.wait([*running], timeout=POLL)
                 with contextlib.suppress(ray.exceptions.RayError):  # it was lost with its node
                     by_name = {claimed.group.name: claimed.group for claimed in running.values()}
-                    for line in ray.get(ear.drain.remote(), timeout=10 * POLL):
+                    for line in heard.get_nowait_batch(heard.qsize()):
                         relay.line(line, by_name)
                 for ref in ended:
                     claimed = running.pop(ref)
@@ -100,34 +105,10 @@ class Ray:
                 with claimed.lock, contextlib.suppress(Exception):  # the cluster may be gone
                     ray.cancel(ref, force=True)
 
-    def _submit(self, ray: Any, claimed: Claimed, ear: Any) -> Any:
-        """Hand a group to Ray."""
-        how = {"num_cpus": self._threads, "num_gpus": self._needs["GPU"], "max_retries": RETRIES}
-        if self._needs["memory"]:
-            how["memory"] = self._needs["memory"]
-        parcel = Parcel.pack(claimed, self._threads)
-        return ray.remote(**how, scheduling_strategy="SPREAD")(_work).remote(parcel, ear)
 
-
-class _Ear:
-    """An actor that keeps what nodes say until this process asks for it."""
-
-    def __init__(self) -> None:
-        self._lines = list[str]()
-
-    def hear(self, line: str) -> None:
-        """Keep a line."""
-        self._lines.append(line)
-
-    def drain(self) -> list[str]:
-        """Give what was heard since the last time."""
-        lines, self._lines = self._lines, []
-        return lines
-
-
-def _work(parcel: Parcel, ear: Any) -> tuple[str, list[Files]]:
-    """Work on a group, on a node."""
-    outcome, runs = parcel.work(lambda event: ear.hear.remote(to_line(event)))
+def _work(parcel: Parcel, heard: Any) -> tuple[str, list[Files]]:
+    """Work on a group, on a node; nothing waits for the queue, whose node may be lost."""
+    outcome, runs = parcel.work(lambda event: heard.actor.put_nowait.remote(to_line(event)))
     return to_line(outcome), runs
 
 

@@ -22,13 +22,15 @@ from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.job import APPEARS, Job
 from assay.lab.engines.relay import Relay
-from assay.lab.records.provenance import THREADS
+from assay.lab.store import groups
 from assay.lab.store.atomic import explained
-from assay.lab.store.store import Store, discard
-from assay.lab.work import groups
+from assay.lab.store.folder import discard
+from assay.lab.store.groups import RunGroup
+from assay.lab.store.provenance import THREADS
+from assay.lab.store.store import Store
 from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Report, Task, note_failure
+from assay.lab.work.tasks import Report, Task
+from assay.lab.work.worker import note_failure
 
 TRIES = 3
 """How often a group is submitted whose job ends without effect."""

@@ -17,12 +17,12 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal, questions
-from assay.lab.judge.journal import Line, digest, judged_seeds, seedless, spans
+from assay.lab.judge import history, questions
+from assay.lab.judge.history import committed
 from assay.lab.judge.questions import Questions
 from assay.lab.plan.plan import Plan
-from assay.lab.records import history
-from assay.lab.records.history import committed
+from assay.lab.store import journal
+from assay.lab.store.journal import Line, digest, judged_seeds, seedless, spans
 from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Store
 

@@ -18,8 +18,9 @@ from assay.core.claims import Claim, Estimate
 from assay.core.experiment import Experiment, Materials
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.journal import (
+from assay.lab.plan.preset import Preset
+from assay.lab.store import journal
+from assay.lab.store.journal import (
     AFTER,
     ASKED,
     QUESTIONS,
@@ -28,8 +29,7 @@ from assay.lab.judge.journal import (
     digest,
     seedless,
 )
-from assay.lab.judge.journal import JUDGED as FIRST_JUDGED
-from assay.lab.plan.preset import Preset
+from assay.lab.store.journal import JUDGED as FIRST_JUDGED
 from assay.lab.store.store import Store
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"

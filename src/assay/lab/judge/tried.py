@@ -17,8 +17,8 @@ from assay.core.columns import Column
 from assay.core.expression import parse
 from assay.core.reading import plural
 from assay.core.results import Judged
-from assay.lab.judge.journal import QUESTIONS, Line, digest
 from assay.lab.judge.questions import JUDGED, Questions, key, known_units
+from assay.lab.store.journal import QUESTIONS, Line, digest
 
 if TYPE_CHECKING:
     import pandas as pd

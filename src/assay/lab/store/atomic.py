@@ -70,8 +70,8 @@ def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None
     """Write `data`, or what the callable writes into the path it is given: `path` then holds it
     whole, or is as it was before.
 
-    Until then it lies in `scratch`, a folder of the same disk that is cleaned now and then, or,
-    without one, beside `path`."""
+    Until then it is in `scratch`, a folder of the same disk that is cleaned now and then, or,
+    without one, next to `path`."""
     temporary = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}"
     try:
         if callable(data):
@@ -138,7 +138,7 @@ def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> N
     """Give a folder its name; a rename cannot replace a folder that is not empty, and another
     process may be storing the same."""
     for attempt in range(attempts):
-        # a damaged one, or one with other inputs; or somebody else just moved it
+        # a damaged one, or one with other inputs; or another process just moved it
         with contextlib.suppress(FileNotFoundError):
             path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
         try:

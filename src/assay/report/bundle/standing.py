@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import StoreError
-from assay.lab.judge import anchors, journal, questions, registered
+from assay.lab.judge import anchors, questions, registered
 from assay.lab.judge.anchors import Anchor
-from assay.lab.judge.journal import NOTED, TAKEN, Journal, Subject, digest, seeds_of
 from assay.lab.judge.questions import Questions
 from assay.lab.judge.registered import Registration
+from assay.lab.store import journal
+from assay.lab.store.journal import NOTED, TAKEN, Journal, Subject, digest, seeds_of
 
 JSON = Mapping[str, Any]
 FOLDER = "looks"

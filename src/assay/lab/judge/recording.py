@@ -24,17 +24,18 @@ from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import families, looks
+from assay.lab.judge import families, history, looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
-from assay.lab.records import history, records
-from assay.lab.records.provenance import commit
+from assay.lab.records import records
 from assay.lab.records.records import load_record, name_of, path
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.store import Store, size
-from assay.lab.work.groups import spec_class
+from assay.lab.store.folder import size
+from assay.lab.store.groups import spec_class
+from assay.lab.store.provenance import commit
+from assay.lab.store.store import Store
 
 MOST = 8192
 """Numbers per run above which a measure is left out."""

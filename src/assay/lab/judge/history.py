@@ -13,10 +13,9 @@ from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
 from assay.core.results import Inference
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.journal import Line, digest, judged_seeds, seeds_of
 from assay.lab.records import records
-from assay.lab.store import origin
+from assay.lab.store import journal, origin
+from assay.lab.store.journal import Line, digest, judged_seeds, seeds_of
 from assay.lab.store.store import Store
 
 FIRST_EDITION = "first-edition.jsonl"

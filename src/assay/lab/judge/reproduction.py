@@ -16,8 +16,8 @@ import numpy as np
 
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
+from assay.lab.judge.recording import Statement, departs, dumped, paired
 from assay.lab.judge.result import Result
-from assay.lab.records.recording import Statement, departs, dumped, paired
 
 JSON = Mapping[str, Any]
 BITWISE = ("cpu", "python", "torch", "numpy")
