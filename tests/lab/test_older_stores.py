@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+import store_contract
 from assay.cli.main import main
 from assay.core import integrity
 from assay.core.errors import StoreError
@@ -28,7 +29,6 @@ from assay.lab.store import groups, health
 from assay.lab.store.health import migrate, steps
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
-from assay.testing import store_contract
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
 OLDER = ("without-hashes", "looks-frozen", "hashes-of-files")

@@ -16,7 +16,7 @@ from assay.core.errors import StoreError
 from assay.lab.store.groups import status
 from assay.lab.store.runs import Damaged
 from assay.lab.store.store import Store
-from assay.testing.store_contract import sample
+from store_contract import sample
 
 
 def stored(tmp_path, seed=1):

@@ -14,7 +14,7 @@ import pytest
 from assay.lab.store import index
 from assay.lab.store.runs import Stored
 from assay.lab.store.store import Store
-from assay.testing.store_contract import sample
+from store_contract import sample
 
 RUNS = 8
 
