@@ -133,8 +133,9 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     value: str = ""
     """A quantity as in a claim, without a threshold: gated.gamma - relu.gamma,
     mean(main.represented, over=feature)."""
-    over: str = ""
-    """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
+    over: str | tuple[str, ...] = ""
+    """A field in which runs differ, or a dimension of the measures: a curve over its levels; of
+    several every combination of their levels."""
     crosses: float | str | None = None
     """A value of the curve: at which level it has it; or "half"."""
     units: tuple[str, ...] = ()
