@@ -19,9 +19,9 @@ from assay.core.heavy import torch
 from assay.lab import catalogue
 from assay.subjects.site import Site
 
-READ = ("acts", "logits", "tokens", "columns")
-"""What a function that reads may take: {site: [b, token, …]}, [b, token, vocabulary], [token], and
-the row's columns."""
+READ = ("acts", "before", "logits", "tokens", "columns")
+"""What a function that reads may take: {site: [b, token, …]}, the same of the untouched model, or
+of the one that it is compared with, [b, token, vocabulary], [token], and the row's columns."""
 CHANGE = ("x", "site", "tokens", "columns")
 """What a function that changes may take: what the site has at the changed tokens, [1, token, …];
 its name; the prompt's tokens; and the row's columns."""
@@ -127,7 +127,9 @@ def tried(p: Prompt, sites: Sequence[Site]) -> Seen:
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    return Seen(p, acts={site: act(site) for site in sites})
+    return Seen(
+        p, acts={site: act(site) for site in sites}, before={site: act(site) for site in sites}
+    )
 
 
 def any_logits(vocabulary: int, x: Float[torch.Tensor, "b s d"]) -> Float[torch.Tensor, "b s v"]:

@@ -749,7 +749,7 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     ):
         raise DataError(f"{names} are compared row by row; give both rows of the same units")
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
-        what = "a direction is learned from them; learn it from other prompts"
+        what = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {what}")
 
 
