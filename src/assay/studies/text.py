@@ -445,8 +445,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if struct is Read and unknown[1] == "prompts":
             return (
                 f"{field_path}: every read is of the first [[prompts]], or of those that an "
-                "intervention names; two texts are compared by [[diff]] with prompts = "
-                '["first", "second"]'
+                "intervention names; a condition that names others as an arm, as in "
+                "steered.french - prefixed.french, has them as the model reads them, and [[diff]] "
+                'compares two row by row with prompts = ["first", "second"]'
             )
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
