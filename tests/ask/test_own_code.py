@@ -23,6 +23,11 @@ def size(acts, tokens, columns):
 def surprise(logits, tokens):
     return -logits.log_softmax(-1)[:, range(len(tokens) - 1), tokens[1:]].mean(-1)
 
+def overlap(acts, before):
+    (x,), (y,) = acts.values(), before.values()
+    both, any_ = (x > 0) & (y > 0), (x > 0) | (y > 0)
+    return both.sum((1, 2)) / any_.sum((1, 2))
+
 def halved(x):
     return x / 2
 
@@ -86,6 +91,33 @@ def test_a_function_reads_what_passes_give(subject, monkeypatch):
 
 def row_k(row):
     return float(row.columns["k"])
+
+
+def test_a_function_compares_with_the_untouched_model(subject, monkeypatch):
+    """The Jaccard index of what is above 0 before and after a change, and of no change 1."""
+    where, folder, naive = subject
+    monkeypatch.chdir(where)
+    site = "blocks.2.hook_resid_pre"
+    reads = (Read(name="alike", function="mine.py:overlap", site=site),)
+    shown = rows_of(*TEXTS, text="{what} and so")
+    table = intervention(ablate="zero", site=SITE)
+    got = measured(folder, shown, table, reads=reads)[0]["alike"]
+    assert (measured(folder, shown, reads=reads)[0]["alike"] == 1).all()
+    for i, row in enumerate(shown.rows):
+        kept, block = [], naive.model.model.layers
+        handle = block[2].register_forward_pre_hook(
+            lambda m, args, kept=kept: kept.append(args[0][0] > 0)
+        )
+        ids = torch.tensor([naive.tokens(row.text)])
+        with torch.no_grad():
+            naive.model(ids)
+            cut = block[1].mlp.register_forward_hook(lambda m, a, out: 0 * out)
+            naive.model(ids)
+        handle.remove()
+        cut.remove()
+        before, after = kept
+        expected = float((before & after).sum() / (before | after).sum())
+        assert 0 < expected < 1 and got[0, i] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("position", ["all", -1])
@@ -156,7 +188,7 @@ def study(where: Path, edit: str, read: str) -> str:
     [
         ("bad", "size", r"mine.py:bad returns a tensor of \[1, \d+, \d+\] for"),
         ("halved", "wrong", "mine.py:wrong returns 2 finite numbers.* got str 'one'"),
-        ("halved", "other", "takes 'hidden'; it may take, by name, acts, logits, tokens, columns"),
+        ("halved", "other", "takes 'hidden'; it may take, by name, acts, before, logits,"),
         ("halved", "broken", "mine.py:broken raised ValueError: mine"),
         ("halves", "size", "mine.py has no function 'halves'; did you mean halved"),
     ],

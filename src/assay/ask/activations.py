@@ -3,7 +3,7 @@ strongly a dictionary's feature is on. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -145,12 +145,14 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
     final = Site("final_norm")
     asked = own_code.asked(code, own_code.READ, place)
 
+    def of_sites(every: Sequence[Mapping[Site, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        pairs = zip(names, sites, strict=True)
+        return {name: torch.stack([acts[site] for acts in every]) for name, site in pairs}
+
     def numbers(reading: Sequence[Seen]) -> list[float]:
         offered: dict[str, Callable[[], Any]] = {
-            "acts": lambda: {
-                name: torch.stack([s.acts[site] for s in reading])
-                for name, site in zip(names, sites, strict=True)
-            },
+            "acts": lambda: of_sites([s.acts for s in reading]),
+            "before": lambda: of_sites([s.before for s in reading]),
             "logits": lambda: context.head(torch.stack([s.acts[final] for s in reading])),
             "tokens": lambda: torch.tensor(prompt.tokens),
             "columns": lambda: dict(prompt.row.columns),
@@ -159,7 +161,8 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
             arguments = {name: offered[name]() for name in asked}
             return own_code.numbers(place, code, arguments, len(reading), prompt.row.place)
 
-    return Ready(numbers, sites=(*sites, *((final,) if "logits" in asked else ())))
+    captured = (*sites, *((final,) if "logits" in asked else ()))
+    return Ready(numbers, sites=captured, compares="before" in asked)
 
 
 def _own_site(read: Read, prompt: Prompt) -> Site:

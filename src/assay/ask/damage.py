@@ -208,6 +208,7 @@ def _on_others(
             for d in task.directions
         ),
         made_for=task.prompts,
+        chooses=False,  # parts are those that were chosen for the prompts of the claim
     )
     after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]

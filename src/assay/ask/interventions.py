@@ -371,7 +371,7 @@ def in_words(table: Intervention) -> str:
     if table.neurons:
         place = f"neuron{'s' * bool(table.neurons[1:])} {_listed(table.neurons)} of {place}"
     if table.top and table.top.of != "latents":
-        place = f"{top_in_words(table.top)}{f' of {place}' if place else ''}"
+        place = top_in_words(table.top, place)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     return f"{what}{f' at {place}' if place else ''}{token}"
 
@@ -387,10 +387,14 @@ def _latents_in_words(table: Intervention) -> str:
     return f"latent{'s' * bool(latents[1:])} {_listed(latents)}"
 
 
-def top_in_words(top: Top) -> str:
+def top_in_words(top: Top, site: str = "") -> str:
     """Say which parts are chosen."""
     by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
-    return f"the {top.n} {top.of} of most {by} on the prompts that are not measured"
+    where = f" of {site}" if site else ""
+    return (
+        f"the {top.n} {top.of}{where} with the highest {by}, chosen on the prompts that are not "
+        "measured"
+    )
 
 
 def _block_in_words(block: Block | None) -> str:

@@ -496,7 +496,7 @@ class _Pass:
             list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready
         ]
         changed = task.intervention is not None and task.less is None
-        self.clean = changed and any(w.what == "kl" for group in self.wants for w in group)
+        self.clean = changed and any(map(_compares, every))
         self.writes = max(r.writes for r in every)
 
     def into(
@@ -523,7 +523,7 @@ class _Pass:
             for p in some:
                 for k, read in enumerate(self.ready[p]):
                     numbers = np.array(read.numbers(seen[p]), dtype=float)
-                    apart = rival is None or all(w.what != "kl" for w in read.wants)
+                    apart = rival is None or not _compares(read)
                     if base and base_seen and apart:
                         numbers -= base.ready[p][k].numbers(base_seen[p])
                     for v, number in zip(variants, numbers, strict=True):
@@ -635,6 +635,9 @@ class _Pass:
                     self.prompts[p],
                     self.variants[v][0],
                     given.acts[p][v - variants.start],
+                    before.acts[p][v - variants.start]
+                    if before
+                    else given.acts[p][-1 if self.clean else v - variants.start],
                     numbers.get((p, v), {}),
                     written.get((p, v), ()),
                 )
@@ -740,6 +743,11 @@ def _ready(
     )
     context = Context(along, vector, dictionary, task.stands_in == "heads", code, head)
     return [reads.ready(read, p, context) for p in prompts]
+
+
+def _compares(read: Ready) -> bool:
+    """Whether a read is of the untouched model as well."""
+    return read.compares or any(want.what == "kl" for want in read.wants)
 
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:

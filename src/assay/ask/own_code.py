@@ -17,21 +17,28 @@ from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.lab import catalogue
+from assay.lab.store.user_code import first_line
 from assay.subjects.site import Site
 
-READ = ("acts", "logits", "tokens", "columns")
-"""What a function that reads may take: {site: [b, token, …]}, [b, token, vocabulary], [token], and
-the row's columns."""
+READ = ("acts", "before", "logits", "tokens", "columns")
+"""What a function that reads may take: {site: [b, token, …]}, the same of the untouched model, or
+of the one that it is compared with, [b, token, vocabulary], [token], and the row's columns."""
 CHANGE = ("x", "site", "tokens", "columns")
 """What a function that changes may take: what the site has at the changed tokens, [1, token, …];
 its name; the prompt's tokens; and the row's columns."""
 
 
+def is_written(place: str) -> bool:
+    """Whether a text is FILE.py:NAME."""
+    file, colon, name = place.rpartition(":")
+    return bool(colon) and file.endswith(".py") and name.isidentifier()
+
+
 def _file(place: str, folder: Path) -> tuple[Path, str]:
     """The file and the name of a function. Raises: DataError."""
-    file, colon, name = place.rpartition(":")
-    if not (colon and file.endswith(".py") and name.isidentifier()):
+    if not is_written(place):
         raise DataError(f"a function of your own is written FILE.py:NAME, got {place!r}")
+    file, _, name = place.rpartition(":")
     return foreign.regular(folder / file, "a Python file", foreign.LONGEST), name
 
 
@@ -40,14 +47,18 @@ def digest(place: str, folder: Path) -> str:
     return hashlib.sha256(_file(place, folder)[0].read_bytes()).hexdigest()
 
 
-def load(place: str, folder: Path = Path()) -> Callable[..., Any]:
-    """Import a function. Raises: DataError where there is none, or its file raises."""
+def module_of(place: str, folder: Path = Path()) -> tuple[Any, str]:
+    """Import the file of a function, and give its name there. Raises: DataError."""
     path, name = _file(place, folder)
     try:
-        module = catalogue.load_module(str(path.resolve()))
+        return catalogue.load_module(str(path.resolve())), name
     except Exception as e:
-        raise DataError(f"{path.name} raised {type(e).__name__}: {e}") from e
-    return named(module, name, place)
+        raise DataError(f"{place.rpartition(':')[0]} raised {first_line(e)}") from e
+
+
+def load(place: str, folder: Path = Path()) -> Callable[..., Any]:
+    """Import a function. Raises: DataError where there is none, or its file raises."""
+    return named(*module_of(place, folder), place)
 
 
 def named(module: Any, name: str, place: str) -> Callable[..., Any]:
@@ -73,7 +84,7 @@ def _call(place: str, function: Callable[..., Any], arguments: Mapping[str, Any]
     try:
         return function(**arguments)
     except Exception as e:
-        raise DataError(f"{row}: {place} raised {type(e).__name__}: {e}") from e
+        raise DataError(f"{row}: {place} raised {first_line(e)}") from e
 
 
 def numbers(
@@ -127,7 +138,9 @@ def tried(p: Prompt, sites: Sequence[Site]) -> Seen:
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    return Seen(p, acts={site: act(site) for site in sites})
+    return Seen(
+        p, acts={site: act(site) for site in sites}, before={site: act(site) for site in sites}
+    )
 
 
 def any_logits(vocabulary: int, x: Float[torch.Tensor, "b s d"]) -> Float[torch.Tensor, "b s v"]:

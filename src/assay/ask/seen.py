@@ -182,6 +182,8 @@ class Seen:
     seed: int = 0
     acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
     """What was captured on the prompt itself."""
+    before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
+    """The same of the untouched model, or of the one that it is compared with."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
     """What was wanted of next tokens."""
     written: tuple[int, ...] = ()
@@ -214,6 +216,8 @@ class Ready:
     sites: tuple[Site, ...] = ()
     writes: int = 0
     """How many tokens the model has to write on."""
+    compares: bool = False
+    """Whether it reads the untouched model as well, as KL divergence does."""
     notes: tuple[tuple[str, str], ...] = ()
     """What whoever wrote it should know, such as that an answer has several tokens, and the text
     that it is so of."""

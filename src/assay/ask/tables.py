@@ -160,8 +160,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""
     function: str = ""
-    """A function of your own, "FILE.py:NAME": it takes by name any of acts, logits, tokens and
-    columns of a prompt that was read under each of b changes, and returns b numbers."""
+    """A function of your own, "FILE.py:NAME": it takes by name any of acts, before (of the
+    untouched model), logits, tokens and columns of a prompt that was read under each of b changes,
+    and returns b numbers."""
     position: Place = -1
     """Where it is read; "mean" leaves out an opening such as a BOS, and of activations the first
     token of a prompt without one."""

@@ -39,6 +39,7 @@ from assay.studies.wording import (
     Condition,
     claim,
     condition,
+    dims_over,
     estimate,
     hold,
     made_of,
@@ -462,7 +463,7 @@ class _Study:
         """Make an estimate, held to the arms and measures that there are."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
         units = self._units(s)
-        swept = {"over": (s.entry.over,)} if s.entry.over else {}
+        swept = {"over": over} if (over := dims_over(s.entry)) else {}
         self._hold(s, (s.main,), {"units": units, **swept})
         with self.text.located("estimate", s.i):
             made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
@@ -600,7 +601,7 @@ class _Study:
     ) -> None:
         """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
         apart, and a curve over what no runs differ in: better before training than after."""
-        over = statement.over if isinstance(statement, Estimate) else ""
+        overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
         if isinstance(statement, Claim):
             names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
         else:
@@ -617,7 +618,7 @@ class _Study:
                 raise s.error("where", _no_runs(arm, specs, statement.where))
             fields = per_run_fields(type(chosen[0]))
             levels = {name: {getattr(x, name) for x in chosen} for name in fields}
-            if over in levels and len(levels[over]) < 2:
+            for over in (d for d in overs if d in levels and len(levels[d]) < 2):
                 what = (
                     f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
                     f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
@@ -631,7 +632,7 @@ class _Study:
                     for dim, level in c.levels:
                         if dim in levels:
                             c.place(dim, level, sorted(levels[dim], key=str))
-            units = ("seed", over, *statement.units, *named)
+            units = ("seed", *overs, *statement.units, *named)
             varying = [n for n in fields if n not in units and len(levels[n]) > 1]
             if s.read.equal and len(varying) > 1:
                 what = (

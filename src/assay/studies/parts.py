@@ -309,6 +309,8 @@ class Parts:
                     self._compare(i, diff, diff.models)
                 else:
                     self._compare_prompts(i, diff)
+        for m, model in enumerate(self.models if study.read else ()):
+            self._ask_other_prompts(m, model)
 
     def _of_dictionary(self, i: int, table: Train) -> list[Part]:
         """The arms of a dictionary that is trained; before the first of a study that asks nothing
@@ -581,14 +583,33 @@ class Parts:
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
                 continue
-            known = untouched.of_model(
-                task.reads, second, untrained=bool(model.like), changed=False
-            )
-            for control in chosen(name, known, diff.controls):
-                same_model = control not in (TWIN, TRAINED)
-                twin = _untwinned(model) if model.like else _twin(model)
-                other = model if same_model else twin
-                self._add_control(name, control, dataclasses.replace(task, model=other))
+            self._add_controls_of_model(name, task, diff.controls)
+
+    def _add_controls_of_model(self, of: str, task: Task, wanted: tuple[str, ...] | None) -> None:
+        """Add the near controls of what a model as it is has of a table of prompts, or of two."""
+        model = task.model
+        known = untouched.of_model(
+            task.reads, task.prompts, untrained=bool(model.like), changed=False
+        )
+        twin = _untwinned(model) if model.like else _twin(model)
+        for control in chosen(of, known, wanted):
+            other = twin if control in (TWIN, TRAINED) else model
+            self._add_control(of, control, dataclasses.replace(task, model=other))
+
+    def _ask_other_prompts(self, m: int, model: Model) -> None:
+        """Add the arms of a model as it is on further prompts that a statement names as an arm."""
+        study = self.text.study
+        conditions = [*(c.holds for c in study.claim), *(e.value for e in study.estimate)]
+        for entry in study.prompts[1:]:
+            name = f"{self._prefix(m, model)}{entry.name}"
+            arm = re.compile(rf"(?<![\w./-]){re.escape(name)}\"?\.\w")
+            if any(map(arm.search, conditions)) and all(p.label != name for p in self.parts):
+                task = dataclasses.replace(self._task(model), prompts=self.prompts[entry.name])
+                columns = {*task.prompts.rows[0].columns}
+                some = tuple(r for r in task.reads if reads.fits(r, columns) and not r.kl)
+                task = dataclasses.replace(task, reads=some)
+                self.parts.append(Part(name, task))
+                self._add_controls_of_model(name, task, model.controls)
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
         """Add a control of models as they are, or of their difference."""
@@ -749,7 +770,7 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     ):
         raise DataError(f"{names} are compared row by row; give both rows of the same units")
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
-        what = "a direction is learned from them; learn it from other prompts"
+        what = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {what}")
 
 

@@ -133,8 +133,9 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     value: str = ""
     """A quantity as in a claim, without a threshold: gated.gamma - relu.gamma,
     mean(main.represented, over=feature)."""
-    over: str = ""
-    """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
+    over: str | tuple[str, ...] = ""
+    """A field in which runs differ, or a dimension of the measures: a curve over its levels; of
+    several every combination of their levels."""
     crosses: float | str | None = None
     """A value of the curve: at which level it has it; or "half"."""
     units: tuple[str, ...] = ()
@@ -444,8 +445,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if struct is Read and unknown[1] == "prompts":
             return (
                 f"{field_path}: every read is of the first [[prompts]], or of those that an "
-                "intervention names; two texts are compared by [[diff]] with prompts = "
-                '["first", "second"]'
+                "intervention names; a condition that names others as an arm, as in "
+                "steered.french - prefixed.french, has them as the model reads them, and [[diff]] "
+                'compares two row by row with prompts = ["first", "second"]'
             )
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
