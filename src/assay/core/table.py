@@ -456,7 +456,8 @@ def estimate(
     """Estimate a quantity such as "gated.fvu - relu.fvu" from the rows of a table, with its
     interval; over a column, a curve with a band, and where it crosses a value.
 
-    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm.
+    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm. Its
+    notes say how units depend on each other, as far as their numbers show it.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
