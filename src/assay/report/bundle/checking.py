@@ -1,4 +1,4 @@
-"""Checking: a bundle that somebody else made, judged by this Assay's own judge.py.
+"""Checking: a bundle from elsewhere, judged by this Assay's own judge.py.
 
 Nothing in it is run.
 """
@@ -218,7 +218,7 @@ def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
 
 
 def _inside(path: Path, folder: Path, name: str) -> Path:
-    """The place of a file of a bundle. Raises: DataError for one that lies outside."""
+    """The place of a file of a bundle. Raises: DataError for one that is outside."""
     file = folder / name
     if "\\" in name or not file.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{path} names {name[:80]!r}, which leads outside; {EXPECTED}")
