@@ -186,7 +186,7 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Tell, for each claim or estimate in words by its text, which measures it reads, at which
+    """Say for each claim or estimate in words, by its text, which measures it reads, at which
     levels, and over what they are averaged."""
     worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
     return {
@@ -196,7 +196,7 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
 
 
 def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
-    """Tell what was frozen of an experiment, and whether it was judged; None where nothing was
+    """Say what was frozen of an experiment, and whether it was judged; None where nothing was
     frozen. Raises: StoreError for a file that was changed."""
     state, preset = following(store, experiment, plan, models=True), plan.preset
     if (known := state.frozen) is None:
@@ -216,7 +216,7 @@ def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
 
 
 def arms(plan: Plan) -> tuple[Arm, ...]:
-    """Count the runs of each arm, and tell why some are missing and what one takes."""
+    """Count the runs of each arm, and say why some are missing and what one takes."""
     arm_counts = []
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]

@@ -194,7 +194,7 @@ class Followed:
 
     def _later(self, frozen: Registration, outcomes: Mapping[str, str], plan: Plan) -> list[str]:
         """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
-        that were there before, and what nobody can compare."""
+        that were there before, and what cannot be compared."""
         lines, changes = self._looks(), []
         for k, line in lines.items():
             if line["code"] != frozen.content["judging"]:

@@ -38,7 +38,7 @@ class Standing(NamedTuple):
 
 
 def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
-    """Tell whether a committed record is confirmatory: frozen before a result, with all that its
+    """Say whether a committed record is confirmatory: frozen before a result, with all that its
     runs read.
 
     A record holds what was frozen of it. One that was made before records did counts as frozen if

@@ -2,7 +2,7 @@
 seeds and the code that judges, in one sealed file.
 
 The file is in the store and, for an experiment in a user's own folder, next to it. Its seal shows
-an edit, not a forgery by somebody who seals it again: publish its hash, or sign it. What is frozen
+an edit, not a forgery that is sealed again: publish its hash, or sign it. What is frozen
 is judged once, on all of its seeds; more seeds are another freezing, of fresh ones."""
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
 
 
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
-    """Tell what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
+    """Say what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
     nothing where all of it is."""
     experiment, content = experiment.sized(preset.specs), known.content
     frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)

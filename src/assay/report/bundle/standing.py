@@ -23,7 +23,7 @@ from assay.lab.store.journal import NOTED, TAKEN, Journal, Subject, digest, seed
 
 JSON = Mapping[str, Any]
 FOLDER = "looks"
-"""Where in a bundle the registration and the chains lie."""
+"""The folder of a bundle that has the registration and the chains."""
 ALIKE = (
     *("unit", "units", "where", "scale", "of", "must_fail", "must_hold", "half", "threshold_from"),
     *("near", "bounds", "violations", "beats", "distance", "empty", "condition", "threshold"),
