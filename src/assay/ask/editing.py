@@ -139,9 +139,13 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None:
-                table = choosing.chosen(table, table.top, self)
+                table = choosing.chosen(table, table.top, self._known)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
+
+    @property
+    def _known(self) -> choosing.Known:
+        return choosing.Known(self.model, self.learner, self.reads, self.tables)
 
     def _own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
         """What a user's own function makes of a site at some tokens."""
