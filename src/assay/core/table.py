@@ -625,11 +625,15 @@ def _untied(judgement: Judged) -> Price:
     price = judgement.verdict.price
     if price and "for an exact interval" in price.text and not how:
         return price
-    return Price(
-        f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
-        if price
-        else ""
-    )
+    if price is None:
+        return Price("")
+    equal, unit = price.text.partition(":")[0], judgement.claim.units[0]
+    if equal.startswith("all "):
+        return Price(
+            f"measure something that depends on the {unit}, or give the numbers unrounded{how}: "
+            f"{equal}, which says nothing about any other {unit}"
+        )
+    return Price(f"give the numbers unrounded{how}: {equal}, probably by rounding")
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:
