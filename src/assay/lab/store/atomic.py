@@ -55,7 +55,10 @@ def explained(root: Path) -> Iterator[None]:
 
 
 def _os_error(error: Exception) -> int:
-    """The operating system's error number, 0 without one; safetensors hands it on only as text."""
+    """The operating system's error number, 0 without one; safetensors hands it on only as text, and
+    NumPy and torch say that less was written than was asked for."""
+    if re.search(r"\d+ requested and \d+ written|StreamWriter failed writing", str(error)):
+        return errno.ENOSPC
     if isinstance(error, OSError):
         return error.errno or 0
     match = (
@@ -160,8 +163,12 @@ def _sync_all(paths: Sequence[str]) -> None:
         for path in paths[start::TOGETHER]:
             sync(path)
 
-    for _ in _pool(os.getpid()).map(sync_some, range(min(TOGETHER, len(paths)))):
-        pass
+    try:
+        for _ in _pool(os.getpid()).map(sync_some, range(min(TOGETHER, len(paths)))):
+            pass
+    except RuntimeError:  # no memory for a thread
+        for path in paths:
+            sync(path)
 
 
 @functools.cache
