@@ -4,12 +4,13 @@ is not measured."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import msgspec
 from jaxtyping import Float
 
 from assay.ask import activations, dictionaries, directions, interventions
+from assay.ask.directions import Learner
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Context, Prompt, Seen, prompt
 from assay.ask.tables import Direction, Intervention, Place, Read, Top
@@ -23,15 +24,33 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
-if TYPE_CHECKING:
-    from assay.ask.editing import Editing
-    from assay.ask.measuring import Task
-
 TOGETHER = 8
 """Prompts that are read together."""
 
 
-def check(table: Intervention, top: Top, task: Task, folder: ModelFolder) -> None:
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What parts may be chosen by."""
+
+    learner: Learner
+    tables: Sequence[Direction]
+    """All directions of the study."""
+    reads: Sequence[Read]
+
+    @property
+    def model(self) -> Pretrained:
+        """The model whose parts are chosen."""
+        return self.learner.model
+
+
+def check(
+    table: Intervention,
+    top: Top,
+    source: PromptSet,
+    tables: Sequence[Direction],
+    reads: Sequence[Read],
+    folder: ModelFolder,
+) -> None:
     """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""
     size = read_sizes(folder.config)
     if top.of != "latents":
@@ -42,7 +61,7 @@ def check(table: Intervention, top: Top, task: Task, folder: ModelFolder) -> Non
         most = folder.width(site) if site else size["h"] * len(layers)
         if int(top.n) >= most:
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
-    rows, source = task.prompts.halves()[0], task.prompts
+    rows = source.halves()[0]
     if not isinstance(top.by, str):
         for label in (_label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
@@ -51,8 +70,8 @@ def check(table: Intervention, top: Top, task: Task, folder: ModelFolder) -> Non
                     f"{top.label} = {label!r}"
                 )
         return
-    patterns = [r.name for r in task.reads if r.pattern and not r.sweep]
-    known = ["norm", *(d.name for d in task.directions if top.of != "neurons")]
+    patterns = [r.name for r in reads if r.pattern and not r.sweep]
+    known = ["norm", *(d.name for d in tables if top.of != "neurons")]
     known += patterns if top.of == "heads" else []
     if top.by not in known:
         raise DataError(
@@ -64,13 +83,13 @@ def _label_of(label: object) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def chosen(table: Intervention, top: Top, editing: Editing) -> Intervention:
+def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
-    learner = editing.learner
+    learner = known.learner
     source: PromptSet = learner.measured
     rows = source.halves()[0]
-    prompts = [prompt(editing.model.folder, source.rows[i]) for i in rows]
-    names, sizes = _SIZES[top.of](table, top, editing, prompts)
+    prompts = [prompt(known.model.folder, source.rows[i]) for i in rows]
+    names, sizes = _SIZES[top.of](table, top, known, prompts)
     if isinstance(top.by, str):
         score = sizes.mean(0)
     else:
@@ -118,13 +137,13 @@ Names = list[tuple[int, int]]
 
 
 def _heads(
-    table: Intervention, top: Top, editing: Editing, prompts: Sequence[Prompt]
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
-    model = editing.model
+    model = known.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
-    read = next((r for r in editing.reads if r.name == top.by and r.pattern), None)
+    read = next((r for r in known.reads if r.name == top.by and r.pattern), None)
     if read is not None:
         paid = []
         for p, acts in _seen(model, prompts, [Site("pattern", n) for n in layers]):
@@ -133,7 +152,7 @@ def _heads(
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
     sites = [Site(kind, layer) for layer in layers]
-    along = _along(top, editing, Site("resid_post", layers[0]))
+    along = _along(top, known, Site("resid_post", layers[0]))
     rows = []
     for p, acts in _seen(model, prompts, sites):
         each = [_at(acts[site], p, table.position) for site in sites]  # [token, head, width]
@@ -151,46 +170,46 @@ def _pattern(read: Read, p: Prompt, seen: Seen, head: str) -> float:
 
 
 def _neurons(
-    table: Intervention, top: Top, editing: Editing, prompts: Sequence[Prompt]
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How large each neuron is; of labels its activation itself."""
     assert isinstance(table.site, str)
     site = Site.parse(table.site)
     rows = []
-    for p, acts in _seen(editing.model, prompts, [site]):
+    for p, acts in _seen(known.model, prompts, [site]):
         x = _at(acts[site], p, table.position).flatten(1)
         rows.append((x.abs() if isinstance(top.by, str) else x).mean(0))
     return [(site.layer or 0, n) for n in range(len(rows[0]))], torch.stack(rows)
 
 
 def _latents(
-    table: Intervention, top: Top, editing: Editing, prompts: Sequence[Prompt]
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How strongly each latent is on, or as much along a direction."""
     assert table.clamp is not None
-    coder: Dictionary = editing.learner.dictionary(table.clamp[0]).to(editing.model.device)
-    site = site_of_latents(table, coder, editing.model.folder)
+    coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.model.device)
+    site = site_of_latents(table, coder, known.model.folder)
     rows = []
-    for p, acts in _seen(editing.model, prompts, [site]):
+    for p, acts in _seen(known.model, prompts, [site]):
         x = _at(acts[site], p, table.position, first=1).flatten(1)
         rows.append(coder.encode(x)[0].mean(0))
     sizes = torch.stack(rows)
-    if (along := _along(top, editing, site)) is not None:
+    if (along := _along(top, known, site)) is not None:
         sizes = sizes * (effects.directions(coder, [*range(coder.width)]).float() @ along)
     return [(site.layer or 0, n) for n in range(coder.width)], sizes
 
 
-_Sizes = Callable[[Intervention, Top, "Editing", Sequence[Prompt]], "tuple[Names, torch.Tensor]"]
+_Sizes = Callable[[Intervention, Top, Known, Sequence[Prompt]], "tuple[Names, torch.Tensor]"]
 _SIZES: dict[str, _Sizes] = {"heads": _heads, "neurons": _neurons, "latents": _latents}
 
 
-def _along(top: Top, editing: Editing, site: Site) -> Float[torch.Tensor, " d"] | None:
+def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | None:
     """The direction by which is chosen, of length 1; None where that is by something else."""
-    tables: Sequence[Direction] = editing.tables
+    tables: Sequence[Direction] = known.tables
     if not isinstance(top.by, str) or top.by not in [d.name for d in tables]:
         return None
     table = directions.find(tables, top.by)
-    vector = editing.learner.vector(table, editing.learner.site(table, site), 0).flatten().float()
+    vector = known.learner.vector(table, known.learner.site(table, site), 0).flatten().float()
     return vector / vector.norm()
 
 

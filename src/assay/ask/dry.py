@@ -219,7 +219,7 @@ def check_intervention(
         if table.clamp:
             choosing.site_of_latents(table, opened(table.clamp[0]), folder)
         if table.top:
-            choosing.check(table, table.top, task, folder)
+            choosing.check(table, table.top, task.prompts, task.directions, task.reads, folder)
         for site, _ in interventions.where(table, None) if table.neurons else ():
             if max(table.neurons) >= (width := folder.width(site)):
                 raise DataError(

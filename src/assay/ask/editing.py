@@ -140,7 +140,8 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None:
-                table = choosing.chosen(table, table.top, self)
+                known = choosing.Known(self.learner, self.tables, self.reads)
+                table = choosing.chosen(table, table.top, known)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
 
