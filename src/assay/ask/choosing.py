@@ -28,24 +28,27 @@ TOGETHER = 8
 """Prompts that are read together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Known:
-    """What a choice is made with."""
+    """What parts may be chosen by."""
 
-    model: Pretrained
     learner: Learner
-    reads: Sequence[Read]
-    """Those of the study, by one of which parts may be chosen."""
     tables: Sequence[Direction]
     """All directions of the study."""
+    reads: Sequence[Read]
+
+    @property
+    def model(self) -> Pretrained:
+        """The model whose parts are chosen."""
+        return self.learner.model
 
 
 def check(
     table: Intervention,
     top: Top,
     source: PromptSet,
-    reads: Sequence[Read],
     tables: Sequence[Direction],
+    reads: Sequence[Read],
     folder: ModelFolder,
 ) -> None:
     """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assay.ask import choosing, directions, edges, editing, interventions, own_code, reads
+from assay.ask.heads import check as check_heads
 from assay.ask.heads import head_of
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
@@ -158,7 +159,7 @@ def check_read(read: Read, folder: ModelFolder) -> None:
             folder.check(Site.parse(table.site))
         if table.pattern:
             layer, head = head_of(table.pattern)
-            _site(Site("z", layer), [head], folder)
+            _site(read.name, Site("z", layer), [head], folder)
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
@@ -186,7 +187,7 @@ def _check_place(
     if not (table.clamp or (direction and direction.feature and not table.site)):
         places = interventions.where(table, direction)  # a dictionary's site is known when read
         for site, heads in places:
-            _site(site, heads, folder)
+            _site(table.name, site, heads, folder)
         if direction is not None and prompts:
             _direction(direction, places[0][0], task, folder)
 
@@ -218,7 +219,7 @@ def check_intervention(
         if table.clamp:
             choosing.site_of_latents(table, opened(table.clamp[0]), folder)
         if table.top:
-            choosing.check(table, table.top, task.prompts, task.reads, task.directions, folder)
+            choosing.check(table, table.top, task.prompts, task.directions, task.reads, folder)
         for site, _ in interventions.where(table, None) if table.neurons else ():
             if max(table.neurons) >= (width := folder.width(site)):
                 raise DataError(
@@ -251,15 +252,10 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
         raise DataError(f"{', '.join([first, *numbers])}: {why}")
 
 
-def _site(site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
+def _site(name: str, site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
     folder.check(site)
     if heads is not None:
-        count = folder.shape(site)[0]
-        if beyond := [h for h in heads if h >= count]:
-            raise DataError(
-                f"layer {site.layer} of {folder.name} has heads 0 to {count - 1}, no head "
-                f"{beyond[0]}"
-            )
+        check_heads(name, site.layer, heads, folder.shape(site)[0])
 
 
 def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from assay.ask import choosing, dictionaries, directions, edges, interventions, own_code
 from assay.ask.directions import Learner
+from assay.ask.heads import check as check_heads
 from assay.ask.interventions import Put
 from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
@@ -139,13 +140,10 @@ class Editing:
         if repr(point) not in self._tables:
             table = interventions.swept(self.table, point)
             if table.top is not None:
-                table = choosing.chosen(table, table.top, self._known)
+                known = choosing.Known(self.learner, self.tables, self.reads)
+                table = choosing.chosen(table, table.top, known)
             self._tables[repr(point)] = table
         return self._tables[repr(point)]
-
-    @property
-    def _known(self) -> choosing.Known:
-        return choosing.Known(self.model, self.learner, self.reads, self.tables)
 
     def _own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
         """What a user's own function makes of a site at some tokens."""
@@ -262,13 +260,8 @@ class Editing:
         places = interventions.where(table, None)
         for site, heads in places:
             self.model.folder.check(site)
-            count = self.model.folder.shape(site)[0] if heads else 0
-            for head in heads or ():
-                if head >= count:
-                    raise DataError(
-                        f"{table.name!r}: block {site.layer} has heads 0 to {count - 1}, got "
-                        f"{site.layer}.{head}"
-                    )
+            if heads:
+                check_heads(table.name, site.layer, heads, self.model.folder.shape(site)[0])
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":

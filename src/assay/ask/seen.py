@@ -183,7 +183,7 @@ class Seen:
     acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
     """What was captured on the prompt itself."""
     before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
-    """What was captured on the untouched model, or on the one that it is compared with."""
+    """What the untouched model has there, or the first of two models."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
     """What was wanted of next tokens."""
     written: tuple[int, ...] = ()
