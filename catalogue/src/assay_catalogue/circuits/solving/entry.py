@@ -30,8 +30,6 @@ from assay_catalogue.circuits.solving.scored import (
 from assay_catalogue.circuits.solving.solver import Monthly, Solver
 from assay_catalogue.circuits.solving.statements import GOOD
 
-TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
-
 
 def draw_figures(arms: Arms) -> list[Figure]:
     """Draw both, with t intervals over models."""
@@ -45,11 +43,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
         )
     ]
     where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
-    right = [
-        (label, int(p), arms[name].right.sel(position=p).values)
-        for name, label in TRAINED.items()
-        for p in where
-    ]
+    right = [(int(p), main.right.sel(position=p).values) for p in where]
     return [
         figure(
             "What each explanation of the same models reaches",
@@ -62,7 +56,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
         figure(
             "How often models are right, position by position",
             "points" if len(where) < 3 else "line",
-            {"training": "color", "position": "x", "mean": "mean"},
+            {"position": "x", "mean": "mean"},
             right,
             x_title="position",
             y_title="share of right answers",
@@ -127,16 +121,6 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
             specs=reserved("answers"),
             keep=True,
             note="decoders that are trained on the problem",
-        ),
-        "shuffled-answers": Arm(
-            monthly.train,
-            specs=variant(seeds=CONTROLLED, times={"steps": 0.25}, answers="shuffled"),
-            measure=none,
-            note=(
-                "a quarter as long, each input with another one's answers: what is there to learn "
-                "without the problem"
-            ),
-            learned=(),
         ),
         "untrained": Arm(
             monthly.train,

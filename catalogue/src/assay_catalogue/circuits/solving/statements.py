@@ -1,5 +1,6 @@
-"""What an entry of the family claims: that in at least half of models training solves the problem,
-our rule finds a good explanation, and that one is better than its rival.
+"""What an entry of the family claims: that in at least half of models our rule finds a good
+explanation, and that one is better than its rival. That training solves the problem in half of them
+is a gate of both.
 
 A model is a unit, and yes or no, since models of one problem come out in kinds: a mean over two
 kinds is neither. Each claim is a value over arms: an arm in which another explanation stands in the
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from assay.core.claims import Claim, Estimate, Literature, OneTerm, Value, rival
+from assay.core.claims import Claim, Estimate, Gate, Literature, OneTerm, Value, rival
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
 from assay_catalogue.circuits.solving.scored import (
@@ -29,10 +31,6 @@ from assay_catalogue.circuits.solving.solver import Monthly
 OWN = "Assay's own: explanations as values, docs/explanations.md"
 HALF_OF_MODELS = 0.5
 """The share of models that a claim asks for."""
-PLAN = (
-    "plan: half of models, after looks at means over six of them; what is asked of each, before "
-    "any was trained"
-)
 CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
     "any model was trained, half of models after looks at means over six"
@@ -41,10 +39,6 @@ HALFWAY = (
     "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
     "the plan was .5; half of models: the plan after looks at means over six"
 )
-UNLEARNED = {
-    "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
-}
-"""Near control of having learned a problem."""
 NEAR = {
     HALF_RIGHT: "to be right about a part of the mechanism is enough",
     ANOTHER: "any model of this problem has these parts in these roles",
@@ -72,36 +66,45 @@ def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> 
     return lies_within
 
 
+class Solved(NamedTuple):
+    """A condition that at least half of models have to meet, and how many do."""
+
+    gate: Gate
+    share: Estimate
+
+
 def solved(
     text: str, value: OneTerm, source: str, *, low: float = -math.inf, high: float = math.inf
-) -> Claim:
-    """Claim that training solves the problem in half of models: that a number of each, a share, a
+) -> Solved:
+    """Ask that training solves the problem in half of models: that a number of each, a share, a
     probability or nats above the exact predictor, lies in a range.
 
-    That models still get better with training takes nothing from what they can do: there is no gate
-    of half as much.
+    Without it claims about what models do are not judged.
     """
-    return Claim(
-        f"At least half of models {text}",
-        value=share(value, low=low, high=high),
-        low=HALF_OF_MODELS,
-        bounds=SHARE,
-        unit="of models",
-        must_fail=("shuffled-answers", "untrained"),
-        near=UNLEARNED,
-        credits="model",
-        threshold_from=PLAN,
-        published="new",
-        source=source,
+    lies_within = share(value, low=low, high=high)
+    return Solved(
+        Gate("solved", lambda main: bool(lies_within(main, {}).mean() >= HALF_OF_MODELS)),
+        Estimate(
+            text=f"Share of models that {text}",
+            value=lambda arms: lies_within(arms["main"], arms),
+            unit="of models",
+            natural=SHARE,
+            published="new",
+            source=source,
+        ),
     )
 
 
-def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> tuple[Claim, Claim]:
-    """Claim that in half of models our explanation is good, and better than one half right.
+def explained(
+    monthly: Monthly, models: str, sounding: str, half_right: str, *problem: Solved
+) -> tuple[Claim | Estimate, ...]:
+    """Claim that in half of models our explanation is good, and better than one half right; and
+    estimate how many solve the `problem`, which half of them have to.
 
     `sounding` and `half_right` say what the rivals do. That no part is weak follows from quality,
     which is the least of them.
     """
+    gates = tuple(each.gate for each in problem)
     kinds = [kind for kind in explanations(monthly) if kind != OURS]
     near = {kind: why for kind, why in NEAR.items() if kind in (*kinds, "unlearned")}
     beating = [kind for kind in kinds if kind not in (HALF_RIGHT, "whole")]
@@ -121,6 +124,7 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
             unit="of models",
             must_fail=(*kinds, "unlearned"),
             near=near,
+            gates=gates,
             credits=("model", "explanation"),
             threshold_from=HALFWAY,
             published="new",
@@ -137,11 +141,13 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
             must_fail=tuple(beating),
             near={kind: why for kind, why in rivals.items() if kind in beating},
             also={"whole": rival("half, by its length alone; a rival may lie below that")},
+            gates=gates,
             credits=("model", "explanation"),
             threshold_from=CHOSEN,
             published="new",
             source=OWN,
         ),
+        *(each.share for each in problem),
     )
 
 
