@@ -172,7 +172,8 @@ def find(
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
-        found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
+        read = [v for v in vectors if not v.of_controls]
+        found += _in_order(cells, unit, _orders(rows, unit, known), read, level)
     return found
 
 
