@@ -162,7 +162,17 @@ def check(
         placed["damage"] = Placed(DAMAGE.name, DAMAGE.why)
     rows = _table(given, units, arms)
     question = Question(
-        sentence, holds, what.kind, units, placed, beats, empty, bounds, asked.noise, scope
+        sentence,
+        holds,
+        what.kind,
+        units,
+        placed,
+        beats,
+        empty,
+        bounds,
+        asked.noise,
+        scope,
+        given.distinct,
     )
     judged, question = _judged(question, rows, arms)
     return Check(question, rows, judged, tuple(notes), _about(calls, asked))
@@ -331,7 +341,8 @@ def _judged(
     if shares and question.bounds is None and not (rows[name] < 0).any():
         return bounded.judged(rows), bounded  # which would be taken for a share, from 0 to 1
     judged = question.judged(rows)
-    if judged.reason == TIES and question.bounds is None and shares:
+    tied = judged.reason == TIES or len({*rows.loc[rows["arm"] == question.credits, name]}) == 1
+    if tied and question.bounds is None and shares:
         return bounded.judged(rows), bounded
     return judged, question
 

@@ -53,6 +53,12 @@ class Given:
         return f"prompt {row + 1} ({text if len(text) <= 60 else text[:59] + '…'})"
 
     @cached_property
+    def distinct(self) -> bool:
+        """Whether no two prompts are the same."""
+        rows = self.value.to_dict("records") if hasattr(self.value, "iloc") else self.value
+        return len({str(row) for row in rows}) == len(self)
+
+    @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The columns that all rows have, of plain values."""
         if hasattr(self.value, "iloc"):
