@@ -230,7 +230,7 @@ def bound(rule: Rule, what: str, known: Sequence[str], tokens: Sequence[str]) ->
         bound_rule = BoundRule(what, tuple(inspect.signature(rule).parameters), rule)
     if unknown := [n for n in bound_rule.names if n not in known]:
         raise SpecError(
-            f"{what} uses {unknown[0]}, which is no variable; {nearest(unknown[0], known)}"
+            f"{what} uses {unknown[0]}, which is not a variable; {nearest(unknown[0], known)}"
         )
     return bound_rule
 
