@@ -32,9 +32,10 @@ import psutil
 from assay.core.measures import one_run
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.judge import recording
 from assay.lab.lab import Lab
-from assay.lab.records import recording, records
-from assay.lab.store.store import Made
+from assay.lab.records import records
+from assay.lab.store.runs import Made
 
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 FOLDER = (

@@ -25,8 +25,9 @@ import numpy as np
 from assay.core.intervals import DRAWS, counts, interval
 from assay.core.stats import ratio
 from assay.lab import catalogue
+from assay.lab.judge import recording
 from assay.lab.judge.result import judge_statements, with_derived
-from assay.lab.records import recording, records
+from assay.lab.records import records
 
 SAMPLE = 5
 

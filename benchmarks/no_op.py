@@ -31,10 +31,9 @@ from assay.core.runs import Runs
 from assay.lab import catalogue
 from assay.lab.engines import Workers
 from assay.lab.lab import Lab
-from assay.lab.records import provenance
-from assay.lab.store import edits
+from assay.lab.store import edits, provenance
 from assay.lab.store.origin import code
-from assay.lab.store.store import Made
+from assay.lab.store.runs import Made
 from assay.lab.work.events import Saved
 
 TEXT = '''"""Numbers that nothing was done for are above zero.

@@ -415,7 +415,7 @@ def main() -> None:
     if a.serve:
         return serve(a.serve)
     from assay.dictionaries import steps
-    from assay.lab.records.provenance import machine
+    from assay.lab.store.provenance import machine
 
     peers = dict(pair.split("=", 1) for pair in a.peer)
     if unknown := sorted(peers.keys() - STEPS.keys()):

@@ -10,8 +10,8 @@ import numpy as np
 
 from assay.core.intervals import smallest_difference
 from assay.dictionaries.measuring.measures import TABLE
+from assay.lab.judge.recording import numbers
 from assay.lab.records import records
-from assay.lab.records.recording import numbers
 
 RECORD, ARM = "metric-audit", "lm"
 """Of which experiment, and of which of its arms: dictionaries of a language model that differ by

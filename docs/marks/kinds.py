@@ -28,7 +28,8 @@ from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
-from assay.lab.records import contests, history, records
+from assay.lab.judge import history
+from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
@@ -376,8 +377,7 @@ def everything() -> str:
     parts = []
     for name, data in _records().items():
         header = catalogue.entry(name).header()
-        guess = header.cost.partition("; full ")[2]
-        claimed = f"Claim: {header.claim.rstrip('.')}. `full`: {guess}."
+        claimed = f"Claim: {header.claim.rstrip('.')}."
         about = f"{statements.about(data, header.title)}\n\n{claimed}"
         listing = statements.listed(data, _turned(name))
         claims = (

@@ -19,8 +19,9 @@ from typing import Any
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.lab import catalogue
+from assay.lab.judge import recording
 from assay.lab.judge.result import with_derived
-from assay.lab.records import recording, records
+from assay.lab.records import records
 from assay.report import draw, palette
 from assay.report.vega import vega
 

@@ -217,6 +217,19 @@ def test_copies_are_refused_and_groups_are_named_with_their_interval():
     assert "of these 3 templates" in these.scope and these.outcome == "holds"
 
 
+def test_an_estimate_says_what_its_units_share_and_the_interval_that_a_claim_would_need():
+    three = table("3 templates", 0.08, 3)
+    ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
+    of_claim = [n for n in assay.judge(three, **ask).notes if "3 templates" in n]
+    number = assay.estimate(three, value="mine.loss - old.loss", unit="unit")
+    assert of_claim and [*number.notes] == of_claim
+    free = table("independent", 0.08, 3, HONEST)
+    assert assay.estimate(free, value="mine.loss - old.loss", unit="unit").notes == ()
+    near = table("x", 0.1, 3, {"x": (copies(4, 6, (0.0005, 0.0006)), {})})
+    with pytest.raises(DataError, match="24 units lie in about 4 sets of 6"):
+        assay.estimate(near, value="mine.loss - old.loss", unit="unit")
+
+
 def test_two_crossed_columns_get_the_interval_of_two_crossed_units():
     cells = table("6 seeds × 8 documents as cells", MARGIN, 0)
     ask = {"claim": "mine.loss - old.loss < -0.05", "control": "again"}

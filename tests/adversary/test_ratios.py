@@ -16,7 +16,6 @@ from assay.dictionaries.measuring import (
     rarity,
     recovery,
     redundancy,
-    splitting,
 )
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import correlation, kernel_probe, linear_probe, statistics
@@ -186,13 +185,6 @@ def of_nothing():
     ):
         yield measure.__name__, measure(np.zeros((3, 2)))
     yield "redundant_share of one", redundancy.redundant_share(np.eye(2)[:1])
-    parents = np.zeros(2, int)
-    yield (
-        "novel",
-        splitting.families(
-            parents, np.ones(2), {"fires": np.zeros(2), "both": np.zeros(2)}, 1
-        ).novel,
-    )
     for label in (LABELS | True, LABELS & False):
         yield "auroc", probing.auroc(NOISE, label)
         yield "auc", kernel_probe.auc(torch.tensor(NOISE), torch.tensor(label))
@@ -211,12 +203,6 @@ def of_nothing():
     zero = torch.zeros(2, 3)
     yield "direct_share", readout.direct_share(zero, zero)
     yield "signed_share", readout.signed_share(zero, zero)
-    yield (
-        "null_share",
-        readout.null_share(
-            torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 4)
-        ),
-    )
     yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
 
 

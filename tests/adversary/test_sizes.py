@@ -14,9 +14,10 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, PerRun, Spec, chan
 from assay.core.errors import AssayError, ExperimentError, SpecError
 from assay.core.spec import _alternatives, _hints
 from assay.lab import catalogue
+from assay.lab.judge import recording
 from assay.lab.judge.result import with_derived
 from assay.lab.plan.preset import Preset, apply_preset, override
-from assay.lab.records import recording, records
+from assay.lab.records import records
 
 WORDS = dict(
     zip(

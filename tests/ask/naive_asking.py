@@ -37,7 +37,14 @@ def measured(model, prompt_set, table=None, control="", tables=(), sources=(), s
         table = interventions.expanded(table, tables)
     known = {p.table.name: p for p in (prompt_set, *sources)}
     task = Task(
-        Model(name=str(model)), prompt_set, more.pop("reads", READS), table, control, tables, known
+        Model(name=str(model)),
+        prompt_set,
+        more.pop("reads", READS),
+        table,
+        control,
+        tables,
+        known,
+        chooses=more.pop("chooses", False),
     )
     numbers, levels = measuring.measure(
         task, np.asarray(seeds), Path(), "cpu", False, lambda done, total: None, **more

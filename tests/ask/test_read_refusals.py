@@ -224,6 +224,21 @@ KNOWN = {
     },
     'log P(" a") by the logit lens at blocks.{layer}.hook_resid_post, first tokens '
     "(nats, at most 0); for layer 0, 1, 2": {"logit_lens": " a", **AT},
+    'logit(" a") − logit(" b"), first tokens (logit)': {"logit": (" a", " b")},
+    "length of the activation at hook_embed (activation, 0 or more)": {
+        "norm": True, "site": "hook_embed"
+    },
+    "cosine of the activation, mean over tokens and good (cosine, -1 to 1)": {
+        "cosine": "good", "position": "mean"
+    },
+    "cosine of good and bad (cosine, -1 to 1)": {"cosine": ("good", "bad")},
+    "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
+        "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
+    },
+    "whether kind is code": {"column": ("kind", "code")},
+    "what mine.py:size returns at hook_embed": {
+        "function": "mine.py:size", "site": "hook_embed"
+    },
 }  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
 from assay.lab.judge.registered import BESIDE
+from assay.lab.store import journal
 from assay.lab.store.sealed import seal
 
 Forgery = Callable[[Path], None]

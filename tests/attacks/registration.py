@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.cli.main import main
+from assay.data import corpus
 from assay.verbs.new import write_experiment
 
 SEEDS = "1000000:1000006"
@@ -46,6 +47,26 @@ file = "q.csv"
 [[read]]
 name = "right"
 log_prob = ["{{good}}", "{{bad}}"]
+"""
+LESSON = """
+[[prompts]]
+name = "lesson"
+text = "it is {word}"
+file = "learned.csv"
+"""
+DICTIONARY = f"""question = "Is little left?"
+seeds = "{SEEDS}"
+{MODEL}
+[[train]]
+name = "sae"
+site = "blocks.1.hook_resid_pre"
+d_sae = 8
+k = 1
+text = "./texts"
+context = 16
+tokens = 300
+steps = 5
+batch = 32
 """
 KINDS: dict[str, str] = {
     "read": ASKS + CLAIM.format(holds="main.right > -50"),
@@ -109,7 +130,38 @@ control = ["flat"]
 threshold = "plan: a number"
 """,
 }
-"""The studies, by what they ask."""
+KINDS |= {
+    "chat": ASKS.replace(
+        'text = "{a} plus {b} is"\ncorrupted = "{b} plus {c} is"',
+        """messages = [
+  { role = "system", content = "be {b}" },
+  { role = "user", content = "{a} plus {c}" },
+]
+assistant = "it"
+""",
+    )
+    + CLAIM.format(holds="main.right > -50"),
+    "adapter": ASKS.replace('"./tiny"', '"./lora"\nbase = "./tiny"')
+    + CLAIM.format(holds="main.right > -50"),
+    "tuned": ASKS
+    + LESSON
+    + """
+[[train]]
+name = "tuned"
+of = "./tiny"
+prompts = "lesson"
+steps = 2
+batch = 2
+lr = 1e-3
+"""
+    + CLAIM.format(holds="tuned.right > -50"),
+    "dictionary": DICTIONARY + CLAIM.format(holds="sae.fvu < 50"),
+    "method": f"{DICTIONARY}per_seed = true\n" + CLAIM.format(holds="sae.fvu < 50"),
+}
+"""The studies, by what they ask. The last three train what they measure: a model further, a
+dictionary, and one for each seed."""
+BY_SEED = ("borrowed", "method")
+"""Those whose claims generalise over seeds."""
 
 
 def table(start: int = 0, n: int = 12) -> str:
@@ -130,14 +182,40 @@ def words(start: int = 0, n: int = 24) -> str:
     return "\n".join(("word,label", *rows, ""))
 
 
+CHAT = """{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}\
+{% if add_generation_prompt %}<assistant>{% endif %}"""
+
+
+def adapter(folder: Path, base: Path) -> None:
+    """Write an adapter of two matrices of each block, as peft does."""
+    folder.mkdir()
+    draw, tensors = torch.Generator().manual_seed(3), {}
+    for name, w in load_file(base / "model.safetensors").items():
+        if "q_proj" in name or "down_proj" in name:
+            key = f"base_model.model.{name.removesuffix('.weight')}.lora_"
+            tensors[f"{key}A.weight"] = torch.randn(2, w.shape[1], generator=draw) * 0.3
+            tensors[f"{key}B.weight"] = torch.randn(w.shape[0], 2, generator=draw) * 0.3
+    save_file(tensors, folder / "adapter_model.safetensors")
+    about = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 6, "bias": "none"}
+    about |= {"target_modules": ["q_proj", "down_proj"], "base_model_name_or_path": "./tiny"}
+    (folder / "adapter_config.json").write_text(json.dumps(about))
+
+
 def make(folder: Path) -> None:
-    """Write the files that the studies share: two models, prompts, a dictionary, an experiment."""
+    """Write the files that the studies share: two models, an adapter, prompts, texts, a dictionary,
+    an experiment."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
 
     with contextlib.redirect_stderr(io.StringIO()):
         for name in ("tiny", "larger"):
             tiny_models.make(folder / name, "llama", num_hidden_layers=2)
+            (folder / name / "chat_template.jinja").write_text(CHAT)
+    adapter(folder / "lora", folder / "tiny")
+    (folder / "texts").mkdir()
+    for n in range(40):
+        letters = np.random.default_rng(n).choice([*"ABCDEF ghij"], 40)
+        (folder / "texts" / f"{n}.txt").write_text("".join(letters))
     (folder / "q.csv").write_text(table())
     (folder / "learned.csv").write_text(words())
     rng = torch.Generator().manual_seed(0)
@@ -174,11 +252,16 @@ def _rows(file: str, do: Callable[[list[str]], list[str]]) -> Change:
     return change
 
 
-def _weights(folder: Path, name: str) -> None:
-    (path,) = (folder / "tiny").glob("*.safetensors")
-    tensors = load_file(path)
-    first = next(iter(sorted(tensors)))
-    save_file({**tensors, first: tensors[first] * 1.01}, path, {"format": "pt"})
+def _scaled(place: str) -> Change:
+    """The first tensor of a folder's weights, a hundredth larger."""
+
+    def change(folder: Path, name: str) -> None:
+        (path,) = (folder / place).glob("*.safetensors")
+        tensors = load_file(path)
+        first = next(iter(sorted(tensors)))
+        save_file({**tensors, first: tensors[first] * 1.01}, path, {"format": "pt"})
+
+    return change
 
 
 def _config(folder: Path, name: str) -> None:
@@ -228,6 +311,39 @@ def _table_of(kind: str) -> str:
     return "learned.csv" if kind == "probe" else "q.csv"
 
 
+def _text(name: str, do: Callable[[str], str]) -> Change:
+    """A text of the folder from which dictionaries learn; "" of which none is left is removed."""
+
+    def change(folder: Path, _: str) -> None:
+        path = folder / "texts" / name
+        text = do(path.read_text() if path.exists() else "")
+        path.write_text(text) if text else path.unlink()
+
+    return change
+
+
+def _renamed_text(folder: Path, name: str) -> None:
+    shutil.move(folder / "texts/0.txt", folder / "texts/zero.txt")
+
+
+def _exchanged_texts(folder: Path, name: str) -> None:
+    first, second = (folder / "texts" / f"{n}.txt" for n in (0, 1))
+    texts = first.read_text(), second.read_text()
+    second.write_text(texts[0])
+    first.write_text(texts[1])
+
+
+def _moved_adapter(folder: Path, name: str) -> None:
+    shutil.move(folder / "lora", folder / "elsewhere")
+    (folder / "lora").symlink_to(folder / "elsewhere")
+
+
+def _dropped_adapter(folder: Path, name: str) -> None:
+    """The adapter's folder has whole weights as well, which are taken in its place."""
+    for path in (folder / "tiny").iterdir():
+        shutil.copy(path, folder / "lora" / path.name)
+
+
 TOML = "{0}.toml"
 Changes = dict[str, tuple[str, Change]]
 """Changes by name: whether an input, settings, words or nothing of a study is another then, and
@@ -260,11 +376,17 @@ def changes(kind: str) -> Changes:
                 _edit("own.py", "import numpy", "# a\nimport numpy"),
             ),
         }
+    if kind in ("dictionary", "method"):
+        return _of_words(kind) | _of_model() | _of_training(*LEARNS) | _of_texts(kind)
     return _of_words(kind) | _of_files(_table_of(kind)) | _of_table(kind)
 
 
+EDGES = {"probe": ("> 0.2", "> 0.21"), **dict.fromkeys(("dictionary", "method"), ("< 5", "< 6"))}
+"""Where the threshold is not below 0: its end, and another one."""
+
+
 def _of_words(kind: str) -> Changes:
-    edge = ("> 0.2", "> 0.21") if kind == "probe" else ("> -", "> -0.")
+    edge = EDGES.get(kind, ("> -", "> -0."))
     return {
         "a comment": ("nothing", _edit(TOML, "question", "# a comment\nquestion")),
         "times of files": ("nothing", _touched),
@@ -288,11 +410,88 @@ def _of_files(file: str) -> Changes:
         "two rows exchanged": ("input", _rows(file, lambda rows: [rows[1], rows[0], *rows[2:]])),
         "all rows": ("input", _replaced(file, other)),
         "line ends": ("nothing", _ends(file)),
-        "the weights": ("input", _weights),
+        **_of_model(),
+    }
+
+
+def _of_model() -> Changes:
+    return {
+        "the weights": ("input", _scaled("tiny")),
         "the config": ("input", _config),
         "the tokenizer": ("input", _tokenizer),
         "a link to another model": ("input", _linked),
         "a link to the same model": ("nothing", _moved),
+    }
+
+
+def _of_training(*edits: tuple[str, str]) -> Changes:
+    """Settings of what is trained, and the seed that draws its start."""
+    seed = ("[[train]]\n", "[[train]]\nseed = 3\n")
+    names = {old: f"{old.partition(' =')[0]} of training" for old, _ in edits}
+    found: Changes = {names[old]: ("settings", _edit(TOML, old, new)) for old, new in edits}
+    return found | {"seed of training": ("settings", _edit(TOML, *seed))}
+
+
+LEARNS = (("steps = 5", "steps = 6"), ("batch = 32", "batch = 16"), ("k = 1", "k = 2"))
+
+
+def _of_texts(kind: str) -> Changes:
+    return {
+        "a letter of a text": ("input", _text("0.txt", lambda text: f"D{text[1:]}")),
+        "the end of a text": ("input", _text("0.txt", lambda text: text[:-1])),
+        "a text less": ("input", _text("0.txt", lambda text: "")),
+        "a text more": ("input", _text("40.txt", lambda text: "AB CD EF")),
+        "another name of a text": ("input", _renamed_text),
+        "two texts exchanged": ("input", _exchanged_texts),
+        "the site": ("settings", _edit(TOML, "blocks.1.", "blocks.0.")),
+        "the context": ("settings", _edit(TOML, "context = 16", "context = 8")),
+        "the tokens": ("settings", _edit(TOML, "tokens = 300", "tokens = 200")),
+        "whose it is": (
+            "settings",
+            _edit(TOML, "tokens = 300\n", f"tokens = 300\nper_seed = {WHOSE[kind]}\n"),
+        )
+        if kind == "dictionary"
+        else ("settings", _edit(TOML, "per_seed = true", f"per_seed = {WHOSE[kind]}")),
+    }
+
+
+WHOSE = {"dictionary": "true", "method": "false"}
+
+
+def _of_chat() -> Changes:
+    template = _edit("tiny/chat_template.jinja", "<", "[")
+    return {
+        "a message": ("input", _edit(TOML, "{a} plus {c}", "{c} plus {a}")),
+        "the system's message": ("input", _edit(TOML, "be {b}", "be not {b}")),
+        "a role": ("input", _edit(TOML, 'role = "system"', 'role = "user"')),
+        "the beginning of the answer": ("input", _edit(TOML, '"it"', '"so"')),
+        "the chat template": ("input", template),
+        "a comment in the chat template": (
+            "input",
+            _edit("tiny/chat_template.jinja", "{% for", "{# so #}{% for"),
+        ),
+    }
+
+
+def _of_adapter() -> Changes:
+    about = "lora/adapter_config.json"
+    return {
+        "the adapter": ("input", _scaled("lora")),
+        "the adapter's scale": ("input", _edit(about, '"lora_alpha": 6', '"lora_alpha": 5')),
+        "the rule of its scale": ("input", _edit(about, '"r": 2', '"use_rslora": true, "r": 2')),
+        "the base that its settings name": ("input", _edit(about, '"./tiny"', '"./larger"')),
+        "a link to the same adapter": ("nothing", _moved_adapter),
+        "whole weights next to it": ("input", _dropped_adapter),
+        "the base in the study": ("settings", _edit(TOML, '"./tiny"', '"./larger"')),
+    }
+
+
+def _of_lesson(label: Change) -> Changes:
+    """What is learned from."""
+    return {
+        "a row that is learned from": ("input", _rows("learned.csv", lambda rows: rows[:-2])),
+        "a label that is learned from": ("input", label),
+        "the text that is learned from": ("input", _edit(TOML, "it is {", "it was {")),
     }
 
 
@@ -304,6 +503,8 @@ def _of_table(kind: str) -> Changes:
         return {"the template": ("input", template), "a label": ("input", label), "the site": site}
     answer = _rows("q.csv", lambda rows: [rows[0].replace(", 0,", ", 5,"), *rows[1:]])
     answers = _edit(TOML, '["{good}", "{bad}"]', '["{bad}", "{good}"]')
+    if kind == "chat":
+        return {"an answer of a row": ("input", answer), **_of_chat()}
     found: Changes = {
         "the template": ("input", _edit(TOML, "{a} plus {b} is", "{b} plus {a} is")),
         "the corrupted text": ("input", _edit(TOML, "{b} plus {c} is", "{c} plus {a} is")),
@@ -313,18 +514,22 @@ def _of_table(kind: str) -> Changes:
         found
         | {
             "read": {"the answers": ("settings", answers)},
+            "adapter": _of_adapter(),
+            "tuned": {
+                **_of_lesson(_rows("learned.csv", lambda rows: [rows[0].upper(), *rows[1:]])),
+                **_of_training(
+                    ("steps = 2", "steps = 3"),
+                    ("batch = 2", "batch = 3"),
+                    ("lr = 1e-3", "lr = 2e-3"),
+                ),
+            },
             "patch": {
                 "the answers": ("settings", answers),
                 "the site": site,
                 "the position": ("settings", _edit(TOML, "position = -1", "position = -2")),
             },
             "direction": {
-                "a row that is learned from": (
-                    "input",
-                    _rows("learned.csv", lambda rows: rows[:-2]),
-                ),
-                "a label that is learned from": ("input", label),
-                "the text that is learned from": ("input", _edit(TOML, "it is {", "it was {")),
+                **_of_lesson(label),
                 "the strength": ("settings", _edit(TOML, "4.0", "5.0")),
             },
             "feature": {
@@ -425,14 +630,14 @@ def _in_place(folder: Path, name: str) -> str:
 
 
 def _other_model(folder: Path, name: str) -> str:
-    _weights(folder, name)
+    _scaled("tiny")(folder, name)
     return _renamed(folder, name)
 
 
 def ways(kind: str) -> dict[str, tuple[str, Way]]:
     """Ways to freeze what was looked at, by name, with the right answer: refused, or accepted where
     the units, the model or the quantity are others."""
-    edge = ("> 0.2", "> 0.3") if kind == "probe" else ("> -", "> -0.")
+    edge = EDGES.get(kind, ("> -", "> -0."))
     found: dict[str, tuple[str, Way]] = {
         "the same file": ("refused", lambda folder, name: f"{name}.toml"),
         "another name": ("refused", _edited()),
@@ -445,22 +650,17 @@ def ways(kind: str) -> dict[str, tuple[str, Way]]:
             "other seeds": ("accepted", _edited(*OTHER)),
             "one step more": ("refused", _edited("steps = 30", "steps = 31")),
         }
-    found |= _around_rows() | {
-        "other seeds": ("refused", _edited(*OTHER)),
-        "other seeds in place": ("refused", _in_place),
-        "a copied model": ("refused", _copied),
-        "a link to the model": ("refused", _other_link),
-        "another spelling of the path": ("refused", _edited("./tiny", "././tiny")),
-        "a copied model with a key in its config": ("refused", _with_a_key),
-        "a label of the model": ("refused", _edited('"./tiny"', '"./tiny"\nlabel = "mine"')),
-        "a beginning of texts that is said": (
-            "refused",
-            _edited('"./tiny"', '"./tiny"\nbos = false'),
-        ),
-        "another model": ("accepted", _other_model),
-    }
+    if kind in ("dictionary", "method"):
+        return found | _around_model(kind) | _around_texts()
+    found |= _around_rows() | _around_model(kind)
     if kind == "probe":
         return found
+    if kind == "adapter":
+        found |= _around_adapter()
+    if kind == "tuned":
+        found |= {"other lessons": ("refused", _other_lessons)}  # main's runs are stored
+    if kind == "chat":
+        return found | _around_chat()
     return found | {
         "other names of columns": ("refused", _columns),
         "another name of the read": (
@@ -470,6 +670,96 @@ def ways(kind: str) -> dict[str, tuple[str, Way]]:
         "a space in the template": ("refused", _edited("{a} plus {b} is", "{a} plus  {b} is")),
         "another template": ("accepted", _edited("{a} plus {b} is", "the sum of {a} and {b} is")),
     }
+
+
+def _around_model(kind: str) -> dict[str, tuple[str, Way]]:
+    return {
+        "other seeds": ("accepted" if kind in BY_SEED else "refused", _edited(*OTHER)),
+        "some other seeds": ("refused", _edited(SEEDS, "1000003:1000009")),
+        "other seeds in place": ("accepted" if kind in BY_SEED else "refused", _in_place),
+        "a copied model": ("refused", _copied),
+        "a link to the model": ("refused", _other_link),
+        "another spelling of the path": ("refused", _edited("./tiny", "././tiny")),
+        "a copied model with a key in its config": ("refused", _with_a_key),
+        "a label of the model": ("refused", _edited("[[model]]\n", '[[model]]\nlabel = "mine"\n')),
+        "a beginning of texts that is said": (
+            "refused",
+            _edited("[[model]]\n", "[[model]]\nbos = false\n"),
+        ),
+        # where claims are about seeds, the same seeds are refused whatever they are of
+        "another model": ("refused" if kind in BY_SEED else "accepted", _other_model),
+    }
+
+
+def _around_texts() -> dict[str, tuple[str, Way]]:
+    """Other names of a folder of texts, and other texts in it; on some that were seen."""
+
+    def copied(do: Callable[[Path], None]) -> Way:
+        def way(folder: Path, name: str) -> str:
+            shutil.copytree(folder / "texts", folder / "again")
+            do(folder / "again")
+            return _renamed(folder, name, '"./texts"', '"./again"')
+
+        return way
+
+    def renamed(folder: Path) -> None:
+        for path in folder.iterdir():
+            path.rename(path.with_name(f"t{path.name}"))
+
+    def others(folder: Path) -> None:
+        for path in folder.iterdir():
+            path.write_text(path.read_text()[::-1] + "kl")
+
+    return {
+        "a copied folder of texts": ("refused", copied(lambda folder: None)),
+        "other names of the texts": ("refused", copied(renamed)),
+        "other texts": ("accepted", copied(others)),
+        "another name of what is trained": (
+            "refused",
+            _edited('"sae"', '"coder"', "sae.", "coder."),
+        ),
+        "another seed of training": ("refused", _edited("[[train]]\n", "[[train]]\nseed = 3\n")),
+    }
+
+
+def _around_adapter() -> dict[str, tuple[str, Way]]:
+    def copied(folder: Path, name: str) -> str:
+        shutil.copytree(folder / "lora", folder / "again")
+        return _renamed(folder, name, '"./lora"', '"./again"')
+
+    def merged(folder: Path, name: str) -> str:
+        from assay.subjects.pretrained import load
+
+        model = load("./lora on ./tiny")
+        shutil.copytree(folder / "tiny", folder / "whole")
+        model.model.save_pretrained(folder / "whole")
+        return _renamed(folder, name, '"./lora"\nbase = "./tiny"', '"./whole"')
+
+    return {
+        "a copied adapter": ("refused", copied),
+        "in one name": ("refused", _edited('"./lora"\nbase = "./tiny"', '"./lora on ./tiny"')),
+        "the adapter merged into the weights": ("accepted", merged),
+    }
+
+
+def _around_chat() -> dict[str, tuple[str, Way]]:
+    messages = """messages = [
+  { role = "system", content = "be {b}" },
+  { role = "user", content = "{a} plus {c}" },
+]
+assistant = "it"
+"""
+    whole = 'text = "<system>be {b}<user>{a} plus {c}<assistant>it"'
+    return {
+        "a space in a message": ("refused", _edited("{a} plus {c}", "{a} plus  {c}")),
+        "the chat written as a text": ("refused", _edited(messages, whole)),
+        "another message": ("accepted", _edited("{a} plus {c}", "add {c} to {a}")),
+    }
+
+
+def _other_lessons(folder: Path, name: str) -> str:
+    (folder / "lesson.csv").write_text(words(100))
+    return _renamed(folder, name, '"learned.csv"', '"lesson.csv"')
 
 
 def _around_rows() -> dict[str, tuple[str, Way]]:
@@ -508,6 +798,7 @@ def attempts() -> Iterator[Case]:
 def typed(*command: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a command, in this process."""
     out, err = io.StringIO(), io.StringIO()
+    corpus._loaded.cache_clear()  # as a command in a process of its own
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([*command, *ROOT])
     return code, out.getvalue(), err.getvalue()

@@ -1,11 +1,18 @@
 """Every way in for a file that somebody else wrote: what is no file, or holds too much, is one line
 that says how to raise the limit."""
 
+import csv
+import datetime
+import json
 import os
 import shutil
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import registration
 import torch
 from safetensors.torch import save_file
 from test_hostile import CLAIM, DATA, TABLE, limited, plain_dictionary, said
@@ -13,6 +20,14 @@ from test_hostile import CLAIM, DATA, TABLE, limited, plain_dictionary, said
 import tiny_models
 
 TRIED = ("evaluate", "d.safetensors", "--text", "texts", "--model", "model", "--root", "store")
+CHECKS = ("check", "h.py:f", "--text", "be loud", "--prompts", "p.txt", "--holds", "effect > 3")
+
+
+def asked(study: str) -> tuple[str, ...]:
+    """The command that runs one of the studies of registration.py."""
+    return ("run", f"{study}.toml", "--root", "store", "--executor", "inline")
+
+
 DOORS = {
     "a table": ("table.csv", ("judge", "table.csv", *CLAIM)),
     "events": ("events.csv", ("due", "events.csv")),
@@ -47,6 +62,37 @@ DOORS = {
     "a text": ("texts/a.txt", TRIED),
     "an experiment": ("walk.py", ("plan", "./walk.py", "--root", "store")),
     "a record": ("records/walk.json", ("plan", "./walk.py", "--root", "store")),
+    "a study": ("read.toml", asked("read")),
+    "prompts": ("q.csv", asked("read")),
+    "prompts as lines": ("q.jsonl", asked("lines")),
+    "prompts that are learned from": ("learned.csv", asked("direction")),
+    "prompts of a probe": ("learned.csv", asked("probe")),
+    "lessons of a model": ("learned.csv", asked("tuned")),
+    "texts of a dictionary": ("texts/0.txt", asked("dictionary")),
+    "a chat template": ("tiny/chat_template.jinja", asked("chat")),
+    "an adapter": ("lora/adapter_model.safetensors", asked("adapter")),
+    "an adapter's settings": ("lora/adapter_config.json", asked("adapter")),
+    "a base's weights": ("tiny/model.safetensors", asked("adapter")),
+    "a base's tokenizer": ("tiny/tokenizer.json", asked("tuned")),
+    "a base's settings": ("tiny/config.json", asked("chat")),
+    "a dictionary of a study": ("dict.safetensors", asked("feature")),
+    "code of a study": ("own.py", asked("borrowed")),
+    "a frozen study": ("frozen.prereg.json", ("verify", "frozen.prereg.json")),
+    "what was frozen of a study": ("read.prereg.json", asked("read")),
+    "a bundle": ("bundle.zip", ("verify", "bundle.zip")),
+    "a log": ("samples_x.jsonl", ("judge", "samples_x.jsonl", *CLAIM)),
+    "a log of Inspect": ("log.eval", ("judge", "log.eval", *CLAIM)),
+    "prompts of a check": ("p.txt", CHECKS),
+    "a function to check": ("h.py", CHECKS),
+    "a vector": ("v.npy", (*CHECKS[:2], "--vector", "v.npy", *CHECKS[4:])),
+    "activations to learn from": (
+        "acts.npy",
+        (*CHECKS[:2], "--acts", "acts.npy", "--labels", "labels.npy", *CHECKS[4:]),
+    ),
+    "labels to learn from": (
+        "labels.npy",
+        (*CHECKS[:2], "--acts", "acts.npy", "--labels", "labels.npy", *CHECKS[4:]),
+    ),
 }
 """The file that is another thing, and the command that reads it."""
 
@@ -60,31 +106,82 @@ def whole(tmp_path_factory):
     plain_dictionary(home / "d.safetensors")
     save_file({"acts": torch.randn(300, 32)}, home / "acts.safetensors")
     shutil.copytree(DATA / "saelens/standard", home / "sae")
-    (home / "texts").mkdir()
+    registration.make(home)
     (home / "texts/a.txt").write_text("x = 1\n" * 40)
     shutil.copy(Path(__file__).parents[1] / "lab/walk.py", home / "walk.py")
     (home / "records").mkdir()
+    (home / "q.csv").write_text(registration.table(0, 24))  # as many as are not warned of
+    text = (home / "read.toml").read_text()
+    rows = csv.DictReader((home / "q.csv").open())
+    (home / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (home / "lines.toml").write_text(text.replace("q.csv", "q.jsonl"))
+    (home / "p.txt").write_text(
+        "\n".join("xx" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6))
+    )
+    (home / "h.py").write_text("f = lambda w, ps: [len(p) * (1 + (w == 'be loud')) for p in ps]\n")
+    np.save(home / "acts.npy", np.random.default_rng(0).normal(size=(30, 4)))
+    np.save(home / "labels.npy", np.arange(30) % 2)
     return home
 
 
+KINDS: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "full": lambda path: path.symlink_to("/dev/full"),
+    "null": lambda path: path.symlink_to("/dev/null"),
+    "loop": lambda path: path.symlink_to(path.name),
+    "gone": lambda path: path.symlink_to("nowhere"),
+    "folder": Path.mkdir,
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "hole": lambda path: path.open("w").truncate(2**42),
+}
+"""What is in a file's place: some never end, others are no file, or one of four terabytes of
+nothing."""
 ENDLESS = ("a table", "weights", "a text")
 """Where a device without an end is tried as well as a pipe; core refuses both in one place."""
-TRIES = [(door, "pipe") for door in DOORS] + [(door, "device") for door in ENDLESS]
+TRIES = [(door, "pipe") for door in [*DOORS][:21]] + [(door, "device") for door in ENDLESS]
+EVERY = [(door, kind) for door in DOORS for kind in KINDS]
+OF_DAY = registration.of_day(EVERY, datetime.date.today().toordinal(), 3)
+OPTIONAL = ("a model's other settings", "a model's index", "a model's origin", "a record", "a text")
+OPTIONAL += ("texts of a dictionary", "what was frozen of a study")
+"""Where no file, a link to none, or a folder is as good: what is not there is not read."""
 
 
-@pytest.mark.parametrize(("door", "kind"), TRIES)
+def test_there_are_as_many_as_the_page_says():
+    page = Path(__file__).parents[2] / "docs/reliability.md"
+    assert f"{len(EVERY)} of them" in page.read_text()
+
+
+@pytest.mark.parametrize(("door", "kind"), [*dict.fromkeys(TRIES + OF_DAY)])
 def test_what_never_ends_is_one_line_at_every_door(whole, tmp_path, monkeypatch, door, kind):
+    assert not (wrong := tried(whole, tmp_path / "h", monkeypatch, door, kind)), wrong
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("door", DOORS)
+def test_no_door_takes_what_is_no_file(whole, tmp_path, monkeypatch, door):
+    found = {kind: tried(whole, tmp_path / kind, monkeypatch, door, kind) for kind in KINDS}
+    assert not (wrong := {kind: why for kind, why in found.items() if why}), wrong
+
+
+def tried(whole, here, monkeypatch, door, kind):
+    """What was wrong with how a command ended that was to read what is no file; "" where nothing
+    was."""
     place, words = DOORS[door]
-    here = tmp_path / "h"
     shutil.copytree(whole, here)
     monkeypatch.chdir(here)
     Path(place).unlink(missing_ok=True)
-    os.mkfifo(place) if kind == "pipe" else Path(place).symlink_to("/dev/zero")
+    KINDS[kind](Path(place))
     before = files(here)
     with limited(20):
         code, _, err = said(*words)
-    assert code == 2 and len(err.splitlines()) == 1 and "Traceback" not in err, (code, err)
-    assert files(here) == before, "something was written"
+    if code == 0 and door in OPTIONAL and kind in ("gone", "loop", "folder"):
+        return ""
+    if code != 2 or len(err.splitlines()) != 1 or "Traceback" in err:
+        return f"exit code {code}: {err[-300:]}"
+    new = [str(p.relative_to(here)) for p in files(here) if p not in before]
+    return f"it wrote {', '.join(new[:5])}" if new else ""
 
 
 def files(folder):

@@ -227,7 +227,7 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
     followed: Path, tmp_path: Path
 ) -> None:
     """Lines of before there were chains name nothing; the first line after them names them all."""
-    from assay.lab.judge import journal
+    from assay.lab.store import journal
 
     path = tmp_path / "results/x/frozen.jsonl"
     old = [{"time": str(i), "seeds": "1000:1008", "claims": {}, "arms": {}} for i in range(3)]
@@ -290,10 +290,14 @@ NAMED = (
     "read: other seeds, after a look",
     "read: a copied model, after a look",
     "read: another threshold, after a look",
+    "chat: the chat written as a text, after a look",
+    "dictionary: a text more, before running",
+    "dictionary: other names of the texts, after a look",
+    "tuned: a copied model with a key in its config, after a look",
 )
 """The ways in which confirmatory was had without being it."""
 OF_DAY = registration.of_day([*CASES], datetime.date.today().toordinal(), 2)
-BLOCKS = 35
+BLOCKS = 70
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +311,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_are_as_many_as_the_page_says() -> None:
     page = Path(__file__).parents[2] / "docs/reliability.md"
-    assert f"tries {len(CASES)} changes" in page.read_text()
+    assert f"tries {len(CASES):,} changes" in page.read_text()
     answers = [case.answer for case in CASES.values()]
     assert {*answers} == {"refused", "reported", "harmless", "accepted"}
 

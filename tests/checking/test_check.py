@@ -114,6 +114,48 @@ def test_what_was_interrupted_goes_on_where_it_stopped():
     assert len(calls) == 24
 
 
+def counted(v):
+    """What a check says of the claims that were tried before."""
+    return [n for n in v.notes if "tried on" in n or n.startswith(("the same numbers", "others "))]
+
+
+def test_every_claim_on_the_same_prompts_counts_whatever_the_function(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert counted(check()) == counted(check()) == [], "the same claim twice is one"
+    assert counted(check(holds="effect > 0.6")) == [
+        "2 claims were tried on these prompts with this function",
+        "the same numbers were judged as It moves (holds)",
+    ]
+    turned = assay.direction(ACTS, np.roll(LABELS, 3))
+    assert counted(check(vector=turned, prompts=ROWS[::-1][:16]))[0] == (
+        "3 claims were tried on these prompts with this function"
+    )
+
+    def rescaled(vector, prompts):
+        return 2 * share(vector, prompts.to_dict("records"))
+
+    frame = pd.DataFrame(ROWS).assign(more=1)
+    assert counted(check(rescaled, prompts=frame)) == [
+        "4 claims were tried on these prompts, 1 of them with this function",
+        "others were It moves (holds), It moves (holds), "
+        f"It moves ({check(vector=turned, prompts=ROWS[::-1][:16], ledger=False).outcome})",
+    ]
+    assert counted(check(prompts=[{**r, "text": f"other {r['text']}"} for r in ROWS])) == []
+    off = check(ledger=False)
+    assert counted(off) == [
+        "how many claims were tried on these prompts is not counted: the ledger is off"
+    ]
+    off.save(tmp_path / "x.assay")
+    assert counted(assay.Check.load(tmp_path / "x.assay")) == counted(off)
+
+
+def test_a_ledger_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "state").write_text("no folder")
+    assert check().outcome == "holds"
+    assert "is not known: " in counted(check())[0]
+
+
 class _Unseen:
     """Calls a function whose state is no part of what it is."""
 

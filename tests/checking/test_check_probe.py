@@ -201,3 +201,19 @@ def test_a_model_gives_embeddings_its_untrained_twin_and_what_it_says(tmp_path):
         said.append(float(logits[first] - logits[second]) > 0)
     asked = p.to_pandas().set_index("arm").loc["asked"]
     assert asked["accuracy"] == pytest.approx(np.mean(np.array(said) == y))
+
+
+def test_conditions_that_were_tried_on_the_same_texts_are_counted(tmp_path, monkeypatch):
+    """Other layers are other activations of the same texts."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def tried(x, texts=TEXTS[:24], **options):
+        p = assay.check_probe(x[:24], Y[:24], texts=texts, **({"holds": "auroc > 0.8"} | options))
+        return [n for n in p.notes if "tried on" in n]
+
+    assert tried(PLANTED) == tried(PLANTED) == []
+    assert tried(EMPTY) == ["2 claims were tried on these texts"]
+    assert tried(PLANTED, holds="auroc > 0.7") == ["3 claims were tried on these texts"]
+    assert tried(PLANTED, texts=[t[::-1] for t in TEXTS[:24]]) == []
+    assert tried(PLANTED, texts=None) == []
+    assert tried(PLANTED, texts=None, holds="auroc > 0.7") == ["2 claims were tried on these rows"]

@@ -134,9 +134,7 @@ CASES = {
     "no machine's number": case(
         "run", "superposition", "--set", f"steps={10**20}", says=r"steps must be less than 2\^63"
     ),
-    "plan a preset of one": case(
-        "plan", "catalogue", "--preset", "docs", says="name one experiment in place of catalogue"
-    ),
+    "plan all at once": case("plan", "catalogue", says="which only assay series and assay verify"),
     "unknown arm": case(
         "show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"
     ),

@@ -1,4 +1,4 @@
-"""`assay run catalogue` and `assay verify`, on a catalogue of tiny experiments: pages, errors,
+"""`assay series` and `assay verify`, on a catalogue of tiny experiments: pages, errors,
 interrupts, planted differences."""
 
 import copy
@@ -18,7 +18,8 @@ from assay.cli.progress import SeriesDisplay
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 from assay.lab.work.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
 

@@ -124,7 +124,7 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
 def test_a_batch_says_its_seeds() -> None:
     from pathlib import Path
 
-    from assay.lab.work.groups import Member, RunGroup
+    from assay.lab.store.groups import Member, RunGroup
 
     def of(*specs: dict) -> RunGroup:
         return RunGroup(

@@ -18,7 +18,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from assay.cli.main import app, described, main, schema_of
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 from assay.verbs.new import write_experiment
 from forks import Forks
 
@@ -145,13 +146,6 @@ def test_a_plan_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixtur
 
 def test_a_plan_says_what_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown" in said(capsys, "plan", "own.py")
-
-
-@pytest.mark.thorough
-def test_the_catalogue_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> None:
-    found = told(capsys, "plan", "catalogue")
-    names = {row["experiment"] for row in found["experiments"]} | set(found["unknown"])
-    assert {"superposition", "gated-sae"} <= names
 
 
 def test_run_prints_one_object_and_its_progress_elsewhere(

@@ -19,7 +19,7 @@ from assay.lab.engines import ray as ray_engine
 from assay.lab.engines import slurm as slurm_engine
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
+from executor_contract import check_closing, check_executor, check_failing, measured
 from ray_cluster import RayCluster
 from slurm_cluster import SlurmCluster, missing
 

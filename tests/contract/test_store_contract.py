@@ -1,7 +1,7 @@
 """The store contract, run on our store."""
 
 from assay.lab.store.store import Store
-from assay.testing.store_contract import check_store
+from store_contract import check_store
 
 
 def test_store(tmp_path):

@@ -607,7 +607,8 @@ def test_an_estimate_of_rounded_numbers_that_tie_is_as_wide_as_a_claim_about_the
     counts = frame.assign(acc=(10 * frame["acc"]).round())  # whole numbers are not rounded ones
     number = assay.estimate(counts, value="mine.acc - old.acc", unit="seed")
     assert number.notes == () and "rounding" not in number.method
-    free = frame.assign(acc=frame["acc"] + np.linspace(0, 0.0317, 24))  # nothing ties
+    noise = 0.0317 * np.random.default_rng(0).permutation(24) / 24
+    free = frame.assign(acc=frame["acc"] + noise)  # nothing ties
     assert assay.estimate(free, value="mine.acc - old.acc", unit="seed").notes == ()
 
 

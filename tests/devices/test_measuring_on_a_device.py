@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.dictionaries import decoding, equivalence
+from assay.dictionaries import decoding
 from assay.dictionaries.baselines import linear, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
-from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.kinds import known
 from assay.dictionaries.measuring import (
@@ -20,7 +19,6 @@ from assay.dictionaries.measuring import (
     rarity,
     recovery,
     redundancy,
-    splitting,
     sums,
 )
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
@@ -151,12 +149,6 @@ CASES = {
             redundancy.effective_dimensions,
         )
     ],
-    "splitting": lambda d: [
-        splitting.candidates(TRUE.to(d), ROWS.to(d)),
-        splitting.cofiring_sums(np.arange(F) % 6, CODES.to(d)[:, :6], OTHER.to(d)),
-        splitting.random_like(ROWS.to(d)),
-        splitting.shuffled(CODES.to(d)),
-    ],
     "positions that count": lambda d: [
         positions.select_positions(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
         positions.outlier_limit(X.to(d), 1.2),
@@ -195,12 +187,8 @@ CASES = {
         decoding.decode(CODES.to(d)[None], ROWS.to(d)[None], MEAN.to(d)[None]),
         decoding.few(CODES.to(d)),
     ],
-    "equivalence": lambda d: equivalence.as_gated(equivalence.as_jumprelu(of(Gated())(d))).encode(
-        X.to(d)
-    ),
     "principal components": lambda d: [
-        one.reconstruct(X.to(d))
-        for one in (*linear.pca(X.to(d), 2, 3), linear.pca_to(X.to(d), X.to(d), 0.2))
+        one.reconstruct(X.to(d)) for one in linear.pca(X.to(d), 2, 3)
     ],
     "repairs": lambda d: [
         f(of(ReLU())(d), X.to(d), pull=1.0).reconstruct(X.to(d))

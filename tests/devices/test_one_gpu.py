@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from assay.cli.main import main
-from assay.lab.records import provenance
+from assay.lab.store import provenance
 from assay.verbs import options
 
 

@@ -13,13 +13,11 @@ from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.equivalence import as_gated, as_jumprelu
-from assay.dictionaries.gates import Gated, GatedSigmoid, GatedUntied
+from assay.dictionaries.gates import Gated, GatedUntied
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
-from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.choice import kernel_for
 from assay.dictionaries.training.kernels.reference import autograd
@@ -66,24 +64,6 @@ def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstr
     d, x = one(per_token="layer-norm-exact"), drawn(9, D) * 3 + 1
     found = metrics.finish(metrics.document_sums(d, x, np.zeros(9, int), 1, x.double().mean(0)))
     assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x)[0])), rel=1e-5)
-
-
-def test_a_rewritten_dictionary_does_not_claim_to_have_been_trained_in_its_new_form():
-    x = drawn(20, D)
-    jump = one(
-        JumpReLU(),
-        {"threshold": torch.full((1, F), 0.4)},
-        origin={"trained_as": to_json(BatchTopK(3)), "k": 3},
-    )
-    soft = one(
-        Gated(),
-        {"r_mag": 0.1 * drawn(1, F), "b_mag": drawn(1, F)},
-        origin={"trained_as": to_json(GatedSigmoid())},
-    )
-    for before, after in ((jump, as_gated(jump)), (soft, as_jumprelu(soft))):
-        assert torch.allclose(after.encode(x), before.encode(x), atol=1e-6)
-        assert torch.equal(after.as_trained.encode(x), after.encode(x))
-    assert as_gated(jump).origin["k"] == 3
 
 
 @pytest.mark.parametrize("kernel", [autograd, None])

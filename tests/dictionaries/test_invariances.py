@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import tiny_models
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy, splitting
+from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy
 from assay.dictionaries.measuring.ablation import Donors, splice_sums
 from assay.dictionaries.measuring.ablation import finish as finish_splice
 from assay.dictionaries.nonlinearity import Identity, ReLU
@@ -27,7 +27,7 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay_catalogue.features import probing
 
-B, D, F, N, NARROW = 120, 6, 10, 4, 3
+B, D, F, N = 120, 6, 10, 4
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class World:
     centre: np.ndarray
     codes: np.ndarray  # of the planted features
     true: np.ndarray
-    narrow: np.ndarray
     ids: np.ndarray
     losses: np.ndarray  # clean, spliced, ablated, KL of both
     label: np.ndarray
@@ -60,10 +59,6 @@ class World:
     @property
     def mean(self):
         return self.x.mean(0)
-
-    @property
-    def narrow_features(self):
-        return np.maximum((self.x - self.centre) @ self.narrow.T / (self.narrow**2).sum(1), 0)
 
     def dictionary(self, nonlinearity=None):
         parts = (self.encoder, self.bias, self.decoder, self.centre)
@@ -91,19 +86,10 @@ def world(seed):
         x.mean(0) + 0.1,
         codes,
         true,
-        decoder[:NARROW] + 0.1,
         own.integers(0, 4, B),
         losses,
         own.random(B) < 0.4,
     )
-
-
-def families(w):
-    candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
-    sums = splitting.cofiring_sums(
-        candidate, torch.tensor(w.narrow_features), torch.tensor(w.features)
-    )
-    return splitting.families(candidate, cosine, sums, NARROW)
 
 
 def support(w):
@@ -147,8 +133,6 @@ METRICS = {
     "support, precision": lambda w: support(w)["precision"],
     "support, recall": lambda w: support(w)["recall"],
     "magnitude_r2": lambda w: recovery.magnitude_r2(w.codes, w.features, w.true, w.decoder),
-    "families, novel": lambda w: np.array(families(w).novel),
-    "families, children": lambda w: families(w).children,
     "auroc": lambda w: np.array(
         probing.auroc(w.features[:, 0] * np.linalg.norm(w.decoder[0]), w.label)
     ),
@@ -181,7 +165,6 @@ def other_unit(w, own):
         decoder=c * w.decoder,
         centre=c * w.centre,
         true=c * w.true,
-        narrow=c * w.narrow,
         losses=c * w.losses,
     )
 
@@ -311,23 +294,13 @@ def by_support_sums(w, parts):
     return recovery.support({name: sum(f[name] for f in found) for name in found[0]})
 
 
-def by_cofiring_sums(w, parts):
-    candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
-    both = torch.tensor(w.narrow_features), torch.tensor(w.features)
-    found = [splitting.cofiring_sums(candidate, *(f[p] for f in both)) for p in parts]
-    done = splitting.families(
-        candidate, cosine, {name: sum(f[name] for f in found) for name in found[0]}, NARROW
-    )
-    return {"novel": done.novel, "children": done.children, "together": done.together}
-
-
 def by_token_sums(w, parts):
     d = w.losses[1] - w.losses[0]
     found = [importance.token_sums(d[p][None], w.label[p][None]) for p in parts]
     return importance.finish({name: sum(f[name] for f in found)[:, None] for name in found[0]})
 
 
-STREAMED = [by_document_sums, by_support_sums, by_cofiring_sums, by_token_sums]
+STREAMED = [by_document_sums, by_support_sums, by_token_sums]
 
 
 @pytest.mark.parametrize("stream", STREAMED)

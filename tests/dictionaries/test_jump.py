@@ -3,18 +3,12 @@ dictionaries that are jumps."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import pytest
 import torch
 
-from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.equivalence import as_gated, as_jumprelu
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 
 
@@ -138,43 +132,3 @@ def gated(runs=3, d=6, f=40, dtype=torch.float64):
         draw(runs, d),
         draw(runs).exp(),
     )
-
-
-def test_a_tied_gate_is_a_jump_and_back():
-    d = gated()
-    x = torch.randn(500, 6, generator=G, dtype=torch.float64)
-    jump = as_jumprelu(d)
-    theta = d.own["b_mag"] - d.own["r_mag"].exp() * d.b_enc
-    assert (theta < 0).any() and (theta > 0).any()
-    assert jump.nonlinearity == JumpReLU() and torch.equal(
-        jump.own["threshold"], theta.clamp(min=0)
-    )
-    again = as_gated(jump)
-    twice = as_jumprelu(again)
-    for other in (jump, again, twice):
-        assert torch.equal(other.encode(x) > 0, d.encode(x) > 0)
-        torch.testing.assert_close(other.encode(x), d.encode(x), rtol=1e-6, atol=1e-12)
-        torch.testing.assert_close(other.reconstruct(x), d.reconstruct(x), rtol=1e-6, atol=1e-12)
-    torch.testing.assert_close(twice.own["threshold"], jump.own["threshold"])
-    assert torch.equal(twice.W_enc, jump.W_enc) and torch.equal(twice.b_enc, jump.b_enc)
-
-
-def test_the_published_numbers_of_a_tied_gate():
-    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: threshold 2.5; features of z = .9, 1.0, 1.2 are
-    0, 0, 2.9."""
-    one = torch.ones(1, 1, 1, dtype=torch.float64)
-    own = {"r_mag": ZERO + math.log(2), "b_mag": ZERO + 0.5}
-    jump = as_jumprelu(Dictionary(one, ZERO - 1, one, ZERO, Gated(), own))
-    assert jump.own["threshold"].item() == pytest.approx(2.5)
-    assert jump.encode(column(0.9, 1.0, 1.2)[0]).flatten().tolist() == pytest.approx([0, 0, 2.9])
-
-
-def test_what_a_user_can_get_wrong():
-    d = gated()
-    with pytest.raises(DataError, match=r"as_jumprelu takes a Gated dictionary, got ReLU\(\)"):
-        as_jumprelu(replace(d, nonlinearity=ReLU(), own={}))
-    with pytest.raises(DataError, match=r"as_gated takes a JumpReLU dictionary, got Gated\(\)"):
-        as_gated(d)
-    jump = as_jumprelu(d)
-    with pytest.raises(DataError, match="thresholds of at least 0, got -1"):
-        as_gated(replace(jump, own={"threshold": torch.full_like(jump.own["threshold"], -1)}))

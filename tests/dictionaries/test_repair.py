@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.core.errors import DataError
 from assay.dictionaries import decoding
-from assay.dictionaries.baselines.linear import pca, pca_to
+from assay.dictionaries.baselines.linear import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
@@ -201,22 +200,6 @@ def test_pca_explains_its_eigenvalues():
         assert shrinkage(x, x_hat, x.mean(0)) == pytest.approx(1, abs=1e-4)
         assert shrinkage_v1(x, x_hat, x.mean(0)) == pytest.approx(kept, abs=1e-4)
         assert norm_ratio(x, x_hat, x.mean(0)) == pytest.approx(np.sqrt(kept), abs=1e-4)
-
-
-def test_as_few_components_as_leave_no_more_unexplained():
-    g = np.random.default_rng(0)
-    x, other = (
-        torch.from_numpy(g.normal(size=(400, 7)) * [4, 3, 2, 1, 1, 0.5, 0.1] + 5).float()
-        for _ in range(2)
-    )
-    left = [float(fvu(other, d.reconstruct(other)[0])) for d in pca(x, *range(1, 8))]
-    for rank in range(2, 7):
-        between = (left[rank - 1] + left[rank - 2]) / 2
-        found = pca_to(x, other, between)
-        assert found.width == rank
-        torch.testing.assert_close(found.reconstruct(other), pca(x, rank)[0].reconstruct(other))
-    with pytest.raises(DataError, match="no number of components leaves -1 of"):
-        pca_to(x, other, -1.0)
 
 
 def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():

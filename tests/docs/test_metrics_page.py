@@ -14,7 +14,6 @@ HOMES = [
 ]
 HOMES += [
     "features/importance",
-    "dictionaries/measuring/splitting",
     "dictionaries/measuring/ablation",
 ]
 HOMES += ["dictionaries/measuring/sums"]

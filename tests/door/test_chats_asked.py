@@ -14,8 +14,7 @@ from assay.lab.lab import Lab
 from assay.studies.asked import Asked
 from assay.studies.text import read
 from assay.subjects import chats
-from assay.verbs.planning import shown
-from assay.verbs.sent import sent
+from assay.verbs.sent import sent, shown
 
 COUNTRIES = ("France", "Spain", "Peru", "Chad", "Cuba", "Iran", "Oman", "Fiji", "Mali", "Togo")
 STUDY = """

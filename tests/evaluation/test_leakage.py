@@ -21,7 +21,8 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.evaluation import evaluate, sources
 from assay.evaluation.file_statements import get_training_text
-from assay.lab.store.store import Job, Store
+from assay.lab.store.runs import Job
+from assay.lab.store.store import Store
 
 SITE = "blocks.1.hook_resid_pre"
 

@@ -19,7 +19,8 @@ import assay
 from agents import AGENTS
 from assay.core.claims import claims_key
 from assay.lab import catalogue
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 from forks import Ended, program
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -13,7 +13,7 @@ from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.work import groups
+from assay.lab.store import groups
 
 rng = np.random.default_rng(0)
 

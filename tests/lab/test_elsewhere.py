@@ -12,11 +12,12 @@ from assay.core.experiment import Elsewhere
 from assay.core.spec import canonical_json, grid
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import journal, looks
+from assay.lab.judge import looks, recording
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import everywhere, override
-from assay.lab.records import recording, records
-from assay.lab.records.provenance import digest
+from assay.lab.records import records
+from assay.lab.store import journal
+from assay.lab.store.provenance import digest
 from assay.verbs import plan as planning
 from assay.verbs import verify
 

@@ -1,5 +1,4 @@
-"""Forecast: times from the record by runs and steps; how many seeds fit into a time; several as
-one."""
+"""Forecast: times from the record by runs and steps; and how many seeds fit into a time."""
 
 import dataclasses
 import json
@@ -9,17 +8,17 @@ import pytest
 
 from assay.core.claims import Claim
 from assay.core.compute import Range
-from assay.core.experiment import Arm, Cost, Experiment
+from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
+from assay.lab import forecast as forecasting
 from assay.lab.engines import Inline
+from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.plan import forecast as forecasting
-from assay.lab.plan.forecast import forecast, survey
 from assay.lab.plan.preset import override
 from assay.lab.records import records
-from assay.lab.work.worker import Workbench
+from assay.lab.work.workbench import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,7 +130,7 @@ def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatc
 
 def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypatch):
     recorded(monkeypatch)
-    monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
+    monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2)
     start = forecasting.START
     clock, cpu = start + 48 / 2, 2 * start + 48
@@ -167,24 +166,6 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
         "half, and a little less of Student's t and of the hull"
     )
     assert forecast(lab.plan(experiment, wider), experiment).spread_from == "12 stored seeds"
-
-
-def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):
-    recorded(monkeypatch)
-    alike = [
-        dataclasses.replace(
-            experiment, name=n, cost=lambda runs: Cost(bytes=100, artefacts={"harvest": 90})
-        )
-        for n in "ab"
-    ]
-    parts = [forecast(lab.plan(e), e, claims=False) for e in alike]
-    clock, cpu, disk = survey(parts, 2)
-    assert disk == sum(p.plan.disk for p in parts) - 90
-    each, start = 48, forecasting.START
-    assert clock.middle == pytest.approx(start + (2 * each + start) / 2), "judged one by one"
-    assert cpu.middle == pytest.approx(2 * start + 2 * each + start)
-    unknown = forecast(lab.plan(experiment, "full"), experiment, claims=False)
-    assert survey([*parts, unknown], 2)[:2] == (None, None)
 
 
 def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):

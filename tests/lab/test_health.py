@@ -11,8 +11,8 @@ from assay.cli.main import main
 from assay.core import integrity
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import journal
 from assay.lab.lab import Lab
+from assay.lab.store import journal
 from assay.lab.store.health import harms
 from assay.lab.store.store import Store
 

@@ -17,12 +17,11 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.store import health
-from assay.lab.store import store as stores
+from assay.lab.store import folder, groups, health
 from assay.lab.store.atomic import write_folders
 from assay.lab.store.store import Store
-from assay.lab.work import groups
-from assay.lab.work.worker import Task, run_group
+from assay.lab.work.tasks import Task
+from assay.lab.work.worker import run_group
 
 FORK = multiprocessing.get_context("fork")
 
@@ -106,7 +105,7 @@ def test_a_disk_without_file_locks_is_one_line(tmp_path, monkeypatch, how):
     kind = filelock.SoftFileLock
     if how == "refused":
         kind = type("Refusing", (filelock.FileLock,), {"acquire": refuse})
-    monkeypatch.setattr(stores, "FileLock", kind)
+    monkeypatch.setattr(folder, "FileLock", kind)
     with pytest.raises(StoreError, match=r"^the disk of .* has no file locks \(flock\)") as caught:
         Lab(tmp_path / "s", Inline()).run(*walk("steps=3", "seed=1000:1002"))
     assert "\n" not in str(caught.value)

@@ -11,11 +11,11 @@ from assay.core.claims import Claim, claims_key
 from assay.core.results import ResultData, Verified
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import journal, looks
+from assay.lab.judge import history, looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import history
+from assay.lab.store import journal
 from assay.verbs.verify import write
 from marks.sections import violations
 

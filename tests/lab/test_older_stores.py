@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 import torch
 
+import store_contract
 from assay.cli.main import main
 from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs.folder import Job, cancel
 from assay.jobs.runner import Runner
-from assay.lab.records import recording, records
-from assay.lab.store import health
+from assay.lab.judge import recording
+from assay.lab.records import records
+from assay.lab.store import groups, health
 from assay.lab.store.health import migrate, steps
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
-from assay.lab.work import groups
-from assay.testing import store_contract
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
 OLDER = ("without-hashes", "looks-frozen", "hashes-of-files")

@@ -15,6 +15,7 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import origin
+from assay.lab.store.removal import remove
 
 WALK = Path(__file__).with_name("walk.py").read_text()
 STEMS = st.text(
@@ -57,7 +58,7 @@ def test_only_one_experiments_folder_can_be_deleted(tmp_path, name):
     lab.run(catalogue.find(str(written(tmp_path, "walk_one.py"))), "smoke")
     before = sorted(p for p in (tmp_path / "s").rglob("*"))
     with pytest.raises(StoreError, match="stored under a name"):
-        lab.remove(name)
+        remove(lab.store, name)
     assert sorted(p for p in (tmp_path / "s").rglob("*")) == before
 
 
@@ -70,7 +71,7 @@ def test_files_without_a_latin_letter_have_runs_of_their_own(tmp_path):
         assert lab.run(catalogue.find(str(file)), "smoke").provenance["runs"]
     names = [catalogue.find(str(file)).name for file in files]
     assert len(set(names)) == 4
-    lab.remove(names[0])
+    remove(lab.store, names[0])
     assert [bool(list((tmp_path / "s" / "runs" / name).glob("*"))) for name in names] == [
         False,
         True,

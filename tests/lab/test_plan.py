@@ -15,14 +15,14 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.engines import Inline
+from assay.lab.forecast import forecast
+from assay.lab.judge.recording import write_record
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import Preset, override
-from assay.lab.records.recording import write_record
-from assay.lab.store import index
-from assay.lab.work import groups
+from assay.lab.store import groups, index
+from assay.lab.store.removal import removable, remove
 from assay.lab.work.work import Work
-from assay.lab.work.worker import Workbench
+from assay.lab.work.workbench import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -434,13 +434,13 @@ def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
 
 def test_removing_and_running_again(lab):
     lab.run(experiment)
-    what = lab.removable("dot")
+    what = removable(lab.store, "dot")
     assert [p.name for p, _ in what] == ["default.json", "dot"]
-    assert lab.remove("dot") == sum(n for _, n in what) > 0
+    assert remove(lab.store, "dot") == sum(n for _, n in what) > 0
     assert reasons(lab, experiment) == {"never run"}
     assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
     shutil.rmtree(lab.store.root)
-    assert lab.removable("dot") == []
+    assert removable(lab.store, "dot") == []
 
 
 def test_a_printed_command_survives_a_shell():

@@ -13,7 +13,7 @@ from assay.core.intervals import interval
 from assay.core.judging import judge, standing
 from assay.core.placing import placed
 from assay.core.power import chance
-from assay.lab.plan.forecast import prospect
+from assay.lab.forecast import prospect
 
 
 def claim(**fields):

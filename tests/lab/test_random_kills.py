@@ -23,8 +23,8 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import atomic, health
+from assay.lab.store.groups import RunGroup
 from assay.lab.store.store import Store
-from assay.lab.work.groups import RunGroup
 from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))

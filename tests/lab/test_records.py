@@ -16,10 +16,11 @@ from assay.core.results import Estimated
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.judge import recording
+from assay.lab.judge.reproduction import reproduction
 from assay.lab.lab import Lab
-from assay.lab.records import recording, records
-from assay.lab.records.provenance import digest
-from assay.lab.records.reproduction import reproduction
+from assay.lab.records import records
+from assay.lab.store.provenance import digest
 from assay.lab.store.tensors import pack
 
 
@@ -121,17 +122,17 @@ def test_a_record_names_keys_costs_and_no_path(recorded):
 
 
 def test_check_finds_what_differs(recorded):
-    _, lab, result, record = recorded
-    assert lab.check(result, record) == []
+    *_, result, record = recorded
+    assert recording.check(result, record) == []
     moved = copy.deepcopy(record)
     moved["verdicts"][0] |= {"outcome": "fails", "estimate": 0.1, "low": 0.0, "high": 0.2}
     moved["claims_key"] = "0" * 64
-    found = lab.check(result, moved)
+    found = recording.check(result, moved)
     assert [d.what.split(":")[0] for d in found] == ["claims key", "The walk ends above 0.5"]
     assert found[1].recorded == "fails 0.1 [0, 0.2]"
     far = copy.deepcopy(record)
     far["verdicts"][0] |= {"estimate": 9.0, "low": 8.9, "high": 9.1}
-    assert len(lab.check(result, far)) == 1
+    assert len(recording.check(result, far)) == 1
 
 
 def test_a_file_that_is_no_record(tmp_path):

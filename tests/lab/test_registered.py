@@ -15,11 +15,12 @@ from assay.core.judging import judge
 from assay.core.results import Price, ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import journal, registered
+from assay.lab.judge import history, recording, registered
 from assay.lab.judge.followed import another_study
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import history, recording, records
+from assay.lab.records import records
+from assay.lab.store import journal
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.work.events import Partial
 from assay.report.statements import frozen_lines

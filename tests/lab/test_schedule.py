@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.lab.plan.forecast import Pace
 from assay.lab.work.events import Outcome
-from assay.lab.work.schedule import Schedule
+from assay.lab.work.schedule import Pace, Schedule
 from assay.lab.work.work import time_left
 
 COST = {"a": 3.0, "b": 1.0}

@@ -16,9 +16,10 @@ from assay.core import integrity
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.lab.store import groups
+from assay.lab.store.groups import Member, RunGroup
 from assay.lab.store.store import Store
-from assay.lab.work import groups, memory
-from assay.lab.work.groups import Member, RunGroup
+from assay.lab.work import memory
 from stored_bytes import measures_of
 
 WALK = Path(__file__).with_name("walk.py")

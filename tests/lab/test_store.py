@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from assay.core.errors import StoreError
-from assay.lab.store.store import Damaged, Store
-from assay.lab.work.groups import status
-from assay.testing.store_contract import sample
+from assay.lab.store.groups import status
+from assay.lab.store.runs import Damaged
+from assay.lab.store.store import Store
+from store_contract import sample
 
 
 def stored(tmp_path, seed=1):

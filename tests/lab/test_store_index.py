@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from assay.lab.store import index
-from assay.lab.store.store import Store, Stored
-from assay.testing.store_contract import sample
+from assay.lab.store.runs import Stored
+from assay.lab.store.store import Store
+from store_contract import sample
 
 RUNS = 8
 

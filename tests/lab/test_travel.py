@@ -16,10 +16,10 @@ from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Parcel
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
+from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work import groups
 from assay.lab.work.events import Progress, Started, to_line
-from assay.testing.executor_contract import measured
+from executor_contract import measured
 from stored_bytes import files_of
 
 WALK = Path(__file__).with_name("walk.py")

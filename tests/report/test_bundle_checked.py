@@ -155,6 +155,13 @@ def test_files_that_are_not_as_listed_or_not_listed_are_named(folder: Path) -> N
     )
 
 
+def test_a_bundle_whose_judge_was_taken_out_is_not_as_a_bundle_is(folder: Path) -> None:
+    (folder / "judge.py").unlink()
+    listed(folder)
+    code, out = said("verify", str(folder))
+    assert code == 1 and "the judge.py in it is missing" in out
+
+
 def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder: Path, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (folder / "judge.py").write_text(f"open({str(mark)!r}, 'w')\n")

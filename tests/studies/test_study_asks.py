@@ -251,7 +251,7 @@ REFUSED = {
     ),
     "a head that the model lacks": (
         capitals('ablate = "zero"\nheads = ["1.4"]'),
-        "heads 0 to 3, no head 4",
+        "heads 0 to 3, got 1.4",
     ),
     "a block that it lacks": (
         capitals('ablate = "zero"\nsite = "blocks.4.hook_mlp_out"'),

@@ -8,7 +8,8 @@ from assay.core.columns import Column
 from assay.core.errors import ClaimError, ExperimentError
 from assay.core.judging import judge
 from assay.lab import catalogue
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 from assay.studies.composing import composed
 from assay.studies.text import Said, read
 from assay.studies.wording import QUANTITIES, claim, condition

@@ -3,17 +3,22 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
 import assay
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
+from assay.core.estimates import estimate as estimated
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.report import export, pages, tables
+from assay.studies.text import EstimateEntry
+from assay.studies.wording import condition, estimate
 
 STUDY = """question = "At what density are features dropped?"
 seeds = "1000000:1000006"
@@ -196,3 +201,25 @@ def test_a_study_without_claim_and_estimate_lacks_both(asks: Path) -> None:
     asks.write_text(STUDY.partition("[[estimate]]")[0])
     with pytest.raises(ExperimentError, match=r"write \[\[claim\]\] .* or \[\[estimate\]\]"):
         catalogue.find(str(asks))
+
+
+def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
+    """And names are told by size, where they are many."""
+    values = np.random.default_rng(0).normal(size=(6, 3, 5))
+    data = xr.Dataset(
+        {"right": (("run", "layer", "head"), values)},
+        coords={"seed": ("run", [*range(6)]), "layer": [2, 4, 9], "head": [*range(5)]},
+    )
+    entry = EstimateEntry(text="each", value="main.right", over=("layer", "head"))
+    made = estimate(entry, "main", condition("main.right", compared=False))
+    found = estimated(made, {"main": data})
+    assert found.curve is not None and found.curve.over == "layer, head"
+    means = values.mean(0)
+    names = [f"{layer}, {head}" for layer in (2, 4, 9) for head in range(5)]
+    assert dict(zip(found.curve.levels, found.curve.estimate, strict=True)) == pytest.approx(
+        dict(zip(names, means.ravel(), strict=True))
+    )
+    lines = tables.curve_lines(found)
+    assert lines[0] == "the 12 largest of 15 levels"
+    largest = names[int(np.abs(means).argmax())]
+    assert lines[1].startswith(f"layer, head {largest}: ")

@@ -14,7 +14,8 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import atomic
-from assay.lab.store.store import Made, Store
+from assay.lab.store.runs import Made
+from assay.lab.store.store import Store
 from assay.studies.sides import sides
 from assay.studies.text import read
 

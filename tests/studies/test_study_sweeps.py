@@ -11,10 +11,9 @@ from assay.cli.main import main
 from assay.core import judging
 from assay.lab import catalogue
 from assay.lab.engines import Inline
-from assay.lab.judge import families, registered
+from assay.lab.judge import families, recording, registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import recording
 from assay.verbs.new import write_experiment
 
 CLAIM = """

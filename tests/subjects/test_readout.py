@@ -53,13 +53,6 @@ def test_the_gram_form_is_exact_in_float32_sizes():
     np.testing.assert_allclose(measured, logits.square().sum(1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("off, share", [(0.0, 0.5), (0.5, 0.25), (-0.5, 0.75)])
-def test_null_share_of_two_neurons_that_write_to_one_direction(off, share):
-    assert ro.null_share(torch.ones(2, 1), torch.tensor([[1.0, off], [off, 1.0]])) == pytest.approx(
-        share
-    )
-
-
 @pytest.mark.parametrize("m, d, sd", [(512, 128, 0.027011), (1536, 576, 0.017458)])
 def test_null_shares_of_random_directions_have_the_spread_of_a_beta(m, d, sd):
     p = 1 - d / m

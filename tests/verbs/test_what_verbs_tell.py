@@ -13,15 +13,15 @@ from assay.cli.main import main
 from assay.core.schema import schema, to_json
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.forecast import Prospect
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import Prospect
 from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
 from assay.verbs.health import Health
 from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
-from assay.verbs.plan import Planned, PlannedCatalogue
+from assay.verbs.plan import Planned
 from assay.verbs.planning import outlined
 from assay.verbs.remove import Removed
 from assay.verbs.verify import Compared, Written
@@ -57,7 +57,6 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "list": (("list", "--root", "store"), Catalogue),
     "plan": (("plan", "own.py", *SMOKE), Planned),
     "plan of what is unknown": (("plan", "own.py"), Planned),
-    "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
     "verify --record": (("verify", "own.py", *SMOKE, "--record"), Written),
     "verify": (("verify", "own.py", *SMOKE), Compared),
     "doctor": (("doctor", "--root", "store"), Health),

@@ -14,6 +14,7 @@ from assay.core.errors import DataError
 from assay_catalogue.circuits.find.attribution import (
     by_cutting,
     by_gradient,
+    by_integrated_activations,
     by_integrated_gradients,
     pairs_of_parts,
 )
@@ -62,6 +63,12 @@ def test_integrated_gradients_of_all_who_read_an_input_add_up_to_what_is_lost_wi
     assert off[2] < 0.002 * float(lost.abs().max())
     if kind[0] == "none":  # a norm makes the way so sharp that the rule is not there yet
         assert off[1] / off[2] == pytest.approx(4, rel=0.1)
+    each = by_integrated_activations(q, 1024).values
+    for j, part in enumerate(q.parts):
+        ours = each[..., [i for i, (u, _) in enumerate(q.edges) if u == part]].sum(-1)
+        torch.testing.assert_close(
+            ours, effects(q)[..., j], atol=0.002 * float(lost.abs().max()), rtol=0
+        )
 
 
 def test_where_everything_is_linear_all_methods_say_what_cutting_says():
@@ -70,7 +77,7 @@ def test_where_everything_is_linear_all_methods_say_what_cutting_says():
     params["b_QKV"][:, :, 0] = 0
     q = posed(params)
     truth = by_cutting(q).values
-    for method in (by_gradient, by_integrated_gradients):
+    for method in (by_gradient, by_integrated_gradients, by_integrated_activations):
         torch.testing.assert_close(method(q).values, truth, atol=1e-10, rtol=0)
 
 
@@ -78,7 +85,7 @@ def test_each_run_has_the_scores_that_it_has_alone():
     params = drawn()
     q = posed(params)
     second = posed({name: x[1:] for name, x in params.items()})
-    for method in (by_cutting, by_gradient, by_integrated_gradients):
+    for method in (by_cutting, by_gradient, by_integrated_gradients, by_integrated_activations):
         torch.testing.assert_close(method(q).values[1:], method(second).values, atol=1e-10, rtol=0)
 
 

@@ -13,6 +13,7 @@ from assay.core import rng
 from assay_catalogue.circuits.find.attribution import (
     by_cutting,
     by_gradient,
+    by_integrated_activations,
     by_integrated_gradients,
 )
 from assay_catalogue.circuits.find.cutting import grid
@@ -98,7 +99,7 @@ def test_cutting_each_edge_finds_every_wire_that_inputs_change_and_nothing_else(
 def test_no_method_finds_an_edge_that_is_none(name):
     """Precision 1 on circuits without noise, whatever recall is."""
     q = question_of(circuit := BUILT[name](), 8)
-    for method in (by_gradient, by_integrated_gradients):
+    for method in (by_gradient, by_integrated_gradients, by_integrated_activations):
         assert names(q, method(q).found(q)[0]) <= wires(circuit)
 
 

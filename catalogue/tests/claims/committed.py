@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 from assay.core.claims import Claim, Exact
 from assay.lab import catalogue
-from assay.lab.records import recording, records
+from assay.lab.judge import recording
+from assay.lab.records import records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
@@ -102,11 +103,6 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
         "memorisation 2",
         "memorisation 9",
     ),
-    "an exact statement: the equations of motion, solved for either split, give the difference": (
-        "deep-linear 4",
-    ),
-    "an exact statement: nothing moves the faithful dictionary, so that 0 is credited but for "
-    "rounding": ("clt-faithful 4",),
     "an exact statement: least squares makes γ 1 on the inputs to which the repair is fitted": (
         "gated-ablations 8",
     ),
@@ -135,8 +131,6 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
 next look: until then they stand as their records have them."""
 LOOKED_AT: dict[str, int] = {
     "autointerp-io": 61_700,
-    "clt-faithful": 43_100,
-    "deep-linear": 63_100,
     "gated-ablations": 64_200,
     "memorisation": 61_500,
     "monthly-caesar": 22_560,

@@ -8,10 +8,10 @@ from committed import OTHERS, SOME, committed
 
 from assay.core.claims import Claim
 from assay.lab import catalogue
+from assay.lab.judge import recording
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import recording
 from assay.report.bundle import contents, files, judge
 from assay.verbs.bundle import check_bundle, export_bundle
 

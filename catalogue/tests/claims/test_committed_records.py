@@ -23,7 +23,7 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import override
-from assay.lab.records.provenance import digest
+from assay.lab.store.provenance import digest
 from assay.lab.store.store import Store
 
 

@@ -13,8 +13,9 @@ from assay.core.claims import Exact, Finding
 from assay.core.experiment import Arm
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.judge import recording
 from assay.lab.lab import Lab
-from assay.lab.records import recording, records
+from assay.lab.records import records
 from assay.verbs.new import write_experiment
 
 NAME = "superposition"

@@ -24,7 +24,6 @@ CREDITED = {
     "one-hop": 0.5,
     "tanh": 0.3,
     "rewritten": 1.0,
-    "partly-rewritten": 0.2,
     "known-rewritten": 1.0,
 }
 """At the judged penalty, where it is not 0."""
@@ -46,13 +45,11 @@ ASTRAY = {
     "one-hop": 0.12,
     "plt-one-hop": 0.03,
     "summed-faithful": 0.1,
-    "summed-faithful-half": 0.1,
     "unmoved": 0.08,
     "shuffled": 1.1,
     "untrained": 1.0,
     "faithful": 0.01,
     "rewritten": 1.0,
-    "partly-rewritten": 0.2,
     "known-faithful": 0.0,
     "known-rewritten": 1.0,
 }
@@ -85,6 +82,8 @@ class World:
         if arm in ("shuffled", "untrained"):  # which reconstruct nothing
             fvu = fvu * 0 + 2.0
         active, cost = np.array([0.5, 0.5]), 0.7
+        if arm == "summed-faithful":
+            noise = 0.0  # nothing moves it
         if arm in KNOWN:
             noise, fvu = 0.0, 0 * fvu
             total, cost, _ = KNOWN[arm]
@@ -129,14 +128,6 @@ CASES = {
         {
             "summed": World(free={"summed": 0.0}),
             "exchanged": World(credited={"exchanged": 0.5}, free={"exchanged": 0.0}),
-        },
-    ),
-    "Paid for one by one": (
-        World(credited={"summed-faithful": 0.5, "summed-faithful-half": 0.5}),
-        {
-            "from-faithful": World(credited={"from-faithful": 0.0}),
-            "main": World(credited={"main": 0.0}),
-            "rewritten": World(credited={"rewritten": 0.0}),
         },
     ),
     "The replacement model is unfaithful": (
@@ -195,6 +186,8 @@ def test_what_is_exact():
     assert {verify(e, WORLD.arms()).outcome for e in statements} == {"exact"}
     [least] = [e for e in statements if "5/8" in e.text]
     assert verify(least, World(active=0.75).arms()).outcome == "violated"
+    [nothing] = [e for e in statements if e.text.startswith("Paid for one by one")]
+    assert verify(nothing, World(credited={"summed-faithful": 1e-6}).arms()).outcome == "violated"
 
 
 def test_beyond_the_sweep_of_per_layer_transcoders_nothing_is_said():

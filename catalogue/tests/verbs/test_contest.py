@@ -12,9 +12,10 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.judge import recording
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.lab.records import contests, recording, records
+from assay.lab.records import contests, records
 from assay.verbs import verify
 from assay.verbs.pages import page_of
 from assay_catalogue.recorded import contest

@@ -11,10 +11,9 @@ import pytest
 
 from assay.core.errors import AssayError
 from assay.core.spec import Spec
-from assay.lab import catalogue
+from assay.lab import catalogue, forecast
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.lab.plan import forecast
 from assay.lab.plan.preset import override
 from assay.verbs.plan import plan
 

@@ -18,7 +18,7 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import spanned
-from assay.lab.work import groups
+from assay.lab.store import groups
 from assay.lab.work.events import Ended, Started, Surveyed
 from assay.lab.work.worker import run_group
 from assay_catalogue.recorded.series import series

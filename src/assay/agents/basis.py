@@ -11,10 +11,11 @@ from typing import Any, Literal
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Inference, Registration
-from assay.lab.judge import journal, looks, registered
+from assay.lab.judge import looks, registered
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
-from assay.lab.records import provenance, records
+from assay.lab.records import records
+from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report.statements import frozen_others
 from assay.studies.related import about, kin

@@ -16,8 +16,8 @@ from assay.core.experiment import Experiment
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.lab import catalogue, documentation
-from assay.lab.judge import journal
-from assay.lab.records import contests, provenance, records
+from assay.lab.records import contests, records
+from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report import tables
 from assay.studies.wording import made_of

@@ -3,12 +3,15 @@ strongly a dictionary's feature is on. Each makes a read ready for a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from assay.ask import dictionaries
+import numpy as np
+
+from assay.ask import dictionaries, own_code
 from assay.ask.heads import head_of
 from assay.ask.seen import Context, Prompt, Ready, Seen, each, positions
-from assay.ask.tables import Read
+from assay.ask.tables import Direction, Read
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -72,11 +75,113 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
 
     Formula: x · v / ‖v‖
     """
-    table = context.direction
-    assert table is not None
+    (table,) = context.directions
+    site = _site_along(read, table, prompt)
+
+    def number(reading: Seen) -> float:
+        vector = context.vector(table, site, reading.seed).flatten().double()
+        act = reading.act(site, read.position).flatten().double()
+        return float(act @ vector / vector.norm())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The cosine of an activation and a direction, or of two directions.
+
+    Formula: x · v / (‖x‖ ‖v‖), the mean of it over tokens
+    """
+    sites = [_site_along(read, table, prompt) for table in context.directions]
+    if len({prompt.folder.width(site) for site in sites}) > 1:
+        raise DataError(f"{read.name}: its directions have different numbers of dimensions")
+
+    def number(reading: Seen) -> float:
+        vector, *others = (
+            context.vector(table, site, reading.seed).flatten().double()
+            for table, site in zip(context.directions, sites, strict=True)
+        )
+        rows = others or reading.rows(sites[0], read.position).flatten(1).double()
+        return float(np.mean([float(x @ vector / (x.norm() * vector.norm())) for x in rows]))
+
+    positions(read, prompt)
+    return Ready(each(number), sites=() if sites[1:] else (sites[0],))
+
+
+def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The length of an activation, the mean of it over tokens."""
+    site = _own_site(read, prompt)
+
+    def number(reading: Seen) -> float:
+        rows = reading.rows(site, read.position).flatten(1).double()
+        return float(rows.norm(dim=1).mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The mean activation of named neurons: at a token, or the mean or the highest over all."""
+    site = _own_site(read, prompt)
+    width = prompt.folder.width(site)
+    if beyond := [n for n in read.neurons if not 0 <= n < width]:
+        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
+
+    def number(reading: Seen) -> float:
+        rows = reading.rows(site, read.position).flatten(1)[:, [*read.neurons]].double().mean(1)
+        return float(rows.max() if read.position == "all" else rows.mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def function(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What a function of the user's own makes of a prompt."""
+    code, place = context.code(read.function), read.function
+    names = read.sites or ((read.site,) if read.site else ())
+    sites = tuple(Site.parse(name) for name in names)
+    for site in sites:
+        prompt.folder.check(site)
+    final = Site("final_norm")
+    asked = own_code.asked(code, own_code.READ, place)
+
+    def of_sites(every: Sequence[Mapping[Site, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        pairs = zip(names, sites, strict=True)
+        return {name: torch.stack([acts[site] for acts in every]) for name, site in pairs}
+
+    def numbers(reading: Sequence[Seen]) -> list[float]:
+        offered: dict[str, Callable[[], Any]] = {
+            "acts": lambda: of_sites([s.acts for s in reading]),
+            "before": lambda: of_sites([s.before for s in reading]),
+            "logits": lambda: context.head(torch.stack([s.acts[final] for s in reading])),
+            "tokens": lambda: torch.tensor(prompt.tokens),
+            "columns": lambda: dict(prompt.row.columns),
+        }
+        with torch.no_grad():
+            arguments = {name: offered[name]() for name in asked}
+            return own_code.numbers(place, code, arguments, len(reading), prompt.row.place)
+
+    captured = (*sites, *((final,) if "logits" in asked else ()))
+    return Ready(numbers, sites=captured, compares="before" in asked)
+
+
+def _own_site(read: Read, prompt: Prompt) -> Site:
+    """The site that a read names. Raises: DataError where it names none, ModelError."""
+    if not read.site:
+        raise DataError(
+            f'{read.name} needs the site that it reads, such as site = "blocks.9.hook_resid_post"'
+        )
+    site = Site.parse(read.site)
+    prompt.folder.width(site)  # refuses one that has no vector for a token
+    return site
+
+
+def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
+    """Where a read is along a direction. Raises: DataError where that is nowhere, or of another
+    width."""
     if not (read.site or table.site):
         raise DataError(
-            f"{read.name} projects on {table.name!r}, which has no site of its own; write site = "
+            f"{read.name} is along {table.name!r}, which has no site of its own; write site = "
             '"blocks.0.hook_resid_pre", say'
         )
     site = Site.parse(read.site or table.site)
@@ -87,14 +192,7 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(
             f"{read.name}: {table.name!r} is {direction_width} numbers, {site} has {width}"
         )
-
-    def number(reading: Seen) -> float:
-        vector = context.vector(table, site, reading.seed).flatten().double()
-        act = reading.act(site, read.position).flatten().double()
-        return float(act @ vector / vector.norm())
-
-    positions(read, prompt)
-    return Ready(each(number), sites=(site,))
+    return site
 
 
 def feature(read: Read, prompt: Prompt, context: Context) -> Ready:

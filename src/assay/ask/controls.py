@@ -17,7 +17,9 @@ from assay.controls.table import (
     EMBEDDING,
     FEATURE,
     HEADS,
+    LATENTS,
     LAYER,
+    NEURONS,
     PERMUTED,
     PLACES,
     RANDOM,
@@ -61,11 +63,14 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
             return (BLOCKED_TOKENS, BLOCKED_HEADS)
         return (BLOCKED_TOKENS, BLOCKED_LAYERS) if table.block.layers else (BLOCKED_TOKENS,)
     if way == "clamp":
-        return (FEATURE, DAMAGE)
+        several = table.top is not None or not isinstance(table.clamp and table.clamp[1], int)
+        return (LATENTS if several else FEATURE, DAMAGE)
     sites = (table.site,) if isinstance(table.site, str) else table.site
     place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
-    if table.heads:
+    if table.heads or (table.top and table.top.of == "heads"):
         place = (HEADS,)
+    elif table.neurons or table.top:
+        place = (NEURONS,)
     elif table.position != "all" and all(map(_is_stream, sites)):
         place = (TOKEN,)
     return (UNRELATED, *place) if table.patch == "corrupted" else (*place, DAMAGE)

@@ -33,6 +33,8 @@ from assay.subjects.folder import find
 
 RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
 """Measures of the control: by how much the loss on unrelated text rises, and what it was."""
+PARTS = (measuring.OTHERS, measuring.CHOSEN)
+"""Measures that are no numbers of a model."""
 LEAST_SPREAD = 0.1
 """Nats a token: a smaller spread of the unrelated prompts counts as this one."""
 MOST = 4.0
@@ -115,7 +117,7 @@ def axes(task: DamageTask) -> dict[str, Axes]:
     """What the control measures, with its dimensions and their levels."""
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
-    plain = {k: v for k, v in measuring.axes(task).items() if k != measuring.OTHERS}
+    plain = {k: v for k, v in measuring.axes(task).items() if k not in PARTS}
     return {**plain, RISE: dict(swept), BEFORE: dict(swept)}
 
 
@@ -146,7 +148,7 @@ def measure(
         return {
             name: xr.DataArray(x, dims=dims.split(), coords=_coords(dims, coords))
             for name, (dims, x, _) in measured.items()
-            if name != measuring.OTHERS
+            if name not in PARTS
         }
 
     here, unit = _here(task), task.prompts.unit
@@ -206,6 +208,7 @@ def _on_others(
             for d in task.directions
         ),
         made_for=task.prompts,
+        chooses=False,  # parts are those that were chosen for the prompts of the claim
     )
     after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
     was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]
@@ -237,7 +240,8 @@ def _scaled(
     return damage if difference else base + damage
 
 
-RISES, FALLS = ("loss", "entropy", "rank", "kl"), ("accuracy", "generates", "log_prob")
+RISES = ("loss", "entropy", "rank", "kl")
+FALLS = ("accuracy", "generates", "log_prob", "logit")
 """Kinds of reads that rise, and that fall, where a model gets worse."""
 
 
@@ -245,7 +249,7 @@ def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
     """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
     two answers, goes towards 0; hardly at all where it is about 0 already."""
     kind = reads.kind_of(read)
-    pair = kind in ("log_prob", "logit_lens") and isinstance(getattr(read, kind), tuple)
+    pair = kind in reads.PAIRS and isinstance(getattr(read, kind), tuple)
     if kind in RISES:
         return 1.0
     if kind in FALLS and not (pair and len(getattr(read, kind)) > 1):

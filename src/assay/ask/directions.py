@@ -70,6 +70,45 @@ def check(table: Direction) -> None:
             raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} less itself is 0")
 
 
+def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: PromptSet) -> None:
+    """Refuse a direction that is learned from texts on which it is judged. Raises: DataError."""
+    source = sources.get(table.prompts)
+    if way_of(table) not in LEARNED or source is None or source.table.name == judged.table.name:
+        return
+    measured = {row.text: row for row in judged.rows}
+    same = [(row, measured[row.text]) for row in source.rows if row.text in measured]
+    if same:
+        row, other = same[0]
+        raise DataError(
+            f"direction {table.name!r}: {row.place} and {other.place} have the same text, and one "
+            f"is learned from, the other judged ({len(same)} such rows); take them out, or leave "
+            "out prompts: it then learns from one half of the prompts that are judged by the other"
+        )
+
+
+def check_tokens(table: Direction, folder: ModelFolder) -> None:
+    """Refuse an (un)embedding of what is no one token, before the model is opened. Raises:
+    DataError."""
+    for way in ("unembedding", "embedding"):
+        for text in _pair(getattr(table, way)) if getattr(table, way) else ():
+            if slot := SLOT.search(text):
+                raise DataError(
+                    f"direction {table.name!r}: nothing fills {slot[0]} of {text!r}, and a "
+                    "direction is the same for all prompts; of each prompt's own answer read "
+                    "logit_lens or logit at a site"
+                )
+            one_token(table.name, way, text, folder.tokenizer.encode(text))
+
+
+def one_token(name: str, way: str, text: str, ids: Sequence[int]) -> int:
+    """Give the token of a text. Raises: DataError where it is not one."""
+    if len(ids) != 1:
+        raise DataError(
+            f"direction {name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
+        )
+    return ids[0]
+
+
 def _check_site(name: str, site: Site) -> None:
     if len(site.dims.split()) != 3:
         raise DataError(
@@ -354,12 +393,7 @@ def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, " 
 def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torch.Tensor:
     rows = []
     for text in texts:
-        ids = model.encode(text)
-        if len(ids) != 1:
-            raise DataError(
-                f"direction {name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
-            )
-        rows.append(_of_token(model, way, ids[0]))
+        rows.append(_of_token(model, way, one_token(name, way, text, model.encode(text))))
     return rows[0] - rows[1] if len(rows) > 1 else rows[0]
 
 

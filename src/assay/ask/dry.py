@@ -3,9 +3,11 @@ and the tokens of every prompt and answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from assay.ask import directions, edges, editing, interventions
+from assay.ask import choosing, directions, edges, editing, interventions, own_code, reads
+from assay.ask.heads import check as check_heads
 from assay.ask.heads import head_of
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
@@ -14,6 +16,7 @@ from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Read
 from assay.core.errors import DataError, ModelError
 from assay.core.reading import plural
+from assay.dictionaries.dictionary import Dictionary
 from assay.subjects import chats, sizes
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
@@ -74,6 +77,22 @@ def first_tokens(task: Task, prompts: Sequence[Prompt]) -> list[str]:
     text = first.folder.tokenizer.token_text(first.tokens[:1])[0]
     what = "" if first.opening else f", of {first.row.place}: the model reads no BOS"
     return [f"{', '.join(about)}: the first token is {text!r}{what}"]
+
+
+def means_in_words(task: Task, prompts: Sequence[Prompt]) -> list[str]:
+    """Say that a mean over tokens leaves out the first, where the model reads no BOS."""
+    tables: list[Read | Direction] = [*task.reads, *task.own_directions]
+    about = [
+        t.name
+        for t in tables
+        if t.position == "mean" and (isinstance(t, Direction) or reads.kind_of(t) in reads.STREAMS)
+    ]
+    if not about or any(p.opening for p in prompts):
+        return []
+    return [
+        f'{", ".join(about)}: position = "mean" leaves out the first token of each prompt, whose '
+        "activations are often a hundred times as large as any other's"
+    ]
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:
@@ -140,7 +159,7 @@ def check_read(read: Read, folder: ModelFolder) -> None:
             folder.check(Site.parse(table.site))
         if table.pattern:
             layer, head = head_of(table.pattern)
-            _site(Site("z", layer), [head], folder)
+            _site(read.name, Site("z", layer), [head], folder)
 
 
 def check_places(task: Task, folder: ModelFolder) -> None:
@@ -168,18 +187,49 @@ def _check_place(
     if not (table.clamp or (direction and direction.feature and not table.site)):
         places = interventions.where(table, direction)  # a dictionary's site is known when read
         for site, heads in places:
-            _site(site, heads, folder)
+            _site(table.name, site, heads, folder)
         if direction is not None and prompts:
             _direction(direction, places[0][0], task, folder)
 
 
-def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolder) -> None:
-    """Check what is done to the model at every point of its sweep, on every prompt. Raises:
-    DataError, ModelError."""
+def check_projection(read: Read, task: Task, folder: ModelFolder) -> None:
+    """Check the directions that a read is along, at every point of its sweep. Raises: DataError,
+    ModelError."""
+    for point in interventions.points(read):
+        level = interventions.swept(read, point)
+        for name in reads.directions_of(level):
+            direction = reads.filled(directions.find(task.directions, name), point)
+            if not (direction.feature and not (level.site or direction.site)):
+                _direction(direction, Site.parse(level.site or direction.site), task, folder)
+
+
+def check_intervention(
+    task: Task,
+    prompts: Sequence[Prompt],
+    folder: ModelFolder,
+    opened: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
+) -> None:
+    """Check what is done to the model at every point of its sweep, on every prompt, with the
+    dictionaries that it names. Raises: DataError, ModelError."""
     assert task.intervention is not None
     for point in interventions.points(task.intervention):
         table = interventions.swept(task.intervention, point)
         _check_place(table, point, task, folder, prompts)
+        if table.clamp:
+            choosing.site_of_latents(table, opened(table.clamp[0]), folder)
+        if table.top:
+            choosing.check(table, table.top, task.prompts, task.directions, task.reads, folder)
+        for site, _ in interventions.where(table, None) if table.neurons else ():
+            if max(table.neurons) >= (width := folder.width(site)):
+                raise DataError(
+                    f"{table.name!r}: {site} has neurons 0 to {width - 1:,}, got "
+                    f"{max(table.neurons):,}"
+                )
+        for site, _ in interventions.where(table, None) if table.function else ():
+            for p in prompts[:2]:
+                x = own_code.tried(p, [site]).acts[site][None]
+                own_code.changed(table.function, code(table.function), site, x, p)
         for p in prompts:
             interventions.positions_of(table, p)
             if table.block is not None:
@@ -202,21 +252,17 @@ def _check_pairs(source: PromptSet, prompts: Sequence[Prompt], table: Interventi
         raise DataError(f"{', '.join([first, *numbers])}: {why}")
 
 
-def _site(site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
+def _site(name: str, site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
     folder.check(site)
     if heads is not None:
-        count = folder.shape(site)[0]
-        if beyond := [h for h in heads if h >= count]:
-            raise DataError(
-                f"layer {site.layer} of {folder.name} has heads 0 to {count - 1}, no head "
-                f"{beyond[0]}"
-            )
+        check_heads(name, site.layer, heads, folder.shape(site)[0])
 
 
 def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) -> None:
     way = directions.way_of(table)
     place = Site.parse(table.site) if table.site else site
     folder.check(place)
+    directions.check_tokens(table, folder)
     if folder.width(place) != folder.width(site):
         raise DataError(
             f"direction {table.name!r} has {folder.width(place)} numbers, "
@@ -231,6 +277,13 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         )
     learned_from = task.sources.get(table.prompts, task.prompts)
     rows = learning_rows(learned_from, task.prompts)
+    labelled = bool(table.difference or table.probe)
+    count = len(learned_from.sample(rows, 0, labelled=labelled, label=table.label))
+    if table.component and table.component >= count:
+        raise DataError(
+            f"direction {table.name!r}: a seed learns from {count} prompts, which have "
+            f"{max(0, count - 1)} components, got {table.component}"
+        )
     for i in rows:
         if table.position not in ("all", "mean"):
             prompt(folder, learned_from.rows[i]).at(table.position)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from jaxtyping import Float
 
+from assay.ask.heads import check as check_heads
 from assay.ask.heads import heads_by_layer
 from assay.ask.seen import Prompt
 from assay.ask.tables import Block, Place
@@ -48,11 +49,7 @@ def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:
     for layer, numbers in found:
         if layer >= layers:
             raise DataError(f"{name!r}: the model has blocks 0 to {layers - 1}, got {layer}")
-        for number in numbers or ():
-            if number >= heads:
-                raise DataError(
-                    f"{name!r}: block {layer} has heads 0 to {heads - 1}, got {layer}.{number}"
-                )
+        check_heads(name, layer, numbers, heads)
     return [(Site("attn_scores", layer), numbers) for layer, numbers in found]
 
 

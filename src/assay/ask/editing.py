@@ -3,19 +3,21 @@ seed and each point of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import msgspec
 from jaxtyping import Float
 
-from assay.ask import dictionaries, directions, edges, interventions
+from assay.ask import choosing, dictionaries, directions, edges, interventions, own_code
 from assay.ask.directions import Learner
+from assay.ask.heads import check as check_heads
 from assay.ask.interventions import Put
 from assay.ask.prompts import SLOT, PromptSet, chat, filled
 from assay.ask.seen import Prompt, prompt
-from assay.ask.tables import Block, Direction, Intervention, Place, Plain
+from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Read
 from assay.controls import picks, vectors
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -51,6 +53,12 @@ class Editing:
     tables: Sequence[Direction]
     """All directions of the study."""
     learner: Learner
+    reads: Sequence[Read] = ()
+    """Those of the study, by one of which parts may be chosen."""
+    code: Callable[[str], Callable[..., Any]] = own_code.load
+    """The user's own function of a name."""
+    _tables: dict[str, Intervention] = field(default_factory=dict, init=False)
+    """What `at` gave for each point."""
     _acts: dict[tuple[tuple[int, ...], Site], Rows] = field(default_factory=dict, init=False)
     """What sites have on texts with nothing done."""
     _others: dict[tuple[str, str], Prompt] = field(default_factory=dict, init=False)
@@ -66,7 +74,7 @@ class Editing:
         return [[variant[p] for variant in edited] for p in range(len(self.prompts))]
 
     def _of(self, seed: int, point: Mapping[str, Plain]) -> list[Edits]:
-        table = interventions.swept(self.table, point)
+        table = self.at(point)
         way = interventions.way_of(table)
         for p in self.prompts:
             interventions.positions_of(table, p)  # what no prompt has is refused before any pass
@@ -83,7 +91,9 @@ class Editing:
                     )
             return [interventions.edits_of(table, p, places, vector=vector) for p in self.prompts]
         if way == "clamp":
-            site = self._site_of_feature(table)
+            assert table.clamp is not None
+            dictionary = self.learner.dictionary(table.clamp[0])
+            site = choosing.site_of_latents(table, dictionary, self.model.folder)
             put = self._feature(table, site, seed)
             places = [(site, None)]
             return [interventions.edits_of(table, p, places, feature=put) for p in self.prompts]
@@ -92,6 +102,15 @@ class Editing:
         places = self._places(table, seed)
         sites = [site for site, _ in places]
         shift = self._shift(table, sites[0], seed) if self.control == "token" else 0
+        if table.function:
+            return [
+                interventions.edits_of(
+                    table, p, places, own=partial(self._own, table, p), shift=shift
+                )
+                for p in self.prompts
+            ]
+        if self.control == "neurons":
+            table = msgspec.structs.replace(table, neurons=self._other_neurons(table, seed))
         if table.ablate == "zero":
             return [interventions.edits_of(table, p, places, shift=shift) for p in self.prompts]
         put_there = self._put(table, sites, seed, shift=shift)
@@ -102,9 +121,7 @@ class Editing:
 
     def _see_all(self, variants: Sequence[tuple[int, Mapping[str, Plain]]]) -> None:
         """Read the sites of all points in one pass, where what they have is not too much."""
-        tables = [
-            interventions.swept(self.table, p) for p in {repr(p): p for _, p in variants}.values()
-        ]
+        tables = [self.at(p) for p in {repr(p): p for _, p in variants}.values()]
         if any(t.ablate == "zero" or not (t.ablate or t.patch) for t in tables) or self.control:
             return
         sites = dict.fromkeys(s for t in tables for s, _ in interventions.where(t, None))
@@ -117,6 +134,26 @@ class Editing:
         each = getattr(torch, self.model.dtype).itemsize
         if len(sites) > 1 and len(shapes) == len(sites) and each * numbers * sum(shapes) < MOST:
             self._seen(texts, list(sites))
+
+    def at(self, point: Mapping[str, Plain]) -> Intervention:
+        """The intervention at a point of its sweep, with the parts that are chosen for it."""
+        if repr(point) not in self._tables:
+            table = interventions.swept(self.table, point)
+            if table.top is not None:
+                known = choosing.Known(self.learner, self.tables, self.reads)
+                table = choosing.chosen(table, table.top, known)
+            self._tables[repr(point)] = table
+        return self._tables[repr(point)]
+
+    def _own(self, table: Intervention, p: Prompt, site: Site, x: torch.Tensor) -> torch.Tensor:
+        """What a user's own function makes of a site at some tokens."""
+        return own_code.changed(table.function, self.code(table.function), site, x, p)
+
+    def _other_neurons(self, table: Intervention, seed: int) -> tuple[int, ...]:
+        """As many other neurons of the site, as large and as often on."""
+        assert isinstance(table.site, str)
+        acts = self._around(Site.parse(table.site)).flatten(1).abs()
+        return tuple(_matched(table.neurons, acts, range(acts.shape[1]), seed))
 
     # directions -----------------------------------------------------------------------------------
 
@@ -178,36 +215,31 @@ class Editing:
 
     # features -------------------------------------------------------------------------------------
 
-    def _site_of_feature(self, table: Intervention) -> Site:
-        assert table.clamp is not None
-        dictionary = self.learner.dictionary(table.clamp[0])
-        if table.site:
-            ((site, _),) = interventions.where(table, None)
-        else:
-            site = directions.site_of(table.clamp[0], dictionary)
-        if (width := self.model.folder.width(site)) != dictionary.W_enc.shape[1]:
-            raise DataError(
-                f"{table.name!r}: {table.clamp[0]} reads {dictionary.W_enc.shape[1]} numbers for "
-                f"each token, {site} has {width}"
-            )
-        return site
-
     def _feature(self, table: Intervention, site: Site, seed: int) -> Put:
         """What sets a latent; in the control, what adds as much along another one's row."""
         assert table.clamp is not None
-        (name, latent), value = table.clamp, table.value
+        name, value = table.clamp[0], table.value
+        latents = [*interventions.latents_of(table)]
         dictionary = self.learner.dictionary(name).to(self.model.device)
-        single, k = dictionaries.latent(dictionary, name, latent)
-        row, factor = latent, 1.0
+        single, columns = dictionary, latents
+        if len(latents) == 1:
+            single, k = dictionaries.latent(dictionary, name, latents[0])
+            columns = [k]
+        rows = latents
         if self.control == "random":
-            row = directions.another(dictionary, latent, self._live(name, site), seed)
-            length, other = effects.directions(dictionary, [latent, row]).norm(dim=1).tolist()
-            factor = length / other
+            rows = [directions.another(dictionary, latents[0], self._live(name, site), seed)]
+        elif self.control == "latents":
+            around = self._around(site).reshape(-1, dictionary.W_enc.shape[1])
+            codes = torch.cat([dictionary.encode(some)[0] for some in around.split(1024)])
+            live = self._live(name, site)
+            rows = _matched(latents, codes, [*live, *latents], seed)
+        lengths = effects.directions(dictionary, [*latents, *rows]).norm(dim=1)
+        factors = lengths[: len(latents)] / lengths[len(latents) :] if self.control else 1.0
 
         def put(x: torch.Tensor) -> torch.Tensor:
             flat = x.reshape(-1, dictionary.W_enc.shape[1]).float()
-            change = factor * (value - single.encode(flat)[0][:, k])
-            added = effects.added(dictionary, [row], change[:, None], flat)
+            change = factors * (value - single.encode(flat)[0][:, columns])
+            added = effects.added(dictionary, rows, change, flat)
             return x + added.reshape(x.shape).to(x)
 
         return put
@@ -228,13 +260,8 @@ class Editing:
         places = interventions.where(table, None)
         for site, heads in places:
             self.model.folder.check(site)
-            count = self.model.folder.shape(site)[0] if heads else 0
-            for head in heads or ():
-                if head >= count:
-                    raise DataError(
-                        f"{table.name!r}: block {site.layer} has heads 0 to {count - 1}, got "
-                        f"{site.layer}.{head}"
-                    )
+            if heads:
+                check_heads(table.name, site.layer, heads, self.model.folder.shape(site)[0])
         if self.control == "heads":
             return self._other_heads(table, places, seed)
         if self.control == "layer":
@@ -387,6 +414,11 @@ class Editing:
     ) -> list[dict[Site, Rows]]:
         """What goes to the sites of each prompt, a row for each of its tokens."""
         some = self.prompts if prompts is None else prompts
+        if table.function:
+            return [
+                {s: self._own(table, p, s, x[None])[0] for s, x in acts.items()}
+                for p, acts in zip(some, self._seen(some, sites), strict=True)
+            ]
         if table.ablate == "mean":
             return self._means(table, sites, some, shift)
         place: Place = table.position
@@ -486,6 +518,17 @@ class Editing:
             for tokens, traced in zip(lacking, traces, strict=True):
                 self._acts.update({(tokens, s): x[0].clone() for s, x in traced[0].acts.items()})
         return [{s: self._acts[p.tokens, s] for s in sites} for p in prompts]
+
+
+def _matched(
+    named: Sequence[int], acts: Float[torch.Tensor, "n part"], pool: Iterable[int], seed: int
+) -> list[int]:
+    """As many other parts that are as large and as often on, others as seeds go on. Raises:
+    DataError where the pool has not as many."""
+    pool = [*dict.fromkeys([*named, *pool])]
+    sizes = [acts.mean(0).tolist(), (acts > 0).float().mean(0).tolist()]
+    draws = picks.matched(named, pool, [{n: x[n] for n in pool} for x in sizes], FEW)
+    return draws[seed % len(draws)]
 
 
 def _apart(first: int, second: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assay.core.errors import DataError
 
@@ -22,3 +22,12 @@ def head_of(text: str) -> tuple[int, int]:
     if not (dot and layer.isdecimal() and number.isdecimal()):
         raise DataError(f'a head is written LAYER.HEAD, such as "9.6"; got {text!r}')
     return int(layer), int(number)
+
+
+def check(name: str, layer: int | None, numbers: Iterable[int] | None, count: int) -> None:
+    """Refuse heads that a block of so many does not have. Raises: DataError."""
+    for number in numbers or ():
+        if number >= count:
+            raise DataError(
+                f"{name!r}: block {layer} has heads 0 to {count - 1}, got {layer}.{number}"
+            )

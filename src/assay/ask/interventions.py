@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -15,20 +16,23 @@ from assay.ask import directions, edges
 from assay.ask.heads import heads_by_layer
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
-from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read
+from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read, Top
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
 from assay.subjects.edits import Change, Edits
 from assay.subjects.site import Site
+from assay.subjects.subject import Edit
 
-WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block")
+WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
 FIXED = ("name", "sweep", "prompts", "controls", "damage")
 """Fields that no sweep changes."""
 PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
 """Fields that are a token; a slot of one may be filled by its number."""
+LATENT = ("feature", "clamp")
+"""Fields that are a dictionary and its latent."""
 T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
@@ -67,16 +71,50 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
                 raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
         if swept_table.heads and way not in ("ablate", "patch"):
             raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
-        if swept_table.clamp and swept_table.clamp[1] < 0:
-            raise DataError(
-                f"{table.name!r}: latents are numbered from 0, got {swept_table.clamp[1]}"
-            )
+        if (latents := latents_of(swept_table)) and min(latents) < 0:
+            raise DataError(f"{table.name!r}: latents are numbered from 0, got {min(latents)}")
+        _check_parts(swept_table, way)
         if way == "block":
             _check_block(swept_table)
             continue
         if way == "clamp" or (direction and (direction.feature or direction.sweep)):
             continue  # its site may be the dictionary's, or wait for a level
         where(swept_table, filled(direction, point) if direction else None)
+
+
+def latents_of(table: Intervention) -> tuple[int, ...]:
+    """The latents that an intervention sets."""
+    latents = table.clamp[1] if table.clamp else ()
+    return (latents,) if isinstance(latents, int) else latents
+
+
+def _check_parts(table: Intervention, way: str) -> None:
+    """Refuse neurons, latents and a choice of parts that do not go together."""
+    top, cut = table.top, way in ("ablate", "patch")
+    if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
+        raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
+    if table.neurons and (len({*table.neurons}) < len(table.neurons) or min(table.neurons) < 0):
+        raise DataError(f"{table.name!r}: each neuron once, numbered from 0")
+    if way == "clamp" and not (latents_of(table) or top):
+        raise DataError(
+            f'{table.name!r}: name latents to be set, or top = {{ n = 3, of = "latents" }}'
+        )
+    if top is None:
+        return
+    if not str(top.n).isdecimal() or int(top.n) < 1:
+        raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
+    fits = {
+        "heads": cut and not (table.heads or table.site or table.neurons),
+        "neurons": cut and bool(table.site) and not (table.neurons or table.heads),
+        "latents": way == "clamp" and not latents_of(table),
+    }
+    if not fits[top.of] or not isinstance(table.site, str):
+        how = {
+            "heads": "are ablated or patched, without a site or heads",
+            "neurons": "are ablated or patched at one site, without neurons",
+            "latents": 'are set by clamp = ["DICTIONARY", []], without numbers',
+        }[top.of]
+        raise DataError(f"{table.name!r}: {top.of} that are chosen {how}")
 
 
 def _check_block(table: Intervention) -> None:
@@ -149,9 +187,10 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
         value: Any = getattr(table, name)
         if name in point and name not in FIXED:
             level = point[name]
-            if isinstance(value, tuple | list):  # a dictionary's latent, or one head or text
-                latent = isinstance(value[-1], int) if value else False
-                value = (*value[:-1], level) if latent else (str(level),)
+            if name == "neurons":
+                value = (level,)
+            elif isinstance(value, tuple | list):  # a dictionary's latent, or one head or text
+                value = (*value[:-1], level) if name in LATENT else (str(level),)
             else:
                 value = level
         else:
@@ -187,9 +226,9 @@ def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
         return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
     if isinstance(value, tuple | list):
         return tuple(_filled(v, point) for v in value)
-    if isinstance(value, Block):
+    if isinstance(value, Block | Top):
         parts = msgspec.to_builtins(value)
-        return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, Block)
+        return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, type(value))
     return value
 
 
@@ -200,6 +239,8 @@ def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, 
         raise DataError(f"{table.name!r}: say a site or heads, not both")
     if table.heads:
         return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
+    if table.top and table.top.of == "heads":
+        return []  # known when they are chosen
     sites = (table.site,) if isinstance(table.site, str) else table.site
     if sites == ("",):
         if direction is None or not direction.site:
@@ -222,6 +263,7 @@ def edits_of(
     vector: Float[torch.Tensor, " d"] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
+    own: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
     shift: int = 0,
 ) -> Edits:
     """The edits of one prompt.
@@ -233,6 +275,7 @@ def edits_of(
         vector: what is added or taken out.
         rows: what is put at each token, as many as the prompt has.
         feature: what sets a feature.
+        own: a user's own change of what a site has.
         shift: by how many tokens a single position is moved.
     """
     way = way_of(table)
@@ -248,12 +291,30 @@ def edits_of(
         elif way == "clamp":
             assert feature is not None
             combined |= {site: Change(site, feature, positions)}
+        elif way == "function":
+            assert own is not None
+            combined |= {site: Change(site, partial(own, site), positions)}
         elif table.ablate == "zero":
             combined |= edits.zero(site, positions=positions, heads=heads)
         else:
             assert rows is not None
             combined |= _put(site, rows[site], positions, heads, bool(table.ablate))
+    if table.neurons:
+        return {site: _of_neurons(edit, table.neurons) for site, edit in combined.items()}
     return combined
+
+
+def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
+    """A change of these numbers of a site alone."""
+    assert isinstance(edit, Change)
+    change, index = edit.change, [*neurons]
+
+    def some(x: torch.Tensor) -> torch.Tensor:
+        new = x.clone()
+        new[..., index] = torch.broadcast_to(change(x), x.shape)[..., index]
+        return new
+
+    return dataclasses.replace(edit, change=some)
 
 
 def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
@@ -303,11 +364,37 @@ def in_words(table: Intervention) -> str:
         "project_out": f"{table.project_out} projected out",
         "ablate": f"{table.ablate} ablation",
         "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
-        "clamp": f"latent {table.clamp[1] if table.clamp else ''} clamped to {table.value:g}",
+        "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
         "block": _block_in_words(table.block),
+        "function": f"changed by {table.function}",
     }[way]
+    if table.neurons:
+        place = f"neuron{'s' * bool(table.neurons[1:])} {_listed(table.neurons)} of {place}"
+    if table.top and table.top.of != "latents":
+        place = top_in_words(table.top, place)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     return f"{what}{f' at {place}' if place else ''}{token}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _latents_in_words(table: Intervention) -> str:
+    if table.top:
+        return top_in_words(table.top)
+    latents = latents_of(table)
+    return f"latent{'s' * bool(latents[1:])} {_listed(latents)}"
+
+
+def top_in_words(top: Top, site: str = "") -> str:
+    """Say which parts are chosen."""
+    by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
+    where = f" of {site}" if site else ""
+    return (
+        f"the {top.n} {top.of}{where} with the highest {by}, chosen on the prompts that are not "
+        "measured"
+    )
 
 
 def _block_in_words(block: Block | None) -> str:

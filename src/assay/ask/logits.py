@@ -57,6 +57,8 @@ def numbers(
             for k, want in enumerate(rows[i].wants):
                 if want.what == "log_prob":
                     value = some[:, want.token] - total
+                elif want.what == "logit":
+                    value = some[:, want.token]
                 elif want.what == "rank":
                     value = 1 + (some > some[:, want.token, None]).sum(-1)
                 elif want.what == "entropy":  # in float64, as is what follows: both may be small

@@ -19,11 +19,13 @@ from assay.ask import (
     interventions,
     logits,
     models,
+    own_code,
     reads,
     untouched,
 )
 from assay.ask.directions import Learner
 from assay.ask.editing import Editing
+from assay.ask.heads import heads_by_layer
 from assay.ask.logits import Rows
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Context, Prompt, Ready, Seen, Want, prompt
@@ -44,10 +46,12 @@ from assay.subjects.subject import Trace
 Tick = Callable[[int, int], None]
 Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
 """A read as it was written, a level of its sweep, and the read at this level."""
-DRAWN = ("random", "shuffled", "tokens", "heads", "unrelated")
+DRAWN = ("random", "shuffled", "tokens", "heads", "neurons", "latents", "unrelated")
 """Controls in which something is drawn by the seed."""
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` that says which heads stood in, and its dimension."""
+CHOSEN, PART = "chosen_parts", "chosen_part"
+"""The measure of an intervention that says which parts were chosen for it, and its dimension."""
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
 WRITING = 32
@@ -112,6 +116,8 @@ class Task:
     """Of a shuffled change: the model that was changed."""
     made_for: PromptSet | None = None
     """Of a change that is measured on other prompts: those for which its directions are learned."""
+    chooses: bool = False
+    """Whether an intervention of the study chooses parts on one half of the prompts."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -130,11 +136,12 @@ class Task:
     def own_directions(self) -> list[Direction]:
         """The directions that decide its numbers."""
         table = self.intervention
-        names = {r.projection for r in self.reads}
+        names = {name for r in self.reads for name in reads.directions_of(r)}
         tables = (
             [interventions.swept(table, p) for p in interventions.points(table)] if table else []
         )
         names |= {name for t in tables for name in (t.add, t.project_out)}
+        names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         return [d for d in self.directions if d.name in names]
 
     @property
@@ -178,6 +185,8 @@ class Task:
         """Say what a measure is, its unit, and which way is better."""
         if measure == OTHERS:
             return "the heads that stood in, numbered through all blocks", "1", ""
+        if measure == CHOSEN:
+            return "the parts that were chosen, heads numbered through all blocks", "1", ""
         read = reads.by_name(self.reads, measure)
         kind = reads.KINDS[reads.kind_of(read)]
         return kind.words(read), kind.unit, kind.better
@@ -191,7 +200,7 @@ class Task:
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
-        return any(
+        return self.chooses or any(
             directions.way_of(d) in directions.LEARNED
             and d.prompts in ("", self.prompts.table.name)
             for d in self.directions
@@ -222,7 +231,7 @@ class Task:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
         if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":
             return True
-        if any(r.projection and self._learned(r.projection) for r in self.reads):
+        if any(self._learned(name) for r in self.reads for name in reads.directions_of(r)):
             return True
         if self.intervention is None:
             return False
@@ -242,12 +251,18 @@ class Task:
 
     @property
     def standing(self) -> int:
-        """How many heads stand in for those that an intervention names, in the control `heads`;
-        else 0."""
+        """How many heads stand in for those that an intervention names, in the control `heads`, or
+        how many parts are chosen for it; else 0."""
         table = self.intervention
-        if table is None or self.control != "heads":
+        if table is None or self.control not in (("heads", "") if table.top else ("heads",)):
             return 0
-        return max(len(interventions.swept(table, p).heads) for p in interventions.points(table))
+        tables = [interventions.swept(table, p) for p in interventions.points(table)]
+        return max(int(t.top.n) if t.top else len(t.heads) for t in tables)
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """The measure that says which parts stood in or were chosen, and its dimension."""
+        return (OTHERS, STANDING) if self.control else (CHOSEN, PART)
 
     def _learned(self, name: str) -> bool:
         return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED
@@ -260,7 +275,8 @@ def axes(task: Task) -> dict[str, Axes]:
     unit = {task.prompts.unit: task.levels}
     measures: dict[str, Axes] = {r.name: {**swept, **r.sweep, **unit} for r in task.reads}
     if task.standing:
-        measures[OTHERS] = {**swept, STANDING: [*range(task.standing)]}
+        name, dim = task.said
+        measures[name] = {**swept, dim: [*range(task.standing)]}
     return measures
 
 
@@ -295,6 +311,7 @@ def measure(
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
     dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
+    code = cache(partial(own_code.load, folder=folder))
     tables = _tables(task.reads)
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     states = models.states(task.model)
@@ -304,14 +321,14 @@ def measure(
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
     for n, (state, (b, block)) in enumerate(rounds):
         model, key = _model(task, state, block[0], folder, device)
-        part = _Pass(task, model, block, sweep, tables, rows, key, dictionary)
+        part = _Pass(task, model, block, sweep, tables, rows, key, dictionary, code)
         base = None
         if task.less is not None:
             other = _opened(task.less, state, block[0], folder, device, place=1)
-            base = _Pass(task, other[0], block, sweep, tables, rows, other[1], dictionary)
+            base = _Pass(task, other[0], block, sweep, tables, rows, other[1], dictionary, code)
         elif task.than is not None:
             side = replace(task, prompts=task.than, than=None)
-            base = _Pass(side, model, block, sweep, tables, rows, key, dictionary)
+            base = _Pass(side, model, block, sweep, tables, rows, key, dictionary, code)
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
         part.others_into(stand_ins[b : b + 1, state] if task.new_each_seed else stand_ins[:, state])
@@ -357,13 +374,22 @@ def _tables(some: Sequence[Read]) -> list[Table]:
 
 
 def remarks(
-    task: Task, read: Read, prompts: Sequence[Prompt], dictionary: Callable[[str], Dictionary]
+    task: Task,
+    read: Read,
+    prompts: Sequence[Prompt],
+    dictionary: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]] = own_code.load,
 ) -> Iterator[str]:
     """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
-    as answers of several tokens. Raises: DataError, with the read or the prompt's place."""
+    as answers of several tokens; a user's own function is tried on numbers drawn at random. Raises:
+    DataError, with the read or the prompt's place."""
     known: dict[str, list[tuple[str, str]]] = {}
     for table in _tables([read]):
-        for p, ready in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
+        head = partial(own_code.any_logits, read_sizes(prompts[0].folder.config)["v"])
+        of_each = _ready(task, table, prompts, dictionary, code, head=head)
+        for p, ready in [*zip(prompts, of_each, strict=True)][:2] if read.function else ():
+            ready.numbers([own_code.tried(p, ready.sites)] * 2)
+        for p, ready in zip(prompts, of_each, strict=True):
             for note, text in ready.notes:
                 if all(place != p.row.place for _, place in known.setdefault(note, [])):
                     known[note].append((text, p.row.place))
@@ -409,9 +435,10 @@ def _tidy(
         kind = reads.KINDS[reads.kind_of(read)]
         measured[read.name] = (" ".join(["run", *swept, *sweep, unit]), array, kind.unit)
     if task.standing:
-        coords[STANDING] = [*range(task.standing)]
+        name, dim = task.said
+        coords[dim] = [*range(task.standing)]
         shape = [len(stand_ins), *(len(v) for v in swept.values()), task.standing]
-        measured[OTHERS] = (" ".join(["run", *swept, STANDING]), stand_ins.reshape(shape), "1")
+        measured[name] = (" ".join(["run", *swept, dim]), stand_ins.reshape(shape), "1")
     return measured, coords
 
 
@@ -441,7 +468,9 @@ class _Pass:
         rows: Sequence[int],
         key: str,
         dictionary: Callable[[str], Dictionary],
+        code: Callable[[str], Callable[..., Any]] = own_code.load,
     ) -> None:
+        self.code = code
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
         dictionary = cache(partial(_fitted, model.folder, dictionary))
         self.key, self.dictionary = f"{key} {model.device}", dictionary
@@ -453,7 +482,10 @@ class _Pass:
         self.prompts = [prompt(model.folder, by_number[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [
-            _ready(task, table, self.prompts, dictionary, self._learned) for table in tables
+            _ready(
+                task, table, self.prompts, dictionary, code, self._learned, lambda x: model.head(x)
+            )
+            for table in tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
             self.prompts = untouched.scrambled(self.prompts, seeds[0])
@@ -464,7 +496,7 @@ class _Pass:
             list(dict.fromkeys(w for r in group for w in r.wants)) for group in self.ready
         ]
         changed = task.intervention is not None and task.less is None
-        self.clean = changed and any(w.what == "kl" for group in self.wants for w in group)
+        self.clean = changed and any(map(_compares, every))
         self.writes = max(r.writes for r in every)
 
     def into(
@@ -491,7 +523,7 @@ class _Pass:
             for p in some:
                 for k, read in enumerate(self.ready[p]):
                     numbers = np.array(read.numbers(seen[p]), dtype=float)
-                    apart = rival is None or all(w.what != "kl" for w in read.wants)
+                    apart = rival is None or not _compares(read)
                     if base and base_seen and apart:
                         numbers -= base.ready[p][k].numbers(base_seen[p])
                     for v, number in zip(variants, numbers, strict=True):
@@ -603,6 +635,9 @@ class _Pass:
                     self.prompts[p],
                     self.variants[v][0],
                     given.acts[p][v - variants.start],
+                    before.acts[p][v - variants.start]
+                    if before
+                    else given.acts[p][-1 if self.clean else v - variants.start],
                     numbers.get((p, v), {}),
                     written.get((p, v), ()),
                 )
@@ -657,6 +692,8 @@ class _Pass:
             self.task.control,
             self.task.directions,
             self.learner,
+            self.task.reads,
+            self.code,
         )
 
     def others_into(self, stand_ins: Float[np.ndarray, "seed point head"]) -> None:
@@ -667,10 +704,15 @@ class _Pass:
         assert self.task.intervention is not None
         each = read_sizes(self.model.folder.config)["h"]
         for v, (seed, point) in enumerate(self.variants):
-            table = interventions.swept(self.task.intervention, point)
-            heads = self.editing.others[seed, repr(table.heads)]
+            table = self.editing.at(point)
+            if self.task.control:
+                heads = self.editing.others[seed, repr(table.heads)]
+            else:
+                heads = [(b, n) for b, some in heads_by_layer(table.heads) for n in some]
+            numbers = [layer * each + head for layer, head in heads]
+            numbers = numbers or [*(table.neurons or interventions.latents_of(table))]
             s, w = divmod(v, len(self.sweep))
-            stand_ins[s, w, : len(heads)] = [layer * each + head for layer, head in heads]
+            stand_ins[s, w, : len(numbers)] = numbers
 
     @cached_property
     def learner(self) -> Learner:
@@ -689,24 +731,27 @@ def _ready(
     table: Table,
     prompts: Sequence[Prompt],
     dictionary: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
     vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
+    head: Callable[[torch.Tensor], torch.Tensor] = Context.head,
 ) -> list[Ready]:
     """Make one level of a read ready for each prompt. Raises: DataError."""
     _, point, read = table
-    stand_ins = task.stands_in == "heads"
-    context = Context(_direction(task, read, point), vector, dictionary, stand_ins)
+    along = tuple(
+        reads.filled(directions.find(task.directions, name), point)
+        for name in reads.directions_of(read)
+    )
+    context = Context(along, vector, dictionary, task.stands_in == "heads", code, head)
     return [reads.ready(read, p, context) for p in prompts]
+
+
+def _compares(read: Ready) -> bool:
+    """Whether a read is of the untouched model as well."""
+    return read.compares or any(want.what == "kl" for want in read.wants)
 
 
 def _fitted(folder: ModelFolder, dictionary: Callable[[str], Dictionary], name: str) -> Dictionary:
     return fitted(name, dictionary(name), folder)
-
-
-def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction | None:
-    """The direction that a read projects on, its slots filled."""
-    if not read.projection:
-        return None
-    return reads.filled(directions.find(task.directions, read.projection), point)
 
 
 def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, " d"]:

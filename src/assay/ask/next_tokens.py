@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -214,24 +214,39 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(
             f'{read.name} needs the site that it reads, such as site = "blocks.0.hook_resid_post"'
         )
-    texts = texts_of(read.logit_lens)
+    return _of_first(read, prompt, "log_prob", read.logit_lens, "logit lens")
+
+
+def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The logit of a text's first token; of two texts the first less the second."""
+    return _of_first(read, prompt, "logit", read.logit, "difference of logits")
+
+
+def _of_first(
+    read: Read,
+    prompt: Prompt,
+    what: Literal["log_prob", "logit"],
+    of: str | tuple[str, str],
+    called: str,
+) -> Ready:
+    """A number of the first tokens of one text, or of two the difference."""
+    texts = texts_of(of)
     tokens = [prompt.continuation(text) for text in texts]
     filled = [prompt.row.fill(text) for text in texts]
     if len(tokens) > 1 and tokens[0][0] == tokens[1][0]:
         raise DataError(
             f"{prompt.row.place}: {filled[0]!r} and {filled[1]!r} begin with the same token, so "
-            "their logit lens is 0 whatever the model does; choose texts that begin differently"
+            f"their {called} is 0 whatever the model does; choose texts that begin differently"
         )
     position, site = prompt.at(read.position), _stream(read, prompt)
-    wants = [Want("log_prob", position, t[0], site=site) for t in tokens]
+    wants = [Want(what, position, t[0], site=site) for t in tokens]
 
     def number(reading: Seen) -> float:
         return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
-    assert site is not None
     return Ready(
         each(number),
         tuple(wants),
-        (site,),
+        (site,) if site else (),
         notes=_notes(prompt, [(text,) for text in texts], FIRST),
     )

@@ -141,8 +141,8 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
         return 0.01 * runs
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     tokens = sum(len(row.text) for row in rows) / SIGNS
-    twins = task.control == "untrained" or bool(task.model.like)
-    passes = 0 if task.control in WITHOUT_MODEL else runs if twins else 1
+    shared = {"untrained": SHARING}.get(task.control, 1 if task.model.like else runs)
+    passes = 0 if task.control in WITHOUT_MODEL else -(-runs // shared)
     points = len(interventions.points(task.table))
     solving = points * (len(task.learned) / 100) ** 2 * 0.02
     return PASS * passes * tokens * blocks(size) + solving * runs
@@ -272,8 +272,8 @@ class _Reader:
 
     def _placed(self, table: Probe, attends: bool) -> torch.Tensor:
         """The tokens' embeddings at their places from both ends, and how many there are."""
-        model = as_it_is(self.name, self.device)
-        return places.placed(model.model.get_input_embeddings().weight, self.ids(table))
+        weight = self._opened.model.get_input_embeddings().weight
+        return places.placed(weight, self.ids(table))
 
     def _embedding(self, table: Probe, attends: bool) -> torch.Tensor:
         """The mean of the tokens' embeddings, and that of the token that is probed."""

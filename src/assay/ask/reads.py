@@ -78,6 +78,23 @@ def _pattern_words(read: Read) -> str:
     return f"share of attention that {start} to {to} in head {read.pattern}"
 
 
+def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """A number that a row of the prompts has, whatever the model does."""
+    name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
+    if name not in prompt.row.columns:
+        hint = nearest(name, prompt.row.columns)
+        raise DataError(f"{prompt.row.place}: {read.name} reads no column {name!r}; {hint}")
+    value = prompt.row.columns[name]
+    try:
+        number = float(value) if label is None else float(value == label)
+    except ValueError:
+        raise DataError(
+            f"{prompt.row.place}: {name} = {value!r} is no number; of a label write column = "
+            f'["{name}", "{value}"]'
+        ) from None
+    return Ready(lambda seen: [number for _ in seen])
+
+
 NATS, SHARE = "nats", "1"
 _SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
 _AT = ("position", "site")
@@ -137,6 +154,12 @@ KINDS: Mapping[str, Kind] = {
         _at_most_0,
         fields=_AT,
     ),
+    "logit": Kind(
+        next_tokens.logit,
+        lambda r: f"{_less('logit', r.logit)}{_where(r)}, first tokens",
+        "logit",
+        fields=_AT,
+    ),
     "pattern": Kind(
         activations.pattern,
         _pattern_words,
@@ -161,7 +184,57 @@ KINDS: Mapping[str, Kind] = {
         fields=_AT,
         places=("mean", "all"),
     ),
+    "norm": Kind(
+        activations.norm,
+        lambda r: f"length of the activation{_where(r)}",
+        "activation",
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+    ),
+    "cosine": Kind(
+        activations.cosine,
+        lambda r: (
+            f"cosine of {' and '.join(r.cosine)}"
+            if isinstance(r.cosine, tuple)
+            else f"cosine of the activation{_where(r)} and {r.cosine}"
+        ),
+        "cosine",
+        lambda r: (-1.0, 1.0),
+        fields=_AT,
+        places=("mean",),
+    ),
+    "neurons": Kind(
+        activations.neurons,
+        lambda r: f"mean activation of neurons {', '.join(map(str, r.neurons))}{_where(r)}",
+        "activation",
+        fields=_AT,
+        places=("mean", "all"),
+    ),
+    "column": Kind(
+        _column,
+        lambda r: (
+            f"whether {r.column[0]} is {r.column[1]}"
+            if isinstance(r.column, tuple)
+            else f"the column {r.column}"
+        ),
+        "1",
+    ),
+    "function": Kind(
+        activations.function,
+        lambda r: f"what {r.function} returns{_where(r)}",
+        "1",
+        fields=("site", "sites"),
+    ),
 }
+STREAMS = ("projection", "cosine", "norm", "neurons")
+"""Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
+UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "column", "function")
+"""Kinds that look at no next token by themselves."""
+PAIRS = ("log_prob", "logit_lens", "logit")
+"""Kinds of one text or of two, of which the first less the second."""
+ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
+"""Kinds that name texts."""
 TAKEN = tuple(
     """attrs chunk coords count diff dims drop get head info interp items keys load map median
     merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
@@ -179,6 +252,14 @@ def kind_of(read: Read) -> str:
         got = " and ".join(stated) or "none of them"
         raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
     return stated[0]
+
+
+def directions_of(read: Read) -> tuple[str, ...]:
+    """The names of the directions that a read is along."""
+    if isinstance(read.cosine, tuple):
+        return read.cosine
+    name = read.projection or read.cosine
+    return (name,) if name else ()
 
 
 def natural(read: Read) -> tuple[float | None, float | None]:
@@ -230,24 +311,26 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
             f"a read cannot be called {read.name!r}, which arrays call something else; say what "
             f'it is of, as in "{read.name}_of_answer"'
         )
-    for other in ("position", "to", "tokens", "site"):
+    for other in ("position", "to", "tokens", "site", "sites"):
         if getattr(read, other) != _USUAL[other] and other not in kind.fields:
             users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
             raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
     texts = getattr(read, name)
     if name == "accuracy" and len(set(read.accuracy)) < 2:
         raise DataError(f"{read.name}: accuracy takes the right text first, then others")
-    pair = name in ("log_prob", "logit_lens") and not isinstance(texts, str)
+    pair = name in PAIRS and not isinstance(texts, str)
     if pair and len(set(texts)) < len(texts):
         raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
-    if isinstance(texts, str | tuple) and name != "feature":
+    if name in ANSWERS:
         every = (texts,) if isinstance(texts, str) else texts
         if not all(answer and all(texts_of(answer)) for answer in every):
             raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
-    direction = directions.find(tables, read.projection) if read.projection else None
-    _check_sweep(read, direction)
+    along = [directions.find(tables, name) for name in directions_of(read)]
+    if len(along) > 1 and along[0] is along[1]:
+        raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
+    _check_sweep(read, along)
     for point in interventions.points(read):
-        _check_point(interventions.swept(read, point), kind, direction, point)
+        _check_point(interventions.swept(read, point), kind, along, point)
 
 
 def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
@@ -281,7 +364,7 @@ def fits(read: Read, columns: Collection[str]) -> bool:
 def unembedded(read: Read, tokens: float) -> float:
     """How many next tokens a read looks at, of a prompt of so many tokens."""
     kind, levels = kind_of(read), len(interventions.points(read))
-    if kind in ("pattern", "projection", "feature"):
+    if kind in UNEMBED_NOTHING:
         return 0.0
     if kind == "generates":
         return float(read.tokens)
@@ -290,9 +373,9 @@ def unembedded(read: Read, tokens: float) -> float:
     return levels * (tokens if whole else 1 if value is True else len([*_texts_in(value)]))
 
 
-def _check_sweep(read: Read, direction: Direction | None) -> None:
+def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
     """Refuse a sweep of what is nowhere in the read."""
-    written = json.dumps([_plain(read), direction.site if direction else ""], ensure_ascii=False)
+    written = json.dumps([_plain(read), [d.site for d in along]], ensure_ascii=False)
     slots = dict.fromkeys(SLOT.findall(written))
     for name, levels in read.sweep.items():
         known = name in _USUAL and name not in ("name", "sweep")
@@ -318,15 +401,13 @@ def _texts_in(value: object) -> Iterator[str]:
 
 
 def _check_point(
-    read: Read, kind: Kind, direction: Direction | None, point: Mapping[str, Plain]
+    read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
 ) -> None:
     """Refuse what a level of a sweep makes no site, no head and no place."""
-    if direction is not None:
-        direction = filled(direction, point)
-    for what, text in (("site", read.site), ("site", direction.site if direction else "")):
+    for text in (read.site, *read.sites, *(filled(d, point).site for d in along)):
         if slot := SLOT.search(text):
             raise DataError(
-                f"{read.name}: {what} {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"
+                f"{read.name}: site {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"
             )
         if text:
             Site.parse(text)

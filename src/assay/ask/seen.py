@@ -25,11 +25,11 @@ class Want:
     """A number about the next token that a pass has to give; all of them are unembedded together
     (`ask/logits.py`)."""
 
-    what: Literal["log_prob", "rank", "entropy", "kl"]
+    what: Literal["log_prob", "logit", "rank", "entropy", "kl"]
     position: int
     """Behind which token of the prompt and its continuation."""
     token: int = -1
-    """The token that log_prob and rank are about."""
+    """The token that log_prob, logit and rank are about."""
     continuation: tuple[int, ...] = ()
     """What is read behind the prompt, up to that position."""
     site: Site | None = None
@@ -182,18 +182,25 @@ class Seen:
     seed: int = 0
     acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
     """What was captured on the prompt itself."""
+    before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
+    """What the untouched model has there, or the first of two models."""
     numbers: Mapping[Want, float] = field(default_factory=dict)
     """What was wanted of next tokens."""
     written: tuple[int, ...] = ()
     """The tokens that the model wrote on, where a read asks for them."""
 
     def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
-        """What a site has at a token, or its mean over all tokens but the first that the model
-        reads, whose stream is often a hundred times as long as any other."""
+        """What a site has at a token, or its mean over tokens, as `rows` has them."""
+        return self.rows(site, place).mean(0)
+
+    def rows(self, site: Site, place: Place) -> Float[torch.Tensor, "n ..."]:
+        """What a site has at a token; at "mean" at all tokens but the first that the model reads,
+        whose stream is often a hundred times as long as any other."""
         if place == "mean":
             own = self.acts[site][self.prompt.opening :].float()
-            return (own if self.prompt.opening or len(own) < 2 else own[1:]).mean(0)
-        return self.acts[site][self.prompt.at(place)].float()
+            return own if self.prompt.opening or len(own) < 2 else own[1:]
+        chosen = self.prompt.own if place == "all" else [self.prompt.at(place)]
+        return self.acts[site][chosen].float()
 
 
 Numbers = Callable[[Sequence[Seen]], Sequence[float]]
@@ -209,6 +216,8 @@ class Ready:
     sites: tuple[Site, ...] = ()
     writes: int = 0
     """How many tokens the model has to write on."""
+    compares: bool = False
+    """Whether it reads the untouched model as well, as KL divergence does."""
     notes: tuple[tuple[str, str], ...] = ()
     """What whoever wrote it should know, such as that an answer has several tokens, and the text
     that it is so of."""
@@ -222,14 +231,18 @@ def _absent(*_: Any) -> Any:
 class Context:
     """What a read may need of a study beside its prompt."""
 
-    direction: Direction | None = None
-    """The direction that it projects on, its slots filled."""
+    directions: tuple[Direction, ...] = ()
+    """The directions that it is along, their slots filled."""
     vector: Callable[[Direction, Site, int], Float[torch.Tensor, " d"]] = _absent
-    """That direction as a seed has it, by the site where it is read."""
+    """Such a direction as a seed has it, by the site where it is read."""
     dictionary: Callable[[str], Dictionary] = _absent
     """The dictionary of a name."""
     others: bool = False
     """Whether another head of the block stands in for the one whose pattern is read."""
+    code: Callable[[str], Callable[..., Any]] = _absent
+    """The user's own function of a name."""
+    head: Callable[[torch.Tensor], torch.Tensor] = _absent
+    """What makes logits of what the unembedding reads."""
 
 
 def each(number: Callable[[Seen], float]) -> Numbers:

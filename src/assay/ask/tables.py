@@ -134,6 +134,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     logit_lens: str | tuple[str, str] = ""
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
+    logit: str | tuple[str, str] = ""
+    """The logit of a text's first token, before the softmax; of two texts the first less the
+    second."""
     pattern: str = ""
     """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
     0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
@@ -145,11 +148,30 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     feature: tuple[str, int] | None = None
     """A dictionary's file or stored run and a latent: its activation; with position = "all" the
     highest over the prompt's tokens, with "mean" their mean."""
+    norm: bool = False
+    """The length of the activation at `site`; with position = "mean" the mean over tokens."""
+    cosine: str | tuple[str, str] = ""
+    """The cosine of the activation and a direction, by its name; of two names that of these
+    directions, whatever the prompt."""
+    neurons: tuple[int, ...] = ()
+    """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post: their mean activation; with
+    position = "all" the highest over the prompt's tokens."""
+    column: str | tuple[str, str] = ""
+    """A column of the prompts: its number; of a column and a label 1 where it has that label, else
+    0. For corr and auroc with another read."""
+    function: str = ""
+    """A function of your own, "FILE.py:NAME": it takes by name any of acts, before (of the
+    untouched model), logits, tokens and columns of a prompt that was read under each of b changes,
+    and returns b numbers."""
     position: Place = -1
-    """Where it is read; "mean" leaves out an opening such as a BOS."""
+    """Where it is read; "mean" leaves out an opening such as a BOS, and of activations the first
+    token of a prompt without one."""
     site: str = ""
-    """Where `logit_lens` reads; `projection` and `feature`, where that is not their own site; and
-    `rank`, `entropy` and `kl`, by final norm and unembedding in place of what the model gives."""
+    """Where `logit_lens`, `norm` and `neurons` read; `projection`, `cosine` and `feature`, where
+    that is not their own site; and `rank`, `logit`, `entropy` and `kl`, by final norm and
+    unembedding in place of what the model gives."""
+    sites: tuple[str, ...] = ()
+    """Of a `function`: the sites whose activations it takes."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of slots or fields of this table, each a level of a dimension: { layer = [4, 8, 12] };
     of `feature` the latents."""
@@ -203,6 +225,24 @@ class Block(
     """Heads as "LAYER.HEAD", in place of layers."""
 
 
+class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parts of a model that are chosen on one half of the prompts, and changed on the other, which
+    is measured: those that have most of something."""
+
+    n: int | str
+    """How many, or a slot of a sweep."""
+    of: Literal["heads", "neurons", "latents"]
+    """Heads of `layers`; neurons at the intervention's site; latents of its dictionary."""
+    by: str | tuple[Plain, Plain] = "norm"
+    """Of what: norm, how much they write or are on; two labels, how much more on rows of the first;
+    the name of a direction, how much they write along it; of heads also that of a read of a
+    pattern, as each head in turn gives it."""
+    label: str = "label"
+    """The column of the labels."""
+    layers: tuple[int, ...] = ()
+    """The blocks among whose heads is chosen; left out: all."""
+
+
 class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done to the model while it reads: an arm of this name. Say one kind of it."""
 
@@ -218,16 +258,24 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     patch: str = ""
     """What is put there: corrupted, what the pair's other text has; or other, another prompt's. At
     one `position` each text has its own; at all both have as many tokens."""
-    clamp: tuple[str, int] | None = None
-    """A dictionary's file or stored run and a latent, whose activation is set to `value`; what the
-    dictionary does not explain stays."""
+    clamp: tuple[str, int | tuple[int, ...]] | None = None
+    """A dictionary's file or stored run and a latent, or several, whose activations are set to
+    `value`; what the dictionary does not explain stays."""
     value: float = 0.0
     """In units of the dictionary."""
     block: Block | None = None
     """Attention from some tokens to others that is blocked, such as { from = "{answer}",
     to = "{name}", layers = [8, 9] }."""
+    function: str = ""
+    """A function of your own, "FILE.py:NAME": it takes x, [1, token, …], and by name any of site,
+    tokens and columns, and returns what goes on in the place of x."""
     site: str | tuple[str, ...] = ""
     """Where; left out: the direction's own site. Several are changed together."""
+    neurons: tuple[int, ...] = ()
+    """Numbers at the site that are ablated or patched, in place of all of it."""
+    top: Top | None = None
+    """In place of heads, neurons or latents by number: those that have most of something, such as
+    { n = 10, of = "heads", by = "norm" }."""
     heads: Texts = ()
     """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
     position: Place = "all"

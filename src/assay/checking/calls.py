@@ -52,11 +52,14 @@ class Calls:
     """Of the calls that were made and not read."""
     opaque: tuple[str, ...] = field(default=(), init=False)
     """Types of values that cannot be seen into, so that no call is kept."""
+    content: str = field(default="", init=False)
+    """A hash of the function, by what it is and closes over."""
     _base: str = field(default="", init=False)
     _said: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         seen = Fingerprint().add(self.function)
+        self.content = seen.digest
         self.opaque = tuple(dict.fromkeys(seen.opaque))
         seen.add(self.prompts.value)
         self._base = seen.digest

@@ -66,6 +66,7 @@ def check(
     scope: str = "",
     batch: int = 0,
     cache: bool = True,
+    ledger: bool = True,
 ) -> Check:
     """Judge a claim about what your own function measures, next to near controls that Assay makes
     and hands to the function in the place of what the claim credits.
@@ -112,6 +113,8 @@ def check(
         scope: for what the verdict speaks.
         batch: prompts of a call; by default all.
         cache: whether calls are kept, and read where they were made before.
+        ledger: whether it is noted that this claim was tried on these prompts, and reported how
+            many were.
     Raises: DataError, ClaimError, RunError for what the function raises.
     Example:
         >>> import numpy as np
@@ -165,6 +168,8 @@ def check(
         sentence, holds, what.kind, units, placed, beats, empty, bounds, asked.noise, scope
     )
     judged, question = _judged(question, rows, arms)
+    asks = (calls.content, what.kind, asked.thing)
+    notes += given.tried("prompts", asks, holds, judged, ledger=ledger, function=calls.content)
     return Check(question, rows, judged, tuple(notes), _about(calls, asked))
 
 

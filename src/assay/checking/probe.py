@@ -13,6 +13,7 @@ from msgspec import structs
 from assay.ask.probe_fits import DEALS, shuffled_rows
 from assay.checking import reading
 from assay.checking.credited import labels_of
+from assay.checking.prompts import Given
 from assay.checking.reading import Kernel, Parts
 from assay.controls.table import (
     ASKED,
@@ -143,6 +144,7 @@ def check_probe(
     question: str = "",
     answers: tuple[str, str] = (" yes", " no"),
     scope: str = "",
+    ledger: bool = True,
 ) -> ProbeCheck:
     """Learn a linear probe from activations, and compare it with everything that reads as much
     without what the probe is about.
@@ -173,6 +175,8 @@ def check_probe(
         question: asked of the model, with {text} in it, such as "{text}\\nTrue? Answer yes or no:".
         answers: what it says of the positive label, and of the other.
         scope: for what the numbers speak.
+        ledger: whether it is noted that this condition was tried on these texts, or on these rows
+            where there are none, and reported how many were.
     Raises: DataError, ClaimError, ModelError.
     Example:
         >>> import numpy as np
@@ -242,6 +246,8 @@ def check_probe(
         verdict = _judged(rows, holds, why, scope)
         verdict = structs.replace(verdict, text=sentence or holds)
         notes += verdict.notes
+        on, given_rows = ("rows", Given(x)) if texts is None else ("texts", Given(texts))
+        notes += given_rows.tried(on, (x, positive), holds, verdict, ledger=ledger)
     notes += [
         f"{len(held):,} rows of {len(np.unique(group[held])):,} groups are judged",
         "intervals are over groups; those of true positives by drawing groups anew",

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from assay.ask import prompt_files
+from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
+from assay.core.expression import parse
 from assay.core.placing import FEWEST
+from assay.core.results import Judged
+from assay.lab.judge import tried
 
 PROMPT = "prompt"
 """The unit where none is named: each prompt."""
@@ -51,6 +55,37 @@ class Given:
         value = self.value.iloc[row].to_dict() if hasattr(self.value, "iloc") else self.value[row]
         text = " ".join(str(value).split())
         return f"prompt {row + 1} ({text if len(text) <= 60 else text[:59] + '…'})"
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """What each says: its text, or a hash of the row where it has none."""
+        known = next((x for n, x in self.columns.items() if n in ("text", PROMPT)), None)
+        if known is not None:
+            return [str(text) for text in known]
+        rows = [*self.columns.values()] or [self.value]
+        return [
+            row[0] if len(row) == 1 and isinstance(row[0], str) else Fingerprint().add(row).digest
+            for row in zip(*rows, strict=True)
+        ]
+
+    def tried(
+        self, what: str, asks: Any, holds: str, judged: Judged, *, ledger: bool, function: str = ""
+    ) -> list[str]:
+        """Note that a claim was tried on these rows, and say how many were, from the second on.
+
+        Args:
+            what: what the rows are: prompts, texts, rows.
+            asks: all that decides the numbers but the rows.
+            holds: the condition.
+            judged: what came out.
+            ledger: whether it is noted; where not, this is said.
+            function: a hash of the function that was asked.
+        """
+        if not ledger:
+            return [f"how many claims were tried on these {what} is not counted: the ledger is off"]
+        names = sorted({c.name for c in parse(holds).columns})
+        asked = [Fingerprint().add(asks).digest, names]
+        return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:

@@ -137,6 +137,16 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, RuntimeError) as error:
+        from assay.lab.work import memory  # which most commands do not need
+
+        if not memory.lacked(error):
+            raise
+        return refuse(
+            "there is not enough memory; what is stored so far is whole: free some, or raise the "
+            "limit, and run the same command again",
+            3,
+        )
     except OSError as error:
         return refuse(
             f"cannot use {error.filename or 'a file'}: {error.strerror}; name another place, "

@@ -4,6 +4,7 @@ over which it is averaged."""
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from assay.core.heavy import xr
 Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
 """The dimensions of a measure with their levels; without levels where these are not known."""
+BEYOND = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 SHOWN, LONGEST = 12, 160
 """Levels of a dimension that a refusal lists at most, and their characters."""
 
@@ -31,12 +33,19 @@ class Column:
     """(dimension, level), in the order of the text."""
     over: tuple[str, ...] = ()
     """The dimensions over whose levels the mean is taken, unit by unit."""
+    how: str = "mean"
+    """What is taken over them in place of the mean: sum, max, or first, the first level at which
+    the measure is `beyond` a number."""
+    beyond: tuple[str, float] | None = None
+    """A sign and a number, of first."""
 
     def __str__(self) -> str:
         levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
         over = ", ".join(map(_written, self.over))
         text = f"{self.plain}[{levels}]" if levels else self.plain
-        return f"mean({text}, over={f'({over})' if self.over[1:] else over})" if over else text
+        text += f" {self.beyond[0]} {self.beyond[1]:g}" if self.beyond else ""
+        of = f"({over})" if self.over[1:] else over
+        return f"{self.how}({text}, over={of})" if over else text
 
     @property
     def plain(self) -> str:
@@ -110,7 +119,27 @@ class Column:
         x = x.isel(
             {dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True
         )
-        return x.mean(self.over, skipna=False) if self.over else x
+        if not self.over:
+            return x
+        if self.how == "first":
+            return self._first(x)
+        together: xr.DataArray = getattr(x, self.how)(self.over, skipna=False)
+        return together
+
+    def _first(self, x: xr.DataArray) -> xr.DataArray:
+        """The first level at which each unit is beyond a number; where none is, the level that
+        would follow the last. Raises: ClaimError for levels that are no numbers."""
+        assert self.beyond is not None
+        dim, (sign, edge) = self.over[0], self.beyond
+        levels = x[dim].values if dim in x.coords else np.arange(x.sizes[dim])
+        if self.over[1:] or levels.dtype.kind not in "iuf":
+            raise ClaimError(f"{self} is over one dimension whose levels are numbers")
+        step = levels[-1] - levels[-2] if len(levels) > 1 else 1
+        known = np.append(levels, levels[-1] + step).astype(float)
+        so = BEYOND[sign](x, edge)
+        index = so.argmax(dim).where(so.any(dim), len(levels))
+        first = index.copy(data=known[index.values.astype(int)])
+        return first.where(x.notnull().all(dim))
 
 
 def _written(name: Level) -> str:

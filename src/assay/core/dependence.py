@@ -37,6 +37,9 @@ PLAIN = 8.0
 refused as near-copies, whether columns are as large as they are or of equal variance."""
 DECIDES = 6.0
 """That ratio from which a verdict has to be the same with each set of copies as one unit."""
+NEARLY_ALL = 1.5
+"""The ratio that nine of ten units reach where nearly all lie in sets: then, too, it has to be the
+same. Of independent units, of six laws, nine of ten reach at most 1.1."""
 LIKELY = 1.8
 """That ratio from which a warning says that many units may be near-copies; where there are n, it is
 9/n higher. Honest tables have as much now and then, above all where few numbers lie behind many."""
@@ -75,6 +78,9 @@ class Vectors(NamedTuple):
     units: np.ndarray
     """Which of all units these are: all, or those of one arm where arms have no common ones."""
     points: np.ndarray
+    of_controls: bool = False
+    """Whether numbers of controls are among them, which decide where they are plain, and are no
+    reason for a warning."""
 
     def whole(self, of: np.ndarray, n: int) -> np.ndarray:
         """Give groups of these units as groups of all, of which the others are each alone."""
@@ -135,13 +141,15 @@ def find(
     skip: Sequence[str],
     level: float,
     *,
+    every: pd.DataFrame | None = None,
     copies: bool = True,
 ) -> list[Grouping]:
     """Find the ways in which units may depend on each other, near-copies first where `copies` are
     looked for.
 
-    `rows` are those of all arms that are compared, `judged` the columns that the claim reads,
-    `skip` those that name no groups. Raises: DataError where units are plainly copies."""
+    `rows` are those of all arms that are compared, `every` those of controls as well, whose numbers
+    show too which units are alike, `judged` the columns that the claim reads, `skip` those that
+    name no groups. Raises: DataError where units are plainly copies."""
     found = []
     for unit in cells.levels:
         columns = _nested(rows, unit, (*judged, *skip, *cells.levels))
@@ -153,10 +161,15 @@ def find(
             for name, of in coded.items()
             if _numbered(columns[name]) or _variance(values, of)[0] < CARRIES
         }
-        vectors = _vectors(rows, unit, known, judged, (*skip, *cells.levels, *labels))
+        unread = (*skip, *cells.levels, *labels)
+        vectors = _vectors(rows, unit, known, judged, unread)
+        if every is not None and len(vectors[0].units) == len(known):
+            more = _vectors(every, unit, known, judged, unread)[:1]
+            more = [v._replace(of_controls=True) for v in more if len(v.units) == len(known)]
+            vectors = more + vectors
         fixed = [_codes(column.reindex(known)) for column in _nested(rows, unit, (), skip).values()]
         shared = [*labels.values(), *fixed]
-        vectors = [Vectors(v.units, _without(v, shared)) for v in vectors]
+        vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
         found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
@@ -202,9 +215,10 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     decides = False
     total = int(place.max()) + 1
     for v in vectors:
-        apart, of, dims, line = _sets(v.points, unit)
-        if apart:
-            decides |= apart > DECIDES
+        apart, nearly_all, of, dims, line = _sets(v.points, unit)
+        plain = apart > DECIDES or nearly_all > NEARLY_ALL
+        if plain or (apart and not v.of_controls):
+            decides |= plain
             found.append(v.whole(of, total))
             lines.append(line)
             alone += dims == 1
@@ -231,16 +245,16 @@ def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.stack(groups), axis=1, return_inverse=True)[1].ravel()
 
 
-def _sets(x: np.ndarray, unit: str) -> tuple[float, np.ndarray, int, str]:
-    """How near the copies in sets are, 0 where there are none, and which they are. Raises:
-    DataError where they are plain."""
+def _sets(x: np.ndarray, unit: str) -> tuple[float, float, np.ndarray, int, str]:
+    """How near the copies in sets are, half of the units and nine of ten, 0 where there are none,
+    and which they are. Raises: DataError where they are plain."""
     # few real units may lie in a plane, but for their jitter: then not at equal variance
     ways = (x, x / x.std(0)) if x.size else (x,)
     x = max(ways, key=lambda x: _nearness(x)[0])
-    n, (apart, times, dims), none = len(x), _nearness(x), np.empty(0, int)
+    n, (apart, nearly_all, times, dims), none = len(x), _nearness(x), np.empty(0, int)
     plain = min(_nearness(way)[0] for way in ways) > PLAIN
     if apart < LIKELY + 9 / max(1, n) + (dims == 1):
-        return 0.0, none, dims, ""
+        return 0.0, 0.0, none, dims, ""
     sets = max(2, round(n / times))
     line = (
         f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
@@ -256,28 +270,31 @@ def _sets(x: np.ndarray, unit: str) -> tuple[float, np.ndarray, int, str]:
     of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
     # of most in one set, and few far away, it is not true
     even = n * n >= EQUAL * sets * int(np.square(np.bincount(of)).sum())
-    return (apart, of, dims, line) if even else (0.0, none, dims, "")
+    return (apart, nearly_all, of, dims, line) if even else (0.0, 0.0, none, dims, "")
 
 
-def _nearness(x: np.ndarray) -> tuple[float, int, int]:
+def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
     """How much farther, than by chance, the nearest unit outside of equal sets is than the farthest
-    in them; how many are in a set; in how many dimensions.
+    in them, for half of the units and for nine of ten; how many are in a set; in how many
+    dimensions.
 
     Where a density is smooth, the distances to the k-th and the next neighbour in d dimensions have
-    a ratio with k d log(ratio) exponential, whatever the density. Median over units, so that most
-    of them have to be in sets of one size.
+    a ratio with k d log(ratio) exponential, whatever the density. The median over units says how
+    large sets are, so that most of them have to be in sets of one size.
     Source: Levina and Bickel, Maximum Likelihood Estimation of Intrinsic Dimension, 2004."""
     n, dims = x.shape
     if not FEWEST <= n <= MOST or not dims:
-        return 0.0, 1, dims
+        return 0.0, 0.0, 1, dims
     most = n // 2
     away = scipy.spatial.KDTree(x).query(x, most + 1)[0][:, 1:]
     away = np.maximum(away, 1e-9 * np.abs(x).max())
     k = np.arange(1, most)
-    by_k = np.median(np.log(away[:, 1:] / away[:, :-1]) * k * dims, axis=0) / np.log(2)
+    ratios = np.log(away[:, 1:] / away[:, :-1]) * k * dims / np.log(2)
+    nearly_all, by_k = np.quantile(ratios, [0.1, 0.5], axis=0)
     # where numbers depend on each other there are fewer dimensions, and all of these are larger
     usual, sets = max(1.0, float(np.median(by_k))), by_k[: max(1, n // 3 - 1)]
-    return float(sets.max()) / usual, int(sets.argmax()) + 2, dims
+    k_found = int(sets.argmax())
+    return float(sets[k_found]) / usual, float(nearly_all[k_found]) / usual, k_found + 2, dims
 
 
 def _in_order(

@@ -210,9 +210,6 @@ class Cost:
 
     cpu_seconds: float | None = None
     bytes: int = 0
-    artefacts: Mapping[str, int] = field(default_factory=dict)
-    """Which of the bytes are of artefacts that other experiments may share: bytes by a name that
-    says which."""
 
 
 PRESETS = ("smoke", "default")

@@ -10,9 +10,12 @@ each says what its names stand for. Below it the claims of `assay judge --claim 
     main.slope[kind=rare] < -0.9            one level of a dimension;
     auroc[task=gender, probe=lr] > 0.5      of several
     mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
-                                            of several: over=(kind, probe)
+                                            of several: over=(kind, probe); so are sum and max
+    first(main.rank <= 10, over=layer) < 12 the first level at which it is so
+    share(main.loss > 3) < 0.1              in which share of units it is so
+    corr(main.x, main.y) > 0.3              over units; auroc(main.score, main.label) as well
 
-Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. Nothing is averaged that the
+Numbers, + - * /, log, log2, exp, sqrt, abs and these; nothing else. Nothing is averaged that the
 text does not name: a dimension that is neither a unit nor named is refused with its levels."""
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
-from assay.core import syntax
-from assay.core.columns import Column, Level
+from assay.core import across, syntax
+from assay.core.columns import BEYOND, Column, Level
 from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
@@ -192,6 +195,22 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
+HOW = ("sum", "max", "first")
+"""Functions over the levels of a dimension, besides the mean."""
+_EXAMPLES = {
+    "mean": "mean(main.slope, over=kind)",
+    "sum": "sum(main.slope, over=kind)",
+    "max": "max(main.slope, over=kind)",
+    "first": "first(main.rank <= 10, over=layer)",
+    "share": "share(main.loss > 3)",
+}
+
+
+def _how(node: ast.AST) -> str:
+    """The name of a function that is called; "" of anything else."""
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+
+
 class _Claim(Reader):
     """A comparison of columns. `inside` the statistic, only mean(…) may name them."""
 
@@ -201,8 +220,11 @@ class _Claim(Reader):
         "exp": (1, np.exp),
         "sqrt": (1, np.sqrt),
         "abs": (1, np.abs),
+        "corr": (2, across.corr),
+        "auroc": (2, across.auroc),
     }
-    ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, mean, {', '.join(FUNCTIONS)}"
+    MORE: ClassVar[tuple[str, ...]] = ("mean", "share", *HOW)
+    ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, {', '.join((*MORE, *FUNCTIONS))}"
     EXAMPLE: ClassVar[str] = (
         'it is no arithmetic; names with other signs are quoted, as in "no-aux".fvu or '
         'relu["dead share"]; levels too, as in fvu[kind="top-k"]'
@@ -323,7 +345,13 @@ class _Claim(Reader):
         self.columns.append(column)
         return lambda names: names(column)
 
-    def call(self, node: ast.Call, inside: bool, more: Sequence[str] = ("mean",)) -> Walk:
+    def call(self, node: ast.Call, inside: bool, more: Sequence[str] = MORE) -> Walk:
+        if _how(node) == "share":
+            return self._share(node, inside)
+        if _how(node) in HOW:
+            raise self.no(
+                f"{_how(node)}(…) is not allowed without over=…, as in {_EXAMPLES[_how(node)]}"
+            )
         if not _is_mean(node):
             return super().call(node, inside, more)
         (inner,) = self.values(node, 1, 1)
@@ -337,19 +365,50 @@ class _Claim(Reader):
         self.terms[term] = walk
         return lambda names: names(Column(None, term))
 
+    def _share(self, node: ast.Call, inside: bool) -> Walk:
+        """1 of each unit in which a comparison is so, else 0."""
+        (inner,) = self.values(node, 1, 1)
+        body, (sign, edge) = self._compared(inner, _EXAMPLES["share"])
+        walk = self.walk(body, inside)
+
+        def number(names: Any) -> Any:
+            x = walk(names)
+            so = BEYOND[sign](x, edge)
+            return so.where(x.notnull()) if hasattr(x, "notnull") else np.where(so, 1.0, 0.0)
+
+        return number
+
+    def _compared(self, node: ast.expr, example: str) -> tuple[ast.expr, tuple[str, float]]:
+        """What is compared with a number within a function, the sign and the number."""
+        signs = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in signs:
+            edge = _number(node.comparators[0])
+            if edge is not None and math.isfinite(edge):
+                return node.left, (signs[type(node.ops[0])], edge)
+        raise self.no(f"{_describe_node(node)} is no comparison with a number; write {example}")
+
     def _named(self, node: ast.expr) -> Column | None:
         """The column that a node names, with its levels and what it is averaged over; else None."""
-        if _is_mean(node) and node.keywords:
-            inner = self._named(node.args[0]) if len(node.args) == 1 else None
+        how = _how(node)
+        if isinstance(node, ast.Call) and how in ("mean", *HOW) and node.keywords:
+            body, beyond = node.args[0] if len(node.args) == 1 else node, None
+            if how == "first":
+                body, beyond = self._compared(body, _EXAMPLES["first"])
+            inner = self._named(body) if body is not node else None
             if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
                 raise self.no(
-                    f"{_describe_node(node)} is not allowed; mean(…, over=…) takes a column, as in "
-                    "mean(main.slope, over=kind)"
+                    f"{_describe_node(node)} is not allowed; {how}(…, over=…) takes a column, as "
+                    f"in {_EXAMPLES[how]}"
                 )
             axes = node.keywords[0].value
             over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
             return self._once(
-                replace(inner, over=tuple(x for x in over if isinstance(x, str))),
+                replace(
+                    inner,
+                    over=tuple(x for x in over if isinstance(x, str)),
+                    how=how,
+                    beyond=beyond,
+                ),
                 len(inner.levels) + len(over),
             )
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):

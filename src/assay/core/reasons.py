@@ -106,12 +106,32 @@ def too_in_words(n: int) -> str:
     return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
 
-def remedy(price: str) -> tuple[str, str]:
+MOST_TIMES, MOST_MINUTES = 10, 60
+"""More units than so many times those that there are, or more minutes of one core, decide nothing
+that anyone would wait for."""
+
+
+def remedy(price: str, times: float = 0.0) -> tuple[str, str]:
     """Split a price into what decides the claim, in words, and the command that does it, without
-    `assay`; "" where there is none.
+    `assay`; "" where there is none, or where it takes too much.
 
     What does not help keeps its own words.
+
+    Args:
+        price: as it is stored.
+        times: how many times the present units have to be added.
+    Example:
+        >>> from assay.core.reasons import remedy
+        >>> remedy("about 2,219 more seeds, about 719 CPU-minutes: assay run cut", 277.4)[0]
+        'it cannot be decided this way, which takes about 2,219 more seeds, about 719 CPU-minutes; \
+what would: a threshold farther from the estimate, or units that vary less'
     """
     words, colon, rest = price.partition(COMMAND)
+    minutes = re.search(r"about ([\d,]+) CPU-minutes", words)
+    if times > MOST_TIMES or (minutes and int(minutes[1].replace(",", "")) > MOST_MINUTES):
+        return (
+            f"it cannot be decided this way, which takes {words}; what would: a threshold farther "
+            "from the estimate, or units that vary less"
+        ), ""
     helps = not any(no in words for no in ("do not help", "no number of units"))
     return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""

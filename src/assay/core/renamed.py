@@ -39,7 +39,7 @@ RENAMED: dict[str, str] = {
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
-    "plan": "forecast preset schedule time_left",
+    "plan": "preset schedule time_left",
     "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
@@ -47,16 +47,23 @@ LAB = {
 }
 """The lab's rooms, and what lay beside them before."""
 JOINED = {
-    "judge.ledger": "judge.journal",
+    "judge.journal": "store.journal",
+    "judge.ledger": "store.journal",
     "judge.sequential": "judge.followed",
     "judge.stamp": "judge.result",
+    "plan.forecast": "forecast",
     "plan.schedule": "work.schedule",
-    "plan.time_left": "plan.forecast",
+    "plan.time_left": "work.schedule",
+    "records.history": "judge.history",
+    "records.provenance": "store.provenance",
+    "records.recording": "judge.recording",
+    "records.reproduction": "judge.reproduction",
     "store.migration": "store.health",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",
+    "work.groups": "store.groups",
 }
-"""Files of the lab that are parts of others now."""
+"""Files of the lab that are in another of its rooms now, or parts of others."""
 RENAMED |= {
     f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
     for room in LAB

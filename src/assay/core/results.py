@@ -174,6 +174,13 @@ class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     lacks: bool = False
     """Whether a part that the claim credits was not learned in this arm."""
 
+    @property
+    def price_in_times(self) -> float:
+        """How many times the units that there are have to be added to decide it; 0 where nobody
+        knows."""
+        have = self.n.get(self.price.factor or "", 0) if self.price else 0
+        return (self.price.more or 0) / have if self.price and have else 0.0
+
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())

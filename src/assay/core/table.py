@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -27,8 +27,9 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
+from assay.core.intervals import Statistic
 from assay.core.placing import FEWEST
-from assay.core.reading import LEARNED, plural
+from assay.core.reading import LEARNED, Others, Table, plural, tabulate
 from assay.core.reasons import GIVEN, GROUPED, TIES
 from assay.core.results import Estimated, Judged, Price
 from assay.core.rows import Names
@@ -242,16 +243,16 @@ def _weigh(
     if min(judgement.n.values()) < FEWEST:
         return judgement, []
     named = (*question.labels, *roles.fixed)
-    cells = _cells(claim, arms)
-    found = dependence.find(cells, rows, question.columns, named, level, copies=copies)
-    for run in noted.RUNS:
-        if len(units) == 1 and run in rows and run not in (*units, *named):
-            with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
-                by_run = replace(question, axes=(*units, run))
-                value = _value(question.parsed, question.main)
-                crossed = replace(claim, units=by_run.axes, value=value, bounds=None)
-                cells = _cells(crossed, _measured(by_run, roles)[0])
-                found += dependence.averaged(cells, run, level)
+
+    def cells_of(asked: _Question) -> dependence.Cells:
+        if asked is question:
+            return _cells(judging.numbers(claim, arms), units, claim.statistic)
+        value = _value(asked.parsed, asked.main)
+        crossed = replace(claim, units=asked.axes, value=value, bounds=None)
+        table = judging.numbers(crossed, _measured(asked, roles)[0])
+        return _cells(table, asked.axes, claim.statistic)
+
+    found = _groupings(question, rows, named, cells_of, level, roles.controls, copies=copies)
     lines, against = list[str](), list[dependence.Grouping]()
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
@@ -267,13 +268,36 @@ def _weigh(
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
 
 
-def _cells(claim: Claim, arms: Arms) -> dependence.Cells:
-    """The numbers behind a verdict, cell by cell, without those that are missing."""
-    table, factors = judging.numbers(claim, arms), len(claim.units)
+def _groupings(
+    question: _Question,
+    rows: pd.DataFrame,
+    named: Names,
+    cells_of: Callable[[_Question], dependence.Cells],
+    level: float,
+    controls: Names = (),
+    *,
+    copies: bool = True,
+) -> list[dependence.Grouping]:
+    """Find how units may depend on each other, runs that are averaged in each unit included.
+    Raises: DataError for copies."""
+    units, cells, columns = question.axes, cells_of(question), question.columns
+    every = question.of((*question.compared, *controls)) if controls else None
+    found = dependence.find(cells, rows, columns, named, level, every=every, copies=copies)
+    for run in noted.RUNS:
+        if len(units) == 1 and run in rows and run not in (*units, *named):
+            with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
+                crossed = cells_of(replace(question, axes=(*units, run)))
+                found += dependence.averaged(crossed, run, level)
+    return found
+
+
+def _cells(table: Table, units: Names, statistic: Statistic) -> dependence.Cells:
+    """The numbers behind an interval, cell by cell, without those that are missing."""
+    factors = len(units)
     missing = [np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in table.terms.values()]
     there = np.nonzero(~np.logical_or.reduce(missing))
-    levels = {u: np.asarray(table.levels[u])[i] for u, i in zip(claim.units, there, strict=True)}
-    return dependence.Cells({k: x[there] for k, x in table.terms.items()}, claim.statistic, levels)
+    levels = {u: np.asarray(table.levels[u])[i] for u, i in zip(units, there, strict=True)}
+    return dependence.Cells({k: x[there] for k, x in table.terms.items()}, statistic, levels)
 
 
 def _question(
@@ -432,7 +456,8 @@ def estimate(
     """Estimate a quantity such as "gated.fvu - relu.fvu" from the rows of a table, with its
     interval; over a column, a curve with a band, and where it crosses a value.
 
-    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm.
+    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm. Its
+    notes say how units depend on each other, as far as their numbers show it.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
@@ -465,11 +490,7 @@ def estimate(
     question = _question(rows, source, parsed, axes, _Roles(), only_named=True)
     rows, main = question.rows, question.main
     bounds = (0.0, 1.0) if _is_share(rows, parsed) else None
-    arms, notes = Arms(), list[str]()
-    for arm in question.compared:
-        columns = [replace(c, arm=arm) for c in parsed.columns if (c.arm or main) == arm]
-        arms[arm], told = question.cells(arm, columns)
-        notes += told
+    arms, notes = _read(question)
     compute = _value(parsed, main)
     if independent := len(axes) == 1 and apart.are_apart(arms, units[0]):
         notes.append(apart.in_words(arms, units[0]))
@@ -488,8 +509,39 @@ def estimate(
         condition=parsed.text,
     )
     number = structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
-    keys = {c.key: c.name for c in parsed.columns}
-    return number if over or independent else rounding.widen(number, statement, arms, rows, keys)
+    if over:
+        return number
+    if not independent:
+        keys = {c.key: c.name for c in parsed.columns}
+        number = rounding.widen(number, statement, arms, rows, keys)
+    return structs.replace(number, notes=(*number.notes, *_shared(question, statement, level)))
+
+
+def _read(question: _Question) -> tuple[Arms, list[str]]:
+    """The numbers of the arms that a quantity reads, and what was done to their rows."""
+    arms, notes = Arms(), list[str]()
+    for arm in question.compared:
+        columns = [c for c in question.parsed.columns if (c.arm or question.main) == arm]
+        arms[arm], more = question.cells(arm, [replace(c, arm=arm) for c in columns])
+        notes += more
+    return arms, notes
+
+
+def _shared(question: _Question, statement: Estimate, level: float) -> list[str]:
+    """What there is to know of an estimate's units: how they depend on each other, as their numbers
+    show, and the interval that allows for it. Raises: DataError for copies."""
+
+    def cells_of(asked: _Question) -> dependence.Cells:
+        arms = Others(_read(asked)[0])
+        table = tabulate(lambda: statement.value(arms), asked.axes, statement.text, arms)
+        return _cells(table, asked.axes, statement.statistic)
+
+    rows = question.of(question.compared)
+    noted.check_copies(rows, question.axes, question.columns)
+    if min(rows[unit].nunique() for unit in question.axes) < FEWEST:
+        return []
+    found = _groupings(question, rows, question.labels, cells_of, level)
+    return [grouping.line for grouping in found if grouping.carries]
 
 
 def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
@@ -573,11 +625,15 @@ def _untied(judgement: Judged) -> Price:
     price = judgement.verdict.price
     if price and "for an exact interval" in price.text and not how:
         return price
-    return Price(
-        f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
-        if price
-        else ""
-    )
+    if price is None:
+        return Price("")
+    equal, unit = price.text.partition(":")[0], judgement.claim.units[0]
+    if equal.startswith("all "):
+        return Price(
+            f"measure something that depends on the {unit}, or give the numbers unrounded{how}: "
+            f"{equal}, which says nothing about any other {unit}"
+        )
+    return Price(f"give the numbers unrounded{how}: {equal}, probably by rounding")
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:

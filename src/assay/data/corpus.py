@@ -221,8 +221,8 @@ def load(name: str = STDLIB) -> Corpus:
     documentation of installed packages: the same versions give the same text (`docstrings`).
 
     In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files
-    are passed over, but a .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the
-    process: files are hashed once.
+    are passed over, but a .txt, .md, .rst or .py file that is not UTF-8, or no file, is an error.
+    Kept for the process: files are hashed once.
 
     Args:
         name: "stdlib", "docs" or a folder.
@@ -292,6 +292,9 @@ def _stdlib(folder: Path) -> list[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     files = inputs.visible(folder)
+    for path in folder.rglob("*"):
+        if path.suffix in _TEXT and not path.name.startswith(".") and not path.is_dir():
+            foreign.regular(path, "a text")  # no pipe, and no link to nothing
     foreign.within(len(files), MOST, folder, "files")
     return files
 

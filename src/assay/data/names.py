@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from assay.data import corpus as corpora
 from assay.subjects import fetch, hub
 
@@ -24,8 +26,9 @@ def model_in_words(name: str) -> str:
 
 
 def text_in_words(name: str) -> str:
-    """Name a text that a spec calls "stdlib", "docs" or by its folder."""
-    return TEXTS.get(name, f"text in {name}")
+    """Name a text that a spec calls "stdlib", "docs" or by its folder, of which a scope says what
+    it is called, and not where it is."""
+    return TEXTS.get(name, f"text in {Path(name).name if Path(name).is_absolute() else name}")
 
 
 class InWords:

@@ -43,7 +43,7 @@ from assay.features.index.about import FILE, About
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
-from assay.lab.records import provenance
+from assay.lab.store import provenance
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.pretrained import Pretrained, load

@@ -34,7 +34,8 @@ from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
 from assay.dictionaries.formats.weights import header
 from assay.dictionaries.training import showcase
-from assay.lab.store.store import PARAMS, Store, Stored
+from assay.lab.store.runs import PARAMS, Stored
+from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.folder import find as find_model
 

@@ -224,42 +224,11 @@ _CACHED = 2**18
 """Numbers in the matrices that are solved at once: about as many as a core's cache holds."""
 
 
-def component_products(
-    k: Float[torch.Tensor, "q row n"], q: Questions, ranks: Sequence[int]
-) -> list[Float[torch.Tensor, "q row n"]]:
-    """Inner products in the first principal components of the training rows, for every number of
-    them."""
-    _, vector = torch.linalg.eigh(q.of(k, q.train).double())
-    return [k.double() @ vector[..., -rank:] @ vector[..., -rank:].mT for rank in ranks]
-
-
-def component_scores(
-    k: Float[torch.Tensor, "q row n"],
-    q: Questions,
-    ranks: Sequence[int],
-    strengths: Sequence[float] = STRENGTHS,
-) -> Float[torch.Tensor, "s q row"]:
-    """The scores of all rows by regressions on the first principal components of the training rows,
-    for every number of them."""
-    return torch.cat(all_regression_scores(component_products(k, q, ranks), q, strengths))
-
-
 def mean_scores(k: Float[torch.Tensor, "q row n"], q: Questions) -> Float[torch.Tensor, "1 q row"]:
     """The scores by the difference of the two classes' training means."""
     yes = _select(q.told, q.train).double()
     weight = yes / yes.sum(-1, keepdim=True) - (1 - yes) / (1 - yes).sum(-1, keepdim=True)
     return torch.einsum("qrn,qn->qr", k.double(), weight)[None]
-
-
-def neighbour_scores(
-    x: Float[torch.Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)
-) -> Float[torch.Tensor, "s q row"]:
-    """The share of yes among the nearest training rows, for every number of them."""
-    distance = torch.cdist(x, q.of(x, q.train))
-    answers = _select(q.told, q.train).double()
-    order = distance.argsort(dim=-1, stable=True)
-    sorted_answers = answers[:, None].expand(order.shape).gather(-1, order)
-    return torch.stack([sorted_answers[..., :k].mean(-1) for k in ks if k <= order.shape[-1]])
 
 
 def top_features(

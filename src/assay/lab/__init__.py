@@ -1,5 +1,5 @@
-"""Plan, run, store, judge, check: what carries out an experiment, and knows of none in
-particular."""
+"""Lab: it plans, runs and judges experiments, and knows of none in particular. Of its rooms
+(engines, work, judge, plan, records, store) each imports only those that come after it."""
 
 from assay.lab.judge import (
     sources as sources,  # first: it notes what the files are like from which all else is imported

@@ -81,7 +81,7 @@ def entry(name_or_path: str) -> Entry:
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
         raise ExperimentError(
-            f"{ALL!r} is every experiment at once, which only assay plan, assay series and "
+            f"{ALL!r} is every experiment at once, which only assay series and "
             "assay verify take; name one of assay list"
         )
     if not in_file(path.name) and "/" not in name_or_path:

@@ -1,9 +1,8 @@
-"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and
-what a notebook calls."""
+"""Lab: plan, run, judge and show an experiment in a store, as commands and notebooks do."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +12,18 @@ from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, journal, looks, questions, registered
+from assay.lab.judge import followed, looks, questions, registered
 from assay.lab.judge.followed import Followed
-from assay.lab.judge.journal import Ledger
 from assay.lab.judge.questions import Questions
 from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
-from assay.lab.records.recording import check
-from assay.lab.store import origin
+from assay.lab.store import groups as grouping
+from assay.lab.store import journal
 from assay.lab.store.atomic import explained
-from assay.lab.store.store import Store, size
-from assay.lab.work import groups as grouping
-from assay.lab.work.events import Finished, OnEvent, Saved, one_at_a_time
+from assay.lab.store.journal import Ledger
+from assay.lab.store.store import Store
+from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
 from assay.lab.work.work import Work, work
 
 Asked = str | Preset
@@ -84,11 +82,12 @@ class Lab:
         experiment = experiment.designed(chosen.specs[:1])
         first = self.plan(experiment, chosen)
         frozen = followed.following(self.store, experiment, first, models=True)
-        frozen.announce(tell)
+        if frozen.warning:
+            tell(Said(frozen.warning))
         if first.missing:
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
-            # before the look at what was frozen nobody sees a verdict
+            # no verdict is seen before the look at what was frozen
             work_item.early = frozen.declared is None
             work(self.store, self.executor_for([experiment]), [work_item])
             if work_item.error is not None:
@@ -131,7 +130,7 @@ class Lab:
                 outcomes = {j.text: j.outcome for j in result.judged}
                 noted_questions = Questions.of(self.store)
                 noted_questions.note_study(experiment.name, questions.JUDGED, asked, outcomes)
-            about = journal.subject(experiment, now.preset)
+            about = journal.subject(experiment, now.preset.specs)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         result.write(self.store)
@@ -196,56 +195,6 @@ class Lab:
             **data,
             "changed": list(looks.changed(experiment, current_plan, self.store)),
         }
-
-    def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
-        """Where a result differs from a committed record: outcomes, and estimates outside both
-        intervals."""
-        return check(result, record)
-
-    def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
-        """What `remove` would delete: folders and files with their bytes, results first. Looks
-        stay: they cannot be rebuilt.
-
-        Raises: StoreError for a name that is not one experiment's folder.
-
-        Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
-        experiment that has runs."""
-        root = self.store.root
-        origin.sound(experiment)
-        paths = sorted((root / "results" / experiment).glob("*.json"))
-        if preset is not None:
-            return [(p, size(p)) for p in paths if p.stem == preset]
-        begun = list(grouping.unfinished(self.store))
-        paths += [g.folder for g in begun if g.experiment == experiment]
-        paths += (root / "runs").glob(experiment)
-        names = {g.experiment for g in begun} | {p.name for p in (root / "runs").glob("*")}
-        paths += [] if names - {experiment} else sorted((root / "artefacts").glob("*"))
-        return [(p, size(p)) for p in paths]
-
-    def remove(
-        self, experiment: str, preset: str | None = None, about: Collection[str] = ()
-    ) -> int:
-        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's
-        result only.
-
-        The ledger notes which runs somebody may have seen; `about` names the experiment and those
-        that it borrows from."""
-        freed = 0
-        if preset is None and (runs := list(self.store.list(experiment))):
-            self.store.prepare()
-            with explained(self.store.root):
-                Ledger(self.store).note_removed(experiment, runs, about)
-        for path, n in self.removable(experiment, preset):
-            if path.parent.name == "groups":
-                with grouping.locked(self.store, path.name, wait=True):
-                    if path.exists():
-                        self.store.remove(path)
-            else:
-                self.store.remove(path)
-            freed += n
-        if preset is None:
-            origin.forget(self.store, experiment)
-        return freed
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

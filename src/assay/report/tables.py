@@ -429,10 +429,19 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
     intervals cover all of them together; nothing of a single number."""
     if (curve := s.curve) is None:
         return ()
-    last = len(curve.levels) - 1
-    steps = min(last, LEVELS - 1)
+    count = len(curve.levels)
     lines = [curve.crossing.words] if curve.crossing else []
-    for k in (round(i * last / steps) for i in range(steps + 1)):
+    numbers = all(isinstance(x, int | float) for x in curve.levels)
+    order = [*range(count)]
+    if numbers:
+        order.sort(key=lambda k: float(curve.levels[k]))
+    if count > LEVELS and numbers:
+        order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
+    elif count > LEVELS:  # names, which have no order of their own
+        known = [k for k in order if _known(curve.estimate[k])]
+        order = sorted(known, key=lambda k: -abs(curve.estimate[k]))[:LEVELS]
+        lines.append(f"the {LEVELS} largest of {count} levels")
+    for k in order:
         level, (low, high) = curve.levels[k], curve.band[k]
         named = f"{level:.6g}" if isinstance(level, float) else str(level)
         point = Estimated(
@@ -440,7 +449,7 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         )
         lines.append(f"{curve.over} {named}: {' '.join(estimate_of(point))}")
     if all(map(_known, curve.band_low)):
-        lines.append(f"95 % band, of all {last + 1} levels together")
+        lines.append(f"95 % band, of all {count} levels together")
     return tuple(lines)
 
 
@@ -487,7 +496,7 @@ def why(v: Judged) -> str:
     elif v.outcome == "holds" and v.edition > 1:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
-        parts.append(margin(v) or reasons.remedy(v.price.text)[0])
+        parts.append(margin(v) or reasons.remedy(v.price.text, v.price_in_times)[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
@@ -543,7 +552,7 @@ def agreed(v: Judged) -> str:
 
 def command(v: Judged) -> str:
     """What to type after `assay` to decide a claim; "" where no command does."""
-    return reasons.remedy(v.price.text)[1] if v.price else ""
+    return reasons.remedy(v.price.text, v.price_in_times)[1] if v.price else ""
 
 
 def describe_detectable(v: Verdict) -> str:
@@ -559,7 +568,7 @@ def describe_detectable(v: Verdict) -> str:
         for ends in (v.detectable, v.detectable_alone)
     )
     if not whole and not alone:
-        return "with so few units no true value has 80 % power"
+        return "with so few units no true value makes it hold with 80 % power"
     low, high = whole or alone
     if math.isfinite(low) and math.isfinite(high):
         values = f"from {low:.3g} to {high:.3g}"
@@ -567,7 +576,7 @@ def describe_detectable(v: Verdict) -> str:
         values = f"of {low:.3g} or more" if math.isfinite(low) else f"of {high:.3g} or less"
     least, greatest = v.natural or v.bounds or (-math.inf, math.inf)
     if (math.isfinite(low) and low > greatest) or (math.isfinite(high) and high < least):
-        return "with so few units no possible value has 80 % power"
+        return "with so few units no possible value makes it hold with 80 % power"
     words = f"80 % power for true values {values}"
     if math.isnan(v.controls_chance):  # judged before controls were counted
         return words

@@ -12,6 +12,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from assay.ask import (
@@ -21,6 +22,7 @@ from assay.ask import (
     interventions,
     measuring,
     models,
+    own_code,
     places,
     probe_tasks,
     probes,
@@ -37,7 +39,7 @@ from assay.ask.sae_arms import SaeTask
 from assay.ask.saes import Learning
 from assay.ask.seen import prompt
 from assay.ask.tables import Model
-from assay.controls.table import OTHER_TEXT
+from assay.controls.table import FEATURE, OTHER_TEXT, RANDOM, TOKENS
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -358,19 +360,22 @@ class Asked(TrainedParts):
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.means_in_words(task, rows)
             remarks += dry.special_tokens(task, folder)
             remarks += dry.ends_in_words(task, folder)
             texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
             remarks += [said] if (said := otherwise(folder, texts)) else []
+        opened = cache(partial(self._opened, folder))
+        code = partial(own_code.load, folder=self.folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
-                opened = cache(partial(self._opened, folder))
-                remarks += measuring.remarks(task, read, rows, opened)
+                dry.check_projection(read, task, folder)
+                remarks += measuring.remarks(task, read, rows, opened, code)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
             with self._located_in(who, "intervene", i, where):
-                dry.check_intervention(task, rows, folder)
+                dry.check_intervention(task, rows, folder, opened, code)
         return remarks
 
     def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
@@ -407,6 +412,13 @@ class Asked(TrainedParts):
         if clamp := (about.get("intervention") or {}).get("clamp"):
             read_by.add(clamp[0])
         digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
+        entries = [("read", r) for r in about.get("reads", ())]
+        entries += [("intervene", about.get("intervention") or {})]
+        for kind, entry in (e for e in entries if e[1].get("function")):
+            i = [t.name for t in getattr(self.text.study, kind)].index(entry["name"])
+            with self.text.located(kind, i, "function"):
+                name = entry["function"]
+                digests[f"code {name}"] = own_code.digest(name, self.folder)
         if table := about.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
@@ -485,6 +497,20 @@ class Asked(TrainedParts):
             return False
         names = [self._folder(models.states(m)[0]) for m in (first.model, second.model)]
         return models.same_shape(*names)
+
+    def are_one_draw(self, control: str, other: str) -> bool:
+        """Whether two controls draw the same thing: those of two directions, or latents, that are
+        used alike, whose difference would be next to nothing whatever the model does."""
+        first, second = (self.by_label[name] for name in (control, other))
+        tables = [p.task.intervention for p in (first, second)]
+        if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
+            return False
+        bare = [
+            t and msgspec.structs.replace(t, name="", add="", project_out="", clamp=None)
+            for t in tables
+        ]
+        names = [t and (t.add, t.project_out, t.clamp) for t in tables]
+        return bare[0] == bare[1] and names[0] != names[1]
 
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""
@@ -576,6 +602,9 @@ class Asked(TrainedParts):
             site = intervention.site or next(iter(sites), "")
             places = [site] if isinstance(site, str) else [*site]
             if intervention.block:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
+            if intervention.top or intervention.neurons or intervention.function:
                 phrases.append(f"with {interventions.in_words(intervention)}")
                 continue
             if intervention.heads:

@@ -4,8 +4,10 @@ where any patch does as well."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from assay.ask import sentences
 from assay.ask.damage import BEFORE, RISE, DamageTask
 from assay.ask.heads import head_of
-from assay.ask.measuring import OTHERS, Task
+from assay.ask.measuring import CHOSEN, OTHERS, Task
 from assay.ask.prompts import PromptSet
 from assay.ask.sae_arms import SaeTask
 from assay.controls import picks
@@ -68,6 +70,9 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
             yield from _heads(questions, claim, part, arms)
         elif part.task.drawn and name in judged.controls:
             yield from _draws(part, judged.controls[name])
+    if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
+        yield from _chosen(questions, part, arms[claim.of])
+    yield from _highest(asking, claim, arms)
     yield from _each(questions, claim, arms)
     yield from _follows(questions, asking, judged)
     yield from _too_small(judged)
@@ -153,6 +158,36 @@ def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
         yield f"{words}: {each}" if len(numbers) <= NAMED else words
 
 
+def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
+    """Tell at which level a measure whose maximum is claimed is highest on the mean over units."""
+    for c in asking.read.columns if asking else ():
+        arm = arms.get(c.arm or claim.of)
+        if c.how == "max" and arm is not None and c.name in arm:
+            x = replace(c, over=(), how="mean").take(arm[c.name], [*map(str, arm[c.name].dims)])
+            means = x.mean([d for d in x.dims if d not in c.over])
+            at = means.argmax([*c.over])
+            levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in c.over)
+            yield (
+                f"{c}: each unit has its own maximum, which is no less than at any one level; the "
+                f"mean over units is highest at {levels}, {float(means.max()):.3g}"
+            )
+
+
+def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
+    """Tell which parts were chosen for an intervention, of each level of a sweep."""
+    table = part.task.intervention
+    if CHOSEN not in arm or table is None or table.top is None:
+        return
+    with contextlib.suppress(AssayError):  # the model is no longer here
+        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        x = arm[CHOSEN].isel(run=0)
+        numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
+        names = [
+            f"{n // count}.{n % count}" if table.top.of == "heads" else f"{n}" for n in numbers
+        ]
+        yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
+
+
 def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
     """The heads that stood in for others in a run; none where a sweep has others at each level."""
     assert isinstance(part.task, Task)
@@ -179,8 +214,11 @@ def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
     part = questions.by_label.get(claim.of)
     if part is None or claim.of not in arms or claim.scale != "plain":
         return
-    task, unit, levels = part.task, part.task.unit, part.task.levels
-    if unit not in claim.units or len(levels) >= ALONE:
+    task, unit = part.task, part.task.unit
+    if unit not in claim.units or unit not in arms[claim.of].dims:
+        return
+    measured = {*arms[claim.of][unit].values.tolist()}  # not a text that fills no window
+    if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
         return
     numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
     prompts = task.source if isinstance(task, SaeTask) else task.prompts

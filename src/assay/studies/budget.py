@@ -6,8 +6,8 @@ from pathlib import Path
 
 from assay.core.compute import duration
 from assay.core.experiment import Experiment
+from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import forecast
 from assay.lab.plan.preset import Preset
 from assay.studies.text import read
 

@@ -35,9 +35,11 @@ from assay.studies.parts import LEFT_OUT
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
 from assay.studies.wording import (
+    QUANTITIES,
     Condition,
     claim,
     condition,
+    dims_over,
     estimate,
     hold,
     made_of,
@@ -289,6 +291,7 @@ class _Study:
             for s, statement in zip(read, done, strict=True)
         ]
         bearing = notes.of_study(self.asked, askings)
+        bearing += [note for s in read for note in self._both_sides(s)]
         self.asked.remarks += bearing
         bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
         by_text = dict(zip((statement.text for statement in done), askings, strict=True))
@@ -331,22 +334,64 @@ class _Study:
             return judged
         if twins := self._twins(s):
             judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
-        unlike = self.asked.unlike(s.main, s.read.parsed.arms)
+        rivals, compared = self._rivals(s), s.read.parsed.arms
+        if rivals:  # nothing done in the place of one of them alone is no excuse
+            compared = (*compared, *self.asked.by_label)
+        unlike = self.asked.unlike(s.main, compared)
+        unlike += tuple(p.label for p in self.asked.parts if p.of in rivals)
         groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
 
     def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
-        """What takes the place of the other arms of a comparison where an untrained twin takes that
-        of its own: their twins, for else one that learned nothing is compared with one that did; by
-        the control's name."""
+        """What takes the place of the other arms of a comparison where a control takes that of its
+        own, by the control's name: their twins where it is untrained, for else one that learned
+        nothing is compared with one that did; and their own control of this name where two
+        interventions are compared."""
         own = f"{s.main}/untrained"
+        stated = getattr(s.entry, "control", ())
+        pairs: dict[str, dict[str, str]] = {}
+        for part in self.asked.controls_of(s.main) if self.asked.parts else ():
+            for other in self._rivals(s) if part.label in stated else ():
+                twin = f"{other}/{part.label.rpartition('/')[2]}"
+                if twin in self.asked.by_label and not self.asked.are_one_draw(part.label, twin):
+                    pairs.setdefault(part.label, {})[other] = twin
         others = [
             a
             for a in s.read.parsed.arms
             if a != s.main and not self.asked.have_equal_twins(s.main, a)
         ]
         twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
-        return {own: twins} if twins and own in getattr(s.entry, "control", ()) else {}
+        return pairs | ({own: twins} if twins and own in stated else {})
+
+    def _rivals(self, s: _Statement) -> tuple[str, ...]:
+        """The other arms of a comparison of interventions; none of any other claim, or of what was
+        frozen before both sides of one moved together."""
+        by_label = self.asked.by_label
+
+        def is_done(arm: str) -> bool:
+            task = by_label[arm].task if arm in by_label else None
+            return isinstance(task, Task) and bool(task.intervention) and not task.is_difference
+
+        if self.asked.frozen is not None or not is_done(s.main):
+            return ()
+        controls = getattr(s.entry, "control", ())
+        return tuple(
+            a for a in s.read.parsed.arms if a != s.main and a not in controls and is_done(a)
+        )
+
+    def _both_sides(self, s: _Statement) -> Iterator[str]:
+        """Say which pairs stand in for both sides of a comparison."""
+        pairs = [
+            f"{control} less {twin}"
+            for control, others in self._twins(s).items()
+            for other, twin in others.items()
+            if other in self._rivals(s)
+        ]
+        if pairs:
+            yield (
+                f"{s.table} {s.i + 1}: it compares two interventions, so a control stands in for "
+                f"both: {', '.join(pairs)}"
+            )
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
         """What both models, or arms, that a claim compares have by one measure with bounds; None
@@ -386,7 +431,7 @@ class _Study:
         if near and not (entry.control and entry.violations):
             control = tuple(dict.fromkeys((*entry.control, *near)))
             entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
-        if entry.bounds is None:
+        if entry.bounds is None and not any(c.name in QUANTITIES for c in s.read.columns):
             entry = msgspec.structs.replace(entry, bounds=self._natural(s))
         return entry
 
@@ -418,7 +463,7 @@ class _Study:
         """Make an estimate, held to the arms and measures that there are."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
         units = self._units(s)
-        swept = {"over": (s.entry.over,)} if s.entry.over else {}
+        swept = {"over": over} if (over := dims_over(s.entry)) else {}
         self._hold(s, (s.main,), {"units": units, **swept})
         with self.text.located("estimate", s.i):
             made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
@@ -556,7 +601,7 @@ class _Study:
     ) -> None:
         """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
         apart, and a curve over what no runs differ in: better before training than after."""
-        over = statement.over if isinstance(statement, Estimate) else ""
+        overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
         if isinstance(statement, Claim):
             names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
         else:
@@ -573,7 +618,7 @@ class _Study:
                 raise s.error("where", _no_runs(arm, specs, statement.where))
             fields = per_run_fields(type(chosen[0]))
             levels = {name: {getattr(x, name) for x in chosen} for name in fields}
-            if over in levels and len(levels[over]) < 2:
+            for over in (d for d in overs if d in levels and len(levels[d]) < 2):
                 what = (
                     f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
                     f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
@@ -587,7 +632,7 @@ class _Study:
                     for dim, level in c.levels:
                         if dim in levels:
                             c.place(dim, level, sorted(levels[dim], key=str))
-            units = ("seed", over, *statement.units, *named)
+            units = ("seed", *overs, *statement.units, *named)
             varying = [n for n in fields if n not in units and len(levels[n]) > 1]
             if s.read.equal and len(varying) > 1:
                 what = (

@@ -5,20 +5,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
-from assay.ask import models, reads
+from assay.ask import models, own_code, reads, training
 from assay.ask.damage import DamageTask
 from assay.ask.measuring import Task, stated
+from assay.ask.prompts import Row
 from assay.ask.sae_arms import SaeTask
+from assay.ask.tables import Model
 from assay.core.experiment import Rows
+from assay.data import corpus as corpora
 from assay.studies.asked import Asked
 from assay.studies.parts import Part
+from assay.subjects import chats
 from assay.subjects.folder import find
 
 NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
 """Fields of tables that name something, choose among levels or seeds, and are no quantity."""
-ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "tokens")
+ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
 """Fields whose values are answers: another answer of the same prompt was seen with the first."""
 
 
@@ -59,13 +65,23 @@ class Contents:
             if task.drawn:
                 return None
             if task.source is None:
-                return Rows(task.unit, tuple(task.levels), tuple(task.levels))
+                known = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
+                names = tuple(task.levels)
+                return Rows(task.unit, names, names, tuple(known[name] for name in names))
             chosen, prompts = task.source.halves()[1], task.source
         else:
             chosen, prompts = task.rows, task.prompts
         texts = tuple(prompts.rows[i].text for i in chosen)
-        paired = tuple(row.text for row in task.than.rows) if task.than else ()
-        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), paired)
+        paired = [row.text for row in task.than.rows] if task.than else []
+        paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
+        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
+
+    def _rendered(self, asked: Sequence[Model], rows: Sequence[Row]) -> list[str]:
+        """The texts that templates make of chats: written as texts they are the same prompts."""
+        talks = [row.chat for row in rows if row.chat]
+        names = [name for model in asked for name in models.states(model)] if talks else []
+        templates = [chats.read(find(self.asked._chat_folder(name)).texts) for name in names]
+        return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
         """Return the content hash of every model that an arm asks, as its files are now. Raises:
@@ -88,7 +104,8 @@ class Contents:
         hashes = sorted(self._weights(n) for model in task.models for n in models.states(model))
         inputs = {f"model {i}": content for i, content in enumerate(hashes)}
         if isinstance(task, SaeTask) and task.table.text:
-            inputs["corpus"] = self.asked.inputs(part.spec(0)).get("corpus", "")
+            texts = sorted(d.sha256 for d in corpora.load(task.table.text).documents)
+            inputs["corpus"] = sha256("".join(texts).encode()).hexdigest()  # whatever their names
         what = {"control": task.words["control"], "untrained": task.words["untrained"]}
         if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
             said = stated(task.table)
@@ -109,9 +126,21 @@ class Contents:
         return find(self.asked._folder(name)).content
 
     def _weights(self, name: str) -> str:
-        if name in self.asked.trains:
+        """The hash of a model's weights; of one that the study trains, of what decides them."""
+        if name not in self.asked.trains:
+            return find(self.asked._folder(name)).weights_content
+        if not self.asked.trains[name].of:
             return self.asked.model_hash(name)
-        return find(self.asked._folder(name)).weights_content
+        table, start, source, _ = self.asked._tuning(name)
+        known = training.spec(table, start, source)
+        return training.key(replace(known, model=find(start).weights_content))
+
+    def _dictionary(self, name: str) -> str:
+        """The hash of a dictionary; of one that the study trains, of what decides it."""
+        if name not in self.asked.saes:
+            return self.asked._content(name)
+        known = self.asked.learning(name, "", self.asked.saes[name].seed).spec
+        return training.key(replace(known, model=self._weights(self.asked._of(name).name)))
 
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
@@ -119,11 +148,15 @@ class Contents:
         for field in ("feature", "clamp", "dictionary"):
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
-                known = "" if "{" in name else self.asked._content(name)
+                known = "" if "{" in name else self._dictionary(name)
                 said[field] = [known, *rest]
-        for field in ("projection", "add", "project_out"):
+        for field in ("projection", "add", "project_out", "cosine"):
             if name := said.get(field):
-                said[field] = self._direction(str(name))
+                several = name if isinstance(name, list | tuple) else (name,)
+                every = [self._direction(str(one)) for one in several]
+                said[field] = every if several is name else every[0]
+        if code := said.get("function"):
+            said["function"] = own_code.digest(code, self.asked.folder)
         return {k: v for k, v in said.items() if k not in ANSWERS}
 
     def _direction(self, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.experiment import PRESETS
 
 LATER = ("damage", "other-text", "places")
@@ -23,9 +24,9 @@ def frozen_arms(path: Path) -> Collection[str] | None:
         frozen = path.parent / f"{path.stem}{which}{ENDING}"
         if frozen.is_file():
             try:
-                held = json.loads(frozen.read_text(encoding="utf-8"))
+                held = json.loads(foreign.read_stored(frozen))
                 arms_of = {*held["arms"]}
-            except (ValueError, KeyError, TypeError):  # reported where it is judged by
+            except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
                 continue
             if "questions" not in held:
                 arms, found = arms | arms_of, True

@@ -161,7 +161,7 @@ def falls_only(questions: Asked, main: str, read: Condition) -> str:
 def follows(questions: Asked, main: str, name: str) -> str:
     """Say what a claim about a patch from the pair has to say in place of "it falls"."""
     read = reads.by_name(questions.text.study.read, name)
-    pair = any(isinstance(getattr(read, k), tuple) for k in ("log_prob", "logit_lens"))
+    pair = any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
     what = f"{main}.{name} < -X" if pair else f"{main}.R < -X of a read [right, the pair's]"
     return f"that the answer follows is {what}"
 

@@ -263,13 +263,19 @@ class Parts:
                     self.parts += self._of_dictionary(i, self.saes[train.name])
 
     def _refuse_leaks(self) -> None:
-        """Refuse prompts of which a unit is both learned from and measured."""
+        """Refuse prompts of which a unit is both learned from and measured, and a direction that is
+        learned from the texts on which it is judged."""
         tasks = [p.task for p in self.parts if isinstance(p.task, Task)]
         learned = {task.prompts.table.name for task in tasks if task.learns_here}
         for i, entry in enumerate(self.text.study.prompts):
             if entry.name in learned:
                 with self.text.located("prompts", i):
                     self.prompts[entry.name].halves()
+        for task in tasks if self.frozen is None else ():
+            for table in task.own_directions:
+                i = [d.name for d in self.text.study.direction].index(table.name)
+                with self.text.located("direction", i, "prompts"):
+                    directions.refuse_leaks(table, task.sources, task.prompts)
 
     @property
     def _uses(self) -> str:
@@ -303,6 +309,8 @@ class Parts:
                     self._compare(i, diff, diff.models)
                 else:
                     self._compare_prompts(i, diff)
+        for m, model in enumerate(self.models if study.read else ()):
+            self._ask_other_prompts(m, model)
 
     def _of_dictionary(self, i: int, table: Train) -> list[Part]:
         """The arms of a dictionary that is trained; before the first of a study that asks nothing
@@ -358,7 +366,8 @@ class Parts:
                 feature = getattr(table, key)
                 if feature is not None and feature[0] in self.saes:
                     with self.text.located(kind, i, key):
-                        for latent in (feature[1], *table.sweep.get(key, ())):
+                        own = feature[1] if isinstance(feature[1], tuple) else (feature[1],)
+                        for latent in (*own, *table.sweep.get(key, ())):
                             sae = self.saes[feature[0]]
                             saes.refuse_latent(sae, latent, writes=kind != "read")
         for i, probe in enumerate(study.probe):
@@ -574,14 +583,33 @@ class Parts:
                     changed = dataclasses.replace(task, control=control.name)
                     self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
                 continue
-            known = untouched.of_model(
-                task.reads, second, untrained=bool(model.like), changed=False
-            )
-            for control in chosen(name, known, diff.controls):
-                same_model = control not in (TWIN, TRAINED)
-                twin = _untwinned(model) if model.like else _twin(model)
-                other = model if same_model else twin
-                self._add_control(name, control, dataclasses.replace(task, model=other))
+            self._add_controls_of_model(name, task, diff.controls)
+
+    def _add_controls_of_model(self, of: str, task: Task, wanted: tuple[str, ...] | None) -> None:
+        """Add the near controls of what a model as it is has of a table of prompts, or of two."""
+        model = task.model
+        known = untouched.of_model(
+            task.reads, task.prompts, untrained=bool(model.like), changed=False
+        )
+        twin = _untwinned(model) if model.like else _twin(model)
+        for control in chosen(of, known, wanted):
+            other = twin if control in (TWIN, TRAINED) else model
+            self._add_control(of, control, dataclasses.replace(task, model=other))
+
+    def _ask_other_prompts(self, m: int, model: Model) -> None:
+        """Add the arms of a model as it is on further prompts that a statement names as an arm."""
+        study = self.text.study
+        conditions = [*(c.holds for c in study.claim), *(e.value for e in study.estimate)]
+        for entry in study.prompts[1:]:
+            name = f"{self._prefix(m, model)}{entry.name}"
+            arm = re.compile(rf"(?<![\w./-]){re.escape(name)}\"?\.\w")
+            if any(map(arm.search, conditions)) and all(p.label != name for p in self.parts):
+                task = dataclasses.replace(self._task(model), prompts=self.prompts[entry.name])
+                columns = {*task.prompts.rows[0].columns}
+                some = tuple(r for r in task.reads if reads.fits(r, columns) and not r.kl)
+                task = dataclasses.replace(task, reads=some)
+                self.parts.append(Part(name, task))
+                self._add_controls_of_model(name, task, model.controls)
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
         """Add a control of models as they are, or of their difference."""
@@ -700,6 +728,10 @@ class Parts:
             table,
             directions=study.direction,
             sources=self.prompts,
+            chooses=any(
+                t.top and self.prompts.get(t.prompts, self.first) is measured
+                for t in study.intervene
+            ),
         )
 
     def _refuse_duplicates(self) -> None:
@@ -738,7 +770,7 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
     ):
         raise DataError(f"{names} are compared row by row; give both rows of the same units")
     if task.learns_here or dataclasses.replace(task, prompts=first).learns_here:
-        what = "a direction is learned from them; learn it from other prompts"
+        what = "something is learned or chosen from them; learn it from other prompts"
         raise DataError(f"{names} are compared row by row, and {what}")
 
 
@@ -766,3 +798,5 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
             for field in ("feature", "clamp", "dictionary"):
                 if value := getattr(entry, field, None):
                     yield f"{kind} {i}", value if isinstance(value, str) else value[0]
+            if code := getattr(entry, "function", ""):
+                yield f"{kind} {i}", code.rpartition(":")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.judge.journal import Ledger
+from assay.lab.store.journal import Ledger
 from assay.lab.store.origin import STUDIES, owner
 from assay.lab.store.store import Store
 from assay.studies.text import read

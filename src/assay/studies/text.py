@@ -43,6 +43,8 @@ PARTS = 64
 """So many parts of a dotted key are no study's; reading takes as long as their square."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{PARTS - 1}}}")
+_RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
+"""A range of whole numbers, without its end; and how many levels are written out at most."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
@@ -131,8 +133,9 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     value: str = ""
     """A quantity as in a claim, without a threshold: gated.gamma - relu.gamma,
     mean(main.represented, over=feature)."""
-    over: str = ""
-    """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
+    over: str | tuple[str, ...] = ""
+    """A field in which runs differ, or a dimension of the measures: a curve over its levels; of
+    several every combination of their levels."""
     crosses: float | str | None = None
     """A value of the curve: at which level it has it; or "half"."""
     units: tuple[str, ...] = ()
@@ -234,18 +237,33 @@ def read(path: Path) -> Text:
         line, column = position(toml, ("dictionary", 0))
         where = f"{path} line {line + first - 1} column {column}"
         raise ExperimentError(f"{where}: {_instead_of_dictionaries(table['dictionary'])}")
+    _spell_ranges(table)
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
         keys = _keys(str(e))
         line, column = position(toml, keys)
         raise ExperimentError(
-            f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
+            f"{path} line {line + first - 1} column {column}: "
+            f"{_lists_of_lists(table, keys) or _advice(str(e), keys)}"
         ) from None
     text = Text(path, toml, first, page, study)
     for keys in _no_numbers(table):
         raise text.error(keys, f"{keys[-1]} is no number; leave it out, or name one")
     return text
+
+
+def _spell_ranges(table: Any) -> None:
+    """Write the levels of a sweep that is a range, such as "0:30" or "0:30:5", one by one."""
+    for kind in ("direction", "intervene", "read", "probe"):
+        entries = table.get(kind)
+        for entry in entries if isinstance(entries, list) else ():
+            sweep: Any = entry.get("sweep") if isinstance(entry, dict) else None
+            for name, levels in [*sweep.items()] if isinstance(sweep, dict) else ():
+                if isinstance(levels, str) and (match := _RANGE.fullmatch(levels)):
+                    first, end, step = (int(x) for x in match.groups("1"))
+                    some = range(first, end, step)[: LEVELS + 1] if step else range(0)
+                    sweep[name] = [*some]
 
 
 def _instead_of_dictionaries(tables: Any) -> str:
@@ -380,6 +398,31 @@ def _keys(error: str) -> tuple[str | int, ...]:
     return tuple(keys)
 
 
+def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
+    """Say that a field of an experiment is no list of lists, and where its fields are listed; ""
+    of any other refusal."""
+    if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
+        return ""
+    part = table["experiment"][keys[1]]
+    nested = (
+        name
+        for name, value in part["fields"].items()
+        if isinstance(value, dict) or any(isinstance(x, list | dict) for x in _items(value))
+    )
+    if not (field := next(nested, "")):
+        return ""
+    return (
+        f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
+        "a number, a text, true or false, or a list of these that are all tried: assay fields "
+        f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
+        "your own (docs/first-claim.md)"
+    )
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
@@ -402,8 +445,9 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         if struct is Read and unknown[1] == "prompts":
             return (
                 f"{field_path}: every read is of the first [[prompts]], or of those that an "
-                "intervention names; two texts are compared by [[diff]] with prompts = "
-                '["first", "second"]'
+                "intervention names; a condition that names others as an arm, as in "
+                "steered.french - prefixed.french, has them as the model reads them, and [[diff]] "
+                'compares two row by row with prompts = ["first", "second"]'
             )
         if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (

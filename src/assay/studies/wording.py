@@ -49,6 +49,8 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|first|share)\(")
+"""What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
 
@@ -143,24 +145,49 @@ def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
 
 def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
     """Make the Estimate of what an author wants to know. Raises: ClaimError."""
-    units = entry.units or ("seed",)
-    swept = (*units, entry.over) if entry.over else units
-    about = Said(text=entry.text, units=swept, where=entry.where)
+    units, over = entry.units or ("seed",), dims_over(entry)
+    about = Said(text=entry.text, units=(*units, *over), where=entry.where)
     value, statistic = computed(read, main_arm, about)
+
+    def of_arms(arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        terms = value(arms[main_arm], arms)
+        return {t: _combined(x, over) for t, x in terms.items()} if over[1:] else terms
+
     return Estimate(
         text=entry.text,
-        value=lambda arms: value(arms[main_arm], arms),
+        value=of_arms,
         statistic=statistic,
         units=units,
         unit=entry.unit or "1",
         where=entry.where,
-        over=entry.over,
+        over=JOINT.join(over),
         crosses=entry.crosses,
         natural=entry.natural,
         published=_published(entry.published),
         source=entry.source,
         condition=" ".join(entry.value.split()),
     )
+
+
+JOINT = ", "
+"""Stands between dimensions whose levels are combined, and between these levels."""
+
+
+def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
+    """The dimensions over whose levels an estimate is a curve."""
+    names = (entry.over,) if isinstance(entry.over, str) else entry.over
+    return tuple(name for name in names if name)
+
+
+def _combined(x: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
+    """A measure with one dimension for several: each combination of their levels by its name."""
+    some = [d for d in over if d in x.dims]
+    levels = [x[d].values.tolist() for d in some]
+    names = [JOINT.join(map(str, level)) for level in itertools.product(*levels)]
+    rest = [d for d in x.dims if d not in some]
+    dim, shape = JOINT.join(over), [x.sizes[d] for d in rest]
+    values = x.transpose(*rest, *some).values.reshape(*shape, len(names))
+    return xr.DataArray(values, dims=(*rest, dim), coords={**{d: x[d] for d in rest}, dim: names})
 
 
 ROUNDING = 2e-6
@@ -304,7 +331,7 @@ def natural(
     those of each; None where one has no end, or where there is more arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
-    if walk is None or read.equal or len(columns) > LARGEST or re.search(r"[/*]", read.parsed.text):
+    if walk is None or read.equal or len(columns) > LARGEST or _BENDS.search(read.parsed.text):
         return None
     ranges = [of(c) for c in columns]
     if any(end is None for ends in ranges for end in ends):

@@ -67,17 +67,6 @@ def null_projector(W_out: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m 
     return torch.eye(len(W), dtype=torch.float64, device=W.device) - W @ torch.linalg.pinv(W)
 
 
-def null_share(W_out: Float[torch.Tensor, "m d"], covariance: Float[torch.Tensor, "m m"]) -> float:
-    """Share of the variance that W_out does not read.
-
-    Formula: tr(N C) / tr(C), N the null projector of W_out
-    Range: 0 to 1; 1 − d/m where the variance is the same in all directions
-    Better: neither
-    """
-    C = covariance.double()
-    return float((null_projector(W_out) * C.T).sum() / C.trace())
-
-
 @dataclass(frozen=True)
 class Norm:
     """The norm before the unembedding, without its gain: N(x) = P x / σ(x)."""

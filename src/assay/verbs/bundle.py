@@ -21,14 +21,15 @@ from assay.core.plain import as_json
 from assay.core.results import ResultData
 from assay.core.spec import Spec
 from assay.lab import catalogue
-from assay.lab.judge import journal, looks
+from assay.lab.judge import history, looks, recording
 from assay.lab.judge.anchors import Anchor
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.judge.several_looks import at_looks
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import history, recording, records
+from assay.lab.records import records
+from assay.lab.store import journal
 from assay.lab.store.origin import called, files, in_file, parent_folder
 from assay.report import pages
 from assay.report.bundle import checking
@@ -107,7 +108,7 @@ def _without_prompts(whole: Whole) -> Whole:
 
 
 def bundled(bundle: Bundled) -> Iterator[Part]:
-    """Tell which bundle was written, its hash, and which claims it cannot judge."""
+    """Say which bundle was written, its hash, and which claims it cannot judge."""
     claims = len(bundle.judged) + len(bundle.not_judged)
     yield (
         f"{len(bundle.judged)} of {claims} claims can be judged again by `python judge.py` in "
@@ -125,7 +126,7 @@ def is_bundle(name: str) -> bool:
 
 
 def check_bundle(path: Path, trusted: Path | None = None) -> CheckedBundle:
-    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare;
+    """Judge a bundle again by this Assay's own code, whatever code is in it, and compare;
     `trusted` has the certificates of authorities whose time stamps are believed.
 
     Raises: DataError where it cannot be read.
@@ -149,7 +150,7 @@ JUDGE = {
 
 
 def compared(bundle: CheckedBundle) -> Iterator[Part]:
-    """Tell what in a bundle is not as it states, what its judge.py is, and what was read again."""
+    """Say what in a bundle is not as it states, what its judge.py is, and what was read again."""
     every = (*bundle.claims, *bundle.exact)
     yield from (f"judged {s.outcome}: {s.text}: {s.number}" for s in bundle.claims if s.judged)
     for statement in every:
@@ -179,7 +180,7 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
 
 
 def stood(standing: Standing) -> Iterator[Part]:
-    """Say whether the standing of a bundle follows from what lies in it, and what is only stated of
+    """Say whether the standing of a bundle follows from what is in it, and what is only stated of
     it."""
     for why in standing.against:
         yield f"DIFFERS  the standing that is stated, {standing.stated}, does not follow: {why}"
@@ -215,7 +216,7 @@ def anchored(anchor: Anchor) -> str:
 
 
 HIDDEN = "(hidden)"
-"""What stands for a prompt that may not be passed on."""
+"""The text in place of a prompt that may not be passed on."""
 STORED = "a store of Assay, whose runs this result was judged from"
 RECORDED = "the committed record of the experiment, whose numbers are rounded to single precision"
 """Where measures come from."""
@@ -335,8 +336,8 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 
 
 def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
-    """What was noted at each look, and what was frozen before any: of the store, beside the record,
-    and beside a study."""
+    """What was noted at each look, and what was frozen before any: of the store, next to the record
+    and next to a study."""
     results, registered = (lab.store.root / d / experiment.name for d in ("results", "registered"))
     paths = {p.name: p for p in results.glob("*.jsonl")}
     paths |= {name: lab.store.root / name for name in (journal.LEDGER, journal.QUESTIONS)}

@@ -10,11 +10,9 @@ import numpy as np
 from msgspec import structs
 
 from assay.core import foreign
-from assay.core.errors import DataError, ExperimentError, nearest
+from assay.core.errors import DataError
 from assay.core.results import Judged
-from assay.lab import catalogue
 from assay.lab.judge.verdicts import otherwise
-from assay.lab.store.user_code import first_line
 from assay.verbs.options import Bare, Expected, Flag, Several
 from assay.verbs.verb import Answer, Aside, Line, Part, Table, verb
 
@@ -64,6 +62,7 @@ def check(
     scope: str = "",
     batch: int = 0,
     fresh: Flag = False,
+    no_ledger: Flag = False,
     save: Path | None = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
@@ -141,6 +140,8 @@ def check(
         Prompts of a call; by default all.
     fresh
         Call the function also where it was called before.
+    no_ledger
+        Do not note that this claim was tried on these prompts, and say so.
     save
         A file to write the numbers and the verdict to, such as refusal.assay.
 
@@ -188,6 +189,7 @@ def check(
         scope=scope,
         batch=batch,
         cache=not fresh,
+        ledger=not no_ledger,
     )
     if save is not None:
         result.save(save)
@@ -212,28 +214,21 @@ def _words(result: Check) -> list[Part]:
 
 def _function(place: str) -> tuple[Callable[[Any, Any], Any], Any]:
     """The function that FILE.py:NAME names, and its module. Raises: DataError."""
-    file, colon, name = place.rpartition(":")
-    if not (colon and file.endswith(".py") and name.isidentifier()):
+    from assay.ask import own_code
+
+    if not own_code.is_written(place):
         raise DataError(
             f"assay check judges a function of your own, as FILE.py:NAME, got {place!r}; to "
             f"compare a record or a bundle with what is stored: assay verify {place}"
         )
-    path = foreign.regular(Path(file), "a Python file", foreign.LONGEST).resolve()
-    try:
-        module = catalogue.load_module(str(path))
-    except Exception as e:
-        raise ExperimentError(f"{file} raised {first_line(e)}") from e
-    return _named(module, name, place), module
+    module, name = own_code.module_of(place)
+    return own_code.named(module, name, place), module
 
 
 def _named(module: Any, name: str, place: str) -> Callable[[Any, Any], Any]:
-    found = getattr(module, name, None)
-    if not callable(found):
-        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
-        raise DataError(
-            f"{place.rpartition(':')[0]} has no function {name!r}; {nearest(name, known)}"
-        )
-    return found  # type: ignore[no-any-return]
+    from assay.ask import own_code
+
+    return own_code.named(module, name, place)
 
 
 def _vector(

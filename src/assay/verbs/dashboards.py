@@ -16,8 +16,7 @@ from assay.explorer import offline
 from assay.features.dashboards import neuronpedia, saedashboard
 from assay.features.index import matching
 from assay.features.index.reader import Index
-from assay.lab.records import provenance
-from assay.lab.store import atomic
+from assay.lab.store import atomic, provenance
 from assay.lab.store.store import Store
 from assay.verbs.options import writable
 from assay.verbs.verb import Line, Part, megabytes

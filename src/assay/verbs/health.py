@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from assay.core.errors import AssayError
-from assay.lab.records.provenance import cores
+from assay.lab.store import groups
 from assay.lab.store import health as store_health
-from assay.lab.store.store import Store, mend_header
-from assay.lab.work import groups
+from assay.lab.store.folder import mend_header
+from assay.lab.store.provenance import cores
+from assay.lab.store.store import Store
 from assay.subjects import fetch, hub
 from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, verb

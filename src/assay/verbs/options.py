@@ -100,8 +100,8 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as
-    published; some experiments have more, such as docs, the same claims on another text."""
+    """smoke: seconds, checks that everything works; default: minutes on two cores; some
+    experiments have more, such as docs, the same claims on another text."""
     set: Several = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
@@ -148,7 +148,7 @@ class Machine:
     def engine(self, root: Path) -> Executor:
         """Make what trains the groups of a store. Raises: AssayError."""
         from assay.lab import engines
-        from assay.lab.records.provenance import cores
+        from assay.lab.store.provenance import cores
 
         self.check_threads()
         if self.executor not in engines.known():

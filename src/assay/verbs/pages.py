@@ -14,11 +14,11 @@ from assay.core.figures import Figure
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
-from assay.lab.judge.journal import judgings
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests
+from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting

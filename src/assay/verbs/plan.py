@@ -1,30 +1,27 @@
-"""Plan: what a run, or a run of the whole catalogue, would take and bring; for a budget, what it
-buys."""
+"""Plan: what a run would take and bring, as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
-from assay.core.errors import AssayError, ExperimentError
-from assay.core.experiment import Experiment, read_header
+from assay.core.experiment import Experiment
 from assay.core.measures import sizes
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
-from assay.lab import catalogue
+from assay.lab.forecast import Prospect, forecast
 from assay.lab.judge.followed import following
 from assay.lab.judge.registered import read_looks
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import Forecast, Prospect, forecast, survey
 from assay.lab.plan.plan import Plan
-from assay.lab.plan.preset import Preset, everywhere, override, scope
+from assay.lab.plan.preset import Preset, scope
 from assay.lab.store.store import Store
 from assay.studies.wording import condition
+from assay.verbs.sent import Sent
 
 
 @dataclass(frozen=True)
@@ -76,14 +73,6 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Units:
-    """How many units of each factor arms bring that a claim asks, in words."""
-
-    judged: Mapping[str, str]
-    controls: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Expected(Prospect):
     """What is to be expected of a claim, and how many units of each factor the arms bring that it
     asks."""
@@ -120,25 +109,10 @@ class Frozen:
     """All of this in a sentence."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A prompt as a model reads it."""
-
-    model: str
-    prompts: str
-    """The name of its table."""
-    place: str
-    """Where it was written."""
-    tokens: tuple[str, ...]
-    """The text of each token."""
-    ids: tuple[int, ...]
-    positions: Mapping[str, int]
-    """The token at which each slot or message ends, by name."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What an experiment's command would do, and what it takes; null where nothing is known."""
+class Planned:
+    """What one experiment's command would do, run by run, what it takes, and what is to be expected
+    of each claim; null where nothing is known."""
 
     experiment: str
     preset: str
@@ -153,10 +127,7 @@ class Costs:
     disk_bytes: int
     free_bytes: int
     notes: tuple[str, ...]
-    runs: tuple[Run, ...] = field(metadata=BESIDE)
-    times_from: str
-    work_cpu_seconds: Range | None
-    """CPU-seconds of the missing runs."""
+    runs: tuple[Run, ...]
     command_seconds: Range | None
     """Seconds by the clock of the whole command."""
     command_cpu_seconds: Range | None
@@ -164,20 +135,8 @@ class Costs:
     """Bytes that one process holds, as recorded."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
-    stored_cpu_seconds: float = field(metadata=BESIDE)
-    """CPU-seconds that the stored runs have taken."""
-    stated_cost: str = field(metadata=BESIDE)
-    """What the header of its file says that the default preset takes; empty for another one."""
     options: str = field(metadata=BESIDE)
     """What to type after `assay run` or `assay show` for this preset."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned(Costs):
-    """What one experiment's command would do, run by run, and what is to be expected of each
-    claim."""
-
-    runs: tuple[Run, ...]
     claims: tuple[Expected, ...]
     estimates: tuple[Estimated, ...]
     frozen: Frozen | None
@@ -187,49 +146,33 @@ class Planned(Costs):
     """The prompts that --prompts asks for, as models read them."""
 
 
-@dataclass(frozen=True)
-class Total:
-    """What all experiments take as one command, artefacts that they share counted once; null where
-    one is unknown."""
-
-    command_seconds: Range | None
-    command_cpu_seconds: Range | None
-    disk_bytes: int
-    stored_cpu_seconds: float
-
-
-@dataclass(frozen=True)
-class PlannedCatalogue:
-    """What a run of the whole catalogue would take."""
-
-    preset: str
-    experiments: tuple[Costs, ...]
-    unknown: Mapping[str, str]
-    """Why an experiment could not be planned, by name."""
-    total: Total
-    told: Total = field(metadata=BESIDE)
-    """The total of those of which it is known how long they take."""
-    workers: int = field(metadata=BESIDE)
-
-
 def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
     """Plan a run of one experiment; the store stays as it is."""
     experiment = experiment.sized(preset.specs)
     width = lab.executor_for([experiment]).width
     estimate = forecast(lab.plan(experiment, preset), experiment, width)
-    counts, columns = units(estimate.plan, experiment), reads(experiment)
-    rows = tuple(
-        Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in estimate.plan.rows
-    )
+    plan, (clock, cpu) = estimate.plan, estimate.command or (None, None)
+    counts, columns = units(plan, experiment), reads(experiment)
     return Planned(
-        **_costs(estimate, experiment) | {"runs": rows},
+        experiment=plan.experiment,
+        preset=plan.preset.title,
+        scope=scope(experiment, plan.preset),
+        cached=len(plan.cached),
+        missing=len(plan.missing),
+        seconds=plan.seconds,
+        cpu_seconds=plan.cpu_seconds,
+        cost_from=plan.cost_from,
+        disk_bytes=plan.disk,
+        free_bytes=plan.free,
+        notes=(*experiment.remarks, *plan.notes),
+        runs=tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in plan.rows),
+        command_seconds=clock,
+        command_cpu_seconds=cpu,
+        memory_bytes=estimate.memory,
+        spread_from=estimate.spread_from,
+        options=f"{experiment.typed}{plan.preset.options}",
         claims=tuple(
-            Expected(
-                **vars(c),
-                judged=counts[c.text].judged,
-                controls=counts[c.text].controls,
-                reads=columns.get(c.text, ()),
-            )
+            Expected(**vars(c), **counts[c.text], reads=columns.get(c.text, ()))
             for c in estimate.claims
         ),
         estimates=tuple(
@@ -237,13 +180,13 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset) -> Planned:
             for s in experiment.claims
             if isinstance(s, Estimate)
         ),
-        frozen=frozen(lab.store, experiment, estimate.plan),
-        arms=arms(estimate.plan),
+        frozen=frozen(lab.store, experiment, plan),
+        arms=arms(plan),
     )
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Tell, for each claim or estimate in words by its text, which measures it reads, at which
+    """Say for each claim or estimate in words, by its text, which measures it reads, at which
     levels, and over what they are averaged."""
     worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
     return {
@@ -253,7 +196,7 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
 
 
 def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
-    """Tell what was frozen of an experiment, and whether it was judged; None where nothing was
+    """Say what was frozen of an experiment, and whether it was judged; None where nothing was
     frozen. Raises: StoreError for a file that was changed."""
     state, preset = following(store, experiment, plan, models=True), plan.preset
     if (known := state.frozen) is None:
@@ -272,36 +215,8 @@ def frozen(store: Store, experiment: Experiment, plan: Plan) -> Frozen | None:
     )
 
 
-def plan_catalogue(lab: Lab, preset: str, sets: tuple[str, ...] = ()) -> PlannedCatalogue:
-    """Plan a run of every experiment as one command. Raises: AssayError for what is asked of one
-    experiment only."""
-    if sets:
-        raise AssayError(
-            "fields are set for one experiment; name it in place of catalogue, or leave out --set"
-        )
-    everywhere(preset)
-    width, estimates, rows, unknown = lab.executor.width, [], [], {}
-    for entry in catalogue.entries():
-        try:
-            experiment = catalogue.find(entry.name)
-            estimate = forecast(
-                lab.plan(experiment, override(experiment, preset)), experiment, width, claims=False
-            )
-        except AssayError as error:  # a model that is not here, say
-            unknown[entry.name] = str(error)
-            continue
-        estimates.append(estimate)
-        rows.append(Costs(**_costs(estimate, experiment)))
-    spent = sum(row.stored_cpu_seconds for row in rows)
-    total, timed_total = (
-        Total(*survey(some, width), spent)
-        for some in (estimates, [f for f in estimates if f.command is not None])
-    )
-    return PlannedCatalogue(preset, tuple(rows), unknown, total, timed_total, width)
-
-
 def arms(plan: Plan) -> tuple[Arm, ...]:
-    """Count the runs of each arm, and tell why some are missing and what one takes."""
+    """Count the runs of each arm, and say why some are missing and what one takes."""
     arm_counts = []
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]
@@ -310,7 +225,7 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     return tuple(arm_counts)
 
 
-def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
+def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
     """Count, for each claim by its text, how many units of each factor the judged arm and every
     control bring."""
 
@@ -339,54 +254,11 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
                 )
         return " × ".join(factors)
 
-    def count_units(claim: Claim) -> Units:
-        return Units(
-            {claim.of: count(claim, claim.of)},
-            {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)},
-        )
-
     return {
-        claim.text: count_units(claim) for claim in experiment.claims if isinstance(claim, Claim)
+        c.text: {
+            "judged": {c.of: count(c, c.of)},
+            "controls": {arm: count(c, arm) for arm in (*c.must_fail, *c.must_hold)},
+        }
+        for c in experiment.claims
+        if isinstance(c, Claim)
     }
-
-
-def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
-    """Give the fields of `Costs`."""
-    plan, work = estimate.plan, estimate.plan.cpu_seconds
-    clock, cpu = estimate.command or (None, None)
-    return {
-        "experiment": plan.experiment,
-        "preset": plan.preset.title,
-        "scope": scope(experiment, plan.preset),
-        "cached": len(plan.cached),
-        "missing": len(plan.missing),
-        "seconds": plan.seconds,
-        "cpu_seconds": plan.cpu_seconds,
-        "cost_from": plan.cost_from,
-        "disk_bytes": plan.disk,
-        "free_bytes": plan.free,
-        "notes": (*experiment.remarks, *plan.notes),
-        "runs": (),
-        "times_from": plan.cost_from,
-        "work_cpu_seconds": None if work is None else Range(work, work),
-        "command_seconds": clock,
-        "command_cpu_seconds": cpu,
-        "memory_bytes": estimate.memory,
-        "spread_from": estimate.spread_from,
-        "stored_cpu_seconds": plan.cpu_spent,
-        "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",
-        "options": f"{experiment.typed}{plan.preset.options}",
-    }
-
-
-def _stated(experiment: Experiment) -> str:
-    """Read the cost of the default preset in the header of an experiment's file; "" where it has no
-    header."""
-    try:
-        return (
-            read_header(Path(experiment.origin)).cost.partition(";")[0].rstrip(".")
-            if experiment.origin
-            else ""
-        )
-    except ExperimentError:  # made in a notebook, say
-        return ""

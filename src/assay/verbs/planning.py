@@ -1,5 +1,5 @@
-"""Plan: what a run, or a run of the whole catalogue, would take and bring, in words; and what a
-study does not say, what is taken in its place, and what that costs."""
+"""Plan: what a run would take and bring, in words; and what a study does not say, what is taken in
+its place, and what that costs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from dataclasses import replace
 
 from assay.core import extras
 from assay.core.compute import Range
-from assay.core.errors import AssayError
-from assay.core.experiment import ALL
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
-from assay.lab.plan.forecast import Prospect
+from assay.lab.forecast import Prospect
 from assay.lab.store.origin import STUDIES
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
 from assay.verbs.plan import (
     Arm,
     Asked,
     Planned,
-    PlannedCatalogue,
-    Sent,
     plan,
-    plan_catalogue,
 )
+from assay.verbs.sent import of_study, shown
 from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 
 
@@ -42,14 +38,14 @@ def command(
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> Answer[Planned | PlannedCatalogue | Asked]:
+) -> Answer[Planned | Asked]:
     """What would run and why, what it takes, and what each claim's interval will be; of a study,
     what it lacks.
 
     Parameters
     ----------
     name
-        An experiment's name, or the path of an experiment file; `catalogue`: all of them.
+        An experiment's name, or the path of an experiment file.
     prompts
         Of a study: how many prompts of each table are shown as every model reads them, token by
         token.
@@ -59,9 +55,6 @@ def command(
     assay plan superposition
     """
     lab = machine.lab(place.root)
-    if name == ALL:
-        whole = plan_catalogue(lab, choice.preset, choice.set)
-        return Answer(whole, catalogue(whole, place.options))
     unsaid: Asked | None = None
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
@@ -73,19 +66,8 @@ def command(
     planned = plan(lab, experiment, preset)
     if unsaid is not None and (note := already(entry(name).path, lab, experiment, preset, planned)):
         planned = replace(planned, notes=(*planned.notes, note))
-    planned = replace(planned, sent=_sent(name, prompts))
+    planned = replace(planned, sent=of_study(name, prompts))
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
-
-
-def _sent(name: str, prompts: int) -> tuple[Sent, ...]:
-    """Give the first prompts of each table of a study as every model reads them."""
-    if not prompts:
-        return ()
-    if not name.endswith(STUDIES):
-        raise AssayError("--prompts shows those of a study; give its file")
-    from assay.verbs.sent import sent  # loads tokenizers
-
-    return tuple(sent(entry(name).path, prompts))
 
 
 def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
@@ -107,28 +89,11 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield ""
     yield from shown(planned.sent)
     if planned.missing:
-        clock, cpu = planned.command_seconds, planned.command_cpu_seconds
-        yield f"{planned.missing} runs to train, {timed(clock, cpu, planned)}."
-        yield needed(planned.disk_bytes, planned)
+        yield f"{planned.missing} runs to train, {timed(planned)}."
+        yield needed(planned)
         yield Line(f"Next: assay run {typed(planned.options)}{without_torch()}")
     else:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
-
-
-def shown(some: Sequence[Sent]) -> Iterator[Part]:
-    """Show prompts as models read them, each token between bars, and where what stands in them
-    ends."""
-    for one in some:
-        yield f"{one.place}, as {one.model} reads it ({plural_of(len(one.ids))}):"
-        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
-        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
-        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
-        yield ""
-
-
-def plural_of(count: int) -> str:
-    """So many tokens."""
-    return f"{count} {plural('token', count)}"
 
 
 def lacking(gaps: Asked) -> Iterator[Part]:
@@ -221,44 +186,19 @@ def powered(power: float | None) -> str:
     return f"; with its controls {words}: underpowered as planned"
 
 
-def timed(clock: Range | None, cpu: Range | None, planned: Planned) -> str:
+def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
+    clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return f"{planned.stated_cost}, by its header" if planned.stated_cost else "an unknown time"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.times_from})"
+        return "an unknown time"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
 
 
-def needed(disk: int, planned: Planned) -> str:
+def needed(planned: Planned) -> str:
     """Say how much memory and disk it takes, in a sentence."""
     memory = f"{planned.memory_bytes / 1e9:.1f} GB a process" if planned.memory_bytes else "unknown"
-    return f"Memory: {memory}. Disk: {megabytes(disk)}, {megabytes(planned.free_bytes)} free."
-
-
-def catalogue(plans: PlannedCatalogue, place: str = "") -> Iterator[Part]:
-    """Say what every experiment would take, and all of them as one command."""
-    numbers = ("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend")
-    rows = []
-    for e in plans.experiments:
-        work = "unknown" if e.work_cpu_seconds is None else amount(e.work_cpu_seconds)
-        counts = (e.cached + e.missing, e.cached, f"{e.stored_cpu_seconds:.0f}", e.missing)
-        last = (work, e.times_from) if e.missing else ("–", "")
-        rows.append((e.experiment, *map(str, counts), *last))
-    yield Table(("experiment", *numbers, "from"), rows, right=numbers)
-    yield ""
-    yield from (f"{name} is not counted: {why}" for name, why in plans.unknown.items())
-    unknown = [e.experiment for e in plans.experiments if e.work_cpu_seconds is None]
-    if unknown:
-        yield f"How long these take is unknown: {', '.join(unknown)}."
-    clock, cpu = plans.told.command_seconds, plans.told.command_cpu_seconds
-    if clock is not None and cpu is not None:
-        disk = megabytes(plans.total.disk_bytes)
-        yield (
-            f"{'The others' if unknown else 'All of them'} on {plans.workers} workers: "
-            f"{lasting(clock)}, {amount(cpu)} CPU-seconds; {disk} of disk, shared artefacts once."
-        )
-    yield f"Stored runs have taken {plans.total.stored_cpu_seconds:.0f} CPU-seconds."
-    preset = "" if plans.preset == "default" else f" --preset {plans.preset}"
-    yield Line(f"Next: assay run catalogue{preset}{place}{without_torch()}")
+    disk, free = megabytes(planned.disk_bytes), megabytes(planned.free_bytes)
+    return f"Memory: {memory}. Disk: {disk}, {free} free."
 
 
 def without_torch() -> str:

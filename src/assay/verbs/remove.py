@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.store import origin
+from assay.lab.store import origin, removal
 from assay.studies.related import subjects
 from assay.verbs.options import HERE, Flag, Name, Place
 from assay.verbs.verb import Answer, Door, Line, megabytes, verb
@@ -34,9 +34,9 @@ def remove(name: Name, /, *, yes: Flag = False, place: Place = HERE, door: Door)
     --------
     assay remove superposition
     """
-    lab, entry = place.lab(), catalogue.entry(name)
-    origin.check(lab.store, entry.name, entry.origin)
-    paths = tuple(lab.removable(entry.name))
+    store, entry = place.lab().store, catalogue.entry(name)
+    origin.check(store, entry.name, entry.origin)
+    paths = tuple(removal.removable(store, entry.name))
     if not paths:
         return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
     size = megabytes(sum(count for _, count in paths))
@@ -49,5 +49,5 @@ def remove(name: Name, /, *, yes: Flag = False, place: Place = HERE, door: Door)
         door.aside(f"{path}  {megabytes(count)}")
     if not yes and not door.asks(f"Delete these, {size}? [y/N] "):
         return Answer(None)
-    freed = lab.remove(entry.name, about=subjects(lab.store, entry.name))
+    freed = removal.remove(store, entry.name, subjects(store, entry.name))
     return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from assay.ask import models, prompts
-from assay.ask.seen import prompt
 from assay.core.errors import AssayError
-from assay.studies.text import read
-from assay.subjects.folder import find
-from assay.verbs.plan import Sent
+from assay.core.reading import plural
+from assay.lab.catalogue import entry
+from assay.lab.store.origin import STUDIES
+from assay.verbs.verb import Line, Part
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A prompt as a model reads it."""
+
+    model: str
+    prompts: str
+    """The name of its table."""
+    place: str
+    """Where it was written."""
+    tokens: tuple[str, ...]
+    """The text of each token."""
+    ids: tuple[int, ...]
+    positions: Mapping[str, int]
+    """The token at which each slot or message ends, by name."""
+
+
+def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
+    """Give the first prompts of each table of a study as every model reads them."""
+    if not prompts:
+        return ()
+    if not name.endswith(STUDIES):
+        raise AssayError("--prompts shows those of a study; give its file")
+    return tuple(sent(entry(name).path, prompts))
 
 
 def sent(path: Path, count: int) -> Iterator[Sent]:
     """The first prompts of each table of a study, for each of its models. Raises: AssayError."""
+    from assay.ask import models, prompts
+    from assay.ask.seen import prompt
+    from assay.studies.text import read
+    from assay.subjects.folder import find
+
     text = read(path)
     tables = [prompts.load(table, path.parent) for table in text.study.prompts]
     for model in text.study.model:
@@ -31,3 +61,14 @@ def sent(path: Path, count: int) -> Iterator[Sent]:
                             continue
                     words = tuple(folder.tokenizer.token_text(one.tokens))
                     yield Sent(name, some.table.name, row.place, words, one.tokens, places)
+
+
+def shown(some: Sequence[Sent]) -> Iterator[Part]:
+    """Show prompts as models read them, each token between bars, and where each slot ends."""
+    for one in some:
+        n = len(one.ids)
+        yield f"{one.place}, as {one.model} reads it ({n} {plural('token', n)}):"
+        yield Line("|" + "|".join(repr(token)[1:-1] for token in one.tokens) + "|")
+        places = (f"{{{name}}} {at} {one.tokens[at]!r}" for name, at in one.positions.items())
+        yield from [f"positions: {line}" for line in [", ".join(places)] if line]
+        yield ""

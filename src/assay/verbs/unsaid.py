@@ -10,9 +10,9 @@ from pathlib import Path
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.lab.judge.journal import Ledger, subject
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
+from assay.lab.store.journal import Ledger, subject
 from assay.studies import missing
 from assay.studies.asked import Asked as Questions
 from assay.studies.composing import composed
@@ -97,7 +97,7 @@ def already(path: Path, lab: Lab, experiment: Experiment, preset: Preset, planne
         if arm in study.by_label and study.stored(lab.store, arm, seeds, smoke=smoke)
     ]
     runs = sum(len(missing_seeds[arm]) for arm in measured)
-    about = subject(experiment, preset)
+    about = subject(experiment, preset.specs)
     others = dict.fromkeys(
         line["experiment"]
         for line in Ledger(lab.store).looks

@@ -18,14 +18,14 @@ from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import ALL, Experiment
 from assay.core.results import ResultData
 from assay.lab import catalogue
-from assay.lab.judge import anchors, registered
+from assay.lab.judge import anchors, recording, registered
 from assay.lab.judge.anchors import Anchor
+from assay.lab.judge.recording import Difference, Statement, departs
+from assay.lab.judge.reproduction import Reproduction, reproduction
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
-from assay.lab.records import contests, recording, records
-from assay.lab.records.recording import Difference, Statement, departs
-from assay.lab.records.reproduction import Reproduction, reproduction
-from assay.lab.work import groups
+from assay.lab.records import contests, records
+from assay.lab.store import groups
 from assay.lab.work.events import OnEvent
 from assay.report import tables
 from assay.report.bundle.checking import CheckedBundle

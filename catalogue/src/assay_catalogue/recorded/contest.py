@@ -26,11 +26,13 @@ from assay.core.results import Judged, Verdict
 from assay.core.spec import with_values
 from assay.lab import catalogue
 from assay.lab.engines import Inline
+from assay.lab.judge import recording
 from assay.lab.judge.result import load, with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override, scope_by_reading
-from assay.lab.records import contests, provenance, recording, records
+from assay.lab.records import contests, records
 from assay.lab.records.contests import Contest
+from assay.lab.store import provenance
 from assay.lab.store.origin import lossy
 from assay.lab.work.events import OnEvent
 

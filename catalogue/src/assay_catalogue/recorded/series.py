@@ -15,9 +15,9 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
+from assay.lab.forecast import START, command
 from assay.lab.judge.result import stored_result
 from assay.lab.lab import Lab
-from assay.lab.plan.forecast import forecast, survey
 from assay.lab.plan.plan import Plan, replan, spanned
 from assay.lab.plan.preset import override
 from assay.lab.work.events import Ended, Part, Surveyed, one_at_a_time
@@ -180,15 +180,15 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
 
 
 def _seconds(works: Sequence[Work], width: int) -> Range | None:
-    """How long all of it takes, where something is known of each."""
-    try:
-        return (
-            survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0]
-            if works
-            else Range(0, 0)
-        )
-    except Exception:  # an experiment's own account of its costs, which its runs may not need
+    """Return how long all of it takes, each judged by itself, where something is known of each."""
+    if not works:
+        return Range(0, 0)
+    known = [w.first.cpu_seconds for w in works if w.first.cpu_seconds is not None]
+    if len(known) < len(works):
         return None
+    judging = START * (sum(bool(w.first.missing) for w in works) - 1)
+    scaled = any(w.first.scaled for w in works)
+    return command(sum(known) + max(0.0, judging), width, scaled)[0]
 
 
 def _to_error(e: Exception) -> AssayError:

@@ -14,7 +14,8 @@ import numpy as np
 from assay.core.errors import Command, DataError, ModelError, nearest
 from assay.core.plain import plain
 from assay.lab import catalogue
-from assay.lab.store.store import Job, Store
+from assay.lab.store.runs import Job
+from assay.lab.store.store import Store
 from assay.verbs.verb import Part, Table
 from assay_catalogue.circuits import heads, known
 from assay_catalogue.circuits.explanation import Explanation

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jaxtyping import Float
 
 from assay.core.errors import DataError
@@ -57,29 +55,3 @@ def pca(x: Float[torch.Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[D
         )
         for rank in ranks
     ]
-
-
-def pca_to(
-    x: Float[torch.Tensor, "b d"], rows: Float[torch.Tensor, "n d"], fvu: float
-) -> Dictionary:
-    """Principal components of x, as few as leave no more than this share of the variance of other
-    rows unexplained.
-
-    What a dictionary with this FVU is compared with, where the question is what it leaves out
-    beside how much.
-
-    Raises: DataError where even all components leave more, which happens only below 0.
-    """
-    every = pca(x, x.shape[-1])[0]
-    explained = every.encode(rows)[0].double().square().sum(0).cumsum(0)  # by so many components
-    off = explained[-1] - explained  # they span the space
-    unexplained = off / (rows - rows.mean(0)).double().square().sum()
-    if not bool((unexplained <= fvu).any()):
-        raise DataError(f"no number of components leaves {fvu:g} of the variance unexplained")
-    rank = int((unexplained > fvu).sum()) + 1
-    return replace(
-        every,
-        W_enc=every.W_enc[..., :rank],
-        b_enc=every.b_enc[:, :rank],
-        W_dec=every.W_dec[:, :rank],
-    )

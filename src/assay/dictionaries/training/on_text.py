@@ -268,7 +268,7 @@ def harvest_cost(runs: Runs[Any]) -> Cost:
         size = text.bytes()
     except ModelError:  # of a model that is not here; `inputs` says what to type
         return Cost()
-    return Cost(bytes=size, artefacts={text.to_json(): size})
+    return Cost(bytes=size)
 
 
 def tiny_cost(*widths: str) -> Callable[[Runs[Any]], Cost]:

@@ -8,30 +8,16 @@ this machine are found by being files of this folder with an EXECUTOR.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Protocol
 
 from assay.lab.engines.inline import Inline
 from assay.lab.engines.workers import Workers
-from assay.lab.work.events import Outcome
-from assay.lab.work.worker import Report, Task
+from assay.lab.work.tasks import Executor
 
 __all__ = ["Executor", "Inline", "Workers", "known"]
-
-
-class Executor(Protocol):
-    """Anything that can run tasks."""
-
-    @property
-    def width(self) -> int:
-        """How many tasks run at the same time."""
-
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as it ends, in any order; `report` hears of starts and progress
-        in between. Closing it stops what runs."""
 
 
 @cache

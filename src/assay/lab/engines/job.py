@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.heavy import torch
+from assay.lab.store import groups
 from assay.lab.store.atomic import write
-from assay.lab.store.store import Store, discard
-from assay.lab.work import groups
+from assay.lab.store.folder import discard
+from assay.lab.store.store import Store
 from assay.lab.work.events import to_line
-from assay.lab.work.worker import Task, run_group
+from assay.lab.work.tasks import Task
+from assay.lab.work.worker import run_group
 
 APPEARS = 60.0
 """Seconds until a folder that machines share shows what another one wrote, at the latest."""

@@ -6,6 +6,7 @@ Source: docs.ray.io: tasks, actors, fault tolerance, Ray Client, token authentic
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import sys
@@ -20,9 +21,9 @@ from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Files, Parcel
-from assay.lab.records.provenance import cores
-from assay.lab.work.events import Outcome, from_line, to_line
-from assay.lab.work.worker import Report, Task
+from assay.lab.store.provenance import cores
+from assay.lab.work.events import Outcome, to_line
+from assay.lab.work.tasks import Report, Task
 
 RETRIES = 3
 """How often Ray begins a group again whose process or node was lost."""
@@ -45,8 +46,7 @@ class Ray:
     this machine; where none runs, one is started that ends with this process.
 
     At most `workers` run at the same time, 0: as many as the nodes have room for. Each has
-    `threads` CPUs, `gpus` GPUs and `memory` bytes.
-    """
+    `threads` CPUs, `gpus` GPUs and `memory` bytes."""
 
     def __init__(
         self, address: str = "", workers: int = 0, threads: int = 1, gpus: int = 0, memory: int = 0
@@ -54,6 +54,7 @@ class Ray:
         extras.require("ray")
         self._address, self._workers, self._threads = address, workers, threads
         self._needs = {"CPU": threads, "GPU": gpus, "memory": memory}
+        self._options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory or None}
 
     @property
     def width(self) -> int:
@@ -72,7 +73,8 @@ class Ray:
         """The outcome of each task as it ends. Raises: EngineError."""
         source, width, relay = iter(tasks), self.width, Relay(report)
         ray, running = _connect(self._address), dict[Any, Claimed]()
-        ear = ray.remote(num_cpus=0, max_restarts=-1)(_Ear).remote()
+        heard = ray.util.queue.Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
+        work = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD", **self._options)(_work)
         task: object = None
         try:
             while task is not _END or running:
@@ -83,15 +85,14 @@ class Ray:
                     if isinstance(group, Outcome):
                         yield group
                     else:
-                        running[self._submit(ray, group, ear)] = group
+                        running[work.remote(Parcel.pack(group, self._threads), heard)] = group
                 if not running:
                     time.sleep(POLL)
                     continue
                 ended, _ = ray.wait([*running], timeout=POLL)
                 with contextlib.suppress(ray.exceptions.RayError):  # it was lost with its node
-                    by_name = {claimed.group.name: claimed.group for claimed in running.values()}
-                    for line in ray.get(ear.drain.remote(), timeout=10 * POLL):
-                        relay.line(line, by_name)
+                    for line in heard.get_nowait_batch(heard.qsize()):
+                        relay.line(line, {c.group.name: c.group for c in running.values()})
                 for ref in ended:
                     claimed = running.pop(ref)
                     yield claimed.store(*_result(ray, ref, claimed.group.name), relay)
@@ -100,44 +101,17 @@ class Ray:
                 with claimed.lock, contextlib.suppress(Exception):  # the cluster may be gone
                     ray.cancel(ref, force=True)
 
-    def _submit(self, ray: Any, claimed: Claimed, ear: Any) -> Any:
-        """Hand a group to Ray."""
-        how = {"num_cpus": self._threads, "num_gpus": self._needs["GPU"], "max_retries": RETRIES}
-        if self._needs["memory"]:
-            how["memory"] = self._needs["memory"]
-        parcel = Parcel.pack(claimed, self._threads)
-        return ray.remote(**how, scheduling_strategy="SPREAD")(_work).remote(parcel, ear)
 
-
-class _Ear:
-    """An actor that keeps what nodes say until this process asks for it."""
-
-    def __init__(self) -> None:
-        self._lines = list[str]()
-
-    def hear(self, line: str) -> None:
-        """Keep a line."""
-        self._lines.append(line)
-
-    def drain(self) -> list[str]:
-        """Give what was heard since the last time."""
-        lines, self._lines = self._lines, []
-        return lines
-
-
-def _work(parcel: Parcel, ear: Any) -> tuple[str, list[Files]]:
-    """Work on a group, on a node."""
-    outcome, runs = parcel.work(lambda event: ear.hear.remote(to_line(event)))
-    return to_line(outcome), runs
+def _work(parcel: Parcel, heard: Any) -> tuple[Outcome, list[Files]]:
+    """Work on a group, on a node; nothing waits for the queue, whose node may be lost."""
+    return parcel.work(lambda event: heard.actor.put_nowait.remote(to_line(event)))
 
 
 def _result(ray: Any, ref: Any, group: str) -> tuple[Outcome, list[Files]]:
     """How a task ended, and the runs that it gave."""
     try:
-        line, runs = ray.get(ref)
-        outcome = from_line(line)
-        assert isinstance(outcome, Outcome)
-        return outcome, runs
+        ended: tuple[Outcome, list[Files]] = ray.get(ref)
+        return ended
     except ray.exceptions.RayError as e:  # an experiment's own errors come as an outcome
         if type(e).__name__ in LOST:
             kind, text = "RunError", f"Ray lost its process or node {RETRIES + 1} times: {_last(e)}"
@@ -154,16 +128,16 @@ def _connect(address: str) -> Any:
     if address == "local" and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         # whatever reaches its ports could run anything here; Ray reads these when it is imported
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    import ray
+    import ray.util.queue
 
     if not ray.is_initialized():
-        how: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-        if address == "local":
-            how |= {"num_cpus": cores(), "include_dashboard": False}
+        ours = (
+            dict[str, Any](num_cpus=cores(), include_dashboard=False) if address == "local" else {}
+        )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray.init(address, **how)
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **ours)
         except Exception as e:
             where = "on this machine" if address in ("auto", "local") else f"at {address}"
             advice = "; see that the port is that of Ray Client (10001), and that a token is set"
@@ -173,5 +147,4 @@ def _connect(address: str) -> Any:
 
 
 def _last(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return plain((lines or [type(error).__name__])[-1])[:500]
+    return plain((str(error).strip() or type(error).__name__).splitlines()[-1].strip())[:500]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
+from assay.lab.store.groups import RunGroup
 from assay.lab.work.events import Progress, Started, from_line
-from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Report
+from assay.lab.work.tasks import Report
 
 
 class Relay:

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import subprocess
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,13 +22,15 @@ from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.job import APPEARS, Job
 from assay.lab.engines.relay import Relay
-from assay.lab.records.provenance import THREADS
+from assay.lab.store import groups
 from assay.lab.store.atomic import explained
-from assay.lab.store.store import Store, discard
-from assay.lab.work import groups
+from assay.lab.store.folder import discard
+from assay.lab.store.groups import RunGroup
+from assay.lab.store.provenance import THREADS
+from assay.lab.store.store import Store
 from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Report, Task, note_failure
+from assay.lab.work.tasks import Report, Task
+from assay.lab.work.worker import note_failure
 
 TRIES = 3
 """How often a group is submitted whose job ends without effect."""
@@ -92,9 +94,11 @@ class Slurm:
         queue, well = list[_Queued](), True
         try:
             while more or queue:
-                ready, more = _draw(source)
-                new = []
-                for task in ready:
+                more, new = False, list[_Queued]()
+                for task in source:
+                    if task is None:  # another one may be ready later
+                        more = True
+                        break
                     group = groups.read(Path(task.root, "groups", task.group))
                     if group is None:  # another process finished it
                         yield Outcome(task.group, "done")
@@ -175,16 +179,6 @@ class Slurm:
         text = f"{why}; what it said is in {queued.job.paths.stderr}"
         note_failure(queued.group.folder, kind, text)
         return Outcome(queued.group.name, "failed", error=kind, text=text)
-
-
-def _draw(source: Iterator[Task | None]) -> tuple[list[Task], bool]:
-    """The tasks that are ready, and whether more may come."""
-    ready = list[Task]()
-    for task in source:
-        if task is None:
-            return ready, True
-        ready.append(task)
-    return ready, False
 
 
 def _listed(ids: Sequence[str]) -> Collection[str]:

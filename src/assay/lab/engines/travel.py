@@ -22,14 +22,15 @@ from assay.core.errors import AssayError, EngineError
 from assay.core.heavy import torch
 from assay.lab.catalogue import load
 from assay.lab.engines.relay import Relay
-from assay.lab.records import provenance
+from assay.lab.store import groups, provenance
 from assay.lab.store.atomic import write_folders
+from assay.lab.store.folder import discard
+from assay.lab.store.groups import RunGroup
 from assay.lab.store.origin import code, files, home, watch
-from assay.lab.store.store import Store, discard
-from assay.lab.work import groups
+from assay.lab.store.store import Store
 from assay.lab.work.events import Outcome
-from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Report, Task, note_failure, run_group
+from assay.lab.work.tasks import Report, Task
+from assay.lab.work.worker import note_failure, run_group
 
 Files = Mapping[str, bytes]
 """The files of a folder, by name."""

@@ -15,9 +15,9 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from assay.lab.records.provenance import THREADS, cores
+from assay.lab.store.provenance import THREADS, cores
 from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.worker import Report, Task
+from assay.lab.work.tasks import Report, Task
 
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
 # of a run's CPU-seconds
@@ -36,7 +36,7 @@ class Workers:
         self.width = n if n is not None else max(1, cores() // threads)
         self.threads = threads
         self._idle: list[_Worker] | None = None
-        """Those that wait for the next tasks; None where nobody waits."""
+        """Those that wait for the next tasks; None where none waits."""
 
     @contextmanager
     def staying(self) -> Iterator[None]:
@@ -131,7 +131,7 @@ class _Worker:
     def joins(self, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report) -> bool:
         """Answer to another inbox from now on; whether it is alive."""
         self._inbox, self._report = inbox, report
-        # the reader may have told the other inbox of an end that the process has yet to come to
+        # the reader may have reported to the other inbox an end that the process has yet to come to
         return self._process.poll() is None and self._threads[0].is_alive()
 
     def start(self, task: Task) -> None:

@@ -1,1 +1,2 @@
-"""Verdicts on what is stored, what was frozen before, and what was looked at when."""
+"""Judge: verdicts on what is stored, what was frozen before, what was looked at when, and the
+records made from it."""

@@ -98,7 +98,7 @@ def note(frozen: Registration) -> str:
 
 def found(frozen: Registration, trusted: Path | None = None) -> Iterator[Anchor]:
     """Give the anchors of what was frozen, the time stamp next to its file and git notes of its
-    folder, and verify them. Not for a folder that somebody else sent: git obeys what is in it."""
+    folder, and verify them. Not for a folder that came from elsewhere: git obeys what is in it."""
     yield from stamps(frozen, trusted)
     folder = str(frozen.path.parent)
     done, listed = _run("git", "-C", folder, "notes", f"--ref={NOTES}", "list")

@@ -8,9 +8,9 @@ from typing import Any
 
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.lab.judge.journal import digest
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset
+from assay.lab.store.journal import digest
 
 JSON = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
 """Families: claims of one study that ask the same quantity at several levels of a sweep, such as
-one layer each. Whoever scans thirty layers and reports the best finds something by luck, so their
-intervals hold for all of them at once, unless each is asked for by itself."""
+one layer each. Anyone who scans thirty layers and reports the best finds something by luck, so
+their intervals hold for all of them at once, unless each is asked for by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.core.experiment import Experiment
 from assay.core.expression import SIGNS_TYPED
 
 _SWEPT = re.compile(r"\[[^\]]*\]|\d+(\.\d+)?(e[+-]?\d+)?")
-"""What stands for a place in a sweep: levels in brackets, and the number in the name of an arm."""
+"""A place in a sweep, as it is written: levels in brackets, and the number in an arm's name."""
 _SIDE = re.compile(r'"(?:\w+=[^/"]*/)+([\w-]+)"')
 """An arm of an experiment with swept fields, as a study names it: "width=3/main"."""
 _COMPARED = re.compile(r"\s*(<=|>=|<|>)\s*")
@@ -43,7 +43,8 @@ def each(experiment: Experiment, together: Mapping[str, int] | None = None) -> E
 
 
 def counted(experiment: Experiment) -> dict[str, int]:
-    """Tell of each claim that is judged with others how many these are with it, by its text."""
+    """Return how many claims are judged together, by the text of each that is judged with
+    others."""
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     return {c.text: c.together for c in claims if c.together > 1}
 
@@ -67,7 +68,7 @@ def lines(claims: Collection[Claim]) -> Iterator[str]:
 
 def _asked(claim: Claim) -> list[tuple[str, str]]:
     """The quantity of a claim without its threshold and without its place in a sweep, then with its
-    place; none of a claim in code, of which nobody can tell."""
+    place; none of a claim in code, since it is not known there."""
     text = "".join(SIGNS_TYPED.get(sign, sign) for sign in claim.condition)
     equal = re.search(r"\s+at\s+equal\s+\w+\s*$", text)
     parts = _COMPARED.split(text[: equal.start()] if equal else text)[::2]

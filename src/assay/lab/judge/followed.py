@@ -15,18 +15,16 @@ from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import contents, families, journal, looks, questions, registered, sources
-from assay.lab.judge.journal import Ledger
+from assay.lab.judge import contents, families, history, looks, questions, registered, sources
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
 from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, scope_by_reading
-from assay.lab.records import history
-from assay.lab.store import origin
+from assay.lab.store import journal, origin
+from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
-from assay.lab.work.events import OnEvent, Said
 
 OLDER = "an earlier version of Assay froze its code, which this one cannot compare"
 
@@ -49,11 +47,12 @@ class Followed:
         """What was frozen, where it is followed."""
         return None if self.departures else self.frozen
 
-    def announce(self, tell: OnEvent) -> None:
-        """Say, before anything is trained, that what was frozen is not what runs, and why."""
-        if self.departures:
-            departures = "; ".join(self.departures)
-            tell(Said(f"not as it was frozen, so what follows is exploratory: {departures}"))
+    @property
+    def warning(self) -> str:
+        """Say that what was frozen is not what runs, and why; "" where it is."""
+        if not self.departures:
+            return ""
+        return "not as it was frozen, so what follows is exploratory: " + "; ".join(self.departures)
 
     def judged(self, plan: Plan, arm: str = "main") -> Result:
         """The verdicts on what is stored; another `arm` is judged as if it were the method. Raises:
@@ -183,7 +182,7 @@ class Followed:
         phrases = list(filter(None, (self._lost(), gone)))
         if questions.is_by_rows(_asked(frozen)):
             return phrases
-        for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset)):
+        for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset.specs)):
             later = frozen.ledger and frozen.ledger["hash"] in ledger.before(journal.key(line))
             when = line.get("since") or line["time"]
             if not later and when < frozen.time:
@@ -195,7 +194,7 @@ class Followed:
 
     def _later(self, frozen: Registration, outcomes: Mapping[str, str], plan: Plan) -> list[str]:
         """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
-        that were there before, and what nobody can compare."""
+        that were there before, and what cannot be compared."""
         lines, changes = self._looks(), []
         for k, line in lines.items():
             if line["code"] != frozen.content["judging"]:
@@ -231,7 +230,7 @@ class Followed:
             *((line, str(line.get("registration")), []) for line in noted),
             *((r.line, r.hash, r.claims) for r in files),
         ]
-        about = journal.subject(self.experiment, self.preset)
+        about = journal.subject(self.experiment, self.preset.specs)
         related = {
             hashed: {
                 **{k: line[k] for k in ("experiment", "time")},

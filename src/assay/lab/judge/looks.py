@@ -1,7 +1,7 @@
 """Looks: what claims, settings and arms were at every judging that is noted; what changed since is
 reported.
 
-A look at judged seeds burns them: whoever has seen what they say and then changes a claim, a
+A look at judged seeds uses them up: anyone who has seen what they say and then changes a claim, a
 control or a setting judges what was seen. Seeds below 1000 are for pilots, which anybody may look
 at."""
 
@@ -17,12 +17,12 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal, questions
-from assay.lab.judge.journal import Line, digest, judged_seeds, seedless, spans
+from assay.lab.judge import history, questions
+from assay.lab.judge.history import committed
 from assay.lab.judge.questions import Questions
 from assay.lab.plan.plan import Plan
-from assay.lab.records import history
-from assay.lab.records.history import committed
+from assay.lab.store import journal
+from assay.lab.store.journal import Line, digest, judged_seeds, seedless, spans
 from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Store
 
@@ -47,8 +47,8 @@ def changes(looks: Sequence[Line], current: Line) -> list[str]:
     """What is not as at the first look at any of the same judged seeds, and what later looks had
     that is gone; each claim and arm once.
 
-    What was changed after the first look and changed back is as it was. Empty where nobody looked
-    at these seeds."""
+    What was changed after the first look and changed back is as it was. Empty where these seeds
+    were not looked at."""
     later, first, known = list[Line](), list[Line](), set[int]()
     for look in looks:
         if shared := judged_seeds(look) & judged_seeds(current):
@@ -76,7 +76,7 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     noted = (history.renewed(journal.read(path), sized) for path in paths)
     phrases = [change for looks in noted for change in changes(looks, current)]
     if store is not None and experiment.origin.endswith(STUDIES):
-        with contextlib.suppress(AssayError):  # a model is not here, so nobody can tell
+        with contextlib.suppress(AssayError):  # a model is not here, so that cannot be known
             asked = questions.asked(experiment, plan.preset)
             phrases += Questions.of(store).others(asked, experiment.name)
     come = {name for arm in experiment.arms.values() for name in arm.brings}

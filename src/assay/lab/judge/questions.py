@@ -18,8 +18,9 @@ from assay.core.claims import Claim, Estimate
 from assay.core.experiment import Experiment, Materials
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.journal import (
+from assay.lab.plan.preset import Preset
+from assay.lab.store import journal
+from assay.lab.store.journal import (
     AFTER,
     ASKED,
     QUESTIONS,
@@ -28,8 +29,7 @@ from assay.lab.judge.journal import (
     digest,
     seedless,
 )
-from assay.lab.judge.journal import JUDGED as FIRST_JUDGED
-from assay.lab.plan.preset import Preset
+from assay.lab.store.journal import JUDGED as FIRST_JUDGED
 from assay.lab.store.store import Store
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
@@ -85,8 +85,8 @@ class Question:
 
 
 def asked(experiment: Experiment, preset: Preset) -> list[Question]:
-    """Return what the statements of a study ask; nothing of an experiment in code, of which nobody
-    can tell what it reads. Raises: AssayError where a model is not here."""
+    """Return what the statements of a study ask; nothing of an experiment in code, since it is
+    not known what that reads. Raises: AssayError where a model is not here."""
     if (materials := experiment.materials) is None:
         return []
     sized, found = experiment.sized(preset.specs), []
@@ -200,7 +200,7 @@ class Questions(Journal):
             self.note(q.key, what, experiment=experiment, **said, **more)
 
     def note_measured(self, experiment: str, parts: Iterable[Part]) -> None:
-        """Note what is to be measured, which somebody may see before it is judged. Raises:
+        """Note what is to be measured, which may be seen before it is judged. Raises:
         OSError."""
         by_units: dict[tuple[str, ...], list[str]] = {}
         for part in parts:
@@ -210,7 +210,7 @@ class Questions(Journal):
             self._add({"what": MEASURED, **noted})
 
     def seen(self, part: Part) -> Line | None:
-        """Return the first line that says that somebody may have seen a measure on some of its
+        """Return the first line that says that a measure may have been seen on some of its
         units; None where none does."""
         units = {*part.units}
         lines = (x for x in self.looks if x["what"] != FROZEN and part.key in x.get("parts", ()))
@@ -237,7 +237,7 @@ class Questions(Journal):
             )
 
     def partly(self, some: Iterable[Question]) -> list[str]:
-        """Say of each question which of the measures that it reads somebody may have seen, where
+        """Say of each question which of the measures that it reads may have been seen, where
         they are not all."""
         phrases = []
         for q in some:

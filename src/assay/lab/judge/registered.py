@@ -2,7 +2,7 @@
 seeds and the code that judges, in one sealed file.
 
 The file is in the store and, for an experiment in a user's own folder, next to it. Its seal shows
-an edit, not a forgery by somebody who seals it again: publish its hash, or sign it. What is frozen
+an edit, not a forgery that is sealed again: publish its hash, or sign it. What is frozen
 is judged once, on all of its seeds; more seeds are another freezing, of fresh ones."""
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import contents, families, journal, looks, questions, sources
-from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
+from assay.lab.judge import contents, families, looks, questions, sources
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
-from assay.lab.records import provenance
-from assay.lab.store import edits, origin
+from assay.lab.store import edits, journal, origin, provenance
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.store.sealed import SCHEMA, NewerError, seal, unseal
 from assay.lab.store.store import Store
 
@@ -120,7 +119,7 @@ def freeze(
     data["software"] = dict(provenance.software())
     adjacent, here = adjacent_path(experiment, preset), place(store, experiment, preset)
     paths = [adjacent, here] if adjacent is not None and write_adjacent else [here]
-    about = journal.subject(experiment, preset)
+    about = journal.subject(experiment, preset.specs)
     store.prepare()
     with explained(store.root), store.lock("registered"):
         more = {"registration": data["hash"]}
@@ -291,7 +290,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
 
 
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
-    """Tell what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
+    """Say what is not as it was frozen: claims, arms, seeds and a user's own file, in phrases;
     nothing where all of it is."""
     experiment, content = experiment.sized(preset.specs), known.content
     frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)
@@ -383,7 +382,7 @@ def _seen(
         yield f"{stored}: {', '.join(runs[:3])}{more}; what may have been seen", fresh
     ledger = Ledger(store)
     if not by_rows:
-        for line, shared in ledger.exposures(journal.subject(experiment, preset)):
+        for line, shared in ledger.exposures(journal.subject(experiment, preset.specs)):
             seen = f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
             yield f"{seen}{line['time']} ({ledger.path}); what may have been seen", fresh
         yield from by_content

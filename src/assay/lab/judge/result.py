@@ -39,11 +39,11 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import families, journal, sources
+from assay.lab.judge import families, sources
 from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
-from assay.lab.records import provenance
+from assay.lab.store import journal, provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name, in_file
 from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
@@ -193,15 +193,6 @@ class Result(Shown):
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
         return pd.DataFrame(rows)
 
-    def runs_to_pandas(self, arm: str = "main") -> pd.DataFrame:
-        """One row per run of an arm: its per-run fields, and the mean of each measure over
-        everything but the run."""
-        data = self.arms[arm]
-        means = data.map(
-            lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v
-        )
-        return means.reset_coords().to_dataframe()
-
     def path(self, store: Store) -> Path:
         """Where the result lies in a store."""
         return store.root / "results" / self.experiment / f"{self.preset}.json"
@@ -336,43 +327,26 @@ def judge_all(
     A statement that cannot be computed is listed in `failed` and costs no other its verdict; for
     another arm than main, or where fields were changed, in `skipped`: statements may read a penalty
     that the changed preset no longer has. `level` is that of claims."""
-    title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
-    everything = with_derived(experiment, arms)
-    per_seed = plan.cpu_spent / max(1, len({r.job.spec.seed for r in plan.cached}))
-    changed = bool(plan.preset.sets)
-    scope = scope_by_reading(experiment, plan.preset)
+    experiment = apply_preset(experiment, plan.preset)
+    everything, changed = with_derived(experiment, arms), bool(plan.preset.sets)
     unasked = frozenset(name for name, a in experiment.arms.items() if not a.asked)
     statements = judge_statements(
         experiment.claims,
         _Asked(everything, unasked) if unasked else everything,
         arm,
-        scope,
+        scope_by_reading(experiment, plan.preset),
         changed=changed,
         origin=experiment.origin,
         level=level,
     )
-    skipped, failed = statements.skipped, statements.failed
-    priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
+    priced = tuple(_priced(j, experiment, plan) for j in statements.judged)
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
-    plots: tuple[Figure, ...] = ()
-    cards: tuple[Any, ...] = ()
-    try:
-        with _computing("figures", experiment.origin):
-            plots = tuple(experiment.figures(everything)) if figures else ()
-            cards = (
-                tuple(experiment.cards(everything))
-                if experiment.cards is not None and figures
-                else ()
-            )
-    except (ClaimError, ExperimentError) as e:
-        failure = (("figures", str(e).removeprefix("figures ")),)
-        skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
+    plots, cards, failure = _pictures(experiment, everything) if figures else ((), (), ())
     curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
-    keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
-        preset=title,
+        preset=plan.preset.title,
         arm=arm,
         arms=everything,
         judged=priced,
@@ -383,13 +357,26 @@ def judge_all(
         claims_key=claims_key(experiment.claims),
         seconds=spanned(plan.sessions),
         cpu_seconds=plan.cpu_spent,
-        provenance=_provenance(plan, keys),
+        provenance=_provenance(plan),
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
-        skipped=skipped,
-        failed=failed,
+        skipped=(*statements.skipped, *(failure if changed else ())),
+        failed=(*statements.failed, *(() if changed else failure)),
         stamp=stamp(experiment, plan),
         evidence={run.key[:16]: run.id for run in plan.stored},
     )
+
+
+def _pictures(
+    experiment: Experiment, arms: Mapping[str, xr.Dataset]
+) -> tuple[tuple[Figure, ...], tuple[Any, ...], tuple[tuple[str, str], ...]]:
+    """Return the figures and the cards of an experiment, and why some could not be computed."""
+    plots: tuple[Figure, ...] = ()
+    try:
+        with _computing("figures", experiment.origin):
+            plots = tuple(experiment.figures(arms))
+            return plots, tuple(experiment.cards(arms)) if experiment.cards else (), ()
+    except (ClaimError, ExperimentError) as e:
+        return plots, (), (("figures", str(e).removeprefix("figures ")),)
 
 
 def _by_rows(judged: Judged, materials: Materials) -> Judged:
@@ -582,7 +569,7 @@ def _arm(error: BaseException) -> str:
     return f" (of {noted[0]})" if noted else ""
 
 
-def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
+def _priced(judged: Judged, experiment: Experiment, plan: Plan) -> Judged:
     """Complete a verdict's price with the minutes of one core and the command, where more seeds
     would decide it."""
     price, preset = judged.price, plan.preset
@@ -596,7 +583,7 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
         # every seed is trained anew, twice as long
         changed, trained = changed.but(doubled), 2 * (len(seeds) + price.more)
     command = f"assay run {experiment.typed}{changed.options}"
-    minutes = per_seed * trained / 60
+    minutes = plan.cpu_spent / max(1, len({r.job.spec.seed for r in plan.cached})) * trained / 60
     duration = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
     text = f"{price.text}, {duration} CPU-minutes: {command}"
     return structs.replace(judged, price=structs.replace(price, text=text))
@@ -616,7 +603,8 @@ def _says(path: Path, text: bytes) -> bool:
     return False
 
 
-def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _provenance(plan: Plan) -> dict[str, Any]:
+    keys = {a: [r.job.key for r in rows] for a, rows in plan.by_arm().items()}
     runs = [r.stored for r in plan.rows if r.stored is not None]
     run_provenances = [run.provenance for run in runs]
     last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
@@ -626,7 +614,7 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
         "diverged": sum(run.status == "diverged" for run in runs),
         "inputs": {**digests_by_name(plan.stored), **inputs},
         "code": sorted({str(p.get("code", "")) for p in run_provenances}),
-        "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
+        "keys": provenance.digest(canonical_json(keys)),
         "finished": last.get("finished", ""),
         "device": last.get("device", ""),
         "peak_rss": max((int(p.get("peak_rss", 0)) for p in run_provenances), default=0),

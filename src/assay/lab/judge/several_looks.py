@@ -11,9 +11,9 @@ from assay.core.heavy import xr
 from assay.core.judging import Scope
 from assay.core.results import Judged
 from assay.core.spec import Spec
-from assay.lab.judge.journal import seeds_of
 from assay.lab.judge.result import judge_statements, with_derived
 from assay.lab.plan.preset import Preset
+from assay.lab.store.journal import seeds_of
 
 
 def settled(

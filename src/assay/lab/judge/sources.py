@@ -26,7 +26,7 @@ def unchanged(origin: str) -> str:
     """64 hex digits of every file that measures or judges an experiment from this module or file,
     and of what it computes with; "" where one was written since the start.
 
-    After that nobody can say which modules hold the old text and which, imported later, the new
+    After that it is not known which modules hold the old text and which, imported later, the new
     one. Of the distribution that a module belongs to, its other experiments do not count, since
     none imports another; for a user's file, which may borrow from any, all that are there do."""
     digest = _hash(origin)
@@ -107,5 +107,5 @@ def _at_start(root: Path) -> States:
 
 
 _BEGAN = time.time()
-_TICK = 0.1  # seconds: a file's time is the clock's last tick, and so may lie before the start
+_TICK = 0.1  # seconds: a file's time is the clock's last tick, and so may be before the start
 _at_start(_ROOT)  # with the first module of the lab, so before an experiment can be found

@@ -1,11 +1,12 @@
-"""Tried: which claims were judged on a table before. A table is known by the numbers that a claim
-reads of it: a copy of the file, other names, another order of the rows, and other columns make no
-other table, and neither does leaving out some of its rows."""
+"""Tried: which claims were judged on a table, or on prompts, before. A table is known by the
+numbers that a claim reads of it, and prompts by what they say: a copy of the file, other names,
+another order of the rows, and other columns make no other table, and neither does leaving out some
+of its rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from assay.core.columns import Column
 from assay.core.expression import parse
 from assay.core.reading import plural
 from assay.core.results import Judged
-from assay.lab.judge.journal import QUESTIONS, Line, digest
-from assay.lab.judge.questions import JUDGED, Questions, key
+from assay.lab.judge.questions import JUDGED, Questions, key, known_units
+from assay.lab.store.journal import QUESTIONS, Line, digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,24 +51,66 @@ def note(table: Any, judged: Judged, unit: Sequence[str], arm_column: str) -> li
     columns = [(c, c.arm or judged.arm) for c in parse(judged.text).columns]
     parts = sorted({_part(*_numbers(frame, c, arm, unit)) for c, arm in columns})
     units = sorted({x for c, arm in columns for x in _units(*_numbers(frame, c, arm, unit))})[:KEPT]
-    questions = Questions(file())
     question, threshold = key({}, parts), str(judged.threshold)
-    earlier = [line for line in questions.looks if _same_table(line, parts, units)]
     said = {"text": judged.text, "threshold": threshold, "outcome": judged.outcome}
+    earlier = {
+        x["text"]: x for x in _noted(question, parts, units, said) if x["text"] != judged.text
+    }
+    return [_count(len(earlier) + 1, "this table"), *_others([*earlier.values()], question)]
+
+
+def note_asked(
+    prompts: str, rows: Iterable[str], function: str, quantity: Any, holds: str, judged: Judged
+) -> list[str]:
+    """Note that a claim was judged on prompts, and say how many were, from the second on; which
+    cannot be noted is said as well.
+
+    Args:
+        prompts: what the rows are, such as "these prompts".
+        rows: what each says, or a hash of it.
+        function: a hash of the function that was asked; "" where none was.
+        quantity: what was asked, as JSON values.
+        holds: the condition.
+        judged: what came out.
+    """
+    units = sorted({*known_units(f"prompt {row}" for row in rows)})[:KEPT]
+    question, parts = key({}, quantity), [digest(f"function {function}")] * bool(function)
+    said = {"text": judged.text, "threshold": holds, "outcome": judged.outcome}
+    try:
+        lines = _noted(question, parts, units, said)
+    except OSError as e:
+        return [f"how many claims were tried on {prompts} is not known: {e.strerror or e}"]
+    claims = {(x["question"], x["threshold"]): x for x in lines if _shares(x, units)}
+    claims.pop((question, holds), None)
+    if not (earlier := [*claims.values()]):
+        return []
+    own = 1 + sum(parts == x.get("parts") for x in earlier)
+    whole = " with this function" if own > len(earlier) else f", {own} of them with this function"
+    of = whole if function else ""
+    return [_count(len(earlier) + 1, prompts) + of, *_others(earlier, question)]
+
+
+def _noted(
+    question: str, parts: Sequence[str], units: Sequence[str], said: Mapping[str, str]
+) -> list[Line]:
+    """Note a claim, and return the earlier lines about the same table or prompts."""
+    questions = Questions(file())
+    earlier: list[Line] = [x for x in questions.looks if _same_table(x, parts, units)]
     questions.note(question, JUDGED, parts=parts, units=units, **said)
-    return list(_words(earlier, question, judged.text))
+    return earlier
 
 
-def _words(earlier: Sequence[Line], question: str, text: str) -> Iterator[str]:
-    """How many claims there are with those before, and which asked the same with another
-    threshold."""
-    others = {line["text"]: line for line in earlier if line["text"] != text}
-    count = len(others) + 1
-    yield f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on this table"
-    again = [x for x in others.values() if x["question"] == question]
+def _count(count: int, place: str) -> str:
+    """How many claims there are with those before."""
+    return f"{count} {plural('claim', count)} {'was' if count == 1 else 'were'} tried on {place}"
+
+
+def _others(others: Sequence[Line], question: str) -> Iterator[str]:
+    """Which claims asked the same with another threshold, and which others there were."""
+    again = [x for x in others if x["question"] == question]
     for words, some in (
         ("the same numbers were judged as", again),
-        ("others were", [x for x in others.values() if x not in again]),
+        ("others were", [x for x in others if x not in again]),
     ):
         if some:
             shown = ", ".join(f"{x['text']} ({x['outcome']})" for x in some[-SHOWN:])
@@ -78,9 +121,14 @@ def _same_table(line: Line, parts: Sequence[str], units: Sequence[str]) -> bool:
     """Whether a line is about a table with one of these columns, or with half of these numbers."""
     if line["what"] != JUDGED or "experiment" in line:
         return False
+    return bool({*parts} & {*line.get("parts", ())}) or _shares(line, units)
+
+
+def _shares(line: Line, units: Sequence[str]) -> bool:
+    """Whether a line is about half of these units, or of its own."""
     known = set(line.get("units", ()))
     shared, fewer = len(known & {*units}), min(len(known), len(units))
-    return bool({*parts} & {*line.get("parts", ())}) or (fewer > 0 and shared >= SHARED * fewer)
+    return fewer > 0 and shared >= SHARED * fewer
 
 
 def _numbers(

@@ -62,7 +62,7 @@ def deciding(
     converged."""
     numbers_by_command: dict[str, list[int]] = {}
     for number, verdict in enumerate(verdicts, 1):
-        command = remedy(verdict.price.text)[1] if verdict.price else ""
+        command = remedy(verdict.price.text, verdict.price_in_times)[1] if verdict.price else ""
         if not command and verdict.reason == "gate converged" and (sets := twice_the_steps(preset)):
             command = f"run {experiment.typed}{preset.but(sets).options}"
         if command:

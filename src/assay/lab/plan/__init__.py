@@ -1,1 +1,1 @@
-"""What is asked for, what of it is missing, in which order it is done, and how long it takes."""
+"""Plan: which runs a preset asks for, which of them are missing and why, and what a run costs."""

@@ -3,31 +3,30 @@ Doing nothing."""
 
 from __future__ import annotations
 
-import json
-import math
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from assay.core.errors import Operator, StoreError
-from assay.core.experiment import Cost, Experiment
+from assay.core.experiment import Experiment
 from assay.core.garbage import uncollected
 from assay.core.runs import Runs
-from assay.core.spec import Spec, canonical_json, per_run_fields
-from assay.lab.judge import journal
+from assay.core.spec import Spec
+from assay.lab.plan import costs
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
-from assay.lab.store import edits, index, origin
+from assay.lab.store import edits, index, journal, origin
+from assay.lab.store.folder import size
+from assay.lab.store.groups import RunGroup, Wanted, unfinished
 from assay.lab.store.origin import STUDIES
-from assay.lab.store.store import Damaged, Job, Store, Stored, size
-from assay.lab.work.groups import RunGroup, Wanted, unfinished
+from assay.lab.store.runs import Damaged, Job, Stored
+from assay.lab.store.store import Store
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -119,14 +118,6 @@ class Plan:
             )
 
 
-LARGER = 4.0
-"""By which factor fields may be larger than known ones, taken together, for times to be told: the
-middle between no effect and one in proportion is then off by at most 2."""
-MEASURING = 0.05
-"""The share of a run's recorded cost that no number of steps changes: measuring, for one."""
-LONGER = 20.0
-"""By which factor runs may be longer than stored ones that tell what they take: a run of very few
-steps shows what starting costs, not what a step costs."""
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
 """The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
 names."""
@@ -153,10 +144,13 @@ def plan(
     inputs_for = experiment.inputs or (lambda spec: {})
     shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
     rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
+    missing = [r for r in rows if r.state == "missing"]
+    cached = [r.stored for r in rows if r.state == "cached" and r.stored is not None]
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
-    per_run, cost_from, scaled = _cost_per_run(shelf, cost, rows)
-    missing = [r for r in rows if r.state == "missing"]
+    per_run, cost_from, scaled = (cost and costs.stated(experiment, preset)) or costs.known(
+        experiment, preset, shelf.record.get("cost", {}), [*shelf.runs.values()], cached
+    )
     cpu: float | None = 0.0
     disk = 0
     # in order: sums of floats keep every digit
@@ -164,7 +158,7 @@ def plan(
         arm_rows = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, arm) * len(arm_rows))
-    # the largest of any arm: what they write beside measures, such as a harvest, they share
+    # the largest of any arm: what they write next to measures, such as a harvest, they share
     if cost is not None:
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
@@ -266,7 +260,7 @@ class _Shelf:
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         code = origin.code(self.experiment.origin) if self.experiment.origin else ""
         other = [s for s in cached if s.provenance.get("code") != code and not self.text.made(s)]
-        # what a study says of training stands in specs
+        # what a study says of training is in specs
         if code and other and not self.experiment.origin.endswith(STUDIES):
             messages.append(
                 f"{len(other)} cached runs were made by another text of {self.experiment.name}'s "
@@ -343,147 +337,6 @@ def _without_params(row: Row) -> Row:
     )
 
 
-def _cost_per_run(
-    shelf: _Shelf, cost_of: Callable[[Runs], Cost] | None, rows: Sequence[Row]
-) -> tuple[dict[str, float], str, bool]:
-    """CPU-seconds that a run of each arm takes, where that is known, where from, and whether that
-    is of runs with other steps or fields."""
-    experiment, preset = shelf.experiment, shelf.preset
-    trained = [n for n, a in experiment.arms.items() if a.train is not None]
-    arms = {n: specs for n in trained if (specs := experiment.specs_of(n, preset.specs))}
-    if cost_of is not None:
-        stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
-        if None not in stated.values():
-            return (
-                {n: (s or 0.0) / len(arms[n]) for n, s in stated.items()},
-                "the experiment",
-                False,
-            )
-    recorded: dict[str, float] = shelf.record.get("cost", {})
-    if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
-        return _here(recorded, rows), "the record", False
-    # a wheel has no specs and measures of presets that lie elsewhere
-    readable = recorded and records.carried(
-        records.name_of(experiment, preset.name), experiment.origin
-    )
-    record = (records.load_record(experiment, preset.name) if readable else None) or {}
-    by_record, by_store = (
-        {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
-        for known_cost in (partial(_recorded, record), partial(_stored, shelf))
-    )
-    # What runs alike took tells more than what others did.
-    known = by_store | {
-        n: c for n, c in by_record.items() if c.alike or not by_store.get(n, c).alike
-    }
-    seconds = {n: c.seconds for n, c in known.items()}
-    seconds |= _here({n: s for n, s in seconds.items() if known[n] is by_record.get(n)}, rows)
-    if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in known}:
-        source = "records of its experiments scaled by steps, passes of models by size"
-        return seconds | expected, source, True
-    source = "the record" if by_record else "runs of this store" if known else "unknown"
-    scaled = not all(c.alike for c in known.values())
-    return seconds, f"{source}, scaled by steps" if scaled else source, scaled
-
-
-def _here(recorded: Mapping[str, float], rows: Sequence[Row]) -> dict[str, float]:
-    """What is recorded of a run of each arm, times one ratio: what the stored runs of this plan
-    took, over what is recorded of them."""
-    spent = [
-        (float(r.stored.provenance.get("cpu_seconds", 0.0)), recorded[r.job.arm])
-        for r in rows
-        if r.state == "cached" and r.stored is not None and r.job.arm in recorded
-    ]
-    took, expected = (sum(column) for column in zip(*spent, strict=True)) if spent else (0.0, 0.0)
-    ratio = took / expected if took and expected else 1.0
-    return {arm: seconds * ratio for arm, seconds in recorded.items()}
-
-
-class _RunCost(NamedTuple):
-    """CPU-seconds of a run, and whether they are of runs alike."""
-
-    seconds: float
-    alike: bool
-
-
-def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
-    """What one run of this spec takes by the record; None where it tells nothing."""
-    held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
-    if held is None or cost is None:
-        return None
-    first = held["specs"][0]
-    ratio = over(spec, {**held["shared"], **first}, first)
-    if ratio is None:
-        return None
-    seconds = float(cost) * (MEASURING + (1 - MEASURING) * ratio.longer)
-    return _RunCost(seconds, ratio.alike and ratio.longer == 1)
-
-
-def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
-    """What one run of this spec takes by stored runs of this arm; None where they tell nothing.
-
-    The median of those nearest to it, in fields first and then in steps: the first group also pays
-    for what all share."""
-    spent: dict[Ratio, list[float]] = {}
-    ignored = {*per_run_fields(type(spec))} - {"steps"}
-    counted = [(name, Any, None) for name in json.loads(spec.to_json()) if name not in ignored]
-    read = msgspec.json.Decoder(msgspec.defstruct("Counted", counted)).decode
-    ratios: dict[bytes, Ratio | None] = {}  # thousands of runs differ in nothing that counts
-    for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        if (text := msgspec.json.encode(read(stored.spec_json))) not in ratios:
-            ratios[text] = over(spec, msgspec.json.decode(text))
-        ratio = ratios[text]
-        cpu = float(stored.provenance.get("cpu_seconds", 0.0))
-        if ratio is not None and ratio.longer <= LONGER and cpu:
-            spent.setdefault(ratio, []).append(cpu)
-    if not spent:
-        return None
-    nearest = min(spent, key=lambda r: (not r.alike, abs(1 - r.longer)))
-    seconds = statistics.median(spent[nearest]) * (nearest.longer or 1.0)
-    return _RunCost(seconds, nearest.alike and nearest.longer == 1)
-
-
-class Ratio(NamedTuple):
-    """How runs of one spec compare with those of another in what they take."""
-
-    longer: float
-    """By which factor they take longer."""
-    alike: bool
-    """Whether they are alike but for steps and what differs from run to run."""
-
-
-def over(spec: Spec, known: Mapping[str, Any], ignored_fields: Iterable[str] = ()) -> Ratio | None:
-    """Compare this spec with another by their steps, and by other fields that all runs of an arm
-    share: larger ones count the middle between nothing and their ratio, smaller ones and flags
-    nothing.
-
-    None where fields are many times larger, or differ in kind. Ignored fields may differ from run
-    to run."""
-    fields: dict[str, Any] = json.loads(spec.to_json())
-    per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
-    other = [
-        (fields[k], known.get(k))
-        for k in fields
-        if k not in per_run and canonical_json(fields[k]) != canonical_json(known.get(k))
-    ]
-    steps, before = float(fields.get("steps") or 0), float(known.get("steps") or 0)
-    growth = math.prod(_growth(*pair) for pair in other)
-    if growth > LARGER or (steps != before and not before):
-        return None
-    return Ratio((1.0 if steps == before else steps / before) * math.sqrt(growth), not other)
-
-
-def _growth(value: Any, reference: Any) -> float:
-    """By which factor a number, or the length of a list, is larger than another; 1 where it is
-    smaller and for a flag, infinite where nothing tells."""
-    if isinstance(value, list) and isinstance(reference, list):
-        value, reference = len(value), len(reference)
-    if not all(isinstance(x, int | float) for x in (value, reference)):
-        return math.inf
-    if isinstance(value, bool) or isinstance(reference, bool):
-        return 1.0 if type(value) is type(reference) else math.inf
-    return 1.0 if value <= reference else value / reference if reference > 0 else math.inf
-
-
 def _bytes_per_run(shelf: _Shelf, arm: str) -> float:
     stored_runs = [s for s in shelf.runs.values() if s.arm == arm]
     if stored_runs:
@@ -504,7 +357,7 @@ def _bytes(n: float) -> str:
 
 
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
-    """Seconds that lie in at least one of these sessions."""
+    """Seconds that are in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
     for start, stop in sorted(sessions):
         seconds += max(0.0, stop - max(start, end))

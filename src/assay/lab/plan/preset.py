@@ -64,7 +64,7 @@ class Preset:
 
 
 WITHOUT = "without="
-"""What stands before the name of an arm among the sets: that it does not run."""
+"""The prefix of an arm's name among the sets, which says that the arm does not run."""
 MOST = 100_000
 """Runs of one arm that a command takes; asked for more, it would hold the machine long before
 anything is trained."""
@@ -82,34 +82,12 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     specs: tuple[Any, ...] = experiment.preset(preset)
     if not specs:
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
-    cls = type(specs[0])
     experiment = experiment.designed(specs[:1])
     without = tuple(
         dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT))
     )
     for text in (text for text in sets if not text.startswith(WITHOUT)):
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
-            known = ", ".join(
-                f"{n}={getattr(specs[0], n)}" + (f" ({range_text})" if range_text else "")
-                for n, range_text in ranges(cls).items()
-            )
-            raise SpecError(
-                Argument("sets", option="--set"),
-                f" needs field=value, got {text!r}; fields, as they are: {known}",
-            )
-        if name not in {f.name for f in fields(cls)}:
-            raise SpecError(
-                f"{cls.__name__} has no field {name}; "
-                f"{nearest(name, (f.name for f in fields(cls)))}"
-            )
-        values = _values(value) if name in per_run_fields(cls) else [value]
-        if len(specs) * len(values) > MOST:
-            raise SpecError(
-                f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes "
-                f"up to {MOST:,}"
-            )
-        specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
+        specs = _set(specs, text)
     chosen = Preset(
         preset,
         specs,
@@ -134,9 +112,34 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
                 f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave "
                 f"it at {was}, or ask in other words, in a study"
             )
-    # sizes that a sentence names and nothing has are told before anything is trained
+    # a size that a sentence names and nothing has is reported before anything is trained
     experiment.sized(chosen.specs)
     return chosen
+
+
+def _set(specs: tuple[Any, ...], text: str) -> tuple[Any, ...]:
+    """Return specs with a field set by a text `field=value`, each for every value that it names.
+    Raises: SpecError."""
+    cls = type(specs[0])
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals:
+        known = ", ".join(
+            f"{n}={getattr(specs[0], n)}" + (f" ({range_text})" if range_text else "")
+            for n, range_text in ranges(cls).items()
+        )
+        raise SpecError(
+            Argument("sets", option="--set"),
+            f" needs field=value, got {text!r}; fields, as they are: {known}",
+        )
+    if name not in (names := [f.name for f in fields(cls)]):
+        raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
+    values = _values(value) if name in per_run_fields(cls) else [value]
+    if len(specs) * len(values) > MOST:
+        raise SpecError(
+            f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes "
+            f"up to {MOST:,}"
+        )
+    return tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
 
 
 def apply_preset(experiment: Experiment, preset: Preset) -> Experiment:

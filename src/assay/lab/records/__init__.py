@@ -1,1 +1,1 @@
-"""Committed results: made, compared, reproduced, and several experiments as one series."""
+"""Records: the committed files of results and of contests, as they are read."""

@@ -31,7 +31,7 @@ WORDS: Mapping[str, str] = {
 
 
 class Contest(Written, frozen=True, kw_only=True):
-    """An arm that somebody put to a recorded claim, and what came of it."""
+    """An arm that was put to a recorded claim, and what came of it."""
 
     experiment: str
     preset: str
@@ -80,12 +80,12 @@ class Contest(Written, frozen=True, kw_only=True):
 
 
 def folder(experiment: Experiment) -> Path:
-    """Where the contests of an experiment's records lie."""
+    """The folder of the contests of an experiment's records."""
     return records.path(experiment.name, experiment.origin).parent / "contests"
 
 
 def path(folder: Path, record_name: str, contest: Contest) -> Path:
-    """Where a contest lies in a folder of contests."""
+    """The file of a contest in a folder of contests."""
     return folder / f"{record_name}.{contest.name}.json"
 
 
@@ -110,7 +110,7 @@ def read_all(folder: Path, record_name: str) -> tuple[Contest, ...]:
 
 
 def of_record(record_name: str, origin: str = "") -> tuple[Contest, ...]:
-    """Read the contests that are committed beside a record."""
+    """Read the contests that are committed next to a record."""
     return read_all(records.path(record_name, origin).parent / "contests", record_name)
 
 
@@ -144,7 +144,7 @@ def turned(contests: Iterable[Contest]) -> dict[str, Outcome]:
 
 
 def lines(contests: Iterable[Contest]) -> tuple[str, ...]:
-    """Say of each contested claim, its number first, how it stands now, and of each arm what it is
+    """Say of each contested claim, its number first, what it is now, and of each arm what it is
     and what came of it: "claim 1 is unspecific by a contest (2026-11): by-hand (random
     directions) satisfies it too (should fail)"."""
     by_claim: dict[int, list[Contest]] = {}

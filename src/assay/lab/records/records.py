@@ -1,11 +1,11 @@
-"""Records: two files per experiment, and two per preset that lies elsewhere, from which verdicts
+"""Records: two files per experiment, and two per preset that asks elsewhere, from which verdicts
 are judged again without training.
 
 NAME.json is there to be read: the commit, claims key, verdicts, and what it cost on which machine.
 NAME.safetensors.xz has the rest: the small measures (at most 8192 numbers a run, in single
 precision, a little below 1 in that of their distance from 1), each arm's specs, and all that was
 computed of each statement. They are in `records/`, of the checkout or of the installed package that
-has the experiment, or next to a user's own file; of presets that lie elsewhere a wheel has the JSON
+has the experiment, or next to a user's own file; of presets that ask elsewhere a wheel has the JSON
 alone."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LARGEST = 64 * 2**20
 UNPACKED = 2**28
 """Bytes of its measures, unpacked."""
 WORKING = 2**27
-"""Bytes of memory that unpacking may take beside them."""
+"""Bytes of memory that unpacking may take besides them."""
 WORDS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
 """How measures are compressed: as words of four bytes, which single precision has."""
 NUMBERS = ("outcome", "reason", "estimate", "low", "high")
@@ -46,15 +46,15 @@ ELSEWHERE = "an installed Assay has those of default presets alone, its reposito
 
 
 def path(name: str, origin: str = "") -> Path:
-    """Where the record of an experiment lies, or would be written: next to a user's file, or in
-    the `records/` of the distribution that has the experiment."""
+    """The file of an experiment's record, or where it would be written: next to a user's file, or
+    in the `records/` of the distribution that has the experiment."""
     origin = origin or catalogue.origin(name.partition(".")[0])
     folder = parent_folder(Path(origin)) / "records" if in_file(origin) else _of_package(origin)
     return folder / f"{name}.json"
 
 
 def carried(name: str, origin: str = "") -> bool:
-    """Whether the measures of a record are here: False of a preset that lies elsewhere, where the
+    """Whether the measures of a record are here: False of a preset that asks elsewhere, where the
     distribution that has the experiment was installed from a wheel."""
     record_path = path(name, origin)
     return "." not in record_path.stem or not record_path.exists() or arrays(record_path).exists()
@@ -85,7 +85,7 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
 def read_file(
     record_path: Path, written_by: str, *, measures: bool = True
 ) -> dict[str, Any] | None:
-    """The record in this file and the one beside it, as `read` gives it; `written_by` is what to
+    """The record in this file and the one next to it, as `read` gives it; `written_by` is what to
     type to write both. Raises: as `read`."""
     try:
         record_path.stat()
@@ -124,7 +124,7 @@ def read_file(
 
 
 def arrays(there: Path) -> Path:
-    """Where a record has its measures whose JSON file lies there."""
+    """The file of a record's measures, by its JSON file."""
     return there.with_suffix(".safetensors.xz")
 
 
@@ -154,8 +154,8 @@ def brief(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
-    """The presets beside an experiment's default that have a record of their own: the same claims
-    on another text, model or size.
+    """The presets other than an experiment's default that have a record of their own: the same
+    claims on another text, model or size.
 
     A copy of the experiment's own record under another name is none of them. Raises:
     ExperimentError when a file is not a record."""
@@ -193,8 +193,8 @@ def pack(record: Mapping[str, Any]) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
-    """What `pack` wrote: a plan asks for it once for every arm. Nobody changes what they are
-    given."""
+    """What `pack` wrote: a plan asks for it once for every arm. What is returned is not to be
+    changed."""
     from assay.lab.store.tensors import unpack  # which loads numpy: `assay list` needs none
 
     packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
@@ -211,13 +211,13 @@ def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, An
                 v["values"] = values[f"{name}/{arm}"]
     except DataError:
         raise
-    except Exception as e:  # whoever made it also wrote its hash: safetensors and lzma raise theirs
+    except Exception as e:  # its author also wrote its hash: safetensors and lzma raise theirs
         raise DataError(f"{arrays(there)} has no measures ({type(e).__name__})") from e
     return said
 
 
 def name_of(experiment: Experiment, preset: str = "default") -> str:
-    """The name of the record of a preset: the experiment's, and for one that lies elsewhere
+    """The name of the record of a preset: the experiment's, and for one that asks elsewhere
     `NAME.PRESET`; the others share one."""
     return f"{experiment.name}.{preset}" if preset in experiment.elsewhere else experiment.name
 

@@ -1,4 +1,4 @@
-"""Runs and artefacts on a disk, whose they are, and whether what made them has changed since."""
+"""Store: runs, groups and artefacts on a disk, whose they are, and the ledger of what was seen."""
 
 from typing import TYPE_CHECKING
 

@@ -55,7 +55,10 @@ def explained(root: Path) -> Iterator[None]:
 
 
 def _os_error(error: Exception) -> int:
-    """The operating system's error number, 0 without one; safetensors hands it on only as text."""
+    """The operating system's error number, 0 without one; safetensors hands it on only as text, and
+    NumPy and torch say that less was written than was asked for."""
+    if re.search(r"\d+ requested and \d+ written|StreamWriter failed writing", str(error)):
+        return errno.ENOSPC
     if isinstance(error, OSError):
         return error.errno or 0
     match = (
@@ -70,8 +73,8 @@ def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None
     """Write `data`, or what the callable writes into the path it is given: `path` then holds it
     whole, or is as it was before.
 
-    Until then it lies in `scratch`, a folder of the same disk that is cleaned now and then, or,
-    without one, beside `path`."""
+    Until then it is in `scratch`, a folder of the same disk that is cleaned now and then, or,
+    without one, next to `path`."""
     temporary = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}"
     try:
         if callable(data):
@@ -138,7 +141,7 @@ def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> N
     """Give a folder its name; a rename cannot replace a folder that is not empty, and another
     process may be storing the same."""
     for attempt in range(attempts):
-        # a damaged one, or one with other inputs; or somebody else just moved it
+        # a damaged one, or one with other inputs; or another process just moved it
         with contextlib.suppress(FileNotFoundError):
             path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
         try:
@@ -160,8 +163,12 @@ def _sync_all(paths: Sequence[str]) -> None:
         for path in paths[start::TOGETHER]:
             sync(path)
 
-    for _ in _pool(os.getpid()).map(sync_some, range(min(TOGETHER, len(paths)))):
-        pass
+    try:
+        for _ in _pool(os.getpid()).map(sync_some, range(min(TOGETHER, len(paths)))):
+            pass
+    except RuntimeError:  # no memory for a thread
+        for path in paths:
+            sync(path)
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from assay.core import syntax
 from assay.core.experiment import Experiment, Joint
 from assay.lab.store import origin
-from assay.lab.store.store import Stored
+from assay.lab.store.runs import Stored
 
 USED: Mapping[str, Collection[str | None]] = {
     "Experiment": ("arms", "measure", "inputs", "version", "measured", None),

@@ -21,11 +21,11 @@ from typing import Any
 from assay.core import foreign, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
+from assay.lab.store import groups, journal
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.runs import PARAMS
 from assay.lab.store.sealed import SEAL, NewerError, seal, unseal
-from assay.lab.store.store import PARAMS, Store
-from assay.lab.work import groups
+from assay.lab.store.store import Store
 
 ASIDE = "older"
 """The folder of a store for what a migration could not read."""
@@ -39,7 +39,7 @@ THEN = {
     "result": "it is never shown; `assay run` writes it again",
     "looks": "what changed after that look may go untold",
 }
-"""The kinds of what can be harmed, and what becomes of each if nobody does anything."""
+"""The kinds of what can be harmed, and what becomes of each if nothing is done."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Harm:
 
     @property
     def then(self) -> str:
-        """What becomes of it if nobody does anything."""
+        """What becomes of it if nothing is done."""
         return THEN[self.what]
 
 
@@ -87,7 +87,7 @@ def harms(store: Store) -> Iterator[Harm]:
         try:
             data = {} if path in older else unseal(path)
         except NewerError:
-            continue  # whole, and of use to whoever upgrades
+            continue  # whole, and of use after an upgrade
         except StoreError as e:
             yield removed("result", path, str(e).removeprefix(f"{path} "))
             continue

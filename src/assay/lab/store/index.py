@@ -27,8 +27,9 @@ from msgspec.structs import force_setattr, replace
 
 from assay.core import cache, inputs
 from assay.core.hashes import SETTLED
-from assay.lab.store import store as opening
-from assay.lab.store.store import Damaged, Store, Stored
+from assay.lab.store import runs as opening
+from assay.lab.store.runs import Damaged, Stored
+from assay.lab.store.store import Store
 
 if TYPE_CHECKING:
     import sqlite3

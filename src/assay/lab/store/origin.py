@@ -29,7 +29,8 @@ from assay.core.spec import canonical_json
 from assay.lab.store.atomic import write
 
 if TYPE_CHECKING:
-    from assay.lab.store.store import Store, Stored
+    from assay.lab.store.runs import Stored
+    from assay.lab.store.store import Store
 
 OPENS = "__init__.py"
 STUDIES = (".toml", ".md")
@@ -75,7 +76,7 @@ def code(origin: str) -> str:
 
 
 def in_file(origin: str) -> bool:
-    """Whether it is the path of a file: somebody's own experiment, or a study; else a module."""
+    """Whether it is the path of a file: a user's own experiment, or a study; else a module."""
     return origin.endswith((".py", *STUDIES))
 
 
@@ -85,7 +86,7 @@ def called(path: Path) -> str:
 
 
 def parent_folder(path: Path) -> Path:
-    """The folder in which the file, or the folder that it opens, lies."""
+    """The folder of the file, or of the folder that it opens."""
     return path.parent.parent if path.name == OPENS else path.parent
 
 
@@ -99,7 +100,7 @@ def where(error: BaseException, origin: str) -> str:
 
 
 def frames_in(error: BaseException, origin: str) -> list[traceback.FrameSummary]:
-    """The places of a traceback that lie in the experiment's own files."""
+    """The places of a traceback that are in the experiment's own files."""
     own_files = {str(path) for path in files(origin)}
     return [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files
@@ -123,7 +124,7 @@ def home(origin: str) -> Path | None:
 
 
 class Present:
-    """What lies now where runs of an experiment read something; each place is looked at once."""
+    """The present contents of what runs of an experiment read; each place is looked at once."""
 
     def __init__(self, home: Path | None):
         self._home = home
@@ -212,21 +213,21 @@ def claim(store: Store, experiment: Experiment) -> None:
     """Note that the runs under this name are this file's from now on; built-in experiments and
     entry points need no note.
 
-    A file that reads the same keeps them: whoever submits a copy of a study does not take its name
-    from the author."""
+    A file that reads the same keeps them: a submitted copy of a study does not take its name from
+    the author."""
     known, origin = owner(store, experiment.name), experiment.origin
     same = known == origin or (Path(known).is_file() and code(known) == code(origin))
     if in_file(origin) and not same:
         path = _path(store, experiment.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # as seen from the store, so that a folder in which both lie can be moved or copied
+        # as seen from the store, so that a folder that has both can be moved or copied
         relative = os.path.relpath(origin, store.root.resolve())
         write(path, canonical_json({"origin": relative}).encode())
 
 
 def earlier(store: Store, experiment: str, origin: str) -> str:
     """The name under which an older version may have stored this file's runs: the same without
-    digits, if nobody else owns those."""
+    digits, if no other file owns those."""
     name = lossy(called(Path(origin))) if origin.endswith(".py") else ""
     stored = name not in ("", experiment) and (store.root / "runs" / name).is_dir()
     return name if stored and not owner(store, name) else ""

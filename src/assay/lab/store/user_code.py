@@ -1,5 +1,5 @@
-"""Checked: what an experiment's own functions answer; what they raise, or return that nobody can
-use, is told with file and line."""
+"""User code: what an experiment's own functions raise, or return that cannot be used, is reported
+with file and line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checked(experiment: Experiment) -> Experiment:
     """Make an experiment's functions raise ExperimentError, in one line, where they return the
     wrong thing, and but for training where they raise.
 
-    What training raises is a crash of its own, which the lab tells with its places.
+    What training raises is a crash of its own, which the lab reports with its places.
     """
     origin = experiment.origin or experiment.name
     changes: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def first_line(error: BaseException) -> str:
 
 
 Wrong = Callable[..., str]
-"""What a function was given, and found → why nobody can use that; "" where they can."""
+"""What a function was given, and found → why that cannot be used; "" where they can."""
 
 
 def _guard(

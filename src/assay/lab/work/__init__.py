@@ -1,1 +1,1 @@
-"""Groups of runs on their way into a store: who is handed what, and who is told."""
+"""Work: groups of runs on their way into a store: which process gets which, and what it reports."""

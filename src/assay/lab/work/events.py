@@ -1,4 +1,4 @@
-"""What the lab tells whoever watches: small values, in the order in which things happen.
+"""Events: what the lab reports while it works: small values, in the order in which things happen.
 
 Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of
 a series Surveyed, then the same for each experiment, which ends with Ended.
@@ -19,7 +19,7 @@ from assay.lab.judge.result import Result
 from assay.lab.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from assay.lab.work.groups import RunGroup
+    from assay.lab.store.groups import RunGroup
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Progress:
     total: int
     numbers: Mapping[str, float] = field(default_factory=dict)
     eta: Range | None = None
-    """Seconds until everything planned is done; None while that cannot be told."""
+    """Seconds until everything planned is done; None while that is not known."""
     unit: str = "steps"
     """What is counted."""
     seeds: str = ""
@@ -74,7 +74,7 @@ class Saved:
     """Runs stored so far, cached ones included."""
     total: int
     eta: Range | None = None
-    """Seconds until everything planned is done; None while that cannot be told."""
+    """Seconds until everything planned is done; None while that is not known."""
 
 
 @dataclass(frozen=True)

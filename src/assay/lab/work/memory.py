@@ -17,14 +17,16 @@ from assay.lab import catalogue
 MUCH = 2**30
 """Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read
 again when experiments take turns."""
-_TORCH = (
+_WORDS = (
+    "can't start new thread",
     "not enough memory",
     "can't allocate memory",
     "CUDA out of memory",
     "HIP out of memory",
     "MPS backend out of memory",
 )
-"""What torch's allocators say; that of the processor raises a RuntimeError like any other."""
+"""What Python says of threads, and torch's allocators; that of the processor raises a RuntimeError
+like any other."""
 _CACHE = type(functools.cache(lambda: None))
 
 
@@ -33,7 +35,7 @@ def lacked(error: BaseException) -> bool:
     processor or a device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
 def resident() -> float:

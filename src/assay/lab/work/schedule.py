@@ -1,18 +1,19 @@
 """Schedule: which group is handed out next: first seeds first, so that early verdicts speak of
 whole seeds; among these the dearest first; parents before those that build on them; groups that
-another process holds again later, and waited for only at the end."""
+another process holds again later, and waited for only at the end. And how long the rest takes."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from assay.core.experiment import Experiment
+from assay.lab.store.groups import RunGroup
 from assay.lab.store.store import Store
 from assay.lab.work.events import Outcome
-from assay.lab.work.groups import RunGroup
-from assay.lab.work.worker import Task
+from assay.lab.work.tasks import Task
 
 _BUSY = 0.5  # seconds until a group that another process holds is tried again
 
@@ -132,3 +133,39 @@ class Schedule:
         if name in self._open:
             self._open.discard(name)
             self._left -= self.cost(name)
+
+
+class Pace:
+    """What the groups of one command took so far, in seconds by the clock for each unit of cost."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._began: dict[str, tuple[float, float, float]] = {}
+        self._seconds = self._cost = 0.0
+
+    def began(self, group: str, cost: float) -> None:
+        """Note that a group of this planned cost is being worked on."""
+        # the first ones build what all share, and say less of the others
+        counts = 1.0 if self._cost else 0.25
+        self._began.setdefault(group, (self._clock(), cost, counts))
+
+    def stored(self, group: str) -> None:
+        """Note that a group is stored, and what it took."""
+        if group in self._began:
+            start, cost, counts = self._began.pop(group)
+            self._seconds += counts * (self._clock() - start)
+            self._cost += counts * cost
+
+    def gone(self, group: str) -> None:
+        """Forget a group that is worked on no more: it crashed, say, or another process has it."""
+        self._began.pop(group, None)
+
+    def left(self, cost: float, workers: float) -> float | None:
+        """The seconds that groups of this cost still take, those included that are being worked on;
+        None before one is stored."""
+        if not self._cost or not workers:
+            return None
+        now, each = self._clock(), self._seconds / self._cost or math.inf
+        running = list(self._began.values())
+        done = sum(min((now - start) / each, 0.95 * cost) for start, cost, _ in running)
+        return each * (cost - done) / workers

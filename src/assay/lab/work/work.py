@@ -20,16 +20,14 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab.engines import Executor
 from assay.lab.judge.result import common_seeds, judge_all
-from assay.lab.plan.forecast import Pace
 from assay.lab.plan.plan import Plan, as_planned, plan
+from assay.lab.store import groups as grouping
 from assay.lab.store import origin
 from assay.lab.store.store import Store
-from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
-from assay.lab.work.schedule import Schedule
-from assay.lab.work.worker import Task
+from assay.lab.work.schedule import Pace, Schedule
+from assay.lab.work.tasks import Executor, Task
 
 Tell = Callable[[Any], None]
 _END: Any = object()
@@ -39,13 +37,13 @@ OFF = 1.5
 
 class Work:
     """One experiment's missing runs on their way into the store: its groups, their order, and what
-    whoever watches is told: what is stored, how long it will take, and early verdicts."""
+    is reported: what is stored, how long it will take, and early verdicts."""
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
         self.early = True
-        """Whether verdicts are told before everything is stored; where more than this is being done
-        they cost others time."""
+        """Whether verdicts are reported before everything is stored; where more than this is being
+        done they cost others time."""
         self.pace = Pace()
         self.eta: Callable[[], Range | None] = lambda: None
         """How fast groups go, and the time that is left of everything that is being done."""

@@ -1,4 +1,4 @@
-"""Checking: a bundle that somebody else made, judged by this Assay's own judge.py.
+"""Checking: a bundle from elsewhere, judged by this Assay's own judge.py.
 
 Nothing in it is run.
 """
@@ -37,6 +37,7 @@ FILES, BYTES = 10_000, 2**30
 """How many files of a bundle are unpacked, and how many bytes; known ones have a hundred, and a few
 million.
 """
+Kind = Literal["released", "earlier", "unknown", "missing"]
 COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
 """What claims.json and a verdict say alike."""
 
@@ -70,7 +71,7 @@ class CheckedBundle:
     """How many files SHA256SUMS lists."""
     changed: tuple[str, ...]
     """Files that are not as it says, or that it does not list."""
-    judge: Literal["released", "earlier", "unknown", "missing"]
+    judge: Kind
     """What the judge.py in it is: the one of this version, of an earlier one, or nothing that this
     version knows.
     """
@@ -117,11 +118,7 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         return _inside(path, folder, name).read_bytes()
 
     with _readable(path):
-        for array in folder.rglob("*.npz"):
-            with zipfile.ZipFile(array) as archive:
-                _bounded(archive, array)
-        for name in ("claims.json", "verdicts.json", "measures/index.json", "environment.json"):
-            foreign.json_object(folder / name)
+        _require_plain(folder)
         claims = tuple(_claims(path, read))
         exact = tuple(
             Rejudged(text, True, "", ("it is not as stated",) * (outcome != stated))
@@ -133,26 +130,40 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
         found = standing.derive(folder, trusted)
-    kind: Literal["released", "earlier", "unknown", "missing"]
-    kind = "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
+    kind = _kind(digest)
     differs = any(rejudged.differs for rejudged in (*claims, *exact))
     return CheckedBundle(
         bundle=path,
-        same=not changed
-        and not differs
-        and kind != "unknown"
+        same=not (changed or differs or kind in ("unknown", "missing"))
         and found.follows
         and all(claim.judged for claim in claims),
         claims=claims,
         exact=exact,
         files=len(listed),
         changed=tuple(sorted(changed)),
-        judge=kind if digest else "missing",
+        judge=kind,
         judge_sha256=digest,
         released_sha256=released(),
         read=numbers,
         standing=found,
     )
+
+
+def _require_plain(folder: Path) -> None:
+    """Refuse arrays that are too large unpacked, and files that are not objects in JSON. Raises:
+    DataError."""
+    for array in folder.rglob("*.npz"):
+        with zipfile.ZipFile(array) as archive:
+            _bounded(archive, array)
+    for name in ("claims.json", "verdicts.json", "measures/index.json", "environment.json"):
+        foreign.json_object(folder / name)
+
+
+def _kind(digest: str) -> Kind:
+    """Say what the judge.py with this hash is; "" is the hash of none."""
+    if not digest:
+        return "missing"
+    return "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
 
 
 def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
@@ -207,7 +218,7 @@ def _is_worded(claim: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
 
 
 def _inside(path: Path, folder: Path, name: str) -> Path:
-    """The place of a file of a bundle. Raises: DataError for one that lies outside."""
+    """The place of a file of a bundle. Raises: DataError for one that is outside."""
     file = folder / name
     if "\\" in name or not file.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{path} names {name[:80]!r}, which leads outside; {EXPECTED}")

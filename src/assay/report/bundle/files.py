@@ -95,8 +95,8 @@ def sums(files: Mapping[str, bytes]) -> bytes:
 
 
 def packed(files: Mapping[str, bytes], folder: str) -> bytes:
-    """Pack files into a zip, in one folder: the same bytes for the same files, whoever packs them
-    and when."""
+    """Pack files into a zip, in one folder: the same bytes for the same files, on any
+    machine and at any time."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(files):
@@ -213,7 +213,7 @@ def _title(whole: Whole) -> str:
 
 
 def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
-    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
+    """What this is, how to doubt it, and what cannot be doubted from here, for a reader who has
     never seen Assay."""
     arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
     rows = [

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import StoreError
-from assay.lab.judge import anchors, journal, questions, registered
+from assay.lab.judge import anchors, questions, registered
 from assay.lab.judge.anchors import Anchor
-from assay.lab.judge.journal import NOTED, TAKEN, Journal, Subject, digest, seeds_of
 from assay.lab.judge.questions import Questions
 from assay.lab.judge.registered import Registration
+from assay.lab.store import journal
+from assay.lab.store.journal import NOTED, TAKEN, Journal, Subject, digest, seeds_of
 
 JSON = Mapping[str, Any]
 FOLDER = "looks"
-"""Where in a bundle the registration and the chains lie."""
+"""The folder of a bundle that has the registration and the chains."""
 ALIKE = (
     *("unit", "units", "where", "scale", "of", "must_fail", "must_hold", "half", "threshold_from"),
     *("near", "bounds", "violations", "beats", "distance", "empty", "condition", "threshold"),

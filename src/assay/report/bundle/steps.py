@@ -55,7 +55,7 @@ class Noted(np.ndarray):
     """An array that notes what is done to it."""
 
     place: Any
-    """What stands for it in a step: a term, or an earlier step."""
+    """What it is in a step: a term, or an earlier step."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
         if "out" in more:
@@ -107,7 +107,7 @@ for _name in METHODS:
 
 
 def noted(values: Any, place: Any) -> Noted:
-    """Give an array that notes what is done to it, and what stands for it in a step."""
+    """Give an array that notes what is done to it, and what it is in a step."""
     array = np.asarray(values).view(Noted)
     array.place = place
     return array

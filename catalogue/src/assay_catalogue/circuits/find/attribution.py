@@ -75,6 +75,31 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
 
 
+def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
+    """EAP with slopes averaged while one part's writing goes straight from the donor's to its own,
+    part by part (EAP-IG activations).
+
+    The other parts stay as they are on the inputs, so that of two copies each hides behind the
+    other.
+
+    Formula: as EAP, the slope averaged over x′_u + α (x_u − x′_u) for all who read u, α = (k −
+    ½)/steps, k = 1 … steps
+    Source: Marks et al. 2024 (arXiv 2403.19647), section on integrated gradients; as a method for
+    edges in MIB (arXiv 2504.13151)."""
+    alphas, out = (
+        _compute_alphas(steps, q),
+        torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full),
+    )
+    for part in q.parts:
+        # Each part needs a way of its own, so this costs a pass and one back for every part and
+        # step.
+        slopes = _slopes(q, steps, {part: _between(q, part, alphas)})
+        # Of these slopes only the edges out of the moving part are scored.
+        starts_at_part = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
+        out = torch.where(starts_at_part, _scored(q, slopes), out)
+    return Scores(q.edges, out)
+
+
 def _compute_alphas(steps: int, q: Question) -> Float[torch.Tensor, "n 1 1"]:
     """How far along the way each row is: all inputs at the first step, then all at the next."""
     # The order of rows must be that of `tokens.repeat(steps, 1)` in `_slopes`: step by step.

@@ -47,7 +47,7 @@ class CltFaithful(Spec):
     training."""
     shuffled: bool = False
     """Whether the writes belong to other inputs, in training."""
-    start: Literal["random", "faithful", "rewritten", "partly rewritten"] = "random"
+    start: Literal["random", "faithful", "rewritten"] = "random"
     """Where training begins: at random, or at a known dictionary among other features that are
     random."""
     noise: Annotated[float, Ge(0)] = 0.0

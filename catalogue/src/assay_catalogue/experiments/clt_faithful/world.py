@@ -12,9 +12,7 @@ from assay.core.heavy import torch
 from assay_catalogue.worlds.algorithms.built.circuit import Circuit
 from assay_catalogue.worlds.algorithms.built.two_hops import one_hop, two_hops
 
-Known = Literal["faithful", "rewritten", "partly rewritten"]
-PART = 0.2
-"""How much of the second hop the first layer writes where it is partly rewritten."""
+Known = Literal["faithful", "rewritten"]
 SCALE = 0.3
 """Length of the random rows that a dictionary begins with."""
 DRAWS = 256
@@ -136,8 +134,6 @@ def planted(
     second.
     rewritten: five features of the first layer, no two of them on together, write both hops; the
     second layer has none.
-    partly rewritten: the first layer of this, which writes PART of the second hop, beside the
-    second layer of the faithful one, which writes the rest.
     Other features are silent, or begin at random where not `quiet`.
     """
     model = circuit(2)
@@ -163,10 +159,6 @@ def planted(
             (0, three + two - bit_one, -1.0, zero, answer),
         ],
     }
-    rows["partly rewritten"] = [
-        *((*row[:4], PART * row[4]) for row in rows["rewritten"]),
-        *((*row[:4], (1 - PART) * row[4]) for row in rows["faithful"] if row[0] == 1),
-    ]
     turn = rotations(seeds, d)
     params = first_start(seeds, features, d)
     if quiet:

@@ -10,7 +10,7 @@
                                          same of each half
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a
-lock, and taken up again by whoever misses one of its runs, so that neither a kill nor the
+lock, and taken up again by any process that misses one of its runs, so that neither a kill nor the
 number of workers changes who is trained with whom."""
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
 from assay.lab.store.atomic import explained, write_folders
-from assay.lab.store.store import Job, Status, Store
+from assay.lab.store.runs import Job, Status
+from assay.lab.store.store import Store
 
 HALVES = ("half-0", "half-1")
 """The folders of a group's halves."""
@@ -171,8 +172,8 @@ def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup
 
 
 def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
-    """Remove the groups all of whose runs are stored, and at which nobody is: what a kill between
-    the two left behind."""
+    """Remove the groups all of whose runs are stored, and at which no process is: what a kill
+    between the two left behind."""
     for group in unfinished(store, experiment):
         if group.keys <= set(stored):
             # a store that is only read keeps it
@@ -205,7 +206,7 @@ class Wanted:
 def locked(
     store: Store, name: str, *, wait: bool = False
 ) -> contextlib.AbstractContextManager[bool]:
-    """Hold the lock of a group, which whoever works on it has; see `Store.locked`."""
+    """Hold the lock of a group, which the process that works on it has; see `Store.locked`."""
     return store.locked(f"group-{name}", wait=wait)
 
 
@@ -244,7 +245,7 @@ def form(
     folders = {store.root / "groups" / _hash_keys(text): text for text in texts}
     new = {folder: read(folder) for folder in folders}
     with explained(store.root):
-        # each whole or not at all, also for whoever looks now
+        # each whole or not at all, also for a process that looks now
         write_folders(
             {folder: {"keys.json": folders[folder]} for folder in folders if new[folder] is None},
             store.root / "tmp",
@@ -362,7 +363,7 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 
 
 def damaged(store: Store) -> Iterator[Path]:
-    """The folders of groups that nobody can go on with, since what they are of was changed or
+    """The folders of groups that no process can go on with, since what they are of was changed or
     lost."""
     # not just finished
     return (

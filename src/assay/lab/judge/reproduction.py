@@ -1,9 +1,9 @@
-"""Reproduction: what came out of an empty store beside what was recorded: statements, cost,
+"""Reproduction: what came out of an empty store, compared with what was recorded: statements, cost,
 environment, and single numbers.
 
 Statements are judged by interval: the same runs on another machine or version drift apart in their
 last digits and further, but a result that is reproduced stays inside what its own interval allows.
-Equal numbers are counted beside that, and expected only where machine type and versions are the
+Equal numbers are counted as well, and expected only where machine type and versions are the
 same."""
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
+from assay.lab.judge.recording import Statement, departs, dumped, paired
 from assay.lab.judge.result import Result
-from assay.lab.records.recording import Statement, departs, dumped, paired
 
 JSON = Mapping[str, Any]
 BITWISE = ("cpu", "python", "torch", "numpy")
@@ -55,7 +55,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A result beside its record."""
+    """A result compared with its record."""
 
     experiment: str
     preset: str

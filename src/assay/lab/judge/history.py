@@ -13,10 +13,9 @@ from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
 from assay.core.results import Inference
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.journal import Line, digest, judged_seeds, seeds_of
 from assay.lab.records import records
-from assay.lab.store import origin
+from assay.lab.store import journal, origin
+from assay.lab.store.journal import Line, digest, judged_seeds, seeds_of
 from assay.lab.store.store import Store
 
 FIRST_EDITION = "first-edition.jsonl"
@@ -39,7 +38,7 @@ class Standing(NamedTuple):
 
 
 def standing(name: str, record: Mapping[str, Any], home: str = "") -> Standing:
-    """Tell whether a committed record is confirmatory: frozen before a result, with all that its
+    """Say whether a committed record is confirmatory: frozen before a result, with all that its
     runs read.
 
     A record holds what was frozen of it. One that was made before records did counts as frozen if

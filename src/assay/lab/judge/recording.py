@@ -24,17 +24,18 @@ from assay.core.plain import as_json
 from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge import families, looks
+from assay.lab.judge import families, history, looks
 from assay.lab.judge.result import Result, judge_statements, with_derived
 from assay.lab.judge.several_looks import applied, settled
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import override, scope_by_reading
-from assay.lab.records import history, records
-from assay.lab.records.provenance import commit
+from assay.lab.records import records
 from assay.lab.records.records import load_record, name_of, path
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.store import Store, size
-from assay.lab.work.groups import spec_class
+from assay.lab.store.folder import size
+from assay.lab.store.groups import spec_class
+from assay.lab.store.provenance import commit
+from assay.lab.store.store import Store
 
 MOST = 8192
 """Numbers per run above which a measure is left out."""
@@ -79,9 +80,9 @@ def write_record(
     experiment: Experiment, result: Result, plan: Plan, store: Store | None = None
 ) -> Path:
     """The file that now holds the record of this result; looks that the store noted are noted
-    beside it, whether they were recorded or not.
+    next to it, whether they were recorded or not.
 
-    Raises: ExperimentError where a record of another preset lies there; ClaimError where a
+    Raises: ExperimentError where a record of another preset is there; ClaimError where a
     statement could not be computed."""
     if result.failed:
         raise ClaimError(
@@ -107,7 +108,7 @@ def write_record(
 
 
 COST = ("seconds", "cpu_seconds", "cost", "bytes", "commit", "provenance")
-"""What a record says of the run that it was made by, beside what came out."""
+"""What a record says of the run that it was made by, next to what came out."""
 
 
 def take_cost(
@@ -237,7 +238,7 @@ def paired(current: ResultData, record: ResultData) -> list[tuple[str, str, Stat
 def departs(a: Statement, b: Statement) -> str:
     """How a statement differs from what was recorded of it, "" where it does not.
 
-    The outcomes have to be the same, and one of the two estimates has to lie within the other's
+    The outcomes have to be the same, and one of the two estimates has to be within the other's
     interval; of a curve at every level."""
     if a is None or b is None:
         return "not in the record" if a is None else "no longer stated"

@@ -31,12 +31,12 @@ from typing import Any
 from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
-from assay.core.spec import canonical_json
-from assay.lab.plan.preset import Preset
-from assay.lab.records import provenance
+from assay.core.spec import Spec, canonical_json
+from assay.lab.store import provenance
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.runs import Stored
 from assay.lab.store.sealed import SEAL, unseal
-from assay.lab.store.store import Store, Stored
+from assay.lab.store.store import Store
 
 Line = Mapping[str, Any]
 JUDGED = 1000
@@ -309,12 +309,12 @@ class Subject:
         return any(set(own) & set(others.get(arm, ())) for arm, own in self.arms.items())
 
 
-def subject(experiment: Experiment, preset: Preset) -> Subject:
-    """What a result of this preset shows."""
+def subject(experiment: Experiment, specs: tuple[Spec, ...]) -> Subject:
+    """Return what a result of a preset with these specs shows."""
     trained = [name for name, arm in experiment.arms.items() if arm.train]
-    specs = [(n, s.to_json()) for n in trained for s in experiment.specs_of(n, preset.specs)]
+    every = [(n, s.to_json()) for n in trained for s in experiment.specs_of(n, specs)]
     about = frozenset((experiment.name, *experiment.borrows))
-    return Subject(about, frozenset(s.seed for s in preset.specs), settings(specs))
+    return Subject(about, frozenset(s.seed for s in specs), settings(every))
 
 
 def settings(specs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -13,8 +13,8 @@ from assay.core.heavy import torch
 from assay.core.measures import measures, one_run
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
-from assay.lab.store.store import Job
-from assay.lab.work.groups import status
+from assay.lab.store.groups import status
+from assay.lab.store.runs import Job
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
-"""Forecast: about how long a plan's command takes, what its verdicts can be expected to look like,
-and how long what is being done still takes.
+"""Forecast: about how long a plan's command takes, and what its verdicts can be expected to look
+like.
 
 Times are a ratio: what a record, or the store, says that a run took, times the number of runs and
 the ratio of their steps (`lab.plan.plan`). They may be off by a factor either way. Half-widths and
@@ -9,9 +9,8 @@ there are; what the other factor of a crossed pair contributes stays, however ma
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from assay.core.claims import Claim
 from assay.core.compute import Range
@@ -26,13 +25,11 @@ from assay.core.outlying_units import warning
 from assay.core.placing import FEWEST, edges, placed
 from assay.core.power import CHANCE, beaten, chance, enough, half_width, with_units
 from assay.core.reading import plural
-from assay.core.runs import Runs
-from assay.core.spec import Spec
+from assay.lab.judge.recording import arms as recorded
 from assay.lab.judge.result import common_seeds, with_derived
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
-from assay.lab.records.recording import arms as recorded
 
 START = 4.0
 """CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
@@ -68,7 +65,7 @@ class Prospect:
     why: str = ""
     """Why something is unknown, or will not be decided."""
     warning: str = ""
-    """Which units lie apart from the others: few of them foretell little."""
+    """Which units are far from the others: a few such units say little about more of them."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +77,6 @@ class Forecast:
     """Seconds by the clock and CPU-seconds of the whole command."""
     memory: int | None
     """Bytes that one process holds, as recorded."""
-    artefacts: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of what the missing runs may share with other experiments, by name; part of the plan's
-    disk."""
     spread_from: str = ""
     """Whose spread the half-widths are extrapolated from."""
     claims: tuple[Prospect, ...] = ()
@@ -103,19 +97,14 @@ def forecast(
         claims: whether claims are looked at, which takes longer than times and sizes.
     """
     experiment = apply_preset(experiment, plan.preset)
-    missing: dict[str, list[Spec]] = {}
+    missing: dict[str, set[int]] = {}
     for row in plan.missing:
-        missing.setdefault(row.job.arm, []).append(row.job.spec)
-    artefacts: dict[str, int] = {}
-    groups = 0
-    for specs in missing.values():
-        groups += math.ceil(len({s.seed for s in specs}) / experiment.seeds_per_group)
-        if experiment.cost is not None:
-            artefacts |= experiment.cost(Runs(tuple(specs))).artefacts
+        missing.setdefault(row.job.arm, set()).add(row.job.spec.seed)
+    groups = sum(math.ceil(len(seeds) / experiment.seeds_per_group) for seeds in missing.values())
     record = records.load_record(experiment, plan.preset.name, measures=False) or {}
     memory, cpu = record.get("provenance", {}).get("peak_rss"), plan.cpu_seconds
-    takes = command(cpu, min(workers, groups), _off(plan)) if cpu is not None else None
-    prediction = Forecast(plan, takes, memory, artefacts)
+    takes = command(cpu, min(workers, groups), plan.scaled) if cpu is not None else None
+    prediction = Forecast(plan, takes, memory)
     arms, count = [r.job.arm for r in plan.rows], len({r.job.spec.seed for r in plan.rows})
     is_known = bool(arms) and plan.per_run.keys() >= set(arms)
     per_seed = sum(plan.per_run[arm] for arm in arms) / count if is_known else None
@@ -132,65 +121,11 @@ def forecast(
 # times --------------------------------------------------------------------------------------------
 
 
-def command(cpu: float, workers: int, off: float) -> tuple[Range, Range]:
-    """Give the seconds by the clock and the CPU-seconds of a whole command that does so many
-    CPU-seconds of work on so many workers, which may be off by a factor."""
-    workers = max(1, workers)
+def command(cpu: float, workers: int, scaled: bool) -> tuple[Range, Range]:
+    """Return the seconds by the clock and the CPU-seconds of a whole command that does so many
+    CPU-seconds of work on so many workers; `scaled` where these are known of other runs."""
+    off, workers = SCALED if scaled else MACHINE, max(1, workers)
     return Range.about(START + cpu / workers, off), Range.about(START * workers + cpu, off)
-
-
-def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
-    """Give seconds by the clock and CPU-seconds of several commands as one, None where one is
-    unknown, and the bytes that they write; artefacts that several of them name are counted once."""
-    shared = {name: size for p in parts for name, size in p.artefacts.items()}
-    disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
-    works = [p.plan.cpu_seconds for p in parts if p.plan.cpu_seconds is not None]
-    if len(works) < len(parts):
-        return None, None, disk
-    # each is judged by itself; what is stored was judged before
-    judging = START * max(0, sum(bool(p.plan.missing) for p in parts) - 1)
-    off = max((_off(p.plan) for p in parts), default=MACHINE)
-    return *command(sum(works) + judging, workers, off), disk
-
-
-def _off(plan: Plan) -> float:
-    return SCALED if plan.scaled else MACHINE
-
-
-class Pace:
-    """What the groups of one command took so far, in seconds by the clock for each unit of cost."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._began: dict[str, tuple[float, float, float]] = {}
-        self._seconds = self._cost = 0.0
-
-    def began(self, group: str, cost: float) -> None:
-        """Note that a group of this planned cost is being worked on."""
-        # the first ones build what all share, and say less of the others
-        counts = 1.0 if self._cost else 0.25
-        self._began.setdefault(group, (self._clock(), cost, counts))
-
-    def stored(self, group: str) -> None:
-        """Note that a group is stored, and what it took."""
-        if group in self._began:
-            start, cost, counts = self._began.pop(group)
-            self._seconds += counts * (self._clock() - start)
-            self._cost += counts * cost
-
-    def gone(self, group: str) -> None:
-        """Forget a group that is worked on no more: it crashed, say, or another process has it."""
-        self._began.pop(group, None)
-
-    def left(self, cost: float, workers: float) -> float | None:
-        """The seconds that groups of this cost still take, those included that are being worked on;
-        None before one is stored."""
-        if not self._cost or not workers:
-            return None
-        now, each = self._clock(), self._seconds / self._cost or math.inf
-        running = list(self._began.values())
-        done = sum(min((now - start) / each, 0.95 * cost) for start, cost, _ in running)
-        return each * (cost - done) / workers
 
 
 # claims -------------------------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+"""Across: statistics of two measures over all units, as one number for each unit whose mean is the
+statistic: its value, and how far this unit moves it. Intervals of means are then those of the
+statistic, to first order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.errors import ClaimError
+from assay.core.heavy import xr
+
+Rows = Float[np.ndarray, " unit"]
+
+
+def corr(x: Any, y: Any) -> Any:
+    """Pearson's correlation.
+
+    Formula: r + z_x z_y − r (z_x² + z_y²) / 2 of each unit, z with mean 0 and variance 1
+    Source: Devlin et al., Robust estimation and outlier detection with correlation coefficients,
+    Biometrika 62 (1975)
+    """
+    return _by_unit("corr", _corr, x, y)
+
+
+def auroc(score: Any, label: Any) -> Any:
+    """The probability that a unit of the higher label has the higher score, ties counting half.
+
+    Formula: A + (V − A) / p of each unit, V the share of the other label that it is on the right
+    side of, p the share of its own label
+    Source: DeLong et al., Comparing the areas under two or more correlated ROC curves, Biometrics
+    44 (1988)
+    """
+    return _by_unit("auroc", _auroc, score, label)
+
+
+def _corr(x: Rows, y: Rows) -> Rows:
+    spread = x.std() * y.std()
+    if not spread > 0:
+        return np.full(len(x), np.nan)
+    a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    r = float((a * b).mean())
+    return r + a * b - r * (a**2 + b**2) / 2
+
+
+def _auroc(score: Rows, label: Rows) -> Rows:
+    kinds = np.unique(label)
+    if len(kinds) > 2:
+        raise ClaimError(
+            f"auroc(score, label) takes a label of two values, got {len(kinds)} of them"
+        )
+    if len(kinds) < 2:
+        return np.full(len(score), np.nan)
+    high = label == kinds[1]
+    above = np.sign(score[high][:, None] - score[~high]) / 2 + 0.5
+    share = np.empty(len(score))
+    share[high], share[~high] = above.mean(1), above.mean(0)
+    area = float(above.mean())
+    return area + (share - area) / np.where(high, high.mean(), 1 - high.mean())
+
+
+def _by_unit(name: str, statistic: Callable[[Rows, Rows], Rows], x: Any, y: Any) -> Any:
+    """A statistic over the units that are no seeds, of each seed by itself; over seeds where there
+    are no others. Of single numbers, of which there is none, NaN. Raises: ClaimError for anything
+    that is no table of units."""
+    if np.ndim(x) == np.ndim(y) == 0 and not hasattr(x, "dims"):
+        return np.nan
+    if not all(isinstance(a, xr.DataArray) for a in (x, y)):
+        raise ClaimError(f"{name}(…) takes measures over units")
+    first, second = xr.broadcast(x, y)
+    units = [d for d in first.dims if d != "seed"] or [*first.dims]
+    if len(units) != 1:
+        raise ClaimError(f"{name}(…) is over one kind of unit, got {', '.join(map(str, units))}")
+    (unit,) = units
+    rest = [d for d in first.dims if d != unit]
+    a, b = (z.transpose(*rest, unit).values for z in (first, second))
+    whole = np.full(a.shape, np.nan)
+    for i in np.ndindex(a.shape[:-1]):
+        known = np.isfinite(a[i]) & np.isfinite(b[i])
+        if known.any():
+            whole[(*i, known)] = statistic(a[i][known], b[i][known])
+    return first.transpose(*rest, unit).copy(data=whole).transpose(*first.dims)

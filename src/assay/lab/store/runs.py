@@ -1,0 +1,221 @@
+"""Runs: one run as a folder of files whose last one, status.json, has the hashes of the others, so
+that what was changed or only half written is known for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from assay.core import foreign, inputs
+from assay.core.errors import StoreError
+from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.measures import from_tensors, to_tensors
+from assay.core.spec import Spec, canonical_json, key
+from assay.lab.store.sealed import SEAL
+from assay.lab.store.tensors import dump_trained, load_trained, pack, unpack
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Status = Literal["absent", "running", "done", "failed", "diverged"]
+PARAMS, STATUS = "params.safetensors", "status.json"
+
+
+class Job(msgspec.Struct, frozen=True, dict=True):
+    """What one folder answers: a spec of one arm of one version of an experiment."""
+
+    experiment: str
+    version: int
+    arm: str
+    spec: Spec
+
+    @cached_property
+    def key(self) -> str:
+        """64 hex digits that name this run."""
+        return key(self.experiment, self.version, self.arm, self.spec)
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A folder that cannot be trusted, and why; it counts as missing and is never reused."""
+
+    folder: Path
+    reason: str
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """One finished run as it is on the disk: a struct, since a plan makes a hundred thousand."""
+
+    place: str
+    """The path of its folder."""
+    key: str
+    experiment: str
+    version: int
+    arm: str
+    spec_json: str
+    status: Literal["done", "diverged"]
+    measured: int
+    inputs: Mapping[str, str]
+    provenance: Mapping[str, Any]
+    files: Mapping[str, tuple[int, str]]
+    id: str
+    """16 hex digits of status.json, which has the hashes of all other files."""
+    read: Mapping[str, str] = {}
+    """The hash of each file that was read through Assay, by its place (`core.inputs`)."""
+    unchecked: tuple[str, ...] = ()
+    """The places of files that were read past Assay."""
+
+    @property
+    def folder(self) -> Path:
+        """Its folder."""
+        return Path(self.place)
+
+    @property
+    def has_params(self) -> bool:
+        """True when the trained tensors are stored next to the measures."""
+        return PARAMS in self.files
+
+    def tensors(self) -> tuple[Mapping[str, np.ndarray], str]:
+        """The measures of this run as they are stored: arrays, and what these are."""
+        name = "measures.safetensors"
+        return unpack(foreign.read_stored(f"{self.place}/{name}", self.files[name][0]))
+
+    def measures(self) -> xr.Dataset:
+        """The measures of this run, without the dim `run`."""
+        return from_tensors(*self.tensors())
+
+    def trained(self) -> Trained:
+        """The trained tensors of this run, one row. Raises: StoreError when they are absent or
+        damaged."""
+        if not self.has_params:
+            raise StoreError(f"{self.folder} holds no parameters; delete it and run again")
+        return load_trained(_verified(self.folder, PARAMS, self.files))
+
+
+@dataclass(frozen=True)
+class Made:
+    """One run that is to be stored: `measures` and `trained` hold it alone."""
+
+    job: Job
+    measures: xr.Dataset
+    trained: Trained | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    status: Literal["done", "diverged"] = "done"
+    read: bytes = b""
+    """What `inputs.packed` says of the files that were read; nothing where none was."""
+
+    def files(self, measured: int) -> dict[str, bytes]:
+        """What its folder holds, by name; `status.json`, which says what belongs to the others,
+        comes last."""
+        job = self.job
+        head = {
+            "key": job.key,
+            "experiment": job.experiment,
+            "version": job.version,
+            "arm": job.arm,
+        }
+        files = {
+            "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
+            "inputs.json": canonical_json(dict(self.inputs)).encode(),
+            "provenance.json": canonical_json(dict(self.provenance)).encode(),
+            "measures.safetensors": pack(*to_tensors(self.measures)),
+        }
+        if self.read:
+            files[inputs.NOTE] = self.read
+        if self.trained is not None:
+            files[PARAMS] = dump_trained(self.trained)
+        listed = {
+            name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()
+        }
+        # Last, with the hashes of the others: what it does not name does not belong to the run.
+        files[STATUS] = _sealed({"status": self.status, "measured": measured, "files": listed})
+        return files
+
+
+def opened(folder: Path) -> Stored | Damaged:
+    """The run in this folder, everything but the parameters read and hashed; parameters are hashed
+    when they are loaded."""
+    # plain texts and one reading of each file: a plan opens thousands of runs
+    base, held = os.fspath(folder), dict[str, bytes]()
+    files = dict[str, tuple[int, str]]()
+
+    def content(name: str) -> bytes:
+        if name not in held:
+            most = files[name][0] if name in files else foreign.STORED
+            held[name] = foreign.read_stored(f"{base}/{name}", most)
+        return held[name]
+
+    try:
+        status = json.loads(content(STATUS))
+        if not _as_sealed(status, content(STATUS)):
+            return Damaged(folder, "status.json was changed after it was written")
+        files = {name: (int(n), str(digest)) for name, (n, digest) in status["files"].items()}
+        for name, (n, digest) in files.items():
+            size = os.stat(f"{base}/{name}").st_size  # noqa: PTH116
+            if size != n:
+                return Damaged(folder, f"{name} has {size} bytes instead of {n}")
+            if name != PARAMS and hashlib.sha256(content(name)).hexdigest() != digest:
+                return Damaged(folder, f"{name} differs from its stored hash")
+        head = json.loads(content("spec.json"))
+        note = content(inputs.NOTE) if inputs.NOTE in files else b""
+        read, unchecked = inputs.unpacked(note) if note else ({}, ())
+        return Stored(
+            place=base,
+            key=head["key"],
+            experiment=head["experiment"],
+            version=head["version"],
+            arm=head["arm"],
+            spec_json=canonical_json(head["spec"]),
+            status=status["status"],
+            measured=status["measured"],
+            inputs=json.loads(content("inputs.json")),
+            provenance=json.loads(content("provenance.json")),
+            files=files,
+            id=hashlib.sha256(content(STATUS)).hexdigest()[:16],
+            read=read,
+            unchecked=unchecked,
+        )
+    except OSError as e:
+        return Damaged(folder, f"{Path(e.filename or folder).name} cannot be read ({e.strerror})")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        return Damaged(
+            folder, f"status.json or spec.json is not what a store writes ({type(e).__name__})"
+        )
+
+
+def _sealed(status: Mapping[str, Any]) -> bytes:
+    """The text of status.json, with the hash of all else that it says."""
+    digest = hashlib.sha256(canonical_json(status).encode()).hexdigest()
+    return canonical_json({**status, SEAL: digest}).encode()
+
+
+def _as_sealed(status: Mapping[str, Any], text: bytes) -> bool:
+    """Whether status.json says what was written; in older stores it has no hash of itself."""
+    if status["status"] not in ("done", "diverged"):
+        return False
+    if SEAL not in status:
+        return set(status) == {"status", "measured", "files"}
+    # In the text, not in what was read of it: canonical JSON has one form, and any other byte is a
+    # change.
+    rest = text.replace(f'"{SEAL}":"{status[SEAL]}",'.encode(), b"", 1)
+    return hashlib.sha256(rest).hexdigest() == status[SEAL]
+
+
+def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> bytes:
+    data = foreign.read_stored(folder / name, files[name][0])
+    if hashlib.sha256(data).hexdigest() != files[name][1]:
+        raise StoreError(
+            f"{folder / name} is damaged (its hash differs from the stored one); delete "
+            f"{folder} and run again"
+        )
+    return data

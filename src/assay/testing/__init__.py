@@ -1,2 +1,0 @@
-"""Contracts for anyone's store, executor, subject or kernel: checks to run on your own
-implementation."""

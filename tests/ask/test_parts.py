@@ -1,0 +1,247 @@
+"""Parts that are named or chosen: neurons, several latents, and those that have most of something
+on the other half of the prompts, against hooks and passes of one's own."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from naive_asking import Naive, intervention, make, measured, rows_of
+
+from assay.ask.tables import Direction, Read, Top
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+
+POST, SITE = "blocks.1.mlp.hook_post", "blocks.1.hook_resid_pre"
+ROWS = tuple(
+    {"what": f"{word} = {n}", "label": label}
+    for n, (word, label) in enumerate(
+        [("x", "a"), ("sum of all", "b"), ("def y", "a"), ("the name", "b")] * 3
+    )
+)
+CLOSE = {"rtol": 0, "atol": 2e-4}
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory):
+    folder = make(tmp_path_factory.mktemp("parts") / "llama", "llama")
+    return folder, Naive(folder)
+
+
+@pytest.fixture
+def shown():
+    return rows_of(*ROWS, text="{what} and so")
+
+
+def without(naive, text, neurons, answers=(" a", " b")):
+    """log P of the first answer less the second, these neurons of block 1 at 0."""
+    ids = torch.tensor([naive.tokens(text)])
+
+    def cut(module, args):
+        x = args[0].clone()
+        x[..., [*neurons]] = 0
+        return (x,)
+
+    handle = naive.model.model.layers[1].mlp.down_proj.register_forward_pre_hook(cut)
+    with torch.no_grad():
+        logs = naive.model(ids).logits[0, -1].log_softmax(-1)
+    handle.remove()
+    first, second = (naive.tokenizer.encode(t, add_special_tokens=False)[0] for t in answers)
+    return float(logs[first] - logs[second])
+
+
+def kept(naive, text, layer=1):
+    """What the output projection of the MLP, and that of attention by head, read of a text."""
+    got = {}
+    block = naive.model.model.layers[layer]
+    handles = [
+        block.mlp.down_proj.register_forward_pre_hook(lambda m, a: got.update(post=a[0][0])),
+        block.self_attn.o_proj.register_forward_pre_hook(lambda m, a: got.update(z=a[0][0])),
+        block.register_forward_pre_hook(lambda m, a: got.update(stream=a[0][0])),
+    ]
+    with torch.no_grad():
+        naive.model(torch.tensor([naive.tokens(text)]))
+    for handle in handles:
+        handle.remove()
+    return got
+
+
+def halves(shown):
+    chosen, rest = shown.halves()
+    return [shown.rows[i].text for i in chosen], [shown.rows[i].text for i in rest]
+
+
+def test_named_neurons_alone_are_ablated(subject, shown):
+    folder, naive = subject
+    got = measured(folder, shown, intervention(ablate="zero", site=POST, neurons=(3, 17)))[0]["one"]
+    for i, row in enumerate(shown.rows):
+        np.testing.assert_allclose(got[0, i], without(naive, row.text, (3, 17)), **CLOSE)
+
+
+def test_neurons_are_chosen_on_one_half_and_ablated_on_the_other(subject, shown):
+    folder, naive = subject
+    for by in ("norm", ("a", "b")):
+        table = intervention(ablate="zero", site=POST, top=Top(n=5, of="neurons", by=by))
+        got, _ = measured(folder, shown, table, chooses=True)
+        chosen, rest = halves(shown)
+        sizes = [kept(naive, text)["post"][1:] for text in chosen]
+        if by == "norm":
+            score = torch.stack([x.abs().mean(0) for x in sizes]).mean(0)
+        else:
+            labels = [shown.rows[i].columns["label"] for i in shown.halves()[0]]
+            means = torch.stack([x.mean(0) for x in sizes])
+            first, second = (means[[x == name for x in labels]].mean(0) for name in "ab")
+            score = first - second
+        top = score.argsort(descending=True)[:5].tolist()
+        assert sorted(got["chosen_parts"][0].astype(int)) == sorted(top)
+        expected = [without(naive, text, top) for text in rest]
+        np.testing.assert_allclose(got["one"][0], expected, **CLOSE)
+
+
+def test_the_control_of_neurons_takes_as_many_others(subject, shown):
+    folder, naive = subject
+    table = intervention(ablate="zero", site=POST, neurons=(3, 17))
+    seeds = (0, 1, 2)
+    got = measured(folder, shown, table, control="neurons", seeds=seeds)[0]["one"]
+    assert len({tuple(row.round(5)) for row in got}) == len(seeds)
+    true = measured(folder, shown, table)[0]["one"]
+    assert not any(np.allclose(row, true[0], atol=1e-4) for row in got)
+    width = len(kept(naive, shown.rows[0].text)["post"][0])
+    base = [without(naive, row.text, ()) for row in shown.rows]
+    alone = np.array([[without(naive, r.text, (n,)) for r in shown.rows] for n in range(width)])
+    effect = got[0] - base  # of two small parts nearly the sum of both
+    pairs = [
+        np.abs(alone[a] + alone[b] - 2 * np.array(base) - effect).max()
+        for a in range(width)
+        for b in range(a)
+        if not {a, b} & {3, 17}
+    ]
+    assert min(pairs) < 0.1 * np.abs(effect).max() + 1e-3
+
+
+def test_a_sweep_over_how_many_chooses_each_by_itself(subject, shown):
+    folder, _ = subject
+    swept = intervention(
+        ablate="zero", site=POST, top=Top(n="{n}", of="neurons"), sweep={"n": (1, 4)}
+    )
+    got = measured(folder, shown, swept, chooses=True)[0]
+    for k, n in enumerate((1, 4)):
+        table = intervention(ablate="zero", site=POST, top=Top(n=n, of="neurons"))
+        alone = measured(folder, shown, table, chooses=True)[0]
+        np.testing.assert_allclose(got["one"][:, k], alone["one"], atol=1e-6)
+        chosen = got["chosen_parts"][0, k]
+        assert chosen[np.isfinite(chosen)].tolist() == alone["chosen_parts"][0].tolist()
+
+
+@pytest.mark.parametrize("by", ["norm", "sink", "along"])
+def test_heads_are_chosen_by_what_they_write_or_look_at(subject, shown, by):
+    folder, naive = subject
+    reads = (Read(name="one", log_prob=(" a", " b")), Read(name="sink", pattern="0.0", to=0))
+    along = Direction(name="along", unembedding=" a", site=SITE)
+    table = intervention(ablate="zero", top=Top(n=3, of="heads", by=by))
+    got, _ = measured(folder, shown, table, chooses=True, reads=reads, tables=(along,))
+    scores = np.zeros((3, naive.heads))
+    chosen, _ = halves(shown)
+    for layer in range(3):
+        for text in chosen:
+            acts = kept(naive, text, layer)
+            weight = naive.model.model.layers[layer].self_attn.o_proj.weight
+            z = acts["z"].unflatten(-1, (naive.heads, -1))[1:]
+            written = torch.einsum("she,dhe->shd", z, weight.unflatten(1, (naive.heads, -1)))
+            if by == "norm":
+                scores[layer] += written.norm(dim=-1).mean(0).detach().numpy()
+            elif by == "sink":
+                scores[layer] += kept_pattern(naive, text, layer)
+            else:
+                token = naive.tokenizer.encode(" a", add_special_tokens=False)[0]
+                unit = naive.model.lm_head.weight[token] * naive.model.model.norm.weight
+                scores[layer] += (written @ (unit / unit.norm())).mean(0).detach().numpy()
+    top = np.argsort(-scores.ravel(), kind="stable")[:3]
+    assert sorted(got["chosen_parts"][0].astype(int)) == sorted(top.tolist())
+    heads = tuple(f"{n // naive.heads}.{n % naive.heads}" for n in sorted(top))
+    named = measured(folder, shown, intervention(ablate="zero", heads=heads), reads=reads)[0]
+    measured_rows = shown.halves()[1]
+    np.testing.assert_allclose(got["one"][0], named["one"][0][measured_rows], atol=1e-5)
+
+
+@cache
+def eager(folder):
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+
+
+def kept_pattern(naive, text, layer):
+    model = eager(naive.model.config._name_or_path)
+    with torch.no_grad():
+        out = model(torch.tensor([naive.tokens(text)]), output_attentions=True)
+    return out.attentions[layer][0, :, -1, 0].numpy()
+
+
+def coder(width, latents=6):
+    draw = torch.Generator().manual_seed(1)
+    return Dictionary(
+        torch.randn(1, width, latents, generator=draw),
+        torch.zeros(1, latents),
+        torch.randn(1, latents, width, generator=draw),
+        torch.zeros(1, width),
+        ReLU(),
+        sites=(SITE,),
+    )
+
+
+def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
+    folder, naive = subject
+    monkeypatch.chdir(tmp_path)
+    width = naive.model.config.hidden_size
+    sae = coder(width)
+    sae.save(tmp_path / "sae.safetensors")
+    table = intervention(clamp=("sae.safetensors", (1, 4)), value=2.0)
+    got = measured(folder, shown, table)[0]["one"]
+    top = intervention(
+        clamp=("sae.safetensors", ()), value=2.0, top=Top(n=2, of="latents", by="norm")
+    )
+    chosen, _ = measured(folder, shown, top, chooses=True)
+    codes = []
+    for text in halves(shown)[0]:
+        x = kept(naive, text)["stream"][1:]
+        codes.append((x @ sae.W_enc[0]).relu().mean(0))
+    most = torch.stack(codes).mean(0).argsort(descending=True)[:2].tolist()
+    assert sorted(chosen["chosen_parts"][0].astype(int)) == sorted(most)
+
+    def change(latents):
+        def put(x):
+            x = x.clone()
+            code = (x[:, 1:] @ sae.W_enc[0]).relu()[..., latents]
+            x[:, 1:] += (2.0 - code) @ sae.W_dec[0, latents]
+            return x
+
+        return put
+
+    for i, row in enumerate(shown.rows):
+        wanted = naive.reads(row.text, {SITE: change([1, 4])})
+        np.testing.assert_allclose(got[0, i], wanted[0], **CLOSE)
+    for i, k in enumerate(shown.halves()[1]):
+        wanted = naive.reads(shown.rows[k].text, {SITE: change(most)})
+        np.testing.assert_allclose(chosen["one"][0, i], wanted[0], **CLOSE)
+    seeds = (0, 1)
+    others = measured(folder, shown, table, control="latents", seeds=seeds)[0]["one"]
+    assert not np.allclose(others[0], got[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"add": "x", "neurons": (1,)}, "neurons are ablated or patched at one site"),
+        ({"ablate": "zero", "top": Top(n=2, of="neurons")}, "at one site, without neurons"),
+        ({"ablate": "zero", "site": POST, "top": Top(n=2, of="heads")}, "without a site or heads"),
+        ({"clamp": ("s", (1,)), "top": Top(n=2, of="latents")}, r'clamp = \["DICTIONARY", \[\]\]'),
+        ({"ablate": "zero", "top": Top(n=0, of="heads")}, "at least 1, got 0"),
+        ({"clamp": ("s", ())}, "name latents to be set, or top"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(fields, why):
+    from assay.ask import interventions
+
+    with pytest.raises(DataError, match=why):
+        interventions.check(intervention(**fields), [Direction(name="x", unembedding="a")])

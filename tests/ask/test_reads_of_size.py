@@ -1,0 +1,125 @@
+"""Reads of size, and logits: what plain passes over one prompt at a time give."""
+
+import numpy as np
+import pytest
+import torch
+from naive_models import KINDS, Naive, measured, task, texts
+
+from assay.ask import reads
+from assay.ask.tables import Direction, Read
+from assay.core.errors import DataError
+
+SHOWN = ("def add(a, b):", "class Point:\n    x", "b")
+STREAM = "blocks.{layer}.hook_resid_pre"
+ALONG = Direction(name="along", unembedding="a", site="blocks.1.hook_resid_pre")
+ASIDE = Direction(name="aside", unembedding=("b", "x"), site="blocks.1.hook_resid_pre")
+
+
+@pytest.fixture(scope="module", params=[*KINDS])
+def naive(request, tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("sizes") / request.param, request.param)
+
+
+def test_lengths_and_cosines_are_those_of_the_stream(naive):
+    sweep = {"sweep": {"layer": (0, 2)}, "site": STREAM}
+    every = [
+        Read(name="last", norm=True, **sweep),
+        Read(name="mean", norm=True, position="mean", **sweep),
+        Read(name="first", norm=True, position=0, **sweep),
+        Read(name="angle", cosine="along", **sweep),
+        Read(name="angles", cosine="along", position="mean", **sweep),
+        Read(name="both", cosine=("along", "aside")),
+    ]
+    found = measured(naive, texts(*SHOWN), every, None, [ALONG, ASIDE])
+    unit, other = naive.read_by("a").numpy(), None
+    token = [naive.tokenizer.encode(t, add_special_tokens=False).ids[0] for t in "bx"]
+    rows = naive.model.get_output_embeddings().weight[token].detach() * naive.gain
+    if isinstance(naive.norm, torch.nn.LayerNorm):
+        rows = rows - rows.mean(1, keepdim=True)
+    other = (rows[0] - rows[1]).numpy()
+    both = unit @ other / np.linalg.norm(other)
+    for p, text in enumerate(SHOWN):
+        _, stream, _ = naive.run(naive.ids(text))
+        x = stream[[0, 2]]
+        rest = x[:, 1:] if x.shape[1] > 1 else x  # without a first token, read or written
+        lengths = np.linalg.norm(x, axis=-1)
+        cosines = (x @ unit) / lengths
+        kept = slice(x.shape[1] - rest.shape[1], None)
+        expected = {
+            "last": lengths[:, -1],
+            "mean": lengths[:, kept].mean(1),
+            "first": lengths[:, 0],
+            "angle": cosines[:, -1],
+            "angles": cosines[:, kept].mean(1),
+        }
+        for name, values in expected.items():
+            assert found[name][:, p] == pytest.approx(values, rel=1e-4, abs=1e-5), name
+        assert found["both"][p] == pytest.approx(both, abs=1e-5)
+
+
+def test_logits_are_what_the_softmax_is_taken_of(naive):
+    every = [
+        Read(name="one", logit=" a"),
+        Read(name="pair", logit=(" a", " x")),
+        Read(name="early", logit=" a", site="blocks.1.hook_resid_pre"),
+    ]
+    found = measured(naive, texts(*SHOWN), every)
+    a, x = (naive.tokenizer.encode(t, add_special_tokens=False).ids[0] for t in (" a", " x"))
+    for p, text in enumerate(SHOWN):
+        with torch.no_grad():
+            logits = naive.model(torch.tensor([naive.ids(text)])).logits[0, -1].numpy()
+        assert found["one"][p] == pytest.approx(logits[a], rel=1e-4, abs=1e-5)
+        assert found["pair"][p] == pytest.approx(logits[a] - logits[x], rel=1e-3, abs=1e-5)
+        lens = naive.lens(naive.run(naive.ids(text))[1][1, -1])
+        shift = found["early"][p] - lens[a]  # the logarithm of what the softmax divides by
+        assert np.isfinite(shift) and found["early"][p] != pytest.approx(lens[a], abs=1e-3)
+
+
+def test_neurons_are_what_the_output_projection_reads(tmp_path):
+    naive = Naive(tmp_path / "llama", "llama")
+    site, some = "blocks.1.mlp.hook_post", (3, 0, 5)
+    every = [
+        Read(name="last", neurons=some, site=site),
+        Read(name="mean", neurons=some, site=site, position="mean"),
+        Read(name="most", neurons=some, site=site, position="all"),
+        Read(name="each", neurons=(3,), site=site, sweep={"neurons": some}),
+    ]
+    found, kept = measured(naive, texts(*SHOWN), every), []
+    handle = naive.blocks[1].mlp.down_proj.register_forward_pre_hook(
+        lambda module, args: kept.append(args[0][0].detach())
+    )
+    for p, text in enumerate(SHOWN):
+        naive.run(naive.ids(text))
+        x = kept[-1][:, [*some]].numpy()
+        rest = x[1:] if len(x) > 1 else x
+        assert found["last"][p] == pytest.approx(x[-1].mean(), rel=1e-4, abs=1e-7)
+        assert found["mean"][p] == pytest.approx(rest.mean(), rel=1e-4, abs=1e-7)
+        assert found["most"][p] == pytest.approx(x.mean(1).max(), rel=1e-4, abs=1e-7)
+        assert found["each"][:, p] == pytest.approx(x[-1], rel=1e-4, abs=1e-7)
+    handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"norm": True}, "needs the site that it reads"),
+        ({"neurons": (9999,), "site": "blocks.1.mlp.hook_post"}, "has neurons 0 to .* got 9,999"),
+        ({"cosine": ("along", "along")}, "the cosine of 'along' and itself is 1"),
+        ({"cosine": "alone"}, "no direction 'alone'; did you mean along"),
+        ({"norm": True, "site": "blocks.0.attn.hook_pattern"}, "each pair of positions"),
+        ({"logit": ("a", "a")}, "'a' less itself is 0"),
+    ],
+)
+def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):
+    naive = Naive(tmp_path_factory.mktemp("refused") / "llama", "llama")
+    read = Read(name="it", **fields)
+    with pytest.raises((DataError, Exception), match=why):
+        reads.check(read, [ALONG])
+        of = task(naive, texts(*SHOWN), [read], directions=[ALONG])
+        from assay.ask import measuring, own_code
+        from assay.ask.seen import prompt
+        from assay.subjects.folder import find
+
+        folder = find(str(naive.folder))
+        prompts = [prompt(folder, row) for row in texts(*SHOWN).rows]
+        [*measuring.remarks(of, read, prompts, lambda name: None, own_code.load)]

@@ -1,0 +1,164 @@
+"""What a plan accepts can be run, and what cannot is refused by the plan with another way to say
+it."""
+
+import numpy as np
+import pytest
+import torch
+from test_study_asks import MOOD, capitals, folder, study  # noqa: F401 (a fixture)
+
+from assay.core import reasons
+from assay.core.errors import ExperimentError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+OTHER = """
+[[intervene]]
+name = "other"
+ablate = "zero"
+heads = ["1.2"]
+"""
+ALONG = """
+[[direction]]
+name = "answer"
+{how}
+[[read]]
+name = "along"
+projection = "answer"
+site = "blocks.3.hook_resid_post"
+"""
+CLAMPED = """
+[[intervene]]
+name = "clamped"
+clamp = ["sae.safetensors", {latent}]
+site = "{site}"
+value = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("tables", "holds", "why"),
+    [
+        (
+            CUT + ALONG.format(how='unembedding = [" {city}", " {foil}"]'),
+            "main.along > 0",
+            r"nothing fills \{city\}.*a direction is the same for all prompts; .* logit_lens",
+        ),
+        (
+            CUT + ALONG.format(how='unembedding = " paris rome"'),
+            "main.along > 0",
+            "2 tokens; an unembedding is that of one",
+        ),
+        (
+            MOOD + ALONG.format(how='component = 15\nprompts = "moody"\nsite = "hook_embed"'),
+            "main.along > 0",
+            "a seed learns from 13 prompts, which have 12 components, got 15",
+        ),
+        (
+            MOOD
+            + ALONG.format(
+                how='difference = ["nice", "bad"]\nprompts = "moody"\nsite = "hook_embed"'
+            ),
+            "main.along > 0",
+            "of which 0 have label = 'bad'",
+        ),
+        (
+            CUT + CLAMPED.format(latent=99, site="blocks.1.hook_resid_pre"),
+            "clamped.right < 0",
+            "has latents 0 to 3, got 99",
+        ),
+        (
+            CUT + CLAMPED.format(latent=1, site="blocks.1.mlp.hook_post"),
+            "clamped.right < 0",
+            "numbers for each token",
+        ),
+    ],
+)
+def test_a_plan_refuses_what_could_not_be_run(tables, holds, why, folder):  # noqa: F811
+    d = catalogue_width(folder)
+    blank = Dictionary(
+        torch.ones(1, d, 4), torch.zeros(1, 4), torch.ones(1, 4, d), torch.zeros(1, d), ReLU()
+    )
+    blank.save(folder / "sae.safetensors")
+    with pytest.raises(ExperimentError, match=why):
+        catalogue.find(str(study(folder, "refused", tables, holds)))
+
+
+def catalogue_width(folder):  # noqa: F811
+    import json
+
+    return json.loads((folder / "planted" / "config.json").read_text())["hidden_size"]
+
+
+def test_a_direction_is_not_judged_on_the_texts_that_it_was_learned_from(folder):  # noqa: F811
+    tables = MOOD.replace('prompts = "moody"', 'prompts = "again"') + (
+        '[[prompts]]\nname = "again"\nlabel = "x"\n'.replace('label = "x"\n', "")
+        + 'text = "{who} {verb} the room {when} and it was"\n'
+        + 'rows = [{who="anna", verb="saw", when="now", label="nice"}, '
+        + '{who="x", verb="saw", when="now", label="nasty"}]\n'
+    )
+    with pytest.raises(ExperimentError, match=r"have the same text.*\(1 such rows\).*leave out"):
+        catalogue.find(str(study(folder, "leaks", tables, "steered.good - main.good > 1")))
+
+
+def test_a_control_stands_on_both_sides_of_two_interventions(folder, tmp_path):  # noqa: F811
+    """Each head is compared with another; its control is the same comparison of other heads, and
+    the model as it is, in the place of one of them, is no excuse."""
+    path = study(folder, "two", CUT + OTHER, "other.right - changed.right > 2")
+    experiment = catalogue.find(str(path))
+    remarks = " ".join(experiment.remarks)
+    assert "a control stands in for both: other/heads less changed/heads" in remarks
+    result = Lab(tmp_path, Inline()).run(experiment)
+    [judged] = result.judged
+    number = {arm: float(data.right.mean()) for arm, data in result.arms.items()}
+    for name in ("heads", "damage"):
+        control = judged.controls[f"other/{name}"]
+        expected = number[f"other/{name}"] - number[f"changed/{name}"]
+        assert control.estimate == pytest.approx(expected, abs=1e-5)
+    assert judged.outcome == "holds" and not judged.also
+    assert np.isclose(judged.estimate, number["other"] - number["changed"])
+
+
+def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
+    path = tmp_path / "lists.toml"
+    path.write_text(
+        'question = "?"\n[[experiment]]\nname = "belief-states"\n'
+        "fields = { matrices = [[0.5, 0.5], [0.1, 0.9]] }\n"
+    )
+    with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay fields"):
+        catalogue.find(str(path))
+
+
+def test_what_takes_too_much_is_not_advised():
+    price = "about 40 more seeds, about 2 CPU-minutes: assay run cut --set seed=0:48"
+    words, command = reasons.remedy(price, 5.0)
+    assert words.startswith("to decide it: about 40") and command
+    for times, text in ((40.0, price), (5.0, price.replace("about 2", "about 719"))):
+        words, command = reasons.remedy(text, times)
+        assert words.startswith("it cannot be decided this way") and "what would" in words
+        assert not command
+
+
+def test_a_condition_names_other_prompts_as_an_arm(folder, tmp_path):  # noqa: F811
+    """What a model says of them as it is, next to what an intervention does to the first."""
+    tables = MOOD + (
+        '[[prompts]]\nname = "said"\nunit = "prompt"\n'
+        'text = "{who} {verb} the lovely {thing} {when} and it was"\n[prompts.slots]\n'
+        'who = ["anna", "ben", "carla", "dan"]\nverb = ["saw", "bought"]\n'
+        'when = ["now", "then", "here"]\nthing = ["room"]\n'
+    )
+    path = study(folder, "said", tables, "steered.good - said.good > -9")
+    experiment = catalogue.find(str(path))
+    result = Lab(tmp_path, Inline()).run(experiment)
+    number = {arm: float(data.good.mean()) for arm, data in result.arms.items()}
+    [judged] = result.judged
+    assert judged.estimate == pytest.approx(number["steered"] - number["said"], abs=1e-5)
+    assert number["said"] > number["main"]  # a lovely room raises good, as was planted
+    assert (
+        "said" not in catalogue.find(str(study(folder, "unsaid", tables, "steered.good > -9"))).arms
+    )
+    about = study(folder, "about", tables, "said.good > 0.1")
+    assert set(catalogue.find(str(about)).claims[0].must_fail) == {"said/untrained"}
