@@ -146,7 +146,7 @@ def broken(token):
         ),
         ({"variables": (Variable("mean", "token"),), "answer": "mean"}, "'mean' is taken"),
         ({"variables": (Variable("place", "token"),), "answer": "place"}, "'place' is taken"),
-        ({"variables": (Variable("a b", "token"),), "answer": "token"}, "is no name"),
+        ({"variables": (Variable("a b", "token"),), "answer": "token"}, "is not a name"),
         (
             {"variables": (Variable("answer", "token"),), "answer": "answer"},
             "variable 'answer' has the name of what the model says",

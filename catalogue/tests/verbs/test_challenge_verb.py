@@ -58,6 +58,7 @@ def test_an_empty_answer_scores_nothing(capsys):
 
 def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
     assert main(["challenge", "new", "another"]) == 0
+    assert main(["contest", "superposition"]) == 0, "a store of challenges is a store"
     out = capsys.readouterr().out
     assert (
         "assay challenge score another another/my_explanation.toml" in out

@@ -198,7 +198,7 @@ class Program:
                 complaint = (
                     "is taken"
                     if v.name.isidentifier()
-                    else "is no name; letters, digits and _ make one"
+                    else "is not a name; use letters, digits and _"
                 )
                 raise SpecError(f"{self.explanation.source}: variable {v.name!r} {complaint}")
             names.add(v.name)

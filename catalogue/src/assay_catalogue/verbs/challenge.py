@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
+from assay.lab.store.store import Store
 from assay.verbs.options import HERE, Flat, Place
 from assay.verbs.verb import Answer, Part, verb
 from assay.verbs.verb import Line as Text
@@ -172,9 +173,9 @@ def plant_challenge(
     data = files.files(planted.problem, planted.seed)
     key = Key.of(planted, secrets.token_hex(16), data)
     data[files.SEAL] = (json.dumps({"commitment": key.commitment}) + "\n").encode()
-    path = _key(root, key.commitment)
+    path = _key(Store(root).prepare().root, key.commitment)
     with atomic.explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         atomic.write(path, written(key, []))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
