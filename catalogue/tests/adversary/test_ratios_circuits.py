@@ -159,6 +159,6 @@ def test_a_variable_whose_exchange_changes_no_foretold_answer_earns_nothing():
     found = score(loose, known.problem("sorting"), 3, SMALL)
     assert (
         parts(found)["E2"] == 0
-        and "no answer is foretold" in found.parts[1].why
+        and "no answer is predicted" in found.parts[1].why
         and found.quality.high == 0
     )

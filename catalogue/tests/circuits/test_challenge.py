@@ -229,7 +229,7 @@ def test_a_folder_that_is_none_is_one_line(tmp_path, given):
         folder.sealed(tmp_path)
     config = tmp_path / "puzzle/config.json"
     config.write_text('{"decoder": {"layers": 1}}')
-    with pytest.raises(DataError, match="is no challenge's"):
+    with pytest.raises(DataError, match="is not the configuration of a challenge"):
         folder.opened(tmp_path / "puzzle")
 
 

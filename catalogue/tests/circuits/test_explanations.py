@@ -127,23 +127,26 @@ def broken(token):
         (variable("token", "a3.0"), "variable v: the model has no part a3.0"),
         (variable("token", "m0"), "variable v: the model has no part m0"),
         (variable("token", "a0.0@17"), "at position 17; the model's inputs have 17"),
-        ({"matter": (Place.parse("a0.0"),)}, "a0.0 was named before"),
-        (variable("tokn"), "uses tokn, which is no variable; did you mean token?"),
+        ({"matter": (Place.parse("a0.0"),)}, "a0.0 was already named"),
+        (variable("tokn"), "uses tokn, which is not a variable; did you mean token?"),
         (variable("token", reads=("place",)), "reads lacks token"),
         (
             variable("token", reads=("tokne.v",)),
-            "variable v reads tokne, which is no variable; did you mean token?",
+            "variable v reads tokne, which is not a variable; did you mean token?",
         ),
         (variable("token", reads=("token.z",)), "a head has q, k and v"),
-        (variable("token", reads=("token", "that")), "reads that, which is no variable"),
+        (variable("token", reads=("token", "that")), "reads that, which is not a variable"),
         (
             {"variables": (Variable("a", "b"), Variable("b", "a")), "answer": "a"},
-            "go round in a circle",
+            "depend on each other in a circle",
         ),
-        ({"variables": (Variable("a", "a + 1"),), "answer": "a"}, "go round in a circle: a → a"),
+        (
+            {"variables": (Variable("a", "a + 1"),), "answer": "a"},
+            "depend on each other in a circle: a → a",
+        ),
         ({"variables": (Variable("mean", "token"),), "answer": "mean"}, "'mean' is taken"),
         ({"variables": (Variable("place", "token"),), "answer": "place"}, "'place' is taken"),
-        ({"variables": (Variable("a b", "token"),), "answer": "token"}, "is no name"),
+        ({"variables": (Variable("a b", "token"),), "answer": "token"}, "is not a name"),
         (
             {"variables": (Variable("answer", "token"),), "answer": "answer"},
             "variable 'answer' has the name of what the model says",
@@ -152,7 +155,7 @@ def broken(token):
             {"variables": (Variable("logits", "token"),), "answer": "logits"},
             "variable 'logits' has the name of what the model says",
         ),
-        ({"logits": ("token",)}, "it has answer and logits"),
+        ({"logits": ("token",)}, "it has both answer and logits"),
         ({"answer": None, "logits": ("token",)}, "logits has 1 rule; the model has 16 classes"),
         (
             {"answer": None, "logits": ("token", "token")},
@@ -227,8 +230,8 @@ def test_logits_ask_no_variable_that_they_are_not_computed_from(induction):
             "along must be lists of numbers",
         ),
         ("of = 'x'\n[answer]\nis = 'token'\nmargin = -1", "margin must be a positive number"),
-        ("of = 'x'\nweights = '../other'", "safetensors file beside it"),
-        ("of = ", "is no TOML"),
+        ("of = 'x'\nweights = '../other'", "safetensors file next to it"),
+        ("of = ", "is not TOML"),
     ],
 )
 def test_a_file_of_data_with_a_mistake_is_one_line(text, said, tmp_path):
@@ -260,7 +263,7 @@ def test_a_file_of_code_with_a_mistake_is_one_line(text, said, tmp_path):
 
 
 def test_a_file_that_is_neither_is_refused(tmp_path):
-    with pytest.raises(AssayError, match=r"is no explanation; these are \.toml files"):
+    with pytest.raises(AssayError, match=r"is not an explanation; explanations are \.toml files"):
         load(tmp_path / "mine.json")
     with pytest.raises(AssayError, match="cannot read"):
         load(tmp_path / "nothing.toml")

@@ -129,7 +129,7 @@ def test_copying_is_the_share_of_rows_that_are_largest_at_themselves():
         (lambda p: ov_table(p, Part("head", 4, 0)), "no part a4.0"),
         (
             lambda p: qk_table(p, Part("head", 0, 0), key=("embed", (Part("head", 0, 1),))),
-            "a0.0 is no head that reads what a0.1 wrote",
+            "a0.0 is not a head that reads what a0.1 wrote",
         ),
     ],
     ids=range(3),

@@ -64,12 +64,12 @@ def test_names_and_length_are_told():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("token +", "it is no expression"),
+        ("token +", "it is not an expression"),
         ("__import__('os')", "__import__(…) is not allowed"),
         ("token.shape", "is not allowed"),
         ("[token]", "is not allowed"),
         ("(lambda: 1)()", "is not allowed"),
-        ("there(token)", "where no place is looked at"),
+        ("there(token)", "is used outside a condition"),
         ("count(count(there(token) == 1) == 2)", "inside another condition"),
         ("lest(token, True)", "did you mean least?"),
         ("mean(token)", "takes 2 or 3 values, got 1"),

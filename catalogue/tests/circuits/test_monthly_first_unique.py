@@ -140,7 +140,7 @@ def test_controls_rank_below(trained):
     own = score(ours, trained, 7, SMALL)
     parts = {row.name: row.estimate for row in (*own.parts, *own.details)}
     assert parts["E2 recovered"] > 0.4 and parts["E3 implementation"] > 0.5
-    assert "no answer is foretold" not in own.parts[1].why
+    assert "no answer is predicted" not in own.parts[1].why
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, SMALL)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate

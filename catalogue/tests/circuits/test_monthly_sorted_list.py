@@ -113,5 +113,5 @@ def test_heads_that_change_places_are_no_other_home_where_the_same_is_said_of_bo
     assert finders(trained) == (0, 1)
     counted = rivals(Program(explanation(trained), trained), trained.task.draw(7, 0, 96), 0)
     assert (counted.homes, counted.homes_tried) == (0, 0)
-    with pytest.raises(SpecError, match="its variables can be nowhere else"):
+    with pytest.raises(SpecError, match="its variables have no other possible places"):
         moved(explanation(trained), trained, 0)

@@ -20,7 +20,7 @@ def test_what_is_written_is_what_was_read(text):
     ("place", "said"),
     [
         (Place.parse("a0.1"), "no part a0.1; it has embed, pos, a0.0"),
-        (Place.parse("a0.0[1]"), "a0.0 is no MLP"),
+        (Place.parse("a0.0[1]"), "a0.0 is not an MLP"),
         (Place.parse("m0[2]"), "no neuron 2; its 2 neurons"),
         (Place.parse("m1@1"), "position 1; the model's inputs have 1"),
         (Place.parse("m1", [[1.0]]), "has 1 numbers; the stream has 8"),

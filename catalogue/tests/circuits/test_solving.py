@@ -232,7 +232,7 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
     [
         ("monthly-maximum", "train it with: assay run monthly-maximum"),
         ("monthly-maximum/5", "train it with: assay run monthly-maximum --set seed=5"),
-        ("monthly-maximum/five", "what stands behind the stroke is a seed"),
+        ("monthly-maximum/five", "a seed has to follow the slash"),
         ("monthly-maximun", "did you mean monthly-maximum?"),
     ],
 )

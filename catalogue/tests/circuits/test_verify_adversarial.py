@@ -117,7 +117,7 @@ def test_who_foretells_nothing_of_a_model_that_never_errs_has_no_score(fails):
         program.logits(tokens), tokens
     ).any()  # its own answers are wrong on nothing
     found = tried(program, 1, 200, 5_000)
-    assert not found.terms and "0 of 5,000 are said to fail" in found.why
+    assert not found.terms and "0 of 5,000 are predicted to fail" in found.why
 
 
 def test_wrong_answers_alone_foretell_nothing_that_a_sound_model_could_refute():
@@ -145,7 +145,7 @@ def test_as_many_candidates_are_drawn_as_were_asked_for_and_all_that_fail_are_co
         candidates,
     )
     every = np.concatenate(drawn[: 1 + (candidates > 5_000)])
-    told = f"{(every[:, :2].sum(1) == 0).sum():,} of {candidates:,} are said to fail"
+    told = f"{(every[:, :2].sum(1) == 0).sum():,} of {candidates:,} are predicted to fail"
     assert len(every) == candidates == found.candidates and told in found.why
 
 
@@ -159,7 +159,7 @@ def test_more_that_fail_than_are_tried_are_counted_all_the_same():
         200,
         500,
     )
-    assert "500 of 500 are said to fail" in found.why
+    assert "500 of 500 are predicted to fail" in found.why
 
 
 def test_inputs_by_gradient_are_those_whose_loss_rises_most_along_it():

@@ -61,15 +61,15 @@ def test_twice_the_margin_is_an_error_of_scale_alone():
 
 
 @pytest.mark.parametrize("margin", [10.0, 45.0, 90.0])
-def test_a_wrong_margin_is_mended_by_the_factor_that_it_lacks(margin):
+def test_a_wrong_margin_is_corrected_by_the_factor_that_it_lacks(margin):
     """The circuit's own logits are 30 apart, so that 30 / margin makes the margin right."""
     found = held(
         dataclasses.replace(known.explained("modular_sum"), margin=margin),
         known.problem("modular_sum"),
     )
-    assert found.factor == pytest.approx(30 / margin, rel=1e-3) and found.mended == pytest.approx(
-        1, abs=1e-6
-    )
+    assert found.factor == pytest.approx(
+        30 / margin, rel=1e-3
+    ) and found.corrected == pytest.approx(1, abs=1e-6)
 
 
 def test_no_other_factor_is_nearer():
@@ -83,7 +83,7 @@ def test_no_other_factor_is_nearer():
         return 1 - found.terms["error"].mean() / found.terms["spread"].mean()
 
     best = held(wrong, problem)
-    assert max(0, explained(best.factor)) == pytest.approx(best.mended, abs=1e-9)
+    assert max(0, explained(best.factor)) == pytest.approx(best.corrected, abs=1e-9)
     assert all(
         explained(best.factor) >= explained(best.factor + step)
         for step in np.linspace(-1, 1, 20).tolist()

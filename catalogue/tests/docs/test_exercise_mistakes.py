@@ -273,7 +273,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ('"token.q", "before.k"', '"before.q", "token.k"', "look at is, at and reads"),
         ('is = "found"', 'is = "token"', "its answer is the model's on 0.00 of inputs"),
         ("place - 1", "place - 2", "E3 is"),
-        ("margin = 30", "margin = 30 30", "is no TOML"),
+        ("margin = 30", "margin = 30 30", "is not TOML"),
         ("[answer]", "[answers]", "unknown field 'answers'"),
     ],
     "scrub": [

@@ -407,7 +407,7 @@ def test_what_cannot_be_done_is_told_in_one_line(folder, tmp_path):
     llama = load(str(tiny_models.make(tmp_path / "llama", "llama")))
     with pytest.raises(ModelError, match=r"hidden attention is of Mamba; .* is llama"):
         hidden_attention(llama, TOKENS, 0)
-    with pytest.raises(ModelError, match="holds a model of type llama, no Mamba"):
+    with pytest.raises(ModelError, match="holds a model of type llama, not a Mamba"):
         read(str(tmp_path / "llama"))
 
 

@@ -199,7 +199,7 @@ def test_names_of_parts_and_readers_come_back():
         ),
         (
             {"read": {(Part("mlp", 1), Reader("mlp", 0)): torch.zeros(1)}},
-            "m0 reads nothing that m1 writes",
+            "m0 does not read m1",
         ),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

@@ -29,7 +29,7 @@ def test_the_right_answer_wins_and_only_the_first_is_blind(capsys):
     assert (
         "It is better than every control." in out
         and "scored blind" in out
-        and "Planted was modular_sum, from seed 5" in out
+        and "The planted circuit was modular_sum, from seed 5" in out
     )
     assert out.rstrip().endswith(plant(5, "modular_sum").answer.rstrip())
     assert main([*SCORE, "--json"]) == 0
@@ -58,6 +58,7 @@ def test_an_empty_answer_scores_nothing(capsys):
 
 def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
     assert main(["challenge", "new", "another"]) == 0
+    assert main(["contest", "superposition"]) == 0, "a store of challenges is a store"
     out = capsys.readouterr().out
     assert (
         "assay challenge score another another/my_explanation.toml" in out
@@ -68,20 +69,20 @@ def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("new", "puzzle"), "puzzle is there already"),
-        (("new", "a", "mine.toml"), "has no answer yet"),
-        (("score", "puzzle"), "which answer?"),
-        (("score", "puzzle", "mine.toml", "--kind", "sorting"), "the key of this one knows"),
+        (("new", "puzzle"), "puzzle exists already"),
+        (("new", "a", "mine.toml"), "takes no answer"),
+        (("score", "puzzle"), "name an answer: "),
+        (("score", "puzzle", "mine.toml", "--kind", "sorting"), "--kind only goes with new"),
         (
             ("score", "puzzle", "mine.toml", "--root", "elsewhere"),
             "is in the store in which the challenge was made",
         ),
         (("score", "puzzle", "mine.toml", "--inputs", "5"), "at least 100"),
         (("score", "puzzle", "absent.toml"), "cannot read absent.toml"),
-        (("score", "puzzle", "mine.py"), "no answer to a challenge"),
+        (("score", "puzzle", "mine.py"), "is not an answer to a challenge"),
         (("score", "absent", "mine.toml"), "cannot read absent"),
         (("new", "mine.toml/a"), "cannot write"),
-        (("new", "a", "--root", "a/store"), "is inside of a"),
+        (("new", "a", "--root", "a/store"), "is inside a"),
         (("new", "a", "--kind", "sortin"), "sortin"),
     ],
 )

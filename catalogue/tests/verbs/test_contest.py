@@ -139,7 +139,7 @@ def test_an_arm_is_not_compared_with_what_was_measured_by_an_earlier_rule(
     recorded: tuple[Lab, Experiment],
 ) -> None:
     lab, experiment = recorded
-    with pytest.raises(ExperimentError, match="measures by rule 2 now and its record by rule 1"):
+    with pytest.raises(ExperimentError, match="now measures by rule 2, but its record by rule 1"):
         put((lab, replace(experiment, measured=2)), "tall", 0.9)
 
 
@@ -213,9 +213,9 @@ def test_judging_and_repeating_a_contest_give_what_was_recorded(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"note": ""}, "says nothing of itself"),
-        ({"measure": lambda runs, trained, bench: None}, "measures itself in its own way"),
-        ({"specs": lambda main: main[:3]}, "runs on those of the record, 1000 to 1007"),
+        ({"note": ""}, "has no note"),
+        ({"measure": lambda runs, trained, bench: None}, "has its own measure"),
+        ({"specs": lambda main: main[:3]}, "has to use those of the record, 1000 to 1007"),
     ],
 )
 def test_unfair_arms_are_refused(
@@ -231,17 +231,19 @@ def test_unfair_arms_are_refused(
 def test_arms_that_are_the_methods_are_refused(recorded: tuple[Lab, Experiment]) -> None:
     lab, experiment = recorded
     main = experiment.arms["main"]
-    with pytest.raises(ExperimentError, match="trains what main does"):
+    with pytest.raises(ExperimentError, match="trains the same as the recorded arm main"):
         contest.contest(lab, experiment, 1, Challenger("mine", main, "text"))
-    with pytest.raises(ExperimentError, match="says that nothing was learned; of these: main all"):
+    with pytest.raises(
+        ExperimentError, match="says that nothing was learned; for those it is: main all"
+    ):
         contest.contest(lab, experiment, 1, Challenger("mine", replace(main, learned=()), "text"))
     made_of = Arm(derive=lambda arms: arms["main"], note="its own numbers", learned=())
-    with pytest.raises(ExperimentError, match="made of main's own measures"):
+    with pytest.raises(ExperimentError, match="uses the measures of main itself"):
         contest.contest(lab, experiment, 1, Challenger("mine", made_of, "text"))
 
 
 def test_only_what_holds_can_be_contested(recorded: tuple[Lab, Experiment]) -> None:
-    with pytest.raises(ExperimentError, match="recorded as fails: only what holds"):
+    with pytest.raises(ExperimentError, match="recorded as fails; only a claim that holds"):
         put(recorded, "tall", 0.9, number=2)
     with pytest.raises(ExperimentError, match="recorded claims 1 to 2, got 3"):
         put(recorded, "tall", 0.9, number=3)

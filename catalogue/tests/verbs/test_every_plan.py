@@ -26,7 +26,7 @@ def others(spec: Spec) -> Iterator[tuple[str, Any]]:
         if hint is bool:
             yield field.name, not value
         elif typing.get_origin(hint) is typing.Literal:
-            yield field.name, next(v for v in typing.get_args(hint) if v != value)
+            yield from [(field.name, v) for v in typing.get_args(hint) if v != value][:1]
 
 
 def once(make: Callable[..., Any], key: Callable[..., Hashable]) -> Callable[..., Any]:

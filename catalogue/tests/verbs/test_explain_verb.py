@@ -85,7 +85,7 @@ def test_a_wrong_scale_is_said_to_make_quality_0_and_so_is_what_mends_it(capsys)
     own = known.text("modular_sum")
     out = said_of(own.replace("margin = 30", "margin = 10"), capsys)
     assert (
-        "Multiply your logits (or the margin) by about 3, and they have 1.00 of that variance."
+        "multiply your logits (or the margin) by about 3, they explain 1.00 of that variance."
         in out
     )
     assert re.search(
@@ -96,10 +96,10 @@ def test_a_wrong_scale_is_said_to_make_quality_0_and_so_is_what_mends_it(capsys)
         out,
     )
     says = (
-        r"the model says (\d), the explanation (\d); the logit of (\d), less the mean of all, is "
+        r"the model says (\d), the explanation (\d); the logit of (\d), minus the mean of all, is "
         r"25\.7 and 8\.6"
     )
-    worst = re.search(rf"Furthest off: .*?: at 2 {says}", out)
+    worst = re.search(rf"Largest error: .*?: at 2 {says}", out)
     assert len(set(worst.groups())) == 1 and "Quality is 0" not in out
     out = said_of(own.replace("margin = 30", "margin = 300"), capsys)
     assert "Quality is 0 because E3 implementation is 0." in out and "by about 0.1," in out
@@ -108,26 +108,34 @@ def test_a_wrong_scale_is_said_to_make_quality_0_and_so_is_what_mends_it(capsys)
 def test_what_was_not_tried_and_what_costs_nothing_is_said_so(capsys):
     out = said_of(known.text("modular_sum"), capsys)
     assert (
-        "no other home was tried" in out
+        "no other place was tested" in out
         and "0 of 0" not in out
-        and "Nothing you left out hurts." in out
+        and "Ablating what you left out costs nothing." in out
         and "squared error" not in out
     )
     out = said_of(known.text("redundant", rival=True), capsys)
-    assert "Called irrelevant, and hurts most: " in out and "Nothing you left out hurts" not in out
+    assert (
+        "Claimed irrelevant, but costs most: " in out
+        and "Ablating what you left out costs nothing" not in out
+    )
 
 
 def test_failures_foretold_of_a_model_that_never_errs_are_a_zero_that_is_explained(capsys):
     out = said_of('fails = "1 == 1"\n' + known.text("modular_sum"), capsys)
     assert "Quality is 0 because E4 adversarial is 0." in out
-    assert "E4 adversarial: the model errs on 0 of 500 inputs; 500 of 500 are said to fail" in out
+    assert (
+        "E4 adversarial: the model errs on 0 of 500 inputs; 500 of 500 are predicted to fail" in out
+    )
 
 
 def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
     Path("mine.py").write_text(CODE)
     assert main(["explain", "check", "mine.py", *LITTLE]) == 0
     out = capsys.readouterr().out
-    assert "The file is code, and was run." in out and "It is not better than every control" in out
+    assert (
+        "The file is code, and it was executed." in out
+        and "It is not better than every control" in out
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,11 +145,11 @@ def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
         (EXAMPLE.replace('of = "induction"', 'of = "inductoin"'), "did you mean induction?"),
         (
             EXAMPLE.replace('of = "induction"', 'of = "bracket"'),
-            "mine.toml: of: no circuit or trained model is called 'bracket'",
+            "mine.toml: of: no circuit, trained model or folder is called 'bracket'",
         ),
         (EXAMPLE.replace("== token)", "== tokens)"), "did you mean token?"),
         (EXAMPLE.replace('is = "found"', 'is = "found + 90"'), "names class"),
-        ("[", "is no TOML"),
+        ("[", "is not TOML"),
     ],
 )
 def test_a_mistake_is_one_line(text, said, capsys):
@@ -207,7 +215,7 @@ def test_look_says_what_is_asked_where_and_how_classes_are_numbered(capsys):
     assert main(["explain", "look", "brackets"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "The task is balanced-10: inputs of 12 tokens, an answer is asked for at position 11, "
+        "The task is balanced-10: inputs have 12 tokens, and the answer is read at position 11, "
         "counted from 0."
     ) in out
     assert "It has 2 classes: 0 is no, 1 is balanced." in out

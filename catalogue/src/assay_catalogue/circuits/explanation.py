@@ -53,7 +53,7 @@ class Place:
         match = _WRITTEN.fullmatch(text.strip())
         if not match:
             raise ModelError(
-                f"{text!r} is no place; places are written a0.1, m0, m0[3,5] for neurons, "
+                f"{text!r} is not a place; places are written a0.1, m0, m0[3,5] for neurons, "
                 "a0.1@11 for one position, embed and pos"
             )
         part = Part.parse(match["part"].strip())
@@ -73,9 +73,9 @@ class Place:
                 f"the model has no part {self.part}; it has {', '.join(map(str, all_parts))}"
             )
         if self.neurons and self.part.kind != "mlp":
-            raise ModelError(f"{self} names neurons, and {self.part} is no MLP")
+            raise ModelError(f"{self} names neurons, but {self.part} is not an MLP")
         if self.neurons and self.along:
-            raise ModelError(f"{self} names neurons and directions; it can only be one of them")
+            raise ModelError(f"{self} names neurons and directions; name only one of the two")
         if self.neurons and max(self.neurons) >= (m := params["W_in"].shape[-1]):
             raise ModelError(
                 f"{self.part} has no neuron {max(self.neurons)}; its {m:,} neurons are "
@@ -121,7 +121,9 @@ def _numbers(text: str | None, whole: str) -> tuple[int, ...]:
     for piece in text.split(",") if text else ():
         ends = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s*", piece)
         if not ends:
-            raise ModelError(f"{whole!r}: {piece.strip()!r} is no number and no range such as 2-5")
+            raise ModelError(
+                f"{whole!r}: {piece.strip()!r} is neither a number nor a range such as 2-5"
+            )
         numbers += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
     return tuple(sorted(set(numbers)))
 

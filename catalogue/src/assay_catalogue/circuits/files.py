@@ -43,8 +43,8 @@ def load(path: Path) -> Explanation:
     """
     if path.suffix not in (".toml", ".py"):
         raise DataError(
-            f"{path} is no explanation; these are .toml files, which are data, or .py files, "
-            "which are code and are run"
+            f"{path} is not an explanation; explanations are .toml files, which are data, "
+            "or .py files, which are code and are executed"
         )
     text = foreign.read(path, "an explanation", LARGEST)
     if path.suffix == ".py":
@@ -61,7 +61,7 @@ def parsed(text: bytes, path: Path) -> Explanation:
     try:
         table = tomllib.loads(text.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as e:
-        raise DataError(f"{path} is no TOML: {e}") from None
+        raise DataError(f"{path} is not TOML: {e}") from None
     return _explanation(table, path)
 
 
@@ -79,7 +79,7 @@ def written(explanation: Explanation) -> str:
     if e.weights:
         raise SpecError(
             f"{e.name}: it has weights of its own; an explanation with weights is a file with "
-            "a safetensors file beside it"
+            "a safetensors file next to it"
         )
     lines += [f"matter = {_texts(map(str, e.matter))}"] if e.matter else []
     lines += [f"fails = {_rule(e.fails, e, 'fails')}"] if e.fails is not None else []
@@ -93,7 +93,7 @@ def written(explanation: Explanation) -> str:
         direction_sets = {p.along for p in v.at}
         if len(direction_sets) > 1:
             raise SpecError(
-                f"{e.name}: {v.name} lives along other directions at each of its places; TOML "
+                f"{e.name}: {v.name} has different directions at each of its places; TOML "
                 "has one set of directions for all"
             )
         lines += [
@@ -126,8 +126,8 @@ def written(explanation: Explanation) -> str:
 def _rule(rule: Rule | None, e: Explanation, what: str) -> str:
     if not isinstance(rule, str):
         raise SpecError(
-            f"{e.name}: {what} is a function, which no TOML file holds; such an explanation "
-            "is a Python file"
+            f"{e.name}: {what} is a function, which a TOML file cannot contain; such an "
+            "explanation has to be a Python file"
         )
     return _text(rule)
 
@@ -150,7 +150,7 @@ def _run(path: Path, text: bytes) -> Explanation:
     explanation = getattr(module, "explanation", None)
     if not isinstance(explanation, Explanation):
         raise SpecError(
-            f"{path} defines no explanation; its last line is to be explanation = Explanation(…)"
+            f"{path} defines no explanation; its last line must be explanation = Explanation(…)"
         )
     size = leaves(text.decode("utf-8")) if explanation.size is None else explanation.size
     weights = (
@@ -262,11 +262,11 @@ def _places(
 
 
 def _weights(name: str | None, path: Path) -> dict[str, Any]:
-    """The tensors of a safetensors file beside it."""
+    """The tensors of a safetensors file next to it."""
     if name is None:
         return {}
     if Path(name).name != name:
-        raise SpecError(f"{path}: weights must name a safetensors file beside it, got {name!r}")
+        raise SpecError(f"{path}: weights must name a safetensors file next to it, got {name!r}")
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors
 
@@ -274,4 +274,4 @@ def _weights(name: str | None, path: Path) -> dict[str, Any]:
         data = foreign.read(path.parent / name, "a safetensors file of weights", 64 * LARGEST)
         return tensors(data)
     except SafetensorError as e:
-        raise SpecError(f"{path}: weights: {name} is no safetensors file: {e}") from None
+        raise SpecError(f"{path}: weights: {name} is not a safetensors file: {e}") from None

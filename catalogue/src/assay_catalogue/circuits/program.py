@@ -116,7 +116,7 @@ class Program:
         """Give the explanation's logits. Raises: SpecError where it has none, or names a class that
         the model does not have."""
         if not self._head:
-            raise SpecError(f"{self.explanation.source}: it has neither answer nor logits")
+            raise SpecError(f"{self.explanation.source}: it needs answer or logits")
         values, shape, classes = (
             self.values(tokens, overrides, self._head),
             tokens.shape,
@@ -198,7 +198,7 @@ class Program:
                 complaint = (
                     "is taken"
                     if v.name.isidentifier()
-                    else "is no name; letters, digits and _ make one"
+                    else "is not a name; use letters, digits and _"
                 )
                 raise SpecError(f"{self.explanation.source}: variable {v.name!r} {complaint}")
             names.add(v.name)
@@ -206,7 +206,7 @@ class Program:
     def _logit_rules(self) -> tuple[BoundRule, ...]:
         e = self.explanation
         if e.answer is not None and e.logits is not None:
-            raise SpecError(f"{e.source}: it has answer and logits; it can only have one of them")
+            raise SpecError(f"{e.source}: it has both answer and logits; give only one of them")
         if e.answer is not None:
             return (self._rule(e.answer, "answer"),)
         if not isinstance(e.logits, tuple):
@@ -236,7 +236,7 @@ class Program:
             return tuple(TopologicalSorter(graph).static_order())
         except CycleError as e:
             raise SpecError(
-                f"{self.explanation.source}: variables go round in a circle: "
+                f"{self.explanation.source}: variables depend on each other in a circle: "
                 f"{' → '.join(e.args[1])}"
             ) from None
 
@@ -268,7 +268,7 @@ class Program:
                 raise ModelError(f"{e.source}: {where}: {error}") from None
             if other := next((u for u in units[:i] if u.place.overlaps(unit.place)), None):
                 raise SpecError(
-                    f"{e.source}: {where}: {unit.place} was named before, as {other.place} of "
+                    f"{e.source}: {where}: {unit.place} was already named, as {other.place} of "
                     f"{other.variable or 'matter'}"
                 )
         return tuple(sorted(units, key=lambda u: all_parts.index(u.place.part)))
@@ -291,7 +291,7 @@ class Program:
         listed = [r.partition(".")[0] for r in reads]
         if unknown := [n for n in listed if n not in self.variables and n not in GIVEN]:
             raise SpecError(
-                f"{what} reads {unknown[0]}, which is no variable; "
+                f"{what} reads {unknown[0]}, which is not a variable; "
                 f"{nearest(unknown[0], (*GIVEN, *self.variables))}"
             )
         if missing := [n for n in names if n not in listed]:

@@ -116,7 +116,9 @@ class _Rule(Reader):
         "numbers, names, 'TOKEN', + - * / // %, comparisons, and, or, not, x if c else y, "
         f"{', '.join((*LOOKING, *FUNCTIONS))}"
     )
-    EXAMPLE: ClassVar[str] = "it is no expression, such as last(token, there(place) == place - 1)"
+    EXAMPLE: ClassVar[str] = (
+        "it is not an expression such as last(token, there(place) == place - 1)"
+    )
     LONGEST: ClassVar[int] = 2_000
     ERROR: ClassVar[type[AssayError]] = SpecError
 
@@ -169,8 +171,8 @@ class _Rule(Reader):
             (inner,) = self.values(node, 1, 1)
             if not inside:
                 raise self.no(
-                    "there(…) stands where no place is looked at; it belongs into a "
-                    "condition, as in count(there(token) == token)"
+                    "there(…) is used outside a condition; use it inside one, as in "
+                    "count(there(token) == token)"
                 )
             moved = self.walk(inner)  # its own value, moved: there(there(x)) means nothing
             return lambda v: moved(v).swapaxes(1, 2)
@@ -178,8 +180,7 @@ class _Rule(Reader):
             return super().call(node, inside, more)
         if inside:
             raise self.no(
-                f"{name}(…) stands inside another condition; give it a name of its own as a "
-                "variable"
+                f"{name}(…) is inside another condition; define it as a variable of its own"
             )
         if name in ("count", "some"):
             (condition,) = self.values(node, 1, 1)
@@ -230,7 +231,7 @@ def bound(rule: Rule, what: str, known: Sequence[str], tokens: Sequence[str]) ->
         bound_rule = BoundRule(what, tuple(inspect.signature(rule).parameters), rule)
     if unknown := [n for n in bound_rule.names if n not in known]:
         raise SpecError(
-            f"{what} uses {unknown[0]}, which is no variable; {nearest(unknown[0], known)}"
+            f"{what} uses {unknown[0]}, which is not a variable; {nearest(unknown[0], known)}"
         )
     return bound_rule
 
@@ -281,7 +282,7 @@ class BoundRule:
             return leaves(textwrap.dedent(inspect.getsource(self.rule)))  # type: ignore[arg-type]
         except (OSError, TypeError, SyntaxError):
             raise SpecError(
-                f"{self.what}: its length is not known, since it is in no file; give the "
+                f"{self.what}: its length is unknown because it is not in a file; give the "
                 "explanation a size"
             ) from None
 

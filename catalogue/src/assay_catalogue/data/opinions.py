@@ -244,6 +244,6 @@ def _item(line: str, where: str) -> Item:
     )
     if matching == other:
         raise DataError(
-            f"{where}: both answers are {matching!r}, so no probability tells them apart"
+            f"{where}: both answers are {matching!r}, so no probability distinguishes them"
         )
     return Item(text["question"], matching, other)

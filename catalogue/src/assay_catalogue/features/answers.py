@@ -140,7 +140,7 @@ def read_streams(model: Pretrained, questions: Sequence[Asked]) -> Streams:
     most = int(model.model.config.max_position_embeddings)
     if (longest := max(len(s.tokens) for s in flat)) > most:
         raise ModelError(
-            f"{model.name} reads at most {most} tokens, a prompt with its answer has "
+            f"{model.name} reads at most {most} tokens, but a prompt with its answer has "
             f"{longest}; shorten the question"
         )
     prompt_tree = tree([s.tokens[:-1] for s in flat])  # the last token is only predicted

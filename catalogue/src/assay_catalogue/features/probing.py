@@ -122,7 +122,7 @@ def sparse_probe(
     """
     if len(dictionary) != 1:
         raise DataError(
-            f"a sparse probe is of one dictionary, got {len(dictionary)} runs; take one: "
+            f"a sparse probe needs one dictionary, got {len(dictionary)} runs; take one: "
             "dictionary[0]"
         )
     best = chosen_features(dictionary, train, max(ks), chunk)

@@ -1,1 +1,1 @@
-"""Records over several experiments: series, and contests that somebody put to a recorded claim."""
+"""Records over several experiments: series, and contests of recorded claims."""

@@ -1,5 +1,5 @@
-"""Contest: an arm of somebody else's put to a recorded claim, on the record's own units and
-settings; only that arm is trained."""
+"""Contest: challenge a recorded claim with a new arm, on the record's own units and settings; only
+that arm is trained."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from assay.lab.store.origin import lossy
 from assay.lab.work.events import OnEvent
 
 DEARER = 4.0
-"""By which factor a run may take more than the dearest recorded one, in CPU-seconds: machines
-differ by two, and what all arms share is paid by the only one that trains."""
+"""How many times the CPU-seconds of the most expensive recorded run a run may take: machines differ
+by a factor of two, and the only arm that trains pays for what all arms share."""
 LEAST = 5.0
-"""CPU-seconds that a run may take whatever is recorded: starting costs as much."""
+"""CPU-seconds that a run may always take, because starting costs as much."""
 
 
 @dataclass(frozen=True)
 class Challenger:
-    """An arm that is put to a claim, as it was handed in."""
+    """An arm that challenges a claim, as it was submitted."""
 
     name: str
     arm: Arm[Any]
@@ -67,7 +67,7 @@ def from_file(path: Path) -> Challenger:
     own = {n: v for n, v in vars(module).items() if isinstance(v, Arm)}
     if "arm" not in own and len(own) != 1:
         what = f"{len(own)} of them ({', '.join(own)})" if own else "none"
-        raise ExperimentError(f"{path} must define `arm = Arm(…)`; it has {what}")
+        raise ExperimentError(f"{path} must define one `arm = Arm(…)`; it has {what}")
     arm = own.get("arm") or next(iter(own.values()))
     return Challenger(lossy(path.stem), arm, path.read_text("utf-8"))
 
@@ -85,7 +85,7 @@ def varied_from(experiment: Experiment, base: str, sets: tuple[str, ...], why: s
     of = experiment.arms[base]
     if of.train is None or not sets:
         raise ExperimentError(
-            f"{base} is an arm of {experiment.name}; a contest needs another one: "
+            f"{base} is an arm of {experiment.name}; a contest needs a different one: "
             + ("it is derived, so write a file" if of.train is None else "change it with --set")
         )
     values = dict(text.split("=", 1) for text in sets if "=" in text)
@@ -136,9 +136,9 @@ def contest(
     if challenger.arm.train is not None:
         if record["measured"] != experiment.measured:
             raise ExperimentError(
-                f"{experiment.name} measures by rule {experiment.measured} now and its record by "
-                f"rule {record['measured']}: an arm cannot be compared with it; run the experiment "
-                "and record it first"
+                f"{experiment.name} now measures by rule {experiment.measured}, but its record by "
+                f"rule {record['measured']}, so an arm cannot be compared with it; run the "
+                "experiment and record it first"
             )
         specs, cost, measured = _measured(
             lab, _with(experiment, challenger), chosen, challenger, on_event
@@ -146,8 +146,8 @@ def contest(
     before, after, alone = judge_with(experiment, record, claim, challenger, measured, look)
     if before.outcome != "holds":
         raise ExperimentError(
-            f"claim {number} of {experiment.name} is recorded as {before.outcome}: only what holds "
-            "can be contested"
+            f"claim {number} of {experiment.name} is recorded as {before.outcome}; only a claim "
+            "that holds can be contested"
         )
     role: contests.Role = "control" if claim.lacks(challenger.arm.learned) else "rival"
     allowed = max(LEAST, DEARER * max(record["cost"].values(), default=0.0))
@@ -217,7 +217,9 @@ def judge_with(
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
     arms = with_derived(_with(experiment, challenger), {**recorded, **measured})
     if claim.of in arms[name].attrs.get(MADE_OF, ()):
-        raise ExperimentError(f"{name} is made of {claim.of}'s own measures: a contest may not be")
+        raise ExperimentError(
+            f"{name} uses the measures of {claim.of} itself, which a contest may not do"
+        )
     control = replace(claim, must_fail=(*claim.must_fail, name))
     try:
         return (
@@ -226,7 +228,7 @@ def judge_with(
             judge(control, arms, _level(look), scope).controls[name],
         )
     except ClaimError as e:
-        raise ExperimentError(f"the claim cannot be asked of {name}: {e}") from e
+        raise ExperimentError(f"the claim cannot be judged for {name}: {e}") from e
 
 
 def rejudge(experiment: Experiment, past: Contest) -> contests.Effect:
@@ -314,26 +316,26 @@ def _require_fair(
     """Refuse an arm that breaks a rule which can be checked before it is trained."""
     name, arm = challenger.name, challenger.arm
     if name in experiment.arms:
-        raise ExperimentError(f"{experiment.name} has an arm {name}; call the file otherwise")
+        raise ExperimentError(f"{experiment.name} has an arm {name}; give the file another name")
     if not arm.note.strip():
         raise ExperimentError(
-            f"{name} says nothing of itself: write note=, what it is and why it is honest"
+            f"{name} has no note; say in note= what it is and why it is a fair challenge"
         )
     ways = {id(a.measure) for a in experiment.arms.values()}
     if id(arm.measure) not in ways:
-        raise ExperimentError(f"{name} measures itself in its own way; leave measure= out")
+        raise ExperimentError(f"{name} has its own measure; leave out measure=")
     if arm.train is None:
         return
     learned = {other: a.learned for other, a in experiment.arms.items() if a.train is arm.train}
     if learned and arm.learned not in learned.values():
         known = ", ".join(f"{other} {_parts(parts)}" for other, parts in learned.items())
         raise ExperimentError(
-            f"{name} trains as recorded arms do and says that {_parts(arm.learned)} was learned; "
-            f"of these: {known}"
+            f"{name} trains like recorded arms and says that {_parts(arm.learned)} was learned; "
+            f"for those it is: {known}"
         )
     if arm.after is not None and arm.after not in experiment.arms:
         raise ExperimentError(
-            f"{name} builds on {arm.after!r}, which is no arm; "
+            f"{name} builds on {arm.after!r}, which is not an arm; "
             f"{nearest(arm.after, experiment.arms)}"
         )
     specs = _with(experiment, challenger).specs_of(name, preset.specs)
@@ -342,13 +344,13 @@ def _require_fair(
     seeds = {s.seed for s in specs}
     if seeds != due:
         raise ExperimentError(
-            f"{name} has the seeds {_brief(seeds)}; a contest runs on those of the record, "
+            f"{name} has the seeds {_brief(seeds)}; a contest has to use those of the record, "
             f"{_brief(due)}"
         )
     for other, a in experiment.arms.items():
         same = a.train is arm.train and a.after == arm.after and a.derive is None
         if same and set(experiment.specs_of(other, preset.specs)) == set(specs):
-            raise ExperimentError(f"{name} trains what {other} does, which is recorded")
+            raise ExperimentError(f"{name} trains the same as the recorded arm {other}")
 
 
 def _measured(

@@ -18,8 +18,8 @@ from assay.report.pages import together
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
 CROSSING = (
-    "Experiments share the cores, so the seconds of one are those during which at least one of "
-    "its runs was worked on"
+    "Experiments share the cores, so the seconds of an experiment are those during which at least "
+    "one of its runs was in progress"
 )
 
 
@@ -69,7 +69,10 @@ def facts(series: JSON) -> list[tuple[str, str]]:
         ("preset", series["preset"]),
         ("run", _when(series["began"], series["ended"])),
         ("took", took),
-        ("runs", f"{runs:,}, of which {trained:,} were made by the command that wrote this page"),
+        (
+            "runs",
+            f"{runs:,}, of which {trained:,} were trained by the command that wrote this page",
+        ),
         ("machine", _list_distinct(machine)),
         ("versions", _list_distinct(software)),
         ("commit", _list_distinct(commit)),
@@ -89,7 +92,8 @@ def markdown(
     results_by_name, wrong = results(series), failures(series)
     lines = [
         f"# A run of {_describe_selection(names)}\n",
-        f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n",
+        f"Written by `{command}`: all experiments were run at this preset in one store and shared "
+        "artefacts.\n",
     ]
     lines.append(
         tables.markdown(("", ""), ((name, tables.cell(words)) for name, words in facts(series)))

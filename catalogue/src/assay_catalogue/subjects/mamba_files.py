@@ -142,7 +142,7 @@ def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
     `forward` does not compute."""
     model_folder = find(folder)
     if (kind := model_folder.config["model_type"]) != "mamba":
-        raise ModelError(f"{model_folder.path} holds a model of type {kind}, no Mamba")
+        raise ModelError(f"{model_folder.path} holds a model of type {kind}, not a Mamba")
     model = load(folder).model
     settings, weights = model.config, dict(model.named_parameters(remove_duplicate=False))
     if settings.layer_norm_epsilon != EPS:

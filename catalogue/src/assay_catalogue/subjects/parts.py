@@ -372,6 +372,6 @@ def _check(
             )
         if part not in earlier(params, reader):
             raise ModelError(
-                f"{reader} reads nothing that {part} writes; it reads "
+                f"{reader} does not read {part}; it reads "
                 f"{', '.join(map(str, earlier(params, reader)))}"
             )

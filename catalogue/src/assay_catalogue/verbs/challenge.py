@@ -1,4 +1,4 @@
-"""Challenge: a planted circuit given out as a folder without the answer, and answers scored
+"""Challenge: a planted circuit, written to a folder without the answer, and answers scored
 blind."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from assay.core.errors import AssayError, DataError
 from assay.lab.store import atomic
+from assay.lab.store.store import Store
 from assay.verbs.options import HERE, Flat, Place
 from assay.verbs.verb import Answer, Part, verb
 from assay.verbs.verb import Line as Text
@@ -36,13 +37,13 @@ TRIED = Trials()
 
 @dataclass(frozen=True)
 class Given:
-    """A challenge that was given out."""
+    """A challenge that was created."""
 
     folder: str
     name: str
     """The beginning of its commitment."""
     commitment: str
-    """The hash of kind, seed, salt and files, which stands in the folder."""
+    """The hash of kind, seed, salt and files, which is in the folder."""
     files: tuple[str, ...]
     key: str
     """The file, outside of the folder, that opens it."""
@@ -58,7 +59,7 @@ class Revealed:
     explanation: str
     """The explanation that is true by construction, as a file."""
     quality: Line
-    """What it reaches itself, on the same inputs."""
+    """Its own quality on the same inputs."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Answered:
 
     challenge: str
     before: int
-    """How many answers had been scored: after the first, what was planted had been shown."""
+    """How many answers had been scored before; after the first, the planted circuit is known."""
     found: Explained
     planted: Revealed
 
 
-@verb("a planted circuit given out without its answer; an explanation of it scored")
+@verb("a planted circuit to explain; or the score of an explanation of it")
 def challenge(
     what: Literal["new", "score"],
     folder: Path,
@@ -84,22 +85,22 @@ def challenge(
     trials: Annotated[Trials, Flat] = TRIED,
     place: Place = HERE,
 ) -> Answer[Given | Answered]:
-    """Practise: a circuit that nobody has seen, planted in a small model, and your explanation of
-    it scored blind.
+    """Practise on a hidden circuit in a small model. It is planted at random, and your explanation
+    of it is scored blind.
 
     Parameters
     ----------
     what
-        new: plant a circuit and write it; score: hold an answer to it.
+        new: plant a circuit in a new folder; score: score an answer to it.
     folder
-        The challenge: a new folder, or one that was made so.
+        The challenge: a folder to create, or one that was created by new.
     answer
         With score: your explanation, a TOML file.
     seed
-        With new: plants the same again; without it the operating system draws one. With score:
-        draws the inputs, else 1000.
+        With new: the seed of the circuit, which is random by default. With score: the seed of the
+        inputs, 1000 by default.
     kind
-        With new: what is planted; without it the seed decides.
+        With new: which circuit is planted; by default the seed decides.
 
     Examples
     --------
@@ -109,44 +110,42 @@ def challenge(
     if what == "new":
         if answer is not None:
             raise AssayError(
-                f"a new challenge has no answer yet, got {answer}; scoring one is assay "
+                f"a new challenge takes no answer, got {answer}; to score one, type assay "
                 f"challenge score {folder} {answer}"
             )
         given = plant_challenge(folder, place.root, seed, kind)
         return Answer(given, invitation(given))
     if answer is None:
         raise AssayError(
-            f"which answer? assay challenge score {folder} {folder / 'my_explanation.toml'}"
+            f"name an answer: assay challenge score {folder} {folder / 'my_explanation.toml'}"
         )
     if kind is not None:
-        raise AssayError(
-            "--kind says what a new challenge is to be; the key of this one knows what it is"
-        )
+        raise AssayError("--kind only goes with new; the kind of this challenge is in its key")
     scored = answered(folder, answer, place.root, trials, 1000 if seed is None else seed)
     return Answer(scored, words(scored))
 
 
 def invitation(given: Given) -> Iterator[Part]:
-    """Tell where a challenge is, and what to do next."""
-    yield f"Challenge {given.name} is in {given.folder}; begin with its README.md."
-    yield f"What was planted is sealed: {given.key}. Do not look."
+    """Report where a challenge is, and what to do next."""
+    yield f"Challenge {given.name} is in {given.folder}; start with its README.md."
+    yield f"The key to the planted circuit is {given.key}; do not open it."
     yield "Write your answer into its my_explanation.toml, then:"
     yield Text(f"assay challenge score {given.folder} {given.folder}/my_explanation.toml")
 
 
 def words(outcome: Answered) -> Iterator[Part]:
-    """Tell what an answer reaches, and then what was planted."""
+    """Report the score of an answer, and then what was planted."""
     yield from explained_in_words(outcome.found)
     yield ""
     times = (
-        f"{outcome.before} answer{'s'[: outcome.before != 1]} had been scored before, and what was "
-        "planted shown: this one is not blind."
+        f"{outcome.before} answer{'s'[: outcome.before != 1]} had been scored before, which showed "
+        "what was planted, so this one is not blind."
     )
     first = "the first answer, scored blind."
     yield f"Challenge {outcome.challenge}: {times if outcome.before else first}"
     yield (
-        f"Planted was {outcome.planted.kind}, from seed {outcome.planted.seed}; its explanation "
-        f"reaches {outcome.planted.quality.estimate:.3f}:"
+        f"The planted circuit was {outcome.planted.kind}, from seed {outcome.planted.seed}; its "
+        f"explanation scores {outcome.planted.quality.estimate:.3f}:"
     )
     yield ""
     yield Text(outcome.planted.explanation)
@@ -155,29 +154,28 @@ def words(outcome: Answered) -> Iterator[Part]:
 def plant_challenge(
     folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None
 ) -> Given:
-    """Plant a circuit from a seed, which the operating system draws where none is
-    given, and write it without its answer.
+    """Plant a circuit from a seed, which is random by default, and write it without its answer.
 
-    Raises: DataError where the folder is there already or holds the store; StoreError where nothing
-    can be written."""
+    Raises: DataError if the folder exists already or contains the store; StoreError if nothing can
+    be written."""
     from assay_catalogue.circuits.challenge import folder as files
     from assay_catalogue.circuits.challenge.folder import Key, written
     from assay_catalogue.circuits.challenge.planted import plant
 
     if folder.exists() or folder.is_symlink():
-        raise DataError(f"{folder} is there already; name a folder that is not")
+        raise DataError(f"{folder} exists already; name a new folder")
     if folder.resolve() in (root.resolve(), *root.resolve().parents):
         raise DataError(
-            f"the store {root} is inside of {folder}; what opens a challenge is kept outside "
-            "of it: name another store with --root"
+            f"the store {root} is inside {folder}, but the key of a challenge has to be outside "
+            "its folder; name another store with --root"
         )
     planted = plant(secrets.randbits(64) if seed is None else seed, kind)
     data = files.files(planted.problem, planted.seed)
     key = Key.of(planted, secrets.token_hex(16), data)
     data[files.SEAL] = (json.dumps({"commitment": key.commitment}) + "\n").encode()
-    path = _key(root, key.commitment)
+    path = _key(Store(root).prepare().root, key.commitment)
     with atomic.explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         atomic.write(path, written(key, []))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -189,17 +187,17 @@ def plant_challenge(
 
 
 def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1000) -> Answered:
-    """Score an answer to a challenge, and then tell what was planted. An answer is data: code could
-    read the key.
+    """Score an answer to a challenge, and then reveal what was planted. An answer is data, because
+    code could read the key.
 
-    Raises: DataError for a folder that was changed, or whose key is not in this store; and what
-    `explain.check` raises."""
+    Raises: DataError for a folder that was changed, or whose key is not in this store; also
+    whatever `explain.check` raises."""
     from assay_catalogue.circuits.challenge import folder as files
 
     if file.suffix != ".toml":
         raise DataError(
-            f"{file} is no answer to a challenge; answers are .toml files, which are data, "
-            "since code could read what is sealed"
+            f"{file} is not an answer to a challenge; answers are .toml files, because code could "
+            "read the key"
         )
     commitment = files.sealed(folder)
     path = _key(root, commitment)

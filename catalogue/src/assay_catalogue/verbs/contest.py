@@ -1,5 +1,4 @@
-"""Contest: somebody else's arm put to a recorded claim, and what came of it; or what was put to it
-before."""
+"""Contest: challenge a recorded claim with an arm of your own, or list earlier challenges."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from assay_catalogue.recorded.contest import Challenger
 
 @dataclass(frozen=True)
 class Contested:
-    """The contests of a record: those committed beside it, and those of a store."""
+    """The contests of a record: those committed with it, and those of a store."""
 
     experiment: str
     preset: str
@@ -34,15 +33,15 @@ class Contested:
 
 @dataclass(frozen=True)
 class Repeated:
-    """A contest as it was recorded, and as it came out again."""
+    """A contest as it was recorded, and as it came out when repeated."""
 
     recorded: Contest
     now: Contest
     same: bool
-    """Whether the same came of it, and one estimate lies within the other's interval."""
+    """Whether the outcome is the same, and one estimate is within the other's interval."""
 
 
-@verb("the contests of a recorded claim, a new one too; or one repeated")
+@verb("the contests of a recorded claim, with any new one; or one repeated")
 def command(
     name: Name,
     number: int = 0,
@@ -59,26 +58,26 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Contested | Repeated]:
-    """Put an arm of your own to a recorded claim: only that arm is trained, on the record's seeds,
-    and the claim is judged again with it. Without an arm: what was put to it before.
+    """Challenge a recorded claim with an arm of your own. Only that arm is trained, on the record's
+    seeds, and the claim is judged again with it. Without an arm, list earlier challenges.
 
     Parameters
     ----------
     number
-        The claim's, from 1, as on pages.
+        The number of the claim, from 1, as on its page.
     arm
-        A Python file that defines `arm = Arm(…)`; or an arm of the experiment's, with --set.
+        A Python file that defines `arm = Arm(…)`; or, with --set, an arm of the experiment.
     set
-        field=value: how your arm differs from that of the experiment.
+        field=value: how your arm differs from the experiment's arm.
     why
-        What it is and why it is honest, where no file says so.
+        What the arm is and why it is a fair challenge, if no file says so.
     by
-        Who puts it.
+        Who challenges the claim.
     record
-        Write it beside the record, whose pages then tell of it.
+        Write the challenge next to the record, so that its pages report it.
     repeat
-        Train and measure this committed contest again, from an empty store: the claim's number and
-        the arm, as 2.lot; exit 1 where it comes out otherwise.
+        Train and measure a committed contest again, from an empty store. It is named by the
+        claim's number and the arm, as 2.lot. Exits with code 1 if the outcome differs.
     preset
         The preset that was recorded.
 
@@ -92,9 +91,9 @@ def command(
         return _repeated(experiment, preset, repeat, machine, door)
     if not arm:
         if set or why or record:
-            raise ExperimentError("--set, --why and --record are of an arm: name it by --arm")
+            raise ExperimentError("--set, --why and --record need an arm; name it with --arm")
         past = read(experiment, lab, number, preset)
-        nothing = [f"nobody has contested {name}{f' {number}' if number else ''}"]
+        nothing = [f"{name}{f' {number}' if number else ''} has not been contested"]
         return Answer(past, words(past.contests) if past.contests else nothing)
     challenger = _challenger(experiment, arm, set, why)
     with door.run(experiment.name) as display:
@@ -126,9 +125,9 @@ def read(experiment: Experiment, lab: Lab, number: int = 0, preset: str = "defau
 
 
 def words(past: Sequence[Contest]) -> Iterator[Part]:
-    """Tell each contest: the arm, its number, and what came of it."""
+    """Report each contest: the arm, its estimate, and its effect."""
     yield Table(
-        ("claim", "arm", "its number", "effect"),
+        ("claim", "arm", "estimate", "effect"),
         [
             (
                 f"{SIGNS[c.after]} {c.number}. {c.text}",
@@ -152,7 +151,7 @@ def again(
     on_event: OnEvent | None = None,
 ) -> Repeated:
     """Train and measure the arm of a committed contest again, from an empty store. Raises:
-    ExperimentError for a contest that there is not; StoreError for a store that is in use."""
+    ExperimentError if there is no such contest; StoreError for a store that is in use."""
     past_contests = contests.of_record(records.name_of(experiment, preset), experiment.origin)
     past = next((c for c in past_contests if c.name == name), None)
     if past is None:
@@ -185,7 +184,7 @@ def compare(repeated: Repeated) -> Iterator[Part]:
         )
         for side, c in (("recorded", repeated.recorded), ("repeated", repeated.now))
     ]
-    yield Table(("", "the arm's number", "effect"), rows)
+    yield Table(("", "the arm's estimate", "effect"), rows)
     yield "reproduced" if repeated.same else "not reproduced"
 
 
@@ -198,8 +197,6 @@ def interval(contest: Contest) -> str:
 def _challenger(experiment: Experiment, arm: str, sets: tuple[str, ...], why: str) -> Challenger:
     if arm.endswith(".py"):
         if sets or why:
-            raise ExperimentError(
-                f"{arm} says itself how it differs and why: leave out --set and --why"
-            )
+            raise ExperimentError(f"{arm} defines the arm and its note; leave out --set and --why")
         return contest.from_file(Path(arm))
     return contest.varied_from(experiment, arm, sets, why)

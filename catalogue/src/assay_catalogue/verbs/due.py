@@ -1,4 +1,4 @@
-"""Due: at which events of a table an evaluation is due."""
+"""Due: list the events of a table at which an evaluation is due."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Row:
 
 @dataclass(frozen=True)
 class DueTable:
-    """What is due in a table of events."""
+    """The evaluations that are due in a table of events."""
 
     events: int
     due: tuple[Row, ...]
 
 
-@verb("which evaluations of a table are due")
+@verb("the events at which an evaluation is due")
 def due(
     events: Path,
     /,
@@ -52,18 +52,18 @@ def due(
     months: float = 3.0,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[DueTable]:
-    """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if
-    time had run out before one of them.
+    """List the events of a line of models at which an evaluation is due, with the reason and any
+    delay. Exits with code 1 if one was overdue.
 
     Parameters
     ----------
     events
-        A CSV file with a column compute, effective compute so far, and a column date or months.
+        A CSV file with a column compute (effective compute so far) and a column date or months.
     ratio
-        Due when effective compute is this many times that of the last evaluation; inf leaves it
-        out.
+        An evaluation is due when effective compute is this many times that of the last one; inf
+        turns this off.
     months
-        Due after so many months of 30.4375 days; inf leaves it out.
+        An evaluation is due after this many months of 30.4375 days; inf turns this off.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def due(
 
 
 def words(table: DueTable) -> Iterator[Part]:
-    """Say which events are due, why, and how many there were."""
+    """Report which events are due, why, and how many there were."""
     yield Table(
         ("row", "at", "compute", "grown", "months since", "due by", "overdue"),
         [
@@ -104,7 +104,7 @@ def words(table: DueTable) -> Iterator[Part]:
 def read(path: Path) -> tuple[list[str], list[tuple[float, float]]]:
     """Read when each event was, as written, and the events as (months, effective compute).
 
-    Raises: DataError for a file that is no such table, naming the row or the column."""
+    Raises: DataError for a file that is not such a table, naming the row or the column."""
     try:
         text = foreign.read(path, "a CSV file of events", LARGEST).decode("utf-8-sig")
         names, *rows = [
@@ -116,13 +116,13 @@ def read(path: Path) -> tuple[list[str], list[tuple[float, float]]]:
         raise DataError(f"{path} is not a comma-separated table: {e}") from e
     if sorted(names) not in (["compute", "date"], ["compute", "months"]):
         raise DataError(
-            f"{path} needs a column compute and one of date and months, got "
+            f"{path} needs a column compute and a column date or months, got "
             f"{', '.join(names) or 'no header'}"
         )
     when = "date" if "date" in names else "months"
     for i, row in enumerate(rows, 1):
         if len(row) != 2:
-            raise DataError(f"row {i} has to have 2 cells, got {len(row)}")
+            raise DataError(f"row {i} must have 2 cells, got {len(row)}")
     labels = [row[names.index(when)] for row in rows]
     compute = [_number(row[names.index("compute")], i, "compute") for i, row in enumerate(rows, 1)]
     if when == "months":

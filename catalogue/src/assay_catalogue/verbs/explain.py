@@ -1,5 +1,5 @@
-"""Explain: an explanation of a small model held to that model, part by part, beside four that must
-not do as well."""
+"""Explain: an explanation of a small model tested against the model, part by part, together with
+four controls that must do worse."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from assay_catalogue.verbs import small_model
 from assay_catalogue.verbs.small_model import known_or_none, of_file, subject
 
 SEEN = 0.005
-"""What is less is 0.00 as it is printed."""
+"""Anything smaller is printed as 0.00."""
 LARGE = 0.05
-"""A share of the logits' squared error that is worth mending."""
+"""A share of the logits' squared error that is worth correcting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """On how much an explanation is tried."""
+    """How thoroughly an explanation is tested."""
 
     inputs: int = 1000
-    """Inputs of the task, none of them trained on; the units of the intervals."""
+    """Inputs of the task that were not used in training; the units of the intervals."""
     resamples: int = 10_000
-    """Inputs that causal scrubbing computes from other inputs."""
+    """Resampled inputs for causal scrubbing."""
     candidates: int = 100_000
-    """Inputs among which those are looked for that are said to fail."""
+    """Inputs searched for those on which the explanation predicts errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hard(Trials):
-    """On how much an explanation is tried, and on which inputs."""
+    """How thoroughly an explanation is tested, and on which inputs."""
 
     seed: int = 1000
-    """Draws all inputs and whatever is exchanged."""
+    """Seed of all inputs and exchanges."""
 
 
 FULLY = Hard()
@@ -53,7 +53,7 @@ FULLY = Hard()
 
 @dataclass(frozen=True)
 class Line:
-    """A number with its interval over inputs; None where there is none, and why."""
+    """A number with its interval over inputs, or None with the reason."""
 
     name: str
     estimate: float | None
@@ -63,21 +63,21 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A control: what it is, and what it reaches."""
+class Control:
+    """A control explanation and its scores."""
 
     kind: str
     name: str
     quality: Line
     parts: tuple[Line, ...]
     refused: str
-    """Why it does not even fit the model."""
+    """Why it cannot be applied to the model, if so."""
 
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A variable exchanged between two inputs: the share of answers that come out as foretold; None
-    where none was to change."""
+    """A variable exchanged between two inputs: the share of answers that change as predicted; None
+    if no change was predicted."""
 
     variable: str
     pairs: int
@@ -85,56 +85,56 @@ class Exchanged:
     low: float | None
     high: float | None
     learned: float | None
-    """That share along directions learned at that part."""
+    """The same share along directions learned at that part."""
     unfounded: float | None
-    """That share along directions learned for answers that have nothing to do with it."""
+    """The same share along directions learned for unrelated answers."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What an explanation reaches, and what its controls do."""
+    """The scores of an explanation and of its controls."""
 
     file: str
     of: str
     name: str
     leaves_out: str
     code: bool
-    """Whether the file is code, which was run."""
+    """Whether the file is code, which was executed."""
     size: int
-    """Names and numbers that it takes to write it down."""
+    """How many names and numbers the explanation contains."""
     numbers: int
-    """Numbers in the model."""
+    """How many parameters the model has."""
     quality: Line
     parts: tuple[Line, ...]
     details: tuple[Line, ...]
-    controls: tuple[Beside, ...]
+    controls: tuple[Control, ...]
     ranked: bool
-    """Whether it is better than each control, by the intervals of both."""
+    """Whether its interval is above that of each control."""
     exchanged: tuple[Exchanged, ...]
     as_good: Mapping[str, int]
-    """How many other sets of as many pieces, and other homes of the same variables, do as well, and
-    how many were tried."""
+    """How many other sets of equally many pieces, and other places of the same variables, do as
+    well, and how many were tested."""
     worst: tuple[str, ...]
-    """The pieces called irrelevant whose removal together hurts most."""
+    """The pieces claimed to be irrelevant whose joint ablation costs most."""
     cost: float | None
-    """What these cost: a share of what all pieces cost."""
+    """What they cost, as a share of what all pieces cost."""
     alone: Mapping[str, float]
-    """What each named piece costs when it alone is taken away: a share of what all cost. Two that
-    stand in for each other both cost nothing."""
+    """What ablating each named piece alone costs, as a share of what all cost. Two redundant pieces
+    both cost nothing."""
     errors: Mapping[str, float]
     """Where the squared error of its logits comes from, as shares of the variance of the model's:
     offset, scale, rest."""
     factor: float | None
-    """By which its logits, multiplied, come nearest to the model's."""
-    mended: float | None
-    """What E3 would then be, weights of its own apart."""
+    """The factor that brings its logits closest to the model's."""
+    corrected: float | None
+    """What E3 would be with this factor, not counting weights of its own."""
     differ: tuple[str, ...]
-    """Inputs on which its logits are furthest off."""
+    """The inputs on which its logits differ most."""
 
 
 @dataclass(frozen=True)
 class Ours:
-    """An explanation that comes with Assay, as a file."""
+    """An explanation that is shipped with Assay, as a file."""
 
     of: str
     rival: bool
@@ -142,7 +142,7 @@ class Ours:
     toml: str
 
 
-@verb("an explanation of a small model held to it; ours; the model taken apart")
+@verb("the scores of an explanation; our explanation; or the parts of the model")
 def explain(
     what: Literal["check", "show", "look"],
     file: str,
@@ -152,19 +152,19 @@ def explain(
     hard: Annotated[Hard, Flat] = FULLY,
     place: Place = HERE,
 ) -> Answer[Explained | Ours | small_model.Model]:
-    """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it
-    says fail, and how short it is.
+    """Score an explanation of a small model by ablation, causal scrubbing, the accuracy of its
+    logits, the errors it predicts, and its length.
 
     Parameters
     ----------
     what
-        check: hold it to the model that it names, beside four controls; show: print ours of a
-        model; look: take a model apart.
+        check: test an explanation against its model, with four controls; show: print our
+        explanation of a model; look: list what each part of a model does.
     file
-        check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show and look: a
-        model; look: a challenge, too.
+        With check, an explanation: NAME.toml, which is data, or NAME.py, which is executed. With
+        show and look, a model; with look also a challenge.
     rival
-        With show: the plausible but wrong one in place of ours.
+        With show: print the plausible but wrong explanation instead of ours.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def explain(
     assay explain look induction
     """
     if rival and what != "show":
-        raise AssayError("--rival goes with show; what is checked or looked at is what is named")
+        raise AssayError("--rival only goes with show")
     if what == "show":
         given = ours(file, place.root, rival=rival)
         return Answer(given, [Text(given.toml.removesuffix("\n"))])
@@ -186,14 +186,14 @@ def explain(
 
 
 def words(outcome: Explained) -> Iterator[Part]:
-    """Tell what an explanation reaches, what its controls do, and what would help it."""
+    """Report the scores of an explanation and its controls, and what would improve it."""
     kinds = [c.kind for c in outcome.controls]
     yield (
-        f"{outcome.name}, of {outcome.of}: {outcome.size} names and numbers for a model of "
-        f"{outcome.numbers:,} numbers."
+        f"{outcome.name}, of {outcome.of}: {outcome.size} names and numbers, for a model with "
+        f"{outcome.numbers:,} parameters."
     )
     if outcome.code:
-        yield "The file is code, and was run."
+        yield "The file is code, and it was executed."
     yield ""
     controls = [(*c.parts, c.quality) for c in outcome.controls]
     rows = [
@@ -210,27 +210,27 @@ def words(outcome: Explained) -> Iterator[Part]:
         if x.why not in ("", outcome.quality.why) or x in outcome.details:
             yield f"{x.name}: {x.why or f'{number(x.estimate)} {interval(x)}'}"
     for exchange in outcome.exchanged:
-        yield f"{exchange.variable} exchanged: {foretold(exchange)}"
+        yield f"{exchange.variable} exchanged: {predicted(exchange)}"
     n = outcome.as_good
     if any(n.values()):
-        sets = f"{n['sets']} of {n['sets tried']} other sets of as many pieces"
-        homes = f"{n['homes']} of {n['homes tried']} other homes"
+        sets = f"{n['sets']} of {n['sets tried']} other sets of equally many pieces"
+        homes = f"{n['homes']} of {n['homes tried']} other places"
         yield (
-            f"As good: {sets if n['sets tried'] else 'no other set was tried'}; "
-            f"{homes if n['homes tried'] else 'no other home was tried'}."
+            f"As good: {sets if n['sets tried'] else 'no other set was tested'}; "
+            f"{homes if n['homes tried'] else 'no other place was tested'}."
         )
     if outcome.worst and outcome.cost is not None:
         hurts = (
-            f"Called irrelevant, and hurts most: {', '.join(outcome.worst)} ({outcome.cost:.2f} of "
-            "what all cost)."
+            f"Claimed irrelevant, but costs most: {', '.join(outcome.worst)} ({outcome.cost:.2f} "
+            "of what all parts cost)."
         )
-        yield hurts if outcome.cost >= SEEN else "Nothing you left out hurts."
+        yield hurts if outcome.cost >= SEEN else "Ablating what you left out costs nothing."
     yield from logits(outcome)
     for text in outcome.differ[:3]:
-        yield f"Furthest off: {text}."
+        yield f"Largest error: {text}."
     for c in outcome.controls:
         if c.refused:
-            yield f"The control {c.kind} does not fit the model: {c.refused}"
+            yield f"The control {c.kind} cannot be applied to the model: {c.refused}"
     low = outcome.quality.low or 0.0
     above = ", ".join(c.kind for c in outcome.controls if (c.quality.high or 0.0) >= low)
     yield (
@@ -240,28 +240,29 @@ def words(outcome: Explained) -> Iterator[Part]:
     )
 
 
-def foretold(exchange: Exchanged) -> str:
-    """Say how many answers changed as foretold when a variable was exchanged."""
+def predicted(exchange: Exchanged) -> str:
+    """Describe how many answers changed as predicted when a variable was exchanged."""
     if not exchange.pairs:
-        return "no answer was to change"
+        return "no change of an answer was predicted"
     return (
-        f"{number(exchange.right)} of changed answers as foretold ({exchange.pairs} pairs; learned "
-        f"directions {number(exchange.learned)}, for nothing {number(exchange.unfounded)})"
+        f"{number(exchange.right)} of changed answers as predicted ({exchange.pairs} pairs; "
+        f"learned directions {number(exchange.learned)}, for unrelated answers "
+        f"{number(exchange.unfounded)})"
     )
 
 
 def logits(outcome: Explained) -> Iterator[str]:
-    """Tell where the squared error of its logits comes from, and which factor would mend it."""
+    """Report where the squared error of its logits comes from, and which factor would reduce it."""
     if not outcome.errors or sum(outcome.errors.values()) < SEEN:
         return
     shares = ", ".join(f"{name} {share:.2f}" for name, share in outcome.errors.items())
     yield f"The logits' squared error, as shares of the variance of the model's: {shares}."
-    factor, mended = outcome.factor, outcome.mended
-    if factor is None or mended is None or factor <= 0 or outcome.errors["scale"] < LARGE:
+    factor, corrected = outcome.factor, outcome.corrected
+    if factor is None or corrected is None or factor <= 0 or outcome.errors["scale"] < LARGE:
         return
     yield (
-        f"Multiply your logits (or the margin) by about {factor:.2g}, and they have {mended:.2f} "
-        "of that variance."
+        f"If you multiply your logits (or the margin) by about {factor:.2g}, they explain "
+        f"{corrected:.2f} of that variance."
     )
 
 
@@ -276,10 +277,10 @@ def interval(line: Line) -> str:
 
 
 def check(file: Path, hard: Hard, root: Path) -> Explained:
-    """Hold an explanation to the model it names, which this store may hold.
+    """Test an explanation against the model it names, which may be in this store.
 
-    A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that
-    names the place.
+    A Python file is code, and is executed. Raises: DataError, SpecError or ModelError, in one
+    line that names the place.
     """
     explanation = load(file)
     model = of_file(file, explanation, root)
@@ -288,7 +289,7 @@ def check(file: Path, hard: Hard, root: Path) -> Explained:
 
 
 def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
-    """Give our explanation of a model, or the plausible wrong one, as the text of a TOML file.
+    """Return our explanation of a model, or the plausible wrong one, as the text of a TOML file.
 
     Raises: ModelError where there is no such model; SpecError where no explanation of it is
     shipped, or where TOML does not hold it."""
@@ -310,8 +311,8 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
 def against(
     file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard
 ) -> Explained:
-    """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds
-    as good. Raises: as `check`."""
+    """Test the explanation in this file against a model, with a plausible wrong explanation as a
+    control. Raises: as `check`."""
 
     return to_explained(
         file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard))
@@ -321,7 +322,7 @@ def against(
 def to_explained(
     file: Path, explanation: Explanation, problem: Problem, score_table: ScoreTable
 ) -> Explained:
-    """Turn what an explanation and its controls reach into plain values."""
+    """Turn the scores of an explanation and its controls into plain values."""
     own_score, r = score_table.own, score_table.rivals
     return Explained(
         file=str(file),
@@ -355,29 +356,31 @@ def to_explained(
         alone=own_score.alone or {},
         errors=own_score.errors or {},
         factor=known_or_none(own_score.factor),
-        mended=known_or_none(own_score.mended),
+        corrected=known_or_none(own_score.corrected),
         differ=tuple(map(_worst_to_text, own_score.differ)),
     )
 
 
 def effort(trials: Trials) -> Effort:
-    """Turn what was asked for into what is done. Raises: SpecError for too little."""
+    """Turn options into an effort. Raises: SpecError for too little."""
 
     if min(trials.inputs, trials.resamples, trials.candidates) < 100:
-        raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")
+        raise SpecError("--inputs, --resamples and --candidates must each be at least 100")
     return Effort(inputs=trials.inputs, resamples=trials.resamples, candidates=trials.candidates)
 
 
 def _worst_to_text(w: Worst) -> str:
-    """Where an explanation's logits are furthest off, and by how much."""
-    by = f"the logit of {w.apart}, less the mean of all, is {w.logits[0]:.1f} and {w.logits[1]:.1f}"
+    """Where an explanation's logits differ most, and by how much."""
+    by = (
+        f"the logit of {w.apart}, minus the mean of all, is {w.logits[0]:.1f} and {w.logits[1]:.1f}"
+    )
     return (
         f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}; {by}"
     )
 
 
-def _to_control(kind: str, score: Score) -> Beside:
-    return Beside(
+def _to_control(kind: str, score: Score) -> Control:
+    return Control(
         kind, score.name, line(score.quality), tuple(map(line, score.parts)), score.refused
     )
 

@@ -1,4 +1,4 @@
-"""Series: every experiment of the catalogue run as one command, and what came of it."""
+"""Series: run every experiment of the catalogue with one command, and report the results."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from assay_catalogue.recorded import series as lab_series
 from assay_catalogue.recorded import series_page
 
 Names = Annotated[
-    str, Parameter(help="A pattern such as 'monthly-*'; the whole catalogue without it.")
+    str, Parameter(help="A pattern such as 'monthly-*'; by default the whole catalogue.")
 ]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The error in which an experiment ended."""
+    """The error with which an experiment ended."""
 
     kind: str
     text: str
@@ -43,7 +43,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ran:
-    """One experiment: its runs, how many of them this command made, and its result or its error."""
+    """One experiment: its runs, how many of them this command trained, and its result or error."""
 
     name: str
     runs: int
@@ -54,25 +54,25 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """What became of every experiment, and the page that says so."""
+    """The results of every experiment, and the page that reports them."""
 
     preset: str
     planned_seconds: Range | None
-    """Seconds that what was missing was expected to take; null where nothing is known of a part."""
+    """Seconds that the missing runs were expected to take; null if one of them is unknown."""
     seconds: float
-    """Seconds during which at least one of its stored runs was worked on, by whichever command."""
+    """Seconds during which at least one of its stored runs was in progress, in any command."""
     cpu_seconds: float
     began: float | None
     ended: float | None
     experiments: tuple[Ran, ...]
     errors: str = ""
-    """How many of the verdicts to expect wrong, in words."""
+    """How many of the verdicts are expected to be wrong, in words."""
     page: Path | None = None
     exit_code: int = field(metadata=BESIDE)
-    """0 when everything was measured, else that of the worst error."""
+    """0 if everything was measured, else that of the worst error."""
 
 
-@verb("what became of every experiment, on one page")
+@verb("the results of every experiment, on one page")
 def command(
     names: Names = ALL,
     /,
@@ -83,13 +83,13 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Series]:
-    """Run every experiment of the catalogue, or those whose names fit a pattern, and say what came
-    of them.
+    """Run every experiment of the catalogue, or those whose names match a pattern, and report their
+    results.
 
     Parameters
     ----------
     page
-        A Markdown file for what came of them, claim by claim.
+        A Markdown file for the results, claim by claim.
 
     Examples
     --------
@@ -109,23 +109,25 @@ def series(
     on_event: Callable[[str, Any], None] | None = None,
     names: str = ALL,
 ) -> Series:
-    """Run what is missing of every experiment, judge each, and write the summary as Markdown where
+    """Train the missing runs of every experiment, judge each, and write the summary as Markdown if
     `page` names a file.
 
-    `names` may be a pattern such as "monthly-*", for those of the catalogue whose names fit it.
+    `names` may be a pattern such as "monthly-*", for the experiments whose names match it.
 
-    Raises: AssayError for a pattern that no name fits, for fields that are set, for a page that is
-    no Markdown file or cannot be written.
+    Raises: AssayError for a pattern that no name matches, for fields that are set, or for a page
+    that is not a Markdown file or cannot be written.
     """
     entries = [e for e in catalogue.entries() if names == ALL or fnmatchcase(e.name, names)]
     if not entries:
-        raise AssayError(f"no experiment of the catalogue fits {names!r}; assay list names them")
+        raise AssayError(
+            f"no experiment of the catalogue matches {names!r}; type assay list to see them"
+        )
     if sets:
         raise AssayError(
-            f"--set changes the fields of one experiment: name it in place of {names!r}"
+            f"--set changes the fields of one experiment; name it instead of {names!r}"
         )
     if page is not None and page.suffix != ".md":
-        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}")
+        raise AssayError(f"--page must be a file whose name ends with .md, got {page}")
     if page is not None:
         writable_file(page, "--page")
     lab_outcome = lab_series.series(
@@ -148,8 +150,8 @@ def series(
 
 
 def words(outcome: Series) -> Iterator[Words]:
-    """Tell of each experiment how its claims came out and what it took, how many errors to expect,
-    and where the page is."""
+    """Report the verdicts and cost of each experiment, how many errors to expect, and where the
+    page is."""
 
     rows: list[tuple[str, ...]] = []
     claims: list[Judged] = []
@@ -163,7 +165,7 @@ def words(outcome: Series) -> Iterator[Words]:
         rows.append((part.name, signs, *spent(result.seconds, result.cpu_seconds), made))
     signs = tables.signs(tables.outcomes(claims))
     rows.append(("all", signs, *spent(outcome.seconds, outcome.cpu_seconds), ""))
-    yield Table(("experiment", "verdicts", "s", "CPU-s", "made"), rows, right=("s", "CPU-s"))
+    yield Table(("experiment", "verdicts", "s", "CPU-s", "trained"), rows, right=("s", "CPU-s"))
     yield ""
     if outcome.errors:
         yield outcome.errors
@@ -175,13 +177,13 @@ def words(outcome: Series) -> Iterator[Words]:
 
 
 def spent(seconds: float, cpu_seconds: float) -> tuple[str, str]:
-    """Write what something took."""
+    """Write seconds and CPU-seconds."""
     return f"{seconds:,.0f}", f"{cpu_seconds:,.0f}"
 
 
 def described(lab_outcome: lab_series.Series) -> Series:
-    """Tell what became of a series, with how many errors to expect among its claims; no page is
-    written yet."""
+    """Summarise a series, with how many errors to expect among its claims. No page is written
+    yet."""
     experiments = tuple(map(_ran, lab_outcome.parts))
     claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
     return Series(

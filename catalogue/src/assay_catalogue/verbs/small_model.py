@@ -1,5 +1,5 @@
-"""A small model: found by its name, and taken apart, what each of its parts adds and costs, and
-where heads look."""
+"""Find a small model by its name, and describe it part by part: what each part adds, what its
+ablation costs, and where heads attend."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FAMILY = "monthly-"
 LOOKED = 200
 """Inputs on which right answers are counted."""
 CLASSES, TEXT = 40, 300
-"""Classes that are named, and letters of a sentence."""
+"""How many classes are named, and how many letters of a text are printed."""
 LOOKS = ("itself", "first", "before", "same token", "after the same")
-"""Where a head may look."""
+"""Where a head may attend."""
 
 
 @dataclass(frozen=True)
@@ -40,51 +40,50 @@ class Seen:
 
     part: str
     direct: float
-    """What it adds to the right answer's logit, less the mean of the others, through no later
-    part."""
+    """What it adds directly to the right answer's logit, minus the mean of the others."""
     alone: float | None
-    """What its absence costs, as a share of what the absence of all costs."""
+    """What ablating it costs, as a share of what ablating all parts costs."""
     joint: float | None
-    """What it costs once the one other part is gone that makes it matter most."""
+    """What ablating it costs after the one other part that makes it matter most is ablated."""
     partner: str
-    """That other part; "" where it matters most alone."""
+    """That other part; "" if it matters most alone."""
     looks: Mapping[str, float | None]
-    """Of a head: which share of its attention goes where."""
+    """For a head: which share of its attention goes where."""
     asks: str
     finds: str
     share: float | None
-    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share
-    of it that is."""
+    """For a head: the parts whose outputs, read by queries and by keys, distinguish keys most, and
+    their share of the scores."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A small model taken apart."""
+    """A small model, part by part."""
 
     name: str
     model: str
     numbers: int
     task: str
-    """What the task is called."""
+    """The name of the task."""
     length: int
     """Tokens of an input."""
     asked: str
-    """At which of its positions an answer is asked for, in words; they are counted from 0."""
+    """The positions at which an answer is read, in words; they are counted from 0."""
     classes: int
     called: tuple[str, ...]
-    """The names of classes, counted from 0; of very many the first."""
+    """The names of classes, counted from 0; if there are many, the first ones."""
     right: float
-    """Share of its answers that are right."""
+    """The share of its answers that are right."""
     parts: tuple[Seen, ...]
     left_out: tuple[str, ...]
     """What is left out, and why."""
 
 
 def look(what: Path, root: Path) -> Model:
-    """Take a small model apart without scoring anything: by its name, an explanation's, or that of
-    a challenge's folder.
+    """Describe the parts of a small model without scoring anything. The model is given by its name,
+    an explanation of it, or a challenge's folder.
 
-    Raises: DataError, SpecError or ModelError, one line that names the place."""
+    Raises: DataError, SpecError or ModelError, in one line that names the place."""
     from assay_catalogue.circuits.challenge import folder
 
     if what.is_dir():
@@ -98,17 +97,16 @@ def look(what: Path, root: Path) -> Model:
 
 
 def taken_apart(problem: Problem, name: str, seed: int = 0) -> Model:
-    """Tell what a model's task is and what each of its parts is worth, on inputs that nothing was
-    trained on."""
+    """Describe a model's task and what each of its parts contributes, on held-out inputs."""
     task, step, left_out = problem.task, heads.rows(problem), list[str]()
     listed: tuple[heads.Row, ...] = ()
     try:
         listed = heads.table(heads.against_averages(problem, seed), step)
     except DataError as e:
-        left_out.append(f"What parts are worth: {e}.")
+        left_out.append(f"the contributions of parts, because {e}.")
     if len(listed) > heads.PARTS:
         more, every = len(listed) - heads.PARTS, len(listed)
-        left_out.append(f"{more:,} of {every:,} parts: those that cost least.")
+        left_out.append(f"{more:,} of {every:,} parts, those that cost least.")
     stream, n = (2, LOOKED) if step >= LOOKED else (0, heads.inputs(problem))
     held = task.draw(seed, stream, n, held_out=True)
     answers = task.answer(held)
@@ -143,7 +141,7 @@ def taken_apart(problem: Problem, name: str, seed: int = 0) -> Model:
 
 
 def positions_in_words(positions: list[int]) -> str:
-    """Say positions in words: 2 and 5 to 9."""
+    """Write positions in words: 2 and 5 to 9."""
     runs: list[list[int]] = []
     for i in positions:
         if runs and runs[-1][-1] == i - 1:
@@ -155,7 +153,7 @@ def positions_in_words(positions: list[int]) -> str:
 
 
 def built_of(problem: Problem) -> str:
-    """Say what a model is built of."""
+    """Describe the architecture of a model."""
     p = problem.params
     _, layers, d, _, n, _ = p["W_QKV"].shape
     mlp = (
@@ -172,20 +170,20 @@ def built_of(problem: Problem) -> str:
 
 
 def short(text: str, most: int = 24) -> str:
-    """Cut a text from outside, and put � for what a terminal would obey."""
+    """Shorten a text from outside, with � in place of control characters."""
     whole = plain(text)
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def words(model: Model) -> Iterator[Part]:
-    """Tell what each part of a model is worth, and where its heads look."""
+    """Report what each part of a model contributes, and where its heads attend."""
     yield (
-        f"{model.name}: {model.model}; {model.numbers:,} numbers. {100 * model.right:.1f} % "
+        f"{model.name}: {model.model}; {model.numbers:,} parameters. {100 * model.right:.1f} % "
         "of its answers are right."
     )
     where = f"position{'s' if ' ' in model.asked else ''} {model.asked}"
     yield (
-        f"The task is {model.task}: inputs of {model.length} tokens, an answer is asked for "
+        f"The task is {model.task}: inputs have {model.length} tokens, and the answer is read "
         f"at {where}, counted from 0."
     )
     classes = ", ".join(f"{i} is {name}" for i, name in enumerate(model.called))
@@ -209,10 +207,10 @@ def words(model: Model) -> Iterator[Part]:
     yield Table(("part", *numbers, "asks × finds"), rows, right=numbers)
     yield ""
     yield (
-        "Adds: to the right answer's logit, less the mean of the others, by itself. Alone, "
-        "jointly: what its absence costs, as a share of what the absence of all costs; jointly, "
-        "once the one other part is gone that makes it matter most. Then where a head looks, as "
-        "shares of its attention, and whose writing it compares."
+        "Adds: what a part adds directly to the right answer's logit, minus the others' mean. "
+        "Alone: what ablating it costs, as a share of what ablating all parts costs. Jointly: the "
+        "same after ablating the one other part that makes it matter most. The other columns show "
+        "where a head attends, as shares of its attention, and whose outputs it compares."
     )
     for why in model.left_out:
         yield f"Left out: {why}"
@@ -224,27 +222,27 @@ def share(value: float | None) -> str:
 
 
 def known_or_none(value: float) -> float | None:
-    """Give a number back, and None for one that is not finite."""
+    """Return a number, or None if it is not finite."""
     return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, and explanations of it that are shipped."""
+    """A model, and the explanations of it that are shipped."""
 
     problem: Problem
     rival: Callable[[], Explanation]
-    """One that sounds as good and is not right; of a folder, one of another model."""
+    """A plausible but wrong one; for a folder, an explanation of another model."""
     own: Callable[[], Explanation] | None = None
-    """Ours, where there is one."""
+    """Our explanation, if there is one."""
 
 
 def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
-    """Find what an explanation is of: `induction`, `monthly-palindromes`,
-    `monthly-palindromes/22062`, or a folder beside its file.
+    """Find the model of an explanation: `induction`, `monthly-palindromes`,
+    `monthly-palindromes/22062`, or a folder next to its file.
 
-    Raises: ModelError where there is no such model, with what trains it; DataError for a folder
-    that cannot be opened."""
+    Raises: ModelError if there is no such model, with the command that trains it; DataError for a
+    folder that cannot be opened."""
     if model_name in known.names():
         return Subject(
             known.problem(model_name),
@@ -257,14 +255,14 @@ def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
     if (base_folder / model_name).is_dir():
         return _folder(base_folder / model_name)
     raise ModelError(
-        f"no circuit or trained model is called {model_name!r}, and no folder; "
+        f"no circuit, trained model or folder is called {model_name!r}; "
         f"{nearest(model_name, [*known.names(), *trained()])}"
     )
 
 
 def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
-    """Find what the explanation in this file is of. Raises: as `subject`, in a line that names the
-    file."""
+    """Find the model of the explanation in this file. Raises: as `subject`, in a line that names
+    the file."""
     try:
         return subject(explanation.of, root, file.parent)
     except (DataError, ModelError) as e:
@@ -277,18 +275,16 @@ def trained() -> tuple[str, ...]:
 
 
 def _job(name: str, seed: int | None) -> Job:
-    """The run of a seed; of the first that is judged where none is named."""
+    """The run of a seed, by default of the first that is judged."""
     experiment = catalogue.find(name)
     spec = experiment.default[0]
     return Job(name, experiment.version, "main", spec if seed is None else spec.replace(seed=seed))
 
 
 def _trained(name: str, seed: str, root: Path) -> Subject:
-    """The stored model of a seed; of the first that is judged where none is named."""
+    """The stored model of a seed, by default of the first that is judged."""
     if seed and not seed.isdecimal():
-        raise ModelError(
-            f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22062"
-        )
+        raise ModelError(f"{name}/{seed}: a seed has to follow the slash, as in {name}/22062")
     experiment = catalogue.find(name)
     monthly: Monthly = catalogue.load_module(experiment.origin).monthly
     job = _job(name, int(seed) if seed else None)
@@ -306,12 +302,12 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
 
 
 def _folder(folder: Path) -> Subject:
-    """A model in the form of a challenge's folder, without its seal."""
+    """A model in the format of a challenge's folder, without its seal."""
     from assay_catalogue.circuits.challenge.folder import SEAL, opened
 
     if (folder / SEAL).exists():
         raise DataError(
-            f"{folder} is a challenge; hold an answer to it with: assay challenge score "
+            f"{folder} is a challenge; score an answer to it with: assay challenge score "
             f"{folder} ANSWER.toml"
         )
     return Subject(opened(folder), lambda: known.explained("induction"))

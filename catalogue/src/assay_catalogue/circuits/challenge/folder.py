@@ -75,7 +75,8 @@ def opened(folder: Path) -> Problem:
         expected_shapes = {name: (1, *size) for name, size in shape.parameters().items()}
     except (KeyError, TypeError, ValueError) as e:
         raise DataError(
-            f"{folder / 'config.json'} is no challenge's: {type(e).__name__} {e}"
+            f"{folder / 'config.json'} is not the configuration of a challenge: "
+            f"{type(e).__name__} {e}"
         ) from None
     params, pool = (
         _tensors(folder / "model.safetensors"),
@@ -83,7 +84,7 @@ def opened(folder: Path) -> Problem:
     )
     if {name: tuple(x.shape) for name, x in params.items()} != expected_shapes:
         raise DataError(
-            f"{folder / 'model.safetensors'} does not have the parameters that config.json says"
+            f"{folder / 'model.safetensors'} does not have the parameters that config.json lists"
         )
     if (
         pool is None
@@ -135,11 +136,11 @@ def _tensors(path: Path) -> dict[str, Any]:
     try:
         return load(foreign.read(path, "a safetensors file", _LARGEST))
     except SafetensorError as e:
-        raise DataError(f"{path} is no safetensors file: {e}") from None
+        raise DataError(f"{path} is not a safetensors file: {e}") from None
 
 
 def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int]) -> str:
-    """What is known of the task without its answer."""
+    """The page that describes the task without its answer."""
     task, answers_are_tokens = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
     fixed = [
         f"position {i} is always {task.tokens[int(column[0])]}"
@@ -152,15 +153,15 @@ def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places
     )
     return f"""# A challenge
 
-This transformer does one thing, and does it right. Which, and by what parts?
+This transformer does one task correctly. Which task is it, and which parts do it?
 
 - {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
-- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {note}" for note in fixed)}.
-- Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
+- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input has {task.length}{"".join(f"; {note}" for note in fixed)}.
+- The answer is read at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
 {", the same as the tokens" if answers_are_tokens else ""}.
-- {len(tokens):,} inputs are in `inputs.safetensors`; your answer is held to others, drawn in the same way.
+- {len(tokens):,} inputs are in `inputs.safetensors`; your answer is tested on others from the same distribution.
 
-Some inputs, and what the model says:
+Some inputs, and what the model answers:
 
 {examples}
 
@@ -168,12 +169,12 @@ Open it in Python:
 
     from pathlib import Path
     from assay_catalogue.circuits.challenge.folder import opened
-    problem = opened(Path("."))                # here is this folder
+    problem = opened(Path("."))                # "." is this folder
     inputs = problem.task.draw(0, 0, 100)      # 100 of the inputs, by seed and index
-    pass_ = problem.run(inputs)                # logits, what each part wrote, attention patterns, neurons
+    pass_ = problem.run(inputs)                # logits, the output of each part, attention patterns, neurons
 
-Write what you find into `{ANSWER}`; the language is on Assay's page docs/explanations.md. Some heads, neurons and directions distract.
-`{SEAL}` has a hash that binds whoever planted this: kind, seed and salt, told after scoring, give it again.
+Write your explanation into `{ANSWER}`; docs/explanations.md in Assay's catalogue describes the language. Some heads, neurons and directions are idle.
+`{SEAL}` contains a hash that commits to what was planted: it can be recomputed from the kind, seed and salt, which are printed after scoring.
 """  # noqa: E501
 
 
@@ -186,7 +187,7 @@ _EMPTY = """\
 of = "challenge"
 name = "nothing is explained yet"
 
-# What the model works out, where, and of what. This is an example of the form, invented and not true of the model:
+# What the model computes, where, and from what. This example only shows the format and is not true of the model:
 #
 # [variables.often]
 # at = "a0.0"
@@ -201,12 +202,12 @@ name = "nothing is explained yet"
 
 @dataclass(frozen=True)
 class Key:
-    """What opens a challenge."""
+    """The key of a challenge."""
 
     kind: str
     seed: int
     salt: str
-    """Random, so that nobody finds the seed by trying seeds against the commitment."""
+    """Random, so that the seed cannot be found by trying seeds against the commitment."""
     files: Mapping[str, str]
     """The SHA-256 of each sealed file."""
 
@@ -217,7 +218,7 @@ class Key:
 
     @property
     def commitment(self) -> str:
-        """The hash of all of it, which stands in the folder."""
+        """The hash of all of it, which is in the folder."""
         return _hash(
             json.dumps([self.kind, self.seed, self.salt, sorted(self.files.items())]).encode()
         )
@@ -255,7 +256,7 @@ def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
         )
         scored = list(record["scored"])
     except (KeyError, TypeError, ValueError) as e:
-        raise DataError(f"{path} is no key of a challenge: {type(e).__name__} {e}") from None
+        raise DataError(f"{path} is not the key of a challenge: {type(e).__name__} {e}") from None
     if key.commitment != commitment:
         raise DataError(
             f"{path} is not the key of this challenge: kind, seed, salt and files in it do "
@@ -287,8 +288,8 @@ def unsealed(folder: Path, key: Key) -> tuple[Planted, Problem]:
             name
         ):
             raise DataError(
-                f"{folder / name} was changed since the challenge was made; no answer to it "
-                "is scored"
+                f"{folder / name} was changed since the challenge was made, so no answer to it can "
+                "be scored"
             )
     planted, folder_problem = plant(key.seed, key.kind), opened(folder)
     same_params = planted.problem.params.keys() == folder_problem.params.keys() and all(

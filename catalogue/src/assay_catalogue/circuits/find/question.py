@@ -110,7 +110,7 @@ def logit_difference(
     Raises: DataError for an input with no position marked, or answers that the decoder does not
     give."""
     if bool((~positions).all(1).any()):
-        raise DataError("an input has no position at which an answer is asked for")
+        raise DataError("an input has no position at which an answer is read")
     if bool(((right < 0) | (right >= answers) | (wrong < 0) | (wrong >= answers))[positions].any()):
         raise DataError(f"an answer is not one of the {answers} that the decoder gives")
     one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)

@@ -91,7 +91,7 @@ def qk_table(
             or any(p.layer >= head.layer for p in through)
         ):
             raise ModelError(
-                f"{head} is no head that reads what {', '.join(map(str, through)) or kind} wrote"
+                f"{head} is not a head that reads what {', '.join(map(str, through)) or kind} wrote"
             )
         reader = Reader("head", head.layer, head.head, slot)
         read = folded(params, written_table(params, kind, through), reader)

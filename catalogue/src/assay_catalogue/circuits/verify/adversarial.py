@@ -71,7 +71,7 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     k = min(len(bad), len(fine))
     summary = (
         f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {n_inputs:,} are "
-        "said to fail"
+        "predicted to fail"
     )
     sound = errors / asked_of < SOUND
     # Refuted is only who writes `fails`: answers that are wrong here and there do not claim that
@@ -99,7 +99,8 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
         return Tried(
             {},
             n_inputs,
-            f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail",
+            f"the model errs on {errors} of {asked_of:,} inputs, and on none that are predicted to "
+            "fail",
         )
     return Tried(terms, n_inputs, summary if silent else "")
 

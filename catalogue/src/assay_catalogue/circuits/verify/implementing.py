@@ -51,13 +51,13 @@ class Implemented:
     """Shares of the variance of the model's logits: offset, scale, rest; together 1 − the share
     explained."""
     factor: float
-    """By which the explanation's logits, multiplied, come nearest to the model's; NaN where they
-    are alike for all classes."""
-    mended: float
-    """The share of variance explained that they then reach."""
+    """The factor that brings the explanation's logits closest to the model's; NaN if they are the
+    same for all classes."""
+    corrected: float
+    """The share of variance that they explain with this factor."""
     worst: tuple[Worst, ...]
     weights: bool
-    """Whether it gives weights of its own."""
+    """Whether the explanation has weights of its own."""
 
 
 def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented:
@@ -65,9 +65,14 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     logits."""
     problem, weights = program.problem, program.explanation.weights
     truth = problem.logits(tokens)
-    mended = {**problem.params, **{name: x.to(problem.params[name]) for name, x in weights.items()}}
+    replaced = {
+        **problem.params,
+        **{name: x.to(problem.params[name]) for name, x in weights.items()},
+    }
     program_logits = (
-        program.logits(tokens) if program.answers or not weights else problem.logits(tokens, mended)
+        program.logits(tokens)
+        if program.answers or not weights
+        else problem.logits(tokens, replaced)
     )
     where = has_answer(problem.task.answer(tokens))
     a, b = _centred(truth), _centred(program_logits)
@@ -81,14 +86,14 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     if weights:
         # What the explanation's weights leave of the model's: if that still solves the task, they
         # have missed the mechanism.
-        lacks = {name: problem.params[name] - x for name, x in mended.items() if name in weights}
-        theirs = problem.logits(tokens, mended)
+        lacks = {name: problem.params[name] - x for name, x in replaced.items() if name in weights}
+        theirs = problem.logits(tokens, replaced)
         terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
         terms["right.chance"] = unread(problem, tokens)
         for name, logits in (
             ("own", truth),
             ("explained", theirs),
-            ("left", problem.logits(tokens, {**mended, **lacks})),
+            ("left", problem.logits(tokens, {**replaced, **lacks})),
         ):
             terms[f"right.{name}"] = problem.right(logits, tokens)
     # Over inputs and positions at once.

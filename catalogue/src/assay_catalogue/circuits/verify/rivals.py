@@ -150,7 +150,7 @@ def moved(explanation: Explanation, problem: Problem, seed: int) -> Explanation:
     program = Program(explanation, problem)
     elsewhere = next(_moved(program, seed), None)
     if elsewhere is None:
-        raise SpecError(f"{explanation.name}: its variables can be nowhere else")
+        raise SpecError(f"{explanation.name}: its variables have no other possible places")
     name = f"{explanation.name}, moved"
     return dataclasses.replace(elsewhere.explanation, name=name, size=program.size)
 

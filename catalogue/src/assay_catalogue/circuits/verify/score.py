@@ -34,7 +34,7 @@ class Effort:
     """On how much an explanation is tried."""
 
     inputs: int = 1000
-    """Inputs of the task that it is held to; the units of its intervals."""
+    """Inputs of the task on which it is tested; the units of its intervals."""
     resamples: int = scrubbing.RESAMPLES
     """Inputs that are scrubbed, each anew, in whole rounds of these inputs."""
     candidates: int = adversarial.CANDIDATES
@@ -76,7 +76,7 @@ class Score:
     """Inputs on which the explanation's logits are furthest off."""
     factor: float = np.nan
     """By which its logits, multiplied, come nearest to the model's; NaN where there are none."""
-    mended: float = np.nan
+    corrected: float = np.nan
     """What E3 would then be, weights of its own apart."""
     cost: float = np.nan
     """What the worst of irrelevant pieces cost together: a share of what all cost."""
@@ -86,7 +86,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """An explanation beside its controls."""
+    """An explanation and its controls."""
 
     own: Score
     controls: Mapping[str, Score]
@@ -96,15 +96,15 @@ class Table:
 
     @property
     def ranked(self) -> bool:
-        """Whether it is better than every control, by the intervals of both."""
+        """Whether its interval is above that of every control."""
         return all(self.own.quality.low > c.quality.high for c in self.controls.values())
 
 
 def score(
     explanation: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()
 ) -> Score:
-    """Hold one explanation to its model, on inputs that nothing was trained on. Raises: SpecError
-    or ModelError where it does not fit."""
+    """Test one explanation against its model on held-out inputs. Raises: SpecError or ModelError if
+    it cannot be applied to the model."""
     program = Program(explanation, problem)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     cut = ablation.ablated(program, tokens, seed)
@@ -163,7 +163,7 @@ def score(
         implementation.decomposition if implementation else None,
         implementation.worst if implementation else (),
         implementation.factor if implementation else np.nan,
-        implementation.mended if implementation else np.nan,
+        implementation.corrected if implementation else np.nan,
         cut.cost,
     )
 

@@ -72,7 +72,7 @@ class Scrubbed:
         """Say which variable earns so little that E2 is less than what is recovered, and why;
         nothing where none does."""
         if not _used(self._means):
-            return "no answer is foretold from anything that has a place"
+            return "no answer is predicted from a variable that has a place"
         earned = {name: float(_earned(self._means, name)) for name in _names(self.terms)}
         name = min(
             earned,
@@ -87,8 +87,8 @@ class Scrubbed:
         )
         return (
             f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
-            f"earns: of the answers that exchanging it changes, {foretold_share:.2f} are as "
-            f"foretold, and {read_share:.2f} change with values that its part distinguishes"
+            f"earns: of the answers that exchanging it changes, {foretold_share:.2f} change as "
+            f"predicted, and {read_share:.2f} change with values that its part distinguishes"
         )
 
     @property
