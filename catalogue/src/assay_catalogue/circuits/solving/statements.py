@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.core.claims import Claim, Estimate, Gate, Literature, OneTerm, Value, rival
+from assay.core.claims import Claim, Estimate, Gate, Literature, OneTerm, rival
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
 from assay_catalogue.circuits.solving.scored import (
@@ -63,7 +63,7 @@ GOOD = 0.55
 BETTER = 0.1
 
 
-def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> Value:
+def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> OneTerm:
     """Make the value of a claim: 1 in each model in which a number lies in a range, 0 in others;
     NaN where there is no number."""
 
