@@ -384,3 +384,37 @@ def test_a_function_with_parts_for_each_prompt_gets_those_of_its_rows():
 def test_progress_goes_to_standard_error_alone(capsys):
     check(function(lambda t, p: float(t @ TRUE)), cache=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_function_that_moves_every_prompt_alike_is_judged_by_its_median():
+    """Of n alike the least and the greatest are limits of the median with 1 − 2^(1−n), and up to
+    1 − .025^(1/n) of all may be of another kind (Clopper and Pearson): 14 % at 24. Copies of one
+    prompt are one unit, and decide nothing."""
+
+    def alike(vector, prompts):
+        return [0.1 + (0.0 if vector is None else float(vector @ TRUE)) for _ in prompts]
+
+    v = check(alike)
+    assert v.outcome == "holds" and v.interval == pytest.approx((v.estimate,) * 2, abs=1e-11)
+    assert any("median" in n and "up to 14 % of all prompts" in n for n in v.judged.notes)
+    assert check(alike, holds="effect > 5").outcome == "fails"
+    on_the_edge = check(alike, holds=f"effect > {v.estimate!r}")
+    assert on_the_edge.outcome == "undecided" and "rounding" not in on_the_edge.judged.price.text
+    same = check(alike, prompts=[{"text": "one"}] * 24)
+    assert same.outcome == "undecided" and same.judged.reason == "units agree"
+
+
+def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):
+    rows = [{"text": "x" * n} for n in range(1, 40)]
+
+    def longer(vector, prompts):
+        share = 0.0 if vector is None else float(vector @ TRUE)
+        return [len(p["text"]) * (0.05 + 0.02 * share) + 0.7 * share for p in prompts]
+
+    v = check(longer, prompts=rows, holds="effect > 1")
+    assert v.outcome == "holds" and sum("in a row" in n for n in v.judged.notes) == 1
+    loaded = assay.Check.load(v.save(tmp_path / "v.assay"))
+    assert loaded.outcome == "holds"
+    timed = [{**r, "day": i} for i, r in enumerate(rows)]
+    v = check(longer, prompts=timed, holds="effect > 1")
+    assert v.outcome == "undecided" and v.judged.reason == "grouped by order"

@@ -12,10 +12,15 @@ import tiny_models
 from assay.core.errors import DataError, ModelError
 from assay.features.live.ablation import ablate_firings
 from assay.features.live.edits import likely
-from assay.features.live.logits import Unembedding, log_probability_changes, promoted, split_paths
+from assay.features.live.logits import Unembedding, promoted, split_paths
 from assay.subjects.readout import Norm
 
 LAST = "blocks.2.hook_resid_post"
+
+
+def log_probability_changes(logits, difference):
+    """What every possible next token loses when `difference` is taken off the logits, nats."""
+    return logits.log_softmax(-1) - (logits - difference).log_softmax(-1)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,17 @@ def test_a_key_is_that_of_inputs_and_quantity_in_any_order_of_names():
 
 def test_what_is_written_is_read_again():
     some = [question(part("x", "a", "b"), part("y", "a")), question(part("x", "a", "b"), text="no")]
+    some.append(question(Part("x", tuple(known_units("abcd")), "prompt", 2)))
     assert read(written(some)) == some
+
+
+def test_a_row_that_is_known_by_several_texts_counts_once(tmp_path):
+    """Of a pair, or of a chat that somebody may write as a text."""
+    questions = Questions(tmp_path / "questions.jsonl")
+    questions.note_measured("first", [part("x", "a")])
+    pairs = question(Part("x", tuple(known_units("abcd")), "prompt", 2))
+    ((why, _, _),) = questions.exposures([pairs])
+    assert why.startswith("1 of 2 prompts")
 
 
 def test_all_of_what_a_claim_reads_was_seen_or_part_of_it(tmp_path):

@@ -3,11 +3,13 @@ by docs/replications.md as their records have it."""
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import stand_ins
+from assay.ask import dictionaries
 from assay.data import docstrings
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -43,6 +45,16 @@ def docs(tmp_path_factory):
 def named(tiny, docs, monkeypatch):
     monkeypatch.setattr(fetch.PackagedModel, "find", lambda packaged: tiny[packaged.name])
     monkeypatch.setattr(docstrings, "folder", lambda: docs)
+    opened = dictionaries.opened
+
+    def as_wide(name, folder, root):
+        """A dictionary of the real model cut to the width of what stands in for it."""
+        whole = opened(name, folder, root)
+        d = (stand_ins.GEMMA if "gemma" in name else stand_ins.LLAMA)["hidden_size"]
+        cut = {"W_enc": whole.W_enc[:, :d], "W_dec": whole.W_dec[..., :d]}
+        return replace(whole, **cut, b_dec=whole.b_dec[:, :d])
+
+    monkeypatch.setattr(dictionaries, "opened", as_wide)
 
 
 def record(name):

@@ -11,10 +11,12 @@ import math
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from assay.cli.main import main
 from assay.core import Runs, grid
 from assay.core.bench import Unkept
+from assay.core.claims import Claim
 from assay.core.errors import DataError, SpecError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -24,7 +26,7 @@ from assay_catalogue.circuits.challenge.folder import SEAL, files
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.files import parsed, written
 from assay_catalogue.circuits.solving import scored
-from assay_catalogue.circuits.solving.statements import enriched, lead, quality, share
+from assay_catalogue.circuits.solving.statements import enriched, lead, quality, share, solved
 from assay_catalogue.circuits.verify.score import Effort, score
 from assay_catalogue.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay_catalogue.verbs.small_model import subject
@@ -124,6 +126,17 @@ def test_the_values_of_the_claims_by_hand():
     np.testing.assert_allclose(enriched(arm), [math.log(10), 0, np.nan])
     np.testing.assert_array_equal(share(quality, low=0.55)(arm, {}), [1, 0, np.nan])
     np.testing.assert_array_equal(share(lead, high=0.35)(arm, {}), [0, 1, np.nan])
+
+
+def test_of_models_that_did_not_learn_the_problem_nothing_is_judged():
+    """Six of twelve runs solve it, which is half of them, and five, which is not."""
+    asked = solved("are right", lambda arm, arms: arm.quality, "made up", low=0.9)
+    for many, met in ((6, True), (5, False)):
+        main = xr.Dataset({"quality": ("run", np.repeat([0.95, 0.5], [many, 12 - many]))})
+        assert asked.gate.met(main) is met
+        assert float(asked.share.value({"main": main}).mean()) == many / 12
+    claims = [c for c in monthly_maximum.experiment.claims if isinstance(c, Claim)]
+    assert [[gate.name for gate in c.gates] for c in claims] == 2 * [["solved"]]
 
 
 def test_half_of_the_models_have_the_controls_that_hardly_ever_pass():

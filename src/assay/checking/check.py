@@ -165,7 +165,17 @@ def check(
         placed["damage"] = Placed(DAMAGE.name, DAMAGE.why)
     rows = _table(given, units, arms)
     question = Question(
-        sentence, holds, what.kind, units, placed, beats, empty, bounds, asked.noise, scope
+        sentence,
+        holds,
+        what.kind,
+        units,
+        placed,
+        beats,
+        empty,
+        bounds,
+        asked.noise,
+        scope,
+        given.distinct,
     )
     judged, question = _judged(question, rows, arms)
     asks = (calls.content, what.kind, asked.thing)
@@ -336,7 +346,8 @@ def _judged(
     if shares and question.bounds is None and not (rows[name] < 0).any():
         return bounded.judged(rows), bounded  # which would be taken for a share, from 0 to 1
     judged = question.judged(rows)
-    if judged.reason == TIES and question.bounds is None and shares:
+    tied = judged.reason == TIES or len({*rows.loc[rows["arm"] == question.credits, name]}) == 1
+    if tied and question.bounds is None and shares:
         return bounded.judged(rows), bounded
     return judged, question
 

@@ -88,6 +88,12 @@ class Given:
         return tried.note_asked(f"these {what}", self.contents, function, asked, holds, judged)
 
     @cached_property
+    def distinct(self) -> bool:
+        """Whether no two prompts are the same."""
+        rows = self.value.to_dict("records") if hasattr(self.value, "iloc") else self.value
+        return len({str(row) for row in rows}) == len(self)
+
+    @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The columns that all rows have, of plain values."""
         if hasattr(self.value, "iloc"):

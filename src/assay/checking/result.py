@@ -59,6 +59,8 @@ class Question:
     """By how much two calls of the function differ: the interval is as much wider on either
     side."""
     scope: str = ""
+    distinct: bool = False
+    """Whether no two units are the same prompt; files that older versions saved do not say it."""
 
     def judged(self, rows: pd.DataFrame) -> Judged:
         """Judge the numbers. Raises: ClaimError, DataError."""
@@ -73,6 +75,7 @@ class Question:
             noise=self.noise,
             scope=self.scope,
             copies=False,  # few numbers may lie behind those of many controls, which is no copying
+            distinct=self.distinct,
         )
         return structs.replace(verdict, text=self.sentence)
 

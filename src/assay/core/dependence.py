@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -143,9 +143,10 @@ def find(
     *,
     every: pd.DataFrame | None = None,
     copies: bool = True,
+    ordered: bool = True,
 ) -> list[Grouping]:
     """Find the ways in which units may depend on each other, near-copies first where `copies` are
-    looked for.
+    looked for. Where units are not `ordered`, what the order of rows or of names suggests warns.
 
     `rows` are those of all arms that are compared, `every` those of controls as well, whose numbers
     show too which units are alike, `judged` the columns that the claim reads, `skip` those that
@@ -172,7 +173,13 @@ def find(
         vectors = [v._replace(points=_without(v, shared)) for v in vectors]
         found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
-        found += _in_order(cells, unit, _orders(rows, unit, known), vectors, level)
+        read = [v for v in vectors if not v.of_controls]
+        for name, order in _orders(rows, unit, known, ordered).items():
+            patterns = list(_in_order(cells, unit, name, order, read, level))
+            if not ordered and name.lower() not in TIMES:
+                patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
+                patterns = sorted(patterns, key=lambda p: p.limits.low - p.limits.high)[:1]
+            found += patterns
     return found
 
 
@@ -300,37 +307,37 @@ def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
 def _in_order(
     cells: Cells,
     unit: str,
-    orders: Mapping[str, np.ndarray],
+    name: str,
+    order: np.ndarray,
     vectors: Sequence[Vectors],
     level: float,
 ) -> Iterator[Grouping]:
-    """Groups of neighbours, or of every so many-th unit, and series, in the order of each name."""
+    """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
-    for name, order in orders.items():
-        found = [p for v in vectors if (p := _patterns(v, order))]
-        every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
-        if len(found) > 1 and any(len(v.units) < n for v in vectors):
-            whole = [v.whole(of, n) for ((_, of, v), *_) in found]
-            every.append((found[0][0][0], _joined(whole)))
-        for how, of in every:
-            groups = [of[place], *cells.others(unit)]
-            yield Grouping(
-                "order",
-                f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
-                clustered(cells.terms, cells.statistic, groups, level),
-                True,
-                "name what was drawn independently with --unit",
-            )
-        together = all(len(v.units) == n for v in vectors)
-        if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
-            yield Grouping(
-                "order",
-                f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
-                serial(values[order], level),
-                False,
-                "name what was drawn independently with --unit",
-            )
+    found = [p for v in vectors if (p := _patterns(v, order))]
+    every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
+    if len(found) > 1 and any(len(v.units) < n for v in vectors):
+        whole = [v.whole(of, n) for ((_, of, v), *_) in found]
+        every.append((found[0][0][0], _joined(whole)))
+    for how, of in every:
+        groups = [of[place], *cells.others(unit)]
+        yield Grouping(
+            "order",
+            f"{how} of the {n} {plural(unit, n)}, in the order of {name}, are alike",
+            clustered(cells.terms, cells.statistic, groups, level),
+            True,
+            "name what was drawn independently with --unit",
+        )
+    together = all(len(v.units) == n for v in vectors)
+    if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
+        yield Grouping(
+            "order",
+            f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
+            serial(values[order], level),
+            False,
+            "name what was drawn independently with --unit",
+        )
 
 
 def _patterns(v: Vectors, order: np.ndarray) -> list[tuple[str, np.ndarray, Vectors]]:
@@ -345,8 +352,11 @@ def _patterns(v: Vectors, order: np.ndarray) -> list[tuple[str, np.ndarray, Vect
     return [(how, of, v) for _, how, of in some]
 
 
-def _orders(rows: pd.DataFrame, unit: str, known: np.ndarray) -> dict[str, np.ndarray]:
-    """The orders that units may have: of their names, of the rows, of a column of times."""
+def _orders(
+    rows: pd.DataFrame, unit: str, known: np.ndarray, ordered: bool
+) -> dict[str, np.ndarray]:
+    """The orders that units may have: of their names, of the rows, of a column of times; the last
+    comes first where units are not ordered by themselves."""
     import pandas as pd
 
     index = {str(level): i for i, level in enumerate(known)}
@@ -364,6 +374,8 @@ def _orders(rows: pd.DataFrame, unit: str, known: np.ndarray) -> dict[str, np.nd
             first = by_unit.first().reindex(known)
             if by_unit.nunique().max() == 1 and first.is_unique and not first.isna().any():
                 found[name] = np.argsort(pd.factorize(first, sort=True)[0])
+    if not ordered:
+        found = dict(sorted(found.items(), key=lambda kv: kv[0].lower() not in TIMES))
     return {k: v for i, (k, v) in enumerate(found.items()) if not _repeats(v, found, i)}
 
 

@@ -30,8 +30,9 @@ from assay.core.heavy import xr
 from assay.core.intervals import Statistic
 from assay.core.placing import FEWEST
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
-from assay.core.reasons import GIVEN, GROUPED, TIES
+from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price
+from assay.core.rounding import grid
 from assay.core.rows import Names
 from assay.core.stats import mean
 
@@ -145,6 +146,7 @@ def judge(
     noise: float = 0.0,
     scope: str = "",
     copies: bool = True,
+    distinct: bool = False,
     arm_column: str = "arm",
 ) -> Judged:
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
@@ -179,6 +181,9 @@ def judge(
             much wider on either side.
         scope: for what the verdict speaks.
         copies: whether units may be found to be copies by their numbers alone.
+        distinct: whether units are known to be different things in no order of time, such as
+            prompts. Then a pattern in the order of rows is a note, and where all of them have one
+            number the verdict is about the median.
         arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
     it.
@@ -217,10 +222,14 @@ def judge(
     statement = replace(statement, beats=beats, empty=empty, near=near, rounding=noise)
     for name in (name for name in roles.unlearned if name in arms):
         arms[name] = arms[name].assign_attrs({LEARNED: ()})
-    judgement, tied, moved = _decide(question, statement, arms, level, scope, independent)
+    judgement, tied, moved = _decide(
+        question, statement, arms, level, scope, independent, distinct=distinct
+    )
     later = _notes(question, judgement, arms, independent)
     if not tied:
-        judgement, shared = _weigh(question, roles, judgement, arms, level, copies=copies)
+        judgement, shared = _weigh(
+            question, roles, judgement, arms, level, copies=copies, distinct=distinct
+        )
         later += shared
     return structs.replace(judgement, notes=(*notes, *more, *moved, *later))
 
@@ -233,6 +242,7 @@ def _weigh(
     level: float,
     *,
     copies: bool,
+    distinct: bool,
 ) -> tuple[Judged, list[str]]:
     """The verdict, undecided where it would not be the same with groups of units that depend on
     each other as units; and what was found. Raises: DataError for copies."""
@@ -252,20 +262,22 @@ def _weigh(
         table = judging.numbers(crossed, _measured(asked, roles)[0])
         return _cells(table, asked.axes, claim.statistic)
 
-    found = _groupings(question, rows, named, cells_of, level, roles.controls, copies=copies)
-    lines, against = list[str](), list[dependence.Grouping]()
+    found = _groupings(
+        question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
+    )
+    lines, against = dict[str, None](), list[dependence.Grouping]()
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
         decided = grouping.decides and judgement.outcome in ("holds", "fails")
         against += [grouping] if decided and not same else []
         if grouping.carries or grouping in against:
-            lines.append(grouping.line)
+            lines[grouping.line] = None
     if not against:
-        return judgement, lines
+        return judgement, [*lines]
     first = max(against, key=lambda g: g.carries)
     price = Price(f"more rows of the same groups do not help: {first.advice}")
     reason = f"{GROUPED}{first.name}"
-    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), lines
+    return structs.replace(judgement, outcome="undecided", reason=reason, price=price), [*lines]
 
 
 def _groupings(
@@ -277,12 +289,15 @@ def _groupings(
     controls: Names = (),
     *,
     copies: bool = True,
+    ordered: bool = True,
 ) -> list[dependence.Grouping]:
     """Find how units may depend on each other, runs that are averaged in each unit included.
     Raises: DataError for copies."""
     units, cells, columns = question.axes, cells_of(question), question.columns
     every = question.of((*question.compared, *controls)) if controls else None
-    found = dependence.find(cells, rows, columns, named, level, every=every, copies=copies)
+    found = dependence.find(
+        cells, rows, columns, named, level, every=every, copies=copies, ordered=ordered
+    )
     for run in noted.RUNS:
         if len(units) == 1 and run in rows and run not in (*units, *named):
             with contextlib.suppress(ClaimError):  # arms of other runs cannot be paired
@@ -400,6 +415,8 @@ def _decide(
     level: float,
     scope: str,
     independent: bool,
+    *,
+    distinct: bool,
 ) -> tuple[Judged, bool, list[str]]:
     """The verdict; where units tie, that of bounds that differences of 0 and 1 have, or of an
     interval that is wider for rounding. Also whether units tie, and what was done about it."""
@@ -422,10 +439,38 @@ def _decide(
         if moved.by:
             judgement = judging.judge(replace(statement, rounding=moved.by), arms, level, scope)
             notes.append(moved.words)
+    if judgement.verdict.reason == TIES and not independent and distinct:
+        judgement, told = _of_the_median(statement, judgement, arms, level, scope)
+        notes += told
     if judgement.verdict.reason == TIES:
-        price = Price(apart.UNBOUNDED) if independent else _untied(judgement)
+        rounded = any(grid(rows[c].to_numpy(float)) > 0 for c in question.columns)
+        price = Price(apart.UNBOUNDED) if independent else _untied(judgement, rounded)
         judgement = structs.replace(judgement, price=price)
     return judgement, tied, notes
+
+
+def _of_the_median(
+    statement: Claim, judgement: Judged, arms: Arms, level: float, scope: str
+) -> tuple[Judged, list[str]]:
+    """The verdict on the median, where all units of one factor have one and the same number: the
+    least and the greatest unit are exact limits of it, and nothing bounds the mean. As it was where
+    there are too few units for that, or where the number lies on the threshold."""
+    points = np.array(judgement.verdict.points)
+    n, (unit, *more) = len(points), statement.units
+    same = n and np.ptp(points) <= judging.ROUNDED * np.abs(points).max()
+    if more or statement.statistic is not mean or not same or 2.0 ** (1 - n) > 1 - level:
+        return judgement, []
+    width = judging.ROUNDED * max(1.0, float(np.abs(points).max()))  # of the order of a sum
+    by_median = judging.judge(replace(statement, rounding=width), arms, level, scope)
+    if by_median.verdict.reason == STRADDLES:
+        return judgement, []
+    share = 1 - ((1 - level) / 2) ** (1 / n)
+    note = (
+        f"all {n} {plural(unit, n)} have the same number: the verdict is about the median {unit}, "
+        f"and not about the mean, since up to {100 * share:.0f} % of all {plural(unit, 2)} may be "
+        f"of a kind that is not among these {n}"
+    )
+    return by_median, [note]
 
 
 def _notes(question: _Question, judgement: Judged, arms: Arms, independent: bool) -> list[str]:
@@ -614,26 +659,19 @@ def _check_arms(parsed: Parsed, known: Names, arms_named: Sequence[str], source:
             )
 
 
-def _untied(judgement: Judged) -> Price:
-    """What decides a claim where units tie: in a table of measured numbers, most often rounded
-    ones."""
+def _untied(judgement: Judged, rounded: bool) -> Price:
+    """What decides a claim where units tie, which rounded numbers do most often."""
     how = (
-        ", or name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+        "name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
         if judgement.claim.statistic is mean and judgement.claim.bounds is None
         else ""
     )
     price = judgement.verdict.price
-    if price and "for an exact interval" in price.text and not how:
-        return price
-    if price is None:
-        return Price("")
-    equal, unit = price.text.partition(":")[0], judgement.claim.units[0]
-    if equal.startswith("all "):
-        return Price(
-            f"measure something that depends on the {unit}, or give the numbers unrounded{how}: "
-            f"{equal}, which says nothing about any other {unit}"
-        )
-    return Price(f"give the numbers unrounded{how}: {equal}, probably by rounding")
+    if price is None or ("for an exact interval" in price.text and not how):
+        return price or Price("")
+    ways = " or ".join(filter(None, ["give the numbers unrounded," * rounded, how]))
+    why = ", probably by rounding" if rounded else ""
+    return Price(f"{ways.rstrip(',') or 'measure more units'}: {price.text.partition(':')[0]}{why}")
 
 
 def _value(parsed: Parsed, main_arm: str) -> Value:

@@ -208,17 +208,3 @@ class BatchTopK:
                 "mean over the last batches of the smallest kept value, under the trained encoder"
             )
         }
-
-
-@dataclass(frozen=True)
-class OneHot:
-    """f = 1 for the latent of the largest z + b_enc in each row, 0 for the others: the code of
-    k-means."""
-
-    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """No parameters of its own."""
-        return {}
-
-    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
-        """Features [run, b, f], one per row."""
-        return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)

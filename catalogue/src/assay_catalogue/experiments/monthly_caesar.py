@@ -28,7 +28,7 @@ from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.rules import leaves
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import above, explained, late, solved
+from assay_catalogue.circuits.solving.statements import above, claimed, explained, late
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.caesar import caesar, commonest
 
@@ -292,14 +292,14 @@ experiment = entry(
     monthly,
     seed=22560,
     claims=(
-        solved(
+        claimed(
             "tell the shift: from the ninth character on the right one has a probability of at "
             "least .9 on average",
             late,
             SOURCE,
             low=0.9,
         ),
-        solved(
+        claimed(
             "use what there is: over all positions their cross-entropy lies at most .1 nat above "
             "the exact predictor's",
             above,

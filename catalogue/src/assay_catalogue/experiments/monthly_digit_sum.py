@@ -27,7 +27,7 @@ from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import explained, solved, sure
+from assay_catalogue.circuits.solving.statements import claimed, explained, sure
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.task import Task, unasked
 
@@ -394,7 +394,7 @@ experiment = entry(
     monthly,
     seed=22260,
     claims=(
-        solved(
+        claimed(
             "add: the right digit has a probability of at least .99 on average",
             sure,
             SOURCE,

@@ -28,7 +28,7 @@ from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import explained, solved, sure
+from assay_catalogue.circuits.solving.statements import claimed, explained, sure
 from assay_catalogue.circuits.verify.adversarial import SOUND
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.task import Task, unasked
@@ -390,7 +390,7 @@ experiment = entry(
     monthly,
     seed=22160,
     claims=(
-        solved(
+        claimed(
             "name the first unique letter: the right answer has a probability of at least .98 on "
             "average",
             sure,

@@ -6,8 +6,8 @@ Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list 
 ours by configuration
 Claim: models name the largest number; our explanation is good, and better than one that is half
 right
-Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 35 s on 2 cores, 60 CPU-seconds, 0.6 GB a process
+Baselines: untrained; two rivals; shuffled, empty, whole
+Cost: 106 s on 2 cores, 46 CPU-seconds, 0.6 GB a process
 """
 
 from __future__ import annotations
@@ -251,21 +251,19 @@ enough. Attention can be given to the largest number, whatever stands beside it,
 attended to can be named. """
 experiment = entry(
     monthly,
-    seed=22760,
+    seed=23700,
     models=24,
-    claims=(
+    claims=explained(
+        monthly,
+        "find a maximum",
+        "that the most frequent number is named",
+        "that numbers near the largest are named nearly as much",
         solved(
             "name the largest number: the right answer has a probability of at least .99 on "
             "average",
             sure,
             SOURCE,
             low=0.99,
-        ),
-        *explained(
-            monthly,
-            "find a maximum",
-            "that the most frequent number is named",
-            "that numbers near the largest are named nearly as much",
         ),
     ),
     smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, **SMALL),

@@ -90,19 +90,6 @@ class Unembedding:
         return logits - logits.mean(-1, keepdim=True)
 
 
-def log_probability_changes(
-    logits: Float[torch.Tensor, "n v"], difference: Float[torch.Tensor, "n v"]
-) -> Float[torch.Tensor, "n v"]:
-    """ΔCE of every possible next token when `difference` is taken off the logits, nats; above 0
-    what was taken off helped it.
-
-    Formula: log softmax(logits) − log softmax(logits − difference)
-    Source: callummcdougall/sae_vis, the loss effect of a feature
-    Differs: sae_vis shows the opposite sign
-    """
-    return logits.log_softmax(-1) - (logits - difference).log_softmax(-1)
-
-
 LOGIT_CHUNK = 32
 """Firings whose logits are held at once."""
 

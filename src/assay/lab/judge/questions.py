@@ -7,6 +7,7 @@ names."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -67,6 +68,13 @@ class Part:
     """What is generalised over, each unit by 12 hex digits of its content."""
     unit: str
     """What these are: seed, prompt, or a column of the prompts."""
+    rows: int = 0
+    """How many rows there are, where each is known by several texts, as a pair or a chat is."""
+
+    @property
+    def named(self) -> list[str | int]:
+        """What the units are, and how many rows have them, where that is another number."""
+        return [self.unit, *([self.rows] if self.rows not in (0, len(self.units)) else [])]
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def written(some: Sequence[Question]) -> dict[str, Any]:
     return {
         "units": lists,
         "asked": [
-            [q.text, q.threshold, [[p.key, digest(",".join(p.units)), p.unit] for p in q.parts]]
+            [q.text, q.threshold, [[p.key, digest(",".join(p.units)), *p.named] for p in q.parts]]
             for q in some
         ],
     }
@@ -124,7 +132,9 @@ def read(values: Mapping[str, Any]) -> list[Question]:
     """Read what `written` made."""
     units = {name: tuple(some) for name, some in values.get("units", {}).items()}
     return [
-        Question(text, threshold, tuple(Part(key, units[name], unit) for key, name, unit in parts))
+        Question(
+            text, threshold, tuple(Part(key, units[name], *rest) for key, name, *rest in parts)
+        )
         for text, threshold, parts in values.get("asked", ())
     ]
 
@@ -150,7 +160,8 @@ def _part(
         fields = sorted({seedless(s.to_json()) for s in specs})
         known = {}, [experiment.version, fields, arm.rpartition("/")[2], measure]
     units = tuple(dict.fromkeys(known_units(texts)))
-    return Part(key(*known)[:_SHORT], units, rows.unit if rows else "seed")
+    name, count = (rows.unit, len({*rows.texts})) if rows else ("seed", 0)
+    return Part(key(*known)[:_SHORT], units, name, count)
 
 
 class Questions(Journal):
@@ -226,8 +237,10 @@ class Questions(Journal):
                 continue
             first = max(known, key=lambda line: str(line["time"]))
             both = {unit for line in known for unit in line["units"]}
-            unit, total = q.parts[0].unit, len(q.parts[0].units)
+            unit, whole = q.parts[0].unit, len(q.parts[0].units)
+            total = q.parts[0].rows or whole
             n = min(len(both & {*part.units}) for part in q.parts)
+            n = math.ceil(n * total / whole)
             count = f"{n} of {total}" if unit in ("prompt", "seed", "document") else "some"
             what = f"{count} {plural(unit, total)} of {q.text!r}"
             yield (

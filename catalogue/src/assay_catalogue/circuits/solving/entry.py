@@ -48,6 +48,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
     right = [
         (label, int(p), arms[name].right.sel(position=p).values)
         for name, label in TRAINED.items()
+        if name in arms
         for p in where
     ]
     return [
@@ -115,9 +116,10 @@ def in_place(kind: str) -> Derive:
     return derive
 
 
-def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
+def arms(monthly: Monthly, claims: Iterable[Claim | Exact | Estimate]) -> dict[str, Arm[Solver]]:
     """Give the arms: models, some without anything to learn, and every other explanation in the
-    place of ours."""
+    place of ours; models that were trained on other answers where a claim asks them."""
+    asked = {arm for claim in claims if isinstance(claim, Claim) for arm in claim.must_fail}
     which = explanations(monthly)
     # Explanations are dear, so each arm has those alone that claims ask of it.
     none = scored.measuring(monthly, ())
@@ -127,16 +129,6 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
             specs=reserved("answers"),
             keep=True,
             note="decoders that are trained on the problem",
-        ),
-        "shuffled-answers": Arm(
-            monthly.train,
-            specs=variant(seeds=CONTROLLED, times={"steps": 0.25}, answers="shuffled"),
-            measure=none,
-            note=(
-                "a quarter as long, each input with another one's answers: what is there to learn "
-                "without the problem"
-            ),
-            learned=(),
         ),
         "untrained": Arm(
             monthly.train,
@@ -153,6 +145,17 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
             learned=(),
         ),
     }
+    if "shuffled-answers" in asked:
+        trained_arms["shuffled-answers"] = Arm(
+            monthly.train,
+            specs=variant(seeds=CONTROLLED, times={"steps": 0.25}, answers="shuffled"),
+            measure=none,
+            note=(
+                "a quarter as long, each input with another one's answers: what is there to learn "
+                "without the problem"
+            ),
+            learned=(),
+        )
     return trained_arms | {
         kind: Arm(
             derive=in_place(kind),
@@ -187,10 +190,10 @@ def entry(
     What is `frozen` is that of an Experiment; `published` is how probable somebody found the right
     answer to be.
     """
-    seeds = range(seed, seed + models)
+    seeds, claims = range(seed, seed + models), tuple(claims)
     return Experiment(
         page=page.strip(),
-        arms=arms(monthly),
+        arms=arms(monthly, claims),
         measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(explanations(monthly), published or "new")),
         figures=draw_figures,

@@ -1,5 +1,6 @@
-"""What an entry of the family claims: that in at least half of models training solves the problem,
-our rule finds a good explanation, and that one is better than its rival.
+"""What an entry of the family claims: that in at least half of models our rule finds a good
+explanation, and that one is better than its rival. That training solves the problem in half of them
+is a gate of both.
 
 A model is a unit, and yes or no, since models of one problem come out in kinds: a mean over two
 kinds is neither. Each claim is a value over arms: an arm in which another explanation stands in the
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from assay.core.claims import Claim, Estimate, Literature, OneTerm, Value, rival
+from assay.core.claims import Claim, Estimate, Gate, Literature, OneTerm, Value, rival
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
 from assay_catalogue.circuits.solving.scored import (
@@ -72,7 +74,7 @@ def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> 
     return lies_within
 
 
-def solved(
+def claimed(
     text: str, value: OneTerm, source: str, *, low: float = -math.inf, high: float = math.inf
 ) -> Claim:
     """Claim that training solves the problem in half of models: that a number of each, a share, a
@@ -96,12 +98,45 @@ def solved(
     )
 
 
-def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> tuple[Claim, Claim]:
-    """Claim that in half of models our explanation is good, and better than one half right.
+class Solved(NamedTuple):
+    """A condition that at least half of models have to meet, and how many do."""
+
+    gate: Gate
+    share: Estimate
+
+
+def solved(
+    text: str, value: OneTerm, source: str, *, low: float = -math.inf, high: float = math.inf
+) -> Solved:
+    """Ask that training solves the problem in half of models: that a number of each, a share, a
+    probability or nats above the exact predictor, lies in a range.
+
+    Without it claims about what models do are not judged.
+    """
+    lies_within = share(value, low=low, high=high)
+    return Solved(
+        Gate("solved", lambda main: bool(lies_within(main, {}).mean() >= HALF_OF_MODELS)),
+        Estimate(
+            text=f"Share of models that {text}",
+            value=lambda arms: lies_within(arms["main"], arms),
+            unit="of models",
+            natural=SHARE,
+            published="new",
+            source=source,
+        ),
+    )
+
+
+def explained(
+    monthly: Monthly, models: str, sounding: str, half_right: str, *problem: Solved
+) -> tuple[Claim | Estimate, ...]:
+    """Claim that in half of models our explanation is good, and better than one half right; and
+    estimate how many solve the `problem`, which half of them have to.
 
     `sounding` and `half_right` say what the rivals do. That no part is weak follows from quality,
     which is the least of them.
     """
+    gates = tuple(each.gate for each in problem)
     kinds = [kind for kind in explanations(monthly) if kind != OURS]
     near = {kind: why for kind, why in NEAR.items() if kind in (*kinds, "unlearned")}
     beating = [kind for kind in kinds if kind not in (HALF_RIGHT, "whole")]
@@ -121,6 +156,7 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
             unit="of models",
             must_fail=(*kinds, "unlearned"),
             near=near,
+            gates=gates,
             credits=("model", "explanation"),
             threshold_from=HALFWAY,
             published="new",
@@ -137,11 +173,13 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
             must_fail=tuple(beating),
             near={kind: why for kind, why in rivals.items() if kind in beating},
             also={"whole": rival("half, by its length alone; a rival may lie below that")},
+            gates=gates,
             credits=("model", "explanation"),
             threshold_from=CHOSEN,
             published="new",
             source=OWN,
         ),
+        *(each.share for each in problem),
     )
 
 
