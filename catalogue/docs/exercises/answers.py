@@ -1,8 +1,8 @@
-"""How an answer is held to the truth: called with copies, compared number by number, and told in
-one line what is wrong with it.
+"""Check an answer: call it with copies of its arguments, compare it number by number, and report in
+one line what is wrong.
 
-A check knows the mistakes that are easy to make: it works out what each of them would give, and an
-answer that gives that is told so."""
+A check knows common mistakes: it computes what each of them would give, and reports the mistake if
+an answer gives the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NotYet(AssertionError):
 def called(answer: Callable[..., Any], *arguments: Any) -> Any:
     """Call an answer with copies of what it is given.
 
-    Raises: NotImplementedError for a starter that nobody has filled in, NotYet for an answer that
+    Raises: NotImplementedError for a starter that was not filled in, NotYet for an answer that
     raises anything else."""
     name = getattr(answer, "__name__", "the answer")
     try:
@@ -41,11 +41,11 @@ that takes long."""
 def same(
     result: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6
 ) -> None:
-    """Compare an answer's numbers with those that are due; a share of the largest one that is due
-    may be missed.
+    """Compare an answer's numbers with the expected ones, within a share of the largest expected
+    one.
 
-    Raises: NotYet, with the words of the mistake that gives these numbers, or else the place where
-    they are furthest off."""
+    Raises: NotYet, with the words of the mistake that gives these numbers, or else the place of the
+    largest error."""
     truth = np.asarray(due, float)
     numbers = as_numbers(result, truth.shape, what)
     if near(numbers, truth, within):
@@ -64,17 +64,15 @@ def as_numbers(result: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     try:
         numbers = np.asarray(result, float)
     except (TypeError, ValueError):
-        raise NotYet(
-            f"{what}: {type(result).__name__} is given where {_shaped(shape)} is due"
-        ) from None
+        raise NotYet(f"{what}: got {type(result).__name__}, expected {_shaped(shape)}") from None
     if numbers.shape != shape:
-        raise NotYet(f"{what}: {_shaped(numbers.shape)} is given where {_shaped(shape)} is due")
+        raise NotYet(f"{what}: got {_shaped(numbers.shape)}, expected {_shaped(shape)}")
     return numbers
 
 
 def near(numbers: np.ndarray, truth: np.ndarray, within: float) -> bool:
-    """Tell whether all numbers lie within a share of the largest one that is due; what is not
-    finite has to be so in the same places."""
+    """Whether all numbers are within a share of the largest expected one; values that are not
+    finite must be at the same places."""
     if (np.isnan(numbers) != np.isnan(truth)).any() or (np.isinf(numbers) | np.isinf(truth)).any():
         return bool(np.array_equal(numbers, truth, equal_nan=True))
     scale = float(np.abs(truth[~np.isnan(truth)]).max(initial=0)) or 1.0
@@ -82,7 +80,7 @@ def near(numbers: np.ndarray, truth: np.ndarray, within: float) -> bool:
 
 
 def right(name: str, *remarks: str) -> None:
-    """Print that an answer is right, and what is to be seen by it."""
+    """Print that an answer is right, with remarks."""
     print(". ".join([f"{name}: right", *remarks]))
 
 
@@ -95,4 +93,4 @@ def _furthest(numbers: np.ndarray, truth: np.ndarray) -> str:
         off = np.nan_to_num(np.abs(numbers - truth), nan=np.inf)
     index = np.unravel_index(int(off.argmax()), truth.shape)
     where = f"at {[int(i) for i in index]} " if index else ""
-    return f"{where}{numbers[index]:.6g} is given where {truth[index]:.6g} is due"
+    return f"{where}got {numbers[index]:.6g}, expected {truth[index]:.6g}"

@@ -50,9 +50,11 @@ def exponent(answer: Callable[[Numbers, float, float], float]) -> None:
                 "ln V/ln ε still has the constant factor of V in it; the slope between two ε is "
                 "free of it"
             ): math.log(large) / math.log(high),
-            "that is the slope of V; the slope of its logarithm is asked for": (large - small)
+            "that is the slope of V; the exercise needs the slope of its logarithm": (large - small)
             / between,
-            "that is the slope of V by ε; the slope of ln V by ln ε is asked for": (large - small)
+            "that is the slope of V by ε; the exercise needs the slope of ln V by ln ε": (
+                large - small
+            )
             / (high - low),
             "ε goes below and V above: this is the reciprocal": between / math.log(large / small),
             "this counts the losses above ε": math.log((1 - large) / (1 - small)) / between,
@@ -258,7 +260,7 @@ def _pair(
         if not isinstance(result, tuple) or len(result) != 2
         else np.array(result, float) / scale,
         np.ones(2),
-        f"{what} (both as a share of what is due)",
+        f"{what} (both as a share of the expected value)",
         {words: np.array(x) / scale for words, x in wrong.items()},
         1e-6,
     )
@@ -319,13 +321,13 @@ def plateaus(answer: Callable[[Numbers, Numbers, float, float], Stretches]) -> N
         }
         result = called(answer, times, loss, 0.05, 0.3)
         if not isinstance(result, list | tuple | np.ndarray):
-            raise NotYet(f"plateaus: a list of pairs is due, got {type(result).__name__}")
+            raise NotYet(f"plateaus: expected a list of pairs, got {type(result).__name__}")
         stretches = _pairs(result)
         if stretches == due:
             continue
         words = next(
             (w for w, x in wrong.items() if x == stretches),
-            f"{stretches} is given where {due} is due",
+            f"got {stretches}, expected {due}",
         )
         raise NotYet(f"plateaus of {name}: {words}")
     right(
@@ -383,7 +385,7 @@ def leaves(answer: Callable[[float], float]) -> None:
                 "the product has to come from its start to a half: ln((1 − start)/start), not −ln "
                 "start"
             ): -math.log(start) / 2,
-            "that is where a factor is a half; the product is asked for": math.log(
+            "that is where a factor is a half; the exercise needs the product": math.log(
                 (1 / 4) / (3 / 4) * (1 - start) / start
             )
             / 2,

@@ -249,7 +249,7 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
             answer_pairs = [tuple(map(str, pair)) for pair in result]
         except TypeError:
             raise NotYet(
-                f"stand_ins: a list of pairs is due, got {type(result).__name__}"
+                f"stand_ins: expected a list of pairs, got {type(result).__name__}"
             ) from None
         if {frozenset(x) for x in answer_pairs} == {frozenset(x) for x in due} and len(
             answer_pairs
@@ -261,7 +261,7 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
                 for w, x in wrong.items()
                 if {*map(frozenset, x)} == {*map(frozenset, answer_pairs)}
             ),
-            f"{answer_pairs} is given where {due} is due",
+            f"got {answer_pairs}, expected {due}",
         )
         raise NotYet(f"stand_ins where {name}: {words}")
     single_cost, together = max(real(["a0.0"]), real(["a0.1"])), real(["a0.0", "a0.1"])
@@ -329,7 +329,7 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
     """Score an explanation in TOML against a model. Raises: NotYet where it is none, or does not
     fit."""
     if not isinstance(text, str):
-        raise NotYet(f"{what}: the text of a TOML file is due, got {type(text).__name__}")
+        raise NotYet(f"{what}: expected the text of a TOML file, got {type(text).__name__}")
     try:
         program = Program(parsed(text.encode(), Path(what)), model.problem)
         tokens = model.problem.task.draw(1, 0, 60, held_out=True)

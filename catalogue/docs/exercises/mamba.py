@@ -253,19 +253,22 @@ def least_error(answer: Callable[[int], float]) -> None:
     for length in (5, 20, 2):
         wrong = {
             "that is what a kernel leaves that reads one fixed place alone": 2 * (1 - 1 / length),
-            "that is how much the best kernel explains; asked for is what it leaves": 1 / length,
+            "that is how much the best kernel explains; the exercise needs what it leaves": 1
+            / length,
             "a kernel of zeros leaves 1, and a better one there is": 1.0,
             "that is how often the marked input is not at a given place, squared": (1 - 1 / length)
             ** 2,
-            "that is an error; asked for is the mean of its square": float(np.sqrt(1 - 1 / length)),
+            "that is an error; the exercise needs the mean of its square": float(
+                np.sqrt(1 - 1 / length)
+            ),
         }
         result = called(answer, length)
         same(result, 1 - 1 / length, f"least_error({length})", wrong, 1e-9)
         fitted = _fitted(length)
         if abs(float(result) - fitted) > 0.02:
             raise NotYet(
-                f"least_error({length}): {float(result):.4f} is given where least squares on "
-                f"drawn sequences leaves {fitted:.4f}"
+                f"least_error({length}): got {float(result):.4f}, but least squares on random "
+                f"sequences leaves {fitted:.4f}"
             )
     right(
         "least_error",
@@ -298,13 +301,15 @@ def select(answer: Callable[..., tuple[Numbers, Numbers, Numbers]]) -> None:
         marks[list(marked)] = True
         knobs = called(answer, marks)
         if not isinstance(knobs, tuple | list) or len(knobs) != 3:
-            raise NotYet("select: three arrays are due: Δ, B and C, a number for each position")
+            raise NotYet(
+                "select: expected three arrays, Δ, B and C, with a number for each position"
+            )
         delta, B, C = (np.asarray(x, float) for x in knobs)
         for name, x in (("Δ", delta), ("B", B), ("C", C)):
             if x.shape != marks.shape:
                 raise NotYet(
-                    f"select: {name} has shape {list(x.shape)}; a number for each of the "
-                    f"{len(marks)} positions is due"
+                    f"select: {name} has shape {list(x.shape)}; expected a number for each of "
+                    f"the {len(marks)} positions"
                 )
             if any(np.ptp(x[marks == m]) > 1e-12 for m in {*marks.tolist()}):
                 raise NotYet(
@@ -360,8 +365,8 @@ def _selected(
         )
     t = int(np.abs(output - due).argmax())
     raise NotYet(
-        f"select: with marks at {np.flatnonzero(marks).tolist()} position {t} says "
-        f"{output[t]:.4f} where {due[t]:.4f} is due"
+        f"select: with marks at {np.flatnonzero(marks).tolist()} position {t} gives "
+        f"{output[t]:.4f}, expected {due[t]:.4f}"
     )
 
 

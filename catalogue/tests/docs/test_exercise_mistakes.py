@@ -30,7 +30,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         (
             " if A else delta",
             " if A else 0",
-            "where nothing decays: at [1] 0 is given where 1.4 is due",
+            "where nothing decays: at [1] got 0, expected 1.4",
         ),
     ],
     "scan": [
@@ -55,7 +55,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         (
             "return np.array(y)",
             "return np.array(y).T",
-            "an array of shape [3, 7] is given where an array of shape [7, 3] is due",
+            "got an array of shape [3, 7], expected an array of shape [7, 3]",
         ),
         ("return np.array(y)", "y", "the function returns nothing"),
     ],
@@ -71,7 +71,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
     ],
     "least_error": [
         ("1 - 1 / length", "2 * (1 - 1 / length)", "one fixed place alone"),
-        ("1 - 1 / length", "1 / length", "asked for is what it leaves"),
+        ("1 - 1 / length", "1 / length", "the exercise needs what it leaves"),
         ("1 - 1 / length", "1.0", "a kernel of zeros leaves 1"),
     ],
     "select": [
@@ -152,7 +152,11 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
             "np.log(small) / np.log(low)",
             "still has the constant factor of V",
         ),
-        ("np.log(large / small)", "(large - small)", "the slope of its logarithm is asked for"),
+        (
+            "np.log(large / small)",
+            "(large - small)",
+            "the exercise needs the slope of its logarithm",
+        ),
         (
             "np.log(large / small) / np.log(high / low)",
             "np.log(high / low) / np.log(large / small)",
@@ -398,23 +402,21 @@ def test_an_answer_cannot_change_what_it_is_held_to() -> None:
 @pytest.mark.parametrize(
     ("found", "due", "told"),
     [
-        (1.0 + 1e-5, 1.0, "1.00001 is given where 1 is due"),
-        (float("nan"), 1.0, "nan is given where 1 is due"),
-        (float("inf"), 1.0, "inf is given"),
-        ([1.0, 2.0], 1.0, "an array of shape [2] is given where one number is due"),
-        ("one", 1.0, "str is given"),
+        (1.0 + 1e-5, 1.0, "got 1.00001, expected 1"),
+        (float("nan"), 1.0, "got nan, expected 1"),
+        (float("inf"), 1.0, "got inf"),
+        ([1.0, 2.0], 1.0, "got an array of shape [2], expected one number"),
+        ("one", 1.0, "got str"),
         (None, 1.0, "returns nothing"),
-        ([1.0, float("nan")], [1.0, 2.0], "at [1] nan is given where 2 is due"),
+        ([1.0, float("nan")], [1.0, 2.0], "at [1] got nan, expected 2"),
         ([0.0, 1e-9], [0.0, 0.0], ""),
-        (1.0, float("nan"), "1 is given"),
+        (1.0, float("nan"), "got 1, expected nan"),
     ],
 )
 def test_numbers_are_compared_without_mercy(found: object, due: object, told: str) -> None:
     if not told:
         return answers.same(found, due, "it")
-    with pytest.raises(
-        answers.NotYet, match=re.escape(f"it: {told}") if "is given" in told else told
-    ):
+    with pytest.raises(answers.NotYet, match=re.escape(f"it: {told}") if "got " in told else told):
         answers.same(found, due, "it")
     return None
 
