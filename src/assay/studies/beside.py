@@ -217,6 +217,7 @@ def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
     task, unit, levels = part.task, part.task.unit, part.task.levels
     if unit not in claim.units or len(levels) >= ALONE:
         return
+    levels = [x for x in levels if x in arms[claim.of][unit].values]  # few of them in a smoke run
     numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
     prompts = task.source if isinstance(task, SaeTask) else task.prompts
     names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels
