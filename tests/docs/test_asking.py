@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.ask import reads
+from assay.controls import table
 from assay.studies import missing
 from assay.studies.text import read
 from forks import InProcess
@@ -39,3 +41,20 @@ def test_it_plans(name: str, commands: InProcess, tmp_path: Path) -> None:
     ended = commands.run(["plan", str(path), "--root", str(tmp_path)], tmp_path, os.environ)
     assert ended.code == 0, ended.err
     assert "decide nothing" not in ended.out
+
+
+def test_the_page_names_every_control_and_every_name_that_no_read_can_have() -> None:
+    of_check = [
+        "opposite",
+        "edges",
+        "site",
+        "words",
+        "length",
+        "paraphrase",
+        "lengths",
+        "asked",
+        "trained",
+    ]
+    names = {x.name for x in vars(table).values() if isinstance(x, table.Control)} - {*of_check}
+    names |= {*reads.TAKEN}
+    assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []

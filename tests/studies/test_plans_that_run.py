@@ -162,3 +162,58 @@ def test_a_condition_names_other_prompts_as_an_arm(folder, tmp_path):  # noqa: F
     )
     about = study(folder, "about", tables, "said.good > 0.1")
     assert set(catalogue.find(str(about)).claims[0].must_fail) == {"said/untrained"}
+
+
+EVERY = """
+[[direction]]
+name = "along"
+unembedding = "paris"
+site = "blocks.3.hook_resid_pre"
+[[read]]
+name = "looks"
+pattern = "1.1"
+to = "{country}"
+"""
+CHANGES = {
+    "neurons": 'ablate = "mean"\nsite = "blocks.2.mlp.hook_post"\nneurons = [0, 1]',
+    "top_neurons": 'ablate = "zero"\nsite = "blocks.2.mlp.hook_post"\n'
+    'top = { n = 2, of = "neurons" }',
+    "by_norm": 'ablate = "zero"\ntop = { n = 1, of = "heads" }',
+    "by_pattern": 'patch = "corrupted"\nposition = -1\ntop = { n = 1, of = "heads", by = "looks" }',
+    "by_direction": 'ablate = "mean"\ntop = { n = 1, of = "heads", by = "along" }',
+    "by_labels": 'ablate = "zero"\n'
+    'top = { n = 1, of = "heads", by = ["france", "italy"], label = "country" }',
+    "latents": 'clamp = ["sae.safetensors", [0, 2]]\nsite = "blocks.2.hook_resid_pre"',
+    "top_latents": 'clamp = ["sae.safetensors", []]\nsite = "blocks.2.hook_resid_pre"\n'
+    'top = { n = 1, of = "latents", by = "along" }',
+}
+
+
+def test_every_choice_of_parts_that_is_planned_is_run_with_its_controls(folder, tmp_path):  # noqa: F811
+    d = catalogue_width(folder)
+    draw = torch.Generator().manual_seed(0)
+    sae = Dictionary(
+        torch.randn(1, d, 8, generator=draw),
+        torch.zeros(1, 8),
+        torch.randn(1, 8, d, generator=draw),
+        torch.zeros(1, d),
+        ReLU(),
+    )
+    sae.save(folder / "sae.safetensors")
+    tables = capitals('ablate = "zero"\nheads = ["1.1"]') + EVERY
+    claims = ""
+    for name, what in CHANGES.items():
+        tables += f'[[intervene]]\nname = "{name}"\n{what}\n'
+        claims += f'"\nthreshold = "plan: any"\n[[claim]]\ntext = "{name}"\nholds = "{name}'
+        claims += ".right > -99"
+    path = study(folder, "every", tables, f"changed.right > -99{claims}")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)), "smoke")
+    notes = " ".join(result.data.notes)
+    assert "left out" not in notes.replace("left out, as no statement", "")
+    for name in CHANGES:
+        own = {arm for arm in result.arms if arm.startswith(f"{name}/")}
+        assert len(own) >= 2, name
+        for arm in (name, *own):
+            assert np.isfinite(result.arms[arm]["right"].values).all(), arm
+    top = result.arms["by_pattern"]["chosen_parts"].values
+    assert (top == 5).all()  # head 1.1, which looks at the country as was planted

@@ -220,6 +220,7 @@ def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
     measured = {*arms[claim.of][unit].values.tolist()}  # not a text that fills no window
     if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
         return
+    levels = [x for x in levels if x in arms[claim.of][unit].values]  # few of them in a smoke run
     numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
     prompts = task.source if isinstance(task, SaeTask) else task.prompts
     names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels
