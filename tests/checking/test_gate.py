@@ -9,9 +9,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))
 pytest.importorskip("transformers")
 
-from benchmarks.gate import folders, rules, tasks  # noqa: E402
+from benchmarks.gate import folders, rules, tasks
 
-from assay.core.errors import DataError  # noqa: E402
+from assay.core.errors import DataError
 
 
 def test_there_are_thirty_tasks_of_which_eleven_are_true():
