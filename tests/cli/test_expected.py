@@ -187,6 +187,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     import sys
 
     from assay.cli.printing import show
+    from assay.lab.judge.kept import around
     from assay.lab.plan.preset import override
     from assay.verbs.options import Place
     from assay.verbs.verdicts import answer
@@ -196,7 +197,8 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
 
     data = sample.result()
     experiment = catalogue.find("gated-sae")
-    asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
+    about = around(experiment, override(experiment, "default", ()), data)
+    asked = (about, "gated-sae", experiment.origin, Place(root=tmp_path))
     show(answer(data, *asked).words)
     told = capsys.readouterr().out
     assert (
@@ -215,7 +217,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
         "● 7",
     ] and max(map(len, last[:8])) <= 100
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
-    show(answer(data, *asked, findings=True).words)
+    show(answer(data, *asked, estimates=True).words)
     assert "The mean alone" in (listed := capsys.readouterr().out) and "--estimates" not in listed
     show(answer(structs.replace(data, verdicts=data.verdicts[:1]), *asked).words)
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
@@ -232,7 +234,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
     from assay.core.claims import Claim
     from assay.core.reading import LEARNED
     from assay.lab.judge.result import judge_statements
-    from assay.verbs.verdicts import arm_in_words
+    from assay.verbs.one_claim import arm_in_words
 
     def arm(base: float) -> xr.Dataset:
         return xr.Dataset(
@@ -302,7 +304,7 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
     from assay.core.claims import Claim
     from assay.lab.judge.result import judge_statements
     from assay.report.tables import row
-    from assay.verbs.verdicts import arm_in_words
+    from assay.verbs.one_claim import arm_in_words
 
     def arm(*values: float) -> xr.Dataset:
         return xr.Dataset({"x": ("run", [*values])}, coords={"seed": ("run", range(8))})

@@ -26,6 +26,7 @@ LEAST = {
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
     "judging": "--documents 20 --seeds 2 --measures 2 --repeats 1 --experiment superposition",
+    "moves": "superposition --preset smoke",
     "no_op": "--groups 2 --workers 1 --stored 4 --repeats 1 --folder .",
     "plans": "superposition:smoke --executor inline",
     "prefixes": "1 1",

@@ -194,6 +194,12 @@ class Materials(Protocol):
         """Return the rows on which an arm is measured; None where seeds alone tell its runs
         apart."""
 
+    def files(self) -> Sequence[Path]:
+        """Return the files beside an experiment's own that say what it asks."""
+
+    def scope(self, words: str) -> str:
+        """Return a scope in words that a reader of its page understands."""
+
     def models(self) -> Mapping[str, str]:
         """Return the content hash of every model, as its files are now. Raises: AssayError where
         one is not here."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assay.core.claims import Claim
-from assay.core.intervals import Interval
-from assay.core.scales import rescale
+if TYPE_CHECKING:  # tables of stored verdicts are shown without NumPy
+    from assay.core.claims import Claim
+    from assay.core.intervals import Interval
 
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
@@ -16,6 +16,8 @@ FEWEST = 6
 
 def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
     """Give the range to hold in and the range to fail outside of, on the scale of judging."""
+    from assay.core.scales import rescale
+
     (low, high), (fail_low, fail_high) = (
         [e if math.isinf(e) else rescale(claim.scale, e) for e in ends]
         for ends in ((claim.low, claim.high), claim.fail_range)

@@ -12,7 +12,7 @@ from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, looks, questions, registered
+from assay.lab.judge import followed, kept, looks, questions, registered
 from assay.lab.judge.followed import Followed
 from assay.lab.judge.questions import Questions
 from assay.lab.judge.result import Result, replaced, stored_result
@@ -24,6 +24,7 @@ from assay.lab.store.atomic import explained
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
+from assay.lab.work.taken import take
 from assay.lab.work.work import Work, work
 
 Asked = str | Preset
@@ -84,6 +85,11 @@ class Lab:
         frozen = followed.following(self.store, experiment, first, models=True)
         if frozen.warning:
             tell(Said(frozen.warning))
+        if first.missing and frozen.declared is None:  # what was frozen is measured for itself
+            taken = take(self.store, experiment, first)
+            for name, count in taken.items():
+                tell(Said(f"{count} runs taken from {name}, which measured the same"))
+            first = self.plan(experiment, chosen) if taken else first
         if first.missing:
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
@@ -125,6 +131,7 @@ class Lab:
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
+            asked: list[questions.Question] = []
             with suppress(AssayError):  # a model is not here, and all is stored
                 asked = questions.asked(experiment, now.preset)
                 outcomes = {j.text: j.outcome for j in result.judged}
@@ -133,6 +140,8 @@ class Lab:
             about = journal.subject(experiment, now.preset.specs)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
+        about_files = kept.described(self.store, experiment, now, result, asked)
+        result = replace(result, kept=about_files)
         result.write(self.store)
         return result
 
@@ -148,7 +157,9 @@ class Lab:
             raise ExperimentError(
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
             )
-        return self._judged(experiment, chosen, self._stored(experiment, chosen), arm)
+        now = self._stored(experiment, chosen)
+        result = followed.following(self.store, experiment, now).judged(now, arm)
+        return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
     show = judge
 
@@ -165,24 +176,6 @@ class Lab:
             return None  # what was frozen is compared with what is, every time
         current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
         return self._known(experiment, current_plan)
-
-    def known_or_judged(
-        self, experiment: Experiment, preset: Asked = "default"
-    ) -> dict[str, Any] | Result:
-        """What `known` gives, else what `judge` does; what is stored is read once."""
-        chosen = _preset(experiment, preset)
-        current_plan = self._stored(experiment, chosen)
-        if registered.find(self.store, experiment, chosen) is None and (
-            data := self._known(experiment, current_plan)
-        ):
-            return data
-        return self._judged(experiment.designed(chosen.specs[:1]), chosen, current_plan)
-
-    def _judged(
-        self, experiment: Experiment, preset: Preset, current_plan: Plan, arm: str = "main"
-    ) -> Result:
-        result = followed.following(self.store, experiment, current_plan).judged(current_plan, arm)
-        return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
         data = stored_result(self.store, experiment, current_plan)

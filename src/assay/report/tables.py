@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
+from assay.core.placing import control_level
 from assay.core.plain import plain_all
 from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
 
@@ -408,8 +409,6 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
 def _narrower(v: Verdict) -> str:
     """The level of the interval by which a control fails, where the printed one reaches into the
     range to hold; "" where that lies outside as well."""
-    from assay.core.placing import control_level  # brings NumPy, which a list of rows does without
-
     (low, high), printed = v.range, re.match(r"([\d.]+)%", v.method)
     if v.outcome != "fails" or not (v.low < high and low < v.high) or printed is None:
         return ""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from assay.ask import models, own_code, reads, training
@@ -19,6 +20,7 @@ from assay.core.experiment import Rows
 from assay.data import corpus as corpora
 from assay.studies.asked import Asked
 from assay.studies.parts import Part
+from assay.studies.shown import spoken_scope
 from assay.subjects import chats
 from assay.subjects.folder import find
 
@@ -54,6 +56,16 @@ class Contents:
             )
             for name, prompts in sets.items()
         }
+
+    def files(self) -> Sequence[Path]:
+        """Return the files that hold its prompts."""
+        text = self.asked.text
+        return [text.path.parent / p.file for p in text.study.prompts if p.file]
+
+    def scope(self, words: str) -> str:
+        """Say a scope without the slots of sweeps, and of no trained runs where none was
+        trained."""
+        return spoken_scope(self.asked.text.study, words)
 
     def rows(self, arm: str) -> Rows | None:
         """Return the rows on which an arm is measured; None of an arm of an experiment, and of

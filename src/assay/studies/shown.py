@@ -38,15 +38,11 @@ class Shown:
     """What each statement computes, by its sentence."""
     units: Mapping[str, str] = field(default_factory=dict)
     """The units of these numbers, where they are known."""
-    levels: Mapping[str, Sequence[object]] = field(default_factory=dict)
-    """What fills the slots of sites in scopes."""
-    scope_words: str = ""
-    """What verdicts are confined to where nothing was trained, "for this model, these prompts"."""
+    study: Study = field(default_factory=Study)
 
     def scope(self, words: str) -> str:
-        """Say a scope without slots, and of no trained runs where none was trained."""
-        words = words.replace(TRAINED, self.scope_words) if self.scope_words else words
-        return at_levels(words, self.levels)
+        """Say a scope in words that a reader understands."""
+        return spoken_scope(self.study, words)
 
 
 def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
@@ -57,8 +53,7 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
         return None
     text = read(path)
     stated = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
-    study, models = text.study, text.study.model
-    scope_words = f"for {'these models' if models[1:] else 'this model'}, these prompts"
+    study = text.study
     rows = prompts.load(study.prompts[0], path.parent).rows if study.prompts else ()
     return Shown(
         text.toml.strip(),
@@ -66,9 +61,16 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
         [at_levels(reads.describe(r), r.sweep) for r in study.read],
         {s.text: s.condition for s in stated},
         {s.text: unit for s in stated if (unit := _unit(s, arms))},
-        dict(_levels(study)),
-        scope_words if models and not study.train else "",
+        study,
     )
+
+
+def spoken_scope(study: Study, words: str) -> str:
+    """Say a scope of a study without slots, and of no trained runs where none was trained."""
+    if study.model and not study.train:
+        asked = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {asked}, these prompts")
+    return at_levels(words, dict(_levels(study)))
 
 
 def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:

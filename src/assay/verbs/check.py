@@ -12,7 +12,7 @@ from msgspec import structs
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.results import Judged
-from assay.lab.judge.verdicts import otherwise
+from assay.verbs.around import unexpected
 from assay.verbs.options import Bare, Expected, Flag, Several
 from assay.verbs.verb import Answer, Aside, Line, Part, Table, verb
 
@@ -193,7 +193,7 @@ def check(
     )
     if save is not None:
         result.save(save)
-    other = otherwise([result.judged], expect)
+    other = unexpected([result.judged], expect)
     told = structs.replace(result.judged, notes=(*result.judged.notes, *result.notes))
     return Answer(told, [*_words(result), *map(Aside, other)], int(bool(other)))
 

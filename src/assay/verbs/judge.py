@@ -13,7 +13,7 @@ from assay.core.errors import ClaimError
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
-from assay.lab.judge.verdicts import otherwise
+from assay.verbs.around import unexpected
 from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, Several, Trust
 from assay.verbs.verb import Answer, Aside, Part, verb
 
@@ -133,7 +133,7 @@ def judge(
         )
         lines = [UNCOUNTED] if no_ledger else noted(table, verdict, unit, arm_column)
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
-    other = otherwise([verdict], expect)
+    other = unexpected([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
     words: list[Part] = [
         ResultData(verdicts=(verdict,)),

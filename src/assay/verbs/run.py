@@ -21,6 +21,7 @@ from assay.core.plain import plain
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
+from assay.lab.judge.kept import around
 from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.verbs.options import (
@@ -202,14 +203,9 @@ def run(
     experiment, preset = choice.of(name)
     warn(name, experiment, door)
     lab = machine.lab(place.root)
-    return verdicts.answer(
-        verdicts.run(lab, experiment, preset, door.run(experiment.name)),
-        name,
-        experiment,
-        preset,
-        place,
-        expect,
-    )
+    data = verdicts.run(lab, experiment, preset, door.run(experiment.name))
+    about = around(experiment, preset, data)
+    return verdicts.answer(data, about, name, experiment.origin, place, expect)
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
@@ -251,7 +247,8 @@ def run_several(
             began, error, result = time.perf_counter(), None, None
             try:
                 result = verdicts.run(lab, experiment, preset, door.run(experiment.name))
-                answer = verdicts.answer(result, name, experiment, preset, place, expect)
+                about = around(experiment, preset, result)
+                answer = verdicts.answer(result, about, name, experiment.origin, place, expect)
                 codes.append(answer.code)
                 if not door.json:
                     door.answer(replace(answer, words=[*answer.words, ""]))

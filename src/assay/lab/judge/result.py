@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NOT_SHOWN = frozenset({"figures", "stamp", "evidence", "kept"})
+"""What the file of a result holds beside what is printed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Result(Shown):
     """What an experiment's stored runs say. Nothing in it was computed from anything but measures
@@ -111,6 +115,9 @@ class Result(Shown):
     """The line of the store's ledger that notes this judging; None where none does."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
+    kept: Mapping[str, Any] | None = None
+    """What `assay.lab.judge.kept` needs to show it as it was written; None where nothing would
+    do."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
 
@@ -205,7 +212,8 @@ class Result(Shown):
         self.note(store)
         path = self.path(store)
         figures = to_json(self.figures)
-        stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
+        stamped: dict[str, Any] = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
+        stamped |= {"kept": self.kept} if self.kept else {}
         text = seal(
             {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
         )
@@ -519,7 +527,7 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         return None
     # what has come to the store since
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
-    fields = {k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}
+    fields = {k: v for k, v in data.items() if k not in NOT_SHOWN}
     return {**fields, "notes": notes}
 
 

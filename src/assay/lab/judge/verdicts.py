@@ -3,12 +3,12 @@ what decides the undecided."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
-from assay.core.reasons import explain_reason, remedy
+from assay.core.reasons import remedy
 from assay.core.results import Judged
 from assay.lab.judge.result import Result, twice_the_steps
 from assay.lab.plan.preset import Preset
@@ -39,17 +39,6 @@ def choose(result: Result, claim: str) -> Result:
             f"by words of its text: {listed}"
         )
     return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())
-
-
-def otherwise(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, ...]:
-    """Say of each verdict that did not come out as expected how it did; nothing where nothing was
-    expected."""
-    return tuple(
-        f"expected {expected}, {v.outcome}"
-        f"{f' ({explain_reason(v.reason)})' if v.reason else ''}: {v.text}"
-        for v in verdicts
-        if expected is not None and v.outcome != expected
-    )
 
 
 def deciding(

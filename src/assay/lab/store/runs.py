@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -117,15 +118,8 @@ class Made:
     def files(self, measured: int) -> dict[str, bytes]:
         """What its folder holds, by name; `status.json`, which says what belongs to the others,
         comes last."""
-        job = self.job
-        head = {
-            "key": job.key,
-            "experiment": job.experiment,
-            "version": job.version,
-            "arm": job.arm,
-        }
         files = {
-            "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
+            "spec.json": _spec(self.job),
             "inputs.json": canonical_json(dict(self.inputs)).encode(),
             "provenance.json": canonical_json(dict(self.provenance)).encode(),
             "measures.safetensors": pack(*to_tensors(self.measures)),
@@ -134,12 +128,32 @@ class Made:
             files[inputs.NOTE] = self.read
         if self.trained is not None:
             files[PARAMS] = dump_trained(self.trained)
-        listed = {
-            name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()
-        }
-        # Last, with the hashes of the others: what it does not name does not belong to the run.
-        files[STATUS] = _sealed({"status": self.status, "measured": measured, "files": listed})
-        return files
+        return _with_status(files, self.status, measured)
+
+
+def folder_end(arm: str, seed: int) -> str:
+    """What the name of a run's folder says after its key."""
+    return f"{re.sub(r'[^a-z0-9-]+', '-', arm.lower())}-s{seed}"
+
+
+def renamed(run: Stored, job: Job) -> dict[str, bytes]:
+    """The files of a run as those of another experiment's job of the same spec: only the name and
+    the key differ. Raises: StoreError where one is not as it was stored."""
+    files = {name: _verified(run.folder, name, run.files) for name in run.files}
+    files["provenance.json"] = canonical_json({**run.provenance, "of": run.experiment}).encode()
+    return _with_status({**files, "spec.json": _spec(job)}, run.status, run.measured)
+
+
+def _spec(job: Job) -> bytes:
+    head = {"key": job.key, "experiment": job.experiment, "version": job.version, "arm": job.arm}
+    return canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode()
+
+
+def _with_status(files: dict[str, bytes], status: str, measured: int) -> dict[str, bytes]:
+    """These files and status.json, which comes last, with the hashes of the others: what it does
+    not name does not belong to the run."""
+    listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
+    return {**files, STATUS: _sealed({"status": status, "measured": measured, "files": listed})}
 
 
 def opened(folder: Path) -> Stored | Damaged:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +33,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.lab.store.artefacts import Artefacts
 from assay.lab.store.atomic import explained, write_folders
-from assay.lab.store.runs import Damaged, Job, Made, Stored, opened
+from assay.lab.store.runs import Damaged, Job, Made, Stored, folder_end, opened
 
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
@@ -195,8 +194,8 @@ class Store(Artefacts):
     def _candidates(self, experiment: str, key: str, arm: str, seed: int) -> Iterator[Path]:
         """Where a run may be: the first folder, but where another run has a key that begins like
         its own."""
-        base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
-        return (base / f"{key[:digits]}-{slug}-s{seed}" for digits in range(8, 65, 8))
+        base = self.root / "runs" / experiment
+        return (base / f"{key[:digits]}-{folder_end(arm, seed)}" for digits in range(8, 65, 8))
 
 
 def _names(folder: Path) -> list[str]:

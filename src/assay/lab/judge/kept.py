@@ -1,0 +1,247 @@
+"""Kept: what is told around the verdicts of a result, and when a stored result may be shown as it
+was written, without its experiment being made again.
+
+A result that `run` writes notes the code that judged it, the files that the experiment is written
+in, the content of its runs, and the journals of its store. As long as all of these are as they
+were, judging again would say the same, so that `assay show` reads one file. Where any of them
+differs, or an earlier version wrote the result, the experiment is made and judged as it is now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from assay.core.errors import AssayError
+from assay.core.results import ResultData
+from assay.core.schema import Written
+from assay.lab.judge import sources
+from assay.lab.store.origin import STUDIES, called, in_file, parent_folder
+from assay.lab.store.sealed import unseal
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.lab.judge.questions import Question
+    from assay.lab.judge.result import Result
+    from assay.lab.plan.plan import Plan
+    from assay.lab.plan.preset import Preset
+    from assay.lab.store.store import Store
+
+KEPT = "kept"
+"""The field of a result's file that holds all of this."""
+GROWING = ("ledger.jsonl", "questions.jsonl")
+"""Journals to which every experiment of a store appends."""
+
+
+class Around(Written, frozen=True, kw_only=True):
+    """What is told around the verdicts of a result."""
+
+    typed: str
+    """What is typed for the experiment in its own folder."""
+    options: str
+    """What is typed after it for the preset."""
+    sets: tuple[str, ...] = ()
+    speaks: tuple[str, ...] = ()
+    """For what the verdicts speak, a line each."""
+    is_study: bool = False
+    is_own: bool = False
+    """Whether it is a user's own, of which no page says what was planned."""
+    has_default: bool = True
+    rival: str = ""
+    """The arm to judge first as if it were the method."""
+    deciding: Mapping[str, tuple[int, ...]] = {}
+    """Commands that decide what is undecided, each with the numbers of its claims."""
+
+
+class Made(Written, frozen=True, kw_only=True):
+    """What a stored result was made from."""
+
+    code: str
+    """64 hex digits of the code that judged."""
+    files: Mapping[str, str]
+    """The files that a study is written in, by their path from its folder, with their hashes."""
+    journals: Mapping[str, str]
+    """The journals of the experiment, by name, with their hashes."""
+    growing: Mapping[str, tuple[int, str]]
+    """Of journals of the whole store how long they were, and the hash of that much."""
+    questions: tuple[str, ...]
+    """The keys of what the claims ask."""
+
+
+class Kept(NamedTuple):
+    """A stored result that may be shown as it was written."""
+
+    data: ResultData
+    around: Around
+
+
+def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
+    """Tell what is said around the verdicts of an experiment."""
+    from assay.lab.judge.verdicts import deciding
+
+    rivals = [arm for arm in experiment.arms if arm.startswith("no-")]
+    rivals += [arm for verdict in data.verdicts for arm in verdict.controls]
+    decide = deciding(data.verdicts, experiment, preset)
+    return Around(
+        typed=experiment.typed,
+        options=preset.options,
+        sets=preset.sets,
+        speaks=tuple(_speaks_for(data, experiment)),
+        is_study=experiment.origin.endswith(STUDIES),
+        is_own=in_file(experiment.origin),
+        has_default=bool(experiment.default),
+        rival=rivals[0] if rivals else "",
+        deciding={command: tuple(numbers) for command, numbers in decide.items()},
+    )
+
+
+def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
+    """Say for what the verdicts speak: models, prompts and sites, the claims of each scope by
+    number where there are several scopes."""
+    by_scope: dict[str, list[str]] = {}
+    for number, verdict in enumerate(data.verdicts, 1):
+        if verdict.scope:
+            by_scope.setdefault(verdict.scope, []).append(str(number))
+    for scope, numbers in by_scope.items():
+        many, several = len(numbers) > 1, len(by_scope) > 1
+        which = f"claim{'s' * many} {', '.join(numbers)} " if several else ""
+        words = experiment.materials.scope(scope) if experiment.materials else scope
+        yield f"{which}speak{'' if many and several else 's'} for: {words}"
+
+
+def described(
+    store: Store, experiment: Experiment, plan: Plan, result: Result, asked: Sequence[Question]
+) -> dict[str, Any] | None:
+    """Describe what a result is kept with, which is written into its file; None where nothing short
+    of judging it again would tell that it is still true."""
+    if plan.preset.sets or result.failed or result.registration is not None:
+        return None
+    if any(run.read or run.unchecked for run in plan.stored):
+        return None  # files that may change, each looked at by planning
+    files = dict[str, str]()
+    if in_file(experiment.origin):
+        if experiment.materials is None or experiment.borrows:
+            return None  # a program, which may read anything
+        folder = Path(experiment.origin).parent
+        paths = (Path(experiment.origin), *experiment.materials.files())
+        files = {os.path.relpath(path, folder): _digest(path) for path in paths}
+    code = sources.unchanged(experiment.origin)
+    if not code or "" in files.values():
+        return None
+    folder = store.root / "results" / experiment.name
+    made = Made(
+        code=code,
+        files=files,
+        journals=_journals(folder),
+        growing={n: _beginning(store.root / n) for n in GROWING},
+        questions=tuple(q.key for q in asked),
+    )
+    about = around(experiment, plan.preset, result.data)
+    return {"made": made.to_json(), "around": about.to_json(), "notes": [*plan.notes]}
+
+
+def read(root: Path, name: str, origin: str, preset: str) -> Kept | None:
+    """Read the stored result of an experiment that lives at `origin`; None where it is not stored,
+    or where judging might say anything else now. Reads nothing of the experiment but its files'
+    hashes."""
+    try:
+        values = unseal(root / "results" / name / f"{preset}.json")
+        kept, evidence = values[KEPT], values["evidence"]
+        made, about = Made.from_json(kept["made"]), Around.from_json(kept["around"])
+        data = ResultData.from_json(values)
+    except (AssayError, KeyError, TypeError):
+        return None
+    if _is_frozen(root, name, origin, preset) or made.code != sources.unchanged(origin):
+        return None
+    folder = Path(origin).parent
+    if any(_digest(folder / path) != digest for path, digest in made.files.items()):
+        return None
+    if _journals(root / "results" / name) != dict(made.journals) or _asked_since(root, made, data):
+        return None
+    if not _are_as_judged(root / "runs" / name, evidence):
+        return None
+    from assay.lab.records import contests
+
+    with suppress(AssayError):
+        later = contests.lines(contests.of_preset(name, preset, origin))
+        notes = tuple(dict.fromkeys([*later, *kept["notes"], *data.notes]))
+        return Kept(msgspec.structs.replace(data, notes=notes), about)
+    return None
+
+
+def _is_frozen(root: Path, name: str, origin: str, preset: str) -> bool:
+    """Whether something was frozen of it, which is compared with what is, every time."""
+    which = "" if preset == "default" else f".{preset}"
+    path = Path(origin)
+    adjacent = parent_folder(path) / f"{called(path)}{which}.prereg.json"
+    return (root / "registered" / name / f"{preset}.json").exists() or (
+        in_file(origin) and adjacent.exists()
+    )
+
+
+def _asked_since(root: Path, made: Made, data: ResultData) -> bool:
+    """Whether the same was asked since by another name, or a journal of the store is not what it
+    was."""
+    asked = {*made.questions, *(v.text for v in data.verdicts)}
+    for name, (length, digest) in made.growing.items():
+        if _beginning(root / name, length) != (length, digest):
+            return True
+    length = made.growing["questions.jsonl"][0]
+    try:
+        later = (root / "questions.jsonl").read_bytes()[length:].splitlines()
+        lines = [json.loads(line) for line in later]
+        return any({str(x.get("question")), str(x.get("text"))} & asked for x in lines)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True
+
+
+def _are_as_judged(folder: Path, evidence: Mapping[str, str]) -> bool:
+    """Whether each run that was judged is there, with the content that was judged."""
+    found = dict[str, set[str]]()
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            found.setdefault(entry.name[:8], set()).add(entry.path)
+    return all(
+        any(_is_as_judged(path, identity) for path in found.get(key[:8], ()))
+        for key, identity in evidence.items()
+    )
+
+
+def _is_as_judged(run: str, identity: str) -> bool:
+    """Whether a run's folder is that of this content, and holds each of its files in full."""
+    try:
+        status = Path(run, "status.json").read_bytes()
+        if hashlib.sha256(status).hexdigest()[:16] != identity:
+            return False
+        files: dict[str, list[Any]] = json.loads(status)["files"]
+        return all(os.stat(f"{run}/{name}").st_size == n for name, (n, _) in files.items())  # noqa: PTH116
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _journals(folder: Path) -> dict[str, str]:
+    return {path.name: _digest(path) for path in sorted(folder.glob("*.jsonl"))}
+
+
+def _beginning(path: Path, length: int | None = None) -> tuple[int, str]:
+    """How long a file is, or so much of its beginning, and the hash of that."""
+    try:
+        text = path.read_bytes()[:length]
+    except OSError:
+        text = b""
+    return len(text), hashlib.sha256(text).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,128 @@
+"""A stored result is shown as it was written only as long as judging would say the same, and what
+one study has measured no other measures again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_study_asks import folder  # noqa: F401 (a fixture)
+from test_study_shown import ASKED
+
+from assay.cli.main import main
+from assay.lab import catalogue
+from assay.lab.judge import kept
+
+
+@pytest.fixture(scope="module")
+def ran(folder, tmp_path_factory):  # noqa: F811
+    """A folder with a study that was run, and its store."""
+    place = tmp_path_factory.mktemp("stored") / "study"
+    shutil.copytree(folder, place)
+    (place / "carries.toml").write_text(ASKED)
+    assert command("run", place) == 0
+    return place
+
+
+@pytest.fixture
+def copy(ran, tmp_path):
+    """A copy of that folder that a test may change."""
+    return Path(shutil.copytree(ran, tmp_path / "study"))
+
+
+def command(verb, place, name="carries"):
+    inline = ["--executor", "inline"] if verb == "run" else []
+    return main([verb, str(place / f"{name}.toml"), "--root", str(place / "s"), *inline])
+
+
+def read(place):
+    return kept.read(place / "s", "carries", str((place / "carries.toml").resolve()), "default")
+
+
+def test_it_is_shown_as_the_run_told_it_and_the_study_is_not_made(copy, capsys, monkeypatch):
+    assert command("run", copy) == 0
+    told = capsys.readouterr().out
+    monkeypatch.setattr(catalogue, "load", None)
+    assert command("show", copy) == 0
+    assert capsys.readouterr().out == told and "speaks for" in told
+
+
+def line_of(place, **values):
+    with (place / "s/questions.jsonl").open("a") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+def run_of(place):
+    return sorted((place / "s/runs/carries").iterdir())[0]
+
+
+CHANGES = {
+    "a threshold": lambda f: (f / "carries.toml").write_text(ASKED.replace("< -2", "< -3")),
+    "a comment": lambda f: (f / "carries.toml").write_text(f"# mine\n{ASKED}"),
+    "a prompt": lambda f: (f / "capitals.csv").write_text(
+        (f / "capitals.csv").read_text().replace("France", "Spain", 1) + "\n"
+    ),
+    "prompts that are gone": lambda f: (f / "capitals.csv").unlink(),
+    "a run that is gone": lambda f: shutil.rmtree(run_of(f)),
+    "another run in its place": lambda f: (run_of(f) / "status.json").write_text("{}"),
+    "a run cut short": lambda f: (run_of(f) / "measures.safetensors").write_bytes(b""),
+    "a look that is gone": lambda f: (f / "s/results/carries/looks.jsonl").write_text(""),
+    "a ledger cut short": lambda f: (f / "s/ledger.jsonl").write_text(""),
+    "the same sentence judged elsewhere": lambda f: line_of(f, text="Block 1 carries it"),
+    "a study that was frozen": lambda f: (f / "carries.prereg.json").write_text("{}"),
+    "another result": lambda f: (f / "s/results/carries/default.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_is_judged_again_after(change, copy):
+    assert read(copy) is not None
+    CHANGES[change](copy)
+    assert read(copy) is None
+
+
+def test_what_other_studies_ask_since_is_no_reason_to_judge_it_again(copy):
+    line_of(copy, text="Something else", question="0")
+    assert read(copy) is not None
+
+
+def test_other_code_judges_it_again(copy, monkeypatch):
+    monkeypatch.setattr(kept.sources, "unchanged", lambda origin: "0" * 64)
+    assert read(copy) is None
+
+
+def measured(place, name):
+    runs = (place / "s/runs" / name).iterdir()
+    return {run.name.partition("-")[2]: (run / "measures.safetensors").read_bytes() for run in runs}
+
+
+def test_a_copied_study_with_another_claim_trains_nothing(copy, capsys, monkeypatch):
+    monkeypatch.setattr("assay.lab.lab.work", None)
+    (copy / "again.toml").write_text(ASKED.replace("< -2", "< -3").replace("Block 1", "Block one"))
+    assert command("run", copy, "again") == 0
+    runs = measured(copy, "carries")
+    assert f"{len(runs)} runs taken from carries" in capsys.readouterr().err
+    assert measured(copy, "again") == runs
+    assert command("run", copy, "again") == 0
+    assert "taken from" not in capsys.readouterr().err
+    shutil.rmtree(copy / "s/runs/carries")
+    assert command("show", copy, "again") == 0  # they are runs of their own
+
+
+@pytest.mark.parametrize("change", [("capitals.csv", "fewer.csv"), ('" {foil}"', '" the"')])
+def test_a_copied_study_with_other_prompts_or_reads_trains(change, copy, capsys):
+    rows = (copy / "capitals.csv").read_text().splitlines(keepends=True)
+    (copy / "fewer.csv").write_text("".join(rows[:-1]))
+    (copy / "again.toml").write_text(ASKED.replace(*change))
+    assert command("run", copy, "again") == 0
+    assert "taken from" not in capsys.readouterr().err
+    assert measured(copy, "again") != measured(copy, "carries")
+
+
+def test_a_run_that_is_not_as_it_was_stored_is_not_taken(copy, capsys):
+    path = run_of(copy) / "measures.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    runs = len(measured(copy, "carries"))
+    (copy / "again.toml").write_text(ASKED)
+    assert command("run", copy, "again") == 0
+    assert f"{runs - 1} runs taken from carries" in capsys.readouterr().err
