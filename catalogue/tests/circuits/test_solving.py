@@ -187,7 +187,7 @@ def test_a_function_is_not_written_as_data():
 @pytest.mark.thorough
 def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = monthly_maximum.experiment.smoke[0].replace(steps=20)
+    small = monthly_maximum.experiment.smoke[0].replace(steps=200)
     seeds = tuple(
         small.replace(seed=seed)
         for seed in monthly_maximum.experiment.default[0].replace().seed + np.arange(2)
