@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assay.core.claims import Claim
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason
-from assay.core.results import Judged, Verdict
+from assay.core.results import Judged, ResultData, Verdict
 from assay.lab.judge.result import Result, judge_statements
 from assay.lab.judge.verdicts import choose
 from assay.report import tables
@@ -32,17 +32,20 @@ CAME = {
 """Whether an arm that is no control satisfies a claim, in words."""
 
 
-def in_words(every: Result, claim: str | None, experiment: Experiment) -> Iterator[Part]:
-    """Say what is known of one claim, or of every claim for another arm than the method."""
+def asked(
+    every: Result, claim: str | None, experiment: Experiment
+) -> tuple[ResultData, Iterator[Part]]:
+    """Give what is asked for of a result, one claim or all claims for another arm than the method,
+    and the same in words. Raises: ClaimError where no claim is the one, or several."""
+    chosen = every if claim is None else choose(every, claim)
     if every.arm != "main":
-        return arm_in_words(every, experiment)
-    assert claim is not None
+        return chosen.data, arm_in_words(chosen, experiment)
     from assay.verbs.pages import slug  # which loads templates
 
-    judged = choose(every, claim).judged[0]
-    number = every.judged.index(judged) + 1
+    number = every.judged.index(chosen.judged[0]) + 1
     page = f"report/{slug(experiment.name, every.preset)}.html#claim-{number}"
-    return claim_in_words(judged, number, f"{page}, once the pages are written (below)")
+    words = claim_in_words(chosen.judged[0], number, f"{page}, once the pages are written (below)")
+    return chosen.data, words
 
 
 def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Part]:

@@ -111,11 +111,6 @@ class Choice:
     """Judge each claim of a study by itself, also where several ask the same quantity along a
     sweep; else the intervals of these hold for all of them at once."""
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether a preset is asked for as it is."""
-        return not self.set and not self.each
-
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
         set."""

@@ -73,24 +73,27 @@ def command(
 
         known = fields.measures(name, choice, place)
         return Answer(known, fields.in_words(known))
-    if arm == "main" and claim is None and choice.is_plain:
-        entry = catalogue.entry(name)
-        if stored := kept.read(place.root, entry.name, entry.origin, choice.preset):
-            return answer(*stored, name, entry.origin, place, expect, estimates=estimates)
-    experiment, preset = choice.of(name)
-    lab = place.lab()
     if arm == "main" and claim is None:
-        data = _known_or_judged(lab, experiment, preset)
-        about = kept.around(experiment, preset, data)
-        return answer(data, about, name, experiment.origin, place, expect, estimates=estimates)
-    from assay.lab.judge.verdicts import choose
+        data, about, origin = _of_all(name, choice, place)
+        return answer(data, about, name, origin, place, expect, estimates=estimates)
     from assay.verbs import one_claim
 
-    every = lab.judge(experiment, preset, arm)
-    data = (every if claim is None else choose(every, claim)).data
-    special = one_claim.in_words(every, claim, experiment)
+    experiment, preset = choice.of(name)
+    data, special = one_claim.asked(place.lab().judge(experiment, preset, arm), claim, experiment)
     about = kept.around(experiment, preset, data)
     return answer(data, about, name, experiment.origin, place, expect, special)
+
+
+def _of_all(name: str, choice: Choice, place: Place) -> tuple[ResultData, Around, str]:
+    """All verdicts of an experiment, what is told around them, and where it lives: as they were
+    written where nothing has changed since, else judged now."""
+    if not choice.set and not choice.each:
+        entry = catalogue.entry(name)
+        if stored := kept.read(place.root, entry.name, entry.origin, choice.preset):
+            return *stored, entry.origin
+    experiment, preset = choice.of(name)
+    data = show(place.lab(), experiment, preset)
+    return data, kept.around(experiment, preset, data), experiment.origin
 
 
 def answer(
@@ -194,13 +197,7 @@ def show(
     no claim is the one, or several."""
     from assay.lab.judge.verdicts import choose
 
-    if arm == "main" and claim is None:
-        return _known_or_judged(lab, experiment, preset)
+    if arm == "main" and claim is None and (known := lab.known(experiment, preset)) is not None:
+        return ResultData.from_json(known)
     result = lab.judge(experiment, preset, arm)
     return (result if claim is None else choose(result, claim)).data
-
-
-def _known_or_judged(lab: Lab, experiment: Experiment, preset: Preset) -> ResultData:
-    if (known := lab.known(experiment, preset)) is not None:
-        return ResultData.from_json(known)
-    return lab.judge(experiment, preset).data
