@@ -37,11 +37,6 @@ class Known:
     """All directions of the study."""
     reads: Sequence[Read]
 
-    @property
-    def model(self) -> Pretrained:
-        """The model whose parts are chosen."""
-        return self.learner.model
-
 
 def check(
     table: Intervention,
@@ -63,7 +58,7 @@ def check(
             raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
     rows = source.halves()[0]
     if not isinstance(top.by, str):
-        for label in (_label_of(x) for x in top.by):
+        for label in (directions.label_of(x) for x in top.by):
             if label not in source.column(top.label, rows):
                 raise DataError(
                     f"{table.name!r}: none of the {len(rows)} prompts on which is chosen has "
@@ -79,23 +74,19 @@ def check(
         )
 
 
-def _label_of(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)
-
-
 def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
     """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
     learner = known.learner
     source: PromptSet = learner.measured
     rows = source.halves()[0]
-    prompts = [prompt(known.model.folder, source.rows[i]) for i in rows]
+    prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
     names, sizes = _SIZES[top.of](table, top, known, prompts)
     if isinstance(top.by, str):
         score = sizes.mean(0)
     else:
         labels = source.column(top.label, rows)
         first, second = (
-            sizes[[i for i, x in enumerate(labels) if x == _label_of(label)]].mean(0)
+            sizes[[i for i, x in enumerate(labels) if x == directions.label_of(label)]].mean(0)
             for label in top.by
         )
         score = first - second
@@ -140,15 +131,18 @@ def _heads(
     table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
-    model = known.model
+    model = known.learner.model
     count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
     names = [(layer, head) for layer in layers for head in range(count)]
     read = next((r for r in known.reads if r.name == top.by and r.pattern), None)
     if read is not None:
         paid = []
         for p, acts in _seen(model, prompts, [Site("pattern", n) for n in layers]):
-            seen = Seen(p, acts=acts)
-            paid.append([_pattern(read, p, seen, f"{layer}.{head}") for layer, head in names])
+            each_head = (
+                msgspec.structs.replace(read, pattern=f"{layer}.{head}") for layer, head in names
+            )
+            ready = (activations.pattern(one, p, Context()) for one in each_head)
+            paid.append([one.numbers([Seen(p, acts=acts)])[0] for one in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
     sites = [Site(kind, layer) for layer in layers]
@@ -164,11 +158,6 @@ def _heads(
     return names, torch.stack(rows)
 
 
-def _pattern(read: Read, p: Prompt, seen: Seen, head: str) -> float:
-    ready = activations.pattern(msgspec.structs.replace(read, pattern=head), p, Context())
-    return ready.numbers([seen])[0]
-
-
 def _neurons(
     table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
@@ -176,7 +165,7 @@ def _neurons(
     assert isinstance(table.site, str)
     site = Site.parse(table.site)
     rows = []
-    for p, acts in _seen(known.model, prompts, [site]):
+    for p, acts in _seen(known.learner.model, prompts, [site]):
         x = _at(acts[site], p, table.position).flatten(1)
         rows.append((x.abs() if isinstance(top.by, str) else x).mean(0))
     return [(site.layer or 0, n) for n in range(len(rows[0]))], torch.stack(rows)
@@ -187,10 +176,10 @@ def _latents(
 ) -> tuple[Names, Float[torch.Tensor, "row part"]]:
     """How strongly each latent is on, or as much along a direction."""
     assert table.clamp is not None
-    coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.model.device)
-    site = site_of_latents(table, coder, known.model.folder)
+    coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.learner.model.device)
+    site = site_of_latents(table, coder, known.learner.model.folder)
     rows = []
-    for p, acts in _seen(known.model, prompts, [site]):
+    for p, acts in _seen(known.learner.model, prompts, [site]):
         x = _at(acts[site], p, table.position, first=1).flatten(1)
         rows.append(coder.encode(x)[0].mean(0))
     sizes = torch.stack(rows)

@@ -62,8 +62,8 @@ def check(table: Direction) -> None:
     if table.position == "all":
         raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
     pair = table.difference or table.probe
-    if pair and _label(pair[0]) == _label(pair[1]):
-        raise DataError(f"{table.name!r}: {way} takes two labels, got {_label(pair[0])!r} twice")
+    if pair and label_of(pair[0]) == label_of(pair[1]):
+        raise DataError(f"{table.name!r}: {way} takes two labels, got {label_of(pair[0])!r} twice")
     for name in ("unembedding", "embedding"):
         texts = getattr(table, name)
         if isinstance(texts, tuple) and texts[0] == texts[1]:
@@ -200,7 +200,7 @@ class Learner:
         shared = prompts.table.name == self.measured.table.name
         rows = prompts.halves()[0] if shared else [*range(len(prompts.rows))]
         if labels := table.difference or table.probe:
-            names = {_label(label) for label in labels}
+            names = {label_of(label) for label in labels}
             column = prompts.column(table.label, rows)
             for name in sorted(names - {*column}):
                 every = prompts.column(table.label)
@@ -269,7 +269,7 @@ class Learner:
         examples = self.examples(table, site, seed - seed % 2)
         groups: list[list[int]] = []
         for label in pair:
-            name = _label(label)
+            name = label_of(label)
             groups.append([i for i, other in enumerate(examples.labels) if other == name])
             if len(groups[-1]) < 2:
                 raise DataError(
@@ -283,7 +283,7 @@ class Learner:
         swapped = list(examples.labels)
         for k, (some, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
             for i in some:
-                swapped[groups[k][i]] = _label(pair[1 - k])
+                swapped[groups[k][i]] = label_of(pair[1 - k])
         direction = _probe(table, Examples(examples.acts, tuple(swapped)))
         return sign_of(seed) * direction
 
@@ -309,13 +309,13 @@ class Learner:
         return self._row(name, another(self.dictionary(name), latent, live, seed))
 
 
-def _label(label: Plain) -> str:
+def label_of(label: Plain) -> str:
     """A label as the prompts have it."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _of_label(examples: Examples, label: Plain) -> torch.Tensor:
-    name = _label(label)
+    name = label_of(label)
     return examples.acts[[i for i, other in enumerate(examples.labels) if other == name]]
 
 

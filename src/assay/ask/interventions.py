@@ -369,22 +369,20 @@ def in_words(table: Intervention) -> str:
         "function": f"changed by {table.function}",
     }[way]
     if table.neurons:
-        place = f"neuron{'s' * bool(table.neurons[1:])} {_listed(table.neurons)} of {place}"
+        place = (
+            f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))} of {place}"
+        )
     if table.top and table.top.of != "latents":
         place = top_in_words(table.top, place)
     token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
     return f"{what}{f' at {place}' if place else ''}{token}"
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
 def _latents_in_words(table: Intervention) -> str:
     if table.top:
         return top_in_words(table.top)
     latents = latents_of(table)
-    return f"latent{'s' * bool(latents[1:])} {_listed(latents)}"
+    return f"latent{'s' * bool(latents[1:])} {', '.join(map(str, latents))}"
 
 
 def top_in_words(top: Top, site: str = "") -> str:

@@ -407,7 +407,8 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
     nested = (
         name
         for name, value in part["fields"].items()
-        if isinstance(value, dict) or any(isinstance(x, list | dict) for x in _items(value))
+        if isinstance(value, dict)
+        or (isinstance(value, list) and any(isinstance(x, list | dict) for x in value))
     )
     if not (field := next(nested, "")):
         return ""
@@ -417,10 +418,6 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
         f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
         "your own (docs/first-claim.md)"
     )
-
-
-def _items(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _advice(error: str, keys: tuple[str | int, ...]) -> str:
