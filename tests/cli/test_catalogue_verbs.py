@@ -65,7 +65,7 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         *(
             (
                 (verb, "catalogue"),
-                "which only assay plan, assay series and assay verify take",
+                "which only assay series and assay verify take",
             )
             for verb in ("run", "show", "report", "remove")
         ),

@@ -404,6 +404,8 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
     if len(keys) < 3 or keys[0] != "experiment" or keys[2] != "fields":
         return ""
     part = table["experiment"][keys[1]]
+    if not isinstance(part["fields"], dict):
+        return ""
     nested = (
         name
         for name, value in part["fields"].items()
