@@ -201,9 +201,9 @@ def test_a_run_is_the_same_alone_and_measures_every_kind(arm):
     assert np.isfinite(whole.memorised.sel(kind=[k for k in KINDS if k not in MIXED])).all()
 
 
-def test_a_small_transformer_trains_as_the_full_preset_would():
-    spec = experiment.full[0].replace(
-        documents=512, subsets=4, steps=2, batch=4, hidden=16, budget=0.08
+def test_a_small_transformer_trains_too():
+    spec = experiment.default[0].replace(
+        model="transformer", documents=512, subsets=4, steps=2, batch=4, hidden=16, budget=0.08
     )
     runs = Runs([spec])
     found = measure(runs, experiment.arms["main"].train(runs, Unkept()), Unkept())
