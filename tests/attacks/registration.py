@@ -557,7 +557,7 @@ class Case:
         return f"{self.kind}: {self.change}, {self.when}"
 
 
-SHOWN = {"borrowed": "reported", "direction": "refused"}
+SHOWN = {"borrowed": "reported", "direction": "refused", "tuned": "refused"}
 """What becomes of a changed input when a result is shown: an edit of code is reported, and arms
 that read different prompts are compared with what lies there now."""
 
