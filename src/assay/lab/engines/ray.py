@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Generator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,17 @@ def _connect(address: str) -> Any:
         ours = (
             dict[str, Any](num_cpus=cores(), include_dashboard=False) if address == "local" else {}
         )
+        init = partial(ray.init, address, logging_level=logging.ERROR, log_to_driver=False, **ours)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **ours)
+                try:
+                    init()
+                except Exception as e:
+                    # of two clients that come at once Ray may fail to start the server of one
+                    if "client server failed" not in str(e):
+                        raise
+                    init()
         except Exception as e:
             where = "on this machine" if address in ("auto", "local") else f"at {address}"
             advice = "; see that the port is that of Ray Client (10001), and that a token is set"
