@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assay.ask.related import subjects
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.store import origin, removal
-from assay.studies.related import subjects
 from assay.verbs.options import HERE, Flag, Name, Place
 from assay.verbs.verb import Answer, Door, Line, megabytes, verb
 

@@ -190,7 +190,7 @@ def run(
 def _refuse_beyond_budget(lab: Lab, experiment: Experiment, planned: Plan) -> None:
     """Refuse a study that is expected to take longer than its budget; where nothing is known of its
     times it may run. Raises: ExperimentError, with what would fit."""
-    from assay.studies.text import read
+    from assay.ask.text import read
 
     text = read(Path(experiment.origin))
     if not text.study.budget or not planned.missing:
