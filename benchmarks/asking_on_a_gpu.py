@@ -36,10 +36,10 @@ import msgspec
 import numpy as np
 import torch
 
-from assay.ask import interventions, measuring, probes, prompts
-from assay.ask.editing import corrupted
-from assay.ask.probe_tasks import ProbeTask
-from assay.ask.seen import prompt
+from assay.ask.measure import interventions, measuring, probes, prompts
+from assay.ask.measure.editing import corrupted
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.seen import prompt
 from assay.ask.tables import Direction, Intervention, Model, Probe, Prompts, Read
 from assay.subjects import pretrained
 from assay.subjects.folder import ModelFolder

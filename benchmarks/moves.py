@@ -28,7 +28,7 @@ from assay.cli.main import main as command
 HERE = Path(assay.__file__).parent
 LOADED = time.process_time()
 """CPU-seconds until a command can begin."""
-ABSENT = ("torch", "assay.studies.composing")
+ABSENT = ("torch", "assay.ask.composing")
 """Modules that showing a result does without."""
 
 

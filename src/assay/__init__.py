@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
+    from assay.ask.asking import ask  # noqa: F401
+    from assay.ask.measured import measured  # noqa: F401
     from assay.checking.check import check  # noqa: F401
     from assay.checking.credited import direction, training  # noqa: F401
     from assay.checking.probe import ProbeCheck, check_probe  # noqa: F401
@@ -58,8 +60,6 @@ if TYPE_CHECKING:
     from assay.fitting import fit  # noqa: F401
     from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
-    from assay.studies.asking import ask  # noqa: F401
-    from assay.studies.measured import measured  # noqa: F401
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
@@ -74,7 +74,7 @@ def _notebook() -> _Module:
 
 
 def _studies() -> _Module:
-    from assay.studies import composing
+    from assay.ask import composing
 
     return composing
 

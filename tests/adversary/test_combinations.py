@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.ask.prompts import load, shared
+from assay.ask.measure.prompts import load, shared
 from assay.ask.tables import Prompts
 from assay.core.claims import Claim
 from assay.core.judging import judge

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.ask import damage
-from assay.ask.damage import DamageTask
-from assay.ask.measuring import Task
-from assay.ask.prompts import PromptSet, load
+from assay.ask.measure import damage
+from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.measuring import Task
+from assay.ask.measure.prompts import PromptSet, load
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.core.claims import Claim
 from assay.core.judging import judge

@@ -13,10 +13,10 @@ import pytest
 import torch
 import xarray as xr
 
-from assay.ask import places, probes
-from assay.ask.controls import PLACES
-from assay.ask.probe_tasks import ProbeTask, linear
-from assay.ask.prompts import load
+from assay.ask.measure import places, probes
+from assay.ask.measure.controls import PLACES
+from assay.ask.measure.probe_tasks import ProbeTask, linear
+from assay.ask.measure.prompts import load
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.claims import Claim
 from assay.core.judging import judge

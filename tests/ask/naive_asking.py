@@ -9,8 +9,8 @@ import torch
 import transformers
 
 import tiny_models
-from assay.ask import interventions, measuring, prompts
-from assay.ask.measuring import Task
+from assay.ask.measure import interventions, measuring, prompts
+from assay.ask.measure.measuring import Task
 from assay.ask.tables import Direction, Intervention, Model, Prompts, Read
 
 READS = (

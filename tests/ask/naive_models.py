@@ -12,7 +12,7 @@ import torch
 import transformers
 
 import tiny_models
-from assay.ask import measuring, prompts
+from assay.ask.measure import measuring, prompts
 from assay.ask.tables import Model, Prompts
 
 KINDS = {

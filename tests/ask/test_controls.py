@@ -12,10 +12,10 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
 import assay
-from assay.ask import controls, dictionaries, measuring, models
-from assay.ask.directions import Learner
-from assay.ask.editing import Editing
-from assay.ask.seen import prompt
+from assay.ask.measure import controls, dictionaries, measuring, models
+from assay.ask.measure.directions import Learner
+from assay.ask.measure.editing import Editing
+from assay.ask.measure.seen import prompt
 from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects

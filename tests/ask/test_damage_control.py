@@ -6,7 +6,7 @@ import torch
 from naive_asking import Naive, make
 from safetensors.torch import load_file, save_file
 
-from assay.ask import sentences
+from assay.ask.measure import sentences
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask.saes import Learning
+from assay.ask.measure.saes import Learning
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc

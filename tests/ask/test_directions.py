@@ -7,8 +7,8 @@ import pytest
 import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask import directions, measuring, models
-from assay.ask.directions import Learner
+from assay.ask.measure import directions, measuring, models
+from assay.ask.measure.directions import Learner
 from assay.controls import vectors
 from assay.core.errors import DataError, ModelError
 from assay.subjects.site import Site

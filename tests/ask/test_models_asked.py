@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask import measuring, models, untouched
-from assay.ask import prompts as asked_prompts
+from assay.ask.measure import measuring, models, untouched
+from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import tiny_models
-from assay.ask import training
+from assay.ask.measure import training
 from assay.ask.tables import Train
 from assay.core.errors import ExperimentError
 from assay.data.lm import LmSpec, train_folders

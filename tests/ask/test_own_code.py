@@ -8,7 +8,7 @@ import pytest
 import torch
 from naive_asking import Naive, intervention, make, measured, rows_of
 
-from assay.ask import own_code
+from assay.ask.measure import own_code
 from assay.ask.tables import Read
 from assay.core.errors import DataError, ExperimentError
 from assay.lab import catalogue

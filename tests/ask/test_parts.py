@@ -241,7 +241,7 @@ def test_several_latents_are_set_at_once(subject, shown, tmp_path, monkeypatch):
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(fields, why):
-    from assay.ask import interventions
+    from assay.ask.measure import interventions
 
     with pytest.raises(DataError, match=why):
         interventions.check(intervention(**fields), [Direction(name="x", unembedding="a")])

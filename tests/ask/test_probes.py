@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import tiny_models
-from assay.ask import places, probe_fits, probe_tasks, probes, prompts
-from assay.ask.probe_tasks import ProbeTask
+from assay.ask.measure import places, probe_fits, probe_tasks, probes, prompts
+from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary

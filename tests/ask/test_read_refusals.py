@@ -11,15 +11,15 @@ import xarray as xr
 from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.ask import logits, measuring, reads
-from assay.ask.prompts import load
-from assay.ask.seen import Want, prompt
+from assay.ask.asked import Asked
+from assay.ask.measure import logits, measuring, reads
+from assay.ask.measure.prompts import load
+from assay.ask.measure.seen import Want, prompt
 from assay.ask.tables import Direction, Prompts, Read
+from assay.ask.text import read as read_study
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.studies.asked import Asked
-from assay.studies.text import read as read_study
 from assay.subjects.folder import find
 
 ALONG = Direction(name="along", unembedding=" a")

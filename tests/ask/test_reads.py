@@ -8,8 +8,8 @@ import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
-from assay.ask import logits, measuring
-from assay.ask.next_tokens import whole
+from assay.ask.measure import logits, measuring
+from assay.ask.measure.next_tokens import whole
 from assay.ask.tables import Direction, Intervention, Read
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU

@@ -5,7 +5,7 @@ import pytest
 import torch
 from naive_models import KINDS, Naive, measured, task, texts
 
-from assay.ask import reads
+from assay.ask.measure import reads
 from assay.ask.tables import Direction, Read
 from assay.core.errors import DataError
 
@@ -116,8 +116,8 @@ def test_what_has_no_size_is_refused(fields, why, tmp_path_factory):
     with pytest.raises((DataError, Exception), match=why):
         reads.check(read, [ALONG])
         of = task(naive, texts(*SHOWN), [read], directions=[ALONG])
-        from assay.ask import measuring, own_code
-        from assay.ask.seen import prompt
+        from assay.ask.measure import measuring, own_code
+        from assay.ask.measure.seen import prompt
         from assay.subjects.folder import find
 
         folder = find(str(naive.folder))

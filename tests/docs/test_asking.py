@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.ask import reads
+from assay.ask import missing
+from assay.ask.measure import reads
+from assay.ask.text import read
 from assay.controls import table
-from assay.studies import missing
-from assay.studies.text import read
 from forks import InProcess
 
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,12 @@ import pytest
 import torch
 import transformers
 
+from assay.ask.asked import Asked
+from assay.ask.text import read
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.studies.asked import Asked
-from assay.studies.text import read
 from assay.subjects import chats
 from assay.verbs.sent import sent, shown
 

@@ -17,8 +17,8 @@ from folders import FAMILIES, model_of
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask import measuring, prompts
-from assay.ask.measuring import Task
+from assay.ask.measure import measuring, prompts
+from assay.ask.measure.measuring import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.core.errors import DataError
 from assay.dictionaries.formats.opening import load as open_dictionary

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.ask import prompts
+from assay.ask.measure import prompts
 from assay.ask.tables import Prompts
+from assay.ask.text import read as read_study
 from assay.core.errors import DataError, ExperimentError
 from assay.data import corpus
-from assay.studies.text import read as read_study
 
 LONG = "x" * 300_000
 E_ACUTE = "caf\u00e9"

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 import assay
+from assay.ask.text import read
 from assay.cli.main import main
 from assay.core import table
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
-from assay.studies.text import read
 
 QUANTITIES = {
     "fvu": "mean({0}.error)/mean({0}.variance)",

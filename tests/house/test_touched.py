@@ -12,9 +12,9 @@ TREE = {
     "src/assay/report/pages.py": "def made():\n    from assay.core.words import Word\n",
     "src/assay/report/templates/page.html": "",
     "src/assay/report/alone.py": "",
-    "src/assay/studies/shapes.py": "",
-    "tests/core/test_drawn.py": "from assay.studies import shapes\n",
-    "tests/studies/test_shapes.py": "from assay.studies import shapes\n",
+    "src/assay/ask/shapes.py": "",
+    "tests/core/test_drawn.py": "from assay.ask import shapes\n",
+    "tests/ask/test_shapes.py": "from assay.ask import shapes\n",
     "tests/conftest.py": "",
     "tests/core/test_words.py": "import assay.core.words\n",
     "tests/core/helper.py": "from assay.core.ideas import one\n",
@@ -66,8 +66,8 @@ def test_imports_are_followed_backwards(tree: Path, changed: list[str], touched:
 
 
 def test_a_layer_comes_before_others_that_are_as_far(tree: Path) -> None:
-    found = nearest([tree / "src/assay/studies/shapes.py"], tree)
+    found = nearest([tree / "src/assay/ask/shapes.py"], tree)
     assert [str(path.relative_to(tree / "tests")) for path in found] == [
-        "studies/test_shapes.py",
+        "ask/test_shapes.py",
         "core/test_drawn.py",
     ]

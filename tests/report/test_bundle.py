@@ -18,6 +18,9 @@ import pytest
 import xarray as xr
 from scipy.special import betaincinv, stdtrit
 
+from assay.ask.text import Said
+from assay.ask.wording import claim as worded
+from assay.ask.wording import condition
 from assay.cli.main import main
 from assay.core import stats
 from assay.core.bounded import bounded_mean
@@ -25,9 +28,6 @@ from assay.core.claims import Claim, converged
 from assay.core.intervals import interval
 from assay.core.judging import judge as assay_judge
 from assay.report.bundle import contents, files, judge, steps
-from assay.studies.text import Said
-from assay.studies.wording import claim as worded
-from assay.studies.wording import condition
 
 HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [], "provenance": {}}
 

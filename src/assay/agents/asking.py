@@ -18,6 +18,10 @@ from typing import Any
 
 import msgspec
 
+from assay.ask import composing, missing
+from assay.ask.missing import Missing
+from assay.ask.parts import places
+from assay.ask.text import ASKED, FENCE, Text, read
 from assay.core.claims import claims_key
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, StoreError, nearest, renamed, substitute
@@ -31,10 +35,6 @@ from assay.lab.plan.preset import Preset, override
 from assay.lab.store import origin
 from assay.lab.store.origin import OPENS, STUDIES, code
 from assay.lab.store.store import Store
-from assay.studies import composing, missing
-from assay.studies.missing import Missing
-from assay.studies.parts import places
-from assay.studies.text import ASKED, FENCE, Text, read
 
 RUNS, BYTES, CLAIMS = 2_000, 64 * 1024, 64
 """The most runs of all arms, bytes of a study, and claims and estimates."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.ask.related import about, kin
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Inference, Registration
@@ -18,7 +19,6 @@ from assay.lab.records import records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report.statements import frozen_others
-from assay.studies.related import about, kin
 from assay.verbs.plan import Planned, frozen
 
 JSON = Mapping[str, Any]

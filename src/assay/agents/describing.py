@@ -11,6 +11,7 @@ from typing import Any
 from assay.agents import basis
 from assay.agents.answers import Answer
 from assay.agents.verdicts import verdicts
+from assay.ask.wording import made_of
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.plain import as_json, plain
@@ -20,7 +21,6 @@ from assay.lab.records import contests, records
 from assay.lab.store import journal, provenance
 from assay.lab.store.store import Store
 from assay.report import tables
-from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
 from assay.verbs.fields import fields, variants
 

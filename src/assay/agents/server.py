@@ -32,11 +32,11 @@ from mcp.types import (
 )
 
 from assay.agents.tools import SHORT, TOOLS, WRITING, Tools
+from assay.ask.text import EstimateEntry, Literature, Said
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
-from assay.studies.text import EstimateEntry, Literature, Said
 from assay.verbs.fields import meanings
 
 LONGEST = 600

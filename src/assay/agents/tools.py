@@ -18,6 +18,7 @@ from assay.agents import answers, basis, checking, describing, writing
 from assay.agents.answers import Answer
 from assay.agents.asking import Asked, Bounds, Lacking, Ready, experiment_of, most, opened, submit
 from assay.agents.basis import Looks
+from assay.ask.text import EstimateEntry, Said
 from assay.core.errors import AssayError, DataError, renamed
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
@@ -27,7 +28,6 @@ from assay.jobs.folder import OVER, Job
 from assay.lab.engines import Workers
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.studies.text import EstimateEntry, Said
 from assay.verbs.plan import Unsaid, plan
 from assay.verbs.preregister import preregister
 from assay.verbs.unsaid import find_unsaid

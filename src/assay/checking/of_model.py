@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import measuring
-from assay.ask.places import placed
-from assay.ask.prompts import PromptSet, Row
+from assay.ask.measure import measuring
+from assay.ask.measure.places import placed
+from assay.ask.measure.prompts import PromptSet, Row
 from assay.ask.tables import Prompts
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
 from assay.core.errors import DataError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.ask.probe_fits import DEALS, shuffled_rows
+from assay.ask.measure.probe_fits import DEALS, shuffled_rows
 from assay.checking import reading
 from assay.checking.credited import labels_of
 from assay.checking.prompts import Given

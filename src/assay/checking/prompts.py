@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.ask import prompt_files
+from assay.ask.measure import prompt_files
 from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse

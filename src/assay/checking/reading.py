@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.ask.probe_fits import RIDGES
+from assay.ask.measure.probe_fits import RIDGES
 from assay.core import rng
 from assay.features.linear_probe import INNER, folds
 

@@ -70,6 +70,14 @@ RENAMED |= {
     for n in LAB[room].split()
 }
 RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
+MEASURING = (
+    "activations choosing controls damage dictionaries directions dry edges editing heads "
+    "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
+    "probes prompt_files prompts reads sae_arms saes seen sentences training untouched"
+)
+"""Files of `ask` that are in its room `measure` now."""
+RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
+RENAMED["assay.studies"] = "assay.ask"
 
 
 def current(name: str) -> str:

@@ -31,7 +31,7 @@ from assay.report import draw, export, palette, statements, tables
 from assay.report.interval_plot import interval_plot
 
 if TYPE_CHECKING:
-    from assay.studies.shown import Shown
+    from assay.ask.shown import Shown
 
 OPEN = 5
 """So many cards and estimates are open; the others fold out."""

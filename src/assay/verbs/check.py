@@ -214,7 +214,7 @@ def _words(result: Check) -> list[Part]:
 
 def _function(place: str) -> tuple[Callable[[Any, Any], Any], Any]:
     """The function that FILE.py:NAME names, and its module. Raises: DataError."""
-    from assay.ask import own_code
+    from assay.ask.measure import own_code
 
     if not own_code.is_written(place):
         raise DataError(
@@ -226,7 +226,7 @@ def _function(place: str) -> tuple[Callable[[Any, Any], Any], Any]:
 
 
 def _named(module: Any, name: str, place: str) -> Callable[[Any, Any], Any]:
-    from assay.ask import own_code
+    from assay.ask.measure import own_code
 
     return own_code.named(module, name, place)
 

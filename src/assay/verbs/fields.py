@@ -14,6 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from assay.ask import composing, sides
+from assay.ask.asked import Part as Asked
+from assay.ask.sides import Side
+from assay.ask.text import read
+from assay.ask.wording import QUANTITIES, made_of
 from assay.core import syntax
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
@@ -26,11 +31,6 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES
-from assay.studies import composing, sides
-from assay.studies.asked import Part as Asked
-from assay.studies.sides import Side
-from assay.studies.text import read
-from assay.studies.wording import QUANTITIES, made_of
 from assay.verbs.options import DEFAULT, Choice, Place
 from assay.verbs.verb import Answer, Line, Part, Table
 

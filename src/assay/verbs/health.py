@@ -13,6 +13,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
+from assay.ask.related import subjects
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.store import groups, origin, removal
@@ -20,7 +21,6 @@ from assay.lab.store import health as store_health
 from assay.lab.store.folder import mend_header
 from assay.lab.store.provenance import cores
 from assay.lab.store.store import Store
-from assay.studies.related import subjects
 from assay.subjects import fetch, hub
 from assay.verbs.options import HERE, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, megabytes, verb

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assay.ask.shown import describe
 from assay.core.errors import DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
@@ -23,7 +24,6 @@ from assay.lab.store.origin import in_file
 from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
-from assay.studies.shown import describe
 from assay.verbs import recorded
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place, writable
 from assay.verbs.verb import Answer, Door, Line, verb

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from assay.ask.wording import condition
 from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
@@ -20,7 +21,6 @@ from assay.lab.lab import Lab
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.store.store import Store
-from assay.studies.wording import condition
 from assay.verbs.sent import Sent
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assay.ask.related import kin
+from assay.ask.sides import sides
+from assay.ask.text import read
 from assay.core import scopes
 from assay.core.claims import Claim, Estimate
 from assay.core.errors import ExperimentError
@@ -19,9 +22,6 @@ from assay.lab.judge import anchors, registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.store.origin import STUDIES, claim
-from assay.studies.related import kin
-from assay.studies.sides import sides
-from assay.studies.text import read
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Name, Place
 from assay.verbs.verb import Answer, Line, Part, verb
 

@@ -40,9 +40,9 @@ def of_study(name: str, prompts: int) -> tuple[Sent, ...]:
 
 def sent(path: Path, count: int) -> Iterator[Sent]:
     """The first prompts of each table of a study, for each of its models. Raises: AssayError."""
-    from assay.ask import models, prompts
-    from assay.ask.seen import prompt
-    from assay.studies.text import read
+    from assay.ask.measure import models, prompts
+    from assay.ask.measure.seen import prompt
+    from assay.ask.text import read
     from assay.subjects.folder import find
 
     text = read(path)

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from assay.ask import missing
+from assay.ask.asked import Asked as Questions
+from assay.ask.composing import composed
+from assay.ask.text import Text, read
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store.journal import Ledger, subject
-from assay.studies import missing
-from assay.studies.asked import Asked as Questions
-from assay.studies.composing import composed
-from assay.studies.text import Text, read
 from assay.verbs.plan import Asked, Planned, Unsaid
 
 

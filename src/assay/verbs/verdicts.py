@@ -164,7 +164,7 @@ def run(
     if (known := lab.known(experiment, preset, run=True)) is not None:
         return ResultData.from_json(known)
     if experiment.origin.endswith(STUDIES):
-        from assay.studies.budget import affordable
+        from assay.ask.budget import affordable
 
         affordable(Path(experiment.origin), lab, experiment, preset)
     with watching if watching is not None else nullcontext() as on_event:

@@ -15,13 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from assay.ask.wording import condition
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
 from assay.report.bundle import judge, standing
 from assay.report.bundle.contents import reading
 from assay.report.bundle.files import SUMS
 from assay.report.bundle.standing import Standing
-from assay.studies.wording import condition
 
 EARLIER = frozenset(
     (

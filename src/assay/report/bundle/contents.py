@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import structs
 
+from assay.ask.wording import QUANTITIES, ROUNDING, condition, stored
 from assay.core import claims
 from assay.core.claims import Claim
 from assay.core.columns import Column
@@ -35,7 +36,6 @@ from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
 from assay.report.bundle.judge import Cells, Measures, complete
-from assay.studies.wording import QUANTITIES, ROUNDING, condition, stored
 
 Arms = Mapping[str, "xr.Dataset"]
 Described = dict[str, Any]

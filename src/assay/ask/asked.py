@@ -1,0 +1,680 @@
+"""Asked: what composing wants to know of a study that asks models: arms and how they are measured,
+specs, what runs read, how long they take, and for what verdicts speak."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from assay.ask.measure import (
+    damage,
+    dictionaries,
+    dry,
+    interventions,
+    measuring,
+    models,
+    own_code,
+    places,
+    probe_tasks,
+    probes,
+    prompts,
+    sae_arms,
+    saes,
+    training,
+    untouched,
+)
+from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.measuring import Measured, Task
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.measure.saes import Learning
+from assay.ask.measure.seen import prompt
+from assay.ask.parts import AskedSpec, Part, ReadingsSpec, model_phrase
+from assay.ask.tables import Model
+from assay.ask.trained import Trained as TrainedParts
+from assay.controls.table import FEATURE, OTHER_TEXT, RANDOM, TOKENS
+from assay.core import foreign
+from assay.core.bench import Bench
+from assay.core.columns import Axes
+from assay.core.errors import AssayError, DataError
+from assay.core.experiment import Arm, Cost
+from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.judging import FEWEST_ALONE
+from assay.core.measures import measures
+from assay.core.reading import LEFT_OUT
+from assay.core.runs import Runs
+from assay.data import corpus as corpora
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.fitting import fitted
+from assay.lab.plan.plan import ROOT
+from assay.lab.store.store import Store
+from assay.subjects import chats, sizes
+from assay.subjects.folder import ModelFolder, find, opening_in_words
+from assay.subjects.rebuilt import otherwise
+
+LOADING, DRAWING = 5.0, 2e-8
+"""CPU-seconds to load a model, and to draw a weight."""
+
+
+class Asked(TrainedParts):
+    """What a study asks of models, for whoever composes its experiment. Raises: ExperimentError
+    with line and column, for what the text and its files show to be wrong."""
+
+    def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
+        """The near controls of an arm, for a claim that reads these measures: those that could come
+        out otherwise."""
+        reads_named = [r for r in self.text.study.read if r.name in measured]
+
+        def bears(part: Part) -> bool:
+            stands_in = part.task.stands_in
+            if stands_in == "heads":
+                return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+            if stands_in == "position":
+                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
+            if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
+                return any(untouched.varies(r, part.task.prompts) for r in reads_named)
+            return True
+
+        return tuple(
+            p for p in self.parts if p.of == arm and bears(p) and p.label not in self.at_chance
+        )
+
+    @cached_property
+    def at_chance(self) -> frozenset[str]:
+        """The controls of probes that their prompts keep at chance, whatever the model does: they
+        are not counted as beaten. Of what was frozen none is left out."""
+        labels: set[str] = set()
+        for part in self.parts if self.frozen is None else ():
+            if not isinstance(part.task, ProbeTask) or part.control:
+                continue
+            try:
+                folder = find(self.folder_of(part), part.task.model.bos)
+            except AssayError:  # reported where what it reads is asked for
+                continue
+            labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
+        return frozenset(labels)
+
+    @cached_property
+    def by_label(self) -> Mapping[str, Part]:
+        """The parts by the names of their arms."""
+        return {p.label: p for p in self.parts}
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """The arms in which something is done to a model: what a sentence that names one is
+        about."""
+        return frozenset(
+            p.label
+            for p in self.parts
+            if p.task.intervention
+            or p.task.is_difference
+            or (isinstance(p.task, SaeTask) and not p.of)
+        ) - {"main"}
+
+    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
+        """The specs of the arm main at a preset."""
+        if not self.parts:
+            return ()
+        some = seeds[:2] if preset == "smoke" else seeds
+        return tuple(self.parts[0].spec(s, smoke=preset == "smoke") for s in some)
+
+    def arms(self) -> dict[str, Arm[Any]]:
+        """The arms: nothing is trained, everything is measured."""
+
+        def specs(part: Part) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+            return lambda base: tuple(part.spec(s.seed, smoke=s.smoke) for s in base)
+
+        return {
+            part.label: Arm(
+                _nothing,
+                specs=specs(part),
+                measure=self._measure(part),
+                note=part.told,
+                learned=self._learned(part),
+                levels=_levels(part.task),
+                brings=tuple(p.label for p in self.parts if p.of == part.label),
+            )
+            for part in self.parts
+        }
+
+    def _learned(self, part: Part) -> tuple[str, ...]:
+        """What is credited and was learned in an arm, by the names of arms: in a control all but
+        its own, in an untrained model all but what it is like."""
+        lacks = {part.of}
+        if part.task.model.like and not part.of:
+            arms = {
+                models.states(m)[0]: m.label if i else "main"
+                for i, m in enumerate(self.models)
+                if not m.like
+            }
+            lacks |= {arms.get(part.task.model.like, "")}
+        return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
+
+    def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
+        """Measure an arm, unless the store has all of it by content, from this study or another."""
+
+        def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
+            def build(path: Path) -> None:
+                smoke = runs.shared.smoke
+                task = self.ready(bench, part.task, smoke=smoke)
+                if isinstance(task, SaeTask):
+                    place = models.located(self.folder, task.model.name)
+
+                    def learning(seed: int) -> Learning:
+                        return self.learning(
+                            task.table.name, place, seed, control=task.control, smoke=smoke
+                        )
+
+                    tell = partial(bench.report, unit="dictionaries")
+                    _save(path, *sae_arms.measure(task, learning, runs.seeds, bench, tell))
+                    return
+                try:
+                    measured, coords = _engine(task).measure(
+                        task,
+                        runs.seeds,
+                        self.folder,
+                        str(bench.device),
+                        smoke,
+                        lambda done, total: bench.report(done, total, "prompts"),
+                        bench.root,
+                    )
+                except DataError as e:
+                    if part.control is None:
+                        raise
+                    why = " ".join(str(e).split())
+                    measured = {LEFT_OUT: ("run why", np.ones((len(runs.seeds), 1)), "1")}
+                    coords = {"why": [why]}
+                _save(path, measured, coords)
+
+            path = bench.artefact(self._readings(part, runs), build)
+            measured, coords = _load(path, len(runs.seeds))
+            return measures(runs, coords=coords, **measured)
+
+        return measure
+
+    def _readings(self, part: Part, runs: Runs[AskedSpec]) -> ReadingsSpec:
+        """What runs of an arm measure, by content."""
+        names = [models.states(m) for m in part.task.models]
+        hashes = [[self._hash(n) for n in group] for group in names]
+        read = self.inputs(runs.specs[0])
+        files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
+        return part.readings(runs, hashes, files)
+
+    def stored(self, store: Store, arm: str, seeds: Sequence[int], *, smoke: bool) -> bool:
+        """Whether a store has by content what these runs of an arm measure, from any study."""
+        part = self.by_label[arm]
+        runs = Runs(tuple(part.spec(seed, smoke=smoke) for seed in seeds))
+        return store.built(self._readings(part, runs)) is not None
+
+    def measured(self, part: Part) -> dict[str, Axes]:
+        """What an arm measures, with its dimensions and their levels."""
+        return _engine(part.task).axes(part.task)
+
+    def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure of an arm can be; None for no end."""
+        return self.by_label[arm].task.range_of(measure)
+
+    def units(self, arms: Sequence[str]) -> tuple[str, ...]:
+        """Over what a claim about these arms generalises: over prompts, or the column that parts
+        them, and over seeds where something is drawn in one of the arms."""
+        about = [self.by_label[a] for a in arms if a in self.by_label]
+        unit = about[0].task.unit if about else "prompt"
+        return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
+
+    def groups(self, arm: str) -> dict[str, dict[str, str]]:
+        """The slots of which prompts are combinations, each with its value in every prompt. Of what
+        was frozen there are none: it is judged as it was."""
+        task = self.by_label[arm].task if arm in self.by_label else None
+        if task is None or isinstance(task, SaeTask) or self.frozen is not None:
+            return {}
+        return {
+            name: {str(i): task.prompts.rows[i].columns.get(name, "") for i in task.rows}
+            for name in prompts.shared(task.prompts, task.rows)
+        }
+
+    def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
+        """What a claim about one measure of a probe is given where it says nothing: the value where
+        there is nothing to be told; and where there are enough units, so that seeds, whose draws
+        overlap, need not be generalised over, these alone, with their bounds."""
+        task = self.by_label[arm].task if arm in self.by_label else None
+        if not isinstance(task, ProbeTask):
+            return {}
+        if measure == "balanced_accuracy":
+            return {"empty": 1 / len(task.classes)}
+        if measure != "accuracy":
+            return {}
+        unit = task.prompts.unit
+        proposed: dict[str, Any] = {"empty": task.chance}
+        if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
+            fixed = f"{runs} draws of what is learned from"
+            proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
+        return proposed
+
+    def unlike(self, arm: str, read: Sequence[str] = ()) -> tuple[str, ...]:
+        """The arms whose numbers mean something else than those of this one: of a difference those
+        of one model or of another kind of difference, of a model to which something is done those
+        of a model as it is; and the other way round.
+
+        The same model as it is stays, unless the claim reads it already: that it satisfies the
+        claim says that nothing had to be done."""
+
+        def kind(part: Part) -> tuple[bool, ...]:
+            return part.task.less is None, part.task.than is None, part.task.intervention is None
+
+        def is_before(part: Part) -> bool:
+            return part.control is None and kind(part) == (True, True, True)
+
+        if (about := self.by_label.get(arm)) is None:
+            return ()
+        before = {
+            p.label
+            for p in self.parts
+            if about.task.intervention and p.task.model == about.task.model and is_before(p)
+        }
+        unlike = (p.label for p in self.parts if kind(p) != kind(about))
+        return tuple(label for label in unlike if label in read or label not in before)
+
+    def compared(self, arm: str) -> tuple[str, ...]:
+        """The arms of the two models of which an arm is the difference; none of any other arm."""
+        about = self.by_label[arm].task if arm in self.by_label else None
+        if not isinstance(about, Task) or about.less is None:
+            return ()
+        return tuple(
+            p.label
+            for model in (about.less, about.model)
+            for p in self.parts
+            if p.control is None and not p.task.is_difference and p.task.model == model
+            if isinstance(p.task, Task) and p.task.intervention == about.intervention
+        )
+
+    def is_of_first(self, part: Part) -> bool:
+        """Whether an arm is the first model's own or a dictionary's, and nobody's control: it is
+        checked though no statement names it."""
+        own = part.task.models == self.models[:1] or isinstance(part.task, SaeTask)
+        return part.control is None and own
+
+    def check(self, part: Part) -> None:
+        """Refuse what can be known to be wrong of an arm before a model is opened; remember what
+        the author should know. Raises: ExperimentError, with the place and the model."""
+        if not isinstance(part.task, SaeTask):
+            words = [dry.split_in_words(part.task), dry.few_in_words(part.task)]
+            self.remarks += [w for w in words if w not in ("", *self.remarks)]
+        for model in part.task.models:
+            for name in models.states(model):
+                try:
+                    folder = find(self._folder(name), model.bos)
+                except AssayError:  # told where what it reads is asked for
+                    if name in self.trains and not self.trains[name].of:
+                        self._check_places(part, training.shell(self._located(self.trains[name])))
+                    continue
+                who = f"model {model.label or name}: " if len(self.models) > 1 else ""
+                remarks = self._check(part, folder, who)
+                self.remarks += [r for r in remarks if r not in self.remarks]
+
+    def _check_places(self, part: Part, folder: ModelFolder) -> None:
+        """Refuse sites and heads that a model from nothing will not have; it has no tokens yet."""
+        study, task = self.text.study, part.task
+        if isinstance(task, SaeTask):
+            self._check(part, folder, "")
+        elif isinstance(task, ProbeTask):
+            names = [p.name for p in study.probe]
+            with self._located_in("", "probe", names.index(task.table.name)):
+                probe_tasks.check_sites(task, folder)
+        else:
+            for read in task.reads:
+                with self._located_in("", "read", study.read.index(read)):
+                    dry.check_read(read, folder)
+            if task.intervention is not None:
+                i = [t.name for t in study.intervene].index(task.intervention.name)
+                with self._located_in("", "intervene", i):
+                    dry.check_places(task, folder)
+
+    def _check(self, part: Part, folder: ModelFolder, who: str) -> list[str]:
+        study, task = self.text.study, part.task
+        remarks: list[str] = []
+        if isinstance(task, SaeTask):
+            with self._located_in(who, "train", self._place(task.table.name), "site"):
+                saes.check(task.table, folder)
+            return []
+        remarks += dry.taken_in_words(task, folder)
+        if isinstance(task, Task) and task.than is not None:
+            side = dataclasses.replace(task, prompts=task.than, than=None)
+            remarks += self._check(dataclasses.replace(part, task=side), folder, who)
+        names = [t.name for t in study.prompts]
+        with self._located_in(who, "prompts", names.index(task.prompts.table.name)):
+            rows = dry.prompts_of(task, folder)
+        if isinstance(task, ProbeTask):
+            names = [t.name for t in study.probe]
+            with self._located_in(who, "probe", names.index(task.table.name)):
+                probe_tasks.check_sites(task, folder)
+            return probe_tasks.remarks(task)
+        if part.control is None:
+            remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
+            remarks += dry.means_in_words(task, rows)
+            remarks += dry.special_tokens(task, folder)
+            remarks += dry.ends_in_words(task, folder)
+            texts = [*dict.fromkeys(row.text for row in task.prompts.rows)]
+            remarks += [said] if (said := otherwise(folder, texts)) else []
+        opened = cache(partial(self._opened, folder))
+        code = partial(own_code.load, folder=self.folder)
+        for read in task.reads if part.control is None else ():
+            with self._located_in(who, "read", study.read.index(read)):
+                dry.check_projection(read, task, folder)
+                remarks += measuring.remarks(task, read, rows, opened, code)
+        if task.intervention is not None:
+            i = [t.name for t in study.intervene].index(task.intervention.name)
+            where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
+            with self._located_in(who, "intervene", i, where):
+                dry.check_intervention(task, rows, folder, opened, code)
+        return remarks
+
+    def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
+        """A dictionary by its name; of one that the study trains as much as is known before."""
+        if name in self.saes:
+            return saes.blank(self.saes[name], folder)
+        return fitted(name, dictionaries.opened(name, self.folder, ROOT.get()), folder)
+
+    def _place(self, name: str) -> int:
+        """Which of the trainings has this name."""
+        return [t.name for t in self.text.study.train].index(name)
+
+    @contextmanager
+    def _located_in(self, who: str, *keys: str | int) -> Iterator[None]:
+        """Tell where in the file that stands which leads to a refusal, and of which model it
+        is."""
+        try:
+            yield
+        except AssayError as e:
+            raise self.text.error(keys, f"{who}{e}") from e
+
+    def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
+        """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
+        about = json.loads(spec.asked)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
+        digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
+        digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
+        for read in about.get("reads", ()):
+            if name := (read.get("feature") or [""])[0]:
+                i = [r.name for r in self.text.study.read].index(read["name"])
+                with self.text.located("read", i):
+                    digests[f"dictionary {name}"] = self._content(name)
+        read_by = {d["feature"][0] for d in about.get("directions", ()) if "feature" in d}
+        if clamp := (about.get("intervention") or {}).get("clamp"):
+            read_by.add(clamp[0])
+        digests |= {f"dictionary {n}": h for n, h in self._dictionaries.items() if n in read_by}
+        entries = [("read", r) for r in about.get("reads", ())]
+        entries += [("intervene", about.get("intervention") or {})]
+        for kind, entry in (e for e in entries if e[1].get("function")):
+            i = [t.name for t in getattr(self.text.study, kind)].index(entry["name"])
+            with self.text.located(kind, i, "function"):
+                name = entry["function"]
+                digests[f"code {name}"] = own_code.digest(name, self.folder)
+        if table := about.get("probe"):
+            probe = next(p for p in self.text.study.probe if p.name == table["name"])
+            with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
+                known = {name: self._content(name) for name in probes.named([probe])}
+            digests |= {f"dictionary {n}": content for n, content in known.items()}
+        for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
+            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
+        if table := about.get("trained"):
+            digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
+        return {name: content for name, content in digests.items() if content}
+
+    def _has_chats(self, names: Sequence[str]) -> bool:
+        """Whether any of these prompts are chats."""
+        return any(self.prompts[name].table.messages for name in names)
+
+    def _chat_folder(self, name: str) -> str:
+        """Where the chat template of a model lies: of one that the study trains further, that with
+        which it begins."""
+        while name in self.trains and self.trains[name].of:
+            of = self.trains[name].of
+            name = next((models.states(m)[0] for m in self.models if of in (m.label, m.name)), of)
+        return self._folder(name)
+
+    def _content(self, name: str) -> str:
+        """What identifies a dictionary. Raises: DataError, ExperimentError."""
+        if name in self.saes:
+            return self.dictionary_hash(name)
+        return dictionaries.source(name, self.folder, ROOT.get()).sha256
+
+    @cached_property
+    def _dictionaries(self) -> Mapping[str, str]:
+        """The contents of the dictionaries whose features are directions or clamped, by name."""
+        contents: dict[str, str] = {}
+        for table, i, feature in (
+            *(("direction", i, d.feature) for i, d in enumerate(self.text.study.direction)),
+            *(("intervene", i, t.clamp) for i, t in enumerate(self.text.study.intervene)),
+        ):
+            if feature is not None:
+                with self.text.located(table, i):
+                    contents[feature[0]] = self._content(feature[0])
+        return contents
+
+    def _hash(self, name: str) -> str:
+        """What identifies a model; one that is not here is told with its place."""
+        try:
+            return self.model_hash(name)
+        except AssayError as e:
+            if name in self.trains:
+                raise
+            tables = enumerate(self.text.study.model)
+            keys = ("checkpoints", "name", "like")
+            places = [
+                (i, key)
+                for i, m in tables
+                for key in keys
+                if (name in m.checkpoints if key == "checkpoints" else getattr(m, key) == name)
+            ]
+            raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
+
+    def folder_of(self, part: Part) -> str:
+        """Where the model of an arm lies, or the first of its states. Raises: AssayError."""
+        return self._folder(models.states(part.task.model)[0])
+
+    def cut_alike(self, some: Sequence[Model]) -> bool:
+        """Whether models have the same tokens, as far as their folders are here."""
+        names = [self._folder(models.states(m)[0]) for m in some]
+        return all(models.same_tokens(names[0], name) for name in names[1:])
+
+    def have_equal_twins(self, arm: str, other: str) -> bool:
+        """Whether two arms are of two models of one shape, whose untrained twins are the same
+        weights: compared with each other they would differ by 0, whatever is true."""
+        if not {arm, other} <= {*self.by_label}:
+            return False
+        first, second = (self.by_label[name].task for name in (arm, other))
+        if isinstance(first, SaeTask) or first.model == second.model:
+            return False
+        names = [self._folder(models.states(m)[0]) for m in (first.model, second.model)]
+        return models.same_shape(*names)
+
+    def are_one_draw(self, control: str, other: str) -> bool:
+        """Whether two controls draw the same thing: those of two directions, or latents, that are
+        used alike, whose difference would be next to nothing whatever the model does."""
+        first, second = (self.by_label[name] for name in (control, other))
+        tables = [p.task.intervention for p in (first, second)]
+        if first.task.model != second.task.model or first.control not in (RANDOM, FEATURE, TOKENS):
+            return False
+        bare = [
+            t and msgspec.structs.replace(t, name="", add="", project_out="", clamp=None)
+            for t in tables
+        ]
+        names = [t and (t.add, t.project_out, t.clamp) for t in tables]
+        return bare[0] == bare[1] and names[0] != names[1]
+
+    def same(self, first: Model, second: Model) -> bool:
+        """Whether two models have the same weights, as far as their folders are here."""
+        try:
+            return [self._hash(n) for n in models.states(first)] == [
+                self._hash(n) for n in models.states(second)
+            ]
+        except AssayError:  # told where what a run reads is asked for
+            return False
+
+    def seconds(self, part: Part, runs: int) -> float | None:
+        """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
+        where the model is not here."""
+        task, total = part.task, 0.0
+        for model in task.models:
+            states = models.states(model)
+            if (size := self._size(states[0])) is None:
+                return None
+            whole = measuring.blocks(size) + size["d"] * size["v"]
+            drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
+            reading = _engine(task).seconds(task, size, runs)
+            new = not part.of or part.control == OTHER_TEXT
+            if new and (table := self.trains.get(states[0])):
+                table = training.usual(table)
+                tokens = (table.steps or 0) * (table.batch or 0) * (table.context or 0)
+                reading += 3 * measuring.PASS * tokens * whole
+            total += len(states) * (LOADING / 4 + drawing + reading) / runs
+        return total + self._dictionary_seconds(part)
+
+    def _dictionary_seconds(self, part: Part) -> float:
+        """CPU-seconds of one run for the dictionaries that the study trains, where this is the
+        first arm that needs them and no dictionary's own."""
+        seconds = 0.0
+        for name in () if isinstance(part.task, SaeTask) else self.used(part.task):
+            first = next(p for p in self.parts if name in self.used(p.task))
+            model = self._read_by(self._place(name), self.saes[name])
+            if first is part and (size := self._size(model.name)):
+                task = SaeTask(model, self.saes[name], self.prompts.get(self.saes[name].prompts))
+                seconds += sae_arms.seconds(task, size, 1)
+        return seconds
+
+    def _size(self, name: str) -> Mapping[str, int] | None:
+        """The sizes of a model; None of one that is not here."""
+        table = self.trains.get(name)
+        if table is not None and not table.of:
+            spec = training.small(training.usual(table))
+            sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
+            return {**sizes_of, "h": spec.heads}
+        try:
+            return sizes.read_sizes(find(self._folder(name)).config)
+        except AssayError:
+            return None
+
+    def cost(self, runs: Runs[Any]) -> Cost:
+        """What runs need beside their measures: room for the models that the study trains, and for
+        the activations that its dictionaries learn from."""
+        about = json.loads(runs.specs[0].asked)
+        names = {n for states in about["models"] for n in states}
+        known = [size for n in names if n in self.trains and (size := self._size(n))]
+        total = sum(4 * (measuring.blocks(s) + 2 * s["d"] * s["v"]) for s in known)
+        for name in {p.task.table.name for p in self.parts if isinstance(p.task, SaeTask)}:
+            table = self.saes[name]
+            model = self._read_by(self._place(name), table)
+            if "trained" in about and model.name in names and (size := self._size(model.name)):
+                sites = len(saes.sites_of(table))
+                total += 2 * size["d"] * sites * (table.tokens or 0)
+        return Cost(bytes=total)
+
+    def scope(self, arms: Sequence[str]) -> str:
+        """For which models, prompts and sites verdicts speak that read these arms."""
+        parts = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
+        tables = dict.fromkeys(m for p in parts for m in reversed(p.task.models))
+        phrases = [self._models_in_words([*tables])]
+        in_words = {}
+        for part in parts:
+            if isinstance(part.task, SaeTask):
+                in_words[part.task.in_words] = part.task.in_words
+                phrases += [f"a dictionary at {' and '.join(saes.reads_at(part.task.table))}"]
+                continue
+            for some in (part.task.prompts, part.task.than):
+                if some is not None:
+                    name = some.table.file or (some.table.name if part.task.than else "")
+                    of = f" of {name}" if name else ""
+                    in_words[some.table.name] = f"{len(part.task.rows)} prompts{of}"
+        phrases.append(" and ".join(in_words.values()))
+        for intervention in (p.task.intervention for p in parts if p.task.intervention):
+            name = intervention.add or intervention.project_out
+            sites = [d.site for d in self.text.study.direction if d.name == name]
+            site = intervention.site or next(iter(sites), "")
+            places = [site] if isinstance(site, str) else [*site]
+            if intervention.block:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
+            if intervention.top or intervention.neurons or intervention.function:
+                phrases.append(f"with {interventions.in_words(intervention)}")
+                continue
+            if intervention.heads:
+                places = [interventions.heads_in_words(intervention.heads)]
+            token = interventions.token_in_words(intervention.position)
+            at = "" if intervention.position == "all" else f", {token.removeprefix('the ')}"
+            phrases += [f"changed at {', '.join(places)}{at}"] if any(places) else []
+        phrases += [f"read at {r.site}" for p in parts for r in p.task.reads if r.site]
+        return ", ".join(dict.fromkeys(phrases))
+
+    def _models_in_words(self, tables: Sequence[Model]) -> str:
+        """The models, and what the texts of each begin with, so far as they are here."""
+        openings = {m: self._opening_in_words(m) for m in tables}
+        if len({*openings.values()}) == 1:
+            names = " and ".join(model_phrase(m) for m in tables)
+            return ", ".join(filter(None, [names, openings[tables[0]]]))
+        return " and ".join(", ".join(filter(None, [model_phrase(m), openings[m]])) for m in tables)
+
+    def _opening_in_words(self, model: Model) -> str:
+        try:
+            folder = find(self._folder(models.states(model)[0]), model.bos)
+            opening: Sequence[int] = ()
+            if first := next((p for p in self.prompts.values() if p.table.messages), None):
+                sent = prompt(folder, first.rows[0])
+                opening = sent.tokens[: sent.opening]
+            else:
+                opening = folder.opening
+            return opening_in_words(folder, opening)
+        except AssayError:  # not here; or told where what it reads is asked for
+            return ""
+
+    def left_out(self, arms: Mapping[str, Any]) -> list[str]:
+        """The arms that do not run, since no statement names or needs them."""
+        return [p.label for p in self.parts if p.label not in arms]
+
+
+def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:
+    """Write what was measured: the numbers, and what they are."""
+    about = {name: [dims, unit] for name, (dims, _, unit) in measured.items()}
+    (path / "about.json").write_text(json.dumps({"measured": about, "coords": coords}))
+    np.savez(path / "numbers.npz", **{name: array for name, (_, array, _) in measured.items()})
+
+
+def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
+    """Read what was measured, for so many runs; where nothing is drawn all have the same."""
+    about = json.loads(foreign.read_stored(path / "about.json"))
+    measured: Measured = {}
+    with np.load(path / "numbers.npz") as numbers:
+        for name, (dims, unit) in about["measured"].items():
+            array = numbers[name]
+            array = np.repeat(array[:1], runs, 0) if len(array) != runs else array
+            measured[name] = (dims, array, unit)
+    return measured, about["coords"]
+
+
+def _engine(task: Task | ProbeTask | SaeTask) -> Any:
+    """What measures a task."""
+    if isinstance(task, SaeTask):
+        return sae_arms
+    if isinstance(task, DamageTask):
+        return damage
+    return probes if isinstance(task, ProbeTask) else measuring
+
+
+def _levels(task: Task | ProbeTask | SaeTask) -> dict[str, int]:
+    """How many units an arm has, where that is known before it is measured."""
+    if isinstance(task, SaeTask) and not task.source:
+        return {}
+    return {task.unit: len(task.levels)}
+
+
+def _nothing(runs: Runs[Any], bench: Bench) -> Trained:
+    return Trained.nothing(runs)

@@ -1,0 +1,248 @@
+"""Beside: what measures of a study that asks models say beside its verdicts: which heads stood in
+for others, how many draws of a control pass, what each of a few prompts gave, and what to claim
+where any patch does as well."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from assay.ask.asked import Asked, Part
+from assay.ask.measure import sentences
+from assay.ask.measure.damage import BEFORE, RISE, DamageTask
+from assay.ask.measure.heads import head_of
+from assay.ask.measure.measuring import CHOSEN, OTHERS, Task
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.missing import ALONE
+from assay.ask.notes import Asking, falls_only, follows
+from assay.controls import picks
+from assay.core.claims import Claim
+from assay.core.errors import AssayError
+from assay.core.heavy import xr
+from assay.core.reading import LEFT_OUT
+from assay.core.results import Judged, Verdict
+from assay.subjects.folder import find
+from assay.subjects.sizes import read_sizes
+
+NAMED = 8
+"""Of so many draws each is told; of more they are counted."""
+SHORT = 40
+"""Characters of a prompt that are told."""
+Arms = Mapping[str, "xr.Dataset"]
+
+
+def lines(
+    questions: Asked,
+    askings: Mapping[str, Asking],
+    bearing: Sequence[str],
+    judged: Sequence[Judged],
+    arms: Arms,
+) -> list[str]:
+    """Give what to know next to these judged claims, a line each: what the plan said of them, and
+    what their measures say; `askings` by the claims' texts."""
+    by_line: dict[str, list[int]] = {}
+    for i, j in enumerate(judged, 1):
+        for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
+            by_line.setdefault(line, []).append(i)
+    return [*bearing] + [
+        line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
+        for line, of in by_line.items()
+    ]
+
+
+def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arms) -> Iterator[str]:
+    claim = judged.claim
+    for name in claim.must_fail:
+        part = questions.by_label.get(name)
+        if part is None or part.control is None or name not in arms:
+            continue
+        if LEFT_OUT in arms[name]:
+            yield f"{name}: {arms[name]['why'].values[0]}; this control is left out"
+        elif isinstance(part.task, DamageTask):
+            yield from _damage(part.label, part.task, arms[name])
+        elif part.control.name == "heads":
+            yield from _heads(questions, claim, part, arms)
+        elif part.task.drawn and name in judged.controls:
+            yield from _draws(part, judged.controls[name])
+    if (part := questions.by_label.get(claim.of)) is not None and claim.of in arms:
+        yield from _chosen(questions, part, arms[claim.of])
+    yield from _highest(asking, claim, arms)
+    yield from _each(questions, claim, arms)
+    yield from _follows(questions, asking, judged)
+    yield from _too_small(judged)
+
+
+def _too_small(judged: Judged) -> Iterator[str]:
+    """Tell of what is to break a claim of no effect how large it is, and how large it has to be."""
+    claim = judged.claim
+    edges = [e for e in (claim.low, claim.high) if math.isfinite(e)]
+    nothing = claim.empty or 0.0
+    for name, verdict in judged.violations.items():
+        x = verdict.estimate
+        if not edges or not math.isfinite(x):
+            continue
+        edge = min(edges, key=lambda e: abs(e - x))
+        most = nothing + 2 * (edge - nothing)
+        aim = f"aim between {edge:.3g} and {most:.3g}"
+        if claim.low <= x <= claim.high:
+            yield f"{name} is to break the claim, and its {x:.3g} is within the range; {aim}"
+        elif abs(x - nothing) > abs(most - nothing) and judged.outcome == "undecided":
+            yield f"{name} breaks the claim by far, at {x:.3g}, which says little; {aim}"
+
+
+def _number(claim: Claim, name: str, arms: Arms, **levels: object) -> float:
+    """The claim's number of an arm, by the mean over all units; with levels, of these alone. NaN
+    where it has none."""
+    value = claim.value(arms[name], arms)
+    terms: Mapping[str, Any] = value if isinstance(value, Mapping) else {"value": value}
+    chosen = {t: x.sel({d: v for d, v in levels.items() if d in x.dims}) for t, x in terms.items()}
+    means = {t: np.array([float(x.mean())]) for t, x in chosen.items()}
+    return float(np.ravel(claim.statistic(means))[0])
+
+
+def _heads(questions: Asked, claim: Claim, part: Part, arms: Arms) -> Iterator[str]:
+    """Tell what each draw of other heads gave."""
+    if claim.scale != "plain":
+        return
+    arm, name = arms[part.label], part.label
+    by_heads: dict[tuple[str, ...], list[int]] = {}
+    for i in range(arm.sizes["run"]):
+        heads = _stood_in(questions, part, arm, i)
+        if not heads:
+            return
+        by_heads.setdefault(heads, []).append(i)
+    numbers = {
+        heads: _number(claim, name, {**arms, name: arm.isel(run=runs)})
+        for heads, runs in by_heads.items()
+    }
+    passing = {heads for heads, x in numbers.items() if claim.low <= x <= claim.high}
+    each = "; ".join(
+        f"{' and '.join(heads)} {x:.3g}{', passes' if heads in passing else ''}"
+        for heads, x in sorted(numbers.items())
+    )
+    kind = "other heads" if len(next(iter(numbers))) == 1 else "draws of other heads"
+    words = f"{name}: {len(passing)} of {len(numbers)} {kind} pass"
+    yield f"{words}: {each}" if len(numbers) <= NAMED else words
+
+
+def _damage(label: str, task: DamageTask, arm: xr.Dataset) -> Iterator[str]:
+    """Tell by how much the loss on unrelated text rises, and whether the model can read that text
+    at all."""
+    rise, before = (arm[name].mean("run").values.ravel() for name in (RISE, BEFORE))
+    name = task.unrelated.table.name
+    of = "" if name == sentences.NAME else f" ({name})"
+    low, high = float(rise.min()), float(rise.max())
+    by = (
+        f"{low:.3g}"
+        if high - low < 1e-9 or f"{low:.3g}" == f"{high:.3g}"
+        else (f"{low:.3g} to {high:.3g}")
+    )
+    was = float(before.mean())
+    yield (f"{label}: the loss on unrelated text{of} rises by {by} nats a token, from {was:.3g}")
+
+
+def _draws(part: Part, verdict: Verdict) -> Iterator[str]:
+    """Tell how many of the draws of a control would satisfy the claim by themselves, where any
+    does: a mean of draws of opposite effect is near 0 whatever they do."""
+    (low, high), numbers = verdict.range, verdict.points
+    passing = sum(low <= x <= high for x in numbers)
+    if verdict.units[:1] == ("seed",) and passing and verdict.outcome != "holds":
+        each = "; ".join(f"{x:.3g}{', passes' if low <= x <= high else ''}" for x in numbers)
+        words = f"{part.label}: {passing} of {len(numbers)} seeds would pass alone"
+        yield f"{words}: {each}" if len(numbers) <= NAMED else words
+
+
+def _highest(asking: Asking | None, claim: Claim, arms: Arms) -> Iterator[str]:
+    """Tell at which level a measure whose maximum is claimed is highest on the mean over units."""
+    for c in asking.read.columns if asking else ():
+        arm = arms.get(c.arm or claim.of)
+        if c.how == "max" and arm is not None and c.name in arm:
+            x = replace(c, over=(), how="mean").take(arm[c.name], [*map(str, arm[c.name].dims)])
+            means = x.mean([d for d in x.dims if d not in c.over])
+            at = means.argmax([*c.over])
+            levels = ", ".join(f"{d} {means[d].values[int(at[d])]}" for d in c.over)
+            yield (
+                f"{c}: each unit has its own maximum, which is no less than at any one level; the "
+                f"mean over units is highest at {levels}, {float(means.max()):.3g}"
+            )
+
+
+def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
+    """Tell which parts were chosen for an intervention, of each level of a sweep."""
+    table = part.task.intervention
+    if CHOSEN not in arm or table is None or table.top is None:
+        return
+    with contextlib.suppress(AssayError):  # the model is no longer here
+        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        x = arm[CHOSEN].isel(run=0)
+        numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
+        names = [
+            f"{n // count}.{n % count}" if table.top.of == "heads" else f"{n}" for n in numbers
+        ]
+        yield f"{part.label}: {table.top.of} chosen on the other half: {', '.join(names)}"
+
+
+def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[str, ...]:
+    """The heads that stood in for others in a run; none where a sweep has others at each level."""
+    assert isinstance(part.task, Task)
+    try:
+        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+    except AssayError:  # the model is no longer here
+        return ()
+    if OTHERS in arm:
+        x = arm[OTHERS].isel(run=run)
+        if x.ndim != 1 and any(n > 1 for n in x.shape[:-1]):
+            return ()
+        heads = [int(h) for h in np.ravel(x.values) if np.isfinite(h)]
+        return tuple(f"{h // count}.{h % count}" for h in heads)
+    read = {r.name: r for r in part.task.reads}
+    patterns = {r.pattern for name, r in read.items() if r.pattern and not r.sweep}
+    if len(patterns) != 1:
+        return ()
+    layer, head = head_of(next(iter(patterns)))
+    return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
+
+
+def _each(questions: Asked, claim: Claim, arms: Arms) -> Iterator[str]:
+    """Tell what each of a few prompts gave."""
+    part = questions.by_label.get(claim.of)
+    if part is None or claim.of not in arms or claim.scale != "plain":
+        return
+    task, unit = part.task, part.task.unit
+    if unit not in claim.units or unit not in arms[claim.of].dims:
+        return
+    measured = {*arms[claim.of][unit].values.tolist()}  # not a text that fills no window
+    if len(levels := [x for x in task.levels if x in measured]) >= ALONE:
+        return
+    levels = [x for x in levels if x in arms[claim.of][unit].values]  # few of them in a smoke run
+    numbers = [_number(claim, claim.of, arms, **{unit: level}) for level in levels]
+    prompts = task.source if isinstance(task, SaeTask) else task.prompts
+    names = [_short(prompts, int(x)) for x in levels] if prompts and unit == "prompt" else levels
+    each = "; ".join(f"{name} {x:.3g}" for name, x in zip(names, numbers, strict=True))
+    yield f"each {unit}: {each}"
+
+
+def _short(prompts: PromptSet, row: int) -> str:
+    """What tells a prompt from others: what stands in its slots, else its text."""
+    known = prompts.rows[row]
+    text = ", ".join(known.columns.get(slot, "") for slot in known.spans) or known.text
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+
+
+def _follows(questions: Asked, asking: Asking | None, judged: Judged) -> Iterator[str]:
+    """Advise where any other prompt's activations do what a claim says of the pair's."""
+    if asking is None or judged.outcome != "unspecific":
+        return
+    control = judged.controls.get(f"{asking.main}/unrelated")
+    name = falls_only(questions, asking.main, asking.read)
+    if name and control is not None and control.outcome == "holds":
+        yield (
+            f"any other prompt's activations make {name} fall; claim "
+            f"{follows(questions, asking.main, name)}"
+        )

@@ -1,0 +1,838 @@
+"""Composing: a study as an Experiment: arms borrowed from experiments, fields set, and the author's
+claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.ask import beside, missing, notes, sides
+from assay.ask.asked import Asked, Part
+from assay.ask.contents import Contents
+from assay.ask.measure.measuring import Task
+from assay.ask.parts import LEFT_OUT
+from assay.ask.sides import Side
+from assay.ask.text import EstimateEntry, Plain, Said, Text, read
+from assay.ask.wording import (
+    QUANTITIES,
+    Condition,
+    claim,
+    condition,
+    dims_over,
+    estimate,
+    hold,
+    made_of,
+    natural,
+)
+from assay.core.ceilings import Bounded
+from assay.core.claims import Claim, Estimate, Value
+from assay.core.columns import Axes, Column
+from assay.core.compute import duration
+from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
+from assay.core.heavy import xr
+from assay.core.runs import Runs
+from assay.core.spec import Spec, per_run_fields
+from assay.lab.judge import families
+
+
+def experiment(path: Path) -> Experiment:
+    """The Experiment that a study's file describes. Raises: ExperimentError, one line with line and
+    column."""
+    text = read(path)
+    if lacks := missing.essential(text):
+        known(text)
+        more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""
+        raise ExperimentError(lacks[0].text + more)
+    return composed(text)
+
+
+def header(path: Path) -> Header:
+    """What a list says of a study. Raises: ExperimentError."""
+    study = read(path).study
+    texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
+    controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
+    return Header(
+        study.question.rstrip("."),
+        "",
+        "; ".join(texts) or "none",
+        controls or "none",
+        "as planned",
+    )
+
+
+def known(text: Text) -> None:
+    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
+    does not say yet. Raises: ExperimentError."""
+    said = text.study
+    if not (said.experiment or said.model or said.train):
+        return
+    study = _Study(text)
+    study.composed((), ())
+    for i, c in enumerate(study.text.study.claim):
+        statement = study.statement("claim", i) if c.holds.strip() else None
+        study.refuse_unknown("claim", i, c, statement)
+    for i, e in enumerate(study.text.study.estimate):
+        if e.value.strip():
+            study.refuse_unknown("estimate", i, e, study.statement("estimate", i))
+
+
+def measured(text: Text) -> Iterator[tuple[str, Mapping[str, Axes], Side | Part]]:
+    """Give for each arm of a study what it measures, as far as that is known before any run, and
+    whose arm it is: an experiment's or a model's. Raises: ExperimentError."""
+    study = _Study(text)
+    for arm, known_measures in study.measured.items():
+        yield arm, known_measures.axes, known_measures.side or study.asked.by_label[arm]
+
+
+def composed(text: Text) -> Experiment:
+    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
+    ExperimentError."""
+    study = _Study(text)
+    claims, estimates = (
+        [study.statement(table, i) for i in range(len(getattr(text.study, table)))]
+        for table in ("claim", "estimate")
+    )
+    made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
+    study.leave_out_unnamed([*claims, *estimates])
+    study.note([*claims, *estimates], [*made[0], *made[1]])
+    for s in (*claims, *estimates):
+        study.columns[s.entry.text] = [(c.arm or s.main, c.name) for c in s.read.columns]
+    whole = study.composed(families.simultaneous(made[0]), made[1])
+    for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
+        study.refuse_mixed(statement, c, whole)
+        if isinstance(c, Claim):
+            study.refuse_equal_runs(statement, c, whole)
+    return whole
+
+
+class _Statement:
+    """A claim or an estimate of a study, with its condition or quantity read."""
+
+    def __init__(self, text: Text, table: str, i: int, done: Collection[str]) -> None:
+        self.text, self.table, self.i, self.done = text, table, i, done
+        self.entry: Any = getattr(text.study, table)[i]
+        self.key = "holds" if table == "claim" else "value"
+        with text.located(table, i, self.key):
+            words = getattr(self.entry, self.key)
+            self.read: Condition = condition(words, compared=table == "claim")
+
+    @property
+    def main(self) -> str:
+        """The arm that it is about: the first that it names and that is no control; of arms of a
+        model the first in which something is done to it."""
+        controls = getattr(self.entry, "control", ())
+        names = [name for name in self.read.parsed.arms if name not in controls]
+        return next((name for name in names if name in self.done), names[0] if names else "main")
+
+    def error(self, key: str | None, what: object) -> ExperimentError:
+        """Make the refusal of one of its fields, or of all of it."""
+        return self.text.error((self.table, self.i, *([key] if key else [])), what)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What is known of the measures of an arm before any run: their dimensions, and of which
+    experiment that is recorded."""
+
+    axes: Mapping[str, Axes]
+    side: Side | None = None
+    complete: bool = False
+    """Whether every level is known, as of arms of a model, whose levels the text says."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What there may be units of: fields in which runs differ, and dimensions."""
+        dims = (dim for axes in self.axes.values() for dim in axes)
+        return tuple(dict.fromkeys([*(self.fields or ("seed",)), *dims]))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields in which runs of an experiment's arm may differ."""
+        return tuple(per_run_fields(type(self.side.of.default[0]))) if self.side else ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the levels are those recorded: no field is set on which they could depend."""
+        if self.complete:
+            return True
+        return self.side is not None and not self.side.fields and self.side.part.preset == "default"
+
+
+class _Study:
+    """A study on the way to an Experiment: what stands side by side in it, and its arms. Raises:
+    ExperimentError for what is wrong with them."""
+
+    def __init__(self, text: Text) -> None:
+        _check_words(text)
+        self.sides = sides.sides(text)
+        asks = "model" if text.study.model else "train" if text.study.train else ""
+        if asks and self.sides:
+            what = "a study asks models or borrows experiments; write two studies"
+            raise text.error((asks,), what)
+        self.asked = Asked(text)
+        self.beside: Any = None
+        # the arms and measures that each statement reads, by its text
+        self.columns: dict[str, list[tuple[str, str]]] = {}
+        self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
+        _refuse_duplicates(text, self.sides, self.seeds)
+        self.first = {preset: self._main_specs(preset) for preset in PRESETS}
+        self.borrowed = {
+            name: arm
+            for side in self.sides
+            for name, arm in sides.arms_of(side, self.sides[0]).items()
+        }
+        # an experiment has to have main, of which nothing may run
+        self.idle = {name for name, arm in self.borrowed.items() if arm.specs is sides.none}
+        self.arms = self.borrowed | self.asked.arms()
+        for i, part in enumerate(text.study.experiment):
+            for name in (n for n in part.learned if n not in self.borrowed):
+                hint = nearest(name, self.borrowed)
+                what = f"the study has no arm {name!r} of an experiment; {hint}"
+                raise text.error(("experiment", i, "learned"), what)
+        self.text = text
+        self.measured = {
+            side.named(arm): _Measured(axes, side)
+            for side in self.sides
+            for arm, axes in sides.measured(side).items()
+        }
+        self.measured |= {
+            p.label: _Measured(self.asked.measured(p), complete=True) for p in self.asked.parts
+        }
+
+    def _main_specs(self, preset: str) -> tuple[Spec, ...]:
+        """The specs of the arm main at a preset: of the models that are asked, else of the first
+        experiment."""
+        if self.asked.parts:
+            return self.asked.specs(preset, self.seeds)
+        if not self.sides:
+            return ()
+        side = self.sides[0]
+        if preset == "smoke":
+            return side.specs("smoke", ())
+        return side.specs(side.part.preset if preset == "default" else preset, self.seeds)
+
+    def composed(self, claims: Iterable[Claim], estimates: Iterable[Estimate]) -> Experiment:
+        """Make the experiment, with these claims and estimates."""
+        all_seeds = max(1, len(self.seeds))
+        usual = min((s.of.seeds_per_group for s in self.sides), default=all_seeds)
+        together = self.text.study.together or usual
+        measure = self.sides[0].of.measure if self.sides else self.arms["main"].measure
+        assert measure is not None
+        by_class: dict[type, Side] = {type(s.of.default[0]): s for s in reversed(self.sides)}
+        try:
+            return Experiment(
+                arms=self.arms,
+                measure=measure,
+                claims=(*claims, *estimates),
+                page=self._page(),
+                remarks=(*self.asked.remarks, *sides.remarks(self.sides)),
+                seeds_per_group=together,
+                smoke=self.first["smoke"],
+                default=self.first["default"],
+                borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
+                inputs=self._inputs(by_class),
+                materials=Contents(self.asked, self.columns),
+                cost=self.asked.cost if self.text.study.train else _cost(by_class),
+                expected=self._times(together),
+                version=sum(s.of.version for s in self.sides) or 1,
+                measured=sum(s.of.measured for s in self.sides) or 1,
+                scope=self._scope,
+                beside=self.beside,
+            )
+        except AssayError as e:
+            raise ExperimentError(f"{self.text.path}: {e}") from e
+
+    # statements -----------------------------------------------------------------------------------
+
+    def statement(self, table: str, i: int) -> _Statement:
+        """Read a claim or an estimate."""
+        return _Statement(self.text, table, i, self.asked.done if self.asked.parts else ())
+
+    def leave_out_unnamed(self, statements: Sequence[_Statement]) -> None:
+        """Leave out the arms of models that no statement names or needs, and refuse a site that a
+        model of the others lacks."""
+        if not self.asked.parts:
+            return
+        names = {"main"}
+        for s in statements:
+            lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
+            names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
+            names |= {own for others in self._twins(s).values() for own in others.values()}
+        for part in self.asked.parts:
+            if part.label in names or self.asked.is_of_first(part):
+                self.asked.check(part)
+        self.arms = {name: arm for name, arm in self.arms.items() if name in names}
+
+    def note(self, read: Sequence[_Statement], done: Sequence[Claim | Estimate]) -> None:
+        """Remember what the author of a study that asks models should know before it runs."""
+        if not self.asked.parts:
+            return
+        askings = [
+            notes.Asking(
+                f"{s.table} {s.i + 1}",
+                s.main,
+                s.read,
+                statement.units,
+                getattr(statement, "violations", ()),
+                s.entry.text,
+            )
+            for s, statement in zip(read, done, strict=True)
+        ]
+        bearing = notes.of_study(self.asked, askings)
+        bearing += [note for s in read for note in self._both_sides(s)]
+        self.asked.remarks += bearing
+        bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
+        by_text = dict(zip((statement.text for statement in done), askings, strict=True))
+        self.beside = partial(beside.lines, self.asked, by_text, bearing)
+
+    def claim(self, s: _Statement) -> Claim:
+        """Make a claim, with every arm that it names held to those there are, and every measure to
+        those known."""
+        self.refuse_unknown(s.table, s.i, s.entry, s)
+        if s.entry.empty is not None and not math.isfinite(s.entry.empty):
+            what = (
+                "empty is the number that comes out where there is nothing, got "
+                f"{s.entry.empty:g}; leave it out where none does"
+            )
+            raise s.error("empty", what)
+        s.entry = self._with_proposals(s, s.entry)
+        s.entry = self._completed(s)
+        if not s.entry.control:
+            what = (
+                "no verdict is given without a control, and none comes by itself here: write "
+                'control = ["…"], an arm for which the claim must fail; or leave out controls = [] '
+                "where the controls would come from"
+            )
+            raise s.error("control", what)
+        for key in ("control", "planted"):
+            for name in getattr(s.entry, key):
+                if name != s.main and name in s.read.parsed.arms:
+                    what = (
+                        f"{name} stands in the condition, where it would be compared with itself; "
+                        f"a control takes the place of {s.main}: name another arm, such as a "
+                        "baseline or one trained once more"
+                    )
+                    raise s.error(key, what)
+        units = self._units(s)
+        self._hold(s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
+        with self.text.located("claim", s.i):
+            judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        self._refuse_unlearned(s, judged)
+        if not self.asked.parts:
+            return judged
+        if twins := self._twins(s):
+            judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
+        rivals, compared = self._rivals(s), s.read.parsed.arms
+        if rivals:  # nothing done in the place of one of them alone is no excuse
+            compared = (*compared, *self.asked.by_label)
+        unlike = self.asked.unlike(s.main, compared)
+        unlike += tuple(p.label for p in self.asked.parts if p.of in rivals)
+        groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
+        return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
+
+    def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
+        """What takes the place of the other arms of a comparison where a control takes that of its
+        own, by the control's name: their twins where it is untrained, for else one that learned
+        nothing is compared with one that did; and their own control of this name where two
+        interventions are compared."""
+        own = f"{s.main}/untrained"
+        stated = getattr(s.entry, "control", ())
+        pairs: dict[str, dict[str, str]] = {}
+        for part in self.asked.controls_of(s.main) if self.asked.parts else ():
+            for other in self._rivals(s) if part.label in stated else ():
+                twin = f"{other}/{part.label.rpartition('/')[2]}"
+                if twin in self.asked.by_label and not self.asked.are_one_draw(part.label, twin):
+                    pairs.setdefault(part.label, {})[other] = twin
+        others = [
+            a
+            for a in s.read.parsed.arms
+            if a != s.main and not self.asked.have_equal_twins(s.main, a)
+        ]
+        twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
+        return pairs | ({own: twins} if twins and own in stated else {})
+
+    def _rivals(self, s: _Statement) -> tuple[str, ...]:
+        """The other arms of a comparison of interventions; none of any other claim, or of what was
+        frozen before both sides of one moved together."""
+        by_label = self.asked.by_label
+
+        def is_done(arm: str) -> bool:
+            task = by_label[arm].task if arm in by_label else None
+            return isinstance(task, Task) and bool(task.intervention) and not task.is_difference
+
+        if self.asked.frozen is not None or not is_done(s.main):
+            return ()
+        controls = getattr(s.entry, "control", ())
+        return tuple(
+            a for a in s.read.parsed.arms if a != s.main and a not in controls and is_done(a)
+        )
+
+    def _both_sides(self, s: _Statement) -> Iterator[str]:
+        """Say which pairs stand in for both sides of a comparison."""
+        pairs = [
+            f"{control} less {twin}"
+            for control, others in self._twins(s).items()
+            for other, twin in others.items()
+            if other in self._rivals(s)
+        ]
+        if pairs:
+            yield (
+                f"{s.table} {s.i + 1}: it compares two interventions, so a control stands in for "
+                f"both: {', '.join(pairs)}"
+            )
+
+    def _ceiling(self, s: _Statement) -> Bounded | None:
+        """What both models, or arms, that a claim compares have by one measure with bounds; None
+        where it compares none by such a measure."""
+        base = ""
+        columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
+        if len(columns) == 1:
+            sides = self.asked.compared(s.main)
+            base = sides[0] if len(sides) == 2 else ""
+            columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
+        if len(columns) < 2 or len({c.key for c in columns}) > 1:
+            return None
+        low, high = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
+        if low is None or high is None:
+            return None
+
+        def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
+            x = arm[c.name]
+            return c.take(x, {str(d) for d in x.dims})
+
+        return Bounded(columns, (low, high), numbers, lambda c: c.name, s.main, base)
+
+    def _completed(self, s: _Statement) -> Any:
+        """A claim with what follows from what it is about, where it does not say it: what it
+        credits, the near controls of its arm, and the bounds of a unit."""
+        if not self.asked.parts:
+            return s.entry
+        credited = s.entry.credits or (s.main if s.main in self.asked.by_label else ())
+        entry = msgspec.structs.replace(s.entry, credits=credited)
+        measures = [c.name for c in s.read.columns]
+        every, compared = self.asked.controls_of(s.main, measures), s.read.parsed.arms
+        near = {p.label: p.why for p in every if p.label not in compared}
+        # Named controls stand beside those that come by themselves; a claim of no effect, which any
+        # arm without one satisfies, has those alone that its author names, or what breaks it.
+        if entry.violations and notes.is_of_nothing(self.asked.by_label[s.main], s.read):
+            entry = msgspec.structs.replace(entry, control=entry.control or entry.violations)
+        if near and not (entry.control and entry.violations):
+            control = tuple(dict.fromkeys((*entry.control, *near)))
+            entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
+        if entry.bounds is None and not any(c.name in QUANTITIES for c in s.read.columns):
+            entry = msgspec.structs.replace(entry, bounds=self._natural(s))
+        return entry
+
+    def _natural(self, s: _Statement) -> tuple[float, float] | None:
+        """The least and greatest number that a statement about models can have for a unit."""
+        return natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
+
+    def _with_proposals(self, s: _Statement, entry: Any) -> Any:
+        """A claim about one measure by itself with what its arm proposes, where it says nothing."""
+        value, columns = s.read.parsed.terms.get("value"), s.read.parsed.columns
+        if value is None or len(columns) != 1 or value(lambda column: 0.375) != 0.375:
+            return entry
+        proposed = self.asked.proposed(s.main, columns[0].name, len(self.seeds))
+        edges = [x for x in (s.read.parsed.low, s.read.parsed.high) if math.isfinite(x)]
+        if "bounds" in proposed and (
+            entry.units not in ((), proposed["units"])
+            or entry.bounds is not None
+            or not all(0 <= edge <= 1 for edge in edges)
+        ):
+            proposed = {"empty": proposed["empty"]}
+        silent = {k: v for k, v in proposed.items() if not getattr(entry, k) or k == "fixed"}
+        if "fixed" in silent:
+            silent["fixed"] = (*entry.fixed, *silent["fixed"])
+        if entry.empty is not None:
+            silent.pop("empty", None)
+        return msgspec.structs.replace(entry, **silent)
+
+    def estimate(self, s: _Statement) -> Estimate:
+        """Make an estimate, held to the arms and measures that there are."""
+        self.refuse_unknown(s.table, s.i, s.entry, s)
+        units = self._units(s)
+        swept = {"over": over} if (over := dims_over(s.entry)) else {}
+        self._hold(s, (s.main,), {"units": units, **swept})
+        with self.text.located("estimate", s.i):
+            made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        known = self._natural(s) if self.asked.parts else None
+        return dataclasses.replace(made, natural=made.natural or known, bounds=known)
+
+    def _units(self, s: _Statement) -> tuple[str, ...]:
+        if self.asked.parts and not s.entry.units:
+            return self.asked.units((s.main, *s.read.parsed.arms))
+        return s.entry.units or ("seed",)
+
+    def _hold(
+        self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
+        is neither named nor one of these; `judged` are the arms that stand for the first."""
+        main, measured = judged[0], self.measured
+        for c in s.read.columns:
+            arm = c.arm or main
+            have = tuple(measured[arm].axes) if arm in measured else (c.name,)
+            if c.name not in (offered := (*have, *made_of(have))):
+                quoted = [a for a in self.arms if a.startswith(f"{c.name}/")]
+                hint = (
+                    f'an arm with / in its name stands in quotes, as in "{quoted[0]}".{have[0]}'
+                    if quoted and have
+                    else _listed(c.name, have, offered)
+                )
+                of = measured[arm].side if arm in measured else None
+                hint += f"; assay list {of.of.name} says what each is" if of else ""
+                raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+        for key, names in dims.items():
+            for name in names if main in measured else ():
+                if name not in (offered := measured[main].units):
+                    kind = "unit" if key == "units" else "swept field"
+                    hint = nearest(name, offered)
+                    raise s.error(key, f"what arm {main} measures has no {kind} {name!r}; {hint}")
+        for c in s.read.columns:
+            for arm in judged if c.arm in (None, main) else (c.arm,):
+                if arm in measured:
+                    fields = dict.fromkeys(measured[arm].fields, ())
+                    axes = {
+                        m: {**{f: fields[f] for f in c.named if f in fields}, **a}
+                        for m, a in measured[arm].axes.items()
+                    }
+                    with self.text.located(s.table, s.i, s.key):
+                        hold(
+                            dataclasses.replace(c, arm=arm),
+                            axes,
+                            [name for names in dims.values() for name in names],
+                            settled=measured[arm].settled,
+                            loosely=c.name == s.read.equal,
+                        )
+
+    def refuse_unknown(
+        self, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
+    ) -> None:
+        """Refuse an arm that a statement names and the study has not, by where it does."""
+        names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
+        if isinstance(entry, Said):
+            keys = ("control", "near", "also", "planted", "violations")
+            names |= {key: getattr(entry, key) for key in keys}
+        for key, arms in names.items():
+            for name in (a for a in arms if a not in self.arms or a in self.idle):
+                known = [a for a in self.arms if a not in self.idle]
+                hint = (
+                    self._left_out(name)
+                    or self._called(name)
+                    or self._per_run(name)
+                    or nearest(name, known)
+                )
+                raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+    def _called(self, name: str) -> str:
+        """What an arm is called here that somebody names by its label and some of its fields;
+        nothing of any other name."""
+        prefix, _, arm = name.rpartition("/")
+        words = {word for word in prefix.split(",") if word}
+        called = [
+            side.named(arm)
+            for side in self.sides
+            if arm in side.arms
+            and words <= {side.part.label, *(f"{k}={v}" for k, v in side.fields.items())}
+        ]
+        if not words or not called:
+            return ""
+        return (
+            f"it is called {' or '.join(dict.fromkeys(called))}, as the arms of the first "
+            "[[experiment]] keep their names, and other values stand before them"
+        )
+
+    def _left_out(self, name: str) -> str:
+        """What to write where an arm of an experiment is named that the study does not list;
+        nothing of any other name."""
+        for side in self.sides:
+            arm = next((a for a in side.of.arms if side.named(a) == name), None)
+            if arm is not None:
+                return (
+                    f"arms of {side.of.name} leaves it out: add {arm!r} to arms = "
+                    f"[{', '.join(map(json.dumps, side.part.arms))}], or leave out arms; "
+                    f"{side.of.name} has {', '.join(side.of.arms)}"
+                )
+        return ""
+
+    def _per_run(self, name: str) -> str:
+        """What to write where an arm is named after a value in which the runs of one arm differ;
+        nothing of any other name."""
+        fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
+        for part in self.text.study.experiment:
+            for field, values in part.fields.items():
+                if field in fields and isinstance(values, list | tuple):
+                    return (
+                        f"runs of one arm differ in {field}; for an arm of each value write paired "
+                        f"= {{ {field} = {list(values)} }} in place of it"
+                    )
+        return ""
+
+    def _refuse_unlearned(self, s: _Statement, judged: Claim) -> None:
+        """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
+        was not learned."""
+        parts = sorted({part for arm in self.arms.values() for part in arm.learned or ()})
+        for part in (p for p in judged.credits if parts and p not in parts):
+            what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+            raise s.error("credits", what)
+        for key, names in (("also", judged.also), ("planted", judged.must_hold)):
+            for name in (n for n in names if judged.lacks(self.arms[n].learned)):
+                credited = " and ".join(judged.credits) or "every part"
+                what = (
+                    f"in {name} not all was learned that the claim credits, {credited}; leave it "
+                    "out, or say in credits what the claim is about"
+                )
+                raise s.error(key, what)
+
+    def refuse_mixed(
+        self, s: _Statement, statement: Claim | Estimate | Any, whole: Experiment
+    ) -> None:
+        """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
+        apart, and a curve over what no runs differ in: better before training than after."""
+        overs = dims_over(s.entry) if isinstance(statement, Estimate) else ()
+        if isinstance(statement, Claim):
+            names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
+        else:
+            names = s.read.parsed.arms or ("main",)
+        sweeping = {a for a in names if whole.arms[a].train is None}  # derived: seen once it ran
+        for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
+            specs = whole.specs_of(arm, whole.default)
+            chosen = [
+                x
+                for x in specs
+                if all(getattr(x, k, None) == v for k, v in statement.where.items())
+            ]
+            if not chosen:
+                raise s.error("where", _no_runs(arm, specs, statement.where))
+            fields = per_run_fields(type(chosen[0]))
+            levels = {name: {getattr(x, name) for x in chosen} for name in fields}
+            for over in (d for d in overs if d in levels and len(levels[d]) < 2):
+                what = (
+                    f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
+                    f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
+                )
+                raise s.error("over", what)
+            of = arm if arm in s.read.parsed.arms else names[0]  # a control takes the first's place
+            columns = [c for c in s.read.columns if (c.arm or names[0]) == of]
+            named = [n for n in fields if columns and all(n in c.named for c in columns)]
+            for c in columns:
+                with self.text.located(s.table, s.i, s.key):
+                    for dim, level in c.levels:
+                        if dim in levels:
+                            c.place(dim, level, sorted(levels[dim], key=str))
+            units = ("seed", *overs, *statement.units, *named)
+            varying = [n for n in fields if n not in units and len(levels[n]) > 1]
+            if s.read.equal and len(varying) > 1:
+                what = (
+                    f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
+                    f"differ in {', '.join(varying)}"
+                )
+                raise s.error(s.key, what)
+            if varying:
+                sweeping.add(arm)
+            if varying and not s.read.equal:
+                field = varying[0]
+                how = (
+                    f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
+                    "say, or make an arm of each value with paired"
+                    if isinstance(statement, Claim)
+                    else f'draw a curve with over = "{field}", or say which is meant with where = '
+                    f"{{ {field} = … }}"
+                )
+                values = ", ".join(map(str, sorted(levels[field])))
+                raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+        for pair in s.read.pairs if s.read.equal else ():
+            arms = [c.arm or names[0] for c in pair]
+            if sweeping.isdisjoint(arms):
+                what = (
+                    f"at equal {s.read.equal} needs runs of {arms[0]} or of {arms[1]} that differ "
+                    "in one field, as in fields = { penalty = [0.1, 0.2, 0.4] }; they differ in "
+                    "nothing but the seed"
+                )
+                raise s.error(s.key, what)
+
+    def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
+        """Refuse a control with the same runs as an arm that it would be compared with: the
+        difference is nought, so that it cannot but fail."""
+
+        def runs(name: str) -> set[tuple[Any, ...]]:
+            arm = self.borrowed.get(name)
+            if arm is None or arm.train is None or arm.after or isinstance(arm.train, Joint):
+                return set()
+            how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
+            return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
+
+        for control in s.entry.control:
+            task = part.task if (part := self.asked.by_label.get(control)) else None
+            if isinstance(task, Task) and task.is_idle:
+                what = (
+                    f"{control} adds 0 times a direction, so that it cannot but fail; name an arm"
+                )
+                raise s.error("control", f"{what} that does something")
+        compared = (a for a in s.read.parsed.arms if a != judged.of)
+        for control, other in itertools.product(s.entry.control, compared):
+            if runs(control) & runs(other):
+                what = (
+                    f"{control} has the same runs as {other}, with which it would be compared, so "
+                    "that it cannot but fail; name an arm that could come out the other way"
+                )
+                raise s.error("control", what)
+
+    # what the experiment is told besides ----------------------------------------------------------
+
+    def _scope(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
+        """Say for what verdicts speak in the words of the experiments that they read."""
+        phrases = sides.scopes(self.sides, preset, self.seeds, runs)
+        phrases += [self.asked.scope(list(runs))] if self.asked.parts else []
+        return "; ".join(dict.fromkeys(phrases))
+
+    def _page(self) -> str:
+        """What a reader of the report must know beside the question, which is its title: what
+        stands beside what, and what was left out."""
+        lines = []
+        for s in self.sides:
+            lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
+        lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts if p.label in self.arms]
+        if self.asked.parts and (idle := self.asked.left_out(self.arms)):
+            lines += ["", f"These arms did not run, as no statement needs them: {', '.join(idle)}."]
+        unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in self.sides}
+        for name, arms in unused.items():
+            if arms:
+                did_not = f"Of {name} these arms did not run, and no claim was asked of them"
+                lines += ["", f"{did_not}: {', '.join(arms)}."]
+        return "\n".join([*lines, "", self.text.page]).strip()
+
+    def _inputs(self, by_class: Mapping[type, Side]) -> Any:
+        """What runs read from outside; a model or a text that an experiment cannot have is told
+        with its place in the study."""
+        if self.asked.parts:
+            return self.asked.inputs
+        if not any(side.of.inputs for side in by_class.values()):
+            return None
+
+        def inputs(spec: Any) -> Mapping[str, str]:
+            side = by_class[type(spec)]
+            try:
+                return side.of.inputs(spec) if side.of.inputs else {}
+            except AssayError as e:
+                i = self.text.study.experiment.index(side.part)
+                what = f"{side.of.name} cannot read what it needs: {e}"
+                raise self.text.error(("experiment", i, "fields"), what) from e
+
+        return inputs
+
+    def _times(self, together: int) -> dict[str, float]:
+        """CPU-seconds of a run of each arm, as far as records, or the size of a model, tell."""
+        times = {
+            arm: seconds
+            for side in self.sides
+            for arm, seconds in sides.expected(side, self.seeds).items()
+        }
+        sized = {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
+        return times | {label: s for label, s in sized.items() if s is not None}
+
+
+def _beside_twins(value: Value, twins: Mapping[str, Mapping[str, str]]) -> Value:
+    """Read the arms beside a control from those that belong to it."""
+
+    def read_beside(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
+        names = twins.get(str(getattr(arms, "under", "")), {})
+        return value(arm, _Renamed(arms, names) if names else arms)
+
+    return read_beside
+
+
+class _Renamed(dict[str, Any]):
+    """Arms, some of which are others under their names."""
+
+    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.arms, self.names = arms, names
+
+    def __missing__(self, name: str) -> xr.Dataset:
+        return self.arms[self.names.get(name, name)]
+
+
+FEW = 12
+"""So many measures are listed where one is misspelt."""
+
+
+def _listed(name: str, have: Sequence[str], offered: Sequence[str]) -> str:
+    """What an arm measures, where that is few; else the name that is like this one."""
+    known = [x for x in have if x not in ("diverged", "parameters")]
+    if not 0 < len(known) <= FEW:
+        return nearest(name, offered)
+    close = get_close_matches(name, known, n=1, cutoff=0.75)  # a slip of the pen, and no guess
+    return f"{f'did you mean {close[0]}? ' if close else ''}it has {', '.join(known)}"
+
+
+def _check_words(text: Text) -> None:
+    """Refuse a budget that is no time, and a threshold that does not say where it comes from."""
+    if text.study.budget:
+        with text.located("budget"):
+            duration(text.study.budget)
+    for i, entry in enumerate(text.study.claim):
+        if entry.threshold and not re.match(rf"({'|'.join(SOURCES)})\b", entry.threshold):
+            what = (
+                "a threshold says where the number in the claim comes from: write "
+                'threshold = "plan: …" before anything was looked at, or "paper: …", "theory: …", '
+                f'"pilot: …"; got {entry.threshold!r}'
+            )
+            raise text.error(("claim", i, "threshold"), what)
+
+
+SOURCES = ("plan", "paper", "theory", "pilot")
+"""What a threshold may come from."""
+
+
+_LISTS = ("control", "planted", "violations")
+
+
+def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[int]) -> None:
+    """Refuse the same runs under two labels: what they have in common is no evidence, and one would
+    be a control of the other that cannot pass."""
+    for side, other in itertools.combinations(study_sides, 2):
+        specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
+        if side.of.name == other.of.name and set(specs) & set(other_specs):
+            first, second = (f"{s.label}/main" if s.label else "main" for s in (side, other))
+            what = (
+                f"{first} and {second} have the same runs; leave one out, or set a field in which "
+                "they differ"
+            )
+            raise text.error(("experiment", text.study.experiment.index(other.part)), what)
+
+
+def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    if not specs:
+        return f"arm {arm} has no runs"
+    absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))
+    field = next(absent, next(iter(where), ""))
+    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+    fields = (f.name for f in dataclasses.fields(specs[0]))
+    hint = f"it has {', '.join(have)}" if have else nearest(field, fields)
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"
+
+
+def _cost(by_class: Mapping[type, Side]) -> Any:
+    """What runs cost, where every experiment says it of its own."""
+    if not all(side.of.cost for side in by_class.values()) or not by_class:
+        return None
+
+    def cost(runs: Runs[Any]) -> Cost:
+        side = by_class.get(type(runs.specs[0]))
+        return side.of.cost(runs) if side is not None and side.of.cost else Cost()
+
+    return cost

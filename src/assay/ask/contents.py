@@ -1,0 +1,200 @@
+"""Contents: what a study asks, known by content: rendered prompts, models by their files, and what
+is read of them, without any name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from assay.ask.asked import Asked
+from assay.ask.measure import models, own_code, reads, training
+from assay.ask.measure.damage import DamageTask
+from assay.ask.measure.measuring import Task, stated
+from assay.ask.measure.prompts import Row
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.parts import Part
+from assay.ask.shown import spoken_scope
+from assay.ask.tables import Model
+from assay.core.experiment import Rows
+from assay.data import corpus as corpora
+from assay.subjects import chats
+from assay.subjects.folder import find
+
+NAMES = ("name", "label", "prompts", "test", "controls", "of", "text", "sweep", "seed", "damage")
+"""Fields of tables that name something, choose among levels or seeds, and are no quantity."""
+ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "tokens")
+"""Fields whose values are answers: another answer of the same prompt was seen with the first."""
+
+
+ANSWERED = ("log_prob", "accuracy", "rank")
+"""Kinds of reads that are functions of the same numbers: how probable answers are."""
+
+
+class Contents:
+    """What a study asks of models and of experiments, by content."""
+
+    def __init__(self, asked: Asked, columns: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        self.asked, self.columns = asked, columns
+
+    def measures(self, arm: str) -> tuple[str, ...]:
+        """Return the names of what is measured in an arm that asks a model; nothing of others."""
+        part = self._part(arm)
+        return tuple(self.asked.measured(part)) if part else ()
+
+    def prompts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return the prompts that runs read, by the name of the input: their hash, and all that
+        each row says."""
+        sets = self.asked.prompts if self.asked.parts else {}
+        return {
+            f"prompts {name}": (
+                prompts.digest,
+                tuple(json.dumps([r.text, sorted(r.columns.items())]) for r in prompts.rows),
+            )
+            for name, prompts in sets.items()
+        }
+
+    def files(self) -> Sequence[Path]:
+        """Return the files that hold its prompts."""
+        text = self.asked.text
+        return [text.path.parent / p.file for p in text.study.prompts if p.file]
+
+    def scope(self, words: str) -> str:
+        """Say a scope without the slots of sweeps, and of no trained runs where none was
+        trained."""
+        return spoken_scope(self.asked.text.study, words)
+
+    def rows(self, arm: str) -> Rows | None:
+        """Return the rows on which an arm is measured; None of an arm of an experiment, and of
+        dictionaries of which each seed trains its own."""
+        if (part := self._part(arm)) is None:
+            return None
+        task = part.task
+        if isinstance(task, SaeTask):
+            if task.drawn:
+                return None
+            if task.source is None:
+                known = {d.path: d.sha256 for d in corpora.load(task.table.text).documents}
+                names = tuple(task.levels)
+                return Rows(task.unit, names, names, tuple(known[name] for name in names))
+            chosen, prompts = task.source.halves()[1], task.source
+        else:
+            chosen, prompts = task.rows, task.prompts
+        texts = tuple(prompts.rows[i].text for i in chosen)
+        paired = [row.text for row in task.than.rows] if task.than else []
+        paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
+        return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
+
+    def _rendered(self, asked: Sequence[Model], rows: Sequence[Row]) -> list[str]:
+        """The texts that templates make of chats: written as texts they are the same prompts."""
+        talks = [row.chat for row in rows if row.chat]
+        names = [name for model in asked for name in models.states(model)] if talks else []
+        templates = [chats.read(find(self.asked._chat_folder(name)).texts) for name in names]
+        return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
+
+    def models(self) -> dict[str, str]:
+        """Return the content hash of every model that an arm asks, as its files are now. Raises:
+        AssayError where one is not here."""
+        names = dict.fromkeys(
+            name
+            for part in self.asked.parts
+            for model in part.task.models
+            for name in models.states(model)
+        )
+        return {name: self._content(name) for name in names}
+
+    def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any] | None:
+        """Return the content hashes of what a measure of an arm is read from, and what it is, as
+        JSON values without names; None of an arm of an experiment. Raises: AssayError."""
+        if (part := self._part(arm)) is None:
+            return None
+        task = part.task
+        # in no order: a difference the other way round is the same
+        hashes = sorted(self._weights(n) for model in task.models for n in models.states(model))
+        inputs = {f"model {i}": content for i, content in enumerate(hashes)}
+        if isinstance(task, SaeTask) and task.table.text:
+            texts = sorted(d.sha256 for d in corpora.load(task.table.text).documents)
+            inputs["corpus"] = sha256("".join(texts).encode()).hexdigest()  # whatever their names
+        what = {"control": task.words["control"], "untrained": task.words["untrained"]}
+        if isinstance(task, SaeTask):  # whose `dictionary` is a kind, and no name
+            said = stated(task.table)
+            what |= {"of": {k: v for k, v in said.items() if k not in NAMES}, "measure": measure}
+        elif isinstance(task, Task):
+            what |= {"read": self._read(task, measure), "change": self._change(task)}
+        else:
+            what |= {"of": self._bare(task.table), "measure": measure}
+        return inputs, json.loads(self._slots(task, json.dumps(what, sort_keys=True)))
+
+    def _part(self, arm: str) -> Part | None:
+        return self.asked.by_label.get(arm)
+
+    def _content(self, name: str) -> str:
+        """The hash of a model's files; of one that the study trains, of what it learns."""
+        if name in self.asked.trains:
+            return self.asked.model_hash(name)
+        return find(self.asked._folder(name)).content
+
+    def _weights(self, name: str) -> str:
+        """The hash of a model's weights; of one that the study trains, of what decides them."""
+        if name not in self.asked.trains:
+            return find(self.asked._folder(name)).weights_content
+        if not self.asked.trains[name].of:
+            return self.asked.model_hash(name)
+        table, start, source, _ = self.asked._tuning(name)
+        known = training.spec(table, start, source)
+        return training.key(replace(known, model=find(start).weights_content))
+
+    def _dictionary(self, name: str) -> str:
+        """The hash of a dictionary; of one that the study trains, of what decides it."""
+        if name not in self.asked.saes:
+            return self.asked._content(name)
+        known = self.asked.learning(name, "", self.asked.saes[name].seed).spec
+        return training.key(replace(known, model=self._weights(self.asked._of(name).name)))
+
+    def _bare(self, table: Any) -> dict[str, Any]:
+        """What a table says, without names and answers, and with dictionaries by content."""
+        said = {k: v for k, v in stated(table).items() if k not in NAMES}
+        for field in ("feature", "clamp", "dictionary"):
+            if value := said.get(field):
+                name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
+                known = "" if "{" in name else self._dictionary(name)
+                said[field] = [known, *rest]
+        for field in ("projection", "add", "project_out", "cosine"):
+            if name := said.get(field):
+                several = name if isinstance(name, list | tuple) else (name,)
+                every = [self._direction(str(one)) for one in several]
+                said[field] = every if several is name else every[0]
+        if code := said.get("function"):
+            said["function"] = own_code.digest(code, self.asked.folder)
+        return {k: v for k, v in said.items() if k not in ANSWERS}
+
+    def _direction(self, name: str) -> dict[str, Any]:
+        """What a direction is, with the prompts that it is learned from by content."""
+        table = next((d for d in self.asked.text.study.direction if d.name == name), None)
+        if table is None:  # its name is filled by a sweep, whose levels do not count
+            return {}
+        source = self.asked.prompts.get(table.prompts)
+        return {**self._bare(table), "learned from": source.digest if source else ""}
+
+    def _read(self, task: Task, measure: str) -> Any:
+        if isinstance(task, DamageTask):
+            return measure
+        table = next((r for r in task.reads if r.name == measure), None)
+        if table is None:
+            return measure
+        kind = reads.kind_of(table)
+        return ["answers" if kind in ANSWERED else kind, self._bare(table)]
+
+    def _change(self, task: Task) -> Any:
+        return self._bare(task.intervention) if task.intervention else None
+
+    def _slots(self, task: Any, text: str) -> str:
+        """A text with the slots of the prompts by their order in place of their names."""
+        prompts = task.source if isinstance(task, SaeTask) else task.prompts
+        spans = prompts.rows[0].spans if prompts else {}
+        for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
+            text = text.replace(f"{{{name}}}", f"{{{i}}}")
+        return text

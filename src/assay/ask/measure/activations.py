@@ -1,0 +1,225 @@
+"""Reads of activations: how a head spreads its attention, what lies along a direction, and how
+strongly a dictionary's feature is on. Each makes a read ready for a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from assay.ask.measure import dictionaries, own_code
+from assay.ask.measure.heads import head_of
+from assay.ask.measure.seen import Context, Prompt, Ready, Seen, each, positions
+from assay.ask.tables import Direction, Read
+from assay.controls import picks
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+TARGETS = ("previous", "self", "induction")
+"""What `to` may say beside a place: the token before, the token itself, and the one behind the last
+earlier occurrence of the token that attends."""
+ENCODED = 2**24
+"""Features that are there at once."""
+
+
+def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How much attention a token pays to another; the mean is over the tokens that can attend to
+    theirs."""
+    layer, head = head_of(read.pattern)
+    site = Site("pattern", layer)
+    prompt.folder.check(site)
+    if head >= (heads := read_sizes(prompt.folder.config)["h"]):
+        raise DataError(
+            f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to {heads - 1}; "
+            f"got {read.pattern}"
+        )
+    pairs = [(n, t) for n in positions(read, prompt) for t in _targets(read, prompt, n)]
+    if not pairs:
+        raise DataError(
+            f"{prompt.row.place}: no token that {read.name} is of has {read.to!r} before it; "
+            "change position or to"
+        )
+    earlier = [(n, t) for n, t in pairs if t <= n]
+    if not earlier:
+        n, t = pairs[-1]
+        raise DataError(
+            f"{prompt.row.place}: token {n} attends to none behind it, such as {t}; change "
+            f"position or to of {read.name}"
+        )
+    queries, keys = ([*some] for some in zip(*earlier, strict=True))
+
+    def number(reading: Seen) -> float:
+        looked = picks.another(head, heads, reading.seed) if context.others else head
+        return float(reading.acts[site][looked, queries, keys].double().mean())
+
+    return Ready(each(number), sites=(site,))
+
+
+def _targets(read: Read, prompt: Prompt, n: int) -> list[int]:
+    """The token that the one at n is asked to attend to, if there is one."""
+    if read.to == "self":
+        return [n]
+    if read.to == "previous":
+        return [n - 1] if n else []
+    if read.to == "induction":
+        earlier = [k for k in range(n) if prompt.tokens[k] == prompt.tokens[n]]
+        return [earlier[-1] + 1] if earlier else []
+    return [prompt.at(read.to)]
+
+
+def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What an activation has along a direction of the study.
+
+    Formula: x · v / ‖v‖
+    """
+    (table,) = context.directions
+    site = _site_along(read, table, prompt)
+
+    def number(reading: Seen) -> float:
+        vector = context.vector(table, site, reading.seed).flatten().double()
+        act = reading.act(site, read.position).flatten().double()
+        return float(act @ vector / vector.norm())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The cosine of an activation and a direction, or of two directions.
+
+    Formula: x · v / (‖x‖ ‖v‖), the mean of it over tokens
+    """
+    sites = [_site_along(read, table, prompt) for table in context.directions]
+    if len({prompt.folder.width(site) for site in sites}) > 1:
+        raise DataError(f"{read.name}: its directions have different numbers of dimensions")
+
+    def number(reading: Seen) -> float:
+        vector, *others = (
+            context.vector(table, site, reading.seed).flatten().double()
+            for table, site in zip(context.directions, sites, strict=True)
+        )
+        rows = others or reading.rows(sites[0], read.position).flatten(1).double()
+        return float(np.mean([float(x @ vector / (x.norm() * vector.norm())) for x in rows]))
+
+    positions(read, prompt)
+    return Ready(each(number), sites=() if sites[1:] else (sites[0],))
+
+
+def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The length of an activation, the mean of it over tokens."""
+    site = _own_site(read, prompt)
+
+    def number(reading: Seen) -> float:
+        rows = reading.rows(site, read.position).flatten(1).double()
+        return float(rows.norm(dim=1).mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The mean activation of named neurons: at a token, or the mean or the highest over all."""
+    site = _own_site(read, prompt)
+    width = prompt.folder.width(site)
+    if beyond := [n for n in read.neurons if not 0 <= n < width]:
+        raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
+
+    def number(reading: Seen) -> float:
+        rows = reading.rows(site, read.position).flatten(1)[:, [*read.neurons]].double().mean(1)
+        return float(rows.max() if read.position == "all" else rows.mean())
+
+    positions(read, prompt)
+    return Ready(each(number), sites=(site,))
+
+
+def function(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """What a function of the user's own makes of a prompt."""
+    code, place = context.code(read.function), read.function
+    names = read.sites or ((read.site,) if read.site else ())
+    sites = tuple(Site.parse(name) for name in names)
+    for site in sites:
+        prompt.folder.check(site)
+    final = Site("final_norm")
+    asked = own_code.asked(code, own_code.READ, place)
+
+    def of_sites(every: Sequence[Mapping[Site, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        pairs = zip(names, sites, strict=True)
+        return {name: torch.stack([acts[site] for acts in every]) for name, site in pairs}
+
+    def numbers(reading: Sequence[Seen]) -> list[float]:
+        offered: dict[str, Callable[[], Any]] = {
+            "acts": lambda: of_sites([s.acts for s in reading]),
+            "before": lambda: of_sites([s.before for s in reading]),
+            "logits": lambda: context.head(torch.stack([s.acts[final] for s in reading])),
+            "tokens": lambda: torch.tensor(prompt.tokens),
+            "columns": lambda: dict(prompt.row.columns),
+        }
+        with torch.no_grad():
+            arguments = {name: offered[name]() for name in asked}
+            return own_code.numbers(place, code, arguments, len(reading), prompt.row.place)
+
+    captured = (*sites, *((final,) if "logits" in asked else ()))
+    return Ready(numbers, sites=captured, compares="before" in asked)
+
+
+def _own_site(read: Read, prompt: Prompt) -> Site:
+    """The site that a read names. Raises: DataError where it names none, ModelError."""
+    if not read.site:
+        raise DataError(
+            f'{read.name} needs the site that it reads, such as site = "blocks.9.hook_resid_post"'
+        )
+    site = Site.parse(read.site)
+    prompt.folder.width(site)  # refuses one that has no vector for a token
+    return site
+
+
+def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
+    """Where a read is along a direction. Raises: DataError where that is nowhere, or of another
+    width."""
+    if not (read.site or table.site):
+        raise DataError(
+            f"{read.name} is along {table.name!r}, which has no site of its own; write site = "
+            '"blocks.0.hook_resid_pre", say'
+        )
+    site = Site.parse(read.site or table.site)
+    width, direction_width = (
+        prompt.folder.width(s) for s in (site, Site.parse(table.site or read.site))
+    )
+    if width != direction_width:
+        raise DataError(
+            f"{read.name}: {table.name!r} is {direction_width} numbers, {site} has {width}"
+        )
+    return site
+
+
+def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The activation of a latent: at a token, or the mean or the highest over all of the text."""
+    assert read.feature is not None
+    name, latent = read.feature
+    whole = context.dictionary(name)
+    names = (read.site,) if read.site else whole.sites
+    if not names:
+        raise DataError(f"{read.name}: {name} does not say where it reads; write site = …")
+    sites = tuple(Site.parse(site) for site in names)
+    width, d_in = sum(prompt.folder.width(site) for site in sites), whole.W_enc.shape[1]
+    if width != d_in:
+        raise DataError(
+            f"{read.name}: {name} reads {d_in} numbers a token, {' and '.join(map(str, sites))} of "
+            f"{prompt.folder.name} {'has' if len(sites) == 1 else 'have'} {width}"
+        )
+    dictionary, number = dictionaries.latent(whole, name, latent)
+    tokens = positions(read, prompt)
+
+    def numbers(reading: Sequence[Seen]) -> list[float]:
+        rows = [[s.acts[site][tokens].flatten(1) for site in sites] for s in reading]
+        x = torch.cat([torch.cat(parts, 1) for parts in rows]).float()
+        coder = dictionary.to(x.device)
+        few = max(1, ENCODED // dictionary.width)
+        codes = torch.cat([coder.encode(part)[0, :, number] for part in x.split(few)])
+        of_each = codes.double().unflatten(0, (len(reading), len(tokens)))
+        return (of_each.amax(1) if read.position == "all" else of_each.mean(1)).tolist()
+
+    return Ready(numbers, sites=sites)

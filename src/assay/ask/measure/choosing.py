@@ -1,0 +1,223 @@
+"""Choosing: which heads, neurons or latents have most of something, on the half of the prompts that
+is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from jaxtyping import Float
+
+from assay.ask.measure import activations, dictionaries, directions, interventions
+from assay.ask.measure.directions import Learner
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.seen import Context, Prompt, Seen, prompt
+from assay.ask.tables import Direction, Intervention, Place, Read, Top
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import effects
+from assay.subjects.batches import run_many
+from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+TOGETHER = 8
+"""Prompts that are read together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What parts may be chosen by."""
+
+    learner: Learner
+    tables: Sequence[Direction]
+    """All directions of the study."""
+    reads: Sequence[Read]
+
+
+def check(
+    table: Intervention,
+    top: Top,
+    source: PromptSet,
+    tables: Sequence[Direction],
+    reads: Sequence[Read],
+    folder: ModelFolder,
+) -> None:
+    """Refuse a choice that no prompts or no model could make. Raises: DataError, ModelError."""
+    size = read_sizes(folder.config)
+    if top.of != "latents":
+        layers = top.layers or range(size["layers"])
+        if beyond := [n for n in layers if not 0 <= n < size["layers"]]:
+            raise DataError(f"{table.name!r}: {folder.name} has no block {beyond[0]}")
+        site = Site.parse(table.site) if isinstance(table.site, str) and table.site else None
+        most = folder.width(site) if site else size["h"] * len(layers)
+        if int(top.n) >= most:
+            raise DataError(f"{table.name!r}: {top.n} of {most} {top.of} are all, or more, of them")
+    rows = source.halves()[0]
+    if not isinstance(top.by, str):
+        for label in (directions.label_of(x) for x in top.by):
+            if label not in source.column(top.label, rows):
+                raise DataError(
+                    f"{table.name!r}: none of the {len(rows)} prompts on which is chosen has "
+                    f"{top.label} = {label!r}"
+                )
+        return
+    patterns = [r.name for r in reads if r.pattern and not r.sweep]
+    known = ["norm", *(d.name for d in tables if top.of != "neurons")]
+    known += patterns if top.of == "heads" else []
+    if top.by not in known:
+        raise DataError(
+            f"{table.name!r}: by is two labels or one of {', '.join(known)}, got {top.by!r}"
+        )
+
+
+def chosen(table: Intervention, top: Top, known: Known) -> Intervention:
+    """Name the parts that are chosen in the place of the choice. Raises: DataError, ModelError."""
+    learner = known.learner
+    source: PromptSet = learner.measured
+    rows = source.halves()[0]
+    prompts = [prompt(known.learner.model.folder, source.rows[i]) for i in rows]
+    names, sizes = _SIZES[top.of](table, top, known, prompts)
+    if isinstance(top.by, str):
+        score = sizes.mean(0)
+    else:
+        labels = source.column(top.label, rows)
+        first, second = (
+            sizes[[i for i, x in enumerate(labels) if x == directions.label_of(label)]].mean(0)
+            for label in top.by
+        )
+        score = first - second
+    order = score.argsort(descending=True, stable=True)[: int(top.n)].tolist()
+    picked = [names[i] for i in order]
+    changes: dict[str, object] = {"top": None}
+    if top.of == "heads":
+        changes["heads"] = tuple(f"{layer}.{head}" for layer, head in picked)
+    elif top.of == "neurons":
+        changes["neurons"] = tuple(n for _, n in picked)
+    else:
+        assert table.clamp is not None
+        changes["clamp"] = (table.clamp[0], tuple(n for _, n in picked))
+    return msgspec.structs.replace(table, **changes)
+
+
+def site_of_latents(table: Intervention, dictionary: Dictionary, folder: ModelFolder) -> Site:
+    """Give the site at which latents are set. Raises: DataError, ModelError where the dictionary
+    does not fit there, or lacks one of them."""
+    assert table.clamp is not None
+    name = table.clamp[0]
+    if table.site:
+        ((site, _),) = interventions.where(table, None)
+    else:
+        site = directions.site_of(name, dictionary)
+    folder.check(site)
+    if (width := folder.width(site)) != dictionary.W_enc.shape[1]:
+        raise DataError(
+            f"{table.name!r}: {name} reads {dictionary.W_enc.shape[1]} numbers for each token, "
+            f"{site} has {width}"
+        )
+    for latent in interventions.latents_of(table):
+        dictionaries.latent(dictionary, name, latent)
+    return site
+
+
+Names = list[tuple[int, int]]
+"""Of each part its block, and its number there."""
+
+
+def _heads(
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """How much each head writes, or along a direction, or what it gives of a read of a pattern."""
+    model = known.learner.model
+    count, layers = read_sizes(model.folder.config)["h"], [*(top.layers or range(model.layers))]
+    names = [(layer, head) for layer in layers for head in range(count)]
+    read = next((r for r in known.reads if r.name == top.by and r.pattern), None)
+    if read is not None:
+        paid = []
+        for p, acts in _seen(model, prompts, [Site("pattern", n) for n in layers]):
+            each_head = (
+                msgspec.structs.replace(read, pattern=f"{layer}.{head}") for layer, head in names
+            )
+            ready = (activations.pattern(one, p, Context()) for one in each_head)
+            paid.append([one.numbers([Seen(p, acts=acts)])[0] for one in ready])
+        return names, torch.tensor(paid)
+    kind = "result" if "result" in model.folder.architecture.sites else "z"
+    sites = [Site(kind, layer) for layer in layers]
+    along = _along(top, known, Site("resid_post", layers[0]))
+    rows = []
+    for p, acts in _seen(model, prompts, sites):
+        each = [_at(acts[site], p, table.position) for site in sites]  # [token, head, width]
+        if along is None:
+            numbers = [x.norm(dim=-1).mean(0) for x in each]
+        else:
+            numbers = [(x @ along).mean(0) for x in each]
+        rows.append(torch.cat(numbers))
+    return names, torch.stack(rows)
+
+
+def _neurons(
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """How large each neuron is; of labels its activation itself."""
+    assert isinstance(table.site, str)
+    site = Site.parse(table.site)
+    rows = []
+    for p, acts in _seen(known.learner.model, prompts, [site]):
+        x = _at(acts[site], p, table.position).flatten(1)
+        rows.append((x.abs() if isinstance(top.by, str) else x).mean(0))
+    return [(site.layer or 0, n) for n in range(len(rows[0]))], torch.stack(rows)
+
+
+def _latents(
+    table: Intervention, top: Top, known: Known, prompts: Sequence[Prompt]
+) -> tuple[Names, Float[torch.Tensor, "row part"]]:
+    """How strongly each latent is on, or as much along a direction."""
+    assert table.clamp is not None
+    coder: Dictionary = known.learner.dictionary(table.clamp[0]).to(known.learner.model.device)
+    site = site_of_latents(table, coder, known.learner.model.folder)
+    rows = []
+    for p, acts in _seen(known.learner.model, prompts, [site]):
+        x = _at(acts[site], p, table.position, first=1).flatten(1)
+        rows.append(coder.encode(x)[0].mean(0))
+    sizes = torch.stack(rows)
+    if (along := _along(top, known, site)) is not None:
+        sizes = sizes * (effects.directions(coder, [*range(coder.width)]).float() @ along)
+    return [(site.layer or 0, n) for n in range(coder.width)], sizes
+
+
+_Sizes = Callable[[Intervention, Top, Known, Sequence[Prompt]], "tuple[Names, torch.Tensor]"]
+_SIZES: dict[str, _Sizes] = {"heads": _heads, "neurons": _neurons, "latents": _latents}
+
+
+def _along(top: Top, known: Known, site: Site) -> Float[torch.Tensor, " d"] | None:
+    """The direction by which is chosen, of length 1; None where that is by something else."""
+    tables: Sequence[Direction] = known.tables
+    if not isinstance(top.by, str) or top.by not in [d.name for d in tables]:
+        return None
+    table = directions.find(tables, top.by)
+    vector = known.learner.vector(table, known.learner.site(table, site), 0).flatten().float()
+    return vector / vector.norm()
+
+
+def _at(
+    x: Float[torch.Tensor, "s ..."], p: Prompt, position: Place, first: int = 0
+) -> Float[torch.Tensor, "n ..."]:
+    """What a site has where a change is made, but for the first token that the model reads."""
+    if position != "all":
+        return x[[p.at(position)]].float()
+    own = x[max(first, p.opening) :].float()
+    return own if p.opening or first or len(own) < 2 else own[1:]
+
+
+def _seen(
+    model: Pretrained, prompts: Sequence[Prompt], sites: Sequence[Site]
+) -> Iterator[tuple[Prompt, dict[Site, torch.Tensor]]]:
+    """What sites have on prompts with nothing done, a prompt at a time."""
+    for begin in range(0, len(prompts), TOGETHER):
+        some = prompts[begin : begin + TOGETHER]
+        traces = run_many(model, [p.tokens for p in some], capture=[*sites], logits=False)
+        for p, traced in zip(some, traces, strict=True):
+            yield p, {site: x[0] for site, x in traced[0].acts.items()}

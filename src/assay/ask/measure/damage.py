@@ -1,0 +1,292 @@
+"""Damage: what a change of a model does to another task of the same model, on the scale of what it
+does to the one that a claim is about.
+
+A part that everything needs also carries what a claim names, as it carries all else. The control
+`damage` makes the same change where the model continues unrelated prompts. How much less likely it
+makes their endings, over the spread of these, stands in the place of the change's own effect over
+its own spread, in the direction in which a model gets worse: what a change makes a model do that it
+did not do before is not explained by what it breaks.
+
+Of a difference of two models under a change it is by how much more the change harms the second; of
+a difference of two kinds of prompts the damage counts in the direction in which the difference
+goes, since either kind may be the one that is harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from jaxtyping import Int
+
+from assay.ask.measure import measuring, models, reads, sentences
+from assay.ask.measure.measuring import Measured, Task, Tick
+from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.tables import Intervention, Model, Place, Read
+from assay.core.columns import Axes
+from assay.core.errors import DataError
+from assay.core.heavy import xr
+from assay.subjects.folder import find
+
+RISE, BEFORE = "unrelated_loss_rises", "unrelated_loss"
+"""Measures of the control: by how much the loss on unrelated text rises, and what it was."""
+PARTS = (measuring.OTHERS, measuring.CHOSEN)
+"""Measures that are no numbers of a model."""
+LEAST_SPREAD = 0.1
+"""Nats a token: a smaller spread of the unrelated prompts counts as this one."""
+MOST = 4.0
+"""An effect counts as at most so many times its spread: where every prompt gives nearly the same
+number, anything else would be nothing next to it."""
+FIRST = 5
+"""Tokens that every plain sentence has before its end at least."""
+SENTENCE = "sentence"
+
+
+@dataclass(frozen=True)
+class DamageTask(Task):
+    """What the control `damage` measures: the change that another arm is about, and what it does to
+    unrelated prompts. In `start` stands the model before it was trained, if that is the change."""
+
+    other: PromptSet | None = None
+    """The unrelated prompts."""
+
+    @property
+    def unrelated(self) -> PromptSet:
+        """The unrelated prompts."""
+        assert self.other is not None
+        return self.other
+
+    @property
+    def sets(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers, the unrelated ones behind the others."""
+        return (*super().sets, self.unrelated)
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What decides its numbers besides the contents of models and prompts."""
+        return {**super().words, "control": "damage", "read on": [*read_on(self.unrelated)]}
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        if measure == RISE:
+            return "by how much the loss on unrelated text rises, a token", "nats", "lower"
+        if measure == BEFORE:
+            return "the loss on unrelated text before the change, a token", "nats", "lower"
+        return super().about(measure)
+
+
+def read_on(other: PromptSet) -> tuple[str, str]:
+    """What is read of unrelated prompts: the log-probability of their ends, where they have such a
+    column, else the loss of their text."""
+    ends = all(sentences.END in row.columns for row in other.rows)
+    return ("log_prob", f"{{{sentences.END}}}") if ends else ("loss", "")
+
+
+def moved(table: Intervention, other: PromptSet) -> Intervention:
+    """Make the same change at a place that unrelated prompts have. Raises: DataError where the
+    loss of their text could not show it."""
+    slots = [name for name in other.rows[0].spans if name != sentences.END]
+
+    def place(position: Place) -> Place:
+        if isinstance(position, int):
+            return position if -FIRST <= position < FIRST else -1
+        if (slot := SLOT.fullmatch(position)) and slot[1] not in slots:
+            return f"{{{slots[0]}}}" if slots else -1
+        return position
+
+    changes: dict[str, Any] = {"position": place(table.position)}
+    swept = dict(table.sweep)
+    if "position" in swept:
+        swept["position"] = tuple(place(p) for p in swept["position"])  # type: ignore[arg-type]
+        changes["sweep"] = swept
+    places = {changes["position"], *swept.get("position", ())}
+    if -1 in places and read_on(other)[0] == "loss":
+        raise DataError(
+            f"{other.table.name} has no column {sentences.END}, and the loss of its own text does "
+            "not show what is changed at the last token"
+        )
+    if table.patch == "other":  # texts of other lengths
+        changes |= {"patch": "", "ablate": "resample"}
+    return msgspec.structs.replace(table, **changes)
+
+
+def axes(task: DamageTask) -> dict[str, Axes]:
+    """What the control measures, with its dimensions and their levels."""
+    swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
+    swept |= task.intervention.sweep if task.intervention else {}
+    plain = {k: v for k, v in measuring.axes(task).items() if k not in PARTS}
+    return {**plain, RISE: dict(swept), BEFORE: dict(swept)}
+
+
+def seconds(task: DamageTask, size: Mapping[str, int], runs: int) -> float:
+    """Guess the CPU-seconds of the passes of so many runs in a model of this size."""
+    here = _here(task)
+    there = replace(here, prompts=task.unrelated, reads=(_read(task.unrelated),), less=None)
+    return 2 * sum(measuring.seconds(side, size, runs) for side in (here, there))
+
+
+def measure(
+    task: DamageTask,
+    seeds: Int[np.ndarray, " run"],
+    folder: Path,
+    device: str,
+    smoke: bool,
+    tick: Tick,
+    root: Path = Path("assay-store"),
+) -> tuple[Measured, dict[str, list[Any]]]:
+    """Measure the control: the numbers of the model before the change, plus what the change does to
+    unrelated prompts on the scale of what it does to these."""
+
+    def numbers(k: int, some: Task) -> dict[str, xr.DataArray]:
+        def part(done: int, total: int) -> None:
+            tick(k * total + done, 4 * total)
+
+        measured, coords = measuring.measure(some, seeds, folder, device, smoke, part, root)
+        return {
+            name: xr.DataArray(x, dims=dims.split(), coords=_coords(dims, coords))
+            for name, (dims, x, _) in measured.items()
+            if name not in PARTS
+        }
+
+    here, unit = _here(task), task.prompts.unit
+    apart = tuple(r for r in task.reads if not r.kl)
+    both = task.less is not None and task.intervention is not None  # changed, and then compared
+    first = task.start or task.model if both else task.less or task.start or task.model
+    changed = numbers(0, here)
+    plain = replace(here, model=first, less=None, intervention=None, reads=apart)
+    before = numbers(1, plain) if apart else {}
+    rise, was, share = _on_others(task, here, first, folder, numbers)
+    untouched = before
+    if both and task.less is not None:
+        other = _on_others(task, replace(here, model=task.less), task.less, folder, numbers)
+        rise, share = rise - other[0], share - other[2]
+        untouched = numbers(1, replace(here, intervention=None, reads=apart)) if apart else {}
+    difference = task.less is not None and not both
+    measured: Measured = {}
+    coords: dict[str, list[Any]] = {}
+    for read in task.reads:
+        x = changed[read.name]
+        base = untouched.get(read.name, xr.zeros_like(x))
+        of_model = before.get(read.name, base)
+        worse = _worse(read, of_model, unit)
+        if task.than is not None:  # which kind of prompts is harmed more, nobody knows
+            off = (x - base).mean(unit)
+            worse = xr.where(off > 0, 1.0, -1.0)
+        scaled = _scaled(x, base, share * worse, unit, difference=difference)
+        scaled = scaled.transpose(*x.dims)
+        low, high = task.range_of(read.name)
+        if low is not None or high is not None:
+            scaled = scaled.clip(low, high)
+        kind = reads.KINDS[reads.kind_of(read)]
+        measured[read.name] = (" ".join(map(str, x.dims)), scaled.values, kind.unit)
+        coords |= {str(d): x[d].values.tolist() for d in x.dims if d != "run"}
+    for name, y in ((RISE, rise), (BEFORE, was)):
+        dims = ["run", *axes(task)[name]]
+        y = y.broadcast_like(rise).transpose(*dims)
+        measured[name] = (" ".join(dims), y.values, "nats")
+    return measured, coords
+
+
+def _on_others(
+    task: DamageTask, here: Task, first: Model, folder: Path, numbers: Any
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """By how much the loss on unrelated prompts rises a token, what it was, and the rise of each
+    over their spread."""
+    other = task.unrelated
+    there = replace(
+        here,
+        prompts=PromptSet(msgspec.structs.replace(other.table, unit="", split=""), other.rows),
+        reads=(_read(other),),
+        less=None,
+        than=None,
+        intervention=moved(task.intervention, other) if task.intervention else None,
+        directions=tuple(
+            msgspec.structs.replace(d, prompts=d.prompts or task.prompts.table.name)
+            for d in task.directions
+        ),
+        made_for=task.prompts,
+        chooses=False,  # parts are those that were chosen for the prompts of the claim
+    )
+    after = -numbers(2, there)["unrelated"].rename(prompt=SENTENCE)
+    was = -numbers(3, replace(there, model=first, intervention=None))["unrelated"]
+    was = was.rename(prompt=SENTENCE)
+    tokens = 1.0
+    if read_on(other)[0] == "log_prob":
+        tokens = _tokens(first, folder, other)
+    else:
+        after, was = -after, -was  # a loss as it is
+    rises = after - was
+    spread = np.sqrt((was.var(SENTENCE) + after.var(SENTENCE)) / 2)
+    share = rises / spread.clip(LEAST_SPREAD * tokens)
+    return rises.mean(SENTENCE) / tokens, was.mean(SENTENCE) / tokens, share
+
+
+def _scaled(
+    x: xr.DataArray, base: xr.DataArray, share: xr.DataArray, unit: str, *, difference: bool
+) -> xr.DataArray:
+    """The numbers before a change, plus its damage on the scale of what it does to them; of a
+    difference the damage alone. `share` has the damage over the spread of unrelated prompts."""
+    effect = x if difference else x - base
+    after = base + x if difference else x
+    mean = effect.mean(unit)
+    spread = np.sqrt((base.var(unit) + after.var(unit)) / 2)
+    spread = xr.where(spread > abs(mean) / MOST, spread, abs(mean) / MOST)
+    swept = [str(d) for d in share.dims if d != SENTENCE]
+    dealt = _dealt(share.transpose(*swept, SENTENCE), x[unit].values.tolist(), unit)
+    damage = spread * dealt
+    return damage if difference else base + damage
+
+
+RISES = ("loss", "entropy", "rank", "kl")
+FALLS = ("accuracy", "generates", "log_prob", "logit")
+"""Kinds of reads that rise, and that fall, where a model gets worse."""
+
+
+def _worse(read: Read, base: xr.DataArray, unit: str) -> xr.DataArray | float:
+    """Which way a read goes where a model gets worse: 1 up, −1 down. A difference, such as that of
+    two answers, goes towards 0; hardly at all where it is about 0 already."""
+    kind = reads.kind_of(read)
+    pair = kind in reads.PAIRS and isinstance(getattr(read, kind), tuple)
+    if kind in RISES:
+        return 1.0
+    if kind in FALLS and not (pair and len(getattr(read, kind)) > 1):
+        return -1.0
+    mean, spread = base.mean(unit), base.std(unit)
+    return -(mean / xr.where(spread > abs(mean), spread, abs(mean)).clip(1e-12))
+
+
+def _dealt(share: xr.DataArray, levels: list[Any], unit: str) -> xr.DataArray:
+    """The unrelated prompts dealt out to the units: of more prompts than units the mean of several,
+    of fewer each to several units."""
+    n, count = len(levels), share.sizes[SENTENCE]
+    parts = [
+        share.isel({SENTENCE: [*range(i, count, n)] if i < count else [i % count]}).mean(SENTENCE)
+        for i in range(n)
+    ]
+    return xr.concat(parts, unit).assign_coords({unit: levels})
+
+
+def _here(task: DamageTask) -> Task:
+    """What is measured of the change itself: the task of the arm that the control stands next
+    to."""
+    fields = {name: getattr(task, name) for name in Task.__dataclass_fields__}
+    return Task(**{**fields, "control": "", "start": None})
+
+
+def _read(other: PromptSet) -> Read:
+    _, text = read_on(other)
+    return Read(name="unrelated", log_prob=text) if text else Read(name="unrelated", loss=True)
+
+
+def _coords(dims: str, coords: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    return {dim: coords[dim] for dim in dims.split() if dim in coords}
+
+
+def _tokens(model: Model, study: Path, other: PromptSet) -> float:
+    """How many tokens an end has, on average."""
+    tokenizer = find(models.located(study, models.states(model)[0])).tokenizer
+    counts = [len(tokenizer.encode(row.columns[sentences.END])) for row in other.rows]
+    return float(np.mean(counts))

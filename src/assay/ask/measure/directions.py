@@ -1,0 +1,456 @@
+"""Directions: what is learned from activations at a site, or read off weights, and what stands in
+its place in controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.ask.measure import dictionaries
+from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.seen import prompt
+from assay.ask.tables import Direction, Place, Plain
+from assay.controls import picks, vectors
+from assay.controls.vectors import SAME, sign_of
+from assay.core import rng
+from assay.core.errors import DataError, nearest
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import effects
+from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+WAYS = ("difference", "probe", "component", "feature", "unembedding", "embedding")
+LEARNED = ("difference", "probe", "component")
+"""Those that are learned from prompts."""
+ENOUGH = 6
+"""So many rows of a label leave two for a shuffled control, of which one has its label swapped."""
+
+
+def way_of(table: Direction) -> str:
+    """How a direction is got. Raises: DataError where it says no way or several."""
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "")]
+    if len(ways) != 1:
+        got = " and ".join(ways) or "none of them"
+        raise DataError(f"say one of {', '.join(WAYS)} of the direction {table.name!r}, got {got}")
+    return ways[0]
+
+
+def find(tables: Sequence[Direction], name: str) -> Direction:
+    """The direction of this name. Raises: DataError."""
+    names = [t.name for t in tables]
+    if name not in names:
+        hint = nearest(name, names) if names else "write [[direction]] with this name"
+        raise DataError(f"there is no direction {name!r}; {hint}")
+    return tables[names.index(name)]
+
+
+def check(table: Direction) -> None:
+    """Refuse a direction that no model and no prompts could have. Raises: DataError, ModelError."""
+    way = way_of(table)
+    if table.site and not SLOT.search(table.site):
+        _check_site(table.name, Site.parse(table.site))
+    if way in LEARNED and not table.site:
+        raise DataError(
+            f"the direction {table.name!r} is learned somewhere: say site, such as "
+            '"blocks.9.hook_resid_pre"'
+        )
+    if table.position == "all":
+        raise DataError(f'{table.name!r}: a direction is learned at one token, or at "mean"')
+    pair = table.difference or table.probe
+    if pair and label_of(pair[0]) == label_of(pair[1]):
+        raise DataError(f"{table.name!r}: {way} takes two labels, got {label_of(pair[0])!r} twice")
+    for name in ("unembedding", "embedding"):
+        texts = getattr(table, name)
+        if isinstance(texts, tuple) and texts[0] == texts[1]:
+            raise DataError(f"{table.name!r}: the {name} of {texts[0]!r} less itself is 0")
+
+
+def refuse_leaks(table: Direction, sources: Mapping[str, PromptSet], judged: PromptSet) -> None:
+    """Refuse a direction that is learned from texts on which it is judged. Raises: DataError."""
+    source = sources.get(table.prompts)
+    if way_of(table) not in LEARNED or source is None or source.table.name == judged.table.name:
+        return
+    measured = {row.text: row for row in judged.rows}
+    same = [(row, measured[row.text]) for row in source.rows if row.text in measured]
+    if same:
+        row, other = same[0]
+        raise DataError(
+            f"direction {table.name!r}: {row.place} and {other.place} have the same text, and one "
+            f"is learned from, the other judged ({len(same)} such rows); take them out, or leave "
+            "out prompts: it then learns from one half of the prompts that are judged by the other"
+        )
+
+
+def check_tokens(table: Direction, folder: ModelFolder) -> None:
+    """Refuse an (un)embedding of what is no one token, before the model is opened. Raises:
+    DataError."""
+    for way in ("unembedding", "embedding"):
+        for text in _pair(getattr(table, way)) if getattr(table, way) else ():
+            if slot := SLOT.search(text):
+                raise DataError(
+                    f"direction {table.name!r}: nothing fills {slot[0]} of {text!r}, and a "
+                    "direction is the same for all prompts; of each prompt's own answer read "
+                    "logit_lens or logit at a site"
+                )
+            one_token(table.name, way, text, folder.tokenizer.encode(text))
+
+
+def one_token(name: str, way: str, text: str, ids: Sequence[int]) -> int:
+    """Give the token of a text. Raises: DataError where it is not one."""
+    if len(ids) != 1:
+        raise DataError(
+            f"direction {name!r}: {text!r} is {len(ids)} tokens; an {way} is that of one"
+        )
+    return ids[0]
+
+
+def _check_site(name: str, site: Site) -> None:
+    if len(site.dims.split()) != 3:
+        raise DataError(
+            f"the direction {name!r}: {site} has no one vector for each token; a direction lies at "
+            f"a site such as blocks.{site.layer or 0}.hook_resid_pre"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The activations that a direction is learned from."""
+
+    acts: Float[torch.Tensor, "row d"]
+    labels: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+    """Which rows of the prompts they are of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """Gets directions of a model: each seed learns from prompts of its own."""
+
+    model: Pretrained
+    measured: PromptSet
+    """The prompts that are measured: what learns from them sees the other half."""
+    sources: Mapping[str, PromptSet]
+    """All prompts, by name."""
+    activations: Callable[[PromptSet, Site, Place], Float[torch.Tensor, "row d"]]
+    """Of all rows at a site and a position."""
+    dictionary: Callable[[str], Dictionary]
+
+    def site(self, table: Direction, otherwise: Site | None = None) -> Site:
+        """The site of a direction: its own, its dictionary's, or that at which it is used. Raises:
+        DataError where there is none, or it has no one vector for each token."""
+        if table.site:
+            site = Site.parse(table.site)
+        elif table.feature:
+            site = site_of(table.feature[0], self.dictionary(table.feature[0]))
+        elif otherwise is not None:
+            site = otherwise
+        else:
+            raise DataError(f"say the site of the direction {table.name!r}")
+        self.model.folder.check(site)
+        _check_site(table.name, site)
+        return site
+
+    def vector(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
+        """Get a direction: a difference of means with its length, every other of length 1. Raises:
+        DataError where the examples lack a label, or it has no length."""
+        way = way_of(table)
+        if way in LEARNED:
+            return self._learned(table, self.examples(table, site, seed), site)
+        if way == "feature":
+            assert table.feature is not None
+            direction = self._row(*table.feature)
+        else:
+            direction = _token(table.name, self.model, way, _pair(getattr(table, way)))
+        return _unit(table, direction, site)
+
+    def _learned(
+        self, table: Direction, examples: Examples, site: Site
+    ) -> Float[torch.Tensor, " d"]:
+        way = way_of(table)
+        direction = _LEARN[way](table, examples)
+        if way == "component":  # which has no sign of its own: that of all rows, in every seed
+            whole = _component(table, self._all_examples(table, site))
+            direction = direction * (-1 if float(direction @ whole) < 0 else 1)
+        spread = float(examples.acts.norm(dim=1).mean())
+        if float(direction.norm()) <= SAME * spread or not direction.isfinite().all():
+            prompts, rows = self._prompts(table)[0], examples.rows
+            hint = differing(prompts, rows, self.model.folder)
+            raise DataError(
+                f"the direction {table.name!r} has length 0: the prompts that it is learned from "
+                f"look alike to {site} at position {table.position}; {hint}"
+            )
+        return direction if way == "difference" else _unit(table, direction, site)
+
+    def _row(self, name: str, latent: int) -> Float[torch.Tensor, " d"]:
+        dictionary = self.dictionary(name)
+        dictionaries.latent(dictionary, name, latent)
+        return effects.directions(dictionary.to(self.model.device), [latent])[0].float()
+
+    def _prompts(self, table: Direction) -> tuple[PromptSet, list[int]]:
+        """The prompts of a direction, and the rows that may be learned from."""
+        if table.prompts and table.prompts not in self.sources:
+            hint = nearest(table.prompts, self.sources)
+            raise DataError(f"direction {table.name!r}: no prompts {table.prompts!r}; {hint}")
+        prompts = self.sources.get(table.prompts, self.measured)
+        shared = prompts.table.name == self.measured.table.name
+        rows = prompts.halves()[0] if shared else [*range(len(prompts.rows))]
+        if labels := table.difference or table.probe:
+            names = {label_of(label) for label in labels}
+            column = prompts.column(table.label, rows)
+            for name in sorted(names - {*column}):
+                every = prompts.column(table.label)
+                raise DataError(
+                    f"direction {table.name!r}: "
+                    + (
+                        f"none of the {len(rows)} prompts that may be learned from has "
+                        f"{table.label} = {name!r}, the {every.count(name)} that have it are "
+                        "measured; write more of them"
+                        if name in every
+                        else f"no prompt has {table.label} = {name!r}; "
+                        f"{nearest(name, sorted(set(every)))}"
+                    )
+                )
+            rows = [i for i, x in zip(rows, column, strict=True) if x in names]
+        return prompts, rows
+
+    def examples(self, table: Direction, site: Site, seed: int) -> Examples:
+        """The activations that a seed learns a direction from. Raises: DataError."""
+        prompts, rows = self._prompts(table)
+        labelled = bool(table.difference or table.probe)
+        chosen = prompts.sample(rows, seed, labelled=labelled, label=table.label)
+        if labelled:  # whole groups are drawn, which need not have each label
+            lacking = {*prompts.column(table.label, rows)} - {*prompts.column(table.label, chosen)}
+            chosen += [
+                i
+                for i, x in zip(rows, prompts.column(table.label, rows), strict=True)
+                if x in lacking
+            ]
+        return self._of(table, site, prompts, chosen)
+
+    def _all_examples(self, table: Direction, site: Site) -> Examples:
+        return self._of(table, site, *self._prompts(table))
+
+    def spread(self, table: Direction, site: Site) -> Float[torch.Tensor, "row d"] | None:
+        """How the activations spread among which a direction is learned, each less the mean of its
+        label, so that what the labels tell has no share in it; None where nothing is learned."""
+        if way_of(table) not in LEARNED:
+            return None
+        examples = self._all_examples(table, site)
+        acts = examples.acts.clone()
+        for name in {*examples.labels}:
+            rows = [i for i, label in enumerate(examples.labels) if label == name]
+            acts[rows] -= acts[rows].mean(0)
+        return acts
+
+    def _of(
+        self, table: Direction, site: Site, prompts: PromptSet, rows: Sequence[int]
+    ) -> Examples:
+        labels = prompts.column(table.label, rows) if table.difference or table.probe else []
+        acts = self.activations(prompts, site, table.position)[[*rows]]
+        return Examples(acts, tuple(labels), tuple(rows))
+
+    # what stands in its place ---------------------------------------------------------------------
+
+    def shuffled(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, " d"]:
+        """Learn a direction from labels that tell nothing: half of the rows of each label have the
+        other one.
+
+        So whatever tells the labels apart cancels: the direction has no share of the true one, of
+        either sign, but by noise. What is left has a sign that means nothing, so seeds come in
+        pairs, 2n and 2n + 1, of which the second has the opposite of the first. Raises: DataError
+        where a label has fewer than two rows."""
+        pair = table.difference or table.probe
+        assert pair is not None
+        examples = self.examples(table, site, seed - seed % 2)
+        groups: list[list[int]] = []
+        for label in pair:
+            name = label_of(label)
+            groups.append([i for i, other in enumerate(examples.labels) if other == name])
+            if len(groups[-1]) < 2:
+                raise DataError(
+                    f"direction {table.name!r}: the control `shuffled` swaps half of each label, "
+                    f"and {name!r} has {len(groups[-1])} of the rows that a seed learns from; give "
+                    f"each label {ENOUGH} or more, or name other controls"
+                )
+        if table.difference is not None:
+            first, second = (examples.acts[rows] for rows in groups)
+            return vectors.shuffled_difference(first, second, seed)
+        swapped = list(examples.labels)
+        for k, (some, _) in enumerate(vectors.swaps([*map(len, groups)], seed)):
+            for i in some:
+                swapped[groups[k][i]] = label_of(pair[1 - k])
+        direction = _probe(table, Examples(examples.acts, tuple(swapped)))
+        return sign_of(seed) * direction
+
+    def tokens(self, table: Direction, seed: int) -> Float[torch.Tensor, " d"]:
+        """The (un)embedding of random tokens in the place of those that a direction names."""
+        way = way_of(table)
+        weight = _embeddings(self.model, way).weight
+        excluded = {self.model.encode(text)[0] for text in _pair(getattr(table, way))}
+        both = len(_pair(getattr(table, way))) > 1  # the difference of two has no sign of its own
+        draws = rng.integers(
+            np.array([seed - seed % 2 if both else seed]), "ask.tokens", 0, (64,), len(weight)
+        )[0]
+        candidates = [int(t) for t in dict.fromkeys(draws.tolist()) if t not in excluded]
+        rows = [row for t in candidates if float((row := _of_token(self.model, way, t)).norm()) > 0]
+        return sign_of(seed) * (rows[0] - rows[1]) if both else rows[0]
+
+    def feature(
+        self, table: Direction, live: Sequence[int], seed: int
+    ) -> Float[torch.Tensor, " d"]:
+        """The decoder row of another feature that is on in these prompts."""
+        assert table.feature is not None
+        name, latent = table.feature
+        return self._row(name, another(self.dictionary(name), latent, live, seed))
+
+
+def label_of(label: Plain) -> str:
+    """A label as the prompts have it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _of_label(examples: Examples, label: Plain) -> torch.Tensor:
+    name = label_of(label)
+    return examples.acts[[i for i, other in enumerate(examples.labels) if other == name]]
+
+
+def _difference(table: Direction, examples: Examples) -> torch.Tensor:
+    assert table.difference is not None
+    return vectors.difference(*(_of_label(examples, label) for label in table.difference))
+
+
+def _probe(table: Direction, examples: Examples) -> torch.Tensor:
+    """Ridge weights between two labels, with a penalty of a tenth of the mean variance."""
+    assert table.probe is not None
+    first, second = (_of_label(examples, label) for label in table.probe)
+    x = torch.cat([first, second]).double()
+    y = torch.cat([x.new_ones(len(first)), -x.new_ones(len(second))])
+    scale = float(x.norm(dim=1).mean())
+    x = x - x.mean(0)
+    if float(x.norm(dim=1).max()) <= SAME * scale:
+        return torch.zeros_like(examples.acts[0])
+    gram = x @ x.T
+    ridge = 0.1 * gram.diagonal().mean()
+    eye = torch.eye(len(x), dtype=x.dtype, device=x.device)
+    weights: torch.Tensor = x.T @ torch.linalg.solve(gram + ridge * eye, y - y.mean())
+    # as the class means are apart along it, so that its length can be compared with theirs
+    unit = weights / weights.norm().clamp_min(1e-300)
+    distance = (first.double().mean(0) - second.double().mean(0)) @ unit
+    return (unit * distance.abs()).float()
+
+
+def _component(table: Direction, examples: Examples) -> torch.Tensor:
+    """A principal component, as long as the examples spread along it."""
+    assert table.component is not None
+    x = examples.acts - examples.acts.mean(0)
+    if table.component > min(len(x) - 1, x.shape[1]):
+        raise DataError(
+            f"direction {table.name!r}: {len(x)} prompts have no component {table.component}"
+        )
+    _, lengths, rows = torch.linalg.svd(x, full_matrices=False)
+    direction: torch.Tensor = rows[table.component - 1]
+    # a component has no sign of its own: its largest entry is taken to be positive
+    direction = direction * direction[direction.abs().argmax()].sign()
+    return direction * lengths[table.component - 1] / len(x) ** 0.5
+
+
+_LEARN = {"difference": _difference, "probe": _probe, "component": _component}
+
+
+def _unit(table: Direction, direction: torch.Tensor, site: Site) -> torch.Tensor:
+    length = float(direction.norm())
+    if not 0 < length < float("inf"):
+        raise DataError(f"the direction {table.name!r} has length {length:g} at {site}")
+    return direction / length
+
+
+def _pair(texts: str | tuple[str, str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else texts
+
+
+def _embeddings(model: Pretrained, way: str) -> torch.nn.Embedding | torch.nn.Linear:
+    network = model.model
+    module: torch.nn.Embedding | torch.nn.Linear = (
+        network.get_output_embeddings() if way == "unembedding" else network.get_input_embeddings()
+    )
+    return module
+
+
+def _of_token(model: Pretrained, way: str, token: int) -> Float[torch.Tensor, " d"]:
+    """A token's embedding, or its unembedding with the final norm's weight folded in."""
+    row: torch.Tensor = _embeddings(model, way).weight[token].detach().float()
+    if way == "embedding":
+        return row
+    row = row * model.gain
+    return row - row.mean() if isinstance(model.final_norm, torch.nn.LayerNorm) else row
+
+
+def _token(name: str, model: Pretrained, way: str, texts: Sequence[str]) -> torch.Tensor:
+    rows = []
+    for text in texts:
+        rows.append(_of_token(model, way, one_token(name, way, text, model.encode(text))))
+    return rows[0] - rows[1] if len(rows) > 1 else rows[0]
+
+
+def far_layers(site: Site, layers: int) -> list[Site]:
+    """Give the same site a third of the model away: earlier, where that is not the first block,
+    then later. Raises: DataError where there is no other block."""
+    if site.layer is None or layers < 2:
+        raise DataError(f"{site} is in no other block of this model; name other controls")
+    return [Site(site.kind, n) for n in picks.far(site.layer, layers)]
+
+
+def other_layers(site: Site, layers: int) -> list[Site]:
+    """Give the same site of every other block, those first that lie nearest to a third of the model
+    away."""
+    return [Site(site.kind, n) for n in picks.by_distance(site.layer or 0, layers)]
+
+
+def site_of(name: str, dictionary: Dictionary) -> Site:
+    """Where a dictionary reads and writes. Raises: DataError where its file does not say it, or it
+    writes elsewhere."""
+    if len(dictionary.sites) > 1 or dictionary.sites_out not in ((), dictionary.sites):
+        raise DataError(
+            f"{name} does not read and write at one site, so that one of its features is no change "
+            "of one"
+        )
+    if not dictionary.sites:
+        raise DataError(
+            f'{name} does not say where it belongs; say site, such as "blocks.9.hook_resid_post"'
+        )
+    return Site.parse(dictionary.sites[0])
+
+
+def another(dictionary: Dictionary, latent: int, live: Sequence[int], seed: int) -> int:
+    """Draw another latent, among those that are on if any is, that has a decoder row. Raises:
+    DataError where there is none."""
+    lengths = effects.directions(dictionary, [*range(dictionary.width)]).norm(dim=1)
+    candidates = [
+        k for k in live or range(dictionary.width) if k != latent and float(lengths[k]) > 0
+    ]
+    if not candidates:
+        candidates = [k for k in range(dictionary.width) if k != latent and float(lengths[k]) > 0]
+    if not candidates:
+        raise DataError("the dictionary has no other feature; name other controls")
+    return candidates[picks.pick(seed, "ask.feature", 0, len(candidates))]
+
+
+def differing(prompts: PromptSet, rows: Sequence[int], folder: ModelFolder) -> str:
+    """Say where these prompts do differ: at a slot, or at the last position at which not all have
+    the same token."""
+    some = [prompt(folder, prompts.rows[i]) for i in rows]
+    row = some[0].row
+    slots = [f"{{{name}}}" for name in row.spans if name not in row.repeated]
+    values = {slot: {p.tokens[p.at(slot)] for p in some} for slot in slots}
+    slot = max(values, key=lambda name: len(values[name]), default="")
+    if slot and len(values[slot]) > 1:
+        return f'they differ in {slot}: write position = "{slot}", or a later site'
+    for back in range(1, min(len(p.tokens) for p in some) + 1):
+        if len({p.tokens[-back] for p in some}) > 1:
+            return f"they differ at position -{back}: write position = -{back}, or a later site"
+    return "they are the same text; write prompts that differ"

@@ -1,0 +1,194 @@
+"""Edges: attention from some tokens of a prompt to others, blocked in some layers or heads.
+
+The scores of a blocked pair are set to minus infinity before the softmax, so that a token deals its
+whole attention out to the tokens that it may still see. Controls block as many other pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from jaxtyping import Float
+
+from assay.ask.measure.heads import check as check_heads
+from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.seen import Prompt
+from assay.ask.tables import Block, Place
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.subjects.edits import Change, Edits
+from assay.subjects.site import Site
+
+Scores: TypeAlias = "tuple[Site, list[int] | None]"
+"""The scores of a block, and which heads; None: all."""
+Pairs: TypeAlias = "tuple[list[int], list[int]]"
+"""The tokens that attend, and those that they do not see."""
+
+
+def check(name: str, block: Block) -> None:
+    """Refuse a block that no prompt could have. Raises: DataError."""
+    if block.layers and block.heads:
+        raise DataError(f"{name!r}: say layers or heads of a block, not both")
+    for layer in block.layers:
+        if not str(layer).isdecimal():
+            raise DataError(f"{name!r}: a layer of a block is a number from 0, got {layer!r}")
+    if "mean" in (block.from_, block.to):
+        raise DataError(f"{name!r}: a block is from and to tokens, and mean is none")
+
+
+def places(name: str, block: Block, layers: int, heads: int) -> list[Scores]:
+    """The scores that a block changes, with the heads at each, in a model of so many layers and
+    heads. Raises: DataError for a layer or a head that it has not."""
+    check(name, block)
+    found: list[tuple[int, list[int] | None]]
+    if block.heads:
+        found = [*heads_by_layer(block.heads)]
+    else:
+        found = [(int(n), None) for n in dict.fromkeys(block.layers or range(layers))]
+    for layer, numbers in found:
+        if layer >= layers:
+            raise DataError(f"{name!r}: the model has blocks 0 to {layers - 1}, got {layer}")
+        check_heads(name, layer, numbers, heads)
+    return [(Site("attn_scores", layer), numbers) for layer, numbers in found]
+
+
+def pairs(block: Block, prompt: Prompt) -> Pairs:
+    """The tokens of a prompt between which attention is blocked; from all is from those behind the
+    hidden ones. Raises: DataError where none could see a hidden one, or where one would see nothing
+    else."""
+    hidden = _tokens(prompt, block.to)
+    behind = [*range(max(hidden) + 1, len(prompt.tokens))]
+    attending = behind if block.from_ == "all" else _tokens(prompt, block.from_)
+    hidden = [k for k in hidden if k <= max(attending, default=-1)]
+    if not hidden:
+        raise DataError(
+            f"{prompt.row.place}: no token of {block.to} comes before {block.from_}, so there is "
+            "no attention to block: a token sees itself and those before it"
+        )
+    blind = [q for q in attending if {*range(q + 1)} <= {*hidden}]
+    if blind:
+        raise DataError(
+            f"{prompt.row.place}: the token {blind[0]} would see nothing at all, as every token up "
+            "to it is blocked; block fewer tokens"
+        )
+    return attending, hidden
+
+
+def _tokens(prompt: Prompt, place: Place) -> list[int]:
+    return prompt.own if place == "all" else prompt.covered(place)
+
+
+def blocked(block: Block, sites: Iterable[Scores], pairs: Pairs) -> Edits:
+    """The edits that block these pairs of a prompt. Those of its last token, and of all tokens,
+    hold for what the model writes on as well."""
+    attending, hidden = pairs
+    change = partial(_hide, hidden=hidden)
+    goes_on = block.from_ in ("all", -1)
+    positions = slice(attending[0], None) if goes_on else attending
+    return {site: Change(site, change, positions, heads, goes_on) for site, heads in sites}
+
+
+def _hide(
+    scores: Float[torch.Tensor, "b h q k"], hidden: Sequence[int]
+) -> Float[torch.Tensor, "b h q k"]:
+    new = scores.clone()
+    new[..., hidden] = float("-inf")
+    return new
+
+
+def seen(
+    pattern: Mapping[Site, Float[torch.Tensor, "h q k"]],
+    sites: Iterable[Scores],
+    pairs: Pairs,
+) -> Float[torch.Tensor, " k"]:
+    """How much attention the attending tokens pay to each token, on the mean over them and over the
+    heads of all sites; hidden ones included."""
+    rows = []
+    for site, heads in sites:
+        weights = pattern[Site("pattern", site.layer)][:, pairs[0]].float()
+        rows.append((weights if heads is None else weights[heads]).mean((0, 1)))
+    return torch.stack(rows).mean(0)
+
+
+def other_tokens(prompt: Prompt, pairs: Pairs, weights: Float[torch.Tensor, " k"]) -> Pairs:
+    """As many other tokens that are not seen in the place of those of a block: the ones to which
+    most attention is paid, so that a token nobody looks at is no excuse; never an opening such as
+    a BOS. Of a prompt with fewer all are taken. Raises: DataError for less than half as many."""
+    attending, hidden = pairs
+    others = [k for k in range(max(1, prompt.opening), max(attending) + 1) if k not in hidden]
+    free = [k for k in others if k not in attending]
+    if 2 * len(free) < len(hidden):  # of a block from all tokens those that attend as well
+        free = others
+    if 2 * len(free) < len(hidden):
+        raise DataError(
+            f"{prompt.row.place}: there are {len(free)} other tokens to block, and the block has "
+            f"{len(hidden)}; write longer prompts, or name other controls"
+        )
+    free.sort(key=lambda k: -float(weights[k]))
+    return attending, sorted(free[: len(hidden)])
+
+
+def other_heads(
+    name: str,
+    sites: Sequence[Scores],
+    pairs: Sequence[Pairs],
+    patterns: Sequence[Mapping[Site, Float[torch.Tensor, "h q k"]]],
+    seed: int,
+) -> list[Scores]:
+    """As many other heads of each block: of the half that pays most attention to the hidden tokens
+    those that follow in turn as seeds go on. Raises: DataError where a block has too few."""
+    chosen: list[Scores] = []
+    for site, heads in sites:
+        assert heads is not None
+        weights = paid(patterns, pairs, site.layer or 0)
+        order = [h for h in weights.argsort(descending=True).tolist() if h not in heads]
+        if len(order) < len(heads):
+            raise DataError(
+                f"{name!r}: block {site.layer} has {len(order)} other heads, and {len(heads)} are "
+                "named; name fewer heads, or other controls"
+            )
+        pool = order[: max(len(heads), -(-len(order) // 2))]
+        taken = [pool[(seed * len(heads) + i) % len(pool)] for i in range(len(heads))]
+        chosen.append((site, sorted(taken)))
+    return chosen
+
+
+def elsewhere(
+    name: str, sites: Sequence[Scores], layers: int, paid: Callable[[int], float]
+) -> list[Scores]:
+    """Choose as many other layers for the same block, each about a third of the model away: earlier
+    or later, where `paid` says that more attention is paid to the hidden tokens, so that a layer
+    which does not look at them is no excuse. Raises: DataError where too few are free."""
+    own = [site.layer or 0 for site, _ in sites]
+    free = [n for n in range(layers) if n not in own]
+    if len(free) < len(own):
+        raise DataError(
+            f"{name!r}: the model has {len(free)} other layers, and {len(own)} are blocked; name "
+            "fewer layers, or other controls"
+        )
+    step, taken = max(1, layers // 3), list[int]()
+    for layer in own:
+        sides = ([n for n in free if n < layer], [n for n in free if n > layer])
+        near = [
+            min(side, key=lambda n, layer=layer: abs(abs(n - layer) - step))  # type: ignore[misc]
+            for side in sides
+            if side
+        ]
+        taken.append(max(near, key=paid))
+        free.remove(taken[-1])
+    return [(Site("attn_scores", layer), None) for layer in sorted(taken)]
+
+
+def paid(
+    patterns: Sequence[Mapping[Site, Float[torch.Tensor, "h q k"]]],
+    pairs: Sequence[Pairs],
+    layer: int,
+) -> Float[torch.Tensor, " h"]:
+    """How much attention each head of a layer pays to the hidden tokens, on the mean over the
+    attending ones and over prompts."""
+    rows = [
+        acts[Site("pattern", layer)][:, attending][..., hidden].float().sum(-1).mean(1)
+        for acts, (attending, hidden) in zip(patterns, pairs, strict=True)
+    ]
+    return torch.stack(rows).mean(0)

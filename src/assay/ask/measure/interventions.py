@@ -1,0 +1,422 @@
+"""Interventions: what is done to a model while it reads one prompt, as edits of its sites."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from jaxtyping import Float
+
+from assay.ask.measure import directions, edges
+from assay.ask.measure.heads import heads_by_layer
+from assay.ask.measure.prompts import SLOT
+from assay.ask.measure.seen import Prompt
+from assay.ask.tables import Block, Direction, Intervention, Place, Plain, Probe, Read, Top
+from assay.core.errors import DataError, nearest
+from assay.core.heavy import torch
+from assay.subjects import edits
+from assay.subjects.edits import Change, Edits
+from assay.subjects.site import Site
+from assay.subjects.subject import Edit
+
+WAYS = ("add", "project_out", "ablate", "patch", "clamp", "block", "function")
+ABLATIONS = ("zero", "mean", "resample")
+PATCHES = ("corrupted", "other")
+FIXED = ("name", "sweep", "prompts", "controls", "damage")
+"""Fields that no sweep changes."""
+PLACES, NUMBER = ("position", "to"), re.compile(r"-?\d+")
+"""Fields that are a token; a slot of one may be filled by its number."""
+LATENT = ("feature", "clamp")
+"""Fields that are a dictionary and its latent."""
+T = TypeVar("T", Direction, Intervention, Read, Probe)
+
+
+def way_of(table: Intervention) -> str:
+    """What kind of intervention it is. Raises: DataError where it says none or several."""
+    ways = [w for w in WAYS if getattr(table, w) not in (None, "")]
+    if len(ways) != 1:
+        got = " and ".join(ways) or "none of them"
+        raise DataError(f"say one of {', '.join(WAYS)} of {table.name!r}, got {got}")
+    way = ways[0]
+    for site in (table.site,) if isinstance(table.site, str) else table.site:
+        if table.position != "all" and site.endswith(("hook_pattern", "hook_attn_scores")):
+            raise DataError(
+                f"{table.name!r}: at {site} a position is the token that attends, so what others "
+                f"see of it would stay; write block = {{ from = …, to = {_toml(table.position)}, "
+                "layers = […] } in place of a site"
+            )
+    for name, known in (("ablate", ABLATIONS), ("patch", PATCHES)):
+        if way == name and (value := getattr(table, name)) not in known:
+            raise DataError(
+                f"{table.name!r}: {name} takes one of its kinds; {nearest(value, known)}"
+            )
+    return way
+
+
+def check(table: Intervention, tables: Sequence[Direction]) -> None:
+    """Refuse an intervention that no model and no prompts could have. Raises: DataError,
+    ModelError."""
+    _check_sweep(table, tables)
+    for point in points(table):
+        swept_table = swept(table, point)
+        way = way_of(swept_table)
+        direction = direction_of(swept_table, tables)
+        for word, kind in (("strength", "add"), ("value", "clamp")):
+            if way != kind and getattr(table, word) != getattr(Intervention(name=""), word):
+                raise DataError(f"{table.name!r}: {word} belongs to {kind}, and it has {way}")
+        if swept_table.heads and way not in ("ablate", "patch"):
+            raise DataError(f"{table.name!r}: heads are ablated or patched; {way} takes a site")
+        if (latents := latents_of(swept_table)) and min(latents) < 0:
+            raise DataError(f"{table.name!r}: latents are numbered from 0, got {min(latents)}")
+        _check_parts(swept_table, way)
+        if way == "block":
+            _check_block(swept_table)
+            continue
+        if way == "clamp" or (direction and (direction.feature or direction.sweep)):
+            continue  # its site may be the dictionary's, or wait for a level
+        where(swept_table, filled(direction, point) if direction else None)
+
+
+def latents_of(table: Intervention) -> tuple[int, ...]:
+    """The latents that an intervention sets."""
+    latents = table.clamp[1] if table.clamp else ()
+    return (latents,) if isinstance(latents, int) else latents
+
+
+def _check_parts(table: Intervention, way: str) -> None:
+    """Refuse neurons, latents and a choice of parts that do not go together."""
+    top, cut = table.top, way in ("ablate", "patch")
+    if table.neurons and (not cut or table.heads or not isinstance(table.site, str)):
+        raise DataError(f"{table.name!r}: neurons are ablated or patched at one site")
+    if table.neurons and (len({*table.neurons}) < len(table.neurons) or min(table.neurons) < 0):
+        raise DataError(f"{table.name!r}: each neuron once, numbered from 0")
+    if way == "clamp" and not (latents_of(table) or top):
+        raise DataError(
+            f'{table.name!r}: name latents to be set, or top = {{ n = 3, of = "latents" }}'
+        )
+    if top is None:
+        return
+    if not str(top.n).isdecimal() or int(top.n) < 1:
+        raise DataError(f"{table.name!r}: n of top is how many, at least 1, got {top.n!r}")
+    fits = {
+        "heads": cut and not (table.heads or table.site or table.neurons),
+        "neurons": cut and bool(table.site) and not (table.neurons or table.heads),
+        "latents": way == "clamp" and not latents_of(table),
+    }
+    if not fits[top.of] or not isinstance(table.site, str):
+        how = {
+            "heads": "are ablated or patched, without a site or heads",
+            "neurons": "are ablated or patched at one site, without neurons",
+            "latents": 'are set by clamp = ["DICTIONARY", []], without numbers',
+        }[top.of]
+        raise DataError(f"{table.name!r}: {top.of} that are chosen {how}")
+
+
+def _check_block(table: Intervention) -> None:
+    """Refuse fields that a block has itself, and tokens that none could have."""
+    assert table.block is not None
+    edges.check(table.name, table.block)
+    for field in ("site", "heads", "position"):
+        if getattr(table, field) != getattr(Intervention(name=""), field):
+            raise DataError(
+                f"{table.name!r}: {field} is of other interventions; a block says its tokens in "
+                "from and to, and its place in layers or heads"
+            )
+
+
+def _toml(place: Place) -> str:
+    return str(place) if isinstance(place, int) else f'"{place}"'
+
+
+def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
+    fields = [f for f in table.__struct_fields__ if f not in FIXED]
+    names = {table.add, table.project_out}
+    names |= {str(n) for way in ("add", "project_out") for n in table.sweep.get(way, ())}
+    about = [table, *(t for t in tables if t.name in names)]
+    texts = [str(getattr(t, field)) for t in about for field in t.__struct_fields__]
+    slots = {name for text in texts for name in SLOT.findall(text)}
+    for name, levels in table.sweep.items():
+        if name in FIXED or not (name in fields or name in slots):
+            hint = nearest(name, [*fields, *slots])
+            raise DataError(f"{table.name!r} sweeps {name!r}, no field or slot of it; {hint}")
+        if not levels or len({repr(v) for v in levels}) < len(levels):
+            raise DataError(f"{table.name!r} sweeps {name} over {list(levels)}; each level once")
+        if name == "heads" and any(not isinstance(v, str) for v in levels):
+            raise DataError(f'{table.name!r}: heads are texts, such as "9.10", not numbers')
+
+
+def expanded(table: Intervention, tables: Sequence[Direction]) -> Intervention:
+    """Give an intervention the levels of its directions' sweeps, beside its own. Raises: DataError
+    for one that would change the intervention itself."""
+    levels: dict[str, tuple[Plain, ...]] = {}
+    for point in points(table):
+        direction = direction_of(swept(table, point), tables)
+        for name, options in (direction.sweep if direction else {}).items():
+            if name in table.__struct_fields__:
+                raise DataError(
+                    f"the direction {table.add or table.project_out!r} sweeps {name}, which "
+                    f"{table.name!r} has too; sweep a slot, such as blocks.{{layer}}.hook_resid_pre"
+                )
+            levels[name] = options
+    return msgspec.structs.replace(table, sweep={**levels, **table.sweep})
+
+
+def direction_of(table: Intervention, tables: Sequence[Direction]) -> Direction | None:
+    """The direction that an intervention adds or takes out. Raises: DataError where there is no
+    such one."""
+    name = table.add or table.project_out
+    return directions.find(tables, name) if name else None
+
+
+def points(table: T) -> list[dict[str, Plain]]:
+    """The levels of a table's sweep, every combination; one without any where it sweeps nothing."""
+    values = (v for v in table.sweep.values())
+    return [dict(zip(table.sweep, c, strict=True)) for c in itertools.product(*values)]
+
+
+def swept(table: T, point: Mapping[str, Plain]) -> T:
+    """Set a table to one point: swept fields have its values, slots are filled by them. Raises:
+    DataError for a value that a field cannot have."""
+    fields: dict[str, Any] = {}
+    for name in table.__struct_fields__:
+        value: Any = getattr(table, name)
+        if name in point and name not in FIXED:
+            level = point[name]
+            if name == "neurons":
+                value = (level,)
+            elif isinstance(value, tuple | list):  # a dictionary's latent, or one head or text
+                value = (*value[:-1], level) if name in LATENT else (str(level),)
+            else:
+                value = level
+        else:
+            value = _filled(value, point)
+            if name in PLACES and isinstance(value, str) and NUMBER.fullmatch(value):
+                value = int(value)
+        fields[name] = value
+    # what is left out stays so: an empty list may be nothing that a study can write
+    usual = _usual(type(table))
+    fields = {name: value for name, value in fields.items() if value != usual[name]}
+    try:
+        return msgspec.convert(fields, type(table))
+    except msgspec.ValidationError as e:
+        raise DataError(f"{table.name!r} cannot have {dict(point)}: {e}") from None
+
+
+@cache
+def _usual(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return {f.name: f.default for f in msgspec.structs.fields(kind)}
+
+
+def filled(table: Direction, point: Mapping[str, Plain]) -> Direction:
+    """Set a direction to one point of the intervention that uses it: its own sweep sets fields, the
+    intervention's fills slots alone."""
+    levels = {name: level for name, level in point.items() if name in table.sweep}
+    slots = {n: v for n, v in point.items() if n not in table.__struct_fields__ or n in levels}
+    return swept(table, slots)
+
+
+def _filled(value: Any, point: Mapping[str, Plain]) -> Any:
+    """What a field has with the slots of all its texts filled by a level."""
+    if isinstance(value, str):
+        return SLOT.sub(lambda m: str(point[m[1]]) if m[1] in point else m[0], value)
+    if isinstance(value, tuple | list):
+        return tuple(_filled(v, point) for v in value)
+    if isinstance(value, Block | Top):
+        parts = msgspec.to_builtins(value)
+        return msgspec.convert({k: _filled(v, point) for k, v in parts.items()}, type(value))
+    return value
+
+
+def where(table: Intervention, direction: Direction | None) -> list[tuple[Site, list[int] | None]]:
+    """The sites that an intervention changes, with the heads at each. Raises: DataError,
+    ModelError."""
+    if table.heads and table.site:
+        raise DataError(f"{table.name!r}: say a site or heads, not both")
+    if table.heads:
+        return [(Site("z", layer), numbers) for layer, numbers in heads_by_layer(table.heads)]
+    if table.top and table.top.of == "heads":
+        return []  # known when they are chosen
+    sites = (table.site,) if isinstance(table.site, str) else table.site
+    if sites == ("",):
+        if direction is None or not direction.site:
+            raise DataError(
+                f'{table.name!r} needs a site, such as site = "blocks.0.hook_resid_pre"'
+            )
+        sites = (direction.site,)
+    return [(Site.parse(site), None) for site in sites]
+
+
+Put: TypeAlias = 'Callable[[Float[torch.Tensor, "1 s ..."]], Float[torch.Tensor, "1 s ..."]]'
+"""What is at the changed tokens → what goes on there."""
+
+
+def edits_of(
+    table: Intervention,
+    prompt: Prompt,
+    places: Sequence[tuple[Site, list[int] | None]],
+    *,
+    vector: Float[torch.Tensor, " d"] | None = None,
+    rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
+    feature: Put | None = None,
+    own: Callable[[Site, torch.Tensor], torch.Tensor] | None = None,
+    shift: int = 0,
+) -> Edits:
+    """The edits of one prompt.
+
+    Args:
+        table: at one point of its sweep.
+        prompt: whose tokens are changed.
+        places: sites, each with the heads that are changed there.
+        vector: what is added or taken out.
+        rows: what is put at each token, as many as the prompt has.
+        feature: what sets a feature.
+        own: a user's own change of what a site has.
+        shift: by how many tokens a single position is moved.
+    """
+    way = way_of(table)
+    positions = positions_of(table, prompt, shift)
+    combined: Edits = {}
+    for site, heads in places:
+        if way == "add":
+            assert vector is not None
+            combined |= edits.add(site, table.strength * vector, positions=positions)
+        elif way == "project_out":
+            assert vector is not None
+            combined |= edits.project_out(site, vector, positions=positions)
+        elif way == "clamp":
+            assert feature is not None
+            combined |= {site: Change(site, feature, positions)}
+        elif way == "function":
+            assert own is not None
+            combined |= {site: Change(site, partial(own, site), positions)}
+        elif table.ablate == "zero":
+            combined |= edits.zero(site, positions=positions, heads=heads)
+        else:
+            assert rows is not None
+            combined |= _put(site, rows[site], positions, heads, bool(table.ablate))
+    if table.neurons:
+        return {site: _of_neurons(edit, table.neurons) for site, edit in combined.items()}
+    return combined
+
+
+def _of_neurons(edit: Edit, neurons: Sequence[int]) -> Edit:
+    """A change of these numbers of a site alone."""
+    assert isinstance(edit, Change)
+    change, index = edit.change, [*neurons]
+
+    def some(x: torch.Tensor) -> torch.Tensor:
+        new = x.clone()
+        new[..., index] = torch.broadcast_to(change(x), x.shape)[..., index]
+        return new
+
+    return dataclasses.replace(edit, change=some)
+
+
+def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
+    """The positions that are changed; None for all, with those that a model writes on behind."""
+    if table.position != "all":
+        return [prompt.at(table.position) + shift]
+    # dictionaries are not made for a first token, whose activations are many times larger
+    first = max(1, prompt.opening) if table.clamp else prompt.opening
+    return slice(first, None) if first else None
+
+
+def _put(
+    site: Site,
+    rows: Float[torch.Tensor, "s ..."],
+    positions: slice | list[int] | None,
+    heads: list[int] | None,
+    goes_on: bool,
+) -> Edits:
+    """Put a row of its own at each token of the prompt; the last one at those that are read or
+    written on behind it, if it goes on."""
+    by_pair = "q" in site.dims.split()  # of a pattern, all that a token pays to the prompt's
+    chosen, keys = rows.transpose(0, 1) if by_pair else rows, rows.shape[-1]
+    chosen = chosen if positions is None else chosen[edits.stretch(positions, len(chosen))]
+    chosen = chosen if heads is None else chosen[:, edits.stretch(heads, chosen.shape[1])]
+
+    def put(x: torch.Tensor) -> torch.Tensor:
+        new = x.clone()
+        if by_pair:
+            new[:, :, : len(chosen), :keys] = chosen.transpose(0, 1).to(x)
+            return new
+        new[:, : len(chosen)] = chosen[-x.shape[1] :].to(x)
+        if goes_on:
+            new[:, len(chosen) :] = chosen[-1].to(x)
+        return new
+
+    return {site: Change(site, put, positions, heads, goes_on and not by_pair)}
+
+
+def in_words(table: Intervention) -> str:
+    """Say what is done, in a phrase."""
+    way = way_of(table)
+    place = heads_in_words(table.heads) or (
+        table.site if isinstance(table.site, str) else ", ".join(table.site)
+    )
+    what = {
+        "add": f"{table.strength:g} × {table.add} added",
+        "project_out": f"{table.project_out} projected out",
+        "ablate": f"{table.ablate} ablation",
+        "patch": f"patched from {'the pair' if table.patch == 'corrupted' else 'another prompt'}",
+        "clamp": f"{_latents_in_words(table)} clamped to {table.value:g}",
+        "block": _block_in_words(table.block),
+        "function": f"changed by {table.function}",
+    }[way]
+    if table.neurons:
+        place = (
+            f"neuron{'s' * bool(table.neurons[1:])} {', '.join(map(str, table.neurons))} of {place}"
+        )
+    if table.top and table.top.of != "latents":
+        place = top_in_words(table.top, place)
+    token = "" if table.position == "all" else f", at {token_in_words(table.position)}"
+    return f"{what}{f' at {place}' if place else ''}{token}"
+
+
+def _latents_in_words(table: Intervention) -> str:
+    if table.top:
+        return top_in_words(table.top)
+    latents = latents_of(table)
+    return f"latent{'s' * bool(latents[1:])} {', '.join(map(str, latents))}"
+
+
+def top_in_words(top: Top, site: str = "") -> str:
+    """Say which parts are chosen."""
+    by = top.by if isinstance(top.by, str) else f"{top.by[0]} over {top.by[1]}"
+    where = f" of {site}" if site else ""
+    return (
+        f"the {top.n} {top.of}{where} with the highest {by}, chosen on the prompts that are not "
+        "measured"
+    )
+
+
+def _block_in_words(block: Block | None) -> str:
+    if block is None:
+        return ""
+    layers = f"blocks {', '.join(map(str, block.layers))}" if block.layers else "all blocks"
+    place = f"heads {', '.join(block.heads)}" if block.heads else layers
+    ends = [
+        end.strip("{}") if isinstance(end, str) and end.startswith("{") else token_in_words(end)
+        for end in (block.from_, block.to)
+    ]
+    return f"attention from {ends[0]} to {ends[1]} blocked in {place}"
+
+
+def heads_in_words(heads: Sequence[str]) -> str:
+    """Name heads with the site that is changed; "" of none."""
+    return f"head{'s' * bool(heads[1:])} {', '.join(heads)} (hook_z)" if heads else ""
+
+
+def token_in_words(place: Place) -> str:
+    """Say a position: the last token, token 3, every token, or that at which a slot ends."""
+    if place == -1 and not isinstance(place, str):
+        return "the last token"
+    if isinstance(place, str) and place.startswith("{"):
+        return f"the last token of {place.strip('{}')}"
+    words = {"all": "every token", "mean": "the mean over tokens"}
+    return words.get(str(place), f"token {place}")

@@ -1,0 +1,252 @@
+"""Reads of next tokens: of what the model gives, of what it writes, and of what the residual stream
+would give if it ended earlier. Each makes a read ready for a prompt."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from assay.ask.measure.seen import Context, Prompt, Ready, Seen, Want, each, positions
+from assay.ask.tables import Answer, Read, texts_of
+from assay.core.errors import DataError
+from assay.subjects.folder import most_tokens
+from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+
+
+def answers_of(answers: str | tuple[Answer, ...]) -> list[tuple[str, ...]]:
+    """The texts of each answer, of which any will do; one text is one answer."""
+    return [texts_of(answer) for answer in ((answers,) if isinstance(answers, str) else answers)]
+
+
+class _Any:
+    """An answer behind a prompt: the probability that any of its texts follows."""
+
+    def __init__(self, prompt: Prompt, texts: Sequence[str]) -> None:
+        by_tokens = {prompt.continuation(text): text for text in texts}
+        # what follows a text that begins with another follows that one too, and counts once
+        self.wants = [
+            prompt.wants(text)
+            for tokens, text in by_tokens.items()
+            if not any(t != tokens and tokens[: len(t)] == t for t in by_tokens)
+        ]
+
+    def log_prob(self, reading: Seen) -> float:
+        """log Σ P(text | prompt), over all of the answer's texts."""
+        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
+        most = max(logs)
+        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
+
+
+def _flat(some: Sequence[_Any]) -> tuple[Want, ...]:
+    """What all of these answers need of a pass."""
+    return tuple(w for answer in some for wants in answer.wants for w in wants)
+
+
+Notes = tuple[tuple[str, str], ...]
+
+
+def _notes(prompt: Prompt, answers: Sequence[tuple[str, ...]], several: str) -> Notes:
+    """What to know of the tokens of answers; `several` says what becomes of more than one."""
+    texts = [text for some in answers for text in some]
+    filled = [prompt.row.fill(text) for text in texts]
+    tokens = [prompt.continuation(text) for text in texts]
+    firsts = [{prompt.continuation(text)[0] for text in some} for some in answers]
+    end = prompt.row.text[-1:]
+    notes = [
+        (f"an answer of several tokens, {several}", text)
+        for text, t in zip(filled, tokens, strict=True)
+        if len(t) > 1
+    ]
+    if any(a & b for a, b in itertools.combinations(firsts, 2)):
+        notes.append(("answers that begin with the same token", filled[0]))
+    notes += [
+        ("an answer that follows a letter or number without a space", text)
+        for text in filled
+        if end.isalnum() and text[:1].isalnum()
+    ]
+    return tuple(dict.fromkeys(notes))
+
+
+ALL, FIRST = "whose log-probabilities are added up", "of which the first is looked at"
+
+
+def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """log P of a text behind the prompt; of two texts the first less the second.
+
+    Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
+    """
+    texts = answers_of(read.log_prob)
+    before: set[str] = set()
+    for filled in ({prompt.row.fill(text) for text in some} for some in texts):
+        if both := sorted(filled & before):
+            what = f"{read.name} compares {both[0]!r} with itself there"
+            raise DataError(f"{prompt.row.place}: {what}")
+        before |= filled
+    answers = [_Any(prompt, some) for some in texts]
+    signs = (1.0, -1.0)
+
+    def number(reading: Seen) -> float:
+        return sum(sign * x.log_prob(reading) for sign, x in zip(signs, answers, strict=False))
+
+    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
+
+
+def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """1 where the first text is the most probable of all, over all of its tokens; ties share. What
+    is the same in a row counts once, so that a list of all answers may contain the right one."""
+    by_answer: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for some in answers_of(read.accuracy):
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in some), some)
+    texts = list(by_answer.values())
+    if len(texts) < 2:
+        raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
+    answers = [_Any(prompt, some) for some in texts]
+
+    def number(reading: Seen) -> float:
+        scores = [answer.log_prob(reading) for answer in answers]
+        best = [s == max(scores) for s in scores]
+        return best[0] / sum(best)
+
+    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
+
+
+def _stream(read: Read, prompt: Prompt) -> Site | None:
+    """Where a read of next tokens takes the stream from; None: at its end. Raises: DataError."""
+    if not read.site:
+        return None
+    site = Site.parse(read.site)
+    width = (read_sizes(prompt.folder.config)["d"],)
+    if site.kind == "final_norm" or prompt.folder.shape(site) != width:
+        raise DataError(
+            f"{read.name}: through final norm and unembedding goes the residual stream, such as "
+            f"blocks.{prompt.folder.layers - 1}.hook_resid_post; {site} is none of it"
+        )
+    return site
+
+
+def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> Ready:
+    """The mean of what is wanted of next tokens."""
+    sites = tuple({w.site: None for w in wants if w.site})
+    number = each(lambda reading: float(np.mean([reading.numbers[w] for w in wants])))
+    return Ready(number, tuple(wants), sites, **more)
+
+
+def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """1 + how many tokens are more probable than the first one of the text."""
+    tokens = prompt.continuation(read.rank)
+    want = Want("rank", prompt.at(read.position), tokens[0], site=_stream(read, prompt))
+    return _of_next(read, prompt, [want], notes=_notes(prompt, [(read.rank,)], FIRST))
+
+
+def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """Entropy of the next token.
+
+    Formula: −Σ p log p
+    """
+    site = _stream(read, prompt)
+    wants = [Want("entropy", n, site=site) for n in positions(read, prompt)]
+    return _of_next(read, prompt, wants)
+
+
+def kl(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """KL divergence of the next token from what the untouched model gives.
+
+    Formula: Σ p (log p − log q), p untouched
+    """
+    site = _stream(read, prompt)
+    return _of_next(read, prompt, [Want("kl", n, site=site) for n in positions(read, prompt)])
+
+
+def loss(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """Mean of −log P over the tokens of the text."""
+    # the opening predicts the first token of the text; without one nothing does
+    targets = [n for n in prompt.own if n]
+    if not targets:
+        raise DataError(f"{prompt.row.place} is one token, which nothing predicts; it has no loss")
+    wants = [Want("log_prob", n - 1, prompt.tokens[n]) for n in targets]
+    mean = _of_next(read, prompt, wants)
+    return Ready(lambda reading: [-x for x in mean.numbers(reading)], mean.wants)
+
+
+def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """1 where what the model writes contains one of the texts, else 0; the token that ends a text
+    is no part of it."""
+    most, length = most_tokens(prompt.folder), len(prompt.tokens) + read.tokens
+    if length > most:
+        raise DataError(
+            f"{prompt.row.place}: its {len(prompt.tokens)} tokens and {read.tokens} to be written "
+            f"are {length}, {prompt.folder.name} reads {most}; write tokens = "
+            f"{max(1, most - len(prompt.tokens))} or fewer"
+        )
+    filled = [prompt.row.fill(text) for text in read.generates]
+    if empty := [text for text, f in zip(read.generates, filled, strict=True) if not f.strip()]:
+        raise DataError(
+            f"{prompt.row.place}: {empty[0]!r} is empty there, and whatever is written has that"
+        )
+    texts = [whole(text) for text in filled]
+    ends = set(prompt.folder.ends)
+
+    def number(reading: Seen) -> float:
+        new = [t for t in reading.written[: read.tokens] if t not in ends]
+        written = prompt.folder.tokenizer.decode(new)
+        return float(any(text.search(written) for text in texts))
+
+    return Ready(each(number), writes=read.tokens)
+
+
+def whole(text: str) -> re.Pattern[str]:
+    """Match a text by itself, in large and small letters alike: "no" is not in "know"."""
+    text = text.strip()
+    before = r"(?<!\w)" if text[:1].isalnum() else ""
+    after = r"(?!\w)" if text[-1:].isalnum() else ""
+    return re.compile(before + re.escape(text) + after, re.IGNORECASE)
+
+
+def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """log P of first tokens by final norm and unembedding of the stream at a site."""
+    if not read.site:
+        raise DataError(
+            f'{read.name} needs the site that it reads, such as site = "blocks.0.hook_resid_post"'
+        )
+    return _of_first(read, prompt, "log_prob", read.logit_lens, "logit lens")
+
+
+def logit(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The logit of a text's first token; of two texts the first less the second."""
+    return _of_first(read, prompt, "logit", read.logit, "difference of logits")
+
+
+def _of_first(
+    read: Read,
+    prompt: Prompt,
+    what: Literal["log_prob", "logit"],
+    of: str | tuple[str, str],
+    called: str,
+) -> Ready:
+    """A number of the first tokens of one text, or of two the difference."""
+    texts = texts_of(of)
+    tokens = [prompt.continuation(text) for text in texts]
+    filled = [prompt.row.fill(text) for text in texts]
+    if len(tokens) > 1 and tokens[0][0] == tokens[1][0]:
+        raise DataError(
+            f"{prompt.row.place}: {filled[0]!r} and {filled[1]!r} begin with the same token, so "
+            f"their {called} is 0 whatever the model does; choose texts that begin differently"
+        )
+    position, site = prompt.at(read.position), _stream(read, prompt)
+    wants = [Want(what, position, t[0], site=site) for t in tokens]
+
+    def number(reading: Seen) -> float:
+        return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
+
+    return Ready(
+        each(number),
+        tuple(wants),
+        (site,) if site else (),
+        notes=_notes(prompt, [(text,) for text in texts], FIRST),
+    )

@@ -1,0 +1,273 @@
+"""Probe fits: how probes are learned from rows of activations, or from what stands in their place.
+
+Nothing of a judged row is seen while a probe is learned: columns are scaled by the learning half,
+and the penalty is chosen inside what a seed learns from, by folds of whole groups. Ridge and
+logistic regressions are solved from inner products, so that what is read may have any number of
+columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.tables import Probe
+from assay.core import rng
+from assay.core.heavy import torch
+from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
+from assay.features.linear_probe import INNER, folds, kernel_ridge
+
+RIDGES = tuple(10.0**e for e in range(-4, 2))
+"""Penalties of a ridge, as shares of the mean diagonal entry of its kernel."""
+DECAYS = (1e-3, 1e-2, 1e-1)
+"""Penalties of an attention probe: so much of half its squared weights is added to its loss."""
+COLUMNS, STEPS, RATE = 32, 150, 0.05
+"""Principal components of the tokens that an attention probe reads; how often and how fast its
+weights are moved."""
+DEALS, FEW = 4, 4
+"""How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
+direction stands out, a probe of such labels is right nearly always or nearly never. Into how many
+parts numbers are sorted, in which labels are dealt out alike."""
+
+Rows: TypeAlias = "list[torch.Tensor]"
+"""Of each point of the sweep what is read: [row, d]; of an attention probe [row, token, d]."""
+_Fit: TypeAlias = "Callable[[np.ndarray, np.ndarray], torch.Tensor]"
+"""Training rows, held rows → the scores of the latter, [setting, point, row, class]."""
+
+
+class Learning:
+    """The rows of an arm, what is read of them, and the probes of each seed."""
+
+    def __init__(self, task: ProbeTask, rows: Sequence[int]) -> None:
+        self.task, self.count = task, len(task.learned)
+        label = task.table.label
+        self.labels = [
+            *task.source.column(label, task.learned),
+            *task.prompts.column(label, rows),
+        ]
+        if task.classes:
+            self.index = np.array([task.classes.index(name) for name in self.labels])
+            self.y = torch.eye(len(task.classes), dtype=torch.float64)[self.index]
+        else:
+            self.y = torch.tensor([[float(name)] for name in self.labels], dtype=torch.float64)
+        value = self.index if task.classes else self.y[:, 0].numpy()
+        few = [*np.quantile(value, np.arange(1, FEW) / FEW)]
+        self.order = value if task.classes else np.searchsorted(few, value)
+        self.held = np.arange(self.count, len(self.labels))
+        self.groups = np.array(task.source.groups(task.learned))
+
+    def read(self, points: Sequence[Probe], inputs: Rows, lengths: Sequence[int]) -> None:
+        """Take in what is read, each column less its mean over its deviation in the learning
+        half; `lengths` are the tokens of each row."""
+        self.points = points
+        if self.task.table.kind == "attention":
+            self._read_tokens(inputs, lengths)
+            return
+        self.x = [_scaled(x.cpu().double(), self.count) for x in inputs]
+        if self.task.table.kind != "sparse":
+            self.kernels = torch.stack([x @ x.mT for x in self.x])
+
+    def _read_tokens(self, inputs: Rows, lengths: Sequence[int]) -> None:
+        """Take in tokens, on their principal components in the learning half."""
+        places = np.arange(inputs[0].shape[1])
+        self.mask = torch.from_numpy(places < np.array(lengths)[:, None])
+        tokens = []
+        for x in inputs:
+            x = x.cpu().double()
+            known = x[: self.count][self.mask[: self.count]]
+            scale = known.std(0, correction=0)
+            scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
+            z = (known - known.mean(0)) / scale
+            values, vectors = torch.linalg.eigh(z.mT @ z / len(z))
+            values, vectors = values[-COLUMNS:], vectors[:, -COLUMNS:]
+            whole = (x - known.mean(0)) / scale @ vectors
+            whole = whole / values.clamp_min(1e-6 * float(values[-1])).sqrt()
+            tokens.append(torch.where(self.mask[..., None], whole, 0.0))
+        width = max(x.shape[-1] for x in tokens)
+        self.tokens = torch.stack(
+            [torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in tokens]
+        )
+
+    def majority(self, points: int) -> Float[torch.Tensor, "point row y"]:
+        """The scores of what reads nothing."""
+        return self.y[: self.count].mean(0).expand(points, len(self.held), -1)
+
+    def scores(
+        self, seed: int, *, shuffled: bool = False, deal: int = 0
+    ) -> Float[torch.Tensor, "point row y"]:
+        """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
+        learning half; shuffled, from labels that tell nothing, dealt out once more."""
+        task = self.task
+        chosen = set(
+            task.source.sample(
+                task.learned, seed, labelled=bool(task.classes), label=task.table.label
+            )
+        )
+        train = np.array([k for k, row in enumerate(task.learned) if row in chosen])
+        y = self.y.clone()
+        if shuffled:
+            y[train] = self.y[shuffled_rows(self.order, train, self.groups[train], seed, deal)]
+        kind = task.table.kind
+        if kind == "attention":
+            return self._tuned(lambda a, b: self._attention(y, a, b), y, train, seed, odds=True)
+        odds = kind == "logistic" or (kind == "sparse" and bool(task.classes))
+        solve = _logistic if odds else _ridge
+        if kind == "sparse":
+            return self._tuned(
+                lambda a, b: solve(self._sparse(y, a), y, a, b), y, train, seed, odds=odds
+            )
+        return self._tuned(lambda a, b: solve(self.kernels, y, a, b), y, train, seed, odds=odds)
+
+    def _tuned(
+        self, fit: _Fit, y: torch.Tensor, train: np.ndarray, seed: int, *, odds: bool
+    ) -> Float[torch.Tensor, "point row y"]:
+        """The scores of the judged rows with the penalty of the least loss in folds of whole groups
+        of the training rows: squared error, or the log-probability missed."""
+        groups = self.groups[train]
+        fold = folds(groups, min(INNER, len(np.unique(groups))), seed)
+        losses = []
+        for k in range(fold.max() + 1):
+            judged = train[fold == k]
+            scores, right = fit(train[fold != k], judged), y[judged]
+            off = -(scores * right) if odds else (scores - right).square()
+            losses.append(off.sum((2, 3)))
+        best = torch.stack(losses).sum(0).argmin(0)
+        return fit(train, self.held)[best, torch.arange(len(best))]
+
+    def _sparse(self, y: torch.Tensor, train: np.ndarray) -> Float[torch.Tensor, "point row row"]:
+        """Inner products on the features that go most with the label in the training rows."""
+        kernels = []
+        for point, x in zip(self.points, self.x, strict=True):
+            a, b = (part[train] - part[train].mean(0) for part in (x, y))
+            size = a.norm(dim=0)[:, None] * b.norm(dim=0)
+            off = torch.where(size > 0, (a.mT @ b).abs() / size, 0.0).amax(1)
+            best = off.argsort(descending=True, stable=True)[: point.k]
+            kernels.append(x[:, best] @ x[:, best].mT)
+        return torch.stack(kernels)
+
+    def _attention(
+        self, y: torch.Tensor, train: np.ndarray, held: np.ndarray
+    ) -> Float[torch.Tensor, "setting point row y"]:
+        """Log-probabilities by a softmax over a mean of tokens, whose weights are a softmax of what
+        one direction has of each.
+
+        Formula: log softmax(Wᵀ Σ_t a_t x_t + b), a = softmax(x q); Adam from W = q = 0"""
+        x, mask, right = self.tokens[:, train], self.mask[train], y[train]
+        n, d, c, settings = len(self.points), x.shape[-1], y.shape[1], len(DECAYS)
+        decay = y.new_tensor(DECAYS)[:, None]
+        weights = [
+            torch.zeros(settings, n, *size, dtype=y.dtype, requires_grad=True)
+            for size in ((d, 1), (d, c), (1, c))
+        ]
+
+        def log_probs(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            q, w, b = weights
+            heed = x.flatten(1, 2) @ q[..., 0].permute(1, 2, 0)  # point, row · token, setting
+            heed = heed.unflatten(1, x.shape[1:3]).masked_fill(~mask[..., None], -torch.inf)
+            mean = heed.softmax(2).mT @ x  # point, row, setting, column
+            return (mean.permute(2, 0, 1, 3) @ w + b).log_softmax(-1)
+
+        with torch.enable_grad():
+            adam = torch.optim.Adam(weights, RATE)
+            for _ in range(STEPS):
+                adam.zero_grad()
+                penalty = sum((v.square().sum((2, 3)) * decay).sum() for v in weights[:2])
+                missed = -(log_probs(x, mask) * right).sum() / len(train)
+                (missed + penalty / 2).backward()
+                adam.step()
+        with torch.no_grad():
+            return log_probs(self.tokens[:, held], self.mask[held])
+
+    def measured(
+        self, scores: Float[torch.Tensor, "point row y"]
+    ) -> dict[str, Float[np.ndarray, "point row"]]:
+        """The measures of each judged row."""
+        y = self.y[self.count :]
+        if not self.task.classes:
+            off = (y[None] - scores)[..., 0].square().numpy()
+            spread = (y - y.mean(0))[:, 0].square().numpy()
+            return {"error": off, "variance": np.broadcast_to(spread, off.shape)}
+        index = self.index[self.count :]
+        right = (scores.argmax(-1).numpy() == index).astype(float)
+        counts = np.bincount(index, minlength=y.shape[1])
+        weight = len(index) / ((counts > 0).sum() * counts[index])
+        true_score = (scores * y).sum(-1)
+        other = scores.masked_fill(y.bool(), -torch.inf).amax(-1)
+        return {
+            "accuracy": right,
+            "balanced_accuracy": right * weight,
+            "margin": (true_score - other).numpy(),
+            "log_prob": true_score.numpy(),
+        }
+
+
+def _scaled(x: Float[torch.Tensor, "row d"], count: int) -> Float[torch.Tensor, "row d"]:
+    """Each column less its mean over its deviation in the first rows; 0 where it does not vary
+    there."""
+    mean, scale = x[:count].mean(0), x[:count].std(0, correction=0)
+    scale = torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
+    return (x - mean) / scale
+
+
+def shuffled_rows(
+    label: Int[np.ndarray, " row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
+) -> Int[np.ndarray, " n"]:
+    """Whose label each training row gets, so that labels tell nothing: rows of one label get all
+    labels in their shares, as near as whole numbers come, so that of either sign no share of the
+    truth is left. Where every group has one label, groups exchange theirs."""
+    names, first, index = np.unique(groups, return_index=True, return_inverse=True)
+    if any(len(set(label[train][index == g])) > 1 for g in range(len(names))):
+        first, index = np.arange(len(train)), np.arange(len(train))
+    labels = label[train][first]
+    order = rng.permutation(np.array([seed]), "ask.permuted", deal, len(first))[0]
+    kinds = np.unique(labels)
+    # labels to be dealt out
+    piles = [[int(i) for i in order if labels[i] == kind] for kind in kinds]
+    from_whom = np.empty(len(first), dtype=np.int64)
+    # where shares are no whole numbers, each deal rounds up another label than the one before
+    turn = (np.arange(len(kinds)) + deal) % len(kinds)
+    for kind in kinds:
+        takers = [i for i in order[::-1] if labels[i] == kind]
+        share = np.array([len(x) for x in piles]) * len(takers) / sum(len(x) for x in piles)
+        count = np.floor(share).astype(int)
+        count[np.lexsort((turn, count - share))[: len(takers) - count.sum()]] += 1
+        dealt = [x.pop() for x, n in zip(piles, count, strict=True) for _ in range(n)]
+        from_whom[takers] = dealt
+    return train[first[from_whom][index]]
+
+
+def _ridge(
+    kernels: Float[torch.Tensor, "point row row"],
+    y: Float[torch.Tensor, "row y"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
+) -> Float[torch.Tensor, "setting point m y"]:
+    """Scores by ridge regression on the labels' columns of 0 and 1, or on the number."""
+    out = []
+    for kernel in kernels:
+        mean = kernel[:, train].mean(1)
+        centred = kernel - mean[:, None] - mean + mean[train].mean()
+        out.append(kernel_ridge(centred, RIDGES, y, train, held))
+    return torch.stack(out, 1)
+
+
+def _logistic(
+    kernels: Float[torch.Tensor, "point row row"],
+    y: Float[torch.Tensor, "row y"],
+    train: Int[np.ndarray, " n"],
+    held: Int[np.ndarray, " m"],
+) -> Float[torch.Tensor, "setting point m y"]:
+    """Log-probabilities by logistic regression; of three classes or more each against the rest,
+    the probabilities scaled to add up to 1."""
+    classes = [1] if y.shape[1] == 2 else range(y.shape[1])
+    yes = torch.stack([y[train, c] > 0.5 for c in classes]).repeat(len(kernels), 1)
+    within = kernels[:, train][:, :, train].repeat_interleave(len(classes), 0)
+    a = logistic(within, yes, STRENGTHS).unflatten(0, (len(kernels), len(classes)))
+    cross = kernels[:, held][:, :, train] + CONSTANT**2
+    f = torch.einsum("phn,pqsn->sphq", cross, a)
+    f = torch.cat([-f, f], -1) if len(classes) == 1 else f
+    log_odds = torch.nn.functional.logsigmoid(f)
+    return log_odds - log_odds.logsumexp(-1, keepdim=True)

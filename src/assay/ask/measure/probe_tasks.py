@@ -1,0 +1,375 @@
+"""Probe tasks: what one arm of a probe learns from and is judged on, and what is refused before
+anything is measured: labels that no probe could learn, and those that prompts give away."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+
+from assay.ask.measure import interventions
+from assay.ask.measure.measuring import stated
+from assay.ask.measure.prompts import SLOT, PromptSet, Row
+from assay.ask.tables import Model, Place, Probe, Read
+from assay.core.errors import DataError, nearest
+from assay.subjects.folder import ModelFolder
+from assay.subjects.site import Site
+
+KINDS = ("ridge", "logistic", "sparse", "attention")
+SWEPT = ("site", "position", "k", "dictionary")
+"""The fields that a sweep may set, beside the slots of a site."""
+MAJORITY = "majority"
+"""The control that reads nothing: it answers with the most frequent label, or the mean number."""
+MEASURES = {
+    "accuracy": ("whether the label has the highest score", "1", "higher"),
+    "balanced_accuracy": ("the same, each label counting alike", "1", "higher"),
+    "margin": ("score of the label less the highest other", "1", "higher"),
+    "log_prob": ("log-probability of the label", "nats", "higher"),
+    "error": ("sum of (y − ŷ)² over the prompts of a unit", "{label}²", "lower"),
+    "variance": ("sum of (y − ȳ)² over the prompts of a unit", "{label}²", ""),
+}
+"""What a probe measures: in words, its unit, and which way is better."""
+LARGEST = 5000
+"""Prompts that are learned from and judged, at most."""
+LEAST = 6
+"""Groups from which a probe is learned at least."""
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """What one arm of a probe measures; studies know it by what `measuring.Task` has as well."""
+
+    model: Model
+    table: Probe
+    source: PromptSet
+    """The prompts that it learns from."""
+    test: PromptSet | None = None
+    """Other prompts that it is judged on; None: the other half of the same."""
+    control: str = ""
+    reads: tuple[Read, ...] = ()
+    """Empty: what it measures are its own measures."""
+    intervention: None = None
+    less: None = None
+    than: None = None
+    is_difference: ClassVar[bool] = False
+    start: None = None
+    stands_in: str = ""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The model whose activations it reads."""
+        return (self.model,)
+
+    @property
+    def sets(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers, those that are judged first."""
+        return (self.prompts, *([self.source] if self.test else []))
+
+    @property
+    def phrase(self) -> str:
+        """What is probed, in words."""
+        return f"{self.table.name}: {in_words(self)}"
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What decides its numbers beside the contents of models and prompts."""
+        return {
+            "probe": stated(self.table),
+            "control": self.control,
+            "untrained": [bool(self.model.like)],
+            "tested": self.test is not None,
+        }
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of the unit that is generalised over."""
+        return list(dict.fromkeys(self.prompts.units(self.rows)))
+
+    @property
+    def unit(self) -> str:
+        """What is generalised over beside seeds."""
+        return self.prompts.unit
+
+    @property
+    def learns_here(self) -> bool:
+        """Whether it learns from the other half of the prompts that it is judged on."""
+        return self.test is None
+
+    def range_of(self, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure can be; None for no end."""
+        return {"accuracy": (0.0, 1.0), "log_prob": (None, 0.0)}.get(measure, (None, None))
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        words, unit, better = MEASURES[measure]
+        return words, unit.format(label=self.table.label), better
+
+    @property
+    def prompts(self) -> PromptSet:
+        """The prompts that it is judged on."""
+        return self.test or self.source
+
+    @cached_property
+    def learned(self) -> list[int]:
+        """The rows of `source` that seeds draw from."""
+        return [*range(len(self.source.rows))] if self.test else self.source.halves()[0]
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """The rows of `prompts` that are measured."""
+        return [*range(len(self.test.rows))] if self.test else self.source.halves()[1]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether seeds differ: all but those that learn nothing."""
+        return self.control != MAJORITY
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The labels; none where numbers are regressed."""
+        names = [*self.source.column(self.table.label), *self.prompts.column(self.table.label)]
+        return () if _numeric(names) else tuple(sorted(set(names)))
+
+    @cached_property
+    def chance(self) -> float:
+        """The accuracy of who always gives the most frequent label of the judged rows; of numbers
+        0, the R² of their mean."""
+        if not self.classes:
+            return 0.0
+        counts = Counter(self.prompts.column(self.table.label, self.rows))
+        return max(counts.values()) / len(self.rows)
+
+
+def _numeric(names: Sequence[str]) -> bool:
+    """Whether labels are numbers to regress: all are, and there are more than two."""
+    try:
+        values = {float(name) for name in names}
+    except ValueError:
+        return False
+    return len(values) > 2 and bool(np.isfinite([*values]).all())
+
+
+def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
+    """Refuse a site that a model lacks. Raises: ModelError."""
+    for point in every_point(task.table) if task.control != MAJORITY else ():  # which reads none
+        folder.check(Site.parse(point.site))
+
+
+def check(task: ProbeTask) -> None:
+    """Refuse a probe that could not be learned, or whose answer its prompts give away. Raises:
+    DataError, ModelError for a name that is no site."""
+    table = task.table
+    if not table.name.isidentifier() or table.name == "main":
+        raise DataError(
+            f"a probe needs a name of letters, digits and _ that is not main, got {table.name!r}"
+        )
+    if table.kind not in KINDS:
+        raise DataError(f"no kind of probe is called {table.kind!r}; {nearest(table.kind, KINDS)}")
+    slots = SLOT.findall(table.site)
+    for name in table.sweep:
+        if name not in (*SWEPT, *slots):
+            hint = nearest(name, (*SWEPT, *slots))
+            raise DataError(f"{table.name!r} cannot be swept over {name!r}; {hint}")
+    for slot in (s for s in slots if s not in table.sweep):
+        raise DataError(
+            f"{table.name!r}: nothing fills {{{slot}}}; write sweep = {{ {slot} = [4, 8] }}, say"
+        )
+    for point in every_point(table):
+        if not point.site:
+            how = 'site = "blocks.15.hook_resid_post"'
+            raise DataError(f"{table.name!r} needs a site, such as {how}")
+        if Site.parse(point.site).dims.split()[1] != "s":
+            raise DataError(f"{point.site} has no vector for a token, so no probe can read it")
+        if point.position == "all":
+            raise DataError(f'{table.name!r} reads a token, or "mean" over all of them')
+    if table.kind == "attention" and {"dictionary", "position"} & {
+        *table.sweep,
+        *(["dictionary"] if table.dictionary else []),
+    }:
+        raise DataError(
+            f"{table.name!r}: an attention probe reads activations of all tokens up to a position; "
+            'leave dictionary and swept positions out, or write kind = "sparse"'
+        )
+    if (count := len(task.learned) + len(task.rows)) > LARGEST:
+        raise DataError(f"{table.name!r} has {count:,} prompts, at most {LARGEST:,} are probed")
+    _check_labels(task)
+    _check_leaks(task)
+
+
+def _check_labels(task: ProbeTask) -> None:
+    table, source, prompts = task.table, task.source, task.prompts
+    parts = ((source, task.learned, "learned from"), (prompts, task.rows, "judged"))
+    by = f", split by {source.table.split}" if source.table.split else ""
+    if len(task.classes) > len(task.learned) / 2:
+        raise DataError(
+            f"{table.name!r}: {table.label} has {len(task.classes)} different texts in "
+            f"{len(task.learned)} rows; a probe needs several rows of each, or numbers"
+        )
+    for label in task.classes:
+        for some, rows, what in parts:
+            if label not in (column := some.column(table.label, rows)):
+                raise DataError(
+                    f"{table.name!r}: no row with {table.label} = {label!r} is {what}{by}; it has "
+                    f"{', '.join(sorted(set(column)))}: write more rows, or another split"
+                )
+    if len(task.classes) == 1:
+        raise DataError(
+            f"{table.name!r}: every row has {table.label} = {task.classes[0]!r}; there is nothing "
+            "to tell apart"
+        )
+    if not task.classes and table.kind in ("logistic", "attention"):
+        raise DataError(
+            f"{table.name!r}: {table.label} is a number, and a {table.kind} probe tells classes "
+            'apart; write kind = "ridge", or texts as labels'
+        )
+    if (count := len(set(source.groups(task.learned)))) < LEAST:
+        what = f"values of {source.table.split}" if source.table.split else "prompts"
+        halved = task.test is None
+        every, more = len(set(source.groups(range(len(source.rows))))), 1
+        while (round(source.table.learn * (every + more)) if halved else every + more) < LEAST:
+            more += 1
+        other = ", as others are judged, or give test = prompts of their own" if halved else ""
+        raise DataError(
+            f"{table.name!r} is learned from {count} {what}; {LEAST} or more are needed, that its "
+            f"penalty can be chosen: write {more} more{other}"
+        )
+
+
+def _check_leaks(task: ProbeTask) -> None:
+    """Refuse what would let a probe be right without telling the label from anything that a new
+    prompt has."""
+    table, label = task.table, task.table.label
+    learned = [task.source.rows[i] for i in task.learned]
+    judged = [task.prompts.rows[i] for i in task.rows]
+    places = {point.position for point in every_point(table)}
+    if not (table.controls is None or {"bag", "embedding"} <= {*table.controls}):
+        for row in (r for r in (*learned, *judged) if _reads(r, label, places)):
+            raise DataError(
+                f"{row.place}: {{{label}}} stands in the prompt, so the label can be read; leave "
+                "it out of the text, probe at a slot before it, or keep the controls bag and "
+                "embedding, which read it as well"
+            )
+    for place in sorted(places, key=str):
+        if all(_names_itself(row, place, label, task.classes) for row in (*learned, *judged)):
+            raise DataError(
+                f"{table.name!r}: every prompt has its {label} as a word, and no other; probe what "
+                "the text does not say"
+            )
+        before = {_seen_text(row, place): row for row in learned}
+        if same := [row for row in judged if _seen_text(row, place) in before]:
+            other = before[_seen_text(same[0], place)]
+            raise DataError(
+                f"{same[0].place} and {other.place} have the same text before the probe, and one "
+                f"is learned from, the other judged ({len(same)} such rows); leave one out, or "
+                "split by a column that they share"
+            )
+    split = task.source.table.split
+    if task.test and split:
+        shared = set(task.source.column(split)) & set(task.test.column(split))
+        if shared:
+            raise DataError(
+                f"{split} {sorted(shared)[0]!r} is among the prompts that {table.name!r} learns "
+                f"from and among those of {table.test!r}; no group may be in both"
+            )
+    if task.classes and not split:
+        for column in _giving(learned, judged, label):
+            raise DataError(
+                f"{table.name!r}: each {column} has only one {label}, and most are in both halves, "
+                f'so that a probe may know the {column}; write split = "{column}" under prompts'
+            )
+
+
+def remarks(task: ProbeTask) -> list[str]:
+    """Tell of a label that stands in the prompt before the probe."""
+    table = task.table
+    places = {point.position for point in every_point(table)}
+    if not any(_reads(task.prompts.rows[i], table.label, places) for i in task.rows):
+        return []
+    return [
+        f"{table.name}: {{{table.label}}} stands in the prompt; bag and embedding show what "
+        "reading it gives"
+    ]
+
+
+def _reads(row: Row, label: str, places: Collection[Place]) -> bool:
+    """Whether the label is a slot of the text that lies before one of these places."""
+    return label in row.spans and any(_sees(row, label, place) for place in places)
+
+
+def _sees(row: Row, slot: str, place: Place) -> bool:
+    """Whether any of a slot's value lies before the token of a probe."""
+    ends = row.spans.get(str(place).strip("{}"), len(row.text))
+    return row.spans[slot] - len(row.columns[slot]) < ends
+
+
+def _seen_text(row: Row, place: Place) -> str:
+    """The text up to the slot that is probed; all of it where a number says which token."""
+    return row.text[: row.spans.get(str(place).strip("{}"), len(row.text))]
+
+
+def _names_itself(row: Row, place: Place, label: str, classes: Sequence[str]) -> bool:
+    text = _seen_text(row, place)
+    words = {c for c in classes if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", text, re.I)}
+    return words == {row.columns[label]}
+
+
+def _giving(learned: Sequence[Row], judged: Sequence[Row], label: str) -> list[str]:
+    """The columns whose value says the label and stands in both halves: those by which rows could
+    be split, as each label has several values of it."""
+    giving = []
+    rows = [*learned, *judged]
+    for column in dict.fromkeys(name for row in rows for name in ("template", *row.spans)):
+        if column == label or not all(column in row.columns for row in rows):
+            continue
+        pairs = {(row.columns[column], row.columns[label]) for row in rows}
+        values = {value for value, _ in pairs}
+        fewest = min(Counter(kind for _, kind in pairs).values())
+        both = {r.columns[column] for r in learned} & {r.columns[column] for r in judged}
+        if len(pairs) == len(values) and fewest >= LEAST and len(both) > len(values) / 2:
+            giving.append(column)
+    return giving
+
+
+def in_words(task: ProbeTask) -> str:
+    """Say what is probed, learned and judged, in a phrase, with what a reader has to know that
+    cannot be refused."""
+    table, split = task.table, task.prompts.table.split
+    label, count = table.label, len(task.rows)
+    if task.control == MAJORITY:
+        return f"the most frequent {label}, whatever the prompt"
+    what = f"{count} {'of ' + table.test if task.test else 'others'}"
+    new = f" with a new {split}" if split else ""
+    words = f"{label} by {table.kind}, learned from {len(task.learned)} prompts, judged on {what}"
+    if task.classes:
+        frequent = f"the most frequent of {len(task.classes)} labels is right in {task.chance:.0%}"
+        words += f"{new}, where {frequent}"
+    else:
+        words += f"{new}, as a number"
+    rows = [task.prompts.rows[i] for i in task.rows]
+    single = [c for c in dict.fromkeys(n for r in rows for n in r.spans) if _says(rows, c, label)]
+    if single and task.classes:
+        words += f"; {{{single[0]}}} alone gives the {label} away, to which its controls look"
+    return words
+
+
+def _says(rows: Sequence[Row], column: str, label: str) -> bool:
+    """Whether a column of few values decides the label."""
+    pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
+    return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2
+
+
+def linear(task: ProbeTask) -> Probe:
+    """The probe as one that is linear in all that it reads, with the same measures."""
+    kind = "ridge" if task.table.kind == "ridge" or not task.classes else "logistic"
+    return msgspec.structs.replace(task.table, kind=kind)
+
+
+def every_point(table: Probe) -> list[Probe]:
+    """The probe at each point of its sweep."""
+    return [interventions.swept(table, point) for point in interventions.points(table)]

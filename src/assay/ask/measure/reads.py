@@ -1,0 +1,448 @@
+"""Reads: numbers that are read off a prompt as a model saw it, by kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.ask.measure import activations, directions, interventions, next_tokens
+from assay.ask.measure.heads import head_of
+from assay.ask.measure.next_tokens import texts_of
+from assay.ask.measure.prompts import SLOT
+from assay.ask.measure.seen import Context, Prompt, Ready
+from assay.ask.tables import Answer, Direction, Place, Plain, Read
+from assay.core.errors import AssayError, DataError, nearest
+from assay.subjects.site import Site
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of read."""
+
+    ready: Callable[[Read, Prompt, Context], Ready]
+    words: Callable[[Read], str]
+    """What the number is, in words."""
+    unit: str
+    natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
+    """The least and the greatest number that there can be."""
+    better: str = ""
+    """Which way is better, "higher" or "lower", where one is."""
+    fields: tuple[str, ...] = ()
+    """What it reads of the table beside its own field."""
+    places: tuple[str, ...] = ()
+    """The words that its `position` may be, beside one token."""
+
+
+def _quoted(texts: str | tuple[Answer, ...]) -> str:
+    return ", ".join(map(_answer, (texts,) if isinstance(texts, str) else texts))
+
+
+def _answer(answer: Answer) -> str:
+    texts = [json.dumps(text, ensure_ascii=False) for text in texts_of(answer)]
+    return f"any of {', '.join(texts)}" if texts[1:] else texts[0]
+
+
+def _less(what: str, texts: str | tuple[Answer, ...]) -> str:
+    answers = (texts,) if isinstance(texts, str) else texts
+    return " − ".join(f"{what}({_answer(answer)})" for answer in answers)
+
+
+def _where(read: Read) -> str:
+    """At which token, and where in the model, in words."""
+    usual = read.position == -1 and isinstance(read.position, int)
+    token = {"mean": ", mean over tokens", "all": ", highest over tokens"}.get(
+        str(read.position), f" at token {read.position}"
+    )
+    site = f" at {read.site}" if read.site else ""
+    return f"{site}{'' if usual else token}"
+
+
+def _at_most_0(read: Read) -> tuple[float | None, float | None]:
+    texts = read.log_prob or read.logit_lens
+    return (None, 0.0) if isinstance(texts, str) or len(texts) == 1 else (None, None)
+
+
+def _pattern_words(read: Read) -> str:
+    targets = {
+        "previous": "the token before",
+        "self": "itself",
+        "induction": "the token behind the last earlier occurrence of its own",
+    }
+    to = targets.get(str(read.to), f"token {read.to}")
+    start = "a token pays, mean over tokens," if read.position == "mean" else ""
+    start = start or f"token {read.position} pays"
+    return f"share of attention that {start} to {to} in head {read.pattern}"
+
+
+def _column(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """A number that a row of the prompts has, whatever the model does."""
+    name, label = read.column if isinstance(read.column, tuple) else (read.column, None)
+    if name not in prompt.row.columns:
+        hint = nearest(name, prompt.row.columns)
+        raise DataError(f"{prompt.row.place}: {read.name} reads no column {name!r}; {hint}")
+    value = prompt.row.columns[name]
+    try:
+        number = float(value) if label is None else float(value == label)
+    except ValueError:
+        raise DataError(
+            f"{prompt.row.place}: {name} = {value!r} is no number; of a label write column = "
+            f'["{name}", "{value}"]'
+        ) from None
+    return Ready(lambda seen: [number for _ in seen])
+
+
+NATS, SHARE = "nats", "1"
+_SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
+_AT = ("position", "site")
+KINDS: Mapping[str, Kind] = {
+    "log_prob": Kind(
+        next_tokens.log_prob,
+        lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
+        NATS,
+        _at_most_0,
+    ),
+    "accuracy": Kind(
+        next_tokens.accuracy,
+        lambda r: (
+            f"whether {_answer(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
+        ),
+        SHARE,
+        _SHARE,
+        "higher",
+    ),
+    "rank": Kind(
+        next_tokens.rank,
+        lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
+        "rank",
+        lambda r: (1.0, None),
+        fields=_AT,
+    ),
+    "entropy": Kind(
+        next_tokens.entropy,
+        lambda r: f"entropy of the next token{_where(r)}",
+        NATS,
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+    ),
+    "kl": Kind(
+        next_tokens.kl,
+        lambda r: f"KL divergence of the next token from the untouched model's{_where(r)}",
+        NATS,
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+    ),
+    "loss": Kind(
+        next_tokens.loss, lambda r: "mean loss over the prompt's own tokens", NATS, _FROM_0, "lower"
+    ),
+    "generates": Kind(
+        next_tokens.generates,
+        lambda r: f"whether the next {r.tokens} likeliest tokens contain {_quoted(r.generates)}",
+        SHARE,
+        _SHARE,
+        fields=("tokens",),
+    ),
+    "logit_lens": Kind(
+        next_tokens.logit_lens,
+        lambda r: f"{_less('log P', r.logit_lens)} by the logit lens{_where(r)}, first tokens",
+        NATS,
+        _at_most_0,
+        fields=_AT,
+    ),
+    "logit": Kind(
+        next_tokens.logit,
+        lambda r: f"{_less('logit', r.logit)}{_where(r)}, first tokens",
+        "logit",
+        fields=_AT,
+    ),
+    "pattern": Kind(
+        activations.pattern,
+        _pattern_words,
+        SHARE,
+        _SHARE,
+        fields=("position", "to"),
+        places=("mean",),
+    ),
+    "projection": Kind(
+        activations.projection,
+        lambda r: f"activation along {r.projection}{_where(r)}, over its length",
+        "activation",
+        fields=_AT,
+        places=("mean",),
+    ),
+    "feature": Kind(
+        activations.feature,
+        lambda r: (
+            f"activation of latent {r.feature[1]} of {r.feature[0]}{_where(r)}" if r.feature else ""
+        ),
+        "activation",
+        fields=_AT,
+        places=("mean", "all"),
+    ),
+    "norm": Kind(
+        activations.norm,
+        lambda r: f"length of the activation{_where(r)}",
+        "activation",
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+    ),
+    "cosine": Kind(
+        activations.cosine,
+        lambda r: (
+            f"cosine of {' and '.join(r.cosine)}"
+            if isinstance(r.cosine, tuple)
+            else f"cosine of the activation{_where(r)} and {r.cosine}"
+        ),
+        "cosine",
+        lambda r: (-1.0, 1.0),
+        fields=_AT,
+        places=("mean",),
+    ),
+    "neurons": Kind(
+        activations.neurons,
+        lambda r: f"mean activation of neurons {', '.join(map(str, r.neurons))}{_where(r)}",
+        "activation",
+        fields=_AT,
+        places=("mean", "all"),
+    ),
+    "column": Kind(
+        _column,
+        lambda r: (
+            f"whether {r.column[0]} is {r.column[1]}"
+            if isinstance(r.column, tuple)
+            else f"the column {r.column}"
+        ),
+        "1",
+    ),
+    "function": Kind(
+        activations.function,
+        lambda r: f"what {r.function} returns{_where(r)}",
+        "1",
+        fields=("site", "sites"),
+    ),
+}
+STREAMS = ("projection", "cosine", "norm", "neurons")
+"""Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
+UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "column", "function")
+"""Kinds that look at no next token by themselves."""
+PAIRS = ("log_prob", "logit_lens", "logit")
+"""Kinds of one text or of two, of which the first less the second."""
+ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
+"""Kinds that name texts."""
+TAKEN = tuple(
+    """attrs chunk coords count diff dims drop get head info interp items keys load map median
+    merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
+    where""".split()  # noqa: SIM905 (a list of words)
+)
+"""Names that a read might get and a table of measures has for something else, beside those of
+arrays."""
+_USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
+
+
+def kind_of(read: Read) -> str:
+    """The kind of a read. Raises: DataError where it says none or several."""
+    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name]]
+    if len(stated) != 1:
+        got = " and ".join(stated) or "none of them"
+        raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
+    return stated[0]
+
+
+def directions_of(read: Read) -> tuple[str, ...]:
+    """The names of the directions that a read is along."""
+    if isinstance(read.cosine, tuple):
+        return read.cosine
+    name = read.projection or read.cosine
+    return (name,) if name else ()
+
+
+def natural(read: Read) -> tuple[float | None, float | None]:
+    """Give the least and the greatest number that a read can be; None for no end."""
+    return KINDS[kind_of(read)].natural(read)
+
+
+def describe(read: Read) -> str:
+    """Say in a line what a read is: in words, with its unit, the numbers that there can be, and
+    which way is better.
+
+    Example:
+        >>> from assay.ask.measure import reads
+        >>> from assay.ask.tables import Read
+        >>> reads.describe(Read(name="good", log_prob=(" good", " bad")))
+        'good: log P(" good") − log P(" bad") behind the prompt, over all tokens (nats)'
+        >>> reads.describe(Read(name="prev", pattern="4.7", position="mean", to="previous"))
+        'prev: share of attention that a token pays, mean over tokens, to the token before in head \
+4.7 (0 to 1)'
+    """
+    kind = KINDS[kind_of(read)]
+    low, high = natural(read)
+    if low is None:
+        span = "" if high is None else f"at most {high:g}"
+    else:
+        span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+    unit = kind.unit if kind.unit not in (SHARE, "rank") else ""
+    better = f"{kind.better} is better" if kind.better else ""
+    levels = "; ".join(f"{k} {', '.join(map(str, v))}" for k, v in read.sweep.items())
+    about = ", ".join(part for part in (unit, span, better) if part)
+    return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
+        f"; for {levels}" if levels else ""
+    )
+
+
+def check(read: Read, tables: Sequence[Direction] = ()) -> None:
+    """Refuse a read that no prompt could answer. Raises: DataError.
+
+    Args:
+        read: as it was written, sweep and all.
+        tables: the directions of the study.
+    """
+    name = kind_of(read)
+    kind = KINDS[name]
+    if not read.name.isidentifier():
+        raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
+    if read.name in TAKEN or read.name in dir(np.ndarray):
+        raise DataError(
+            f"a read cannot be called {read.name!r}, which arrays call something else; say what "
+            f'it is of, as in "{read.name}_of_answer"'
+        )
+    for other in ("position", "to", "tokens", "site", "sites"):
+        if getattr(read, other) != _USUAL[other] and other not in kind.fields:
+            users = ", ".join(k for k, user in KINDS.items() if other in user.fields)
+            raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
+    texts = getattr(read, name)
+    if name == "accuracy" and len(set(read.accuracy)) < 2:
+        raise DataError(f"{read.name}: accuracy takes the right text first, then others")
+    pair = name in PAIRS and not isinstance(texts, str)
+    if pair and len(set(texts)) < len(texts):
+        raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
+    if name in ANSWERS:
+        every = (texts,) if isinstance(texts, str) else texts
+        if not all(answer and all(texts_of(answer)) for answer in every):
+            raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    along = [directions.find(tables, name) for name in directions_of(read)]
+    if len(along) > 1 and along[0] is along[1]:
+        raise DataError(f"{read.name}: the cosine of {read.cosine[0]!r} and itself is 1")
+    _check_sweep(read, along)
+    for point in interventions.points(read):
+        _check_point(interventions.swept(read, point), kind, along, point)
+
+
+def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
+    """Refuse a dimension that would mean two things. Raises: DataError.
+
+    Args:
+        some: all reads of a study.
+        taken: what else has a dimension of this name, in words, by the name.
+    """
+    before: dict[str, Read] = {}
+    for read in some:
+        for name, levels in read.sweep.items():
+            other = before.setdefault(name, read)
+            if name in taken:
+                raise DataError(
+                    f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
+                    f"call the slot something else, such as {{{name}_read}}"
+                )
+            if tuple(other.sweep[name]) != tuple(levels):
+                raise DataError(
+                    f"{other.name} and {read.name} sweep {name} over different levels; give both "
+                    f"the same, or call a slot something else, such as {{{name}_2}}"
+                )
+
+
+def fits(read: Read, columns: Collection[str]) -> bool:
+    """Whether prompts of these columns fill every slot of a read."""
+    return all(s in columns or s in read.sweep for t in _plain(read) for s in SLOT.findall(t))
+
+
+def unembedded(read: Read, tokens: float) -> float:
+    """How many next tokens a read looks at, of a prompt of so many tokens."""
+    kind, levels = kind_of(read), len(interventions.points(read))
+    if kind in UNEMBED_NOTHING:
+        return 0.0
+    if kind == "generates":
+        return float(read.tokens)
+    whole = kind == "loss" or read.position == "mean"
+    value = getattr(read, kind)
+    return levels * (tokens if whole else 1 if value is True else len([*_texts_in(value)]))
+
+
+def _check_sweep(read: Read, along: Sequence[Direction]) -> None:
+    """Refuse a sweep of what is nowhere in the read."""
+    written = json.dumps([_plain(read), [d.site for d in along]], ensure_ascii=False)
+    slots = dict.fromkeys(SLOT.findall(written))
+    for name, levels in read.sweep.items():
+        known = name in _USUAL and name not in ("name", "sweep")
+        if not known and name not in slots:
+            hint = f"{{{name}}}"
+            raise DataError(f"{read.name} sweeps {name}, and has no slot {hint} and no such field")
+        if not levels or len(set(levels)) < len(levels):
+            raise DataError(f"{read.name}: each level of {name} once, and at least one")
+
+
+def _plain(read: Read) -> list[str]:
+    """All texts of a read."""
+    values = [getattr(read, f) for f in Read.__struct_fields__ if f != "sweep"]
+    return [v for x in values for v in _texts_in(x)]
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _texts_in(part)
+
+
+def _check_point(
+    read: Read, kind: Kind, along: Sequence[Direction], point: Mapping[str, Plain]
+) -> None:
+    """Refuse what a level of a sweep makes no site, no head and no place."""
+    for text in (read.site, *read.sites, *(filled(d, point).site for d in along)):
+        if slot := SLOT.search(text):
+            raise DataError(
+                f"{read.name}: site {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"
+            )
+        if text:
+            Site.parse(text)
+    if read.pattern:
+        head_of(read.pattern)
+    for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
+        place: Place = getattr(read, field_name)
+        if isinstance(place, str) and place not in words and not SLOT.fullmatch(place):
+            known = " or ".join(f'"{w}"' for w in words)
+            raise DataError(
+                f"{read.name}: {field_name} is a number, a slot such as {{city}}"
+                f"{', ' if known else ''}{known}; got {place!r}"
+            )
+
+
+def filled(direction: Direction, point: Mapping[str, Plain]) -> Direction:
+    """Fill the slots of a direction by a level of the read's sweep; its fields are its own."""
+    slots = {n: v for n, v in point.items() if n not in Direction.__struct_fields__}
+    return interventions.swept(direction, slots)
+
+
+def ready(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """Make a read ready for a prompt. Raises: DataError, ModelError, with the read or the prompt's
+    place."""
+    try:
+        return KINDS[kind_of(read)].ready(read, prompt, context)
+    except DataError:
+        raise
+    except AssayError as e:
+        raise DataError(f"{read.name}: {e}") from e
+
+
+def by_name(reads: Sequence[Read], name: str) -> Read:
+    """The read of this name. Raises: DataError."""
+    names = [r.name for r in reads]
+    if name not in names:
+        raise DataError(f"there is no read {name!r}; {nearest(name, names)}")
+    return reads[names.index(name)]

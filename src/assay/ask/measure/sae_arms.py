@@ -1,0 +1,205 @@
+"""The arm of a dictionary that a study trains: how well it reconstructs activations that it did not
+learn from, as sums over each document or prompt, and what is measured in its place in controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.ask.measure import saes
+from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks, stated
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.saes import Learning
+from assay.ask.tables import Model, Read, Train
+from assay.controls.table import DIRECTIONS, FROZEN, NOT_TRAINED
+from assay.core.bench import Bench
+from assay.core.columns import Axes
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.data.names import text_in_words
+from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
+from assay.evaluation import measure as sums_of
+from assay.evaluation import summary
+
+MEAN = "mean"
+"""What a study that reads nothing has as its arm main: the mean activation in the place of every
+reconstruction, whose FVU is 1."""
+CONTROLS = (DIRECTIONS, FROZEN, NOT_TRAINED)
+DEAD = next(m for m in TABLE if m.name == "dead")
+QUANTITIES = {m.name: m for m in TABLE if m.terms != FIRINGS and {*m.terms} <= {*SUMS}}
+ROWS = 4096
+"""Tokens that are measured at once."""
+STEP = 1e-10
+"""CPU-seconds of a training step for each row, latent and number of the activations."""
+
+
+@dataclass(frozen=True)
+class SaeTask:
+    """What one arm of a trained dictionary measures; studies know it by what `measuring.Task` has
+    as well."""
+
+    model: Model
+    table: Train
+    """With all that it leaves out, and its text where it lies."""
+    source: PromptSet | None = None
+    control: str = ""
+    reads: tuple[Read, ...] = ()
+    """Empty: what it measures are its own measures."""
+    documents: tuple[str, ...] = ()
+    """The documents on which it may be measured, of a text."""
+    intervention: None = None
+    less: None = None
+    than: None = None
+    is_difference: ClassVar[bool] = False
+    start: None = None
+    stands_in: str = ""
+    learns_here: bool = False
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The model whose activations it reads."""
+        return (self.model,)
+
+    @property
+    def sets(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers."""
+        return (self.source,) if self.source else ()
+
+    @property
+    def unit(self) -> str:
+        """What is generalised over beside seeds."""
+        return self.source.unit if self.source else "document"
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of the unit; of a text at most these, as short documents fill no window."""
+        if self.source is None:
+            return [*self.documents[: saes.TEST]]
+        return list(dict.fromkeys(self.source.units(self.source.halves()[1])))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether seeds differ: where each trains a dictionary of its own."""
+        return self.table.per_seed and self.control != MEAN
+
+    @property
+    def phrase(self) -> str:
+        """What it is, in words."""
+        t, place = self.table, " and ".join(saes.reads_at(self.table))
+        if self.control == MEAN:
+            return f"its mean activation at {t.site_out or place}"
+        way = f" to {t.site_out}" if t.site_out else ""
+        each = ", one of each seed" if t.per_seed else ""
+        return f"{t.name}: {t.dictionary} of {t.d_sae:,} latents at {place}{way}{each}"
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What decides its numbers beside the contents of models, prompts and text."""
+        table = {k: v for k, v in stated(self.table).items() if k not in ("name", "of", "text")}
+        return {"trained": table, "control": self.control, "untrained": [False]}
+
+    def range_of(self, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that one unit's measure can be; None for no end."""
+        return (0.0, 1.0) if measure == DEAD.name else (None, None)
+
+    def about(self, measure: str) -> tuple[str, str, str]:
+        """Say what a measure is, its unit, and which way is better."""
+        if measure in SUMS:
+            return f"sum over the tokens of a {self.unit}", SUMS[measure], ""
+        m = QUANTITIES.get(measure, DEAD)
+        return f"{m.label}: {m.formula}", m.unit, "" if m.better == "neither" else m.better
+
+    @property
+    def in_words(self) -> str:
+        """What it is measured on."""
+        if self.source:
+            return f"{len(self.levels)} of {len(self.source.rows)} prompts"
+        return f"documents that were not learned from of {text_in_words(self.table.text)}"
+
+
+def axes(task: SaeTask) -> dict[str, Axes]:
+    """What an arm measures, with its dimensions; a dictionary alone has no share of dead latents
+    that could be generalised from."""
+    known = task.levels if task.source else ()
+    measured: dict[str, Axes] = {term: {task.unit: known} for term in SUMS}
+    return measured | ({DEAD.name: {}} if task.drawn else {})
+
+
+def seconds(task: SaeTask, size: Mapping[str, int], runs: int) -> float:
+    """Guess the CPU-seconds of so many runs of an arm in a model of this size: its passes up to the
+    site, which arms of the same model share, and its training."""
+    t = task.table
+    assert t.tokens and t.steps and t.batch and t.d_sae and t.context
+    tokens = t.tokens + saes.TEST * t.context
+    if task.source:
+        tokens = sum(len(row.text) for row in task.source.rows) // SIGNS
+    layers = [s.layer + 1 for s in saes.sites_of(t) if s.layer is not None]
+    share = max(layers, default=1) / size["layers"]
+    passes = PASS * tokens * blocks(size) * share * (task.control in ("", NOT_TRAINED.name))
+    trains = task.control in ("", FROZEN.name, NOT_TRAINED.name)
+    return passes + trains * runs**task.drawn * STEP * t.steps * t.batch * t.d_sae * size["d"]
+
+
+def measure(
+    task: SaeTask,
+    learning: Callable[[int], Learning],
+    seeds: Int[np.ndarray, " run"],
+    bench: Bench,
+    tick: Tick,
+) -> tuple[Measured, dict[str, list[Any]]]:
+    """Measure one arm: its sums by name, as (dims, array, unit), and the levels of their dims.
+
+    Args:
+        task: the arm.
+        learning: seed → the dictionary that the arm trains, or that its control stands for.
+        seeds: of the runs.
+        bench: where activations and dictionaries are kept.
+        tick: hears how many dictionaries are measured.
+    Raises: DataError where nothing is left to measure on."""
+    distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [task.table.seed]
+    sums: list[dict[str, np.ndarray]] = []
+    dead: list[float] = []
+    names: tuple[str, ...] = ()
+    for n, seed in enumerate(distinct):
+        trained = learning(seed)
+        ways = {DIRECTIONS.name: trained.random, MEAN: trained.mean}
+        dictionary = ways.get(task.control, trained.measured)(bench)
+        acts = trained.acts(bench, test=True)
+        if not len(acts.unit):
+            raise DataError(f"nothing is left on which {task.table.name!r} could be measured")
+        by_unit, firings = _sums(dictionary, acts)
+        names = acts.names
+        sums.append(by_unit)
+        dead.append(float(DEAD.of(firings, float(by_unit["tokens"].sum()))))
+        if len(distinct) > 1:
+            tick(n + 1, len(distinct))
+    back = {seed: i for i, seed in enumerate(distinct)}
+    index = [back.get(int(s), 0) for s in seeds]
+    dims = f"run {task.unit}"
+    measured: Measured = {
+        term: (dims, np.stack([s[term] for s in sums])[index], unit) for term, unit in SUMS.items()
+    }
+    if task.drawn:
+        measured[DEAD.name] = ("run", np.array(dead)[index], "1")
+    return measured, {task.unit: list(names)}
+
+
+def _sums(dictionary: Any, acts: saes.Acts) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The sums of `assay evaluate` over the tokens of each unit, and how often each latent is
+    on."""
+    total: dict[str, torch.Tensor] = {}
+    firings = np.zeros(dictionary.width)
+    count, centre = len(acts.names), acts.mean[-1]
+    for begin in range(0, len(acts.unit), ROWS):
+        rows = np.arange(begin, min(begin + ROWS, len(acts.unit)))
+        xs, unit = acts.rows(rows), torch.from_numpy(acts.unit[rows])
+        sums_of.add(total, sums_of.of_activations(xs[-1], unit, count, centre))
+        more, on, _ = sums_of.of_dictionary(dictionary, xs[0], xs[-1], unit, count, centre)
+        sums_of.add(total, more)
+        firings += on.cpu().numpy()
+    moved = summary.terms(sums_of.arrays(total))
+    return {term: moved[term] for term in SUMS}, firings

@@ -1,0 +1,499 @@
+"""Dictionaries that a study trains: of a model's activations at a site on a text or on prompts, by
+the training of all others, each known by the content of what it learns before it is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import msgspec
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.ask.measure import models
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.seen import prompt
+from assay.ask.tables import Train
+from assay.core.bench import Bench
+from assay.core.errors import AssayError, DataError, RunError, nearest
+from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.data import corpus as corpora
+from assay.data.checkpoint import Alone
+from assay.data.harvest import OUTLIER, Harvest, HarvestSpec, harvests
+from assay.dictionaries.baselines.directions import random_directions
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.kinds import to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.training.batches import shuffled
+from assay.dictionaries.training.freezing import Part, freeze
+from assay.dictionaries.training.losses import L1Weighted, Loss, l1, mse, wants
+from assay.dictionaries.training.quick import USUAL, objective
+from assay.subjects.batches import ROWS, run_many
+from assay.subjects.folder import ModelFolder, find, most_tokens
+from assay.subjects.site import Site
+from assay.subjects.untrained import untrained
+
+FILE = "dictionary.safetensors"
+USUAL_K = 32
+TEST, PER_FILE = 64, 2
+"""Windows of the test part on which a dictionary is measured, at most, and of one file."""
+REFITTED = 2**16
+"""Rows at most from which random directions get their decoder."""
+SMALL = {"steps": 20, "tokens": 2048}
+"""At most so much in the preset that only shows that everything runs."""
+KINDS = {kind.__name__.lower(): kind for kind in USUAL}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeSpec(Spec):
+    """What a dictionary was trained from, and how, by content; the seed draws its start, and the
+    order of the rows."""
+
+    model: str
+    """Hash of the model."""
+    twin: str
+    """The seed of that model's untrained twin, where it is of this one."""
+    text: str
+    """Hash of the prompts or the text."""
+    sites: tuple[str, ...]
+    """Where it reads and, of a transcoder, where it writes."""
+    kind: str
+    """Its nonlinearity as JSON."""
+    d_sae: int
+    penalty: float
+    tokens: int
+    context: int
+    steps: int
+    batch: int
+    lr: float
+    frozen: str
+    """What is not learned."""
+
+
+def method_of(table: Train) -> tuple[Nonlinearity, Loss, float]:
+    """The nonlinearity of a table, its loss and its λ. Raises: SpecError."""
+    cls = KINDS[table.dictionary]
+    takes_k = any(f.name == "k" for f in fields(cls))  # type: ignore[arg-type]
+    kind = cls(table.k or USUAL_K) if takes_k else cls()
+    loss, penalty = objective(kind, None, table.penalty)
+    return kind, loss, penalty
+
+
+def wrong(table: Train) -> Iterator[tuple[str, str]]:
+    """What no dictionary could have: the field, and what is the matter with it; of a table with all
+    that it leaves out."""
+    name = table.name
+    if table.dictionary not in KINDS:
+        yield "dictionary", f"no dictionary is called so; {nearest(table.dictionary, KINDS)}"
+        return
+    if not table.site:
+        how = "say site, such as blocks.15.hook_resid_post"
+        yield "site", f"{name!r} is trained on activations somewhere: {how}"
+        return
+    cls = KINDS[table.dictionary]
+    takes_k = any(f.name == "k" for f in fields(cls))  # type: ignore[arg-type]
+    if table.k and not takes_k:
+        how = "penalty is its field: the larger, the fewer latents are on"
+        yield "k", f"{table.dictionary} does not choose how many latents are on; {how}"
+        return
+    if table.penalty is not None and USUAL[cls] is mse:
+        how = "k is its field"
+        yield "penalty", f"{table.dictionary} chooses how many latents are on; {how}"
+        return
+    if table.penalty is None and USUAL[cls] is not mse:
+        how = "the larger, the fewer latents are on; write penalty = 0.1, say"
+        yield "penalty", f"{table.dictionary} is sparse by its penalty: {how}"
+        return
+    if takes_k and (table.k or USUAL_K) > (table.d_sae or 0):
+        field = "k" if table.k else "d_sae"
+        yield field, f"{table.k or USUAL_K} of {table.d_sae} latents cannot be on; lower k"
+    if table.frozen not in get_args(Part):
+        yield "frozen", f"no half is called so; {nearest(table.frozen, get_args(Part)[1:])}"
+    for field, texts in (("site", reads_at(table)), ("site_out", (table.site_out,))):
+        for text in filter(None, texts):
+            try:
+                Site.parse(text)
+            except AssayError as e:
+                yield field, str(e)
+    if crosses(table) and len(set(reads_at(table))) < len(reads_at(table)):
+        yield "site", f"{name!r} reads a site twice; name each once"
+    if crosses(table) and table.site_out:
+        how = "leave site_out out, or read one site"
+        yield "site_out", f"{name!r} reads several sites and writes them all; {how}"
+    elif table.site_out and "y" not in wants(method_of(table)[1]):
+        able = [k for k, c in KINDS.items() if "y" in wants(USUAL[c])]
+        how = f"those that do are {', '.join(able)}"
+        yield "dictionary", f"{table.dictionary} does not write at another site; {how}"
+
+
+def reads_at(table: Train) -> tuple[str, ...]:
+    """The sites that a dictionary reads."""
+    return (table.site,) if isinstance(table.site, str) else table.site
+
+
+def crosses(table: Train) -> bool:
+    """Whether it is a crosscoder: of several sites side by side."""
+    return len(reads_at(table)) > 1
+
+
+def sites_of(table: Train) -> tuple[Site, ...]:
+    """Where a dictionary reads and, of a transcoder, where it writes."""
+    names = (*reads_at(table), *([table.site_out] if table.site_out else []))
+    return tuple(map(Site.parse, names))
+
+
+def check(table: Train, folder: ModelFolder) -> None:
+    """Refuse a site that a model lacks, one without a vector for a token, and a window longer than
+    it reads. Raises: DataError, ModelError."""
+    for site in sites_of(table):
+        folder.shape(site)
+    if table.text and (table.context or 0) > (most := most_tokens(folder)):
+        raise DataError(f"{folder.name} reads at most {most} tokens; write context = {most}")
+
+
+def blank(table: Train, folder: ModelFolder) -> Dictionary:
+    """A dictionary of the shape that will be trained, of zeros that take no memory."""
+    widths = [folder.width(site) for site in sites_of(table)]
+    widths = [sum(widths)] if crosses(table) else widths
+    assert table.d_sae
+    zero = torch.zeros(())
+    kind, _, _ = method_of(table)
+    return Dictionary(
+        zero.expand(1, widths[0], table.d_sae),
+        zero.expand(1, table.d_sae),
+        zero.expand(1, table.d_sae, widths[-1]),
+        zero.expand(1, widths[-1]),
+        kind,
+        own=dict(kind.init(1, table.d_sae)),
+        sites=reads_at(table),
+        sites_out=(table.site_out,) if table.site_out else (),
+        b_pre=zero.expand(1, widths[0]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Acts:
+    """Activations of many tokens, at one site or two, and the unit that each token is of."""
+
+    rows: Callable[[Int[np.ndarray, " b"]], tuple[torch.Tensor, ...]]
+    """Raw rows by their numbers, [b, d] of each site."""
+    unit: Int[np.ndarray, " row"]
+    names: tuple[str, ...]
+    """The units by their numbers."""
+    mean: tuple[Float[torch.Tensor, " d"], ...]
+    """Of the rows that are learned from, at each site."""
+    scale: tuple[float, ...]
+    """The factor that makes E‖x − mean‖² = d."""
+    about: Any = None
+    """What a dictionary that learns from them carries of its text."""
+    factor: Float[torch.Tensor, " d"] | None = None
+    """Of a crosscoder, by what the raw numbers of each dimension were multiplied."""
+    parts: tuple[int, ...] = ()
+    """Of a crosscoder, the widths of its sites."""
+
+    def side_by_side(self) -> Acts:
+        """Put the sites beside each other, each at the same length on average, so that none
+        outweighs the others."""
+        mean = torch.cat([m * s for m, s in zip(self.mean, self.scale, strict=True)])
+        factor = torch.cat(
+            [torch.full_like(m, s) for m, s in zip(self.mean, self.scale, strict=True)]
+        )
+        return replace(
+            self,
+            rows=lambda rows: (torch.cat(self.rows(rows), -1) * factor,),
+            mean=(mean,),
+            scale=(1.0,),
+            factor=factor,
+            parts=tuple(map(len, self.mean)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """One dictionary that is trained."""
+
+    table: Train
+    """With all that it leaves out, and its text where it lies."""
+    model: str
+    """The name or the folder of the model."""
+    digest: str
+    """What identifies it, also before it is there."""
+    source: PromptSet | None
+    seed: int
+    untrained: bool = False
+    frozen: Part = ""
+    bos: bool | None = None
+    """Whether texts begin with a BOS, where the study says so."""
+
+    @cached_property
+    def spec(self) -> SaeSpec:
+        """What identifies the dictionary. Raises: DataError where the text is not there."""
+        t, (kind, _, penalty) = self.table, method_of(self.table)
+        text = self.source.digest if self.source else corpora.load(t.text).fingerprint
+        assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
+        return SaeSpec(
+            seed=self.seed,
+            model=self.digest + models.said(self.bos),
+            twin=str(t.seed) if self.untrained else "",
+            text=text,
+            sites=tuple(map(str, sites_of(t))),
+            kind=json.dumps(to_json(kind)),
+            d_sae=t.d_sae,
+            penalty=penalty,
+            tokens=0 if self.source else t.tokens,
+            context=0 if self.source else t.context,
+            steps=t.steps,
+            batch=t.batch,
+            lr=t.lr,
+            frozen=self.frozen,
+        )
+
+    def path(self, bench: Bench) -> Path:
+        """The dictionary's file, trained now or before."""
+        return bench.artefact(self.spec, lambda path: self._train(path, bench)) / FILE
+
+    def dictionary(self, bench: Bench) -> Dictionary:
+        """The dictionary, trained now or before."""
+        return Dictionary.load(self.path(bench))
+
+    def measured(self, bench: Bench) -> Dictionary:
+        """The dictionary as it reads `acts`: a crosscoder has sites of the same length."""
+        d = self.dictionary(bench)
+        if not crosses(self.table):
+            return d
+        assert d.mean is not None and d.scale is not None
+        return replace(d, mean=d.mean * d.scale, scale=None)
+
+    def random(self, bench: Bench) -> Dictionary:
+        """Random directions in its place, each on as often, with the decoder that fits them
+        best."""
+        acts = self.acts(bench)
+        count = min(REFITTED, len(acts.unit))
+        rows = acts.rows(np.linspace(0, len(acts.unit) - 1, count).astype(int))
+        with torch.no_grad():
+            target = rows[1] if rows[1:] else None
+            return random_directions(self.measured(bench), rows[0], self.seed, target)
+
+    def mean(self, bench: Bench) -> Dictionary:
+        """The mean activation in its place: one latent that is never on."""
+        acts = self.acts(bench)
+        first, last = acts.mean[0], acts.mean[-1]
+        zero = torch.zeros(1, 1)
+        return Dictionary(
+            first.new_zeros(1, len(first), 1),
+            zero,
+            first.new_zeros(1, 1, len(last)),
+            last[None],
+            inference(KINDS["relu"]()),
+            b_pre=torch.zeros_like(first)[None],
+        )
+
+    def acts(self, bench: Bench, *, test: bool = False) -> Acts:
+        """The activations that it learns from, or those that it is measured on."""
+        acts = self._of_prompts(bench, test) if self.source else self._of_text(bench, test)
+        return acts.side_by_side() if crosses(self.table) else acts
+
+    def _train(self, path: Path, bench: Bench) -> None:
+        """Train it, and write it to a folder. Raises: RunError where the loss does not stay
+        finite."""
+        from assay.dictionaries.training.train import Method, fit_dictionaries
+
+        t, acts = self.table, self.acts(bench)
+        kind, loss, penalty = method_of(t)
+        assert t.d_sae and t.steps and t.batch and t.lr
+        mean: torch.Tensor = acts.mean[0]
+        scale: float | torch.Tensor = acts.scale[0]
+        if acts.factor is not None:
+            mean, scale = mean / acts.factor, acts.factor
+            loss = L1Weighted(acts.parts) if loss is l1 else loss
+        lr, strength = np.array([t.lr]), np.array([penalty])
+        method = freeze(Method(kind, loss, t.d_sae, lr=lr, penalty=strength), self.frozen)
+        order = shuffled(len(acts.unit), t.batch, self.seed)
+        transcodes = len(acts.mean) > 1
+
+        def batches(step: int) -> Any:
+            rows = acts.rows(order(step).numpy())
+            normal = tuple(
+                (x - mean) * scale
+                for x, mean, scale in zip(rows, acts.mean, acts.scale, strict=True)
+            )
+            return normal if transcodes else normal[0]
+
+        out: dict[str, Any] = {}
+        if transcodes:
+            out = {"d_out": len(acts.mean[1]), "mean_out": acts.mean[1]}
+            out |= {"scale_out": acts.scale[1], "sites_out": self.spec.sites[1:]}
+        checkpoint = Alone(bench, path)
+        [trained] = fit_dictionaries(
+            [(Runs([Spec(seed=self.seed)]), method)],
+            batches,
+            d=len(acts.mean[0]),
+            steps=t.steps,
+            bench=checkpoint,
+            mean=mean,
+            scale=scale,
+            sites=reads_at(t),
+            trained_on=acts.about,
+            **out,
+        )
+        if trained.diverged.any():
+            raise RunError(f"the training of {t.name!r} diverged; lower lr")
+        Dictionary.of(trained, inference(kind)).to("cpu").save(path / FILE)
+        checkpoint.file.unlink(missing_ok=True)
+
+    def _of_text(self, bench: Bench, test: bool) -> Acts:
+        t, sites = self.table, sites_of(self.table)
+        name = self.model
+        if self.untrained:
+            layers = [site.layer + 1 for site in sites if site.layer is not None]
+            blocks = max(layers) if len(layers) == len(sites) else find(name).layers
+            name = str(untrained(name, blocks, bench, seed=t.seed))
+        assert t.tokens and t.context
+        usual = HarvestSpec(subject=name, corpus=t.text, context=t.context, bos=self.bos)
+        specs = [usual.replace(site=str(site)) for site in sites]
+        count = max(1, t.tokens // t.context)
+        learned = _harvests([s.replace(windows=count) for s in specs], bench)
+        held = learned
+        if test:
+            some = {"part": "test", "windows": TEST, "per_file": PER_FILE}
+            held = _harvests([s.replace(**some) for s in specs], bench, learned)
+        kept = np.flatnonzero(np.logical_and.reduce([h.keep for h in held]))
+        numbers, unit = np.unique(held[0].document[kept], return_inverse=True)
+        return Acts(
+            lambda rows: tuple(torch.from_numpy(h.gather(kept[rows])) for h in held),
+            unit,
+            tuple(held[0].files[i] for i in numbers),
+            tuple(torch.from_numpy(h.mean) for h in held),
+            tuple(h.scale for h in held),
+            learned[0].trained_on,
+        )
+
+    def _of_prompts(self, bench: Bench, test: bool) -> Acts:
+        assert self.source is not None
+        device = str(bench.device)
+        learned, measured = self.source.halves()
+        if self.untrained:
+            model = models.untrained(self.model, self.table.seed, device, bos=self.bos)
+        else:
+            model = models.as_it_is(self.model, device, self.bos)
+        sites = sites_of(self.table)
+
+        def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:
+            assert self.source is not None
+            acts: list[list[torch.Tensor]] = [[] for _ in sites]
+            place: list[int] = []
+            prompts = [prompt(model.folder, self.source.rows[i]) for i in some]
+            for begin in range(0, len(prompts), ROWS):
+                batch = prompts[begin : begin + ROWS]
+                traces = run_many(
+                    model,
+                    [p.tokens for p in batch],
+                    capture=list(dict.fromkeys(sites)),
+                    logits=False,
+                )
+                for i, (p, traced) in enumerate(zip(batch, traces, strict=True), begin):
+                    first = max(1, p.opening)  # whose activations are many times larger
+                    for part, site in zip(acts, sites, strict=True):
+                        part.append(traced[0].acts[site][0, first:].flatten(1).float().cpu())
+                    place += [i] * (len(p.tokens) - first)
+            return [torch.cat(part) for part in acts], place
+
+        xs, place = read(learned)
+        limits = [OUTLIER * float(x.norm(dim=1).median()) for x in xs]
+        kept = _short(xs, limits)
+        moments = [_moments(x[kept], self.table) for x in xs]
+        some = learned
+        if test:
+            some = measured
+            xs, place = read(measured)
+            kept = _short(xs, limits)
+        xs = [x[kept] for x in xs]
+        units = self.source.units(some)
+        names = tuple(dict.fromkeys(units))
+        number = {unit: i for i, unit in enumerate(names)}
+        return Acts(
+            lambda rows: tuple(x[torch.from_numpy(rows)] for x in xs),
+            np.array([number[units[i]] for i in place])[kept.numpy()],
+            names,
+            tuple(mean for mean, _ in moments),
+            tuple(scale for _, scale in moments),
+        )
+
+
+def _short(xs: list[torch.Tensor], limits: list[float]) -> torch.Tensor:
+    """Which rows are no longer than the limits."""
+    return torch.stack([x.norm(dim=1) <= m for x, m in zip(xs, limits, strict=True)]).all(0)
+
+
+def _moments(x: Float[torch.Tensor, "n d"], table: Train) -> tuple[torch.Tensor, float]:
+    """Mean, and the factor that makes E‖x − mean‖² = d. Raises: DataError."""
+    mean = x.double().mean(0)
+    variance = float((x.double() - mean).square().sum(1).mean()) if len(x) > 1 else 0.0
+    if not variance > 0:
+        where = " and ".join(reads_at(table))
+        raise DataError(f"the prompts of {table.name!r} have one activation at {where}")
+    return mean.float(), (x.shape[1] / variance) ** 0.5
+
+
+def _harvests(
+    specs: list[HarvestSpec], bench: Bench, like: list[Harvest] | None = None
+) -> list[Harvest]:
+    """Harvests of several sites; all windows that there are, where there are fewer."""
+    try:
+        return harvests(specs, bench, like)
+    except DataError as e:
+        if "asked for" not in str(e):
+            raise
+        return harvests([s.replace(windows=0) for s in specs], bench, like)
+
+
+def smaller(table: Train) -> Train:
+    """A table that trains little, for the preset that only shows that everything runs."""
+    least = {name: min(most, getattr(table, name)) for name, most in SMALL.items()}
+    return msgspec.structs.replace(table, **least)
+
+
+def frozen(table: Train) -> Part:
+    """The half of a dictionary that is not learned."""
+    return cast(Part, table.frozen)
+
+
+def refuse_many(table: Train) -> None:
+    """Refuse a name that stands for several dictionaries. Raises: DataError."""
+    if table.per_seed:
+        raise DataError(
+            f"each seed trains a {table.name!r} of its own, whose latents are others; leave "
+            "per_seed out, and there is one"
+        )
+
+
+def refuse_codes(table: Train) -> None:
+    """Refuse a dictionary whose codes no probe of one site can read. Raises: DataError."""
+    refuse_many(table)
+    if crosses(table):
+        raise DataError(f"{table.name!r} reads several sites, and a probe reads one")
+
+
+def refuse_latent(table: Train, latent: int, *, writes: bool) -> None:
+    """Refuse a latent that a dictionary lacks, and to write one of a transcoder. Raises:
+    DataError."""
+    refuse_many(table)
+    most = (table.d_sae or 0) - 1
+    if not 0 <= latent <= most:
+        raise DataError(f"{table.name!r} has latents 0 to {most:,}, got {latent:,}")
+    if crosses(table):
+        raise DataError(
+            f"{table.name!r} reads several sites, so that no single one says what a latent of it "
+            "is; train a dictionary of one site to read one"
+        )
+    if writes and table.site_out:
+        raise DataError(
+            f"{table.name!r} writes at another site than it reads, so that one of its latents is "
+            "no change of one; read it, or train a dictionary without site_out"
+        )

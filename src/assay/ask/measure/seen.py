@@ -1,0 +1,255 @@
+"""Seen: one prompt as a model read it under one edit, which is what reads are functions of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from jaxtyping import Float
+
+from assay.ask.measure.prompts import Row
+from assay.ask.tables import Direction, Place, Read
+from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.subjects import chats
+from assay.subjects.chats import Chat
+from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.site import Site
+
+
+@dataclass(frozen=True)
+class Want:
+    """A number about the next token that a pass has to give; all of them are unembedded together
+    (`ask/logits.py`)."""
+
+    what: Literal["log_prob", "logit", "rank", "entropy", "kl"]
+    position: int
+    """Behind which token of the prompt and its continuation."""
+    token: int = -1
+    """The token that log_prob, logit and rank are about."""
+    continuation: tuple[int, ...] = ()
+    """What is read behind the prompt, up to that position."""
+    site: Site | None = None
+    """Where the residual stream is taken from, to go through final norm and unembedding; None: at
+    its end."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A row as the tokens that a model reads."""
+
+    row: Row
+    tokens: tuple[int, ...]
+    opening: int
+    """How many tokens stand before the text, such as a BOS."""
+    folder: ModelFolder
+    inside: int = 0
+    """How many of those the text itself has, as that of a chat template may."""
+
+    def continuation(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text behind the prompt. Raises: DataError where it has none, or where its
+        beginning joins the prompt's last token."""
+        filled = self.row.fill(text)
+        if not filled or (filled != text and not filled.strip()):
+            raise DataError(f"{self.row.place}: {text!r} is empty there, so it cannot follow")
+        whole = self.folder.tokenizer.encode(self.row.text + filled)
+        tokens = self.tokens[self.opening - self.inside :]
+        if tuple(whole[: len(tokens)]) != tokens or len(whole) == len(tokens):
+            hint = "begin it with a space" if filled[:1] != " " else "end the prompt without one"
+            raise DataError(
+                f"{self.row.place}: {filled!r} joins the prompt's last token, so that its "
+                f"probability cannot be told; {hint}"
+            )
+        return tuple(whole[len(tokens) :])
+
+    def wants(self, text: str) -> tuple[Want, ...]:
+        """What is needed for the log-probability of a text behind the prompt: a number for each of
+        its tokens. Raises: DataError where it cannot follow, or the model cannot read so far."""
+        last, tokens = len(self.tokens) - 1, self.continuation(text)
+        most = most_tokens(self.folder)
+        if (length := len(self.tokens) + len(tokens) - 1) > most:
+            raise DataError(
+                f"{self.row.place}: prompt and {self.row.fill(text)!r} are {length} tokens, "
+                f"{self.folder.name} reads {most}"
+            )
+        return tuple(
+            Want("log_prob", last + k, token, tokens[:k]) for k, token in enumerate(tokens)
+        )
+
+    @cached_property
+    def own(self) -> list[int]:
+        """The positions of its own tokens, without the opening."""
+        return [*range(self.opening, len(self.tokens))]
+
+    def at(self, place: Place) -> int:
+        """The position of one token. Raises: DataError where the prompt has none there."""
+        n = len(self.tokens)
+        if isinstance(place, int):
+            if not -n <= place < n:
+                raise DataError(f"{self.row.place} has {n} tokens, so none at position {place}")
+            return place % n
+        name = place.strip("{}")
+        if place != f"{{{name}}}" or name not in self.row.spans:
+            slots = ", ".join(f"{{{s}}}" for s in self.row.spans) or "none"
+            raise DataError(
+                f"{self.row.place}: position {place!r} is neither a number nor a slot of the "
+                f"prompt; slots: {slots}"
+            )
+        if name in self.row.repeated:
+            raise DataError(
+                f"{self.row.place}: {place} stands in the prompt more than once, so its place is "
+                "none; give the one that you mean a column of its own, with the same words"
+            )
+        if not self.row.columns.get(name, name):
+            raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
+        end = self.row.spans[name]
+        # the last token that begins within the slot; it may go on behind it
+        begun = [i for i, start in enumerate(self._begins) if start < end]
+        return self.opening + (begun[-1] if begun else 0)
+
+    def covered(self, place: Place) -> list[int]:
+        """The positions of all tokens of a slot, those that reach into it included; else that of
+        one token. Raises: DataError where the prompt has none there."""
+        last = self.at(place)
+        if isinstance(place, int):
+            return [last]
+        name = place.strip("{}")
+        end, value = self.row.spans[name], str(self.row.columns.get(name, ""))
+        if not value or self.row.text[end - len(value) : end] != value:
+            raise DataError(
+                f"{self.row.place}: all tokens of {place} are wanted, and its text cannot be found "
+                "again in the prompt; name a slot that stands there as its column has it"
+            )
+        ends = [*self._begins[1:], len(self.row.text)]
+        first = next(i for i, stop in enumerate(ends) if stop > end - len(value))
+        return [*range(self.opening + first, last + 1)]
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in the text each of its own tokens begins, in characters."""
+        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
+        return [start for start, _ in encoded.offsets][self.inside :]
+
+
+def prompt(folder: ModelFolder, row: Row) -> Prompt:
+    """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it
+    reads at once."""
+    inside = 0
+    if row.chat is not None:
+        row, opening, inside = _of_chat(folder, row, row.chat)
+    else:
+        opening = tuple(folder.opening)
+    tokens = (*opening, *folder.tokenizer.encode(row.text)[inside:])
+    if len(tokens) > (most := most_tokens(folder)):
+        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
+    return Prompt(row, tokens, len(opening), folder, inside)
+
+
+def _of_chat(folder: ModelFolder, row: Row, chat: Chat) -> tuple[Row, tuple[int, ...], int]:
+    """A row with the text that the model's template makes of its chat, what that begins with, and
+    how much of this the text has itself. There is one BOS, where the template writes one, unless
+    the model's table says otherwise. Raises: DataError, ModelError."""
+    template = chats.read(folder.texts)
+    rendered = template.render(chat)
+    text, spans, bos = rendered.text, rendered.spans, template.bos
+    written = 0
+    while bos and text.startswith(bos * (written + 1)):
+        written += 1
+    if written > 1:
+        raise DataError(
+            f"{row.place}: {bos} stands {written} times before the text: take it out of the chat "
+            "template, or of the messages"
+        )
+    if written and folder.bos is False:
+        text, spans = text[len(bos) :], {name: end - len(bos) for name, end in spans.items()}
+        written = 0
+    opening: tuple[int, ...] = ()
+    if written:
+        opening = tuple(folder.tokenizer.encode(text)[:1])
+    elif folder.bos:
+        opening = folder.beginning(True)
+    return replace(row, text=text, spans=spans), opening, written
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one pass gave for one prompt under one edit."""
+
+    prompt: Prompt
+    seed: int = 0
+    acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
+    """What was captured on the prompt itself."""
+    before: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
+    """What the untouched model has there, or the first of two models."""
+    numbers: Mapping[Want, float] = field(default_factory=dict)
+    """What was wanted of next tokens."""
+    written: tuple[int, ...] = ()
+    """The tokens that the model wrote on, where a read asks for them."""
+
+    def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
+        """What a site has at a token, or its mean over tokens, as `rows` has them."""
+        return self.rows(site, place).mean(0)
+
+    def rows(self, site: Site, place: Place) -> Float[torch.Tensor, "n ..."]:
+        """What a site has at a token; at "mean" at all tokens but the first that the model reads,
+        whose stream is often a hundred times as long as any other."""
+        if place == "mean":
+            own = self.acts[site][self.prompt.opening :].float()
+            return own if self.prompt.opening or len(own) < 2 else own[1:]
+        chosen = self.prompt.own if place == "all" else [self.prompt.at(place)]
+        return self.acts[site][chosen].float()
+
+
+Numbers = Callable[[Sequence[Seen]], Sequence[float]]
+"""The numbers of a read, from what a prompt gave under each edit."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A read that knows its prompt: what it needs of a pass, and its number under every edit."""
+
+    numbers: Numbers
+    wants: tuple[Want, ...] = ()
+    sites: tuple[Site, ...] = ()
+    writes: int = 0
+    """How many tokens the model has to write on."""
+    compares: bool = False
+    """Whether it reads the untouched model as well, as KL divergence does."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """What whoever wrote it should know, such as that an answer has several tokens, and the text
+    that it is so of."""
+
+
+def _absent(*_: Any) -> Any:
+    raise DataError("nothing is known here beside the prompts")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a read may need of a study beside its prompt."""
+
+    directions: tuple[Direction, ...] = ()
+    """The directions that it is along, their slots filled."""
+    vector: Callable[[Direction, Site, int], Float[torch.Tensor, " d"]] = _absent
+    """Such a direction as a seed has it, by the site where it is read."""
+    dictionary: Callable[[str], Dictionary] = _absent
+    """The dictionary of a name."""
+    others: bool = False
+    """Whether another head of the block stands in for the one whose pattern is read."""
+    code: Callable[[str], Callable[..., Any]] = _absent
+    """The user's own function of a name."""
+    head: Callable[[torch.Tensor], torch.Tensor] = _absent
+    """What makes logits of what the unembedding reads."""
+
+
+def each(number: Callable[[Seen], float]) -> Numbers:
+    """Numbers of which each is got by itself."""
+    return lambda seen: [number(s) for s in seen]
+
+
+def positions(read: Read, prompt: Prompt) -> list[int]:
+    """The tokens that a read is of. Raises: DataError where the prompt has none there."""
+    return prompt.own if read.position in ("mean", "all") else [prompt.at(read.position)]

@@ -1,0 +1,311 @@
+"""Training: of which kind what a study trains is, and what its table leaves out; models that are
+trained from another one, on prompts or on a text, or from nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from jaxtyping import Float
+
+from assay.ask.measure import models
+from assay.ask.measure.prompts import PromptSet
+from assay.ask.measure.seen import prompt
+from assay.ask.tables import Train
+from assay.core import rng
+from assay.core.errors import AssayError, DataError, ModelError
+from assay.core.heavy import torch
+from assay.core.spec import Spec
+from assay.data import corpus as corpora
+from assay.data.tiny import TinySpec
+from assay.subjects import folder as folders
+from assay.subjects import sizes
+from assay.subjects.pretrained import load
+from assay.subjects.regimes import Regime, regime
+
+Tick = Callable[[int, int], None]
+EACH = 16
+"""Bytes of a weight, its gradient and what AdamW keeps of it."""
+PREFIX = "trained "
+"""What the names of trained models begin with, in specs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedSpec(Spec):
+    """What a model was trained from, and how, by content."""
+
+    model: str
+    """Hash of the model that it began as."""
+    text: str
+    """Hash of the prompts or the text."""
+    steps: int
+    batch: int
+    context: int
+    lr: float
+
+
+def kind_of(table: Train) -> str:
+    """What a table trains: "dictionary", "tuned", a model further, or "small", one from nothing."""
+    if table.site or table.dictionary:
+        return "dictionary"
+    return "tuned" if table.of else "small"
+
+
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "tuned": {
+        "prompts": "",
+        "text": "",
+        "steps": 20,
+        "batch": 8,
+        "context": 64,
+        "lr": 1e-4,
+        "controls": None,
+        "damage": "",
+    },
+    "small": {
+        "text": "",
+        "layers": 1,
+        "d": 64,
+        "heads": 4,
+        "steps": 1000,
+        "batch": 64,
+        "context": 64,
+        "lr": 3e-3,
+    },
+    "dictionary": {
+        "prompts": "",
+        "text": "",
+        "site": "",
+        "site_out": "",
+        "dictionary": "topk",
+        "d_sae": 2048,
+        "k": None,
+        "penalty": None,
+        "tokens": 50_000,
+        "steps": 1500,
+        "batch": 256,
+        "context": 128,
+        "lr": 2e-3,
+        "per_seed": False,
+        "frozen": "",
+        "controls": None,
+    },
+}
+"""The fields of each kind beside name, of and seed, and what they are where nothing is said."""
+WORDS = {
+    "tuned": "a model trained further",
+    "small": "a model from nothing",
+    "dictionary": "a dictionary",
+}
+
+
+def usual(table: Train) -> Train:
+    """A table with what it leaves out."""
+    kind = USUAL[kind_of(table)]
+    silent = {k: v for k, v in kind.items() if getattr(table, k) in (None, "")}
+    return msgspec.structs.replace(table, **silent)
+
+
+def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What no training of its kind could have: the field, and what is the matter with it.
+
+    Args:
+        table: as it was written.
+        names: the prompts of the study.
+    """
+    kind = kind_of(table)
+    empty = Train(name="")
+    for field in Train.__struct_fields__:
+        stated = getattr(table, field) != getattr(empty, field)
+        if stated and field not in ("name", "of", "seed", *USUAL[kind]):
+            users = " or ".join(WORDS[k] for k, fields in USUAL.items() if field in fields)
+            how = {
+                "tuned": "a site would make it a dictionary, no `of` a model from nothing",
+                "small": "with a site it is a dictionary, with `of` a model trained further",
+                "dictionary": "without a site it is a model",
+            }[kind]
+            yield field, f"{table.name!r} is {WORDS[kind]}, and {field} is of {users}; {how}"
+    ways = [w for w in ("prompts", "text") if getattr(table, w)]
+    if kind == "small":
+        if not table.text:
+            how = 'say text = "stdlib", say, or `of`, the model that it begins as'
+            yield "text", f"{table.name!r} is trained from nothing, on a text: {how}"
+    elif len(ways) != 1:
+        got = " and ".join(ways) or "neither"
+        yield "text", f"say one of prompts and text, which {table.name!r} learns; got {got}"
+    for field in ("tokens", "context") if kind == "dictionary" and table.prompts else ():
+        if getattr(table, field):
+            yield field, f"{field} is of a text, and {table.name!r} learns whole prompts"
+    if kind != "small" and table.prompts and table.prompts not in names:
+        yield "prompts", f"there are no prompts {table.prompts!r} that {table.name!r} could learn"
+    if kind == "small":
+        try:
+            small(usual(table))
+        except AssayError as e:
+            yield "d", f"{table.name!r}: {e}"
+
+
+def small(table: Train) -> TinySpec:
+    """The spec of a model from nothing, which `assay.data.lm` would train alike.
+    Raises: SpecError where heads do not divide the width."""
+    assert table.d is not None
+    fields = ("layers", "d", "heads", "context", "steps", "batch", "lr", "seed")
+    return TinySpec(m=4 * table.d, corpus=table.text, **{f: getattr(table, f) for f in fields})
+
+
+def shell(table: Train) -> folders.ModelFolder:
+    """What is known of a model from nothing before it is trained: its sizes, and so its sites."""
+    s = small(usual(table))
+    sizes_of = {"n_embd": s.d, "n_layer": s.layers, "n_head": s.heads, "n_inner": s.m}
+    more = {"model_type": "gpt2", "n_positions": s.context, "vocab_size": s.vocab}
+    return folders.ModelFolder(
+        table.name, Path(table.name), weights=(), config={**sizes_of, **more}, about={}
+    )
+
+
+def small_by_content(table: Train) -> TinySpec:
+    """What identifies a model from nothing, by the content of its text. Raises: DataError."""
+    return small(table).replace(corpus=corpora.load(table.text).fingerprint)
+
+
+def spec(table: Train, start: str, source: PromptSet | None, bos: bool | None = None) -> TunedSpec:
+    """The spec of a training from the model in this folder, whose texts begin with a BOS or not as
+    is said. Raises: ModelError, DataError."""
+    table = usual(table)
+    assert table.steps and table.batch and table.context and table.lr
+    return TunedSpec(
+        seed=table.seed,
+        model=folders.fingerprint(start) + models.said(bos),
+        text=source.digest if source else corpora.load(table.text).fingerprint,
+        steps=table.steps,
+        batch=table.batch,
+        context=table.context,
+        lr=table.lr,
+    )
+
+
+def key(of: Spec) -> str:
+    """What identifies what is trained before it is: SHA-256 of its spec."""
+    return hashlib.sha256(of.to_json().encode()).hexdigest()
+
+
+def in_words(table: Train) -> str:
+    """Name a trained model in a sentence."""
+    table = usual(table)
+    whose = table.of or f"{table.layers}-block GPT-2 of width {table.d}"
+    return f"{whose} after {table.steps} steps on {table.prompts or table.text}"
+
+
+def name_of(table: Train) -> str:
+    """What a trained model is called in specs, in place of a folder."""
+    return f"{PREFIX}{table.name}: {in_words(table)}"
+
+
+def train(
+    table: Train,
+    start: str,
+    source: PromptSet | None,
+    bos: bool | None,
+    device: str,
+    path: Path,
+    tick: Tick,
+) -> None:
+    """Train a copy of the model in a folder, and write it to another one.
+
+    Full weights by AdamW (β .9 and .999, no decay), mean loss of the next token over a batch,
+    gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
+    Raises: ModelError where memory is short, DataError where the loss is not finite."""
+    from safetensors.torch import save_file
+
+    table = usual(table)
+    assert table.steps and table.batch and table.context and table.lr
+    folder = folders.find(start, bos)
+    texts = _sequences(table, folder, source)
+    if folder.architecture.open_up:
+        raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
+    whole = EACH, sizes.free_memory(), f"the training of {table.name}"
+    sizes.check_memory(folder.config, folder.shapes(), *whole)
+    model: Any = load(start, device, apart=True).model.requires_grad_(True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=0.0)
+    for step in range(table.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = table.lr * (1 - step / table.steps)
+        batch = [texts[i] for i in _order(table, len(texts), step)]
+        groups: dict[Regime, list[list[int]]] = {}
+        for text in batch:
+            groups.setdefault(regime(model.config, len(text)), []).append(text)
+        loss = torch.cat([_losses(model, some, device) for some in groups.values()]).mean()
+        if not bool(loss.isfinite()):
+            raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        tick(step + 1, table.steps)
+    shutil.copy(folder.path / "config.json", path / "config.json")
+    folders.copy_beside(folder, path)
+    weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+
+
+def _losses(
+    model: Any, texts: Sequence[Sequence[int]], device: str
+) -> Float[torch.Tensor, " token"]:
+    """The loss of each token of each text but the first."""
+    longest = max(map(len, texts))
+    tokens = torch.zeros(len(texts), longest, dtype=torch.long)
+    mask = torch.zeros(len(texts), longest, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = True
+    tokens, mask = tokens.to(device), mask.to(device)
+    logits = model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+    logs = logits[:, :-1].float().log_softmax(-1)
+    losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
+    return losses[mask[:, 1:]]
+
+
+def _sequences(
+    table: Train, folder: folders.ModelFolder, source: PromptSet | None
+) -> list[list[int]]:
+    """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
+    assert table.steps and table.batch and table.context
+    opening = [*folder.opening]
+    if source is None:
+        windows = corpora.load(table.text).windows(
+            folder.tokenizer.encode,
+            "train",
+            context=table.context,
+            count=table.steps * table.batch,
+            fewer=True,
+        )
+        return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
+    texts = [
+        [*prompt(folder, row).tokens]
+        if row.chat
+        else [*opening, *folder.tokenizer.encode(row.text)]
+        for row in source.rows
+    ]
+    texts = [text[: table.context] for text in texts]
+    if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
+        raise DataError(f"{short[0].place} has one token, of which nothing is learned")
+    return texts
+
+
+def _order(table: Train, count: int, step: int) -> list[int]:
+    """The texts of a step."""
+    assert table.batch
+    chosen = []
+    for n in range(step * table.batch, (step + 1) * table.batch):
+        turn, place = divmod(n, count)
+        order = rng.permutation(np.array([table.seed]), "ask.train", turn, count)[0]
+        chosen.append(int(order[place]))
+    return chosen

@@ -1,0 +1,324 @@
+"""Missing: what a study's author has not said: what cannot be done without, and what is taken in
+its place."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from assay.ask.asked import Asked
+from assay.ask.measure.measuring import Task
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.tables import Direction, Intervention, Probe, Train
+from assay.ask.text import Text
+from assay.core import power, scopes
+from assay.core.claims import Claim
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.reading import plural
+from assay.core.reasons import GIVEN
+from assay.core.spec import Spec
+from assay.lab import catalogue
+from assay.lab.plan.preset import spelled
+
+FRESH = 1_000_000
+"""The first of the seeds that a study gets which names none: no entry of the catalogue is judged on
+these."""
+ASKED = 8
+"""How many seeds a study has that asks a model and names none."""
+SEVERAL = 6
+"""Fewer units of a kind decide nothing."""
+ALONE = 20
+"""Nor do fewer, where nothing else is generalised over."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that is not said."""
+
+    where: str
+    """The field, such as `claim 1: control`."""
+    text: str
+    """What to write, and where."""
+    default: str | None
+    """What is taken in its place; None where nothing can be."""
+    each: bool = False
+    """Whether it decides how many runs there are, so that what it costs can be told by the seed."""
+    cost: str = "nothing"
+
+
+def essential(text: Text) -> list[Missing]:
+    """What has to be said before anything can run."""
+    study = text.study
+    lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
+    if not study.question.strip():
+        lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
+    if not (study.experiment or study.model or study.train):
+        how = (
+            'write [[model]] and name = "…", of a model to ask, or [[experiment]] and name = "…", '
+            "of which assay list has the names"
+        )
+        lacks.append(("experiment", how, ("experiment",)))
+    if not study.claim and not study.estimate:
+        how = (
+            'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98", or '
+            '[[estimate]] with text and value, such as value = "main.gamma"'
+        )
+        lacks.append(("claim", how, ("claim",)))
+    for i, claim_entry in enumerate(study.claim):
+        if not claim_entry.holds.strip():
+            how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
+            lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
+        if not claim_entry.control and not (
+            study.model or study.train
+        ):  # whose verbs bring their own
+            candidates = _arms(text)
+            hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
+            how = f'write control = ["…"], an arm for which it must fail{hint}'
+            lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
+    for i, entry in enumerate(study.estimate):
+        if not entry.value.strip():
+            how = 'write value = "…", a quantity such as "main.fvu"'
+            lacks.append((f"estimate {i + 1}: value", how, ("estimate", i)))
+    return [
+        Missing(where, f"{text.at(*keys)}: {where} is not said; {how}", None)
+        for where, how, keys in lacks
+    ]
+
+
+def assumed(text: Text) -> list[Missing]:
+    """What may be left out, and what is taken in its place."""
+    study, assumptions = text.study, list[Missing]()
+    if not study.seeds and (study.experiment or study.model or study.train):
+        default_seeds = (
+            f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
+        )
+        assumptions.append(
+            Missing(
+                "seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', default_seeds, each=True
+            )
+        )
+    if not study.budget:
+        assumptions.append(
+            Missing(
+                "budget",
+                'write budget = "10m" to refuse what takes longer',
+                "none: it takes what it takes",
+            )
+        )
+    assumptions += _unnamed(text)
+    of_claims = (
+        (
+            "threshold",
+            'write threshold = "plan: …", or "paper: …", "pilot: …"',
+            f"{GIVEN}: nobody can tell whether a pilot gave it",
+        ),
+        (
+            "bounds",
+            "write bounds = [0, 1] of a share, [-1, 1] of a difference of shares",
+            "none: where most units agree, nothing is decided",
+        ),
+        (
+            "near",
+            'write near = { ARM = "what it would explain" } for the strongest control',
+            "no control is called near",
+        ),
+        (
+            "published",
+            'write published = { number = …, source = "…" }',
+            "new: nobody prints this number",
+        ),
+    )
+    for i, claim_entry in enumerate(study.claim):
+        new = claim_entry.published == "new" and not claim_entry.source
+        silent = {
+            "threshold": not claim_entry.threshold,
+            "bounds": claim_entry.bounds is None,
+            "near": not claim_entry.near,
+            "published": new,
+        }
+        assumptions += [
+            Missing(f"claim {i + 1}: {name}", how, default)
+            for name, how, default in of_claims
+            if silent[name]
+        ]
+    return assumptions
+
+
+def of_models(text: Text, whole: Experiment) -> list[Missing]:
+    """What a study that asks models leaves open: the arms that do not run, and units that are too
+    few for a verdict."""
+    questions, assumptions = Asked(text), list[Missing]()
+    if idle := questions.left_out(whole.arms):
+        how = "name one in a claim or an estimate to have it measured"
+        default = f"{', '.join(idle)} left out, as no statement needs them"
+        assumptions.append(Missing("arms", how, default))
+    assumptions += unused_prompts(text)
+    claims = [c for c in whole.claims if isinstance(c, Claim)]
+    for i, c in enumerate(claims):
+        part = questions.by_label[c.of]
+        unit, count = part.task.unit, len(part.task.levels)
+        fewest = SEVERAL if "seed" in c.units else ALONE
+        if unit in c.units and count < fewest:
+            default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"
+            what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
+            more = to_write(part.task, fewest)
+            halved = f", as {fewest} are to be measured" if more > fewest - count else ""
+            how = f"write prompts for {more} more {what}{halved}"
+            assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
+    return assumptions
+
+
+def unused_prompts(text: Text) -> list[Missing]:
+    """The prompts that nothing reads or learns from."""
+    study = text.study
+    used = {name for d in study.diff for name in d.prompts or ()}
+    parts: Iterable[Direction | Intervention | Probe | Train]
+    parts = (*study.direction, *study.intervene, *study.probe, *study.train)
+    used |= {part.prompts for part in parts}
+    used |= {p.test for p in study.probe}
+    names = [p.name for p in study.prompts]
+    first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
+    idle = [name for name in names if name not in (*first, *used)]
+    if not idle:
+        return []
+    default = f"{', '.join(idle)} left out, as nothing reads or learns from them"
+    default += f"; the first are read, {first[0]}" if first else ""
+    how = f'write prompts = "{idle[0]}" under what is to use them, or put them first'
+    return [Missing("prompts", how, default)]
+
+
+def of_claims(whole: Experiment) -> list[Missing]:
+    """Where claims ask for more than their units can show, or for a direction without a size."""
+    assumptions = []
+    claims = [c for c in whole.claims if isinstance(c, Claim)]
+    for i, c in enumerate(claims, 1):
+        counts = _counts(whole, c)
+        if c.bounds is not None and len(counts) == len(c.units):
+            assumptions += _out_of_reach(f"claim {i}: units", c, counts)
+        if _is_direction(c):
+            default = "an arm without the effect lies on the threshold"
+            how = "claim a size, as in > 0.1, which is decided sooner"
+            assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
+    return assumptions
+
+
+def _is_direction(c: Claim) -> bool:
+    """Whether a claim's only threshold is 0: more than nothing, or less."""
+    finite = [e for e in (c.low, c.high) if math.isfinite(e)]
+    return len(finite) == 1 and abs(finite[0]) < 1e-300
+
+
+def _counts(whole: Experiment, c: Claim) -> dict[str, int]:
+    """How many levels of each unit a claim's arm will have, as far as that is known."""
+    arm = whole.arms[c.of]
+    if arm.train is None:
+        return {}
+    specs = [s for s in whole.specs_of(c.of, whole.default) if scopes.fits(s, c.where)]
+    counts = {u: len({getattr(s, u) for s in specs if hasattr(s, u)}) for u in c.units}
+    counts |= {u: n for u, n in arm.levels.items() if u in c.units}
+    return {u: n for u, n in counts.items() if n}
+
+
+def _out_of_reach(where: str, c: Claim, counts: Mapping[str, int]) -> list[Missing]:
+    """That a claim cannot hold with units between bounds, even if each of them lay on the better
+    bound."""
+    n = min(counts.values())
+    if (nearest := power.best(c, n)) is None or n < SEVERAL:
+        return []
+    low, high = nearest
+    assert c.bounds is not None
+    ending = f"begin at {low:.2f}" if low < c.low else f"end at {high:.2f}"
+    best = c.bounds[1] if low < c.low else c.bounds[0]
+    fewest = power.fewest_to_hold(c)
+    enough = "no number of them" if fewest is None else f"about {fewest:,}"
+    units = " × ".join(f"{k} {plural(u, k)}" for u, k in counts.items())
+    each = " of each" if len(counts) > 1 else ""
+    # Of two factors the exact interval is for cells that all agree, no other.
+    cannot = "cannot hold" if not each else "is undecided if all agree"
+    default = (
+        f"{units}, with which it {cannot}: even if all were {best:g} the interval would {ending}"
+    )
+    how = f"have {enough}{each}, or claim less"
+    cost = "the verdict" if not each else "the verdict, if all agree"
+    return [Missing(where, how, default, cost=cost)]
+
+
+def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
+    """How many more groups of prompts have to be written so that this many units are measured:
+    more than lack, where some of them are learned from."""
+    more = fewest - len(task.levels)
+    if isinstance(task, SaeTask):
+        return more
+    table = task.prompts.table
+    if not task.learns_here or task.prompts.unit != (table.split or "prompt"):
+        return more
+    share, groups = table.learn, len(set(task.prompts.groups(range(len(task.prompts.rows)))))
+    while groups + more - max(1, round(share * (groups + more))) < fewest:
+        more += 1
+    return more
+
+
+def _unnamed(text: Text) -> list[Missing]:
+    """The arms of experiments that run though no claim names them: what they would show is asked,
+    and costs their runs."""
+    mentions = [
+        s
+        for c in text.study.claim
+        for s in (c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations)
+    ]
+    mentions += [e.value for e in text.study.estimate]
+    assumptions = []
+    for i, part in enumerate(text.study.experiment):
+        try:
+            arms = () if part.arms or not mentions else tuple(catalogue.find(part.name).arms)
+        except AssayError:  # told where it is read
+            continue
+        idle = [
+            a
+            for a in arms
+            if a != "main"
+            and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in mentions)
+        ]
+        if idle:
+            used_arms = ", ".join(f'"{a}"' for a in arms if a not in idle)
+            how = f"write arms = [{used_arms}] to leave them out, and unasked"
+            assumptions.append(
+                Missing(
+                    f"experiment {i + 1}: arms",
+                    how,
+                    f"all; no claim names {', '.join(idle)}",
+                    cost="their runs",
+                )
+            )
+    return assumptions
+
+
+def seeds(text: Text) -> tuple[int, ...]:
+    """The seeds of a study; where it names none, as many fresh ones as its first experiment has.
+    Raises: ExperimentError."""
+    stated_seeds = text.study.seeds
+    if stated_seeds != "" and stated_seeds != []:
+        words = stated_seeds if isinstance(stated_seeds, str) else list(stated_seeds)
+        with text.located("seeds"):
+            return tuple(int(v) for v in spelled(Spec(), "seed", words))
+    if not text.study.experiment:
+        return tuple(range(FRESH, FRESH + ASKED))
+    part = text.study.experiment[0]
+    try:
+        count = len({s.seed for s in catalogue.find(part.name).preset(part.preset)})
+    except AssayError:
+        count = SEVERAL
+    return tuple(range(FRESH, FRESH + max(count, SEVERAL)))
+
+
+def _arms(text: Text) -> tuple[str, ...]:
+    """The arms of the first experiment but main, where it can be found."""
+    try:
+        arms = catalogue.find(text.study.experiment[0].name).arms
+    except (AssayError, IndexError):
+        return ()
+    return tuple(name for name in arms if name != "main")

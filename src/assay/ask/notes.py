@@ -1,0 +1,330 @@
+"""Notes: what the author of a study that asks models should know before it runs: conditions that
+much else would satisfy, prompts that are fewer than they look, and where things are done."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.ask import objections
+from assay.ask.asked import Asked, Part
+from assay.ask.measure import directions, interventions, prompts, reads, untouched
+from assay.ask.measure.measuring import Task
+from assay.ask.measure.probe_tasks import ProbeTask
+from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.sae_arms import SaeTask
+from assay.ask.tables import Direction, Read
+from assay.ask.wording import Condition
+from assay.core.columns import Column
+
+LEAST = 1e-300
+"""A threshold below this is 0, or the number next to it."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a note is about: a claim or an estimate with what it reads."""
+
+    where: str
+    """Such as "claim 1"."""
+    main: str
+    """The arm that it is about."""
+    read: Condition
+    units: tuple[str, ...]
+    violations: tuple[str, ...] = ()
+    text: str = ""
+    """The sentence itself."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether it has a threshold."""
+        return math.isfinite(self.read.parsed.low) or math.isfinite(self.read.parsed.high)
+
+
+def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
+    """Give all notes of a study, each once."""
+    notes: list[str] = []
+    for asking in askings:
+        notes += _tokens(questions, asking)
+        if part := questions.by_label.get(asking.main):
+            of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
+            of_claim += objections.of_words(asking.text, asking.read.parsed.text)
+            if asking.compared:
+                of_claim += objections.of_input(part)
+                of_claim += objections.of_none(part, questions.text.study.diff)
+            notes += [f"{asking.where}: {note}" for note in of_claim]
+            notes += _alike(questions, part, asking)
+    named = {c.arm or a.main for a in askings for c in a.read.columns}
+    blind = sorted(x for x in questions.at_chance if x.rpartition("/")[0] in named)
+    if blind:
+        notes.append(
+            f"{', '.join(blind)}: prompts of every label have the same tokens equally often, so "
+            f"that {'these controls are' if blind[1:] else 'this control is'} at chance whatever "
+            "the model does, and not counted as beaten"
+        )
+    parts = [p for p in questions.parts if p.label in named and not p.of]
+    for part in parts:
+        notes += _places(part.task, part.label)
+        notes += _same_model(questions, part)
+    return list(dict.fromkeys(notes))
+
+
+def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    yield from _nothing(part, asking)
+    yield from _cannot(part, asking)
+    yield from _any_patch(questions, part, asking)
+    yield from _any_size(asking)
+    yield from _habit(part, asking)
+
+
+# conditions that much else satisfies --------------------------------------------------------------
+
+
+def _worked_out(walk: Callable[..., Any], names: Callable[[Column], float]) -> float:
+    """What a condition compares, of these numbers; NaN where it is none, as 0/0."""
+    with np.errstate(all="ignore"):
+        return float(walk(lambda column: np.float64(names(column))))
+
+
+def is_of_nothing(part: Part, read: Condition) -> bool:
+    """Whether a claim about what is done to a model, or about a difference, also holds where
+    nothing happens."""
+    task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
+    if not isinstance(task, Task) or walk is None or read.equal:
+        return False
+    diverges = {r.name for r in task.reads if r.kl}
+    if not task.is_difference:
+        if task.intervention is None:
+            return False
+        alike = len({c.arm or part.label for c in columns}) > 1
+        if not alike and any(c.name not in diverges for c in columns):
+            return False  # how the number would be that nothing changed, nobody knows
+    usual = 0.0 if task.is_difference else 1.0
+    at = _worked_out(walk, lambda column: 0.0 if column.name in diverges else usual)
+    return read.parsed.low < at < read.parsed.high
+
+
+def _nothing(part: Part, asking: Asking) -> Iterator[str]:
+    if not asking.violations and is_of_nothing(part, asking.read):
+        yield (
+            "it also holds where nothing happens, as it may in its controls: name under violations "
+            "an arm that breaks it, by less than as much again; that is its control then"
+        )
+
+
+WORST = {"accuracy": 0.0, "generates": 0.0, "rank": 1e4, "loss": 20.0}
+"""What a model that can nothing has of reads, about."""
+
+
+def _cannot(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a model as it is, that it does badly: which the untrained control does as well."""
+    task, walk, columns = part.task, asking.read.parsed.terms.get("value"), asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.is_difference or task.model.like:
+        return
+    kinds = [reads.kind_of(reads.by_name(task.reads, c.name)) for c in columns]
+    if len(columns) != 1 or walk is None or kinds[0] not in WORST:
+        return
+    worst = _worked_out(walk, lambda c: WORST[kinds[0]])
+    if asking.read.parsed.low < worst < asking.read.parsed.high:
+        yield (
+            "a model that learned nothing satisfies it too, which makes it unspecific: write "
+            "controls = [] under the model, and as control a model that does it well"
+        )
+
+
+def falls_only(questions: Asked, main: str, read: Condition) -> str:
+    """Name the read of which a claim says only that a patch from the pair lowers it; "" of any
+    other claim."""
+    part, parsed = questions.by_label.get(main), read.parsed
+    table = part.task.intervention if part else None
+    walk, columns = parsed.terms.get("value"), parsed.columns
+    if table is None or walk is None or len(columns) != 2 or columns[0].name != columns[1].name:
+        return ""
+    if all(interventions.swept(table, p).patch != "corrupted" for p in interventions.points(table)):
+        return ""
+    if (columns[0].arm == main) == (columns[1].arm == main):
+        return ""
+    patched, other = sorted(columns, key=lambda c: c.arm != main)
+    low, alike, high = (
+        _worked_out(walk, {patched: x, other: 1.0}.__getitem__) for x in (0.0, 1.0, 2.0)
+    )
+    below = math.isfinite(parsed.high) and not math.isfinite(parsed.low) and low < alike < high
+    above = math.isfinite(parsed.low) and not math.isfinite(parsed.high) and low > alike > high
+    return patched.name if alike == 0 and (below or above) else ""
+
+
+def follows(questions: Asked, main: str, name: str) -> str:
+    """Say what a claim about a patch from the pair has to say in place of "it falls"."""
+    read = reads.by_name(questions.text.study.read, name)
+    pair = any(isinstance(getattr(read, k), tuple) for k in reads.PAIRS)
+    what = f"{main}.{name} < -X" if pair else f"{main}.R < -X of a read [right, the pair's]"
+    return f"that the answer follows is {what}"
+
+
+def _any_patch(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    name = falls_only(questions, part.label, asking.read)
+    if name and any(p.label == f"{part.label}/unrelated" for p in questions.parts):
+        yield (
+            f"any other prompt's activations make {name} fall; "
+            f"{follows(questions, part.label, name)}"
+        )
+
+
+def _any_size(asking: Asking) -> Iterator[str]:
+    parsed = asking.read.parsed
+    if re.match(r"\s*abs\s*\(", parsed.text.lstrip("0 <=")) and 0 <= parsed.low < LEAST:
+        yield f"any change at all satisfies {parsed.text}: name a size"
+
+
+def _habit(part: Part, asking: Asking) -> Iterator[str]:
+    """Of a model as it is, asked for one and the same answer behind every prompt."""
+    task, columns = part.task, asking.read.columns
+    if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
+        return
+    read = next((r for r in task.reads if r.name == columns[0].name), None)
+    if read is None or len(untouched.answers(read)) < 2 or untouched.varies(read, task.prompts):
+        return
+    kind = reads.kind_of(read)
+    if kind not in ("log_prob", "accuracy", "logit_lens"):
+        return
+    texts = untouched.answers(read)
+    yield (
+        f"{texts[0]!r} is right behind every prompt, so that a habit of saying it would do; add "
+        "prompts where it is wrong, and write the answers as columns"
+    )
+
+
+# units --------------------------------------------------------------------------------------------
+
+
+def _combined(some: PromptSet, counts: Mapping[str, int], count: int) -> str:
+    """Tell that prompts are combinations, and with what as units a verdict has to stand."""
+    each = " × ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
+    return (
+        f"{count} prompts of {some.table.name} are combinations ({each}): a verdict has to stand "
+        "with each of these as units, and with every two crossed; write unit = the one that you "
+        'generalise over, or unit = "prompt" where each prompt is an independent one'
+    )
+
+
+def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
+    """Tell that prompts share the values of slots, and what comes of it."""
+    task = part.task
+    if isinstance(task, SaeTask):
+        return
+    table, count = task.prompts.table, len(task.rows)
+    if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
+        return
+    if questions.groups(part.label):
+        yield _combined(task.prompts, prompts.shared(task.prompts, task.rows), count)
+        return
+    values = _values(task.prompts, task.rows)
+    shared = {name: n for name, n in values.items() if 1 < n <= count / 2}
+    about = [r for r in task.reads if r.name in {c.name for c in asking.read.columns}]
+    for column in (c for c in shared if _decides(task.prompts, task.rows, about, c)):
+        yield (
+            f"{count} prompts have only {shared[column]} values of {column}, on which the answer "
+            f'hangs: write unit = "{column}" under prompts, or they count as {count} units'
+        )
+        return
+    if shared and len(shared) == len([n for n in values.values() if n > 1]):
+        each = ", ".join(f"{n} of {name}" for name, n in sorted(shared.items()))
+        yield (
+            f"{count} prompts are made of few values ({each}): write unit = that which you "
+            f"generalise over, or they count as {count} units"
+        )
+
+
+def _values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, int]:
+    """How many values each slot of the prompts has in these rows."""
+    some = [prompts.rows[i] for i in rows]
+    slots = dict.fromkeys(name for row in some for name in row.spans)
+    slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
+    return {name: len({row.columns.get(name, "") for row in some}) for name in slots}
+
+
+def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:
+    """Whether the right answer of a read differs between rows, and a column says which it is."""
+    for read in some:
+        first = next(iter(untouched.answers(read)), "")
+        slots = SLOT.findall(first)
+        if not slots:
+            continue
+        pairs = {
+            (prompts.rows[i].columns.get(column), *(prompts.rows[i].columns.get(s) for s in slots))
+            for i in rows
+        }
+        if len({value for value, *_ in pairs}) == len(pairs) > 1:
+            return True
+    return False
+
+
+# what is compared ---------------------------------------------------------------------------------
+
+
+def _tokens(questions: Asked, asking: Asking) -> Iterator[str]:
+    """Tell of a number for each token that is compared between models of other tokens."""
+    by_read = {r.name: reads.kind_of(r) for r in questions.text.study.read}
+    for name in dict.fromkeys(c.name for c in asking.read.columns):
+        if by_read.get(name) not in ("loss", "entropy", "rank"):
+            continue
+        arms = dict.fromkeys(c.arm or asking.main for c in asking.read.columns if c.name == name)
+        parts = [questions.by_label[arm] for arm in arms if arm in questions.by_label]
+        every = dict.fromkeys(m for p in parts for m in p.task.models)
+        if questions.cut_alike([*every]):
+            continue
+        yield (
+            f"{asking.where}: these models cut texts into other tokens, so that {name} of a token "
+            "is of different things; log_prob of a text is of the same"
+        )
+
+
+# where --------------------------------------------------------------------------------------------
+
+
+def _places(task: Task | ProbeTask | SaeTask, label: str) -> Iterator[str]:
+    """Tell of a direction that is added or taken out where it is learned and where it acts."""
+    table = task.intervention
+    if table is None or not isinstance(task, Task):
+        return
+    swept = interventions.swept(table, interventions.points(table)[0])
+    direction = interventions.direction_of(swept, task.directions)
+    if direction is None or directions.way_of(direction) not in directions.LEARNED:
+        return
+    source = task.sources.get(direction.prompts, task.prompts)
+    learned, acts = map(interventions.token_in_words, (direction.position, swept.position))
+    place = swept.site if isinstance(swept.site, str) else ", ".join(swept.site)
+    there = f" of {place}" if place and place != direction.site else ""
+    yield (
+        f"{direction.name} is learned {_learned_from(direction, source, task)}at {learned} of "
+        f"{direction.site}; {label}: {'added' if swept.add else 'taken out'} at {acts}{there}"
+    )
+
+
+def _learned_from(direction: Direction, source: PromptSet, task: Task) -> str:
+    """From which prompts a direction is learned; "" where their split is told by itself."""
+    if source.table.name == task.prompts.table.name:
+        return ""
+    count = len(source.rows)
+    if labels := direction.difference or direction.probe:
+        column = source.column(direction.label)
+        count = sum(column.count(str(label)) for label in labels)
+    split = f", by whole values of {source.table.split}" if source.table.split else ""
+    return f"from {count} prompts of {source.table.name}{split}, "
+
+
+def _same_model(questions: Asked, part: Part) -> Iterator[str]:
+    """Tell of a difference between two models that have the same weights."""
+    task = part.task
+    if not isinstance(task, Task) or task.less is None or task.less.like or task.model.like:
+        return
+    if questions.same(task.model, task.less):
+        yield (
+            f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
+            "the model does"
+        )

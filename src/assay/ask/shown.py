@@ -1,0 +1,110 @@
+"""Shown: what the page of a study says beside its numbers: its text as it was written, what is read
+of which prompts, and what each statement computes, with its unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay.ask.measure import interventions, prompts, reads
+from assay.ask.parts import at_levels
+from assay.ask.text import Study, read
+from assay.ask.wording import Condition, condition
+from assay.core.claims import Claim, Estimate
+from assay.core.experiment import Experiment
+from assay.core.heavy import xr
+from assay.lab.store.origin import STUDIES
+
+PROMPTS = 3
+"""So many prompts are shown as a model reads them."""
+TRAINED = "for these trained runs only"
+"""What a scope says of units within runs, which here are those of a model as it is."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A study, in words for whoever reads its page."""
+
+    toml: str = ""
+    """The text as it was written."""
+    prompts: Sequence[str] = ()
+    """The first prompts, filled."""
+    reads: Sequence[str] = ()
+    """What is read off each, a line each."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """What each statement computes, by its sentence."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The units of these numbers, where they are known."""
+    study: Study = field(default_factory=Study)
+
+    def scope(self, words: str) -> str:
+        """Say a scope in words that a reader understands."""
+        return spoken_scope(self.study, words)
+
+
+def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | None:
+    """Tell what the page of a study shows of its text, with what its arms measured; None of any
+    other experiment."""
+    path = Path(experiment.origin)
+    if path.suffix not in STUDIES:
+        return None
+    text = read(path)
+    stated = [s for s in experiment.claims if isinstance(s, Claim | Estimate)]
+    study = text.study
+    rows = prompts.load(study.prompts[0], path.parent).rows if study.prompts else ()
+    return Shown(
+        text.toml.strip(),
+        [row.text for row in rows[:PROMPTS]],
+        [at_levels(reads.describe(r), r.sweep) for r in study.read],
+        {s.text: s.condition for s in stated},
+        {s.text: unit for s in stated if (unit := _unit(s, arms))},
+        study,
+    )
+
+
+def spoken_scope(study: Study, words: str) -> str:
+    """Say a scope of a study without slots, and of no trained runs where none was trained."""
+    if study.model and not study.train:
+        asked = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {asked}, these prompts")
+    return at_levels(words, dict(_levels(study)))
+
+
+def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
+    """What fills each slot; nothing where two tables fill it otherwise."""
+    changes = [interventions.expanded(t, study.direction) for t in study.intervene]
+    sweeps: list[Mapping[str, Sequence[object]]] = [
+        *(t.sweep for t in changes),
+        *(t.sweep for t in study.read),
+        *(t.sweep for t in study.probe),
+    ]
+    for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
+        filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
+        yield slot, filled.pop() if len(filled) == 1 else (slot,)
+
+
+def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:
+    """The unit of what a statement computes: that of all measures of which it is a weighted sum; ""
+    where that is a number alone, or not known."""
+    stated = condition(s.condition, compared=isinstance(s, Claim))
+    main = getattr(s, "of", next(iter(stated.parsed.arms), "main"))
+    measured: list[tuple[Any, str]] = [
+        (arms.get(c.arm or main, {}), c.name) for c in stated.parsed.columns
+    ]
+    units = {arm[name].attrs.get("units", "1") if name in arm else "1" for arm, name in measured}
+    return units.pop() if units != {"1"} and len(units) == 1 and _scales(stated) else ""
+
+
+def _scales(stated: Condition) -> bool:
+    """Whether what is computed grows as its measures do, as a weighted sum does."""
+    columns, walk = stated.parsed.columns, stated.parsed.terms.get("value")
+
+    if walk is None:
+        return False
+    once, thrice = (
+        float(walk({c: by * (1.7 + i) for i, c in enumerate(columns)}.__getitem__)) for by in (1, 3)
+    )
+    return math.isclose(thrice, 3 * once)

@@ -1,0 +1,427 @@
+"""Sides: the experiments of a study, each with one choice of fields: which arms run, their specs,
+and what records tell of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.ask.text import Part, Plain, Text
+from assay.ask.wording import condition
+from assay.core.columns import Axes
+from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
+from assay.core.experiment import Arm, Derive, Experiment, Joint
+from assay.core.heavy import xr
+from assay.core.reading import Others
+from assay.core.scopes import listed
+from assay.core.spec import Spec, per_run_fields
+from assay.core.varying import changes, made
+from assay.lab import catalogue
+from assay.lab.judge.recording import arms as recorded
+from assay.lab.plan.costs import over
+from assay.lab.plan.preset import spelled, unspoken
+from assay.lab.records import records
+from assay.lab.store.origin import STUDIES, in_file
+
+
+@dataclass(frozen=True)
+class Side:
+    """One experiment with one choice of fields: all of its arms stand side by side with those of
+    others."""
+
+    label: str
+    """Before the names of its arms; "" for the first side."""
+    of: Experiment
+    part: Part
+    fields: Mapping[str, Plain | tuple[Plain, ...]]
+    """Fields that all of its runs share."""
+    varied: Mapping[str, tuple[Plain, ...]]
+    """Fields in which its runs differ."""
+    arms: tuple[str, ...]
+    needed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of these the ones that the study does not list, each with the reason why it runs."""
+    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def named(self, arm: str) -> str:
+        """What one of its arms is called in the study, whatever sizes its own experiment puts into
+        the name."""
+        return f"{self.label}/{arm}" if self.label else str(arm)
+
+    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
+        """Its specs at a preset with these seeds; none given: the preset's own. Raises:
+        SpecError."""
+        key = preset, tuple(seeds)
+        if key not in self._made:  # every arm of every side asks again, of hundreds of specs
+            self._made[key] = self._specs(*key)
+        return self._made[key]
+
+    def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
+        specs: tuple[Any, ...] = tuple(
+            dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset))
+        )
+        varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
+        for name, values in varied.items():
+            bases = tuple(
+                dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
+            )  # those that differed in this field alone
+            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in bases for v in values))
+        return specs
+
+    def base(self, preset: str, *, first: bool) -> str:
+        """The preset of its experiment from which its specs are made at a preset of the study."""
+        return preset if preset == "smoke" or (first and preset != "default") else self.part.preset
+
+    @property
+    def told(self) -> str:
+        """Its fields in words, such as "gated-sae, width 256"."""
+        fields = {**self.fields, **self.varied}
+        phrases = (
+            f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for name, v in fields.items()
+        )
+        return ", ".join([self.of.name, *phrases])
+
+
+def sides(text: Text) -> list[Side]:
+    """The experiments of a study, each field that all runs of an arm share taken apart. Raises:
+    ExperimentError."""
+    study_sides: list[Side] = []
+    for i, part in enumerate(text.study.experiment):
+        in_folder = in_file(part.name) or "/" in part.name
+        with text.located("experiment", i, "name"):
+            base = catalogue.find(str(text.path.parent / part.name) if in_folder else part.name)
+        if base.origin.endswith(STUDIES):
+            what = f"{part.name} is a study itself; name the experiments it is about"
+            raise text.error(("experiment", i, "name"), what)
+        with text.located("experiment", i, "preset"):
+            spec = base.preset(part.preset)[0]
+        for key in ("fields", "paired"):
+            if "seed" in getattr(part, key):  # a freezing names the study's seeds alone
+                what = (
+                    "every experiment of a study has the study's seeds, so that looks at all of "
+                    'them are counted; write seeds = "…" above the first [[…]] in place of seed'
+                )
+                raise text.error(("experiment", i, key), what)
+        arms, needed = _chosen(text, i, base, part)
+        choices = _choices(text, i, part, spec)
+        per_run = per_run_fields(type(spec))
+        for names in choices:
+            varied = {k: v for k, v in names.items() if k in per_run and isinstance(v, tuple)}
+            fields = {k: v for k, v in names.items() if k not in varied}
+            values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
+            label = (
+                ",".join([*([part.label] if part.label else []), *values]) if study_sides else ""
+            )
+            if label in {s.label for s in study_sides}:
+                what = f"{base.name} needs a label of its own, to tell its arms apart"
+                raise text.error(("experiment", i, "label"), what)
+            study_sides.append(Side(label, base, part, fields, varied, arms, needed))
+    for side in study_sides:
+        with text.located("experiment", text.study.experiment.index(side.part), "fields"):
+            specs = side.specs(side.part.preset, ())
+            try:
+                side.of.specs_of("main", specs)
+            except HeldError as e:
+                raise ExperimentError(_held(side, specs, e)) from e
+    return study_sides
+
+
+def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
+    """What to write in place of a field, or of several values, that arms set."""
+    name, of = error.field, side.of
+    known = made(of, of.preset(side.part.preset), name)
+    by_arm = [f"{arm} ({name} {values})" for arm, values in known.items()]
+    if error.values > 1:
+        alone = [arm for arm in known if set(changes(of, of.default)[arm]) <= {name, "steps"}]
+        some = [f"{arm} ({name} {known[arm]})" for arm in alone] or by_arm
+        arms = f"take {_choice(some)}, or " if some else ""
+        return (
+            f"{name} cannot be a list here, as arms vary it: {arms}a second [[experiment]] with a "
+            f"label and another {name}"
+        )
+    arms = f"take {_choice(by_arm)} in a condition" if by_arm else f"no arm of {of.name} has it"
+    return f"{name} cannot be set here, as arms make it: leave it out; {arms}"
+
+
+def _choice(arms: Sequence[str]) -> str:
+    """Write arms as a choice: "the arm a", "one of the arms a, b"."""
+    return f"the arm {arms[0]}" if len(arms) == 1 else f"one of the arms {', '.join(arms)}"
+
+
+def _chosen(
+    text: Text, i: int, base: Experiment, part: Part
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The arms that run, and of those that are not listed why they do: another one builds on them,
+    or is made of what they measure."""
+    for name in (n for n in part.arms if n not in base.arms):
+        hint = nearest(name, base.arms)
+        what = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
+        raise text.error(("experiment", i, "arms"), what)
+    if not part.arms:
+        return tuple(base.arms), {}
+    needed: dict[str, str] = {}
+    waiting = list(part.arms)
+    while waiting:
+        arm = base.arms[name := waiting.pop()]
+        reads: tuple[str, ...] = ()
+        if arm.derive is not None:
+            reads, how = read_by(base, name), f"{name} is made of what it measures"
+        elif arm.after is not None:
+            reads, how = (arm.after,), f"{name} builds on it"
+        for other in (r for r in reads if r not in part.arms and r not in needed):
+            needed[other] = how
+            waiting.append(other)
+    if i == 0 and "main" not in (*part.arms, *needed) and _reads_main(text):
+        needed["main"] = "a statement reads it"
+    return tuple(name for name in base.arms if name in (*part.arms, *needed)), needed
+
+
+def read_by(base: Experiment, arm: str) -> tuple[str, ...]:
+    """The trained arms that a derived arm is made of, as it reads those of its experiment's record;
+    where that tells nothing, all of them."""
+    derive = base.arms[arm].derive
+    if derive not in _READ:
+        every = {name: a for name, a in base.arms.items() if a.train is not None}
+        _READ[derive] = tuple(every)
+        record = records.load_record(base, "default")
+        with contextlib.suppress(Exception):  # an experiment's own code, on what it had once
+            measures = Others(recorded(base, record)) if record else None
+            if derive is not None and measures is not None:
+                derive(measures)
+                _READ[derive] = tuple(name for name in every if name in measures.read)
+    return _READ[derive]
+
+
+_READ: dict[Derive | None, tuple[str, ...]] = {}
+"""What derived arms read, by how they are derived: a study is read several times in a command."""
+
+
+def _reads_main(text: Text) -> bool:
+    """Tell whether a statement names the arm main, or no arm at all, which means it; of a study
+    without statements, that it may."""
+    study = text.study
+    conditions = [(c.holds, True) for c in study.claim] + [(e.value, False) for e in study.estimate]
+    lists = [(*c.control, *c.near, *c.also, *c.planted, *c.violations) for c in study.claim]
+    if not conditions or any("main" in names for names in lists):
+        return True
+    for words, compared in conditions:
+        try:
+            columns = condition(words, compared=compared).columns
+        except AssayError:  # told where it is read
+            return True
+        if any(c.arm in (None, "main") for c in columns):
+            return True
+    return False
+
+
+def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """Every combination of values of the fields that all runs of an arm share; other fields keep
+    their lists as tuples."""
+    shared: list[list[dict[str, Any]]] = []
+    rest: dict[str, Any] = {}
+    per_run = per_run_fields(type(spec))
+    for name, value in part.fields.items():
+        with text.located("experiment", i, "fields"):
+            values = spelled(spec, name, _resolve_path(text, value))
+        if len(values) > 1 and name not in per_run:
+            shared.append([{name: v} for v in values])
+        else:
+            rest[name] = tuple(values) if len(values) > 1 else values[0]
+    if part.paired:
+        shared.append(_paired(text, i, part, spec))
+    return [
+        {**rest, **{k: v for choice in chosen for k, v in choice.items()}}
+        for chosen in itertools.product(*shared)
+    ]
+
+
+def _resolve_path(text: Text, value: Any) -> Any:
+    """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
+    if isinstance(value, list):
+        return [_resolve_path(text, v) for v in value]
+    in_folder = isinstance(value, str) and value.startswith(("./", "../"))
+    return str(text.path.parent / value) if in_folder else value
+
+
+def _paired(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """The fields whose lists go together, value by value."""
+    place = ("experiment", i, "paired")
+    if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
+        counts = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
+        raise text.error(place, f"paired lists are as long as each other, got {counts}")
+    if both := set(part.paired) & set(part.fields):
+        raise text.error(place, f"{min(both)} is among fields as well; a field is set once")
+    with text.located(*place):
+        columns = {
+            name: [spelled(spec, name, v)[0] for v in values]
+            for name, values in part.paired.items()
+        }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def arms_of(side: Side, first: Side) -> dict[str, Arm]:
+    """The arms of one side under the study's names."""
+    joints: dict[int, Joint] = {}
+    arms: dict[str, Arm] = {}
+    sized = dict(
+        zip(
+            side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True
+        )
+    )  # notes name its sizes
+    for name in side.arms:
+        arm = sized[name]
+        changes: dict[str, Any] = {"note": str(arm.note), "asked": name not in side.needed}
+        if arm.derive is not None:
+            changes["derive"] = _seen_as(arm.derive, side)
+        else:
+            changes["measure"] = arm.measure or side.of.measure
+        if isinstance(
+            arm.train, Joint
+        ):  # arms of one pass stay together, but never with those of another side
+            changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
+        if arm.after is not None:
+            changes["after"] = side.named(arm.after)
+        elif arm.train is not None and side is not first:
+            changes["specs"] = _specs_of(side, name, first)
+        changes["learned"] = side.part.learned.get(side.named(name), arm.learned)
+        arms[side.named(name)] = dataclasses.replace(arm, **changes)
+    if side is first and "main" not in arms:  # the preset's specs are its, and none of them runs
+        idle = dataclasses.replace(sized["main"], specs=none, after=None, asked=False)
+        measure = idle.measure or side.of.measure
+        arms = {"main": dataclasses.replace(idle, measure=measure, note="not listed"), **arms}
+    return arms
+
+
+def none(specs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give the specs of an arm that does not run: none."""
+    return ()
+
+
+def remarks(study_sides: Sequence[Side]) -> tuple[str, ...]:
+    """Say which arms run that the study does not list, and why."""
+    lines = (
+        f"{side.named(arm)} is trained though arms does not list it, since "
+        f"{why}; no claim is asked of it unless it names it"
+        for side in study_sides
+        for arm, why in side.needed.items()
+    )
+    return tuple(dict.fromkeys(lines))
+
+
+def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """The specs of an arm of another side, given those of the first one: the same preset, and the
+    same seeds."""
+
+    def specs(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
+        preset = "smoke" if base_specs == first.specs("smoke", ()) else side.part.preset
+        side_specs = side.specs(
+            preset, () if preset == "smoke" else sorted({s.seed for s in base_specs})
+        )
+        return side.of.specs_of(arm, side_specs)
+
+    return specs
+
+
+def _seen_as(derive: Derive, side: Side) -> Derive:
+    """A derived arm that reads arms by the names that its own experiment gives them."""
+
+    def derive_renamed(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        return derive(
+            _Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms})
+        )
+
+    return derive_renamed
+
+
+class _Renamed(Mapping[str, Any]):
+    """Arms by other names, each looked up when it is asked for: a scope names those that were."""
+
+    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
+        self.arms, self.names = arms, names
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        return self.arms[self.names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def scopes(
+    study_sides: Sequence[Side],
+    preset: str,
+    seeds: Sequence[int],
+    runs: Mapping[str, tuple[Spec, ...]],
+) -> list[str]:
+    """Say for what verdicts speak that read these runs, once for all sides of an experiment.
+
+    What was set and does not show in the words of the experiment stands after them.
+    """
+    groups: dict[tuple[str, str], list[Side]] = {}
+    for side in (s for s in study_sides if any(s.named(arm) in runs for arm in s.arms)):
+        groups.setdefault(
+            (side.of.name, side.base(preset, first=side is study_sides[0])), []
+        ).append(side)
+    phrases = []
+    for (_, base), group in groups.items():
+        experiment, together = group[0].of, itertools.chain.from_iterable
+        arms = {
+            arm: tuple(together(runs.get(s.named(arm), ()) for s in group))
+            for arm in experiment.arms
+        }
+        arms = {arm: specs for arm, specs in arms.items() if specs}
+        specs = tuple(together(s.specs(base, () if base == "smoke" else seeds) for s in group))
+        rest = unspoken(experiment, base, specs, arms)
+        parts = [f"{name} {listed(values)}" for name, values in rest.items() if name != "seed"]
+        parts += [f"preset {base}"] if base not in ("default", preset) else []
+        phrases.append(", ".join([experiment.speaks_for(base, arms), *parts]))
+    return phrases
+
+
+def measured(side: Side) -> dict[str, dict[str, Axes]]:
+    """What each arm measures, with its dimensions and their levels, as far as the experiment's
+    committed record tells.
+
+    A wrong name is better told before training. Where the study sets fields, levels may be others
+    than those recorded."""
+    record = records.read(side.of.name, side.of.origin) or {}
+    axes_by_arm: dict[str, dict[str, Axes]] = {}
+    for arm, data in record.get("arms", {}).items():
+        levels, variables = data["measures"]["coords"], data["measures"]["variables"]
+        axes_by_arm[arm] = {
+            name: {
+                d: levels.get(d, range(n))
+                for d, n in zip(v["dims"], v["values"].shape, strict=True)
+                if d != "run"
+            }
+            for name, v in variables.items()
+        }
+    return axes_by_arm
+
+
+def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none
+    where other fields are larger."""
+    recorded = records.cost_per_run(side.of, side.part.preset)
+    seconds_by_arm = {}
+    for arm in side.arms:
+        if side.of.arms[arm].train is None or arm not in recorded:
+            continue
+        recorded_specs, study_specs = (
+            side.of.specs_of(arm, specs)
+            for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds))
+        )
+        if not recorded_specs or not study_specs:
+            continue
+        if ratio := over(study_specs[0], json.loads(recorded_specs[0].to_json())):
+            seconds_by_arm[side.named(arm)] = recorded[arm] * ratio[0]
+    return seconds_by_arm

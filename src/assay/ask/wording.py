@@ -1,0 +1,480 @@
+"""Wording: the condition of a study's claim, in the language of `assay judge`, made a Claim about
+measures of runs.
+
+    gated.gamma - relu.gamma > 0.02             ratios of sums, where arms store the sums
+    gated.fvu - relu.fvu < -0.005 at equal l0   along a sweep, both sides read at the same L0
+    main.restored > 0.5                         any measure, over its units
+    main.slope[kind=rare] < -0.9                one level of a dimension of a measure
+    mean(main.slope, over=kind) < -0.9          the mean over its levels; of a quantity that of sums
+    mean(main.error) / mean(main.variance) < 1  means of terms, as in `assay judge`
+
+A quantity is computed from the means of its sums over units, never as a mean of ratios. Where the
+runs of an arm differ in a field that is neither a unit nor fixed by `where`, only a comparison at
+equal something can use them. Nothing else is averaged that the text does not name, but runs that
+share all units."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from assay.ask.text import EstimateEntry, Literature, Said
+from assay.core.claims import Claim, Estimate, Published
+from assay.core.columns import Axes, Column
+from assay.core.errors import ClaimError, nearest
+from assay.core.expression import Parsed, parse
+from assay.core.heavy import xr
+from assay.core.measures import by
+from assay.core.reasons import GIVEN
+from assay.core.stats import (
+    Compared,
+    Means,
+    Quantity,
+    Statistic,
+    at_matched,
+    lead_at_own,
+    mean,
+)
+from assay.dictionaries.measuring.measures import EXPLAINED, TABLE, Measure
+
+R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
+"""What probes of numbers are judged by: explained variance under the name that it has there."""
+QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
+LARGEST = 6
+"""Measures of a condition of which every corner of their ranges is tried."""
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|first|share)\(")
+"""What takes values of units out of the range of sums and differences of measures."""
+_EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was read: the comparison, and what both sides have equal."""
+
+    parsed: Parsed
+    equal: str = ""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The measures and quantities that it reads, each once; what is equal at the levels that
+        are compared."""
+        equal = [dataclasses.replace(c, name=self.equal) for c in self.parsed.columns if self.equal]
+        return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
+
+    @property
+    def pairs(self) -> tuple[tuple[Column, Column], ...]:
+        """What is compared at equal something, each pair as a lead of its first arm, to be added
+        up: one pair of a difference, two of the difference of two; none of anything else."""
+        columns, walk = self.parsed.columns, self.parsed.terms["value"]
+
+        def value(*numbers: float) -> float:
+            return float(walk(dict(zip(columns, numbers, strict=True)).__getitem__))
+
+        units = np.eye(len(columns))
+        signs = [value(*unit) for unit in units]
+        # a weighted sum has these values elsewhere, too
+        probe = [1.0, 2.0, 4.0, 8.0][: len(columns)]
+        plain = value(*probe) == sum(x * sign for x, sign in zip(probe, signs, strict=True))
+        plus, minus = ([c for c, s in zip(columns, signs, strict=True) if s == x] for x in (1, -1))
+        if not plain or len(plus) != len(minus) or 2 * len(plus) != len(columns):
+            return ()
+        return tuple(zip(plus, minus, strict=True))
+
+
+def condition(text: str, *, compared: bool = True) -> Condition:
+    """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0"; not `compared`, the
+    value of an estimate, which has no threshold. Raises: ClaimError."""
+    match = _EQUAL.search(text)
+    parsed = parse(text[: match.start()] if match else text, compared=compared)
+    kind = "claim" if compared else "estimate"
+    if not match:
+        return Condition(parsed)
+    arms, names = parsed.arms, {c.name for c in parsed.columns}
+    read = Condition(parsed, match[1])
+    several = len(arms) in (2, 4) and len(names) == 1 and len(parsed.columns) == len(arms)
+    if not several or "value" not in parsed.terms:
+        raise ClaimError(
+            f"cannot read the {kind} '{text[:80]}': at equal {match[1]} compares two arms, as "
+            "in a.fvu - b.fvu < -0.005 at equal l0, or the leads of two pairs, as in (a.fvu - "
+            "b.fvu) - (c.fvu - d.fvu) < 0 at equal l0"
+        )
+    if not read.pairs:
+        raise ClaimError(
+            f"cannot read the {kind} '{text[:80]}': at equal {match[1]} takes a plain "
+            "difference of two arms, a.fvu - b.fvu, or of two such differences"
+        )
+    return read
+
+
+def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
+    """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
+    claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
+    value, statistic = computed(read, main_arm, claim_entry)
+    return Claim(
+        text=claim_entry.text,
+        value=value,
+        statistic=statistic,
+        units=tuple(claim_entry.units),
+        low=read.parsed.low,
+        high=read.parsed.high,
+        of=main_arm,
+        must_fail=tuple(claim_entry.control),
+        near=claim_entry.near,
+        also=claim_entry.also,
+        must_hold=tuple(claim_entry.planted),
+        violations=tuple(claim_entry.violations),
+        credits=claim_entry.credits,
+        beats=claim_entry.beats,
+        empty=claim_entry.empty,
+        fixed=claim_entry.fixed,
+        where=claim_entry.where,
+        bounds=claim_entry.bounds,
+        threshold_from=claim_entry.threshold or GIVEN,
+        source=claim_entry.source,
+        condition=" ".join(claim_entry.holds.split()),
+        published=_published(claim_entry.published),
+    )
+
+
+def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
+    """Make the Estimate of what an author wants to know. Raises: ClaimError."""
+    units, over = entry.units or ("seed",), dims_over(entry)
+    about = Said(text=entry.text, units=(*units, *over), where=entry.where)
+    value, statistic = computed(read, main_arm, about)
+
+    def of_arms(arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        terms = value(arms[main_arm], arms)
+        return {t: _combined(x, over) for t, x in terms.items()} if over[1:] else terms
+
+    return Estimate(
+        text=entry.text,
+        value=of_arms,
+        statistic=statistic,
+        units=units,
+        unit=entry.unit or "1",
+        where=entry.where,
+        over=JOINT.join(over),
+        crosses=entry.crosses,
+        natural=entry.natural,
+        published=_published(entry.published),
+        source=entry.source,
+        condition=" ".join(entry.value.split()),
+    )
+
+
+JOINT = ", "
+"""Stands between dimensions whose levels are combined, and between these levels."""
+
+
+def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
+    """The dimensions over whose levels an estimate is a curve."""
+    names = (entry.over,) if isinstance(entry.over, str) else entry.over
+    return tuple(name for name in names if name)
+
+
+def _combined(x: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
+    """A measure with one dimension for several: each combination of their levels by its name."""
+    some = [d for d in over if d in x.dims]
+    levels = [x[d].values.tolist() for d in some]
+    names = [JOINT.join(map(str, level)) for level in itertools.product(*levels)]
+    rest = [d for d in x.dims if d not in some]
+    dim, shape = JOINT.join(over), [x.sizes[d] for d in rest]
+    values = x.transpose(*rest, *some).values.reshape(*shape, len(names))
+    return xr.DataArray(values, dims=(*rest, dim), coords={**{d: x[d] for d in rest}, dim: names})
+
+
+ROUNDING = 2e-6
+"""The share of the numbers compared below which a difference is taken for rounding: sixteen times
+what a number of single precision rounds to."""
+
+
+def _published(number: Literature | str) -> Published | Literal["new"] | None:
+    if not isinstance(number, Literature):
+        return "new" if number else None
+    return Published(number.number, number.source, number.same, number.note, number.at)
+
+
+_Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
+
+
+def computed(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+    """Give the value and the statistic of a condition about this arm."""
+    return (_matched if read.equal else _plain)(read, main_arm, claim_entry)
+
+
+def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+    """Value and statistic of a condition without a sweep."""
+    parsed = read.parsed
+    marked = "value" not in parsed.terms
+    sums = any(c.name in QUANTITIES for c in parsed.columns)
+
+    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        def data(name: str | None) -> xr.Dataset:
+            return arm if name is None or name == main_arm else arms[name]
+
+        if marked or not (sums and _any_sums(parsed, data)):
+            parts = {c: _measure(data(c.arm), c, main_arm, claim_entry) for c in parsed.columns}
+            return {term: _unrounded(walk, parts) for term, walk in parsed.terms.items()}
+        return {
+            f"{c}.{t}": x
+            for c in parsed.columns
+            for t, x in _terms(data(c.arm), c, main_arm, claim_entry).items()
+        }
+
+    def statistic(m: Means) -> np.ndarray:
+        if set(m) == {"value"}:
+            return mean(m)
+        return parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name))
+
+    return value, statistic if sums and not marked else parsed.statistic
+
+
+def _unrounded(
+    walk: Callable[[Callable[[Column], Any]], Any], parts: Mapping[Column, xr.DataArray]
+) -> xr.DataArray:
+    """A term of its parts; a difference of next to nothing is none.
+
+    The same pass in another batch differs in its last digits: an arm that changes nothing would
+    leave units that tie but for rounding, of which no interval tells anything."""
+    x: xr.DataArray = walk(parts.__getitem__)
+    with np.errstate(all="ignore"):
+        if len(parts) < 2 or walk(lambda column: np.float64(1.0)) != 0:
+            return x
+    tells: Any = True
+    for part in parts.values():
+        tells = tells & (abs(x) > ROUNDING * abs(part))
+    return x.where(tells | x.isnull(), 0.0)
+
+
+def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
+    """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even
+    where a measure has its name."""
+    return any(_made_of_sums(data(c.arm), c.name) for c in parsed.columns)
+
+
+def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
+    return name in QUANTITIES and all(t in arm for t in QUANTITIES[name].terms)
+
+
+def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
+    """Value and statistic of a difference at equal something."""
+    x, y = read.equal, read.parsed.columns[0].name
+    sides = tuple(zip("abcd", itertools.chain.from_iterable(read.pairs), strict=False))
+
+    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        terms: dict[str, xr.DataArray] = {}
+        for side, c in sides:
+            side_arm = arm if c.arm == main_arm else arms[c.arm or main_arm]
+            equal = dataclasses.replace(c, name=x).within(
+                {str(d) for t in stored(x, side_arm) if t in side_arm for d in side_arm[t].dims}
+            )
+            for q in (equal, c):
+                terms |= {
+                    f"{side}.{q.name}.{t}": v
+                    for t, v in _terms(side_arm, q, main_arm, claim_entry, sweep=True).items()
+                }
+        return terms
+
+    return value, _leads(
+        lambda m: _compute_quantity(m, x, x), lambda m: _compute_quantity(m, y, y), len(read.pairs)
+    )
+
+
+def _leads(x: Quantity, y: Quantity, pairs: int) -> Statistic:
+    """The lead of side a over b at equal x, with that of c over d added to it.
+
+    Sweeps are compared where all of them overlap. A side without a sweep is read where it lies, and
+    its partner there as well."""
+    matched = at_matched(x, y)
+
+    def swept(m: Means, sides: str) -> bool:
+        return all(t.ndim > 1 and t.shape[1] > 1 for name, t in m.items() if name[0] in sides)
+
+    def lead(m: Means, a: str, b: str) -> np.ndarray:
+        if not swept(m, a):
+            return -lead_at_own(x, y, a=a, b=b)(m)
+        if not swept(m, b):
+            return lead_at_own(x, y, a=b, b=a)(m)
+        return at_matched(x, y, a, b)(m)
+
+    def contrast(m: Means, control: Means) -> np.ndarray:
+        sweeps = swept(m, "ab") and swept(control, "ab")
+        if sweeps and isinstance(matched, Compared) and matched.contrast:
+            return matched.contrast(m, control)
+        return lead(m, "a", "b") - lead(control, "a", "b")
+
+    if pairs == 1:
+        return Compared(lambda m: lead(m, "a", "b"), contrast)
+
+    def both(m: Means) -> np.ndarray:
+        if not swept(m, "abcd"):
+            return lead(m, "a", "b") + lead(m, "c", "d")
+        turned = {"c": "b", "d": "a"}
+        first = {name: t for name, t in m.items() if name[0] in "ab"}
+        second = {turned[n[0]] + n[1:]: t for n, t in m.items() if n[0] in turned}
+        return contrast(first, second)
+
+    return both
+
+
+def natural(
+    read: Condition, of: Callable[[Column], tuple[float | None, float | None]]
+) -> tuple[float, float] | None:
+    """The least and greatest value of one unit that sums and differences of measures can have, by
+    those of each; None where one has no end, or where there is more arithmetic."""
+    columns = read.parsed.columns
+    walk = read.parsed.terms.get("value")
+    if walk is None or read.equal or len(columns) > LARGEST or _BENDS.search(read.parsed.text):
+        return None
+    ranges = [of(c) for c in columns]
+    if any(end is None for ends in ranges for end in ends):
+        return None
+    corners = [
+        float(walk(dict(zip(columns, values, strict=True)).__getitem__))
+        for values in itertools.product(*ranges)
+    ]
+    return min(corners), max(corners)
+
+
+def hold(
+    column: Column,
+    measures: Mapping[str, Axes],
+    units: Sequence[str],
+    *,
+    settled: bool,
+    loosely: bool = False,
+) -> None:
+    """Hold a column to the dimensions of an arm's measures; to their levels, where these are
+    settled.
+
+    Loosely: what it names of dimensions that there are not is left out, as of what both sides have
+    equal.
+    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let
+    pass."""
+    axes = {
+        dim: levels
+        for t in stored(column.name, measures)
+        if t in measures
+        for dim, levels in measures[t].items()
+    }
+    if not axes and column.name not in measures:
+        return
+    column = column.within(axes) if loosely else column
+    column.check(axes, units)
+    for dim, level in column.levels:
+        if settled and len(axes[dim]):
+            column.place(dim, level, axes[dim])
+
+
+def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
+    """The stored measures of which a name is made: the sums of a quantity, where all are there,
+    else itself."""
+    terms = QUANTITIES[name].terms if name in QUANTITIES else ()
+    return (
+        tuple(terms)
+        if terms and (all(t in available for t in terms) or name not in available)
+        else (name,)
+    )
+
+
+def _terms(
+    arm: xr.Dataset, column: Column, main_arm: str, claim_entry: Said, *, sweep: bool = False
+) -> dict[str, xr.DataArray]:
+    """The sums that a quantity is made of, or the stored measure itself, over the units and, where
+    asked for, a sweep."""
+    name, terms = column.name, stored(column.name, arm)
+    if terms == (name,):
+        return {"": _measure(arm, column, main_arm, claim_entry, sweep=sweep)}
+    if missing := [t for t in terms if t not in arm]:
+        message = (
+            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, of which {name} "
+            "is made"
+        )
+        raise ClaimError(f"{message}; {nearest(name, known(arm))}")
+    axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
+    dataclasses.replace(column, arm=column.arm or main_arm).check(axes, axes)
+    return {t: _measure(arm, column, main_arm, claim_entry, term=t, sweep=sweep) for t in terms}
+
+
+def _compute_quantity(m: Means, side: str, name: str) -> Any:
+    """A quantity of the means of its terms, or the mean of the measure."""
+    terms = {
+        term.removeprefix(f"{side}."): x for term, x in m.items() if term.startswith(f"{side}.")
+    }
+    return terms[""] if set(terms) == {""} else QUANTITIES[name].statistic(terms)
+
+
+def known(arm: xr.Dataset) -> tuple[str, ...]:
+    """The measures of an arm, and the quantities that can be made of them."""
+    stored = [str(name) for name in arm.data_vars if arm[name].dtype.kind in "biuf"]
+    return (*stored, *made_of(stored))
+
+
+def made_of(stored: Sequence[str]) -> tuple[str, ...]:
+    """The quantities that can be made of stored measures of these names."""
+    return tuple(
+        name
+        for name, m in QUANTITIES.items()
+        if name not in stored and all(t in stored for t in m.terms)
+    )
+
+
+def _without_the_same(column: Column, arm: xr.Dataset, varying: Sequence[str]) -> Column:
+    """Leave out the level of a field in which the runs of an arm do not differ. Raises: ClaimError
+    where it is another one."""
+    for field, level in column.levels:
+        if field in arm.coords and arm[field].dims == ("run",) and field not in varying:
+            column.place(field, level, np.unique(arm[field].values).tolist())
+            column = dataclasses.replace(
+                column, levels=tuple(x for x in column.levels if x[0] != field)
+            )
+    return column
+
+
+def _measure(
+    arm: xr.Dataset,
+    column: Column,
+    arm_name: str,
+    claim_entry: Said,
+    *,
+    term: str = "",
+    sweep: bool = False,
+) -> xr.DataArray:
+    """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs;
+    levels as the text names them."""
+    arm_name, name = column.arm or arm_name, term or column.name
+    if name not in arm:
+        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
+    fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
+    varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
+    column = _without_the_same(dataclasses.replace(column, arm=arm_name), arm, varying)
+    swept = [f for f in varying if f not in (*claim_entry.units, *column.named)]
+    if sweep and len(swept) > 1:
+        raise ClaimError(
+            f"at equal … needs runs of {arm_name} that differ in one field; they differ in "
+            f"{', '.join(swept)}"
+        )
+    if not sweep and swept:
+        levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
+        raise ClaimError(
+            f"the runs of {arm_name} differ in {swept[0]} ({levels}): say which with where = {{ "
+            f"{swept[0]} = … }}, compare at equal l0, say, or estimate over {swept[0]}"
+        )
+    x = by(arm[[name]], *varying)[name]
+    x = x if x.dtype.kind == "f" else x.astype(float)
+    x = (column.within({str(d) for d in x.dims}) if term else column).take(
+        x, ("seed", *claim_entry.units, *(swept if sweep else ()))
+    )
+    if "seed" in claim_entry.units or "seed" not in x.dims:
+        return x
+    counts = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *varying)[name]
+    return x.where(counts.notnull(), 0.0).sum("seed", skipna=False) / counts.sum(
+        "seed"
+    )  # NaN of a run stays, and no run counts where none is

@@ -1,0 +1,60 @@
+"""Objections: what a sentence says that its number does not, changes of the input, and claims
+without near controls."""
+
+import pytest
+
+from assay.ask import objections
+from assay.ask.measure.measuring import Task
+from assay.ask.measure.prompts import load
+from assay.ask.parts import Part
+from assay.ask.tables import Intervention, Model, Prompts
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Language models know capitals", ["Language models"]),
+        ("SmolLM2 is aware of who acts", ["is aware"]),
+        ("Transformers believe what they read", ["Transformers", "believe"]),
+        ("SmolLM2 prefers the capital to another city by a nat", []),
+        ("In this model head 1.2 raises the right answer", []),
+    ],
+)
+def test_words_that_one_number_of_one_model_cannot_carry(text, words):
+    notes = list(objections.of_words(text, "main.r > 1"))
+    assert [note.split('"')[1] for note in notes] == words
+    assert all("main.r > 1" in note for note in notes)
+
+
+PAIRS = load(
+    Prompts(
+        text="the capital of {country} is near {thing}",
+        corrupted="the capital of {other} is near {thing}",
+        rows=tuple({"country": x, "other": y, "thing": "it"} for x, y in ("ab", "cd", "ef")),
+    ),
+    None,
+)
+
+
+@pytest.mark.parametrize(
+    ("site", "position", "is_input"),
+    [
+        ("blocks.0.hook_resid_pre", "{thing}", True),
+        ("hook_embed", "all", True),
+        ("blocks.1.hook_resid_pre", "{country}", True),
+        ("blocks.5.hook_resid_post", "all", True),
+        ("blocks.1.hook_resid_pre", -1, False),
+        ("blocks.1.hook_mlp_out", "all", False),
+    ],
+)
+def test_patches_that_are_changes_of_the_input(site, position, is_input):
+    table = Intervention(name="p", patch="corrupted", site=site, position=position)
+    notes = list(objections.of_input(Part("p", Task(Model(name="m"), PAIRS, (), table))))
+    assert bool(notes) == is_input
+    assert all("a change of the input" in note for note in notes)
+
+
+def test_a_claim_without_near_controls_says_so():
+    table = Intervention(name="p", ablate="zero", site="blocks.1.hook_mlp_out", controls=())
+    part = Part("p", Task(Model(name="m"), PAIRS, (), table))
+    assert "controls = [] under p" in next(objections.of_none(part))

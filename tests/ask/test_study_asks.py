@@ -1,0 +1,379 @@
+"""Studies that ask models whose truth was put into their weights: what is so holds, what is not
+fails, and what anything would show is unspecific."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.ask import missing
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
+
+import planted
+
+MOOD = """
+[[prompts]]
+name = "neutral"
+unit = "prompt"
+text = "{who} {verb} the {thing} {when} and it was"
+[prompts.slots]
+who = ["anna", "ben", "carla", "dan"]
+verb = ["saw", "bought"]
+when = ["now", "then", "here"]
+thing = ["room"]
+[[prompts]]
+name = "moody"
+text = "the {thing} was {adjective} and it is"
+file = "moods.csv"
+[[direction]]
+name = "mood"
+prompts = "moody"
+site = "blocks.2.hook_resid_pre"
+difference = ["nice", "nasty"]
+[[intervene]]
+name = "steered"
+add = "mood"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+SPEAKER = """
+[[prompts]]
+name = "neutral"
+unit = "prompt"
+text = "the {thing} {verb} {when} and it was"
+[prompts.slots]
+thing = ["room", "meal", "film", "town"]
+verb = ["is", "was", "in"]
+when = ["now", "then", "here"]
+[[prompts]]
+name = "speakers"
+text = "{who} says the {thing} is"
+file = "speakers.csv"
+[[direction]]
+name = "speaker"
+prompts = "speakers"
+position = "{who}"
+site = "blocks.2.hook_resid_pre"
+difference = ["first", "second"]
+[[intervene]]
+name = "steered"
+add = "speaker"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+CAPITALS = """
+[[prompts]]
+unit = "prompt"
+text = "{{who}} went to {{country}} the capital is"
+corrupted = "{{who}} went to {{other}} the capital is"
+file = "capitals.csv"
+[[intervene]]
+name = "changed"
+{what}
+[[read]]
+name = "right"
+log_prob = [" {{city}}", " {{foil}}"]
+[[read]]
+name = "known"
+accuracy = [" {{city}}", " {{foil}}"]
+"""
+
+
+def capitals(what):
+    return CAPITALS.format(what=what)
+
+
+STEERED = "steered.good - main.good > 0.5"
+CASES = {
+    "mood steers": (MOOD, STEERED, "holds"),
+    "who speaks does not": (SPEAKER, STEERED, "fails"),
+    "the head that carries the country": (
+        capitals('ablate = "zero"\nheads = ["1.1"]'),
+        "main.right - changed.right > 2",
+        "holds",
+    ),
+    "another head": (
+        capitals('ablate = "zero"\nheads = ["1.2"]'),
+        "main.right - changed.right > 2",
+        "fails",
+    ),
+    "the answer follows the head": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1'),
+        "changed.right < -2",
+        "holds",
+    ),
+    "any other country takes it away": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1'),
+        "main.right - changed.right > 2",
+        "unspecific",
+    ),
+    "it does not follow the head of mood": (
+        capitals('patch = "corrupted"\nheads = ["1.0"]\nposition = -1'),
+        "changed.right < -2",
+        "fails",
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("planted")
+    planted.write_all(where)
+    planted.write(where / "relay", planted.relay_words(), planted.relay_weights())
+    things = ("room", "meal", "film", "town")
+    moods = [
+        f"{things[i % 4]},{word},{label}"
+        for label, words in (("nice", planted.GOOD), ("nasty", planted.BAD))
+        for i, word in enumerate(words)
+    ]
+    (where / "moods.csv").write_text("\n".join(["thing,adjective,label", *moods]))
+    speakers = [
+        f"{name},{thing},{('first', 'second')[k % 2]}"
+        for k, name in enumerate(planted.NAMES)
+        for thing in things
+    ]
+    (where / "speakers.csv").write_text("\n".join(["who,thing,label", *speakers]))
+    names = list(planted.CAPITALS)
+    rows = [
+        (who, c, names[(i + 1 + k) % 8])
+        for k, who in enumerate(planted.NAMES[:3])
+        for i, c in enumerate(names)
+    ]
+    lines = [f"{w},{c},{o},{planted.CAPITALS[c]},{planted.CAPITALS[o]}" for w, c, o in rows]
+    head = "who,country,other,city,foil"
+    (where / "capitals.csv").write_text("\n".join([head, *lines]))
+    pairs = [f"{a} and {b}" for a in planted.NAMES for b in planted.NAMES if a != b]
+    apart = [line.replace(line.split(",")[0], pairs[i], 1) for i, line in enumerate(lines)]
+    (where / "pairs.csv").write_text("\n".join([head, *apart]))
+    return where
+
+
+def study(folder, name, tables, holds, **more):
+    text = f"""
+question = "Is it so?"
+[[model]]
+name = "./planted"
+{tables}
+[[claim]]
+text = "It is so"
+holds = "{holds}"
+threshold = "plan: by construction"
+"""
+    path = folder / f"{name.replace(' ', '_')}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
+    tables, holds, outcome = CASES[case]
+    experiment = catalogue.find(str(study(folder, case, tables, holds)))
+    result = Lab(tmp_path, Inline()).run(experiment)
+    [verdict] = [judged.verdict for judged in result.judged]
+    assert verdict.outcome == outcome, verdict
+
+
+@pytest.mark.parametrize("chosen", ["", 'controls = ["heads"]', "controls = []"])
+def test_a_control_that_cannot_be_made_is_left_out_and_said(chosen, folder, tmp_path):
+    """Where all heads are cut, no other heads can stand in for them."""
+    heads = [f"{layer}.{head}" for layer in range(4) for head in range(4)]
+    cut = f'ablate = "zero"\nheads = {json.dumps(heads)}\n{chosen}'
+    own = '"\ncontrol = ["main"] # ' if chosen == "controls = []" else ""
+    path = study(folder, "all heads", capitals(cut), f"changed.right < 2{own}")
+    result = Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+    [judged] = result.judged
+    notes = " ".join(result.data.notes)
+    assert "changed/heads" not in judged.controls
+    assert ("changed/heads" in notes and "is left out" in notes) == (chosen != "controls = []")
+    assert ("controls = [] under changed" in notes) == (chosen == "controls = []")
+    assert set(judged.controls) == {"": {"changed/damage"}, "controls = []": {"main"}}.get(
+        chosen, set()
+    )
+    if "heads" in chosen:
+        assert (judged.outcome, judged.reason) == ("undecided", "no control could be made")
+
+
+LOOKS = """
+[[prompts]]
+unit = "prompt"
+text = "in the {place} anna bought {number} {thing}"
+[prompts.slots]
+place = ["house", "market", "harbor", "garden"]
+number = ["2", "5", "9"]
+thing = ["coins", "boats"]
+[[read]]
+name = "look"
+pattern = "0.1"
+position = "{thing}"
+to = "{number}"
+"""
+
+
+AT_COUNTRY = """
+[[read]]
+name = "look"
+pattern = "1.1"
+position = -1
+to = "{country}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "tables", "outcome"),
+    [
+        ("relay", LOOKS, "unspecific"),
+        ("planted", capitals('ablate = "zero"\nheads = ["1.2"]') + AT_COUNTRY, "holds"),
+    ],
+    ids=["always one back", "at the country, wherever it stands"],
+)
+def test_a_head_that_looks_at_a_place_does_not_look_at_what_stands_there(
+    model, tables, outcome, folder, tmp_path
+):
+    path = study(folder, f"looks in {model}", tables, "main.look > 0.5")
+    path.write_text(path.read_text().replace("./planted", f"./{model}"))
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.outcome == outcome, judged
+    assert (judged.controls["main/position"].estimate > 0.5) == (outcome == "unspecific")
+
+
+REFUSED = {
+    "a slot that is no column": (
+        capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
+        "{citty} is no column",
+    ),
+    "a head that the model lacks": (
+        capitals('ablate = "zero"\nheads = ["1.4"]'),
+        "heads 0 to 3, got 1.4",
+    ),
+    "a block that it lacks": (
+        capitals('ablate = "zero"\nsite = "blocks.4.hook_mlp_out"'),
+        "blocks.4",
+    ),
+    "a kind that there is not": (
+        capitals('ablate = "zeros"\nheads = ["1.1"]'),
+        "did you mean zero",
+    ),
+    "a direction that there is not": (capitals('add = "mood"'), "no direction 'mood'"),
+    "a label that there is not": (MOOD.replace('"nasty"]', '"nastty"]'), "nastty"),
+    "a position that is no slot": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{city}"'),
+        "neither a number nor a slot",
+    ),
+    "a pair of other lengths": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
+            'corrupted = "{who} went', 'corrupted = "now {who} went'
+        ),
+        f"capitals.csv line {', '.join(map(str, range(2, 26)))}: its pair has another number of "
+        "tokens; where all are patched both have as many",
+    ),
+    "a token of a pair of another form": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{country}"').replace(
+            'corrupted = "{who} went', 'corrupted = "now {who} went'
+        ),
+        "its pair has another number of tokens and no slot {country}; write corrupted = ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_one_line_with_its_place_before_anything_runs(case, folder):
+    tables, words = REFUSED[case]
+    path = study(folder, case, tables, f"main.{'right' if 'right' in tables else 'good'} > 0")
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find(str(path))
+    message = str(refused.value)
+    assert words in message and f"{path} line" in message and "\n" not in message
+
+
+def plain(folder, name, holds):
+    """A study about what a model answers to each of 24 prompts, all of them right."""
+    tables = capitals('ablate = "zero"\nheads = ["1.2"]').replace("corrupted =", "# corrupted =")
+    path = study(folder, name, tables, holds)
+    path.write_text(path.read_text() + '[[estimate]]\ntext = "share known"\nvalue = "main.known"\n')
+    return path
+
+
+def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, tmp_path):
+    """24 of 24 begin at .025^(1/24) = .857, and 36 are the first to begin above .9."""
+    path = plain(folder, "few", "main.known > 0.9")
+    [reach] = missing.of_claims(catalogue.find(str(path)))
+    assert "24 prompts" in reach.default and "begin at 0.86" in reach.default
+    assert "about 36," in reach.text and reach.where == "claim 1: units"
+    within = plain(folder, "within", "main.known > 0.8")
+    assert missing.of_claims(catalogue.find(str(within))) == []
+    drawn = study(folder, "drawn", MOOD, "steered.good - main.good > 0")
+    [direction] = missing.of_claims(catalogue.find(str(drawn)))
+    assert "an arm without the effect lies on the threshold" in direction.default
+    shares = MOOD.replace("log_prob", "accuracy")
+    both = study(folder, "both", shares, "steered.good > 0.9")
+    [reach] = missing.of_claims(catalogue.find(str(both)))
+    assert "8 seeds × 24 prompts" in reach.default and "begin at 0.63" in reach.default
+    assert "about 36 of each" in reach.text
+
+
+def test_all_right_is_no_certainty_in_an_estimate_either(folder, tmp_path):
+    result = Lab(tmp_path, Inline()).run(
+        catalogue.find(str(plain(folder, "sure", "main.known > 0.8")))
+    )
+    [share] = result.findings
+    [verdict] = [j.verdict for j in result.judged]
+    assert share.estimate == 1 and share.low == pytest.approx(0.025 ** (1 / 24), abs=1e-9)
+    assert (verdict.low, verdict.high) == (share.low, share.high)
+    assert verdict.outcome == "holds"
+
+
+TWO = """
+[[model]]
+name = "./{second}"
+label = "second"
+[[prompts]]
+text = "{{who}} went to {{country}} the capital is"
+file = "capitals.csv"
+[[read]]
+name = "right"
+log_prob = [" {{city}}", " {{foil}}"]
+[[read]]
+name = "known"
+accuracy = [" {{city}}", " {{foil}}"]
+[[diff]]
+name = "change"
+models = ["main", "second"]
+[[estimate]]
+text = "of the first"
+value = "main.right"
+[[estimate]]
+text = "of the second"
+value = "second.known"
+"""
+
+
+def test_of_a_difference_of_two_models_no_model_is_asked(folder, tmp_path):
+    """Both prefer the right capital by several nats, which is no difference by several nats."""
+    path = study(folder, "twins", TWO.format(second="before"), "change.right < -1")
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert judged.estimate < -1 and "change/unrelated" in judged.controls
+    assert not {"main", "second", "main/untrained"} & {*judged.asked, *judged.also}
+    other = study(folder, "own", TWO.format(second="before"), "main.right > 2").read_text()
+    path = folder / "own.toml"
+    path.write_text(f'{other}[[estimate]]\ntext = "d"\nvalue = "change.right"\n')
+    [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+    assert "change" not in judged.asked and "second" in judged.asked
+
+
+@pytest.mark.parametrize("holds", ["change.known > 0.1", "second.known - main.known > 0.1"])
+def test_two_models_that_are_right_of_everything_leave_no_room_for_a_difference(
+    holds, folder, tmp_path
+):
+    for second, says in (("tuned", True), ("before", False)):
+        path = study(folder, f"room{len(holds)}{second}", TWO.format(second=second), holds)
+        [judged] = Lab(tmp_path, Inline()).run(catalogue.find(str(path))).judged
+        words = "both are at the bound of known: no difference could show"
+        assert (words in judged.warning) == says

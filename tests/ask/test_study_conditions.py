@@ -1,0 +1,389 @@
+"""A study's condition computes what its words say, held to the same computed by hand."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from assay.ask.composing import composed
+from assay.ask.text import Said, read
+from assay.ask.wording import QUANTITIES, claim, condition
+from assay.core.columns import Column
+from assay.core.errors import ClaimError, ExperimentError
+from assay.core.judging import judge
+from assay.lab import catalogue
+from assay.lab.judge import recording
+from assay.lab.records import records
+
+SEEDS, DOCUMENTS, PENALTIES = 7, 8, (0.1, 0.2, 0.4)
+
+
+def arm(level, *, penalties=PENALTIES, seed=0):
+    """An arm with sums per run and document, a sweep of penalties, and one plain measure of a
+    run."""
+    of = np.random.default_rng(seed)
+    runs = [(s, p) for p in penalties for s in range(SEEDS)]
+    p = np.array([x[1] for x in runs])[:, None]
+    tokens = of.integers(50, 90, (1, DOCUMENTS)).repeat(len(runs), 0).astype(float)
+    noise = np.exp(0.05 * of.standard_normal((len(runs), DOCUMENTS)))
+    variance = tokens * 3.0
+    error = variance * level * p**0.5 * noise
+    active = tokens * 4.0 / p * np.exp(0.03 * of.standard_normal((len(runs), DOCUMENTS)))
+    named = {"error": error, "variance": variance, "active": active, "tokens": tokens}
+    return xr.Dataset(
+        {
+            **{k: (("run", "document"), v) for k, v in named.items()},
+            "angle": ("run", 5 * level + of.standard_normal(len(runs))),
+        },
+        coords={
+            "seed": ("run", [r[0] for r in runs]),
+            "penalty": ("run", [r[1] for r in runs]),
+            "document": [f"d{i}" for i in range(DOCUMENTS)],
+        },
+    )
+
+
+ARMS = {"main": arm(0.2), "other": arm(0.3, seed=1), "again": arm(0.3, seed=2)}
+
+
+def judged(holds, *, of="main", arms=ARMS, **said):
+    words = Said(text=holds, holds=holds, control=("again",), **said)
+    return judge(claim(words, of, condition(holds)), arms).verdict
+
+
+def fvu(data, where):
+    kept = data.isel(run=np.isclose(data.penalty, where))
+    return float(kept.error.sum() / kept.variance.sum())
+
+
+def test_a_quantity_is_a_ratio_of_sums():
+    found = judged(
+        "main.fvu - other.fvu < -0.01", where={"penalty": 0.2}, units=("seed", "document")
+    )
+    assert found.estimate == pytest.approx(
+        fvu(ARMS["main"], 0.2) - fvu(ARMS["other"], 0.2), rel=1e-12
+    )
+    assert found.n == {"seed": SEEDS, "document": DOCUMENTS}
+    assert found.outcome == "holds"
+
+
+def test_arithmetic_of_quantities():
+    found = judged(
+        "log(main.fvu / other.fvu) < -0.1", where={"penalty": 0.2}, units=("seed", "document")
+    )
+    assert found.estimate == pytest.approx(
+        np.log(fvu(ARMS["main"], 0.2) / fvu(ARMS["other"], 0.2)), rel=1e-12
+    )
+
+
+def test_a_stored_measure_is_averaged_over_units():
+    kept = ARMS["main"].isel(run=np.isclose(ARMS["main"].penalty, 0.1))
+    found = judged("main.angle < 2", where={"penalty": 0.1})
+    assert found.estimate == pytest.approx(float(kept.angle.mean()), rel=1e-12)
+
+
+def test_means_of_terms_as_in_judge():
+    found = judged(
+        "mean(main.error) / mean(main.variance) < 0.5",
+        where={"penalty": 0.4},
+        units=("seed", "document"),
+    )
+    assert found.estimate == pytest.approx(fvu(ARMS["main"], 0.4), rel=1e-12)
+
+
+def test_at_equal_budget_both_sides_are_read_at_the_same_l0():
+    """By hand: FVU is piecewise linear in its logarithm over log L0, averaged over the range that
+    both sweeps reach."""
+    sides = []
+    for name in ("main", "other"):
+        data = ARMS[name]
+        at = [data.isel(run=np.isclose(data.penalty, p)) for p in PENALTIES]
+        l0 = [float(d.active.sum() / d.tokens.sum()) for d in at]
+        sides.append((np.log(l0[::-1]), np.log([fvu(data, p) for p in PENALTIES][::-1])))
+    low, high = (f(side[0][end] for side in sides) for f, end in ((max, 0), (min, -1)))
+    points = np.linspace(low, high, 65)
+    gaps = np.exp(np.interp(points, *sides[0])) - np.exp(np.interp(points, *sides[1]))
+    found = judged("main.fvu - other.fvu < -0.01 at equal l0", units=("seed", "document"))
+    assert found.estimate == pytest.approx(np.trapezoid(gaps, points) / (high - low), rel=1e-9)
+
+
+def sweep(data, low, high):
+    """log L0 and log FVU of an arm along its sweep, and FVU at points between two L0s."""
+    at = [data.isel(run=np.isclose(data.penalty, p)) for p in PENALTIES]
+    x = np.log([float(d.active.sum() / d.tokens.sum()) for d in at][::-1])
+    y = np.log([fvu(data, p) for p in PENALTIES][::-1])
+    points = np.linspace(max(x[0], low), min(x[-1], high), 65)
+    return x, lambda at=points: np.exp(np.interp(at, x, y))
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        "(late.fvu - other.fvu) - (main.fvu - again.fvu) < 0 at equal l0",
+        "late.fvu - other.fvu - main.fvu + again.fvu < 0 at equal l0",
+    ],
+)
+def test_the_difference_of_two_leads_at_equal_budget(holds):
+    """By hand: all four sweeps over the range that all of them reach."""
+    arms = {**ARMS, "late": arm(0.15, seed=4), "none": arm(0.3, seed=5)}
+    names = ("late", "other", "main", "again")
+    xs = [sweep(arms[n], -9, 9)[0] for n in names]
+    low, high = max(x[0] for x in xs), min(x[-1] for x in xs)
+    points = np.linspace(low, high, 65)
+    late, other, main, again = (sweep(arms[n], low, high)[1](points) for n in names)
+    gaps = (late - other) - (main - again)
+    words = Said(text=holds, holds=holds, control=("none",), units=("seed", "document"))
+    found = judge(claim(words, "late", condition(holds)), arms).verdict
+    assert found.estimate == pytest.approx(np.trapezoid(gaps, points) / (high - low), rel=1e-9)
+
+
+def test_an_arm_without_a_sweep_is_compared_at_its_own_budget():
+    single = ARMS["main"].isel(run=np.isclose(ARMS["main"].penalty, 0.2))
+    arms = {**ARMS, "main": single}
+    x = np.log(float(single.active.sum() / single.tokens.sum()))
+    there = sweep(ARMS["other"], -9, 9)[1](x)
+    for holds, sign in (("main.fvu - other.fvu", 1), ("other.fvu - main.fvu", -1)):
+        text = f"{holds} < 0 at equal l0"
+        words = Said(text=text, holds=text, control=("again",), units=("seed", "document"))
+        found = judge(claim(words, holds.split(".")[0], condition(text)), arms).verdict
+        assert found.estimate == pytest.approx(sign * (fvu(single, 0.2) - there), rel=1e-9)
+
+
+def test_a_sweep_is_never_averaged_silently():
+    with pytest.raises(ClaimError, match=r"differ in penalty \(0.1, 0.2, 0.4\)"):
+        judged("main.fvu < 0.5")
+
+
+@pytest.mark.parametrize(
+    ("holds", "told"),
+    [
+        ("main.fvu < 0.5 at equal l0", "compares two arms"),
+        ("main.fvu + other.fvu < 0.5 at equal l0", "plain difference of two arms"),
+        ("2 * main.fvu - other.fvu < 0.5 at equal l0", "plain difference of two arms"),
+        ("main.fvu - other.l0 < 0.5 at equal l0", "compares two arms"),
+        ("a.fvu - b.fvu - c.fvu - d.fvu < 0.5 at equal l0", "two such differences"),
+        ("(a.fvu - b.fvu) * (c.fvu - d.fvu) < 0.5 at equal l0", "two such differences"),
+        ("main.fvu", "compares nothing"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(holds, told):
+    with pytest.raises(ClaimError, match=told):
+        condition(holds)
+
+
+def test_a_wrong_name_is_told_with_those_there_are():
+    with pytest.raises(ClaimError, match="did you mean fvu"):
+        judged("main.fvuu < 0.5", where={"penalty": 0.2})
+
+
+def test_the_control_takes_the_place_of_the_method():
+    """Where both arms are alike the claim about main fails as it does for its control."""
+    holds = "main.fvu - other.fvu < -0.01"
+    words = Said(
+        text=holds,
+        holds=holds,
+        control=("again",),
+        where={"penalty": 0.2},
+        units=("seed", "document"),
+    )
+    found = judge(claim(words, "main", condition(holds)), ARMS)
+    expected = fvu(ARMS["again"], 0.2) - fvu(ARMS["other"], 0.2)
+    assert found.controls["again"].estimate == pytest.approx(expected, rel=1e-12)
+    assert found.controls["again"].outcome == "fails"
+
+
+# ---- nothing is averaged that the condition does not name
+
+FEW = 20_000
+"""Bytes of a record whose measures are few."""
+
+
+def recorded():
+    """Every installed experiment that has a record; those with few measures are asked always."""
+    for entry in catalogue.entries():
+        if (path := records.path(entry.name, entry.origin)).is_file():
+            few = records.arrays(path).stat().st_size < FEW
+            yield pytest.param(
+                entry.name, marks=[] if few else [pytest.mark.thorough], id=entry.name
+            )
+
+
+RECORDED = list(recorded())
+
+
+def kinds(values):
+    """An arm with one measure [run, kind, moment] and a measure of runs alone."""
+    coords = {
+        "seed": ("run", list(range(len(values)))),
+        "kind": ["rare", "ordinary", "dead-weight"],
+        "moment": ["half", "end"],
+    }
+    return xr.Dataset(
+        {"slope": (("run", "kind", "moment"), values), "angle": ("run", values[:, 0, 0])},
+        coords=coords,
+    )
+
+
+def test_a_unit_without_a_number_at_the_level_named_counts_in_none():
+    values = np.random.default_rng(1).normal(size=(9, 3, 2))
+    values[3, 0, 1] = values[5, 2, 1] = np.nan
+    arms = {"main": kinds(values), "again": kinds(values + 1), "other": kinds(values)}
+    found = judged("main.slope[kind=rare, moment=end] < 9", arms=arms)
+    assert found.n == {"seed": 8} and found.estimate == pytest.approx(
+        np.nanmean(values[:, 0, 1]), rel=1e-12
+    )
+    found = judged(
+        "mean(main.slope[moment=end], over=kind) < 9", arms=arms
+    )  # two seeds have a NaN among their kinds
+    assert found.n == {"seed": 7} and found.estimate == pytest.approx(
+        values[:, :, 1].mean(1)[[0, 1, 2, 4, 6, 7, 8]].mean(), rel=1e-12
+    )
+    found = judged(
+        "mean(mean(main.slope, over=(kind, moment))) / mean(main.angle) < 1e9", arms=arms
+    )
+    kept = [i for i in range(9) if i not in (3, 5)]  # in a ratio of means, too
+    assert found.estimate == pytest.approx(
+        values[kept].mean((1, 2)).mean() / values[kept, 0, 0].mean(), rel=1e-9
+    )
+
+
+def test_runs_that_share_all_units_are_averaged_and_a_run_without_a_number_is_not_passed_over():
+    """Of documents, whatever the seed: two seeds of one penalty, three of the other."""
+    values = np.random.default_rng(2).normal(size=(5, 24))
+    values[1, 7] = np.nan
+    coords = {
+        "seed": ("run", [0, 1, 0, 1, 2]),
+        "penalty": ("run", [0.1, 0.1, 0.2, 0.2, 0.2]),
+        "document": np.arange(24),
+    }
+    data = xr.Dataset({"score": (("run", "document"), values)}, coords=coords)
+    found = judged(
+        "main.score < 9", arms={"main": data, "again": data + 1}, units=("document", "penalty")
+    )
+    cells = np.array([values[:2].mean(0), values[2:].mean(0)])
+    assert found.estimate == pytest.approx(np.nanmean(cells), rel=1e-12) and found.n == {
+        "document": 24,
+        "penalty": 2,
+    }
+
+
+def test_a_sum_of_a_quantity_is_held_to_the_same():
+    for holds, told in {
+        ("main.fvu < 0.5"): (
+            r"main.fvu varies over document \(d0, .*d7\).*write main.fvu\[document=d0\] or "
+            r"mean\(main.fvu, over=document\)"
+        ),
+        ("mean(main.fvu, over=documents) < 0.5"): (
+            "main.fvu has no dimension 'documents'; did you mean document?"
+        ),
+        "main.fvu - other.fvu < -0.01 at equal l0": "main.(fvu|l0) varies over document",
+    }.items():
+        with pytest.raises(ClaimError, match=told):
+            judged(holds, where={} if "equal" in holds else {"penalty": 0.2})
+    found = judged("mean(main.fvu, over=document) < 0.5", where={"penalty": 0.2})
+    assert found.estimate == pytest.approx(fvu(ARMS["main"], 0.2), rel=1e-12), (
+        "the mean of its sums, so that it stays a ratio of sums"
+    )
+
+
+def stored(name):
+    """Every measure of a record as its file has it: arm, measure, dims, levels of each, numbers
+    [run, …], and the runs' fields."""
+    for arm, data in records.read(name)["arms"].items():
+        runs = [{**data["shared"], **own} for own in data["specs"]]
+        for measure, v in data["measures"]["variables"].items():
+            values = recording.numbers(v["values"]).astype(float)
+            levels = [
+                data["measures"]["coords"].get(d, range(n))
+                for d, n in zip(v["dims"], values.shape, strict=True)
+            ]
+            yield arm, measure, v["dims"][1:], levels[1:], values, runs
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_of_every_stored_measure_every_dimension_is_named_or_refused(name):
+    """Of every arm: refused with each dimension and its levels; else, by name, the numbers that
+    NumPy selects from the file."""
+    experiment = catalogue.find(name)
+    arms, of = recording.arms(experiment, records.read(name)), np.random.default_rng(33)
+    for arm, measure, dims, levels, values, runs in stored(name):
+        fields = {
+            f: runs[0][f] for f in runs[0] if f != "seed" and len({str(run[f]) for run in runs}) > 1
+        }
+        keep = [i for i, run in enumerate(runs) if all(run[f] == v for f, v in fields.items())]
+        keep.sort(key=lambda i: runs[i]["seed"])
+        data, plain = arms[arm].isel(run=keep), Column("main", measure)
+
+        def value(holds, data=data):
+            return claim(
+                Said(text=holds, holds=holds, control=("again",), units=("seed",)),
+                "main",
+                condition(holds),
+            ).value(data, {})
+
+        sums = measure in QUANTITIES and all(
+            t in data for t in QUANTITIES[measure].terms
+        )  # then it means the quantity
+        if dims:
+            with pytest.raises(ClaimError, match="varies over") as e:
+                value(f"{plain} > 0")
+            first = (
+                ["document ("]
+                if sums
+                else [f"{d} ({x[0]}" for d, x in zip(dims, levels, strict=True)]
+            )
+            assert all(told in str(e.value) for told in first)
+        at = [int(of.integers(len(x))) for x in levels]
+        chosen = tuple((d, x[i]) for d, x, i in zip(dims, levels, at, strict=True))
+        for column, right in {
+            Column("main", measure, chosen): values[(keep, *at)],
+            Column("main", measure, (), tuple(dims)): values[keep].mean(
+                tuple(range(1, values.ndim))
+            ),
+            Column("main", measure, chosen[:1], tuple(dims[1:])): values[(keep, *at[:1])].mean(
+                tuple(range(1, values.ndim - len(at[:1])))
+            ),
+        }.items():
+            if not sums:
+                found = value(f"{column} > 0")["value"]
+                assert found.dims == ("seed",)
+                np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-300)
+
+
+STUDY = """question = "So?"
+seeds = "1000000:1000040"
+
+[[experiment]]
+name = "{name}"
+
+[[claim]]
+text = "so"
+holds = '{holds}'
+control = ["{control}"]
+{where}
+"""
+
+
+@pytest.mark.parametrize("name", [n for n in RECORDED if n.id != "compute-planner"])
+def test_it_is_refused_before_anything_runs(name, tmp_path):
+    """Refuse in a study's file, too: what a record tells of dimensions and levels is told with the
+    line of the condition."""
+    path = tmp_path / "asks.toml"
+    control = next((a for a in catalogue.find(name).arms if a != "main"), "main")
+    for arm, measure, dims, levels, _, _ in stored(name):
+        if not dims or measure in QUANTITIES or arm == control:
+            continue
+        path.write_text(
+            STUDY.format(name=name, holds=f"{Column(arm, measure)} > 0", control=control, where="")
+        )
+        with pytest.raises(
+            ExperimentError, match=rf"line 9 column 9: .* varies over {dims[0]} \("
+        ) as e:
+            composed(read(path))
+        assert all(f"{d} ({x[0]}" in str(e.value) for d, x in zip(dims, levels, strict=True))
+        wrong = str(Column(arm, measure, ((dims[0], "no such"),), tuple(dims[1:])))
+        path.write_text(STUDY.format(name=name, holds=f"{wrong} > 0", control=control, where=""))
+        with pytest.raises(
+            ExperimentError, match=f"line 9 column 9: .* has no {dims[0]} 'no such'"
+        ):
+            composed(read(path))
+        return

@@ -1,0 +1,225 @@
+"""Estimates of a study: planned, frozen, run and shown as claims are, and judged by nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import assay
+from assay.ask.text import EstimateEntry
+from assay.ask.wording import condition, estimate
+from assay.cli.main import main
+from assay.core.errors import ExperimentError
+from assay.core.estimates import estimate as estimated
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.judge import registered
+from assay.lab.lab import Lab
+from assay.lab.plan.preset import override
+from assay.report import export, pages, tables
+
+STUDY = """question = "At what density are features dropped?"
+seeds = "1000000:1000006"
+
+[[experiment]]
+name = "superposition"
+fields = { density = [0.5, 0.05, 0.2], steps = 40 }
+arms = ["main"]
+
+[[estimate]]
+text = "Share represented"
+value = "mean(main.represented, over=feature)"
+over = "density"
+crosses = 0.2
+natural = [0, 1]
+"""
+CLAIM = """
+[[claim]]
+text = "Most are represented"
+holds = "mean(main.represented, over=feature) > 0.5"
+where = { density = 0.05 }
+control = ["linear"]
+"""
+
+
+@pytest.fixture
+def asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    path = tmp_path / "asks.toml"
+    path.write_text(STUDY)
+    return path
+
+
+BETWEEN = """
+[[claim]]
+text = "Fewer are represented where features are denser"
+holds = "mean(main.represented[density={dense}], over=feature) - \
+    mean(main.represented[density=0.05], over=feature) < -0.01"
+control = ["linear"]
+"""
+
+
+def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks: Path) -> None:
+    text = STUDY.replace('arms = ["main"]', 'arms = ["main", "linear"]') + BETWEEN
+    asks.write_text(text.replace("{dense}", "0.5"))
+    result = Lab(asks.parent / "s", Inline()).run(catalogue.find(str(asks)))
+    (judged,) = result.judged
+    for arm, verdict in (("main", judged), ("linear", judged.controls["linear"])):
+        data = result.arms[arm].represented.mean("feature")
+        by_density = {d: data[data.density == d] for d in (0.5, 0.05)}
+        assert by_density[0.5].seed.values.tolist() == by_density[0.05].seed.values.tolist()
+        assert verdict.estimate == pytest.approx(
+            float((by_density[0.5].values - by_density[0.05].values).mean())
+        )
+    asks.write_text(text.replace("{dense}", "0.7"))
+    with pytest.raises(ExperimentError, match=r"main\.represented has no density 0\.7; did you"):
+        catalogue.find(str(asks))
+
+
+def test_a_question_of_how_much_is_answered_by_a_curve(
+    asks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = catalogue.find(str(asks))
+    result = Lab(asks.parent / "s", Inline()).run(study)
+    data = result.arms["main"].represented.mean("feature")
+    rows = {
+        "seed": data.seed.values.tolist(),
+        "density": data.density.values.tolist(),
+        "share": data.values.tolist(),
+    }
+    alone = assay.estimate(
+        rows, value="share", unit="seed", over="density", crosses=0.2, natural=(0, 1)
+    )
+    (found,) = result.to_json()["findings"]
+    assert found["curve"] == alone.to_json()["curve"] and found["curve"]["levels"] == [
+        0.05,
+        0.2,
+        0.5,
+    ]
+    assert not result.judged and not result.failed
+    whole = data.values[data.density.values == 0.2].mean()
+    assert found["curve"]["estimate"][1] == pytest.approx(whole)
+    # Everywhere that a verdict is: in the table, on the page, as a figure, and in exports.
+    kept = result.data
+    words = found["curve"]["crossing"]["words"]
+    shown = " ".join(tables.text(kept).split())
+    assert "density 0.2:" in shown and words[:18] in shown
+    assert result.figures[-1].x == "density" and result.figures[-1].band == ("low", "high")
+    page = pages.page(kept)
+    assert "Share represented" in page and "density 0.2: " in page
+    lines = export.verdicts_csv(kept).splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
+    assert "density 0.2" in export.latex(kept)
+    assert main(["show", "asks.toml", "--root", "s"]) == 0
+    assert "band, of all 3 levels together" in capsys.readouterr().out
+
+
+def test_estimates_beside_claims_are_shown_planned_and_carried(
+    asks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asks.write_text(STUDY.replace('["main"]', '["main", "linear"]') + CLAIM)
+    assert main(["plan", "asks.toml", "--root", "s", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert [c["text"] for c in planned["claims"]] == ["Most are represented"]
+    assert planned["estimates"] == [
+        {
+            "text": "Share represented",
+            "over": "density",
+            "crosses": 0.2,
+            "reads": ["mean(main.represented, over=feature)"],
+        }
+    ]
+    assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
+    assert "band, of all 3 levels" in capsys.readouterr().out
+
+
+def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
+    store = Lab(asks.parent / "s", Inline()).store
+
+    def frozen() -> tuple[list[str], str]:
+        study = catalogue.find(str(asks))
+        preset = override(study)
+        known = registered.find(store, study, preset)
+        assert known is not None
+        (statement,) = known.content["estimates"]
+        return registered.departures(known, study, preset), statement["crosses"]
+
+    study = catalogue.find(str(asks))
+    first = registered.freeze(store, study, override(study))
+    assert frozen() == ([], "0.2")
+    assert registered.freeze(store, study, override(study)).hash == first.hash
+    asks.write_text(STUDY.replace("crosses = 0.2", "crosses = 0.3"))
+    changed, _ = frozen()
+    assert changed == ["claim changed: Share represented"]
+    asks.write_text(STUDY.replace('"Share represented"', '"Share"').replace(", 0.2]", "]"))
+    changed, _ = frozen()
+    assert any("added or reworded: Share" in c for c in changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("[0.5, 0.05, 0.2]", "0.05", 12, "do not differ in density, which is 0.05; list its"),
+        ('over = "density"', 'over = "densty"', 12, "has no swept field 'densty'; did you mean"),
+        ('over = "density"\ncrosses = 0.2\n', "", 9, 'draw a curve with over = "density"'),
+        ('over = "density"\n', "", 9, "and needs over=FIELD"),
+        ('feature)"', 'feature) < 1"', 11, "an estimate has no threshold"),
+        ("main.represented", "mian.represented", 11, "no arm 'mian'; did you mean main"),
+        (
+            "main.represented",
+            "main.repesented",
+            11,
+            "no measure 'repesented'; did you mean represented? it has",
+        ),
+        ("mean(main.represented, over=feature)", "main.represented", 11, "varies over feature"),
+        ('value = "mean', 'vale = "mean', 11, "vale is no field of a study; did you mean value"),
+        (
+            'value = "mean(main.represented, over=feature)"\n',
+            "",
+            9,
+            "estimate 1: value is not said",
+        ),
+        ("natural = [0, 1]", 'units = ["density"]', 9, "density is a unit, over whose levels"),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused_with_its_place(
+    asks: Path, old: str, new: str, line: int, words: str
+) -> None:
+    assert old in STUDY
+    asks.write_text(STUDY.replace(old, new))
+    with pytest.raises(ExperimentError) as e:
+        catalogue.find(str(asks))
+    assert words in str(e.value) and "\n" not in str(e.value)
+    assert f"line {line} column" in str(e.value)
+
+
+def test_a_study_without_claim_and_estimate_lacks_both(asks: Path) -> None:
+    asks.write_text(STUDY.partition("[[estimate]]")[0])
+    with pytest.raises(ExperimentError, match=r"write \[\[claim\]\] .* or \[\[estimate\]\]"):
+        catalogue.find(str(asks))
+
+
+def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
+    """And names are told by size, where they are many."""
+    values = np.random.default_rng(0).normal(size=(6, 3, 5))
+    data = xr.Dataset(
+        {"right": (("run", "layer", "head"), values)},
+        coords={"seed": ("run", [*range(6)]), "layer": [2, 4, 9], "head": [*range(5)]},
+    )
+    entry = EstimateEntry(text="each", value="main.right", over=("layer", "head"))
+    made = estimate(entry, "main", condition("main.right", compared=False))
+    found = estimated(made, {"main": data})
+    assert found.curve is not None and found.curve.over == "layer, head"
+    means = values.mean(0)
+    names = [f"{layer}, {head}" for layer in (2, 4, 9) for head in range(5)]
+    assert dict(zip(found.curve.levels, found.curve.estimate, strict=True)) == pytest.approx(
+        dict(zip(names, means.ravel(), strict=True))
+    )
+    lines = tables.curve_lines(found)
+    assert lines[0] == "the 12 largest of 15 levels"
+    largest = names[int(np.abs(means).argmax())]
+    assert lines[1].startswith(f"layer, head {largest}: ")

@@ -1,0 +1,313 @@
+"""What a plan says to the author of a study that asks models: each note where it applies, and
+nowhere else."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from msgspec import structs
+from test_study_asks import MOOD, SPEAKER, capitals, folder, study  # noqa: F401 (a fixture)
+
+from assay.ask import beside, missing
+from assay.ask.text import read
+from assay.core.errors import ExperimentError
+from assay.core.results import Verdict
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+
+PATCHED = capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1')
+CUT = capitals('ablate = "zero"\nheads = ["1.1"]')
+FALLS = "claim 1: any other prompt's activations make right fall; that the answer follows is"
+HABIT = "claim 1: ' good' is right behind every prompt, so that a habit of saying it would do"
+ANY = "claim 1: any change at all satisfies"
+EACH = 'unit = "prompt"\n'
+SHARED = (
+    "24 prompts of prompts are combinations (8 of country × 3 of who): a verdict has to stand with "
+    "each of these as units, and with every two crossed"
+)
+HANGS = 'have only 8 values of country, on which the answer hangs: write unit = "country"'
+UNIQUE = CUT.replace(EACH, "").replace("capitals.csv", "pairs.csv")
+NOTHING = "claim 1: it also holds where nothing happens"
+CANNOT = "claim 1: a model that learned nothing satisfies it too"
+BREAKS = """
+[[intervene]]
+name = "broken"
+ablate = "zero"
+heads = ["1.1", "1.2"]
+"""
+SAME = "change: both are the same model: the difference is 0 by arithmetic"
+DIFF = """
+[[model]]
+name = "./{other}"
+label = "other"
+{tables}
+[[diff]]
+name = "change"
+models = ["main", "other"]
+"""
+SINK = """
+[[read]]
+name = "sink"
+pattern = "1.0"
+to = {to}
+"""
+CASES = {
+    "the right answer falls": (PATCHED, "changed.right - main.right < -1", FALLS, True),
+    "it falls, turned round": (PATCHED, "main.right - changed.right > 1", FALLS, True),
+    "the answer follows": (PATCHED, "changed.right < -2", FALLS, False),
+    "an ablation": (CUT, "changed.right - main.right < -1", FALLS, False),
+    "it rises": (PATCHED, "changed.right - main.right > 1", FALLS, False),
+    "few countries": (CUT.replace(EACH, ""), "main.known > 0.8", SHARED, True),
+    "each prompt is a unit": (CUT, "main.known > 0.8", "combinations", False),
+    "a country is a unit": (
+        CUT.replace(EACH, 'unit = "country"\n'),
+        "main.known > 0.8",
+        "combinations",
+        False,
+    ),
+    "countries on which answers hang": (UNIQUE, "main.known > 0.8", HANGS, True),
+    "combinations of few": (
+        MOOD.replace(EACH, ""),
+        "main.good > 0",
+        "(2 of verb × 3 of when × 4 of who): a verdict has to stand with each",
+        True,
+    ),
+    "one answer": (MOOD, "main.good > 0", HABIT, True),
+    "one answer, steered": (MOOD, "steered.good - main.good > 0", HABIT, False),
+    "two answers": (CUT, "main.right > 0", HABIT, False),
+    "any size": (CUT, "abs(changed.right - main.right) > 0", ANY, True),
+    "a size": (CUT, "abs(changed.right - main.right) > 0.1", ANY, False),
+    "no change": (CUT, "-0.1 < changed.right - main.right < 0.1", NOTHING, True),
+    "no change, with what breaks it": (
+        CUT + BREAKS,
+        '-0.1 < changed.right - main.right < 0.1"\nviolations = ["broken"]  # ',
+        NOTHING,
+        False,
+    ),
+    "a change": (CUT, "changed.right - main.right < -0.1", NOTHING, False),
+    "a level": (CUT, "changed.right < 0.1", NOTHING, False),
+    "a ratio to what is 0": (
+        CUT,
+        "changed.right / (changed.right - main.right) < 2",
+        NOTHING,
+        False,
+    ),
+    "it cannot": (CUT, "main.known < 0.6", CANNOT, True),
+    "it can": (CUT, "main.known > 0.6", CANNOT, False),
+    "where it is learned": (
+        MOOD,
+        "steered.good > 0",
+        "mood is learned from 20 prompts of moody, at the last token of blocks.2.hook_resid_pre; "
+        "steered: added at every token",
+        True,
+    ),
+    "learned at a slot": (SPEAKER, "steered.good > 0", "at the last token of who of", True),
+    "the same model": (
+        DIFF.format(other="planted/../planted", tables=CUT),
+        "change.right > 1",
+        SAME,
+        True,
+    ),
+    "another model": (DIFF.format(other="tuned", tables=CUT), "change.right > 1", SAME, False),
+    "the first token": (
+        CUT + SINK.format(to=0),
+        "main.sink > 0.5",
+        "sink: the first token is 'anna', of capitals.csv line 2: the model reads no BOS",
+        True,
+    ),
+    "another token": (
+        CUT + SINK.format(to='"self"'),
+        "main.sink > 0.5",
+        "the first token is",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_note_is_where_it_applies_and_nowhere_else(case, folder):  # noqa: F811
+    tables, holds, note, there = CASES[case]
+    remarks = catalogue.find(str(study(folder, f"note {case}", tables, holds))).remarks
+    assert any(note in remark for remark in remarks) == there, remarks
+    assert all("\n" not in remark for remark in remarks)
+    assert len(set(remarks)) == len(remarks)
+
+
+def test_verdicts_speak_for_a_head_and_a_token(folder):  # noqa: F811
+    experiment = catalogue.find(str(study(folder, "scope", PATCHED, "changed.right < -2")))
+    scope = experiment.scope("default", dict.fromkeys(experiment.arms, ()))
+    assert "changed at head 1.1 (hook_z), last token" in scope
+
+
+def test_how_many_pairs_are_to_be_written_is_told(folder):  # noqa: F811
+    """Of six pairs three are measured, so that six are of twelve."""
+    words = ["lovely", "great", "kind", "happy", "bright", "warm"]
+    rows = [f"{w},{label},{i}" for i, w in enumerate(words) for label in ("nice", "nasty")]
+    (folder / "six_pairs.csv").write_text("\n".join(["adjective,label,pair", *rows]))
+    tables = MOOD[MOOD.index("[[direction]]") :].replace('prompts = "moody"\n', "")
+    text = "the {label} room was {adjective} and it is"
+    head = f'[[prompts]]\ntext = "{text}"\nfile = "six_pairs.csv"\n'
+    path = study(folder, "pairs", f'{head}split = "pair"\n{tables}', "steered.good > 0")
+    lacks = missing.of_models(read(path), catalogue.find(str(path)))
+    (lack,) = [m for m in lacks if m.where == "claim 1: units"]
+    assert lack.default.startswith("3 pairs")
+    assert "write prompts for 6 more rows, of other values of pair, as 6 are" in lack.text
+
+
+PROBE = """
+[[prompts]]
+name = "known"
+text = "{{who}} says the {{thing}} is"
+file = "speakers.csv"
+split = "who"
+[[prompts]]
+name = "new"
+text = "{{who}} says so the {{thing}} is"
+rows = [{rows}]
+[[probe]]
+name = "speaker"
+prompts = "known"
+{test}
+site = "blocks.2.hook_resid_pre"
+"""
+
+
+def probe(test, folder):  # noqa: F811
+    names, things = ("finn", "greta"), ("day", "book", "trip")
+    rows = ", ".join(
+        f'{{ who = "{w}", thing = "{t}", label = "{("first", "second")[k]}" }}'
+        for k, w in enumerate(names)
+        for t in things
+    )
+    whole = [
+        f"{name},{thing},{('first', 'second')[k % 2]}"
+        for k, name in enumerate(("anna", "ben", "carla", "dan", "eva", "hugo"))
+        for thing in ("room", "meal")
+    ]
+    (folder / "known.csv").write_text("\n".join(["who,thing,label", *whole]))
+    tables = PROBE.format(rows=rows, test=test).replace("speakers.csv", "known.csv")
+    return study(folder, "probe", tables, "speaker.accuracy > 0.9")
+
+
+def test_what_a_probe_is_judged_on_has_the_units_of_what_it_learns_from(folder):  # noqa: F811
+    """Six rows of two names are two units."""
+    experiment = catalogue.find(str(probe('test = "new"', folder)))
+    assert experiment.claims[0].units[-1] == "who"
+    assert experiment.arms["speaker"].levels == {"who": 2}
+
+
+def test_how_many_groups_a_probe_needs_is_told(folder):  # noqa: F811
+    with pytest.raises(ExperimentError, match=r"write 5 more, as others are judged, or give test"):
+        catalogue.find(str(probe("", folder)))
+
+
+LOOKS = """
+[[read]]
+name = "looks"
+pattern = "1.{head}"
+to = "{{country}}"
+"""
+
+
+def run(path, tmp_path):
+    return Lab(tmp_path, Inline()).run(catalogue.find(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("strength", "told"),
+    [
+        (0.001, "weak is to break the claim, and its 0.0"),
+        (50, "weak breaks the claim by far, at "),
+    ],
+)
+def test_what_is_to_break_a_claim_of_no_effect_is_told_how_strong_to_be(
+    folder,  # noqa: F811
+    tmp_path,
+    strength,
+    told,
+):
+    """Taking out a direction that nothing reads does nothing; adding one that is read may."""
+    weak = f'[[intervene]]\nname = "weak"\nadd = "mood"\nstrength = {strength}\n'
+    idle = '[[intervene]]\nname = "idle"\nadd = "mood"\nstrength = 0\n'
+    holds = '-0.5 < idle.good - main.good < 0.5"\nviolations = ["weak"]  # '
+    result = run(study(folder, f"breaks {strength}", MOOD + weak + idle, holds), tmp_path)
+    (judged,) = result.judged
+    assert set(judged.controls) == {"weak"} and judged.outcome != "holds"
+    assert any(told in note and "aim between 0.5 and 1" in note for note in result.notes)
+
+
+def test_other_heads_are_a_control_of_what_one_looks_at(folder, tmp_path):  # noqa: F811
+    """Head 1.1 looks at the country, wherever it stands; no other does."""
+    tables = CUT + LOOKS.format(head=1)
+    result = run(study(folder, "looks", tables, "main.looks > 0.8"), tmp_path)
+    (judged,) = result.judged
+    assert judged.outcome == "holds" and judged.controls["main/heads"].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("main/heads: 0 of 3 other heads pass")]
+    assert all(f"1.{h} 0." in note for h in (0, 2, 3))
+    result = run(
+        study(folder, "looks wrong", tables.replace("1.1", "1.2"), "main.looks > 0.8"), tmp_path
+    )
+    assert result.judged[0].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("main/heads: ")]
+    assert "1 of 3 other heads pass" in note and "1.1 1, passes" in note
+
+
+def test_other_heads_are_no_control_of_what_no_head_names(folder):  # noqa: F811
+    tables = CUT + LOOKS.format(head=1)
+    (claim,) = catalogue.find(str(study(folder, "answers", tables, "main.known > 0.9"))).claims
+    assert claim.must_fail == ("main/untrained", "main/unrelated")
+    swept = LOOKS.format(head="{head}") + "sweep = { head = [0, 1] }\n"
+    (claim,) = catalogue.find(
+        str(study(folder, "swept", CUT + swept, "main.looks[head=1] > 0.8"))
+    ).claims
+    assert "main/heads" not in claim.must_fail
+
+
+def test_the_head_that_does_it_is_named_where_a_claim_names_another(folder, tmp_path):  # noqa: F811
+    tables = PATCHED.replace("1.1", "1.0")
+    result = run(study(folder, "wrong head", tables, "changed.right < -2"), tmp_path)
+    assert result.judged[0].outcome == "fails"
+    (note,) = [n for n in result.notes if n.startswith("changed/heads")]
+    assert "1 of 1 other heads pass: 1.1 -" in note
+
+
+def test_where_any_prompt_does_it_the_result_says_what_to_claim(folder, tmp_path):  # noqa: F811
+    result = run(study(folder, "any", PATCHED, "main.right - changed.right > 2"), tmp_path)
+    assert result.judged[0].outcome == "unspecific"
+    assert any("claim that the answer follows is changed.right < -X" in n for n in result.notes)
+
+
+def test_what_each_of_a_few_prompts_gave_is_told(folder, tmp_path):  # noqa: F811
+    rows = 'rows = [{ thing = "room" }, { thing = "meal" }]'
+    tables = f"""
+[[prompts]]
+text = "the {{thing}} was lovely and it is"
+{rows}
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+    result = run(study(folder, "few", tables, "main.good > 0"), tmp_path)
+    (note,) = [n for n in result.notes if n.startswith("each prompt: ")]
+    numbers = result.arms["main"].good.mean("run").values
+    assert note == f"each prompt: room {numbers[0]:.3g}; meal {numbers[1]:.3g}"
+
+
+@pytest.mark.parametrize(
+    ("points", "note"),
+    [
+        ((-2.66, 2.1, 0.5), "steered/random: 1 of 3 seeds would pass alone: -2.66, passes; "),
+        ((-2.0,) * 9, "steered/random: 9 of 9 seeds would pass alone"),
+        ((-0.9, 2.1, 0.5), ""),
+    ],
+)
+def test_how_many_draws_of_a_control_pass_alone_is_told_where_any_does(points, note):
+    part = SimpleNamespace(label="steered/random")
+    by_seed = Verdict(
+        outcome="fails", units=("seed", "prompt"), points=points, range=(-math.inf, -1)
+    )
+    (told,) = [*beside._draws(part, by_seed)] or [""]
+    assert told.startswith(note) and bool(told) == bool(note)
+    assert not [*beside._draws(part, structs.replace(by_seed, units=("prompt",)))]
+    assert not [*beside._draws(part, structs.replace(by_seed, outcome="holds"))], "it passes whole"

@@ -1,0 +1,138 @@
+"""What the page of a study says beside its numbers: what was measured of what, in which unit, and
+the study itself; and nothing of papers or trained runs where it has neither."""
+
+import re
+from html import unescape
+
+import pytest
+import xarray as xr
+from test_study_asks import folder  # noqa: F401 (a fixture)
+
+from assay.ask.parts import at_levels
+from assay.ask.shown import _unit, describe
+from assay.cli.main import main
+from assay.core.claims import Claim
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+
+ASKED = """question = "Which attention <b>carries</b> the country?"
+seeds = "0:2"
+[[model]]
+name = "./planted"
+[[prompts]]
+unit = "prompt"
+text = "{who} went to {country} the capital is"
+file = "capitals.csv"
+[[intervene]]
+name = "cut"
+ablate = "zero"
+site = "blocks.{layer}.hook_attn_out"
+sweep = { layer = [0, 1] }
+[[read]]
+name = "right"
+log_prob = [" {city}", " {foil}"]
+[[claim]]
+text = "Block 1 carries it"
+holds = "cut.right[layer=1] -  main.right < -2"
+threshold = "plan: two nats"
+[[estimate]]
+text = "What is left"
+value = "cut.right[layer=1] / main.right"
+"""
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):  # noqa: F811
+    """The page of a study that was run, without its tags."""
+    path, place = folder / "carries.toml", tmp_path_factory.mktemp("carries")
+    path.write_text(ASKED)
+    at = ["--root", str(place / "s")]
+    assert main(["run", str(path), *at, "--executor", "inline"]) == 0
+    assert main(["report", str(path), *at, "--out", str(place)]) == 0
+    return (place / "carries.html").read_text()
+
+
+def visible(html):
+    """The text of a page before its raw specs and JSON."""
+    return unescape(re.sub("<[^>]+>", "", html[: html.index("<summary>provenance")]))
+
+
+def test_each_statement_has_what_it_computes_and_its_unit(page):
+    assert page.count("<code>cut.right[layer=1] - main.right &lt; -2</code>") == 2
+    row = page[page.index('<td class="claim">') : page.index("</tr>", page.index('class="claim"'))]
+    assert '<span class="quiet">nats</span>' in row and "In nats. Threshold" in page
+    assert "<code>cut.right[layer=1] / main.right</code>" in page
+    assert page.count("In nats.") == 1  # a ratio has none
+
+
+def test_the_study_is_there_as_it_was_written_with_its_first_prompts(page):
+    block = re.search(r'<details id="study">.*?</details>', page, re.S).group()
+    assert ASKED.strip() in unescape(block) and "<b>" not in block
+    assert block.count("went to") == 1 + 3
+    text = visible(page)
+    assert 'right: log P(" {city}") − log P(" {foil}") behind the prompt, over all tokens' in text
+    assert re.search(r"The first prompt: anna went to \w+ the capital is", text)
+
+
+def test_sites_stand_at_their_levels_and_no_slot_of_a_sweep_is_left(page):
+    said = visible(page.replace(re.search(r'<details id="study">.*?</details>', page, re.S)[0], ""))
+    assert "cut: zero ablation at blocks.0.hook_attn_out and blocks.1.hook_attn_out;" in said
+    assert "changed at blocks.0.hook_attn_out and blocks.1.hook_attn_out" in said
+    assert "{layer}" not in said and "{layer}" not in " ".join(re.findall('data-how="[^"]*"', page))
+    assert at_levels("at a.{l}.b, c", {"l": range(2, 9)}) == "at a.2.b to a.8.b, c"
+    assert at_levels("head {l}.{h}.", {"l": (0, 1), "h": (3,)}) == "head 0.3 and 1.3."
+
+
+def test_no_paper_and_no_training_are_spoken_of(page):
+    said = visible(page)
+    assert "New: no paper" not in said and ">published</th>" not in page
+    assert page.count("@misc{") == 1 and "a study of" not in page
+    assert "trained runs" not in said and "for this model, these prompts" in said
+
+
+def test_a_paper_that_a_study_names_is_compared(folder, tmp_path):  # noqa: F811
+    path = folder / "carries.toml"
+    path.write_text(ASKED.replace('nats"\n', 'nats"\nsource = "A paper, 2024"\n'))
+    at = ["--root", str(tmp_path / "s"), "--executor", "inline"]
+    assert main(["run", str(path), "--preset", "smoke", *at]) == 0
+    assert main(["report", str(path), "--preset", "smoke", *at[:2], "--out", str(tmp_path)]) == 0
+    assert ">published</th>" in (tmp_path / "carries-smoke.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("holds", "unit"),
+    [
+        ("main.gap - 0.2 * cut.gap > 1", "nats"),
+        ("abs(main.gap) > 1", "nats"),
+        ("main.gap / cut.gap > 1", ""),
+        ("log(main.gap) > 1", ""),
+        ("main.gap - main.share > 1", ""),
+        ("main.share > 0.5", ""),
+        ("main.unmeasured > 0.5", ""),
+    ],
+)
+def test_a_weighted_sum_of_measures_has_their_unit(holds, unit):
+    measured = {"gap": ("run", [1.0], {"units": "nats"}), "share": ("run", [0.5], {"units": "1"})}
+    claim = Claim(
+        "It is so",
+        value=lambda arm, others: arm.gap,
+        low=0,
+        must_fail=("cut",),
+        threshold_from="plan: none",
+        source="",
+        condition=holds,
+    )
+    arms = dict.fromkeys(("main", "cut"), xr.Dataset(measured))
+    assert _unit(claim, arms) == unit
+
+
+def test_another_experiment_shows_no_study():
+    assert describe(catalogue.find("superposition"), {}) is None
+
+
+def test_a_claim_without_any_control_is_refused_in_the_words_of_studies(folder):  # noqa: F811
+    path = folder / "alone.toml"
+    path.write_text(ASKED.replace("sweep =", "controls = []\nsweep ="))
+    with pytest.raises(ExperimentError, match=r"line 18 .*: no verdict is given without") as told:
+        catalogue.find(str(path))
+    assert 'write control = ["…"]' in str(told.value) and "must_fail" not in str(told.value)

@@ -1,0 +1,132 @@
+"""A study's file is read as data; what is wrong with it is told with line and column, and what
+would be right."""
+
+import textwrap
+
+import pytest
+
+from assay.ask.text import position, read
+from assay.core import sources
+from assay.core.errors import ExperimentError
+from assay.lab.store.origin import STUDIES
+
+GOOD = """\
+question = "Is it so?"
+seeds = "0:6"
+
+[[experiment]]
+name = "own.py"
+fields = { width = [2, 4] }
+
+[[claim]]
+text = "It is"
+holds = "main.angle < 10"
+control = ["flat"]
+
+[[claim]]
+text = "It is not"
+holds = "main.angle > 10"
+control = ["flat"]
+[claim.where]
+width = 4
+"""
+
+
+def refused(tmp_path, text, name="asks.toml"):
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(text))
+    with pytest.raises(ExperimentError) as caught:
+        read(path)
+    told = str(caught.value)
+    assert "\n" not in told
+    return told
+
+
+def test_a_whole_study_is_read(tmp_path):
+    path = tmp_path / "asks.toml"
+    path.write_text(GOOD)
+    study = read(path).study
+    assert [p.name for p in study.experiment] == ["own.py"]
+    assert study.experiment[0].fields == {"width": [2, 4]}
+    assert [c.holds for c in study.claim] == ["main.angle < 10", "main.angle > 10"]
+    assert study.claim[1].where == {"width": 4}
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        (("question",), (1, 12)),
+        (("seeds",), (2, 9)),
+        (("experiment", 0, "name"), (5, 8)),
+        (("experiment", 0, "fields"), (6, 10)),
+        (("claim", 0, "holds"), (10, 9)),
+        (("claim", 1, "holds"), (15, 9)),
+        (("claim", 1, "where"), (17, 1)),
+        (("claim", 1, "published"), (13, 1)),  # not there: its table
+        (("claim", 0), (8, 1)),
+    ],
+)
+def test_places_are_those_that_an_editor_shows(keys, place):
+    line, column = place
+    assert position(GOOD, keys) == place
+    assert GOOD.splitlines()[line - 1][column - 1] not in " ="
+
+
+def test_syntax_is_told_with_its_place(tmp_path):
+    told = refused(tmp_path, 'question = "a"\nseeds = = 3\n')
+    assert "asks.toml line 2 column 9: " in told
+
+
+def test_in_markdown_lines_are_those_of_the_file(tmp_path):
+    path = tmp_path / "asks.md"
+    path.write_text(f"+++\n{GOOD}+++\n\n# Why\nBecause.\n")
+    text = read(path)
+    assert text.page == "# Why\nBecause."
+    assert text.at("claim", 1, "holds").endswith("asks.md line 16 column 9")
+    assert "begins with TOML between two lines +++" in refused(tmp_path, "# Why\n", "other.md")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            GOOD.replace("holds =", "hold =", 1),
+            "line 10 column 8: claim[1].hold is no field of a study; did you mean holds?",
+        ),
+        (
+            GOOD.replace('"main.angle > 10"', "3"),
+            "line 15 column 9: claim[2].holds: expected a text, got a whole number",
+        ),
+        (GOOD.replace('name = "own.py"\n', ""), "line 4 column 1: experiment[1] lacks name"),
+        (
+            GOOD.replace('control = ["flat"]', 'control = "flat"', 1),
+            "line 11 column 11: claim[1].control: expected a list, got a text",
+        ),
+        ("what = 3\n" + GOOD, "line 1 column 8: what is no field of a study; "),
+        (f"budget = {'9' * 5000}\n", "line 1: a number of 5,000 digits is too large"),
+        ("\n" + ".".join(["a"] * 50_000) + " = 1", "line 2: a key of 64 parts; a study's have two"),
+        ("[" + '"a b" . ' * 50_000 + "c]", "line 1: a key of 64 parts"),
+    ],
+)
+def test_each_refusal_names_the_line_and_what_would_be_right(tmp_path, wrong, told):
+    assert told in refused(tmp_path, wrong)
+
+
+def test_no_text_is_run(tmp_path):
+    """A study is data: a condition that is Python and nothing else is refused, not evaluated."""
+    from assay.ask.wording import condition
+    from assay.core.errors import ClaimError
+
+    with pytest.raises(ClaimError):
+        condition("__import__('os').system('true') > 0")
+
+
+def test_every_ending_of_a_study_has_a_reader_and_no_other_has(tmp_path):
+    """Whoever imports any of Assay has it, workers too: the package registers it."""
+    for ending in STUDIES:
+        path = tmp_path / f"asks{ending}"
+        fence = "+++\n" if ending == ".md" else ""
+        path.write_text(f'{fence}question = "Is it so?"\n{fence}')
+        assert sources.reader(path).header(path).title == "Is it so?"
+    with pytest.raises(ExperimentError, match="nothing reads"):
+        sources.reader(tmp_path / "asks.yaml")
