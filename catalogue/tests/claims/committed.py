@@ -145,11 +145,7 @@ LOOKED_AT: dict[str, int] = {
 }
 """The first seed of the look that these records hold."""
 ENTRIES = [e.name for e in catalogue.entries() if e.origin.startswith("assay_catalogue.")]
-ELSEWHERE = sorted(
-    p.name.removesuffix(".json")
-    for p in (ROOT / "records").glob("*.*.json")
-    if not p.name.endswith(".card.json")
-)
+ELSEWHERE = sorted(p.name.removesuffix(".json") for p in (ROOT / "records").glob("*.*.json"))
 """Records of presets that lie elsewhere, as NAME.PRESET: they are held to all that is asked of a
 record."""
 RECORDED = [name for name in ENTRIES if (ROOT / "records" / f"{name}.json").exists()] + ELSEWHERE

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from msgspec import structs
@@ -22,7 +22,7 @@ from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.report.statements import frozen_lines
 from assay.verbs import around as telling
-from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Flag, Name, Place
+from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Name, Place
 from assay.verbs.verb import Answer, Aside, Line, Part, duration, verb
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ if TYPE_CHECKING:
     from assay.lab.work.events import OnEvent
 
 
-def results() -> Any:
-    """Give the types of what is shown."""
-    from assay.verbs.fields import Measures
-
-    return ResultData | Measures
-
-
-@verb("verdicts of what is stored; what is measured", results=results)
+@verb("verdicts of what is stored")
 @uncollected()
 def command(
     name: Name,
@@ -49,11 +42,10 @@ def command(
     *,
     arm: Arm = "main",
     estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
-    measures: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Place = HERE,
-) -> Answer[Any]:
+) -> Answer[ResultData]:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 
     Parameters
@@ -62,19 +54,12 @@ def command(
         One claim: its number, or words of its text.
     estimates
         List the estimates as well: numbers with their intervals, and no verdict.
-    measures
-        List what is measured instead, with unit, range and dimensions; nothing has to be stored.
 
     Examples
     --------
     assay show gated-sae 1
     assay show gated-sae --arm no-aux
     """
-    if measures:
-        from assay.verbs import fields
-
-        known = fields.measures(name, choice, place)
-        return Answer(known, fields.in_words(known))
     if arm == "main" and claim is None:
         data, about, origin = _of_all(name, choice, place)
         return answer(data, about, name, origin, place, expect, estimates=estimates)

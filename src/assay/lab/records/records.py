@@ -160,7 +160,7 @@ def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
     A copy of the experiment's own record under another name is none of them. Raises:
     ExperimentError when a file is not a record."""
     files = sorted(p.name for p in path(name, origin).parent.glob(f"{name}.*.json"))
-    presets = (file[len(name) + 1 : -5] for file in files if not file.endswith(".card.json"))
+    presets = (file[len(name) + 1 : -5] for file in files)
     return tuple(
         p for p in presets if (read(f"{name}.{p}", origin, measures=False) or {}).get("preset") == p
     )
