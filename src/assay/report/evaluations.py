@@ -3,9 +3,13 @@ JSON."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment, PackageLoader
 
 from assay.core.figures import Figure
 from assay.core.reading import plural
@@ -34,6 +38,24 @@ class Row:
     interval: str
     unit: str
     why: str
+
+
+@cache
+def _sentences() -> Any:
+    """The sentences of templates/evaluation.txt, as functions."""
+    env = Environment(loader=PackageLoader("assay.report"), trim_blocks=True, lstrip_blocks=True)
+    env.filters |= {
+        "count": "{:,}".format,
+        "several": lambda n, noun: f"{n:,} {plural(noun, n)}",
+        "digits": lambda x, n: f"{x:.{n}g}",
+        "percent": percent,
+    }
+    return env.get_template("evaluation.txt").module
+
+
+def said(sentence: str, *facts: Any) -> str:
+    """Write a sentence of templates/evaluation.txt about these facts."""
+    return re.sub(r"[ \n]+", " ", getattr(_sentences(), sentence)(*facts)).strip()
 
 
 def labels() -> dict[str, str]:
@@ -71,18 +93,13 @@ def row(name: str, measure: JSON) -> Row:
 def so_far(event: SoFar) -> str:
     """What is known of one dictionary while the text is being read, as a line."""
     names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
-    parts = [
+    known = [
         f"{label} {event.measures[name]:.{1 if name == 'l0' else 3}f}"
         for name, label in names.items()
         if name in event.measures
     ]
-    count = f"{event.tokens:,} tokens" + (
-        f" of {event.documents:,} document{'s' * (event.documents > 1)}" if event.documents else ""
-    )
-    return (
-        f"so far {event.dictionary}: "
-        f"{', '.join(parts)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
-    )
+    known[-1:] = [f"{last}{' nats' * ('ce_clean' in event.measures)}" for last in known[-1:]]
+    return said("so_far", event.dictionary, known, event.tokens, event.documents)
 
 
 def rows(entry: JSON) -> list[Row]:
@@ -96,94 +113,31 @@ def setting(data: JSON) -> list[str]:
     settings = data["setting"]
     lines: dict[str, list[str]] = {}
     for e in data["dictionaries"]:
-        lines.setdefault(_on(data, e), []).append(e["name"])
+        lines.setdefault(said("measured_on", data, e), []).append(e["name"])
     sentences = [
         line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()
     ]
-    few = (
-        "the first position"
-        if settings["skip_first"] == 1
-        else f"the first {settings['skip_first']} positions"
-    )
-    exclusions = [f"{few} of each window"] if settings["skip_first"] else []
-    exclusions += (
-        [f"activations longer than {settings['outlier']:g} medians"] if settings["outlier"] else []
-    )
-    out = (
-        f"Left out of every measure, and never replaced: {' and '.join(exclusions)}."
-        if exclusions
-        else "No position is left out."
-    )
     dead = any(e["measures"].get("dead", {}).get("estimate") for e in data["dictionaries"])
-    return [
-        *sentences,
-        (
-            f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not "
-            "about others trained alike."
-        ),
-        *(["Dead are features that none of these tokens turns on; more text finds fewer."] * dead),
-    ]
-
-
-def _on(data: JSON, e: JSON) -> str:
-    count = f"{e['tokens']:,} of {e['tokens_read']:,} tokens" + (
-        f" from {e['documents']:,} documents" if e["documents"] else ""
-    )
-    if "acts" in data:
-        return f"{data['acts']}: {count}; no losses, as there is no model."
-    bos = e.get("opening", "with a BOS" if e["bos"] else "without a BOS")
-    places = e["site"] if e["site"] == e["site_out"] else f"{e['site']} to {e['site_out']}"
-    return (
-        f"{data['model']}, {places}; text {data['text']}, "
-        f"{'both parts' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
-        f"{e['context']} {bos}; the site ablated on {e['tokens_ablated']:,} of them."
-    )
+    without = said("measured_without", settings["skip_first"], settings["outlier"])
+    return [*sentences, without, *([said("dead")] if dead else [])]
 
 
 def baselines(compared: JSON) -> str:
     """Whether a dictionary is any good: what it explains of the variance and wins back of the loss,
     and what its baselines do on the same tokens, in sentences."""
-    ahead, names = compared["ahead"], [name for name in BASELINES if name in compared]
+    names = [name for name in BASELINES if name in compared]
 
     def shares(measure: str) -> dict[str, str]:
         values = {name: compared[name].get(measure, {}).get("estimate") for name in names}
         return {name: percent(v) for name, v in values.items() if v is not None}
 
-    explained, recovered = shares("explained_variance"), shares("loss_recovered_mean")
-    phrases = {
-        "random": "a random dictionary that is on as often explains {}",
-        "pca": f"{components(compared)} explain{'s' * (compared['rank'] == 1)} {{}}",
-    }
-    listed = [words.format(explained[name]) for name, words in phrases.items() if name in explained]
     of_pca, ours = (
         compared.get(name, {}).get("explained_variance", {}).get("estimate")
         for name in ("pca", "dictionary")
     )
-    if None not in (of_pca, ours) and of_pca > ours:
-        listed[-1] += ", which is more"
-    if ahead["low"] is not None and ahead["low"] > 0:
-        lead, low, high = (percent(ahead[name]) for name in ("estimate", "low", "high"))
-        more = f"the difference is {lead} [{low}, {high}] of the variance"
-        answer = f"It explains more of the variance than random directions do; {more}."
-    elif ahead["high"] is not None and ahead["high"] < 0:
-        answer = "It explains less than random directions do."
-    else:
-        answer = "That it explains more than random directions do is not shown."
-    sentences = [
-        answer,
-        f"On {compared['tokens']:,} tokens it explains {explained.get('dictionary', 'nothing')} "
-        f"of the variance; {', '.join(listed)}.",
-    ]
-    if "dictionary" in recovered:
-        rest = " and ".join(recovered[name] for name in phrases if name in recovered)
-        others = "they win" if " and " in rest else "that one wins"
-        sentences.append(
-            "Of the loss that the mean in place of the activations costs it wins back "
-            f"{recovered['dictionary']}; {others} back {rest}."
-        )
-    elif why := compared["dictionary"].get("loss_recovered_mean", {}).get("why"):
-        sentences.append(f"What share of the loss it wins back: {why}.")
-    return " ".join(sentences)
+    ahead = None not in (of_pca, ours) and of_pca > ours
+    shown = shares("explained_variance"), shares("loss_recovered_mean")
+    return said("baselines", compared, *shown, components(compared), ahead)
 
 
 def unequal_l0(l0s: Sequence[float | None]) -> str:
@@ -195,10 +149,7 @@ def unequal_l0(l0s: Sequence[float | None]) -> str:
     first, *others = (f"{l0:.3g}" for l0 in known)
     pair = len(known) == 2  # in their order, as both are named
     ends = f"{first} and {others[0]}" if pair else f"{min(known):.3g} to {max(known):.3g}"
-    return (
-        f"They are not equally sparse: L0 is {ends}. More active features explain more by "
-        "themselves, so compare FVU and loss at equal L0, or along the trade-off."
-    )
+    return said("unequal_l0", ends)
 
 
 def percent(share: float) -> str:
@@ -262,18 +213,7 @@ def _of_luck(entry: JSON) -> str:
         )
         for name, value in entry["differences"].items()
     ]
-    s = entry["setup"]
-    active = f", {s['k']} of them on" if "k" in s else ""
-    return (
-        f"Smallest difference that is not seed noise: two {entry['kind']} dictionaries that differ "
-        "by start and order of data alone lie further apart "
-        f"in 5 % of pairs: {', '.join(differences)}. From {entry['trainings']} trainings or more "
-        "in the "
-        f"record of metric-audit, all of {s['width']} features"
-        f"{active}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of "
-        f"{s['subject']}, text {s['corpus']}; of other sizes, "
-        "sites and trainings nothing is known."
-    )
+    return said("luck", entry["kind"], entry["setup"], entry["trainings"], differences)
 
 
 def markdown(data: JSON) -> str:
@@ -375,26 +315,16 @@ def look_page(data: Mapping[str, Any]) -> str:
 def left_out(data: Mapping[str, Any]) -> str:
     """Which tokens are neither counted nor ablated, and why, as a sentence."""
     skip, words = data["skip_first"], data["tokens"]
-    causes = []
-    for places, cause in (
-        (
-            [i for i in data["left_out"] if i < skip],
-            "the first token" if skip == 1 else f"the first {skip} tokens",
-        ),
-        (
-            [i for i in data["left_out"] if i >= skip],
-            f"what is longer than {data['outlier']:g} medians",
-        ),
-    ):
+
+    def named(places: Sequence[int]) -> str:
+        """Some of these tokens, without line breaks inside one."""
+        names = (quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED_TOKENS])
         more = f" and {len(places) - NAMED_TOKENS} more" if len(places) > NAMED_TOKENS else ""
-        if places:
-            names = ", ".join(
-                quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED_TOKENS]
-            )  # no line breaks inside a token
-            causes.append(f"{cause} ({names}{more})")
-    if not causes:
-        return "No token is left out."
-    return f"Left out, neither counted nor ablated: {' and '.join(causes)}."
+        return f"{', '.join(names)}{more}"
+
+    first = [i for i in data["left_out"] if i < skip]
+    longer = [i for i in data["left_out"] if i >= skip]
+    return said("left_out", named(first), named(longer), skip, data["outlier"])
 
 
 def strongest(token: Mapping[str, Any]) -> str:
