@@ -128,7 +128,7 @@ class InProcess:
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
         """How `assay WORDS` ended in this folder and environment."""
         from assay.cli.main import main
-        from assay.cli.printing import program as this_program
+        from assay.cli.terminal import program as this_program
 
         before, given = dict(os.environ), dict(env)
         out, err = io.StringIO(), io.StringIO()
@@ -168,7 +168,7 @@ def program(path: Path, words: Sequence[str], cwd: Path) -> Ended:
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
-    from assay.cli.printing import program as this_program
+    from assay.cli.terminal import program as this_program
 
     if asked.get("group"):
         os.setsid()

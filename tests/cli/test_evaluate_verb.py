@@ -359,7 +359,7 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
 def test_shading_is_white_to_orange():
     from types import SimpleNamespace
 
-    from assay.cli.printing import shaded
+    from assay.cli.terminal import shaded
     from assay.verbs.features import feature_cell
 
     feature = {"activations": [0.0, 4.0, 2.0], "maximum": 4.0, "strongest": (), "promoted": ()}

@@ -186,7 +186,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
 ) -> None:
     import sys
 
-    from assay.cli.printing import show
+    from assay.cli.terminal import show
     from assay.lab.judge.kept import around
     from assay.lab.plan.preset import override
     from assay.verbs.options import Place
@@ -230,7 +230,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
 
     import xarray as xr
 
-    from assay.cli.printing import show
+    from assay.cli.terminal import show
     from assay.core.claims import Claim
     from assay.core.reading import LEARNED
     from assay.lab.judge.result import judge_statements
@@ -300,7 +300,7 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
 
     import xarray as xr
 
-    from assay.cli.printing import show
+    from assay.cli.terminal import show
     from assay.core.claims import Claim
     from assay.lab.judge.result import judge_statements
     from assay.report.tables import row

@@ -4,7 +4,7 @@ import pytest
 
 from assay.cli import removed
 from assay.cli.main import main
-from assay.cli.printing import runnable
+from assay.cli.terminal import runnable
 
 
 def test_a_renamed_verb_gives_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:

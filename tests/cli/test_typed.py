@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import printing as typed
+from assay.cli import terminal as typed
 from assay.cli.main import main
 from forks import Ended, InProcess
 

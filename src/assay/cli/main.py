@@ -29,8 +29,7 @@ from rich.console import Console, ConsoleOptions
 
 from assay import verbs
 from assay.cli import removed
-from assay.cli.printing import emit, meant, placed, runnable, tell
-from assay.cli.terminal import answer
+from assay.cli.terminal import answer, emit, meant, placed, runnable, tell
 from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain

@@ -1,20 +1,33 @@
-"""The terminal as a door: where answers are printed, bars are shown, and somebody is asked."""
+"""The terminal as a door: where answers are printed, bars are shown, and the user is asked."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
+import functools
 import io
+import os
+import re
+import shlex
 import sys
+import textwrap
 import webbrowser
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 
-from assay.cli.printing import emit, show, tell
+from assay.core.plain import as_json, plain
+from assay.core.results import ResultData
+from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.verb import Answer, Call
+from assay.verbs.verb import Answer, Aside, Call, Cell, Line, Part, Shaded, Table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from assay.cli.bars import Bar, Measuring, Stages
     from assay.cli.progress import Display, SeriesDisplay
 
@@ -109,3 +122,176 @@ def answer(call: Call) -> int:
         given = call.begin(door)
     door.answer(given)
     return given.code
+
+
+# printing -----------------------------------------------------------------------------------------
+
+
+COMMAND = re.compile(r"(?<![\w./\\-])(?<!-m )assay (?=[a-z]+\b)")
+MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
+
+ALIKE = 0.6
+"""How alike two options are, from 0 to 1, of which one may be meant by the other."""
+ORANGE = (255, 140, 0)
+"""The colour of what is on most strongly, as in pages."""
+
+
+def emit(data: Any) -> None:
+    """Print one JSON value, and nothing else, on standard output."""
+    print(as_json(to_json(data), indent=1 if sys.stdout.isatty() else None, allow_nan=False))
+
+
+def show(words: Iterable[Part]) -> None:
+    """Print an answer's words, part by part."""
+    for part in words:
+        match part:
+            case str():
+                say(part)
+            case Line():
+                tell(part.text)
+            case Aside():
+                tell(part.text, sys.stderr)
+            case Table():
+                draw(part)
+            case ResultData():
+                tables.show(part)
+
+
+def say(text: str) -> None:
+    """Print a sentence in lines of at most 100 columns."""
+    print(
+        textwrap.fill(
+            plain(runnable(text)),
+            tables.WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    )
+
+
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Print lines as they are, but for what a terminal would obey, and for how commands are called
+    here."""
+    print(plain(runnable(text)), file=file)
+
+
+def draw(table: Table) -> None:
+    """Print a table without lines, numbers set right: as wide as the terminal, at most 100 columns,
+    plain where there is no terminal."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    coloured = console.is_terminal and console.color_system is not None
+    console.width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
+    grid = Grid(
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="bright_black",
+        show_header=not table.headless,
+        expand=bool(table.wide),
+    )
+    for name in table.columns:
+        grid.add_column(
+            plain(name),
+            justify="right" if name in table.right else "left",
+            overflow="fold",
+            ratio=table.wide.get(name),
+            max_width=table.narrow.get(name),
+        )
+    for row in table.rows:
+        grid.add_row(*(_text(cell, coloured) for cell in row))
+    with console.capture() as capture:
+        console.print(grid)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def _text(cell: Cell, coloured: bool) -> Text | str:
+    """A cell as text; what it shows may come from anybody's files, and is never markup or a
+    terminal's code."""
+    from rich.text import Text
+
+    if isinstance(cell, str):
+        return plain(cell)
+    if isinstance(cell, Shaded):
+        return shaded(cell)
+    if isinstance(cell, tuple):
+        words, more = map(plain, cell)
+        return Text.assemble((words, "bold"), (more, "bright_black"))
+    lines = [c for c in cell if coloured or not isinstance(c, Shaded)]
+    return Text("\n").join(Text.assemble(_text(c, coloured)) for c in lines)
+
+
+def shaded(text: Shaded) -> Text:
+    """Shade each part from white to orange, linear in its share."""
+    from rich.style import Style
+    from rich.text import Text
+
+    out = Text()
+    for part, share in zip(text.parts, text.shares, strict=True):
+        out.append(plain(part), Style(color="#1f2328", bgcolor=colour(share)) if share > 0 else "")
+    return out
+
+
+def colour(share: float) -> str:
+    """The colour of a share from 0, white, to 1, orange."""
+    return "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
+
+
+@functools.cache
+def program() -> str:
+    """Say how to call this very program: `assay` where PATH leads to it, else as it was called."""
+    on_path = (Path(folder, "assay") for folder in os.get_exec_path())
+    executable = next((file for file in on_path if os.access(file, os.X_OK)), None)
+    if (
+        executable is not None
+        and executable.resolve().parent == Path(sys.executable).parent.resolve()
+    ):
+        return "assay"
+    if Path(sys.argv[0]).stem == "assay":
+        return shlex.quote(sys.argv[0])
+    called = sys.orig_argv  # python -m assay, python -X utf8 -m assay
+    return shlex.join(
+        called[: called.index("-m") + 2] if "-m" in called else [sys.executable, "-m", "assay"]
+    )
+
+
+def runnable(text: str) -> str:
+    """Have each command of a text call this very program."""
+    return COMMAND.sub(lambda _: f"{program()} ", text) if program() != "assay" else text
+
+
+def meant(text: str, words: Sequence[str]) -> str:
+    """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
+    were typed; leave the question out where the two options are hardly alike."""
+    match = MEANT.search(text)
+    wrong = next(
+        (
+            word
+            for word in words
+            if any(quoted in text for quoted in (f"'{word}'", f'"{word}"', f"option: {word}."))
+        ),
+        None,
+    )
+    if match is None or wrong is None:
+        return text
+    stems = (wrong.strip("-"), match["right"].strip("-"))
+    if wrong.startswith("-") and difflib.SequenceMatcher(None, *stems).ratio() < ALIKE:
+        return text[: match.start()].rstrip()
+    right = [match["right"] if word == wrong else word for word in words]
+    return f"{text[: match.end()]} Type: {program()} {shlex.join(right)}"
+
+
+def placed(text: str, words: Sequence[str]) -> str:
+    """Have the command at the end of an error name the file and the store that were typed."""
+    for path in (word for word in words if Path(word).name != word and not word.startswith("-")):
+        pattern = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
+        text = pattern.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
+    root = next((after for word, after in pairwise(words) if word == "--root"), "")
+    return (
+        f"{text} --root {shlex.quote(root)}"
+        if root and re.search(r"assay run [^;`,]*$", text)
+        else text
+    )

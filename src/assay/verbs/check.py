@@ -12,9 +12,9 @@ from msgspec import structs
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.results import Judged
-from assay.verbs.around import unexpected
 from assay.verbs.options import Bare, Expected, Flag, More, Several
 from assay.verbs.verb import Answer, Aside, Line, Part, Table, verb
+from assay.verbs.verdicts import unexpected
 
 if TYPE_CHECKING:
     from assay.checking.result import Check

@@ -13,9 +13,9 @@ from assay.core.errors import ClaimError
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
-from assay.verbs.around import unexpected
 from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, More, Several, Trust
 from assay.verbs.verb import Answer, Aside, Part, verb
+from assay.verbs.verdicts import unexpected
 
 UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
 
