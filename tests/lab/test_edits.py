@@ -1,5 +1,5 @@
-"""Edits: after an edit of a user's file, or of one that it imports, no stored number is shown as what
-the new text gives."""
+"""Edits: after an edit of a user's file, or of one that it imports, no stored number is shown as
+what the new text gives."""
 
 import os
 import sys
