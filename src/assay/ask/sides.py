@@ -23,7 +23,7 @@ from assay.core.spec import Spec, per_run_fields
 from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
-from assay.lab.plan.costs import over
+from assay.lab.plan.plan import over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file

@@ -24,8 +24,7 @@ from assay.lab.store.atomic import explained
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
-from assay.lab.work.taken import take
-from assay.lab.work.work import Work, work
+from assay.lab.work.work import Work, take, work
 
 Asked = str | Preset
 

@@ -204,7 +204,7 @@ def show(
     Another `arm` is judged as if it were the method.
     Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
     no claim is the one, or several."""
-    from assay.lab.judge.verdicts import choose
+    from assay.verbs.one_claim import choose
 
     if arm == "main" and claim is None and (known := lab.known(experiment, preset)) is not None:
         return ResultData.from_json(known)

@@ -20,7 +20,8 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import contents, families, looks, questions, sources
+from assay.lab import catalogue
+from assay.lab.judge import contents, families, looks, questions
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
@@ -285,7 +286,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
         **({"questions": questions.written(asked)} if asked else {}),
         # of a user's own files, comments and layout apart
         **({"text": text} if text else {}),
-        "judging": sources.unchanged(experiment.origin),
+        "judging": catalogue.unchanged(experiment.origin),
     }
 
 

@@ -40,7 +40,8 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import families, sources
+from assay.lab import catalogue
+from assay.lab.judge import families
 from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
@@ -506,7 +507,7 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     code cannot be named.
 
     That of a user's file cannot, since it may read others, nor can any while somebody edits it."""
-    if in_file(experiment.origin) or not (code := sources.unchanged(experiment.origin)):
+    if in_file(experiment.origin) or not (code := catalogue.unchanged(experiment.origin)):
         return ""
     # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]

@@ -36,12 +36,10 @@ from assay.lab.store import groups, origin, provenance
 from assay.lab.store.atomic import write
 from assay.lab.store.folder import discard
 from assay.lab.store.origin import Present
-from assay.lab.store.runs import Job, Made, Stored
+from assay.lab.store.runs import Job, Made, Stored, concatenate, rows
 from assay.lab.store.store import Store
-from assay.lab.store.tensors import concatenate, rows
 from assay.lab.work import memory
-from assay.lab.work.events import Outcome, Started, to_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Started, Task, to_line
 from assay.lab.work.workbench import Setting, Workbench
 
 
