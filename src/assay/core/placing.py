@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:  # tables of stored verdicts are shown without NumPy
 
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
+FOLD = "fold"
+"""A unit of this name is a fold of a cross-validation, trained on what the others judge."""
+FEWEST_FOLDS = 5
+"""Folds that a verdict needs; their interval allows for the data that they share."""
+
+
+def fewest(units: Sequence[str]) -> int:
+    """Give how many levels of every unit a verdict needs."""
+    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
 
 
 def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -19,7 +19,7 @@ from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
-from assay.core.intervals import Interval, freedom, student_limits
+from assay.core.intervals import Interval, deciding, freedom, student_limits
 from assay.core.placing import FEWEST, beyond, control_level, edges, placed, strict
 from assay.core.rng import normal
 from assay.core.scales import unscale
@@ -268,8 +268,8 @@ def _hull(i: Interval, level: float) -> Limits:
         df = variance**2 / np.maximum(spread, 1e-300)
     estimate = math.sqrt(i.variance) * draws[0].mean
     t = scipy.special.stdtrit(df, (1 + level) / 2)
-    t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.minimum(t_low, skew_low) - i.rounding, np.maximum(t_high, skew_high) + i.rounding
+    low, high = deciding(student_limits(estimate, variance, third, t), i.n)
+    return np.asarray(low) - i.rounding, np.asarray(high) + i.rounding
 
 
 class _Drawn(NamedTuple):

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from assay.core.claims import Claim
 from assay.core.intervals import Interval
-from assay.core.placing import edges, nearest_edge
+from assay.core.placing import FOLD, edges, nearest_edge
 from assay.core.power import CHANCE, chance, enough, least_enough
 from assay.core.reading import plural
 from assay.core.results import Price
@@ -33,6 +33,10 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
         return Price(
             f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
             "the threshold is no farther away; give more decimals"
+        )
+    if FOLD in claim.units:
+        return Price(
+            "more folds hold no more data: measure more examples, or several data sets as units"
         )
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
