@@ -33,6 +33,7 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
+from assay.core.results import JOINT
 from assay.core.stats import (
     Compared,
     Means,
@@ -168,9 +169,6 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
         condition=" ".join(entry.value.split()),
     )
 
-
-JOINT = ", "
-"""Stands between dimensions whose levels are combined, and between these levels."""
 
 
 def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
