@@ -56,10 +56,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-NOT_SHOWN = frozenset({"figures", "stamp", "evidence", "kept"})
-"""What the file of a result holds beside what is printed."""
-
-
 @dataclass(frozen=True, eq=False)
 class Result(Shown):
     """What an experiment's stored runs say. Nothing in it was computed from anything but measures
@@ -517,9 +513,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     return provenance.digest("\n".join([canonical_json(head), *runs]))
 
 
-def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
-    """The stored result of this plan as plain values, without its figures; None where judging it
-    now might say anything else."""
+def stored_result(store: Store, experiment: Experiment, plan: Plan) -> ResultData | None:
+    """The stored result of this plan; None where judging it now might say anything else."""
     current_stamp = "" if plan.missing else stamp(experiment, plan)
     try:
         data = unseal(_path(store, plan))
@@ -533,8 +528,7 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         return None
     # what has come to the store since
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
-    fields = {k: v for k, v in data.items() if k not in NOT_SHOWN}
-    return {**fields, "notes": notes}
+    return ResultData.from_json({**data, "notes": notes})
 
 
 def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
