@@ -13,6 +13,7 @@ from assay.core.experiment import PRESETS
 LATER = ("damage", "other-text", "places")
 """Controls that came after the first studies were frozen."""
 ENDING = ".prereg.json"
+_WHICH = ("", *(f".{preset}" for preset in PRESETS))
 
 
 def frozen_arms(path: Path) -> Collection[str] | None:
@@ -20,7 +21,7 @@ def frozen_arms(path: Path) -> Collection[str] | None:
     None where nothing was frozen then."""
     arms: set[str] = set()
     found = False
-    for which in ("", *(f".{preset}" for preset in PRESETS)):
+    for which in _WHICH:
         frozen = path.parent / f"{path.stem}{which}{ENDING}"
         if frozen.is_file():
             try:
@@ -31,6 +32,18 @@ def frozen_arms(path: Path) -> Collection[str] | None:
             if "questions" not in held:
                 arms, found = arms | arms_of, True
     return arms if found else None
+
+
+def all_frozen(path: Path) -> Collection[str] | None:
+    """The arms of all that was frozen of a study, whenever that was; None where nothing was."""
+    arms: set[str] = set()
+    files = [path.parent / f"{path.stem}{which}{ENDING}" for which in _WHICH]
+    for frozen in (f for f in files if f.is_file()):
+        try:
+            arms |= {*json.loads(foreign.read_stored(frozen))["arms"]}
+        except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
+            continue
+    return arms if any(f.is_file() for f in files) else None
 
 
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:

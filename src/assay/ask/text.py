@@ -65,7 +65,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     paired: Mapping[str, list[Plain]] = {}
     """Fields whose lists go together: the first values, then the second ones."""
     arms: tuple[str, ...] = ()
-    """The arms that run, with those that they build on; none named: all."""
+    """The arms that run, with those that they build on; none named: those that a claim or an
+    estimate names, and all where none is written yet."""
     learned: Mapping[str, tuple[str, ...]] = {}
     """Of arms, by their names in the study, in which these fields leave a part unlearned: the parts
     that were learned."""
@@ -225,6 +226,11 @@ def read(path: Path) -> Text:
         raise ExperimentError(
             f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"
         ) from None
+    return parsed(path, whole)
+
+
+def parsed(path: Path, whole: str) -> Text:
+    """Read a study's text, which is that of this file. Raises: ExperimentError as `read` does."""
     toml, first, page = _parted(path, whole)
     if deep := _DEEP.search(toml):
         line = toml.count("\n", 0, deep.start()) + first
