@@ -504,7 +504,7 @@ class _Study:
             if not all(DOCUMENT in axes.get(t, ()) for t in stored(c.name, axes)):
                 return ()
         said = any(DOCUMENT in c.named for c in s.read.columns)
-        return () if said or getattr(s.entry, "over", "") else (DOCUMENT,)
+        return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
 
     def _hold(
         self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
@@ -523,7 +523,7 @@ class _Study:
                     else _listed(c.name, have, offered)
                 )
                 of = measured[arm].side if arm in measured else None
-                hint += f"; assay fields {of.of.name} says what each is" if of else ""
+                hint += f"; assay list {of.of.name} says what each is" if of else ""
                 raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         for key, names in dims.items():
             for name in names if main in measured else ():
