@@ -360,7 +360,7 @@ def row(s: Statement) -> Row:
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
     published, setup = literature(s)
     if isinstance(s, Estimated):
-        value, interval = (f"a curve over {s.curve.over}", "") if s.curve else estimate_of(s)
+        value, interval = (f"a curve over {' and '.join(s.curve.dims)}", "") if s.curve else estimate_of(s)
         return Row(
             "finding",
             s.text,
