@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assay.core.claims import Claim
-from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
-from assay.core.placing import fewest
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, fewest, interval
 from assay.core.reading import Table
 from assay.core.stats import Compared, mean
 

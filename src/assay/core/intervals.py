@@ -21,7 +21,6 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
-from assay.core.placing import FEWEST, FOLD
 
 Means = Mapping[str, np.ndarray]
 """Weighted means {name: [draw, ...]}: what a statistic is given; the dims after `draw` are the
@@ -32,6 +31,12 @@ Statistic = Callable[[Means], np.ndarray]
 Numbers = np.ndarray | np.floating | float
 """A number, or an array of them."""
 
+FEWEST = 6
+"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
+FOLD = "fold"
+"""A unit of this name is a fold of a cross-validation, trained on what the others judge."""
+FEWEST_FOLDS = 5
+"""Folds that a verdict needs; their interval allows for the data that they share."""
 DRAWS = 10_000
 _BLOCK = 4_000_000
 """Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the
@@ -209,6 +214,11 @@ def interval(
         points=points,
         third=float(third),
     )
+
+
+def fewest(units: Sequence[str]) -> int:
+    """Give how many levels of every unit a verdict needs."""
+    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
 
 
 def shared_training(unit: str, n: int) -> float:

@@ -25,11 +25,10 @@ from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
-from assay.core.intervals import Means, Statistic
+from assay.core.intervals import Means, Statistic, fewest
 from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
-from assay.core.placing import fewest
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL, OUT_OF_REACH
 from assay.core.results import Judged
