@@ -21,11 +21,20 @@ from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import DRAWS, FOLD, Interval, interval, shared_training
-from assay.core.intervals import fewest as fewest_of
+from assay.core.intervals import (
+    DRAWS,
+    FEWEST,
+    FOLD,
+    Interval,
+    interval,
+    shared_training,
+)
+from assay.core.intervals import (
+    fewest as fewest_of,
+)
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import FEWEST, beyond, distance, nearest_edge, placed, strict
+from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import (

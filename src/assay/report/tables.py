@@ -367,7 +367,9 @@ def row(s: Statement) -> Row:
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
     published, setup = literature(s)
     if isinstance(s, Estimated):
-        value, interval = (f"a curve over {s.curve.over}", "") if s.curve else estimate_of(s)
+        value, interval = (
+            _swept(s.curve) if s.curve else estimate_of(s)
+        )
         return Row(
             "finding",
             s.text,
@@ -400,6 +402,10 @@ def row(s: Statement) -> Row:
         explanations=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
+
+
+def _swept(curve: Curve) -> tuple[str, str]:
+    return f"a curve over {' and '.join(curve.dims)}", ""
 
 
 def _explains(c: Control) -> bool:
