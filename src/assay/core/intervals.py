@@ -221,11 +221,6 @@ def interval(
     )
 
 
-def fewest(units: Sequence[str]) -> int:
-    """Give how many levels of every unit a verdict needs."""
-    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
-
-
 def shared_training(unit: str, n: int) -> float:
     """Give how many times the squared standard error of independent units that of n units of this
     name is: of folds, each trained on n - 1 of n parts, as the correlation 1/n between them says.

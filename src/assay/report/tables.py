@@ -367,9 +367,7 @@ def row(s: Statement) -> Row:
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
     published, setup = literature(s)
     if isinstance(s, Estimated):
-        value, interval = (
-            _swept(s.curve) if s.curve else estimate_of(s)
-        )
+        value, interval = _swept(s.curve) if s.curve else estimate_of(s)
         return Row(
             "finding",
             s.text,
