@@ -242,7 +242,7 @@ def test_a_difference_of_two_shares_lies_between_minus_1_and_1(tmp_path, read, e
 
 
 def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
-    first, second = models.as_it_is("./base", "cpu"), models.as_it_is("./tuned", "cpu")
+    first, second = (models.as_it_is(n, "cpu", Model(name=n)) for n in ("./base", "./tuned"))
     control = models.changed(first, second, seed=5)
     ours = dict(first.model.named_parameters())
     theirs, new = dict(second.model.named_parameters()), dict(control.model.named_parameters())

@@ -347,6 +347,9 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        if isinstance(task, Task) and not task.model.like:
+            with self._located_in(who, "model", 0):
+                models.check_weights(task.model, folder)
         remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
@@ -360,6 +363,8 @@ class Asked(TrainedParts):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
+                if not part.control:
+                    probe_tasks.check_prompts(task, folder)
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
@@ -413,7 +418,7 @@ class Asked(TrainedParts):
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
         digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
         for read in about.get("reads", ()):
-            if name := (read.get("feature") or [""])[0]:
+            if name := (read.get("feature") or [read.get("jaccard", "")])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
                     digests[f"dictionary {name}"] = self._content(name)
@@ -524,9 +529,8 @@ class Asked(TrainedParts):
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""
         try:
-            return [self._hash(n) for n in models.states(first)] == [
-                self._hash(n) for n in models.states(second)
-            ]
+            ours, theirs = ([self._hash(n) for n in models.states(m)] for m in (first, second))
+            return ours == theirs and first.weights == second.weights
         except AssayError:  # told where what a run reads is asked for
             return False
 
@@ -564,7 +568,9 @@ class Asked(TrainedParts):
     def _size(self, name: str) -> Mapping[str, int] | None:
         """The sizes of a model; None of one that is not here."""
         table = self.trains.get(name)
-        if table is not None and not table.of:
+        if table is not None and (start := self._start(Model(name=name))):
+            return self._size(start.name)
+        if table is not None:
             spec = training.small(training.usual(table))
             sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
             return {**sizes_of, "h": spec.heads}

@@ -40,6 +40,8 @@ class Asking:
     violations: tuple[str, ...] = ()
     text: str = ""
     """The sentence itself."""
+    over: tuple[str, ...] = ()
+    """Of an estimate: the dimensions over which it is a curve."""
 
     @property
     def compared(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -203,6 +203,10 @@ class Materials(Protocol):
     def models(self) -> Mapping[str, str]:
         """Return the content hash of every model, as its files are now. Raises: AssayError where
         one is not here."""
+
+    def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
+        """Measure a little of these arms where all of them take long. Raises: ExperimentError for
+        what would be refused later."""
 
     def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any] | None:
         """Return the content hashes of what a measure of an arm is read from, and what it is as

@@ -46,7 +46,7 @@ RENAMED: dict[str, str] = {
 }
 LAB = {
     "plan": "preset schedule time_left",
-    "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
+    "store": "atomic health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction",

@@ -32,7 +32,17 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.core.unkept import unkept
-from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy, watch, where
+from assay.lab.store.origin import (
+    LOADED,
+    OPENS,
+    STUDIES,
+    called,
+    files,
+    in_file,
+    lossy,
+    watch,
+    where,
+)
 from assay.lab.store.user_code import checked
 
 _GROUP = "assay.experiments"
@@ -187,7 +197,7 @@ def _from_file(path: Path) -> ModuleType:
         return _loaded[path.as_posix()][1]
     # A name of its own, so that no file shadows a module; registered, since dataclasses and
     # annotations look there.
-    name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
+    name = f"{LOADED}{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
     # whose files it imports as `.method`
     folder = [str(path.parent)] if path.name == OPENS else None
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)

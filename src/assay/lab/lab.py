@@ -97,6 +97,14 @@ class Lab:
                 tell(Said(f"{count} runs taken from {name}, which measured the same"))
             first = self.plan(experiment, chosen) if taken else first
         if first.missing:
+            if experiment.materials is not None:
+                arms, seeds = (
+                    {*x}
+                    for x in zip(
+                        *((r.job.arm, r.job.spec.seed) for r in first.missing), strict=True
+                    )
+                )
+                experiment.materials.rehearse(arms, seeds, self.device)
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
             # no verdict is seen before the look at what was frozen

@@ -76,6 +76,7 @@ class PromptSet:
         contents: list[object] = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
             [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
+            *([table.levels] if table.levels else []),
         ]
         if table.messages:
             chats = [row.chat for row in self.rows if row.chat]
@@ -136,6 +137,25 @@ class PromptSet:
     def units(self, rows: Sequence[int]) -> list[str]:
         """Give the level of the unit to which each of these rows belongs."""
         return [f"{i}" for i in rows] if self.unit == "prompt" else self.column(self.unit, rows)
+
+    def dims(self) -> dict[str, list[int | float | str]]:
+        """Give the dimension that prompts have besides their units, with its levels: numbers where
+        all are."""
+        if not self.table.levels:
+            return {}
+        names = list(dict.fromkeys(self.column(self.table.levels)))
+        try:
+            numbers = [float(name) for name in names]
+        except ValueError:
+            return {self.table.levels: [*names]}
+        return {self.table.levels: [int(x) if x.is_integer() else x for x in numbers]}
+
+    def level_of(self, rows: Sequence[int]) -> list[int]:
+        """Give the number of the level that each of these rows has; 0 where there are none."""
+        if not self.table.levels:
+            return [0] * len(rows)
+        names = list(dict.fromkeys(self.column(self.table.levels)))
+        return [names.index(name) for name in self.column(self.table.levels, rows)]
 
     def sample(
         self, rows: Sequence[int], seed: int, *, labelled: bool = False, label: str = "label"
@@ -224,6 +244,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             rows.append(row)
     if not rows:
         raise DataError(f"{table.file or table.name} has no prompts")
+    if table.shots or table.example:
+        table, rows = _with_examples(table, rows)
     different = len({json.dumps([row.text, *_read_of(row, study)]) for row in rows})
     if 2 * different <= len(rows) and not (table.unit or table.split):
         raise DataError(
@@ -231,7 +253,57 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             "others have the same text and answers: copies count as no units; take them out, or "
             "write what you generalise over as unit"
         )
-    return PromptSet(table, tuple(rows))
+    made = PromptSet(table, tuple(rows))
+    _check_levels(made)
+    return made
+
+
+def _with_examples(table: Prompts, rows: Sequence[Row]) -> tuple[Prompts, list[Row]]:
+    """Put the next rows, with their answers, before each row, so many as each number of shots says.
+    Raises: DataError."""
+    name = table.name
+    if not (table.shots and table.example):
+        raise DataError(
+            f"shots and example of {name} belong together: shots = [0, 1, 4] and example = "
+            '"… {slot} … {answer}.\\n"'
+        )
+    if table.levels or table.messages or table.corrupted:
+        raise DataError(f"{name} has shots, and so no levels, messages or corrupted texts")
+    if len({*table.shots}) < len(table.shots) or max(table.shots) >= len(rows):
+        raise DataError(f"{name}: each number of shots once, and fewer than the {len(rows)} rows")
+    made = []
+    for i, row in enumerate(rows):
+        if both := {"shots", "row"} & {*row.columns}:
+            raise DataError(f"{row.place}: prompts with shots have a column {min(both)} already")
+        for n in table.shots:
+            others = [rows[(i + 1 + k) % len(rows)] for k in range(n)]
+            before = "".join(other.fill(table.example) for other in others)
+            columns = {**row.columns, "shots": str(n), "row": str(i)}
+            spans = {slot: len(before) + end for slot, end in row.spans.items()}
+            made.append(replace(row, text=before + row.text, columns=columns, spans=spans))
+    split = table.split if table.split or table.unit else "row"
+    return msgspec.structs.replace(table, levels="shots", split=split), made
+
+
+def _check_levels(prompts: PromptSet) -> None:
+    """Refuse levels that not every unit has. Raises: DataError."""
+    table = prompts.table
+    if not table.levels:
+        return
+    every = range(len(prompts.rows))
+    if prompts.unit in ("prompt", table.levels):
+        raise DataError(
+            f'{table.name} has levels = "{table.levels}"; write as unit another column, whose '
+            "values say which rows belong together"
+        )
+    names = prompts.column(table.levels)
+    there = {*zip(prompts.units(every), names, strict=True)}
+    for unit, level in itertools.product(dict.fromkeys(prompts.units(every)), dict.fromkeys(names)):
+        if (unit, level) not in there:
+            raise DataError(
+                f"{prompts.unit} {unit!r} has no row with {table.levels} = {level!r}, and levels "
+                "are compared unit by unit; write such a row, or make them two [[prompts]]"
+            )
 
 
 def remarks(prompts: PromptSet) -> list[str]:

@@ -19,7 +19,7 @@ from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment, Materials
-from assay.core.figures import Figure
+from assay.core.figures import Figure, figures_of
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack_stored
@@ -349,7 +349,7 @@ def judge_all(
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots, cards, failure = _pictures(experiment, everything) if figures else ((), (), ())
-    curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
+    curves = figures_of(statements.findings) if figures else ()
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,

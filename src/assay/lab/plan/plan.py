@@ -27,7 +27,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
-from assay.lab.store import edits, index, journal, origin
+from assay.lab.store import index, journal, origin
 from assay.lab.store.folder import size
 from assay.lab.store.groups import RunGroup, Wanted, unfinished
 from assay.lab.store.origin import STUDIES
@@ -218,9 +218,9 @@ class _Shelf:
         return records.load_record(self.experiment, self.preset.name, measures=False) or {}
 
     @cached_property
-    def text(self) -> edits.Text:
+    def text(self) -> origin.Text:
         """What the experiment's files say now."""
-        return edits.read(self.experiment)
+        return origin.text(self.experiment)
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
         stored = self.runs.get(job.key)
@@ -242,7 +242,7 @@ class _Shelf:
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
-        before, current = (edits.compared(self.experiment, i) for i in (stored.inputs, inputs))
+        before, current = (origin.compared(self.experiment, i) for i in (stored.inputs, inputs))
         if before != current:
             names = sorted(before.keys() | current.keys())
             pairs = [(n, before.get(n), current.get(n)) for n in names]
@@ -256,7 +256,7 @@ class _Shelf:
             if not stored.has_params:
                 how = "trained again, since no parameters are stored"
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        if self.text.binds and not self.text.made(stored):
+        if self.text.whole and not self.text.made(stored):
             near = "" if self.text.is_alone else ", or a file that it imports,"
             return f"{Path(self.experiment.origin).name}{near} was edited; trained again"
         return ""
