@@ -220,7 +220,7 @@ def test_judge_gives_a_verdict_on_anyones_numbers(
     verdict = told(capsys, *words)
     assert (verdict["outcome"], verdict["controls"]["other"]["outcome"]) == ("holds", "fails")
     assert verdict["estimate"] == pytest.approx(-0.1) and verdict["n"] == {"seed": 7}
-    assert "● new.loss - old.loss < -0.05" in said(capsys, *words)
+    assert "● holds: new.loss - old.loss < -0.05" in said(capsys, *words)
 
 
 def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], world: Path) -> None:

@@ -400,25 +400,29 @@ class _Study:
             )
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
-        """What both models, or arms, that a claim compares have by one measure with bounds; None
-        where it compares none by such a measure."""
+        """What both models, or arms, that a claim compares have by one measure, with its bounds;
+        of one arm by itself what that and the untouched model have; None elsewhere."""
         base = ""
         columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
-        if len(columns) == 1:
-            sides = self.asked.compared(s.main)
-            base = sides[0] if len(sides) == 2 else ""
-            columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
+        ends: tuple[float | None, float | None] = (None, None)
+        if len(columns) == 1 and not (sides := self.asked.compared(s.main)):
+            sides = (s.main, "main") if {s.main, "main"} <= {*self.asked.by_label} else ()
+            columns = [dataclasses.replace(columns[0], arm=arm) for arm in dict.fromkeys(sides)]
+        else:
+            if len(columns) == 1:
+                base = sides[0] if len(sides) == 2 else ""
+                columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
+            ends = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
         if len(columns) < 2 or len({c.key for c in columns}) > 1:
             return None
-        low, high = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
-        if low is None or high is None:
-            return None
+        low, high = ends
 
         def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
             x = arm[c.name]
             return c.take(x, {str(d) for d in x.dims})
 
-        return Bounded(columns, (low, high), numbers, lambda c: c.name, s.main, base)
+        bounds = None if low is None or high is None else (low, high)
+        return Bounded(columns, bounds, numbers, lambda c: c.name, s.main, base)
 
     def _completed(self, s: _Statement) -> Any:
         """A claim with what follows from what it is about, where it does not say it: what it

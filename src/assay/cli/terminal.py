@@ -23,7 +23,7 @@ from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.verb import Answer, Aside, Call, Cell, Line, Part, Shaded, Table
+from assay.verbs.verb import Answer, Aside, Call, Cell, InFull, Line, Part, Shaded, Table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -155,6 +155,8 @@ def show(words: Iterable[Part]) -> None:
                 draw(part)
             case ResultData():
                 tables.show(part)
+            case InFull():
+                tables.show(part.data, verbose=True)
 
 
 def say(text: str) -> None:

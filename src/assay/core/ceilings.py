@@ -17,11 +17,12 @@ Arms = Mapping[str, "xr.Dataset"]
 
 @dataclass(frozen=True)
 class Bounded:
-    """Several columns of one measure, which has bounds, that a claim compares."""
+    """Several columns of one measure that a claim compares."""
 
     columns: Sequence[Column]
     """All with their arm."""
-    bounds: tuple[float, float]
+    bounds: tuple[float, float] | None
+    """The least and the greatest number of the measure; None where it has none."""
     numbers: Callable[[xr.Dataset, Column], xr.DataArray]
     """Reads a column of an arm."""
     variable: Callable[[Column], str]
@@ -33,7 +34,9 @@ class Bounded:
 
     def at_bound(self, arms: Arms) -> str:
         """Say that all columns lie on the same bound; "" where one does not, or is not measured."""
-        ends = set()
+        ends: set[float | None] = set()
+        if self.bounds is None:
+            return ""
         for c in self.columns:
             if c.arm is None or c.arm not in arms:
                 return ""
@@ -50,13 +53,19 @@ class Bounded:
         """Give the arms as they would be with every number of the arm under judgement at one of the
         bounds, then at the other; nothing where what it is compared with was not measured."""
         own = {self.variable(c) for c in self.columns if c.arm == self.main or self.base}
-        if not own or not {c.arm for c in self.columns} <= {*arms}:
+        if not own or self.bounds is None or not {c.arm for c in self.columns} <= {*arms}:
             return
         main = arms[self.main]
         for end in self.bounds:
             less = {name: arms[self.base][name] if self.base else 0.0 for name in own}
             ends = {name: main[name] * 0 + end - less[name] for name in own}
             yield {**arms, self.main: main.assign(ends)}
+
+    def means(self, arms: Arms) -> dict[str, float]:
+        """Compute the mean of every column, by its name; nothing where an arm was not measured."""
+        if not all(self.variable(c) in arms.get(str(c.arm), ()) for c in self.columns):
+            return {}
+        return {str(c): float(self.numbers(arms[str(c.arm)], c).mean()) for c in self.columns}
 
     def others(self, arms: Arms) -> str:
         """Say at which mean each other arm is, such as "main.refuses is 0.12"."""

@@ -127,6 +127,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
         violations=violated,
         also=also,
         asked=tuple(rivals),
+        sides=claim.ceiling.means(arms) if claim.ceiling and not claim.where else {},
         together=claim.together,
         edition=EDITION,
         claim=claim,

@@ -213,7 +213,9 @@ class Judged(Verdict, frozen=True, kw_only=True, eq=False):
     other arm that was asked."""
 
     BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks", "levels")
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "rows", "together", "violations")
+    OPTIONAL: ClassVar[tuple[str, ...]] = (
+        *("contrast", "edition", "rows", "sides", "together", "violations"),
+    )
 
     controls: Mapping[str, Verdict] = {}
     planted: Mapping[str, Verdict] = {}
@@ -227,6 +229,8 @@ class Judged(Verdict, frozen=True, kw_only=True, eq=False):
     """What was done to the numbers before judging, such as rows averaged."""
     edition: int = 1
     """Of the rule it was judged by."""
+    sides: Mapping[str, Number] = {}
+    """What the arms that it compares have of one measure, by their columns."""
     together: int = 1
     """For how many claims of a study its interval holds at once."""
     claim: Any = None

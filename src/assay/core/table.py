@@ -610,12 +610,13 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
 
 
 def _ceiling(rows: pd.DataFrame, parsed: Parsed, main_arm: str) -> Bounded | None:
-    """What two arms have that are compared by one column of 0 and 1."""
+    """What the arms have that are compared by one column, which has bounds if it is 0 or 1."""
     columns = [replace(c, arm=c.arm or main_arm) for c in parsed.columns]
-    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
-    if len(columns) < 2 or len({c.key for c in columns}) > 1 or not shares:
+    if len(columns) < 2 or len({c.key for c in columns}) > 1:
         return None
-    return Bounded(columns, (0.0, 1.0), lambda arm, c: arm[c.key], lambda c: c.key, main_arm)
+    shares = all(bool(rows[c.name].dropna().isin((0, 1)).all()) for c in columns)
+    bounds = (0.0, 1.0) if shares else None
+    return Bounded(columns, bounds, lambda arm, c: arm[c.key], lambda c: c.key, main_arm)
 
 
 def _is_share(rows: pd.DataFrame, parsed: Parsed) -> bool:

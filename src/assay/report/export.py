@@ -192,13 +192,14 @@ def tex(words: str) -> str:
 
 def latex(data: ResultData) -> str:
     """The verdict table as a LaTeX tabular (needs booktabs)."""
+    rows = tables.rows(data)
     lines = [
         r"\begin{tabular}{@{}lp{0.4\linewidth}lllp{0.22\linewidth}@{}}",
         r"\toprule",
-        rf" & claim & estimate [95\,\%] & $n$ & published & {tex(tables.CHECKED)} \\",
+        rf" & claim & estimate [95\,\%] & $n$ & published & {tex(tables.checked(rows))} \\",
         r"\midrule",
     ]
-    for r in tables.rows(data):
+    for r in rows:
         controls = r" \newline ".join(
             tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}")
             for c in r.controls

@@ -10,8 +10,7 @@ import math
 import os
 import re
 import sys
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -47,8 +46,8 @@ SIGNS = {
 CHECKS = {True: "✓", False: "!", None: "?"}
 """Whether a control came out as it has to → its sign; ✓ next to a control says that it failed, as
 it should."""
-CHECKED = "control: ✓ failed, as it should"
-"""What stands above a column of controls."""
+CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undecided"}
+"""What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
 """What a sign beside a control says, where all signs of a column are explained."""
 STYLES = {
@@ -89,6 +88,8 @@ class Control:
     role: str
     """near, control, planted, violation, also (excused by the author), true (named by nobody, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
+    off: float = math.inf
+    """How far its estimate lies from the range to hold; 0 within it."""
     level: str = ""
     """Of a control that fails though its interval reaches into the range to hold: the level of the
     narrower one by which it does, "80 %"."""
@@ -101,6 +102,19 @@ class Control:
         return self.role != "unnamed" and (self.outcome == "holds") == (
             self.role in ("planted", "also", "true")
         )
+
+    @property
+    def line(self) -> str:
+        """The whole of it in a terminal: "control unrelated -0.14: failed, as it should"."""
+        if self.role in ("planted", "violation"):
+            came = CHECKS_FOUND[self.met]
+            kind = "effect" if self.role == "planted" else "violation"
+            return f"planted {kind} {self.arm} {self.numbers}: {came}"
+        if self.role == "unnamed":
+            return f"{self.arm} {self.numbers}: holds too"
+        level = f", at {self.level}" if self.level else ""
+        came = self.state if self.met is False else f"{CHECK_WORDS[self.met]}{level}"
+        return f"control {self.arm} {self.numbers}: {came}"
 
     @property
     def told(self) -> str:
@@ -171,6 +185,11 @@ class Row:
     """Where near controls pass, what each of them would explain."""
     now: str = ""
     """The outcome that a contest of the claim's record turned it to; "" where none did."""
+    bears: str = ""
+    """Of its reasons those that bear on the verdict: all but the power, and how many arms satisfy
+    it too."""
+    sides: str = ""
+    """What the arms that it compares have: "patched.right 0.31, main.right 0.56"."""
     brief: str = ""
     """Of a claim that is undecided the reason alone, which is all that a smoke run has to say of
     it."""
@@ -180,6 +199,15 @@ class Row:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
         nobody said they might."""
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
+
+    @property
+    def decisive(self) -> tuple[Control, ...]:
+        """The arms to know of: every one that did not come out as it should, and of controls that
+        failed the one that came closest."""
+        wrong = [c for c in self.checked if c.met is not True]
+        failed = [c for c in self.checked if c.met and c.role in ("near", "control")]
+        closest = min(failed, key=lambda c: c.off, default=None)
+        return tuple(c for c in self.checked if c in wrong or c is closest)
 
     @property
     def allowed(self) -> str:
@@ -397,6 +425,8 @@ def row(s: Statement) -> Row:
         command(s),
         agreed(s),
         holds_if(s),
+        bears=why(s, all_of_it=False),
+        sides=", ".join(f"{name} {number(x, _decimals_of(x))}" for name, x in s.sides.items()),
         explanations=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
@@ -404,6 +434,11 @@ def row(s: Statement) -> Row:
 
 def _swept(curve: Curve) -> tuple[str, str]:
     return f"a curve over {' and '.join(curve.dims)}", ""
+
+
+def _decimals_of(x: float) -> int:
+    """Decimals of three significant digits."""
+    return max(0, 2 - math.floor(math.log10(abs(x)))) if x and math.isfinite(x) else 2
 
 
 def _explains(c: Control) -> bool:
@@ -417,7 +452,8 @@ def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
     level = _narrower(v) if role in ("near", "control") else ""
-    return Control(arm, v.outcome, *estimate_of(v), role, level)
+    off = max(0.0, v.range[0] - v.estimate, v.estimate - v.range[1])
+    return Control(arm, v.outcome, *estimate_of(v), role, off, level)
 
 
 def _narrower(v: Verdict) -> str:
@@ -499,20 +535,20 @@ def _flat(value: Any) -> list[float]:
     return [x for v in value for x in _flat(v)] if isinstance(value, Sequence) else [float(value)]
 
 
-def why(v: Judged) -> str:
-    """Why a claim is undecided or unspecific, what deciding it would take, and which effect would
-    have been found."""
+def why(v: Judged, *, all_of_it: bool = True) -> str:
+    """Why a claim is undecided or unspecific, and what deciding it would take; with `all_of_it`
+    also which effect would have been found, and how many other arms satisfy it."""
     parts = []
     if v.reason:
         parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
-    elif v.outcome == "holds" and v.edition > 1:
+    elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
         parts.append(margin(v) or reasons.remedy(v.price.text, v.price_in_times)[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
-    if v.outcome in ("fails", "undecided") and v.detectable and not agree:
+    if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
     return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
 
@@ -595,67 +631,50 @@ def describe_detectable(v: Verdict) -> str:
     return f"{words}, controls {'' if whole else 'not '}included"
 
 
-def terminal(data: ResultData, width: int = WIDTH) -> Table:
-    """The verdict table as rich draws it in `width` columns; below 96, n and the published number
-    move under their neighbours. A smoke run, whose few units decide nothing, says why in a line."""
+def terminal(data: ResultData, *, verbose: bool = False) -> Table:
+    """Every statement as rich draws it: how it came out, its number with those of the arms that it
+    compares, the control that came closest, and what bears on the verdict. `verbose` adds all
+    controls, the power, and the other arms that satisfy it.
+
+    A smoke run, whose few units decide nothing, says why in a line."""
     from rich.table import Table
     from rich.text import Text
 
     # A terminal obeys what a name may hold.
-    listed, wide = _listed(ResultData.from_json(plain_all(data.to_json()))), width >= 96
-    table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
-    table.add_column("", no_wrap=True)
-    table.add_column("claim", ratio=1, overflow="fold")
-    table.add_column(
-        "estimate [95 %]",
-        min_width=max((len(r.interval) for r in listed), default=1),
-        max_width=18,
-        overflow="fold",
-    )
-    if wide:
-        table.add_column("n", max_width=12, overflow="fold")
-    compared, checked = _is_compared(listed), any(r.checked or r.allowed for r in listed)
-    if wide and compared:
-        table.add_column("published", max_width=12, overflow="fold")
-    if checked:
-        table.add_column(CHECKED, max_width=20, overflow="fold")
+    listed = _listed(ResultData.from_json(plain_all(data.to_json())))
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for r in listed:
-        style = STYLES.get(r.outcome, "")
-        claim, published = (
-            Text(r.text),
-            Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black")),
-        )
-        # Beside the levels of a curve a unit would be read as theirs.
-        counted, below = (f"in {r.unit}", "") if r.curve and r.unit else ("", r.unit)
-        for words in filter(
-            None, (counted, r.threshold, r.why, *r.explanations, r.agreed, *r.curve)
-        ):
-            claim.append(f"\n{words}", "bright_black")
-        value = Text.assemble(
-            (r.estimate, "bold"),
-            f"\n{r.interval}" if r.interval else "",
-            (f"\n{below}" if below else "", "bright_black"),
-        )
-        if not wide:
-            claim.append(
-                "\npublished: " + ", ".join(filter(None, (r.published, r.setup)))
-                if r.published and compared
-                else "",
-                "bright_black",
-            )
-            value.append(f"\n{r.n}" if r.n else "", "bright_black")
-        middle = [Text(r.n, "bright_black")] * wide + [published] * (wide and compared)
-        lines = [
-            Text.assemble(
-                (c.sign, "yellow" if c.met is False else "bright_black"),
-                f" {c.arm} {c.numbers}" + (f", {c.told}" if c.told else ""),
-            )
-            for c in r.checked
-        ]
-        lines += [Text(r.allowed, "bright_black")] if r.allowed else []
-        last = [Text("\n").join(lines)] * checked
-        table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, *last)
-    return table
+        style = f"bold {STYLES.get(r.outcome, '')}".strip()
+        named = "" if r.outcome == "finding" else f"{r.outcome}: "
+        lines = [Text.assemble((named, style), (r.text, "bold")), *_below(r, verbose)]
+        grid.add_row(Text(r.sign, style), Text("\n").join(lines))
+        grid.add_row()
+    return grid
+
+
+def _below(r: Row, verbose: bool) -> Iterator[Text]:
+    """The lines below a statement: its number, arms, and what is to be said of them."""
+    from rich.text import Text
+
+    unit = f"in {r.unit}" if r.curve and r.unit else r.unit
+    value = " ".join(filter(None, (r.estimate, r.interval, unit)))
+    published = f"published {r.published}" if r.published not in ("", "new") else ""
+    published += f" ({r.setup})" if published and r.setup else ""
+    beside = [x for x in (r.n, r.threshold, published) if x]
+    yield Text.assemble(value, *(f"; {x}" if i else f", {x}" for i, x in enumerate(beside)))
+    grey = "bright_black"
+    if r.sides:
+        yield Text(r.sides, grey)
+    shown = r.checked if verbose else r.decisive
+    for c in shown:
+        yield Text.assemble((f"{c.sign} ", "yellow" if c.met is False else grey), c.line)
+    if more := len(r.checked) - len(shown):
+        yield Text(f"{more} more came out as {'it' if more == 1 else 'they'} should", grey)
+    words = (r.why, r.allowed) if verbose else (r.bears,)
+    for line in filter(None, (*words, *r.explanations, r.agreed, *r.curve)):
+        yield Text(line, grey)
 
 
 def _listed(data: ResultData) -> list[Row]:
@@ -664,38 +683,14 @@ def _listed(data: ResultData) -> list[Row]:
 
     def shortened(r: Row) -> Row:
         decided = tuple(c for c in r.controls if c.met is not None)
-        return replace(r, threshold="", why=r.brief, agreed="", controls=decided)
+        return replace(r, threshold="", why=r.brief, bears=r.brief, agreed="", controls=decided)
 
     short = data.preset == SMOKE
     return [shortened(r) if short and r.brief else r for r in rows(data)]
 
 
-def _is_compared(listed: Sequence[Row]) -> bool:
-    """Whether a paper's number stands beside any of these statements."""
-    return any(r.published not in ("", "new") for r in listed)
-
-
-def explained(data: ResultData) -> str:
-    """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where
-    none does."""
-    listed = _listed(data)
-    printed, setups = {r.published for r in listed}, {r.setup for r in listed}
-    words = [
-        "near: the control that is the strongest other explanation"
-        if any(c.role == "near" for r in listed for c in r.controls)
-        else "",
-        "fails at …: by the narrower interval that a control has to itself; printed is the claim's"
-        if any(c.level for r in listed for c in r.controls)
-        else "",
-        "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
-        "other set-up: for orientation, not comparable" if "other set-up" in setups else "",
-        "new: no paper that we know prints it" if "new" in printed and _is_compared(listed) else "",
-    ]
-    return "; ".join(filter(None, words))
-
-
-def text(data: ResultData, width: int = WIDTH) -> str:
-    """The verdict table as plain text of at most `width` columns."""
+def text(data: ResultData, width: int = WIDTH, *, verbose: bool = False) -> str:
+    """Every statement as plain text of at most `width` columns."""
     from io import StringIO
 
     from rich.console import Console
@@ -709,17 +704,15 @@ def text(data: ResultData, width: int = WIDTH) -> str:
         legacy_windows=False,
         markup=False,
         emoji=False,
-    ).print(terminal(data, width))
+    ).print(terminal(data, verbose=verbose))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     for heat in heat_maps(data, width, coloured=False):
-        lines += ["", *(line.rstrip() for line in heat.plain.splitlines())]
-    if words := textwrap.wrap(explained(data), width):
-        lines += ["", *words]
-    return "\n".join(lines) + "\n"
+        lines += [*(line.rstrip() for line in heat.plain.splitlines()), ""]
+    return "\n".join(lines[:-1]) + "\n"
 
 
-def show(data: ResultData, file: TextIO | None = None) -> None:
-    """Print the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is
+def show(data: ResultData, file: TextIO | None = None, *, verbose: bool = False) -> None:
+    """Print every statement: in colour on a terminal, as plain text elsewhere or when NO_COLOR is
     set."""
     from rich.console import Console
 
@@ -727,13 +720,11 @@ def show(data: ResultData, file: TextIO | None = None) -> None:
     console = Console(file=file, markup=False, emoji=False)
     width = min(WIDTH, console.width) if console.is_terminal else WIDTH
     if not console.is_terminal or os.environ.get("NO_COLOR"):
-        file.write(text(data, width))
-    else:
-        console.print(terminal(data, width), width=width)
-        for heat in heat_maps(data, width, coloured=True):
-            console.print(heat, "", width=width, no_wrap=True, highlight=False)
-        if words := explained(data):
-            console.print(f"\n{words}", width=width, style="bright_black", highlight=False)
+        file.write(text(data, width, verbose=verbose))
+        return
+    console.print(terminal(data, verbose=verbose), width=width)
+    for heat in heat_maps(data, width, coloured=True):
+        console.print(heat, "", width=width, no_wrap=True, highlight=False)
 
 
 def heat_maps(data: ResultData, width: int, *, coloured: bool) -> list[Text]:

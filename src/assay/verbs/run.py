@@ -30,6 +30,7 @@ from assay.verbs.options import (
     Bare,
     Choice,
     Expected,
+    Flag,
     Machine,
     More,
     Name,
@@ -177,6 +178,7 @@ def run(
     name: Name,
     /,
     *more: str,
+    verbose: Flag = False,
     choice: Choice = DEFAULT,
     expect: Expected = None,
     machine: Elsewhere = NOT_ELSEWHERE,
@@ -190,6 +192,8 @@ def run(
     more
         Further names or paths: all run in a row, each is told when it is judged, and a table of all
         at the end.
+    verbose
+        Show every control, the power, and which other arms satisfy a claim.
 
     Examples
     --------
@@ -198,7 +202,7 @@ def run(
     assay run superposition --on slurm --slurm partition=main --time 2h
     """
     if more:
-        return run_several((name, *more), choice, expect, machine, place, door)
+        return run_several((name, *more), choice, expect, machine, place, door, verbose)
     from assay.verbs import verdicts
 
     experiment, preset = choice.of(name)
@@ -206,7 +210,7 @@ def run(
     lab = machine.lab(place.root)
     data = verdicts.run(lab, experiment, preset, door.run(experiment.name))
     about = around(experiment, preset, data)
-    return verdicts.answer(data, about, name, experiment.origin, place, expect)
+    return verdicts.answer(data, about, name, experiment.origin, place, expect, verbose=verbose)
 
 
 def warn(name: str, experiment: Experiment, door: Door) -> None:
@@ -228,6 +232,7 @@ def run_several(
     machine: Elsewhere,
     place: Place,
     door: Door,
+    verbose: bool = False,
 ) -> Answer[Several]:
     """Run each of several names, tell its verdicts, and go on with the next; where a run fails, the
     others run all the same. Workers stay, with the models that they have opened.
@@ -249,7 +254,9 @@ def run_several(
             try:
                 result = verdicts.run(lab, experiment, preset, door.run(experiment.name))
                 about = around(experiment, preset, result)
-                answer = verdicts.answer(result, about, name, experiment.origin, place, expect)
+                answer = verdicts.answer(
+                    result, about, name, experiment.origin, place, expect, verbose=verbose
+                )
                 codes.append(answer.code)
                 if not door.json:
                     door.answer(replace(answer, words=[*answer.words, ""]))

@@ -60,7 +60,14 @@ class Table:
     """Whether the names of columns are left out."""
 
 
-Part: TypeAlias = str | Line | Aside | Table | ResultData
+@dataclass(frozen=True)
+class InFull:
+    """The statements of a result, with all that is known of each."""
+
+    data: ResultData
+
+
+Part: TypeAlias = str | Line | Aside | Table | ResultData | InFull
 """A part of an answer: a sentence, which may be broken into lines, a line, a table, or verdicts."""
 
 

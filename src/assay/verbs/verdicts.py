@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +23,8 @@ from assay.lab.judge.kept import Around
 from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.report.statements import frozen_lines, heads
-from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Name, Place
-from assay.verbs.verb import Answer, Aside, Line, Part, duration, verb
+from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Flag, Name, Place
+from assay.verbs.verb import Answer, Aside, InFull, Line, Part, duration, verb
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
@@ -43,6 +43,7 @@ def command(
     *,
     arm: Arm = "main",
     estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
+    verbose: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Place = HERE,
@@ -55,6 +56,8 @@ def command(
         One claim: its number, or words of its text.
     estimates
         List the estimates as well: numbers with their intervals, and no verdict.
+    verbose
+        Show every control, the power, and which other arms satisfy a claim.
 
     Examples
     --------
@@ -63,7 +66,9 @@ def command(
     """
     if arm == "main" and claim is None:
         data, about, origin = _of_all(name, choice, place)
-        return answer(data, about, name, origin, place, expect, estimates=estimates)
+        return answer(
+            data, about, name, origin, place, expect, estimates=estimates, verbose=verbose
+        )
     from assay.verbs import one_claim
 
     experiment, preset = choice.of(name)
@@ -93,6 +98,7 @@ def answer(
     expected: str | None = None,
     special: Iterator[Part] | None = None,
     estimates: bool = False,
+    verbose: bool = False,
 ) -> Answer[ResultData]:
     """Answer with the verdicts of a result, what they cost, and what to type next; `special` takes
     the place of the table of all claims.
@@ -103,10 +109,12 @@ def answer(
     other = unexpected(data.verdicts, expected)
     code = AssayError.exit_code if data.failed else int(bool(other))
 
+    table = _table(data, about, name, place, estimates, InFull if verbose else lambda data: data)
+
     def words() -> Iterator[Part]:
         yield Line(f"{data.experiment} ({', '.join((data.preset, *about.sets))})")
         yield ""
-        yield from special if special is not None else _table(data, about, name, place, estimates)
+        yield from special if special is not None else table
         if tables.only_exact(data):
             yield Line(tables.ONLY_EXACT)
         yield from about.speaks if special is None else ()
@@ -135,13 +143,18 @@ def answer(
 
 
 def _table(
-    data: ResultData, about: Around, name: str, place: Place, estimates: bool
+    data: ResultData,
+    about: Around,
+    name: str,
+    place: Place,
+    estimates: bool,
+    shown: Callable[[ResultData], Part],
 ) -> Iterator[Part]:
-    """The table of all statements, and which of them were not asked."""
+    """All statements, and which of them were not asked."""
     # Those of a study are what its author asked for.
     listed = estimates or about.is_study
     count = len(data.findings) if (data.verdicts or data.exact) and not listed else 0
-    yield structs.replace(data, findings=()) if count else data
+    yield shown(structs.replace(data, findings=()) if count else data)
     if count:
         yield ""
         yield Line(
