@@ -101,15 +101,16 @@ def _paired(questions: Asked, askings: Iterable[Asking], arms: Arms) -> Iterator
         if task.intervention is None or not alike or asking.read.parsed.terms.keys() != {"value"}:
             continue
         with contextlib.suppress(AssayError):
-            x = column.take(arms[asking.main][column.name], ("run", *asking.units))
-            y = replace(column, levels=(), over=()).take(arms[base][column.name], asking.units)
+            units = ["run", *asking.units]
+            x = column.take(arms[asking.main][column.name], units)
+            y = replace(column, levels=(), over=()).take(arms[base][column.name], units)
             less = (x - (y.mean("run") if "run" in y.dims else y)).rename({"run": "seed"})
             units = [u for u in asking.units if u in less.dims]
             less = less.mean([d for d in less.dims if d not in units]).transpose(*units)
             i = interval({"x": less.values}, mean, factors=len(units))
             yield (
-                f"{asking.where}: less {base}.{column.name}, {' and '.join(units)} by "
-                f"{' and '.join(units)}: {i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
+                f"{asking.where}: less {base}.{column.name}, unit by unit: {i.estimate:.3g} "
+                f"[{i.low:.3g}, {i.high:.3g}]"
             )
 
 
