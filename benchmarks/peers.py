@@ -12,7 +12,7 @@ a busy machine slows all alike. CPU time, after two warm-ups; medians, of batche
 A step is forward, loss, backward, decoder constraint and Adam, as the peer's own trainer does it,
 without logging. All use torch's fused Adam, which none of the peers does by itself. All start where
 k features of a row are on (biases and thresholds are set so; see
-`src/assay/dictionaries/steps.py`), with AuxK where a tenth of the latents are dead. bf16 is what
+`benchmarks/timed_steps.py`), with AuxK where a tenth of the latents are dead. bf16 is what
 each has for it: products in bfloat16 here, autocast there. `data` is what a contender does to have
 one batch from rows in memory: shuffle, gather, and what it always does besides; sparsify takes
 batches as the model gives them, so it has none. Prints a JSON line for each contender, then a
@@ -77,7 +77,7 @@ def fused(optimiser: torch.optim.Optimizer) -> None:
 
 
 def assay(s: Start) -> Step:
-    from assay.dictionaries import steps
+    import timed_steps as steps
 
     size = steps.Size(s.width, s.batch, s.k, s.d)
     take = steps.step(size, s.name, "bfloat16" if s.dtype == "bf16" else "float32")
@@ -414,7 +414,8 @@ def main() -> None:
     a = ask.parse_args()
     if a.serve:
         return serve(a.serve)
-    from assay.dictionaries import steps
+    import timed_steps as steps
+
     from assay.lab.store.provenance import machine
 
     peers = dict(pair.split("=", 1) for pair in a.peer)

@@ -1,11 +1,16 @@
 """Every training gives on a device what it gives on the CPU, with nothing left behind on either; a
 checkpoint goes on there."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+sys.path.append(str(Path(__file__).parents[2]))
+from benchmarks import timed_steps as steps
 
 import architectures
 import tiny_models
@@ -14,7 +19,6 @@ from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import fit, watched
 from assay.core.runs import Runs
-from assay.dictionaries import steps
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample

@@ -1,10 +1,15 @@
 """Steps that are timed: about as many features are on as TopK keeps, for every architecture, and a
 step trains."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from assay.dictionaries import steps
+sys.path.append(str(Path(__file__).parents[2]))
+from benchmarks import timed_steps as steps
+
 from assay.dictionaries.training.terms import project
 
 SMALL = steps.Size(96, 128, 6, d=64)

@@ -3,7 +3,7 @@ stays."""
 
 from __future__ import annotations
 
-import json
+import gzip
 from dataclasses import replace
 
 import pytest
@@ -57,7 +57,7 @@ def test_what_is_no_feature_is_refused(at, which):
         choose(at[1], Which(features="1", top=3))
 
 
-@pytest.mark.parametrize("format", ["html", "saedashboard", "neuronpedia"])
+@pytest.mark.parametrize("format", ["html", "neuronpedia"])
 def test_files_are_written_whole_and_over_nothing(at, tmp_path, format, monkeypatch):
     folder, index = at
     out = tmp_path / "made" / "out"
@@ -95,14 +95,10 @@ def test_from_the_command_line(at, tmp_path, capsys):
         "--out",
         str(tmp_path / "d"),
     ]
-    assert main.main([*words, "--format", "saedashboard", "--features", "0-4"]) == 0
+    assert main.main([*words, "--format", "neuronpedia", "--features", "0-4"]) == 0
     assert "5 features of" in capsys.readouterr().out
-    skipped = json.loads((tmp_path / "d/skipped_indexes.json").read_text())
-    assert skipped["skipped_indexes"] == list(range(5, 48)) and skipped["layer"] == "1"
-    kept = json.loads((tmp_path / "d/assay.json").read_text())["features"]
-    assert [f["feature_index"] for f in kept] == [0, 1, 2, 3, 4] and "importance" in kept[0][
-        "numbers"
-    ]
+    (rows,) = (tmp_path / "d").rglob("features/batch-0.jsonl.gz")
+    assert len(gzip.decompress(rows.read_bytes()).splitlines()) == 5
     assert (
         main.main([*words, "--format", "html", "--run", "0"]) == 2
         and "--run does not go with --format html" in capsys.readouterr().err
@@ -127,7 +123,7 @@ def test_firings_that_are_gone_are_told(at, tmp_path):
             export_features(
                 index.about.address,
                 tmp_path / "x",
-                "saedashboard",
+                "neuronpedia",
                 Which(features="1"),
                 root=folder / "store",
             )

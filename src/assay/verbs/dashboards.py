@@ -1,5 +1,4 @@
-"""Dashboards: features of an index as pages in one file, or as the files of SAEDashboard and
-Neuronpedia."""
+"""Dashboards: features of an index as pages in one file, or as the files of Neuronpedia."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.explorer import offline
-from assay.features.dashboards import neuronpedia, saedashboard
+from assay.features.dashboards import neuronpedia
 from assay.features.index import matching
 from assay.features.index.reader import Index
 from assay.lab.store import atomic, provenance
@@ -59,7 +58,7 @@ class Shown:
 def export_features(
     dictionary: str,
     out: Path,
-    format: Literal["html", "saedashboard", "neuronpedia"],
+    format: Literal["html", "neuronpedia"],
     which: Which = FIRST,
     *,
     root: Path = Path("assay-store"),
@@ -86,7 +85,7 @@ def export_features(
     written = (
         _page(index, numbers, chosen, out)
         if format == "html"
-        else _files(index, numbers, out, format, creator, store)
+        else _neuronpedia(index, numbers, out, creator, store)
     )
     return Shown(
         address=index.about.address,
@@ -137,34 +136,20 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
 
 
 def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[Path]:
-
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
     return [out]
 
 
-def _files(
-    index: Index, numbers: Sequence[int], out: Path, format: str, creator: str, store: Any
+def _neuronpedia(
+    index: Index, numbers: Sequence[int], out: Path, creator: str, store: Store
 ) -> list[Path]:
-
-    firings, about = indexing.firings_of(index, store), index.about
-    name = about.address.split("/")[1]
-    batches = saedashboard.batches(index, firings, numbers, matching.rows(index.folder), name)
+    firings, decoder = indexing.firings_of(index, store), matching.rows(index.folder)
+    created = str(index.about.made.get("finished") or provenance.timestamp())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         staging_path = Path(scratch) / out.name
         staging_path.mkdir()
-        if format == "neuronpedia":
-            neuronpedia.write(
-                staging_path,
-                batches,
-                about,
-                str(about.made.get("finished") or provenance.timestamp()),
-                creator,
-            )
-        else:
-            saedashboard.write(
-                staging_path, batches, index, numbers, saedashboard.effects(index, firings, numbers)
-            )
+        neuronpedia.write(staging_path, index, firings, numbers, decoder, created, creator)
         staging_path.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

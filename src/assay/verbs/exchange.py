@@ -50,7 +50,7 @@ from assay.verbs.options import (
 from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 CONTEXT, TOKENS = 128, 8192
-FEATURES = ("html", "saedashboard", "neuronpedia")
+FEATURES = ("html", "neuronpedia")
 """Formats of features, which come from an index."""
 OUTLIER = 6.0
 """Activations longer than this many medians are left out of the trial, as they are of training and
@@ -188,9 +188,7 @@ def export(
     /,
     *,
     out: Path | None = None,
-    format: Literal[
-        "saelens", "assay", "index", "html", "saedashboard", "neuronpedia", "bundle"
-    ] = "saelens",
+    format: Literal["saelens", "assay", "index", "html", "neuronpedia", "bundle"] = "saelens",
     run: Annotated[int | None, More] = None,
     model: str | None = None,
     text: Text = "stdlib",
@@ -220,9 +218,9 @@ def export(
     format
         saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; index:
         every feature on a text, as Parquet files in the store; html: pages of features in one file
-        that opens offline; saedashboard, neuronpedia: the files of those; bundle: claims, measures,
-        verdicts and code that judges. The features of the middle three come from an index, which is
-        made if the store has none.
+        that opens offline; neuronpedia: the files that it imports; bundle: claims, measures,
+        verdicts and code that judges. The features of html and neuronpedia come from an index,
+        which is made if the store has none.
     run
         Which run, from 0; without it, all.
     model

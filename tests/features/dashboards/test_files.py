@@ -1,5 +1,4 @@
-"""Files for SAEDashboard and Neuronpedia: keys and types as those projects describe them, numbers
-as the firings have them."""
+"""Files for Neuronpedia: keys and types as it describes them, numbers as the firings have them."""
 
 from __future__ import annotations
 
@@ -14,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.features.dashboards import neuronpedia, saedashboard
-from assay.features.dashboards import saedashboard as grouped
+from assay.features.dashboards import neuronpedia
 from assay.features.index import matching
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
@@ -24,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "index"))
 import simulated  # noqa: E402, RUF100
 
 NUMBERS = [0, 1, 4, 7, 12]
+TIME = "2026-01-02T03:04:05"
 TEXT, WHOLE, NUMBER, TEXTS, WHOLES, NUMBERS_OF = (
     "text",
     "int",
@@ -32,16 +31,7 @@ TEXT, WHOLE, NUMBER, TEXTS, WHOLES, NUMBERS_OF = (
     ["int"],
     ["float"],
 )
-ACTIVATION = {
-    "bin_min": NUMBER,
-    "bin_max": NUMBER,
-    "bin_contains": NUMBER,
-    "tokens": TEXTS,
-    "values": NUMBERS_OF,
-    "qualifying_token_index": WHOLE,
-}
-FEATURE = {
-    "feature_index": WHOLE,
+ALIKE = {
     "neuron_alignment_indices": WHOLES,
     "neuron_alignment_values": NUMBERS_OF,
     "neuron_alignment_l1": NUMBERS_OF,
@@ -60,21 +50,9 @@ FEATURE = {
     "freq_hist_data_bar_heights": NUMBERS_OF,
     "logits_hist_data_bar_heights": NUMBERS_OF,
     "logits_hist_data_bar_values": NUMBERS_OF,
-    "n_prompts_total": WHOLE,
-    "n_tokens_in_prompt": WHOLE,
-    "dataset": TEXT,
     "decoder_weights_dist": NUMBERS_OF,
-    "activations": [ACTIVATION],
-    "vector": NUMBERS_OF,
 }
-"""What one feature of a batch has, and nothing else: its reader takes no other name."""
-BATCH = {
-    "model_id": TEXT,
-    "layer": WHOLE,
-    "sae_set": TEXT,
-    "sae_id_suffix": None,
-    "features": [FEATURE],
-}
+"""Fields of a feature that SAEDashboard and Neuronpedia name alike."""
 NEURON = {
     "modelId": TEXT,
     "layer": TEXT,
@@ -90,7 +68,7 @@ NEURON = {
     "topkCosSimIndices": WHOLES,
     "topkCosSimValues": NUMBERS_OF,
     "sourceSetName": TEXT,
-    **{name: FEATURE[name] for name in neuronpedia.SAME},
+    **ALIKE,
 }
 FIRING = {
     "id": TEXT,
@@ -129,7 +107,7 @@ def fits(value, wanted, where="") -> None:
         assert isinstance(value, list), where
         for inner in value:
             fits(inner, wanted[0], f"{where}[]")
-    elif where.endswith((".bin_min", ".bin_contains", ".binMin", ".binContains")) and value == -1:
+    elif where.endswith((".binMin", ".binContains")) and value == -1:
         assert type(value) is int, "the mark of the strongest is the whole number −1"
     elif wanted == "time":
         datetime.fromisoformat(value)
@@ -146,36 +124,57 @@ def made(tmp_path_factory):
     return world, Index(world.folder), Firings.of(sorted(folder.glob("shard*")))
 
 
+def written(made, folder, numbers=NUMBERS):
+    """The rows of features, and those of their examples, by the feature's number."""
+    world, index, firings = made
+    decoder = matching.rows(world.folder)
+    to = neuronpedia.write(folder, index, firings, numbers, decoder, TIME, "someone")
+    features, examples = (
+        [
+            json.loads(line)
+            for line in gzip.decompress((to / f"{name}/batch-0.jsonl.gz").read_bytes())
+            .decode()
+            .splitlines()
+        ]
+        for name in ("features", "activations")
+    )
+    of = {int(f["index"]): [e for e in examples if e["index"] == f["index"]] for f in features}
+    assert sum(map(len, of.values())) == len(examples)
+    return {int(f["index"]): f for f in features}, of
+
+
 @pytest.fixture(scope="module")
-def batch(made):
-    world, index, firings = made
-    (one,) = saedashboard.batches(index, firings, NUMBERS, matching.rows(world.folder), "made-up")
-    return one
+def rows(made, tmp_path_factory):
+    return written(made, tmp_path_factory.mktemp("files"))
 
 
-def test_a_batch_has_what_its_reader_takes(batch):
-    fits(batch, BATCH)
-    assert [f["feature_index"] for f in batch["features"]] == NUMBERS and batch["layer"] == 0
-    text = saedashboard.dumped(batch)
-    assert saedashboard.dumped(json.loads(text)) == text, (
-        "a feature read and written again is the same, byte for byte"
-    )
+def test_each_row_has_what_the_importer_takes(rows):
+    features, of = rows
+    assert list(features) == NUMBERS
+    for row in features.values():
+        fits(row, NEURON)
+    every = [row for some in of.values() for row in some]
+    for row in every:
+        fits(row, FIRING)
+        assert row["maxValue"] == max(row["values"]) == row["values"][row["maxValueTokenIndex"]]
+        assert re.fullmatch("c[0-9a-f]{24}", row["id"])
+    assert len({row["id"] for row in every}) == len(every)
+    for number, some in of.items():
+        strongest = max((row["maxValue"] for row in some), default=0.0)
+        assert features[number]["maxActApprox"] == strongest
 
 
-def test_correlated_neurons_are_the_activations_that_are_read_or_none(made, batch, monkeypatch):
-    """SAEDashboard correlates features with the activations that the dictionary reads; here these
+def test_correlated_neurons_are_the_activations_that_are_read_or_none(
+    made, rows, tmp_path, monkeypatch
+):
+    """Neuronpedia correlates features with the activations that the dictionary reads; here these
     are the stream, which no index holds."""
-    world, index, firings = made
-    assert all(
-        f["correlated_neurons_indices"] == f["correlated_neurons_pearson"] == []
-        for f in batch["features"]
-    )
-    at_neurons = replace(
-        index.about, site="blocks.0.mlp.hook_post", site_out="blocks.0.mlp.hook_post"
-    )
-    monkeypatch.setattr(index, "about", at_neurons)
-    (same,) = saedashboard.batches(index, firings, [4], world.directions.decoder, "made")
-    (feature,) = same["features"]
+    world, index, _ = made
+    for f in rows[0].values():
+        assert f["correlated_neurons_indices"] == f["correlated_neurons_pearson"] == []
+    site = "blocks.0.mlp.hook_post"
+    monkeypatch.setattr(index, "about", replace(index.about, site=site, site_out=site))
+    feature = written(made, tmp_path, [4])[0][4]
     rows = world.kept[: len(world.kept) // 2]
     acts, neurons = (x[: len(rows)][rows][:100] for x in (world.acts[..., 4], world.neurons))
     for i, pearson in zip(
@@ -185,52 +184,43 @@ def test_correlated_neurons_are_the_activations_that_are_read_or_none(made, batc
     assert feature["correlated_neurons_indices"]
 
 
-def test_a_dead_feature_has_empty_lists(batch):
-    dead = batch["features"][0]
-    assert (
-        dead["activations"] == []
-        and dead["freq_hist_data_bar_heights"] == []
-        and dead["frac_nonzero"] == 0.0
-        and dead["pos_str"]
-    )
+def test_a_dead_feature_has_empty_lists(rows):
+    features, of = rows
+    dead = features[NUMBERS[0]]
+    assert of[NUMBERS[0]] == dead["freq_hist_data_bar_heights"] == []
+    assert dead["frac_nonzero"] == 0.0 and dead["pos_str"]
 
 
-def test_numbers_are_those_of_the_activations(made, batch):
+def test_numbers_are_those_of_the_activations(made, rows):
     world, *_ = made
-    for f in batch["features"][1:]:
-        acts = world.acts[..., f["feature_index"]]
+    features, of = rows
+    for number in NUMBERS[1:]:
+        f, acts = features[number], world.acts[..., number]
         assert f["frac_nonzero"] == round(float((acts[world.kept] > 0).mean()), 5)
         heights, edges = np.histogram(acts[acts > 0], 50, (0, acts.max()))
-        assert (
-            np.abs(np.array(f["freq_hist_data_bar_heights"]) - heights).sum() <= 2
-        )  # a value on an edge may round to either side
+        # a value on an edge may round to either side
+        assert np.abs(np.array(f["freq_hist_data_bar_heights"]) - heights).sum() <= 2
         assert np.allclose(f["freq_hist_data_bar_values"], (edges[1:] + edges[:-1]) / 2, atol=1e-5)
-        row = world.directions.decoder[f["feature_index"]]
+        row = world.directions.decoder[number]
         counted, edges = np.histogram(row @ world.directions.unembedding, 50)
         assert np.abs(np.array(f["logits_hist_data_bar_heights"]) - counted).sum() <= 2
-        assert np.allclose(
-            f["logits_hist_data_bar_values"], (edges[1:] + edges[:-1]) / 2, atol=1e-4
-        )
+        middles = (edges[1:] + edges[:-1]) / 2
+        assert np.allclose(f["logits_hist_data_bar_values"], middles, atol=1e-4)
         assert np.allclose(f["vector"], row, atol=2e-3 * np.linalg.norm(row))
-        for a in f["activations"]:
-            window = int(
-                np.flatnonzero((world.tokens == [int(t[1:-1]) for t in a["tokens"]]).all(1))[0]
-            )
+        for a in of[number]:
+            tokens = [int(t[1:-1]) for t in a["tokens"]]
+            window = int(np.flatnonzero((world.tokens == tokens).all(1))[0])
             assert np.allclose(a["values"], acts[window], atol=6e-6)
 
 
-def test_groups_are_equal_widths_of_zero_to_the_maximum(made, batch):
+def test_groups_are_equal_widths_of_zero_to_the_maximum(made, rows):
     """Edges, members and shares as the sentence has it, without the code that draws: max 8 has
     edges 1.6, 3.2, …"""
     world, *_ = made
-    for f in batch["features"][1:]:
-        acts, maximum = (
-            world.acts[..., f["feature_index"]],
-            float(world.acts[..., f["feature_index"]].max()),
-        )
-        bins = list(
-            dict.fromkeys((a["bin_min"], a["bin_max"], a["bin_contains"]) for a in f["activations"])
-        )
+    for number in NUMBERS[1:]:
+        acts, examples = world.acts[..., number], rows[1][number]
+        maximum = float(acts.max())
+        bins = list(dict.fromkeys((a["binMin"], a["binMax"], a["binContains"]) for a in examples))
         assert bins[0] == (-1, round(maximum, 5), -1)
         assert [b[1] for b in bins[1:]] == sorted((b[1] for b in bins[1:]), reverse=True)
         for low, high, share in bins[1:]:
@@ -239,20 +229,15 @@ def test_groups_are_equal_widths_of_zero_to_the_maximum(made, batch):
                 and np.isclose(high, maximum * (i + 1) / 5, atol=1e-5)
                 for i in range(5)
             )
-            assert share == pytest.approx(
-                ((acts >= low) & (acts <= high))[world.kept].mean(), abs=2e-3
-            )
-        for a in f["activations"]:
-            value = a["values"][a["qualifying_token_index"]]
-            assert value > 0 and (
-                a["bin_min"] == -1 or a["bin_min"] - 1e-5 <= value <= a["bin_max"] + 1e-5
-            )
-        top = [
-            a["values"][a["qualifying_token_index"]] for a in f["activations"] if a["bin_min"] == -1
-        ]
-        assert top == sorted(top, reverse=True) and np.allclose(
-            top, np.sort(acts.max(1))[::-1][: len(top)][: len(top)], atol=1e-5
-        )
+            inside = ((acts >= low) & (acts <= high))[world.kept].mean()
+            assert share == pytest.approx(inside, abs=2e-3)
+        for a in examples:
+            value = a["values"][a["qualifyingTokenIndex"]]
+            assert value > 0
+            assert a["binMin"] == -1 or a["binMin"] - 1e-5 <= value <= a["binMax"] + 1e-5
+        top = [a["values"][a["qualifyingTokenIndex"]] for a in examples if a["binMin"] == -1]
+        assert top == sorted(top, reverse=True)
+        assert np.allclose(top, np.sort(acts.max(1))[::-1][: len(top)], atol=1e-5)
 
 
 def test_intervals_draw_evenly():
@@ -263,34 +248,23 @@ def test_intervals_draw_evenly():
     block = Block(np.zeros(11, np.int32), np.arange(11) * 4, value, None)
     seen = np.zeros(11)
     for seed in range(400):
-        found = grouped._groups(block, 4, 44, np.random.default_rng(seed))
+        found = neuronpedia._groups(block, 4, 44, np.random.default_rng(seed))
         lowest = found[-1]
-        assert (
-            lowest.low == 0 and lowest.share == pytest.approx(43 / 44) and len(lowest.examples) == 5
-        )
+        assert lowest.low == 0 and lowest.share == pytest.approx(43 / 44)
+        assert len(lowest.examples) == 5
         for example in lowest.examples:
             seen[example.window] += 1
     assert seen[10] == 0 and np.all(np.abs(seen[:10] - 200) < 40)
 
 
-def test_both_signs_of_an_effect_are_named(made, batch):
-    world, index, firings = made
-    told = saedashboard.effects(index, firings, NUMBERS)
-    for f, more in zip(batch["features"], told, strict=True):
-        assert len(f["activations"]) == len(more["activations"])
-        for a, e in zip(f["activations"], more["activations"], strict=True):
-            truth = world.effects[e["window"], :, f["feature_index"]]
-            assert np.allclose(e["delta_ce"], truth, atol=1e-6) and np.allclose(
-                e["saevis_loss_effect"], -truth, atol=1e-6
-            )
-            assert len(a["values"]) == len(e["delta_ce"])
-
-
-def test_neuronpedia_files(made, batch, tmp_path):
+def test_files_name_each_other_and_are_the_same_bytes_again(made, tmp_path):
     _, index, _ = made
-    to = neuronpedia.write(tmp_path, [batch], index.about, "2026-01-02T03:04:05", "someone")
-    assert to == tmp_path / "model/0-made-up"
-    assert sorted(p.relative_to(to).as_posix() for p in to.rglob("*.*")) == [
+    features, _ = written(made, tmp_path / "one")
+    written(made, tmp_path / "again")
+    model, kind = index.about.address.split("/")[:2]
+    to = tmp_path / "one" / model / f"0-{kind}"
+    paths = sorted(p.relative_to(tmp_path / "one") for p in to.rglob("*.*"))
+    assert [p.relative_to(f"{model}/0-{kind}").as_posix() for p in paths] == [
         "activations/batch-0.jsonl.gz",
         "features/batch-0.jsonl.gz",
         "model.jsonl",
@@ -298,51 +272,13 @@ def test_neuronpedia_files(made, batch, tmp_path):
         "source.jsonl",
         "sourceset.jsonl",
     ]
-    features, activations = (
-        [
-            json.loads(line)
-            for line in gzip.decompress((to / f"{name}/batch-0.jsonl.gz").read_bytes())
-            .decode()
-            .splitlines()
-        ]
-        for name in ("features", "activations")
+    for path in paths:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "again" / path).read_bytes()
+    (source,), (group,), (release,), (about,) = (
+        [json.loads(line) for line in (to / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("source", "sourceset", "release", "model")
     )
-    for row in features:
-        fits(row, NEURON)
-    for row in activations:
-        fits(row, FIRING)
-        assert row["maxValue"] == max(row["values"]) == row["values"][
-            row["maxValueTokenIndex"]
-        ] and re.fullmatch("c[0-9a-f]{24}", row["id"])
-    assert (
-        len({row["id"] for row in activations})
-        == len(activations)
-        == sum(len(f["activations"]) for f in batch["features"])
-    )
-    ids = {(row["modelId"], row["layer"], row["index"]) for row in features}
-    assert {(row["modelId"], row["layer"], row["index"]) for row in activations} <= ids
-    (source,) = [json.loads(line) for line in (to / "source.jsonl").read_text().splitlines()]
-    (kind,) = [json.loads(line) for line in (to / "sourceset.jsonl").read_text().splitlines()]
-    (release,) = [json.loads(line) for line in (to / "release.jsonl").read_text().splitlines()]
-    assert (
-        source["id"] == "0-made-up"
-        and source["setName"] == kind["name"]
-        and kind["releaseName"] == release["name"]
-    )
-    (model,) = [json.loads(line) for line in (to / "model.jsonl").read_text().splitlines()]
-    assert {
-        "id",
-        "layers",
-        "neuronsPerLayer",
-        "owner",
-        "displayName",
-        "instruct",
-        "createdAt",
-        "updatedAt",
-    } <= model.keys(), "no default there"
-    again = neuronpedia.write(
-        tmp_path / "again", [batch], index.about, "2026-01-02T03:04:05", "someone"
-    )
-    assert (again / "features/batch-0.jsonl.gz").read_bytes() == (
-        to / "features/batch-0.jsonl.gz"
-    ).read_bytes()
+    assert source["id"] == f"0-{kind}" == features[1]["layer"]
+    assert source["setName"] == group["name"] == kind and group["releaseName"] == release["name"]
+    needed = {"id", "layers", "neuronsPerLayer", "owner", "displayName", "instruct"}
+    assert needed | {"createdAt", "updatedAt"} <= about.keys(), "no default there"

@@ -1,65 +1,82 @@
 """Neuronpedia's export files: one JSON object a line, the larger ones packed, laid out as its
-importer reads them."""
+importer reads them.
+
+Examples of a feature are in groups, as sae_vis and its successors show them: the strongest, then
+those of equal-width intervals of the activation."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.core import rng
 from assay.features.index.about import About
+from assay.features.index.firings import Block, Firings
+from assay.features.index.reader import Index
+from assay.features.index.schema import BINS
+from assay.subjects.site import Site
 
 JSON = dict[str, Any]
-SAME = (
-    "neuron_alignment_indices",
-    "neuron_alignment_values",
-    "neuron_alignment_l1",
-    "correlated_neurons_indices",
-    "correlated_neurons_pearson",
-    "correlated_neurons_l1",
-    "correlated_features_indices",
-    "correlated_features_pearson",
-    "correlated_features_l1",
-    "neg_str",
-    "neg_values",
-    "pos_str",
-    "pos_values",
-    "frac_nonzero",
-    "freq_hist_data_bar_heights",
-    "freq_hist_data_bar_values",
-    "logits_hist_data_bar_heights",
-    "logits_hist_data_bar_values",
-    "decoder_weights_dist",
-)
-"""Fields of a feature that SAEDashboard and Neuronpedia name alike."""
+BATCH = 100
+"""Features of a file."""
+ROWS = 3
+"""Aligned and correlated neurons and features that a feature lists."""
+DIGITS = 5
+"""Decimal places of lists, as SAEDashboard rounds them."""
+TOP, GROUPS, EACH = 20, 5, 5
+"""Strongest examples, intervals, and examples drawn from each."""
+LEAST = 1e-6
+"""Lower edge of the lowest interval for what is drawn: zeros are no example."""
 
 
-def write(folder: Path, batches: Iterable[JSON], about: About, created: str, creator: str) -> Path:
-    """Write batches of SAEDashboard as Neuronpedia's files, into model/source under a folder; the
+def write(
+    folder: Path,
+    index: Index,
+    firings: Firings,
+    numbers: Sequence[int],
+    decoder: Float[np.ndarray, "f d"],
+    created: str,
+    creator: str,
+) -> Path:
+    """Write features of an index as Neuronpedia's files, into model/source under a folder; the
     folder of the source.
 
-    `created` is a time in ISO 8601, `creator` the id that Neuronpedia gave its owner.
-    """
-    to = folder
-    for number, batch in enumerate(batches):
-        model, kind = batch["model_id"], batch["sae_set"]
-        source = f"{batch['layer']}-{kind}"
-        if to == folder:
-            to = folder / model / source
-            for part in ("features", "activations"):
-                (to / part).mkdir(parents=True, exist_ok=True)
-            by: JSON = {"creatorId": creator, "createdAt": created}
-            _lines(to / "release.jsonl", [_release(kind, about, by)])
-            _lines(to / "model.jsonl", [_model(model, about, by)])
-            _lines(to / "sourceset.jsonl", [_set(model, kind, about, by)])
-            _lines(to / "source.jsonl", [_source(model, kind, source, about, by)])
-        features = [_feature(f, model, source, kind, about, by) for f in batch["features"]]
-        activations = [a for f in batch["features"] for a in _activations(f, model, source, by)]
-        _lines(to / "features" / f"batch-{number}.jsonl.gz", features)
-        _lines(to / "activations" / f"batch-{number}.jsonl.gz", activations)
+    `decoder` has the directions of all features, `created` is a time in ISO 8601, `creator` the id
+    that Neuronpedia gave its owner. The histogram of logits is empty for an index made before it
+    was kept."""
+    about, by = index.about, {"creatorId": creator, "createdAt": created}
+    model, kind = about.address.split("/")[:2]
+    source = f"{_layer(about.site)}-{kind}"
+    to = folder / model / source
+    for part in ("features", "activations"):
+        (to / part).mkdir(parents=True, exist_ok=True)
+    _lines(to / "release.jsonl", [_release(kind, about, by)])
+    _lines(to / "model.jsonl", [_model(model, about, by)])
+    _lines(to / "sourceset.jsonl", [_set(model, kind, about, by)])
+    _lines(to / "source.jsonl", [_source(model, kind, source, about, by)])
+    for batch, start in enumerate(range(0, len(numbers), BATCH)):
+        features, activations = list[JSON](), list[JSON]()
+        for number, drawn in groups(firings, numbers[start : start + BATCH]):
+            place = {"modelId": model, "layer": source, "index": str(number), **by}
+            examples = _activations(index, drawn, place)
+            largest = max((a["maxValue"] for a in examples), default=0.0)
+            vector = _rounded(
+                decoder[number] * (index.feature(number).numbers["decoder_norm"] or 0)
+            )
+            features.append(_feature(index, number, place, largest, vector, kind))
+            activations += examples
+        _lines(to / "features" / f"batch-{batch}.jsonl.gz", features)
+        _lines(to / "activations" / f"batch-{batch}.jsonl.gz", activations)
     return to
 
 
@@ -70,52 +87,84 @@ def _lines(path: Path, rows: Sequence[JSON]) -> None:
     path.write_bytes(gzip.compress(data, 5, mtime=0) if path.suffix == ".gz" else data)
 
 
-def _feature(f: JSON, model: str, source: str, kind: str, about: About, by: JSON) -> JSON:
-    strongest = max((max(a["values"]) for a in f["activations"]), default=0.0)
+def _layer(site: str) -> int:
+    """The block that a site belongs to; 0 where it belongs to none."""
+    match = re.match(r"blocks\.(\d+)\.", site)
+    return int(match[1]) if match else 0
+
+
+def _feature(
+    index: Index, number: int, place: JSON, largest: float, vector: list[float], kind: str
+) -> JSON:
+    feature, about = index.feature(number), index.about
+    n, near = feature.numbers, feature.neighbours
+    edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
+    axis, neuron, other = (
+        [row for row in near if row["kind"] == kind][:ROWS]
+        for kind in ("axis", "neuron", "feature")
+    )
+    # an index reads the MLP's hidden layer, whatever the site; theirs are the activations it reads
+    if about.site != about.site_out or Site.parse(about.site).kind != "mlp_post":
+        neuron = []
     return {
-        "modelId": model,
-        "layer": source,
-        "index": str(f["feature_index"]),
-        **by,
-        "maxActApprox": strongest,
-        "hasVector": bool(f["vector"]),
-        "vector": f["vector"],
+        **place,
+        "maxActApprox": largest,
+        "hasVector": bool(vector),
+        "vector": vector,
         "vectorLabel": None,
-        "vectorDefaultSteerStrength": strongest if f["vector"] else 10.0,
-        "hookName": about.site_out if f["vector"] else None,
+        "vectorDefaultSteerStrength": largest if vector else 10.0,
+        "hookName": about.site_out if vector else None,
         "topkCosSimIndices": [],
         "topkCosSimValues": [],
-        **{name: f[name] for name in SAME},
+        "neuron_alignment_indices": [row["other"] for row in axis],
+        "neuron_alignment_values": _column(axis, "value"),
+        "neuron_alignment_l1": _column(axis, "share"),
+        "correlated_neurons_indices": [row["other"] for row in neuron],
+        "correlated_neurons_pearson": _column(neuron, "pearson"),
+        "correlated_neurons_l1": _column(neuron, "cosine"),
+        "correlated_features_indices": [row["other"] for row in other],
+        "correlated_features_pearson": _column(other, "pearson"),
+        "correlated_features_l1": _column(other, "cosine"),
+        "neg_str": [text for text, _ in feature.suppressed],
+        "neg_values": _rounded([value for _, value in feature.suppressed]),
+        "pos_str": [text for text, _ in feature.promoted],
+        "pos_values": _rounded([value for _, value in feature.promoted]),
+        "frac_nonzero": round(n["density"], DIGITS),
+        "freq_hist_data_bar_heights": _heights(n["histogram"] if n["firings"] else None),
+        "freq_hist_data_bar_values": _middles(edges) if n["firings"] else [],
+        "logits_hist_data_bar_heights": _heights(n["logit_histogram"]),
+        "logits_hist_data_bar_values": _middles(logit_edges),
+        "decoder_weights_dist": [],
         "sourceSetName": kind,
     }
 
 
-def _activations(f: JSON, model: str, source: str, by: JSON) -> list[JSON]:
+def _activations(index: Index, drawn: Sequence[Group], place: JSON) -> list[JSON]:
+    examples = [(group, example) for group in drawn for example in group.examples]
+    words = index.words({int(t) for _, e in examples for t in index.windows[e.window]})
+    address = "/".join(str(place[name]) for name in ("modelId", "layer", "index"))
     rows = []
-    for place, a in enumerate(f["activations"]):
-        strongest = max(a["values"])
-        key = hashlib.sha256(f"{model}/{source}/{f['feature_index']}/{place}".encode()).hexdigest()
+    for number, (group, example) in enumerate(examples):
+        values = _rounded(example.values)
+        key = hashlib.sha256(f"{address}/{number}".encode()).hexdigest()
         rows.append(
             {
                 "id": f"c{key[:24]}",
-                "tokens": a["tokens"],
-                "modelId": model,
-                "layer": source,
-                "index": str(f["feature_index"]),
-                "maxValue": strongest,
-                "maxValueTokenIndex": a["values"].index(strongest),
-                "minValue": min(a["values"]),
-                "values": a["values"],
+                "tokens": [words[int(token)] for token in index.windows[example.window]],
+                **place,
+                "maxValue": max(values),
+                "maxValueTokenIndex": values.index(max(values)),
+                "minValue": min(values),
+                "values": values,
                 "dfaValues": [],
                 "dfaTargetIndex": None,
                 "dfaMaxValue": None,
-                **by,
                 "lossValues": [],
                 "logitContributions": None,
-                "binMin": a["bin_min"],
-                "binMax": a["bin_max"],
-                "binContains": a["bin_contains"],
-                "qualifyingTokenIndex": a["qualifying_token_index"],
+                "binMin": round(group.low, DIGITS),
+                "binMax": round(group.high, DIGITS),
+                "binContains": round(group.share, DIGITS),
+                "qualifyingTokenIndex": example.position,
                 "dataIndex": None,
                 "dataSource": None,
             }
@@ -176,3 +225,85 @@ def _source(model: str, kind: str, source: str, about: About, by: JSON) -> JSON:
         "hasDashboards": True,
         **by,
     }
+
+
+def _heights(counts: Sequence[int] | None) -> list[float]:
+    return [float(count) for count in counts or []]
+
+
+def _middles(edges: Sequence[float] | np.ndarray) -> list[float]:
+    return _rounded([(low + high) / 2 for low, high in pairwise(edges)])
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return _rounded([row[name] for row in rows])
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One window of the text and a feature's activation at each of its tokens."""
+
+    window: int
+    position: int
+    """Where the firing is that the example was drawn for."""
+    values: Float[np.ndarray, " s"]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Examples of one kind. Of the strongest, `low` and `share` are −1 and `high` is the maximum,
+    as SAEDashboard marks them."""
+
+    low: float
+    high: float
+    share: float
+    """Share of all tokens, zeros included, with an activation from `low` to `high`."""
+    examples: tuple[Example, ...]
+
+
+def groups(
+    firings: Firings, numbers: Sequence[int], seed: int = 0
+) -> Iterator[tuple[int, tuple[Group, ...]]]:
+    """Draw each feature's examples from its firings, strongest interval first; no group of a
+    feature that never fires.
+
+    Formula: edges = linspace(0, max, GROUPS + 1); at most one of the strongest examples of each
+    window"""
+    length, tokens = firings.tokens.shape[1], int(firings.kept.sum())
+    for number in numbers:
+        block = firings.block(number, number + 1)
+        draw = rng.generator(seed, "dashboard/examples", number)
+        yield number, _groups(block, length, tokens, draw) if len(block.value) else ()
+
+
+def _groups(block: Block, length: int, tokens: int, draw: np.random.Generator) -> tuple[Group, ...]:
+    maximum = float(block.value.max())
+    strongest = block.strongest
+    first = np.unique(block.row[strongest] // length, return_index=True)[1]
+    interval_groups = [
+        Group(-1, maximum, -1, _examples(block, strongest[np.sort(first)[:TOP]], length))
+    ]
+    edges = np.linspace(0, maximum, GROUPS + 1)
+    for low, high in zip(edges[-2::-1], edges[:0:-1], strict=True):
+        inside = np.flatnonzero((block.value >= max(low, LEAST)) & (block.value <= high))
+        share = (len(inside) + (tokens - len(block.value) if low == 0 else 0)) / tokens
+        sample = draw.choice(inside, min(EACH, len(inside)), replace=False)
+        interval_groups.append(
+            Group(float(low), float(high), share, _examples(block, sample, length))
+        )
+    return tuple(interval_groups)
+
+
+def _examples(block: Block, places: Int[np.ndarray, " n"], length: int) -> tuple[Example, ...]:
+    examples = []
+    for place in places:
+        window, position = divmod(int(block.row[place]), length)
+        a, b = np.searchsorted(block.row, (window * length, (window + 1) * length))
+        values = np.zeros(length)
+        values[block.row[a:b] - window * length] = block.value[a:b]
+        examples.append(Example(window, position, values))
+    return tuple(examples)

@@ -8,28 +8,31 @@ Source: github.com/facebookincubator/submitit (1.5); slurm.schedmd.com/squeue.ht
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from assay.core import foreign, heavy
 from assay.core.errors import EngineError
+from assay.core.heavy import torch
 from assay.core.plain import plain
-from assay.lab.engines.job import APPEARS, Job
 from assay.lab.engines.relay import Relay
 from assay.lab.store import groups
-from assay.lab.store.atomic import explained
+from assay.lab.store.atomic import explained, write
 from assay.lab.store.folder import discard
 from assay.lab.store.groups import RunGroup
 from assay.lab.store.provenance import THREADS
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Report, Said, Task, from_line
-from assay.lab.work.worker import note_failure
+from assay.lab.work.events import Outcome, Report, Said, Task, from_line, to_line
+from assay.lab.work.worker import note_failure, run_group
 
 TRIES = 3
 """How often a group is submitted whose job ends without effect."""
@@ -38,7 +41,10 @@ TIMEOUTS = 100
 ARRAY = 1000
 """Tasks in a job array at most; clusters allow as many by default."""
 POLL = 3.0
-"""Seconds between two looks at the jobs."""
+"""Seconds between two looks at the jobs, and at a group on which another command works."""
+APPEARS = 60.0
+"""Seconds until a folder that machines share shows what another one wrote, at the latest."""
+_END = object()
 
 
 @dataclass
@@ -51,14 +57,8 @@ class _Queued:
     tries: int = 0
     over: float | None = None
     """When its job was first seen to be over, without effect."""
-    line: str = ""
+    line: bytes = b""
     """What its job last said."""
-
-    @property
-    def stored(self) -> bool:
-        """Whether all its runs are there."""
-        stored_runs = Store(self.task.root).get_each(self.group.places, self.group.experiment)
-        return len(stored_runs) == len(self.group.keys)
 
 
 class Slurm:
@@ -80,39 +80,30 @@ class Slurm:
         self.width, self._threads = workers, threads
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self._folder = root.absolute() / "slurm" / name
-        self._parameters: dict[str, Any] = {
-            "job_name": "assay",
-            "cpus_per_task": threads,
-            "time": minutes,
-        }
-        self._parameters |= {"array_parallelism": workers, **parameters}
+        self._parameters: dict[str, Any] = {"job_name": "assay", "cpus_per_task": threads}
+        self._parameters |= {"time": minutes, "array_parallelism": workers, **parameters}
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends. Raises: EngineError with sbatch's own words."""
-        source, relay, more = iter(tasks), Relay(report), True
-        queue, well = list[_Queued](), True
+        source, relay, queue, well = iter(tasks), Relay(report), list[_Queued](), True
+        task: object = None
         try:
-            while more or queue:
-                more, new = False, list[_Queued]()
-                for task in source:
-                    if task is None:  # another one may be ready later
-                        more = True
-                        break
-                    group = groups.read(Path(task.root, "groups", task.group))
-                    if group is None:  # another process finished it
-                        yield Outcome(task.group, "done")
-                    else:
+            while task is not _END or queue:
+                new = list[_Queued]()
+                while isinstance(task := next(source, _END), Task):
+                    if group := groups.read(Path(task.root, "groups", task.group)):
                         new.append(_Queued(task, group))
+                    else:  # another process finished it
+                        yield Outcome(task.group, "done")
                 self._submit(new)
                 queue += new
                 listed = _listed([queued.job.job_id for queued in queue])
                 for queued in list(queue):
-                    outcome = self._look(queued, queued.job.job_id in listed, relay, report)
-                    if outcome is not None:
+                    if outcome := self._look(queued, queued.job.job_id in listed, relay, report):
                         queue.remove(queued)
                         well = well and outcome.status == "done"
                         yield outcome
-                if queue or more:
+                if queue or task is not _END:
                     time.sleep(POLL)
         finally:
             if queue:
@@ -124,11 +115,16 @@ class Slurm:
         """Submit groups, as arrays."""
         import submitit
 
+        parameters = dict(self._parameters)
+        setup = [f"export {name}={self._threads}" for name in THREADS]
+        setup += ["export PYTHONSAFEPATH=1", *parameters.pop("setup", ())]
+        names = submitit.SlurmExecutor._valid_parameters()
+        more = {name: parameters.pop(name) for name in [*parameters] if name not in names}
         try:
             for some in (queue[i : i + ARRAY] for i in range(0, len(queue), ARRAY)):
                 with explained(self._folder):
                     engine = submitit.SlurmExecutor(self._folder, max_num_timeout=TIMEOUTS)
-                    engine.update_parameters(**self._known(engine))
+                    engine.update_parameters(**parameters, setup=setup, additional_parameters=more)
                     lines = [queued.task.to_json() for queued in some]
                     jobs = engine.map_array(Job(), lines, [self._threads] * len(some))
                 for queued, job in zip(some, jobs, strict=True):
@@ -136,48 +132,38 @@ class Slurm:
         except (RuntimeError, ValueError) as e:
             raise EngineError(f"SLURM: {plain(' '.join(str(e).split()))[:500]}") from e
 
-    def _known(self, engine: Any) -> dict[str, Any]:
-        """The parameters as submitit takes them."""
-        names, parameters = engine._valid_parameters(), dict(self._parameters)
-        setup = [f"export {name}={self._threads}" for name in THREADS]
-        setup += ["export PYTHONSAFEPATH=1", *parameters.pop("setup", ())]
-        rest = {name: parameters.pop(name) for name in [*parameters] if name not in names}
-        return {**parameters, "setup": setup, "additional_parameters": rest}
-
     def _look(self, queued: _Queued, listed: bool, relay: Relay, report: Report) -> Outcome | None:
         """How a group ended; None while it has not."""
-        with contextlib.suppress(OSError, ValueError):
-            line = foreign.read_stored(queued.group.folder / "progress.json").decode()
-            if line != queued.line:
+        group, job = queued.group, queued.job
+        with contextlib.suppress(OSError):
+            if (line := foreign.read_stored(group.folder / "progress.json")) != queued.line:
                 queued.line = line
-                relay.line(line, {queued.group.name: queued.group})
-        paths = queued.job.paths
-        if paths.result_pickle.exists():
-            if queued.job.exception() is not None:
-                return self._failed(queued, "EngineError", "its job failed")
-            outcome = from_line(queued.job.result())
+                relay.line(line.decode(errors="replace"), {group.name: group})
+        kind, why = "RunError", "its job ended without effect"
+        if not job.paths.result_pickle.exists():
+            if listed:
+                queued.over = None
+                return None
+        elif job.exception() is None:
+            outcome = from_line(job.result())
             assert isinstance(outcome, Outcome)
-            if outcome.status != "done" or queued.stored:
-                relay.begin(queued.group)
+            there = Store(queued.task.root).get_each(group.places, group.experiment)
+            if outcome.status != "done" or len(there) == len(group.keys):
+                relay.begin(group)
                 return outcome
-        elif listed:
-            queued.over = None
-            return None
-        queued.over = queued.over or time.monotonic()
+        else:
+            kind, why, queued.tries = "EngineError", "its job failed", TRIES
+            queued.over = -math.inf
+        queued.over = time.monotonic() if queued.over is None else queued.over
         if time.monotonic() - queued.over < APPEARS:
             return None
-        if queued.tries == TRIES:
-            return self._failed(queued, "RunError", "its job ended without effect")
-        report(
-            Said(f"a job ended without effect, and its group is submitted again: {paths.stderr}")
-        )
-        self._submit([queued])
-        return None
-
-    def _failed(self, queued: _Queued, kind: str, why: str) -> Outcome:
-        text = f"{why}; what it said is in {queued.job.paths.stderr}"
-        note_failure(queued.group.folder, kind, text)
-        return Outcome(queued.group.name, "failed", error=kind, text=text)
+        if queued.tries < TRIES:
+            report(Said(f"{why}, and its group is submitted again: {job.paths.stderr}"))
+            self._submit([queued])
+            return None
+        text = f"{why}; what it said is in {job.paths.stderr}"
+        note_failure(group.folder, kind, text)
+        return Outcome(group.name, "failed", error=kind, text=text)
 
 
 def _listed(ids: Sequence[str]) -> Collection[str]:
@@ -189,3 +175,43 @@ def _listed(ids: Sequence[str]) -> Collection[str]:
     if listing is None or (listing.returncode and "invalid job id" not in listing.stderr.lower()):
         return ids
     return listing.stdout.split()
+
+
+class Job:
+    """What works on a group on a node; submitit begins it again where it is preempted or out of
+    time."""
+
+    _leaving = False
+
+    def __call__(self, line: str, threads: int) -> str:
+        """How the group of this task ended, as a line."""
+        task = replace(Task(**json.loads(line)), since=time.time())
+        folder, last = Path(task.root, "groups", task.group), 0.0
+
+        def report(event: Any) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 1:
+                last = time.monotonic()
+                with contextlib.suppress(OSError):
+                    write(folder / "progress.json", to_line(event).encode())
+
+        torch.set_num_threads(threads)
+        store, until = Store(task.root), time.monotonic() + APPEARS
+        while time.monotonic() < until:  # the group, and the runs that it builds on, are seen here
+            group = groups.read(folder)
+            if group and all(store.get(p, group.experiment) for p in group.parents):
+                break
+            time.sleep(1)
+        while (outcome := run_group(task, report)).status == "busy":
+            time.sleep(POLL)
+        if self._leaving:  # it ended since submitit ends this process, to begin it again
+            discard(folder / "failed.json")
+            sys.exit(1)
+        return to_line(outcome)
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What submitit begins again: the same, which resumes from its own checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        self._leaving = True
+        return DelayedSubmission(Job(), *arguments)
