@@ -8,7 +8,7 @@ BIN     = $(abspath $(VENV))/bin
 # Some machines forbid Python to keep what it compiled: each process of the tests would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo showcase test test-catalogue test-referee test-thorough check lint site env model clean
+.PHONY: demo showcase test test-catalogue test-referee test-thorough check lint site notebooks wheels env model clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,8 @@ help:
 	@echo "make check           a minute while writing: what the change touches, see docs/tests.md"
 	@echo "make lint            ruff, mypy, import contracts"
 	@echo "make site            the pages of all three as a site in build/site, every link checked; it needs no network to be read"
+	@echo "make notebooks       execute the notebooks of docs/notebooks: six minutes the first time, then half a minute"
+	@echo "make wheels          the wheels of all three projects in dist/, to install from there"
 	@echo "make clean           remove the environment (results stay)"
 
 env: $(VENV)/.ready
@@ -77,6 +79,15 @@ lint: env
 site: env
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c site . build/site
 	@echo "Open build/site/index.html"
+
+# What they show is kept in their files; a test holds each to the code that it was executed with.
+notebooks: env model
+	@$(BIN)/assay train-dictionary smollm2 --showcase
+	@$(BIN)/python docs/gallery.py
+
+wheels: env
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist . ./catalogue ./referee
+	@echo "pip install --find-links dist 'interp-assay[all]' assay-catalogue assay-vectors"
 
 clean:
 	rm -rf $(VENV)

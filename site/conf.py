@@ -10,6 +10,7 @@ here, which know the command line.
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import shutil
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
+import gallery  # noqa: E402
 from marks import kinds  # noqa: E402
 
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 BESIDE = [
     "CHANGELOG",
     "benchmarks/records",
@@ -44,6 +47,7 @@ include_patterns = [
     "README.md",
     "docs/*.md",
     "docs/decisions/*.md",
+    "docs/notebooks/*.ipynb",
     "catalogue/README.md",
     "catalogue/docs/*.md",
     "catalogue/records/*.md",
@@ -85,7 +89,11 @@ PARTS = {
 """Headings of the site's contents → the sections of docs/README.md whose pages stand under them;
 results go by the short names they have there, which are what one types."""
 FIRST = {
-    "Start": ["docs/README", "docs/first-claim"],
+    "Start": [
+        "docs/README",
+        *(f"docs/notebooks/{path.stem}" for path in gallery.NOTEBOOKS),
+        "docs/first-claim",
+    ],
     RESULTS: ["catalogue/docs/catalogue", "site/claims"],
     "Reference": [
         "docs/cli",
@@ -141,7 +149,7 @@ def reference() -> str:
     say."""
     import assay
 
-    values = {name: getattr(assay, name) for name in dir(assay) if not name.startswith("_")}
+    values = {name: getattr(assay, name) for name in assay.__all__ if not name.startswith("_")}
     packages = {name: value for name, value in values.items() if hasattr(value, "__path__")}
     modules = {
         name: value
@@ -194,6 +202,8 @@ KINDS = {**kinds.KINDS, "names": reference, "verbs": verbs}
 
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what the site alone has where the page asks for it; the contents under the README."""
+    if page.startswith("docs/notebooks/"):
+        source[0] = gallery.markdown(json.loads(source[0]))
     source[0] = kinds.filled(source[0], "site", KINDS)
     if page.startswith("catalogue/records/"):  # each is linked from the page whose history it is
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"

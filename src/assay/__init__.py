@@ -1,4 +1,4 @@
-"""Put an interpretability claim in; get a measured verdict out.
+"""Test interpretability claims, with controls and intervals.
 
 Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics.shrinkage`), and
 nothing is imported before it is used: `import assay` costs milliseconds, torch comes with the first
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from assay import data, dictionaries, subjects  # noqa: F401
     from assay import dictionaries as architectures  # noqa: F401
-    from assay.ask.asking import ask  # noqa: F401
     from assay.ask.measured import measured  # noqa: F401
+    from assay.ask.running import run  # noqa: F401
     from assay.checking.check import check  # noqa: F401
     from assay.checking.credited import direction, training  # noqa: F401
     from assay.checking.probe import ProbeCheck, check_probe  # noqa: F401
@@ -64,7 +64,12 @@ if TYPE_CHECKING:
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
 else:
-    __getattr__, __dir__, __all__ = lazy(__name__)
+    __getattr__, __dir__, __all__ = lazy(
+        __name__,
+        "Arm Check Claim Dictionary Estimate Evaluation Experiment Lab Result Site check "
+        "check_probe direction edits estimate evaluate judge load look measured metrics model run "
+        "train_dictionary",
+    )
 
 
 def _notebook() -> _Module:

@@ -6,14 +6,18 @@ whatever lies around it."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
 
 from assay.checking.result import HEADS
+from assay.core.errors import AssayError
+from assay.core.figures import Figure
+from assay.core.plain import plain_all
 from assay.core.reasons import explain_reason
 from assay.core.results import ResultData
 from assay.lab.work import events
@@ -22,6 +26,7 @@ from assay.report.draw import svg
 from assay.report.evaluations import side_by_side
 from assay.report.pages import environment, tally
 from assay.report.tables import SIGNS, estimate, minus, rows, units
+from assay.report.vega import vega
 
 NIGHT = (
     '[data-jp-theme-light="false"]',
@@ -51,9 +56,49 @@ def figure(value: Any, titled: bool = True) -> Markup:
     return Markup('<div class="figure">{}</div>').format(Markup(svg(value, titled=titled)))
 
 
+def chart(value: Any, number: int) -> Any:
+    """Draw a figure of a value as an Altair chart. Raises: AssayError without altair, and for what
+    has no such figure."""
+    kinds = [kind.__name__ for kind in type(value).__mro__ if kind.__name__ in FIGURES]
+    drawn = list(FIGURES[kinds[0]](value)) if kinds else []
+    if not 0 <= number < len(drawn):
+        raise AssayError(f"{type(value).__name__} has {len(drawn)} figures, and none {number}")
+    try:
+        import altair
+    except ImportError as error:
+        raise AssayError("charts need altair: pip install altair") from error
+    spec = plain_all(vega(drawn[number]))
+    spec["config"].pop("background")  # none, which Altair does not take
+    return altair.Chart.from_dict(spec)
+
+
+def of_claim(judged: Any, controls: Mapping[str, Any] | None = None) -> Figure:
+    """The number of a claim and those of its controls, each with its interval, and the
+    thresholds."""
+    arms = {judged.arm: judged, **(judged.controls if controls is None else controls)}
+    columns = {"arm": list(arms)} | {
+        name: [getattr(v, name) for v in arms.values()] for name in ("estimate", "low", "high")
+    }
+    rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
+    return Figure(
+        f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
+        columns,
+        "points",
+        x="arm",
+        y="estimate",
+        band=("low", "high"),
+        x_title=" ",
+        y_title="" if judged.unit in ("", "1") else judged.unit,
+        rules=tuple(rules),
+    )
+
+
 def result(value: Any) -> Markup:
-    """The tally and the verdict table, the findings folded, and below them the figures."""
-    return _statements(value.data) + Markup("").join(map(figure, value.figures))
+    """The picture of a single claim, the tally and the verdict table, the findings folded, and
+    below them the figures."""
+    judged = value.data.verdicts
+    first = figure(of_claim(judged[0]), titled=False) if len(judged) == 1 else Markup("")
+    return first + _statements(value.data) + Markup("").join(map(figure, value.figures))
 
 
 def judged(value: Any) -> Markup:
@@ -85,7 +130,7 @@ def check(value: Any) -> Markup:
         _, *said = value.row(name)
         rows.append((name, str(value.draws(name)), f"{own} {limits}", *said))
     notes = (*j.notes, *value.notes, f"scope: {j.scope}")
-    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}<ul>{}</ul>").format(
+    return Markup("<p><b>{} {}{}</b>: {}<br>{}: {} {}, {}</p>{}{}<ul>{}</ul>").format(
         SIGNS[j.outcome],
         j.outcome,
         why,
@@ -94,6 +139,7 @@ def check(value: Any) -> Markup:
         number,
         interval,
         units(j.n),
+        figure(of_claim(j, value.controls), titled=False),
         table(HEADS, rows),
         Markup("").join(Markup("<li>{}</li>").format(note) for note in notes),
     )
@@ -153,6 +199,15 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "ProbeCheck": probe,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
+}
+
+
+FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
+    "Figure": lambda value: (value,),
+    "Result": lambda value: (*map(of_claim, value.judged), *value.figures),
+    "Judged": lambda value: (of_claim(value),),
+    "Check": lambda value: (of_claim(value.judged, value.controls),),
+    "Evaluation": lambda value: value.figures,
 }
 
 

@@ -631,5 +631,5 @@ def test_two_models_under_the_same_intervention(here):
 
 def test_an_arm_with_a_slash_that_is_not_quoted_is_told_how_to_write_it(here):
     text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + CUT + prompts(8)
-    with pytest.raises(ExperimentError, match=r'stands in quotes, as in "tuned/untrained".said'):
+    with pytest.raises(ExperimentError, match=r'in quotes, as in "tuned/untrained".said'):
         study(here, text + claim("main.said - tuned/cut.said > 1"))

@@ -110,7 +110,7 @@ def test_a_control_stands_on_both_sides_of_two_interventions(folder, tmp_path): 
     path = study(folder, "two", CUT + OTHER, "other.right - changed.right > 2")
     experiment = catalogue.find(str(path))
     remarks = " ".join(experiment.remarks)
-    assert "a control stands in for both: other/heads less changed/heads" in remarks
+    assert "one control replaces both: other/heads less changed/heads" in remarks
     result = Lab(tmp_path, Inline()).run(experiment)
     [judged] = result.judged
     number = {arm: float(data.right.mean()) for arm, data in result.arms.items()}

@@ -384,12 +384,12 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
     with pytest.raises(DataError, match="every prompt has its label as a word"):
         probe_tasks.check(ProbeTask(Model(name="x"), shown, loaded))
     few = msgspec.structs.replace(shown, controls=("permuted",))
-    with pytest.raises(DataError, match="stands in the prompt"):
+    with pytest.raises(DataError, match="is in the prompt"):
         probe_tasks.check(ProbeTask(Model(name="x"), few, loaded))
     numbers = Prompts(rows=tuple(rows(24, label=[*range(24)])), text="{text} is {label}")
     task = ProbeTask(Model(name="x"), shown, prompts.load(numbers, tiny))
     probe_tasks.check(task)  # whether it is still known there may be asked: `bag` reads it, too
-    assert "{label} stands in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
+    assert "{label} is in the prompt; bag and embedding" in probe_tasks.remarks(task)[0]
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
     probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
 

@@ -323,7 +323,7 @@ def test_the_place_of_a_slot_that_stands_twice_is_none(naive):
     shown = load(Prompts(text="{a} + {a} = {b}", rows=({"a": "x", "b": "y"},)), Path())
     first = prompt(find(str(naive.folder)), shown.rows[0])
     assert first.at("{b}") == len(first.tokens) - 1
-    with pytest.raises(DataError, match=r"row 1: \{a\} stands in the prompt more than once"):
+    with pytest.raises(DataError, match=r"row 1: \{a\} is in the prompt more than once"):
         first.at("{a}")
 
 

@@ -330,7 +330,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
         (
             'control = ["flat"]',
             'control = ["width=3/main"]',
-            "line 12 column 11: width=3/main stands in the condition",
+            "line 12 column 11: width=3/main is in the condition",
         ),
         (
             "fields =",

@@ -720,7 +720,7 @@ def test_others_do_not_list_the_arm_under_judgement():
         ({"gates": Gate("long", lambda arm: True)}, "gates takes a tuple, got one gate"),
         (
             {"must_fail": ("flta",), "near": {"flat": "why"}},
-            "near names 'flat', but must_fail has only flta; a near control stands in both",
+            "near names 'flat', but must_fail has only flta; give the near control in both",
         ),
         ({"must_fail": ("main",)}, "cannot also be its own control"),
         ({"low": -math.inf}, "has no threshold"),

@@ -26,7 +26,7 @@ PIECES = {
     Command("superposition"): ("assay run superposition", 'run(experiment="superposition")'),
     Operator("; name another --root"): (
         "; name another --root",
-        "; for whoever runs the server: name another --root",
+        "; for the operator of the server: name another --root",
     ),
 }
 
@@ -53,4 +53,4 @@ def test_places_are_renamed_in_every_piece_the_longest_first(tmp_path):
 def test_a_damaged_folder_is_mended_by_whoever_runs_the_program(tmp_path):
     error = DamageError(tmp_path, "its bytes changed")
     assert str(error).startswith("its bytes changed; `assay doctor --clean` removes")
-    assert "for whoever runs the server: `assay doctor --clean`" in error.request()
+    assert "for the operator of the server: `assay doctor --clean`" in error.request()

@@ -263,7 +263,7 @@ def test_an_arm_of_the_table_that_satisfies_the_claim_too_is_told():
     v = assay.judge(f, **ASK).verdict
     assert (v.outcome, v.reason) == ("holds", "")
     j = assay.judge(f, **ASK, also="no-aux")
-    assert j.to_json()["also"]["no-aux"]["reason"] == "rival: named by whoever asked"
+    assert j.to_json()["also"]["no-aux"]["reason"] == "rival: named by the user"
     v = assay.judge(f, **ASK, unlearned="no-aux").verdict
     assert (v.outcome, v.reason) == ("unspecific", "no-aux satisfies it too, unlearned")
 
@@ -369,7 +369,7 @@ def other_levels():
             ClaimError,
             "no arm 'shufled' in column arm of the table; did you mean shuffled?",
         ),
-        (frame, {"control": "gated"}, ClaimError, "arm 'gated' stands in the claim itself"),
+        (frame, {"control": "gated"}, ClaimError, "arm 'gated' is in the claim itself"),
         (
             frame,
             {"control": "relu"},

@@ -107,7 +107,7 @@ def test_what_it_writes_it_reads_with_the_same_bits(folder, tmp_path):
 def test_errors_name_it_beside_the_others(mine, folder, tmp_path):
     (folder / "mine.safetensors").unlink()
     with pytest.raises(
-        DataError, match=r"has mine\.json but no weights; expected mine\.safetensors beside it"
+        DataError, match=r"has mine\.json but no weights; expected mine\.safetensors next to it"
     ):
         load(folder)
     (tmp_path / "it.gguf").write_text("x")

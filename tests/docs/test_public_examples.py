@@ -33,7 +33,7 @@ EXEMPT = {
     "assay.subjects.fast_dtype": "times a language model on this machine",
     "assay.subjects.fetch_model": "downloads a language model",
     "assay.model": "reads a language model",
-    "assay.ask": "runs a study that asks a language model; an example stands there and is not run",
+    "assay.run": "runs a study that asks a language model; an example stands there and is not run",
     "assay.subjects.run_many": "runs a language model",
     "assay.data.Harvest": "holds activations of a language model",
     "assay.data.harvest": "reads a language model",

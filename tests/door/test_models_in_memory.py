@@ -83,8 +83,8 @@ def test_the_same_study_gives_equal_bytes(folder, parts, tmp_path):
     before = {n: p.clone() for n, p in model.named_parameters()}
     grads = {n: p.requires_grad for n, p in model.named_parameters()}
     here = assay.model(model, tokenizer=tokenizer)
-    of_folder = assay.ask(folder / "study.toml", root=tmp_path / "one")
-    of_live = assay.ask(folder / "study.toml", models={"./base": here}, root=tmp_path / "two")
+    of_folder = assay.run(folder / "study.toml", root=tmp_path / "one")
+    of_live = assay.run(folder / "study.toml", models={"./base": here}, root=tmp_path / "two")
     assert arms(of_folder) == arms(of_live)
     assert [j.verdict for j in of_folder.judged] == [j.verdict for j in of_live.judged]
     notes = [path.read_text() for path in (tmp_path / "one").rglob("readings/*/read.json")]
@@ -117,10 +117,10 @@ def test_a_changed_model_is_measured_anew(folder, parts, tmp_path):
     model, tokenizer = parts
     here = assay.model(model, tokenizer=tokenizer)
     some = {"models": {"./base": here}, "root": tmp_path / "store"}
-    before = assay.ask(folder / "study.toml", **some)
+    before = assay.run(folder / "study.toml", **some)
     with torch.no_grad():
         model.model.layers[1].mlp.down_proj.weight *= 2
-    after = assay.ask(folder / "study.toml", **some)
+    after = assay.run(folder / "study.toml", **some)
     assert arms(before)["main"] != arms(after)["main"]
 
 
@@ -170,8 +170,8 @@ def test_a_study_of_a_real_wrapper_gives_the_bytes_of_its_folder(library, tmp_pa
     wrapped = wrap(library, made)
     before = wrapped(TOKENS) if library == "transformer_lens" else None
     here = assay.model(wrapped)
-    of_folder = assay.ask(tmp_path / "study.toml", root=tmp_path / "one")
-    of_live = assay.ask(tmp_path / "study.toml", models={"./base": here}, root=tmp_path / "two")
+    of_folder = assay.run(tmp_path / "study.toml", root=tmp_path / "one")
+    of_live = assay.run(tmp_path / "study.toml", models={"./base": here}, root=tmp_path / "two")
     assert arms(of_folder) == arms(of_live)
     if before is not None:
         assert torch.equal(wrapped(TOKENS), before)
@@ -210,15 +210,15 @@ def test_what_is_no_model_is_refused(parts, folder):
         assay.model(model.train(), tokenizer=tokenizer)
     here = assay.model(model.eval(), tokenizer=tokenizer)
     with pytest.raises(ExperimentError, match="did you mean"):
-        assay.ask(folder / "study.toml", models={"./bas": here})
+        assay.run(folder / "study.toml", models={"./bas": here})
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_dtype_is_obeyed_and_part_of_the_key(folder, dtype, tmp_path):
     path = folder / f"{dtype}.toml"
     path.write_text(STUDY.replace('"./base"', f'"./base"\ndtype = "{dtype}"'))
-    plain = assay.ask(folder / "study.toml", root=tmp_path / "store")
-    half = assay.ask(path, root=tmp_path / "store")
+    plain = assay.run(folder / "study.toml", root=tmp_path / "store")
+    half = assay.run(path, root=tmp_path / "store")
     a, b = (r.arms["main"]["said"].to_numpy() for r in (plain, half))
     assert 0 < np.abs(a - b).max() < (0.5 if dtype == "bfloat16" else 0.1)
 
@@ -236,8 +236,8 @@ def test_auto_gives_the_same_bytes(folder, tmp_path):
     assert torch.equal(whole.run(TOKENS).logits, load(str(folder / "base")).run(TOKENS).logits)
     path = folder / "auto.toml"
     path.write_text(STUDY.replace('"./base"', '"./base"\ndevice = "auto"'))
-    of_auto = assay.ask(path, root=tmp_path / "one")
-    assert arms(of_auto) == arms(assay.ask(folder / "study.toml", root=tmp_path / "two"))
+    of_auto = assay.run(path, root=tmp_path / "one")
+    assert arms(of_auto) == arms(assay.run(folder / "study.toml", root=tmp_path / "two"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="it is not installed")

@@ -168,7 +168,7 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
     spans = row["gradient_low"] <= 0 <= row["gradient_high"]
     assert (
         "To first order, on all of the text, taking it out " in words[7]
-        and words[7].endswith("cannot be told from nothing.") == spans
+        and words[7].endswith("cannot be distinguished from no effect.") == spans
     )
 
 
@@ -190,7 +190,7 @@ def test_what_is_decided_is_said_before_what_is_not() -> None:
     open_too = estimated | {"gradient_high": 0.01}
     said = (
         "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
-        "told from nothing."
+        "distinguished from no effect."
     )
     assert feature._worth(taken | open_too, True) == said
     unknown = dict.fromkeys([*taken, *estimated])

@@ -297,7 +297,7 @@ def test_a_disk_that_fills_up_keeps_nothing_half_written(hub, folder, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", fill)
-        refused("cannot write .*: No space left on device; mend that, or set ASSAY_CACHE")
+        refused("cannot write .*: No space left on device; fix that, or set ASSAY_CACHE")
     assert not [path for path in here(tmp_path) if "model.safetensors" in path]
     assert fetch().is_dir()
 

@@ -235,7 +235,7 @@ def table(v: Judged, source: Source) -> Answer:
         "standing": Standing("exploratory", why),
         "source": source,
         "next": (
-            "to confirm it, measure again on units that nobody has looked at, with this claim as "
+            "to confirm it, measure again on units that no one has looked at, with this claim as "
             "it stands"
         ),
     }
@@ -263,7 +263,7 @@ def checked(v: Judged, source: Source) -> Answer:
         "looks": "looks at your function are not noted: report how often you asked",
         "standing": Standing("exploratory", why),
         "source": source,
-        "next": "to confirm it, ask again on prompts that nobody has looked at",
+        "next": "to confirm it, ask again on prompts that no one has looked at",
     }
 
 

@@ -217,7 +217,7 @@ def count_looks(
             spans,
             (),
             (
-                f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them "
+                f"Seeds {spans} are for pilots: anyone may look at them, and a verdict on them "
                 "settles nothing"
             ),
         )
@@ -262,7 +262,7 @@ def _to_text(
     look_count: int, spans: str, other_names: tuple[str, ...], include_current: bool
 ) -> str:
     if not look_count:
-        return f"Nobody has looked at seeds {spans} yet: the first look burns them"
+        return f"No one has looked at seeds {spans} yet: the first look burns them"
     by = f", by {_names(other_names)} too" if other_names else ""
     summary = (
         f"{look_count} {plural('look', look_count)} {'was' if look_count == 1 else 'were'} taken "

@@ -48,7 +48,7 @@ INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into 
 1. A language model is asked by ask_model(question, model, prompts, reads, interventions, …): steered, patched, ablated, probed, with near controls.
    A hook of your own is judged by check_claim: call it before you write "causes", "encodes" or "is responsible for".
 2. experiments() lists experiments; write_study(question, experiment, claims, fields) asks one a question of your own; every claim needs a threshold.
-3. plan(study) says what it takes; preregister(study) freezes it before anybody looked, so that its verdicts are confirmatory.
+3. plan(study) says what it takes; preregister(study) freezes it before anyone looked, so that its verdicts are confirmatory.
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).
 Report an estimate with its interval, control and scope, as you got it. Before a run is done there is no verdict. A claim that is

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.ask.asking import Study  # noqa: F401
+    from assay.ask.running import Study  # noqa: F401
     from assay.ask.tables import (  # noqa: F401
         Block,
         Diff,

@@ -318,7 +318,7 @@ class _Study:
         if not s.entry.control:
             what = (
                 "no verdict is given without a control, and none comes by itself here: write "
-                'control = ["…"], an arm for which the claim must fail; or leave out controls = [] '
+                'control = ["…"], an arm for which it should fail; or leave out controls = [] '
                 "where the controls would come from"
             )
             raise s.error("control", what)
@@ -326,7 +326,7 @@ class _Study:
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
                     what = (
-                        f"{name} stands in the condition, where it would be compared with itself; "
+                        f"{name} is in the condition, where it would be compared with itself; "
                         f"a control takes the place of {s.main}: name another arm, such as a "
                         "baseline or one trained once more"
                     )
@@ -522,7 +522,7 @@ class _Study:
             if c.name not in (offered := (*have, *made_of(have))):
                 quoted = [a for a in self.arms if a.startswith(f"{c.name}/")]
                 hint = (
-                    f'an arm with / in its name stands in quotes, as in "{quoted[0]}".{have[0]}'
+                    f'put an arm with / in its name in quotes, as in "{quoted[0]}".{have[0]}'
                     if quoted and have
                     else _listed(c.name, have, offered)
                 )

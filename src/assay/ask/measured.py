@@ -280,7 +280,7 @@ def _claim(asked: str | Mapping[str, Any], arms: tuple[str, ...]) -> Claim:
     for arm in said.control:
         if arm in compared:
             raise ClaimError(
-                f"claim {said.text!r}: {arm} stands in the claim itself, where it would be "
+                f"claim {said.text!r}: {arm} is in the claim itself, where it would be "
                 "compared with itself; a control is another arm"
             )
     excused = {*said.also, *said.planted, *said.violations}

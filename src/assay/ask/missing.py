@@ -77,7 +77,7 @@ def essential(text: Text) -> list[Missing]:
         ):  # whose verbs bring their own
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
-            how = f'write control = ["…"], an arm for which it must fail{hint}'
+            how = f'write control = ["…"], an arm for which it should fail{hint}'
             lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
         if not entry.value.strip():
@@ -114,7 +114,7 @@ def assumed(text: Text) -> list[Missing]:
         (
             "threshold",
             'write threshold = "plan: …", or "paper: …", "pilot: …"',
-            f"{GIVEN}: nobody can tell whether a pilot gave it",
+            f"{GIVEN}: whether a pilot gave it cannot be known",
         ),
         (
             "bounds",
@@ -129,7 +129,7 @@ def assumed(text: Text) -> list[Missing]:
         (
             "published",
             'write published = { number = …, source = "…" }',
-            "new: nobody prints this number",
+            "new: no paper prints this number",
         ),
     )
     for i, claim_entry in enumerate(study.claim):

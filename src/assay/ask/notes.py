@@ -399,10 +399,7 @@ def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
     controls, name = (part.task.model if table is None else table).controls, part.label
     if controls == ():
         name = name if table is None else table.name
-        yield (
-            f"controls = [] under {name}: none of the near controls of its kind stands against "
-            "this claim"
-        )
+        yield f"controls = [] under {name}: no near control of its kind is asked of this claim"
 
 
 def _sites(table: Intervention) -> tuple[str, ...]:

@@ -387,7 +387,7 @@ def _syntax(path: Path, toml: str, first: int, error: str) -> str:
     bare = re.search(r"=\s*(\d+:\d+)", line)
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""
     if re.search(r'=\s*".*".*"', line) and "Expected newline" in error:
-        hint = "; a text with quotes in it stands between single ones: '… \"batch=64/main\".loss …'"
+        hint = "; put a text with quotes in it between single ones: '… \"batch=64/main\".loss …'"
     return (
         f"{path} line {int(match[1]) + first - 1} column {match[2]}: "
         f"{error[: match.start()].strip()}{hint}"

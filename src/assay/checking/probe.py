@@ -151,7 +151,7 @@ def check_probe(
 
     The probe is a ridge regression whose penalty is chosen within what it learns from; each row is
     judged by a probe that learned from other groups. Controls learn in the same way: from a bag of
-    words, from lengths, from which word stands where, from embeddings, from an untrained model's
+    words, from lengths, from which word is where, from embeddings, from an untrained model's
     activations, from labels that are dealt out at random; `asked` learns nothing.
 
     Args:

@@ -98,8 +98,8 @@ def serve(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """Explore the dictionaries of a store in the browser: their features, prompts, search,
-    verdicts. Ends with Ctrl-C.
+    """Explore dictionaries in the browser: features, prompts, steering, search; and verdicts. Ends
+    with Ctrl-C.
 
     Parameters
     ----------
@@ -139,8 +139,7 @@ def serve(
 def mcp(
     *, agents: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE, door: Door
 ) -> Answer[ServedAgents]:
-    """Answer agents by the Model Context Protocol, on standard input and output, and run what they
-    ask (docs/agents.md).
+    """Serve agents by the Model Context Protocol, on standard input and output (docs/agents.md).
 
     Examples
     --------

@@ -280,7 +280,7 @@ class Claim:
                 raise ClaimError(
                     f"claim {self.text!r}: near names {control!r}, but must_fail has only "
                     f"{', '.join(self.must_fail)}; "
-                    "a near control stands in both, by one name"
+                    "give the near control in both, by one name"
                 )
         for arm, excuse in self.also.items():
             if arm in (self.of, *self.must_fail, *self.must_hold, *self.violations):

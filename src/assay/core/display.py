@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 _drawing: list[Callable[[], ModuleType]] = []
 
@@ -24,6 +25,15 @@ class Shown:
     def _repr_html_(self) -> str:
         """Draw it as HTML."""
         return str(_drawing[0]().html(self))
+
+    def chart(self, number: int = 0) -> Any:
+        """Draw one of its figures as an Altair chart, which can be changed and saved.
+
+        Args:
+            number: which figure, from 0.
+        Raises: AssayError without altair, and for what has no such figure.
+        """
+        return _drawing[0]().chart(self, number)
 
 
 def follower() -> Callable[..., None] | None:

@@ -79,7 +79,7 @@ class Operator:
 
     def request(self) -> str:
         """Write it for a program that asked."""
-        return f"; for whoever runs the server: {self.advice.lstrip(':;,. ')}"
+        return f"; for the operator of the server: {self.advice.lstrip(':;,. ')}"
 
 
 Piece = str | Argument | Command | Operator

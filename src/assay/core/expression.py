@@ -340,8 +340,8 @@ class _Claim(Reader):
             return None
         if inside:
             raise self.no(
-                f"{_describe_node(node)} stands outside mean(…); where mean is used, every column "
-                "stands inside one"
+                f"{_describe_node(node)} is outside mean(…); where mean is used, every column "
+                "has to be inside one"
             )
         self.columns.append(column)
         return lambda names: names(column)

@@ -446,7 +446,7 @@ def _reason(
         )
     if not survived:
         return "diverged", Price(
-            "more units do not help: mend the training of the runs that diverged"
+            "more units do not help: fix the training of the runs that diverged"
         )
     if unmet:
         return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)

@@ -22,9 +22,11 @@ from typing import Any
 from assay.core import syntax
 
 
-def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def lazy(
+    package: str, first: str = ""
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for
-    type checkers, and the modules in it."""
+    type checkers, and the modules in it; `first` are the names that `dir` lists, all by default."""
     module = sys.modules[package]
     file = Path(str(module.__file__))
     homes = imported(file.read_text(encoding="utf-8"))
@@ -47,7 +49,8 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
             f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, names)
         )
 
-    return load, lambda: names, names
+    listed = first.split() or names
+    return load, lambda: listed, names
 
 
 def imported(source: str) -> Mapping[str, tuple[str, str]]:

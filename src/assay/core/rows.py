@@ -173,7 +173,7 @@ def _with_arms(rows: pd.DataFrame, source: str, arm_column: str) -> pd.DataFrame
         # a claim may name it, and a column that vanishes is one that nobody judges
         if "arm" in rows.columns:
             raise DataError(
-                f"{source} has a column 'arm' beside {arm_column!r}; rename one of them, or "
+                f"{source} has a column 'arm' besides {arm_column!r}; rename one of them, or "
                 "judge by 'arm'"
             )
         rows = rows.rename(columns={arm_column: "arm"})

@@ -394,7 +394,7 @@ def _statement(
         must_hold=roles.planted,
         violations=roles.violations,
         fixed=tuple(map(question.levels_of, roles.fixed)),
-        also=dict.fromkeys(roles.allowed, rival("named by whoever asked")),
+        also=dict.fromkeys(roles.allowed, rival("named by the user")),
         bounds=bounds,
         ceiling=_ceiling(question.rows, parsed, question.main),
         threshold_from=GIVEN,
@@ -603,7 +603,7 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
     few = [(u, n) for u in question.axes if (n := int(rows[u].nunique())) < enough]
     first = "".join(f"too few units: {n} of {enough} {plural(u, enough)}; and " for u, n in few[:1])
     raise ClaimError(
-        f"{first}a verdict needs a control, an arm for which the claim must fail: ",
+        f"{first}a verdict needs a control, an arm for which the claim should fail: ",
         Argument("control", ("NAME",)),
         f"; the only arm is {main}: add one",
     )
@@ -731,7 +731,7 @@ def _check_controls(main_arm: str, parsed: Parsed, other_arms: tuple[str, ...]) 
                 "a control is another arm, such as the same training on shuffled data or with "
                 "other seeds"
             )
-            raise ClaimError(f"arm {arm!r} stands in the claim itself, so {why}; {advice}")
+            raise ClaimError(f"arm {arm!r} is in the claim itself, so {why}; {advice}")
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -199,7 +199,7 @@ class Corpus:
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
                 f"the {part} part of {self.name} has {available} windows of {context} "
-                f"tokens{cap}; asked for: {count or 'all'}"
+                f"tokens{cap}; requested: {count or 'all'}"
             )
         order = rng.permutation(np.array([seed]), "corpus.order", 0, available)[0][
             : count or available

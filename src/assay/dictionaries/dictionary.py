@@ -150,7 +150,7 @@ class Dictionary(Shown):
             value = getattr(self, name)
             if value is not None and tuple(value.shape) not in shapes:
                 raise DataError(
-                    f"{name} must be {list(shapes[0])} beside W_enc {list(self.W_enc.shape)} "
+                    f"{name} must be {list(shapes[0])} with W_enc {list(self.W_enc.shape)} "
                     f"[run, d_in, f], got {list(value.shape)}"
                 )
         if d_in != d_out:  # nothing may be taken from the input's side

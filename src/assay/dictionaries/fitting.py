@@ -69,7 +69,7 @@ def fitted(name: str, dictionary: Dictionary, folder: ModelFolder) -> Dictionary
         return fit
     if writes or "result" in kinds or dictionary.per_token == "length":
         raise DataError(
-            f"{name}: its file asks for center_writing_weights, which Assay obeys of dictionaries "
+            f"{name}: its file requires center_writing_weights, which Assay obeys of dictionaries "
             f"that give back one place of the stream alone, not of {' and '.join(kinds)}"
         )
     return fit if dictionary.per_token else replace(fit, per_token="mean")

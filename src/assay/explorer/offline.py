@@ -19,7 +19,7 @@ from assay.explorer.pages import feature
 from assay.features.index.reader import Index
 
 
-def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> str:
+def page(index: Index, numbers: Sequence[int], chosen: str = "as named") -> str:
     """Write features' pages into one, with a list of contents; `chosen` says how they were. The
     keys j, k and r go through them.
 

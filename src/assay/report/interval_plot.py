@@ -28,10 +28,10 @@ FAR = 8
 spans gets an arrow."""
 
 ROLES = {
-    "near": ", near: must fail",
-    "control": ", must fail",
+    "near": ", near: should fail",
+    "control": ", should fail",
     "planted": ", must hold",
-    "violation": ", planted violation: must fail",
+    "violation": ", planted violation: should fail",
     "also": ", may hold too",
     "true": ", too",
     "unnamed": ", holds too",

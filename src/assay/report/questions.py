@@ -12,13 +12,13 @@ from assay.lab import catalogue
 
 GROUPS = {
     "toys": "How does a network store more features than it has dimensions?",
-    "dictionaries": "What do sparse autoencoders find, and which part of them does it?",
-    "training": "Why does learning come in stages, and what is its noise like?",
-    "knowledge": "What do networks know, and what do they care for?",
+    "dictionaries": "What do sparse autoencoders find, and which part of them matters?",
+    "training": "Why does learning happen in stages, and what does its noise look like?",
+    "knowledge": "What do networks know, and what influences what they say?",
     "puzzles": "How do small transformers solve a puzzle?",
     "planning": "When is an evaluation due, and what does an experiment cost?",
 }
-"""Group → its question, in reading order. A group without a line here stands after these."""
+"""Group → its question, in reading order. A group without a line here comes after these."""
 OTHERS = "others"
 """The group of an experiment that names none."""
 

@@ -200,7 +200,7 @@ def frozen_lines(data: ResultData) -> list[str]:
             *more,
         ]
     missing, changed = registration.missing, registration.changed
-    lost = "nobody can say whether it was followed: looks are missing"
+    lost = "whether it was followed cannot be known: looks are missing"
     head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
     return [
         head,

@@ -163,7 +163,7 @@ class ModelFolder:
         """What lies in the folder and is not taken: an adapter beside whole weights; "" of
         others."""
         both = self.live is None and (self.path / adapters.FILE).exists()
-        return f"its whole weights, without the adapter beside them ({adapters.FILE})" * both
+        return f"its whole weights, without the adapter next to them ({adapters.FILE})" * both
 
     @property
     def architecture(self) -> Architecture:

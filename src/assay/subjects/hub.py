@@ -203,7 +203,7 @@ def _download(
 ) -> None:
     work = folder.with_name(f"{commit}.partial")
     if folder.is_dir():  # what is whole in it is not asked for again
-        progress(f"{folder} is damaged and will be mended")
+        progress(f"{folder} is damaged and will be replaced")
         shutil.rmtree(work, ignore_errors=True)
         folder.rename(work)
         for file in files:

@@ -239,7 +239,7 @@ def by_transformers(folder: Path) -> Any:
 
     with silent():
         whole: Any = _call(
-            f"transformers cannot make the tokenizer of {folder} with the settings beside {FILE}",
+            f"transformers cannot make the tokenizer of {folder} with the settings next to {FILE}",
             lambda: PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
         )
     return whole

@@ -33,7 +33,7 @@ FIRST = 4096
 """Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
 YIELDS = 5
 """How far the process steps back (`nice`), so that pages are answered at once."""
-AGAIN = "start assay serve again: it goes on where it was"
+AGAIN = "start assay serve again to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,12 +196,12 @@ def _make(pipe: Connection, request: Wanted) -> None:
         _index(request, tell)
         tell("finished")
     except AssayError as error:
-        tell("failed", f"{' '.join(str(error).split())}; when that is mended, {AGAIN}")
+        tell("failed", f"{' '.join(str(error).split())}; when that is fixed, {AGAIN}")
     except OSError as error:
         tell(
             "failed",
             (
-                f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is mended, "
+                f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is fixed, "
                 f"{AGAIN}"
             ),
         )

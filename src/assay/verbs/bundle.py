@@ -263,7 +263,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     pairs = [(text, recording.departs(b, a)) for _, text, a, b in recording.paired(today, recorded)]
     left_out = [f"of the record, {text}: {how}" for text, how in pairs if how]
     if stated != EXPLORATORY:
-        why = "and does not hold what was frozen, so that nobody could derive it from this bundle"
+        why = "and does not hold what was frozen, so that it could not be derived from this bundle"
         left_out.append(f"the standing: the record states {stated}, {why}")
     figures = [*figures_of(statements[2])]
     try:

@@ -83,8 +83,8 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """The catalogue by group; of a group the question of each experiment and its recorded verdicts;
-    of one experiment or study its arms, fields and measures.
+    """List the catalogue by group; the questions and recorded verdicts of a group; or the arms,
+    fields and measures of one experiment or study.
 
     Parameters
     ----------

@@ -66,8 +66,8 @@ def check(
     save: Annotated[Path | None, More] = None,
     expect: Expected = None,
 ) -> Answer[Judged]:
-    """Judge a claim about what your own function measures, in any library, next to near controls
-    that Assay hands to it.
+    """Judge a claim about what your own function measures, in any library, with controls that Assay
+    passes to it.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def check(
     prompts
         A CSV, JSONL or text file of prompts.
     holds
-        The condition; `effect` is the number with the thing, less that without it.
+        The condition; `effect` is the number with the thing, minus the number without it.
     sentence
         The claim in words; by default the condition.
     vector

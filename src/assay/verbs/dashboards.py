@@ -120,7 +120,7 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
                     f"1,2,5-9; got {part!r}"
                 )
             numbers |= dict.fromkeys(range(first, last + 1))
-        return list(numbers), "as asked for"
+        return list(numbers), "as named"
     top = 100 if which.top is None else which.top
     if top < 1:
         raise AssayError(f"--top is a number of features from 1 up, got {top}")

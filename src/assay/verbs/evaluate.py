@@ -120,8 +120,8 @@ def evaluate(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Evaluated]:
-    """Every core measure of your dictionaries, with intervals, on your model and text; several at
-    once give one table and one plot.
+    """Measure dictionaries on a model and a text, with intervals: sparsity, reconstruction, loss
+    recovered. Several give one table and one plot.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def import_(
     real: Annotated[Real, Flat] = UNTRIED,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Exchanged]:
-    """Read another library's dictionary and keep it as one of ours; with activations, only if it
+    """Convert another library's dictionary to Assay's format; given activations, only if it
     reconstructs them.
 
     Parameters
@@ -204,8 +204,8 @@ def export(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Exchanged | Indexed | Shown | Bundled]:
-    """Write a dictionary for another library, means and scales folded into its weights; pages or
-    tables of its features; or the bundle of a result, which anyone can judge again with NumPy.
+    """Write a dictionary for another library, pages or tables of its features, or a result as a
+    bundle that anyone can judge again with NumPy.
 
     Parameters
     ----------

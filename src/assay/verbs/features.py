@@ -93,8 +93,8 @@ def features(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Looked]:
-    """The strongest features of each token of a text, and what taking a feature out does to the
-    loss on it.
+    """Show the strongest features of each token of a text, and the effect of ablating a feature on
+    the loss.
 
     Parameters
     ----------

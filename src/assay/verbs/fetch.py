@@ -40,7 +40,7 @@ def fetch(
     accept_terms: Flag = False,
     door: Door,
 ) -> Answer[Fetched]:
-    """Download a model or a dictionary by its hash, once: SmolLM2, or safetensors of a hub
+    """Download a model or a dictionary once and check its hash: SmolLM2, or safetensors from a hub
     (HF_ENDPOINT).
 
     Parameters

@@ -67,8 +67,8 @@ def doctor(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Health | Removed]:
-    """What is installed or missing and how to fix it; threads, devices, model, disk, and the store,
-    which it also cleans.
+    """Check the installation, devices, models, disk and store, and say how to fix what is wrong;
+    also cleans the store.
 
     Parameters
     ----------

@@ -45,41 +45,41 @@ def judge(
     expect: Expected = None,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:
-    """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the
-    numbers; or estimate one.
+    """Judge a claim about your own numbers: a CSV file with a column `arm`, a column for each unit,
+    and the numbers; or estimate a number.
 
     Parameters
     ----------
     table
         The CSV file.
     claim
-        The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
+        The claim; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.
     unit
         A column whose levels are independent units; e.g. --unit seed. Two are crossed, each
         level of one with each of the other.
     control
-        An arm where the claim has to be false; e.g. --control shuffled. Left out: dealt, the same
-        rows with their labels dealt out.
+        An arm for which the claim should fail; e.g. --control shuffled. By default `dealt`: the
+        same rows with shuffled labels.
     estimate
         In place of a claim, a number without a threshold; e.g. --estimate fvu.
     over
         Of an estimate: a column that was swept; a curve over its levels.
     crosses
-        A value of the curve, or half: where it has it is told with an interval.
+        A value of the curve, or half: report where the curve crosses it, with an interval.
     must_hold
-        Arm with a planted effect, for which the claim must hold.
+        An arm with a planted effect, for which the claim should hold.
     also
-        Rival that may satisfy the claim as well.
+        An arm that may satisfy the claim as well.
     unlearned
-        Arm in which nothing was learned, such as a random one; if it satisfies the claim, that is
-        unspecific.
+        An arm in which nothing was learned, such as a random one; if it satisfies the claim, the
+        claim is unspecific.
     violation
-        Arm with a planted violation of a claim that little or nothing is there.
+        An arm with a planted violation of a claim of no effect.
     fixed
-        A column, such as template, of whose levels here alone the claim speaks. Without it the
+        A column, such as template, to whose levels here the claim is limited. Without it the
         verdict also has to be the same with these levels as units.
     beats
-        By how much the method must beat each control.
+        The margin by which the method has to beat each control.
     empty
         The value where there is nothing: 0.5 for an AUROC, 1 for a relative error.
     bounds

@@ -29,7 +29,7 @@ def new(
     study: Flag = False,
     loop: Flag = False,
 ) -> Answer[New]:
-    """Write a commented one-file experiment, or a study, that runs as it is.
+    """Write a commented template of an experiment or a study, which runs unchanged.
 
     Parameters
     ----------

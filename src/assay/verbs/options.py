@@ -39,7 +39,7 @@ Name = Annotated[
 ]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
-    Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")
+    Outcome | None, Parameter(help="Exit with 1 unless every claim has this outcome.")
 ]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 Device = Annotated[str, Parameter(help="Where the model runs: cpu, cuda, cuda:1.")]
@@ -144,9 +144,8 @@ class Choice:
     """smoke: seconds, checks that everything works; default: minutes on two cores; some
     experiments have more, such as docs, the same claims on another text."""
     set: Several = ()
-    """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
-    field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
-    (seed=1000:1016). Which there are, and what each may be: assay list NAME.
+    """field=value: change a field; the result is stored next to the default one. Repeatable. Some
+    fields take several values (penalty=0.1,0.3) or a range (seed=1000:1016): assay list NAME.
     without=ARM leaves out an arm that no claim names."""
     each: Annotated[Flag, More] = False
     """Judge each claim of a study by itself, also where several ask the same quantity along a

@@ -54,7 +54,7 @@ def report(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Pages]:
-    """Write static pages of what is stored, and print where they are.
+    """Write the stored results as static pages, and print their paths.
 
     Parameters
     ----------

@@ -39,8 +39,8 @@ def command(
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> Answer[Planned | Asked]:
-    """What would run and why, what it takes, and what each claim's interval will be; of a study,
-    what it lacks.
+    """Show what would run and why, its cost, the power of each claim, and what a study leaves
+    open.
 
     Parameters
     ----------

@@ -59,13 +59,13 @@ def command(
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> Answer[Registered]:
-    """Freeze claims, thresholds, controls and seeds before any result exists: a sealed file, which
-    a run then follows. Verdicts are given once, on all seeds.
+    """Preregister claims, thresholds, controls and seeds before any result exists, in a sealed file
+    that the run then follows.
 
     Parameters
     ----------
     anyway
-        Also what no data could decide, such as a claim with five seeds.
+        Freeze also claims that no data could decide, such as one with five seeds.
     anchor
         git: note the hash on the commit at hand, for you to push; or the http(s) address of an RFC
         3161 time stamp authority, which is asked to sign it. assay verify verifies both.

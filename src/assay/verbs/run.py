@@ -185,13 +185,13 @@ def run(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Any]:
-    """Train and measure what is missing, then judge; what was interrupted goes on where it was.
+    """Train and measure what is missing, then judge; an interrupted run resumes.
 
     Parameters
     ----------
     more
-        Further names or paths: all run in a row, each is told when it is judged, and a table of all
-        at the end.
+        Further names or paths: all run in a row, each is printed when it is judged, and a table of
+        all at the end.
     verbose
         Show every control, the power, and which other arms satisfy a claim.
 

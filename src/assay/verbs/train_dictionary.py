@@ -147,8 +147,8 @@ def command(
     place: Place = HERE,
     door: Door,
 ) -> Answer[TrainedDictionary | Showcase]:
-    """Train a dictionary on a model's activations, harvested while it trains: none of them are
-    written to the disk, however long the text is.
+    """Train a dictionary on a model's activations, which are computed meanwhile and never written
+    to disk.
 
     Parameters
     ----------

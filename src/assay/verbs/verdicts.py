@@ -48,7 +48,7 @@ def command(
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> Answer[ResultData]:
-    """Verdicts, controls and intervals of what is stored; trains nothing.
+    """Show the verdicts, controls and intervals of stored results, without training anything.
 
     Parameters
     ----------

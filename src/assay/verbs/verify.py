@@ -102,8 +102,8 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[Compared | Written | Reproduction | CheckedBundle | Frozen]:
-    """Compare a result with its committed record, or a bundle with what this Assay judges; exit 1
-    on a difference.
+    """Compare a result with its committed record, or judge a bundle again; exits with 1 on a
+    difference.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
 

@@ -288,7 +288,7 @@ def _check_leaks(task: ProbeTask) -> None:
     if not (table.controls is None or {"bag", "embedding"} <= {*table.controls}):
         for row in (r for r in (*learned, *judged) if _reads(r, label, places)):
             raise DataError(
-                f"{row.place}: {{{label}}} stands in the prompt, so the label can be read; leave "
+                f"{row.place}: {{{label}}} is in the prompt, so the label can be read; leave "
                 "it out of the text, probe at a slot before it, or keep the controls bag and "
                 "embedding, which read it as well"
             )
@@ -329,7 +329,7 @@ def remarks(task: ProbeTask) -> list[str]:
     if not any(_reads(task.prompts.rows[i], table.label, places) for i in task.rows):
         return []
     return [
-        f"{table.name}: {{{table.label}}} stands in the prompt; bag and embedding show what "
+        f"{table.name}: {{{table.label}}} is in the prompt; bag and embedding show what "
         "reading it gives"
     ]
 

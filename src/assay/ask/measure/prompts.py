@@ -529,7 +529,7 @@ def _object(place: str, line: str) -> dict[str, object]:
                 if line[at : at + 1] == "}":
                     raise json.JSONDecodeError("a value is expected after the comma", line, at)
         if (end := _skip(line, at + 1)) < len(line):
-            raise json.JSONDecodeError("more stands behind the object", line, end)
+            raise json.JSONDecodeError("more text follows the object", line, end)
     except json.JSONDecodeError as e:
         raise DataError(f"{place} column {e.pos + 1} is no JSON: {e.msg}") from None
     except RecursionError:

@@ -448,7 +448,7 @@ def _harvests(
     try:
         return harvests(specs, bench, like)
     except DataError as e:
-        if "asked for" not in str(e):
+        if "requested" not in str(e):
             raise
         return harvests([s.replace(windows=0) for s in specs], bench, like)
 

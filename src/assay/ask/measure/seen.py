@@ -75,7 +75,7 @@ class Prompt:
             hint = "begin it with a space" if filled[:1] != " " else "end the prompt without one"
             raise DataError(
                 f"{self.row.place}: {filled!r} joins the prompt's last token, so that its "
-                f"probability cannot be told; {hint}"
+                f"probability cannot be read; {hint}"
             )
         return Behind(filled, tuple(whole[len(tokens) :]))
 
@@ -114,8 +114,8 @@ class Prompt:
             )
         if name in self.row.repeated:
             raise DataError(
-                f"{self.row.place}: {place} stands in the prompt more than once, so its place is "
-                "none; give the one that you mean a column of its own, with the same words"
+                f"{self.row.place}: {place} is in the prompt more than once, so it has "
+                "no one place; give the one that you mean a column of its own, with the same words"
             )
         if not self.row.columns.get(name, name):
             raise DataError(f"{self.row.place}: {place} is empty there, so it has no token")
@@ -135,7 +135,7 @@ class Prompt:
         if not value or self.row.text[end - len(value) : end] != value:
             raise DataError(
                 f"{self.row.place}: all tokens of {place} are wanted, and its text cannot be found "
-                "again in the prompt; name a slot that stands there as its column has it"
+                "again in the prompt; name a slot that is in it as its column has it"
             )
         ends = [*self._begins[1:], len(self.row.text)]
         first = next(i for i, stop in enumerate(ends) if stop > end - len(value))
@@ -264,7 +264,7 @@ class Ready:
 
 
 def _absent(*_: Any) -> Any:
-    raise DataError("nothing is known here beside the prompts")
+    raise DataError("nothing is known here but the prompts")
 
 
 @dataclass(frozen=True)

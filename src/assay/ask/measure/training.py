@@ -111,7 +111,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
 """The fields of each kind beside name, of and seed, and what they are where nothing is said."""
 WORDS = {
     "tuned": "a model trained further",
-    "small": "a model from nothing",
+    "small": "a model from scratch",
     "dictionary": "a dictionary",
 }
 
@@ -137,7 +137,7 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
         if stated and field not in ("name", "of", "seed", *USUAL[kind]):
             users = " or ".join(WORDS[k] for k, fields in USUAL.items() if field in fields)
             how = {
-                "tuned": "a site would make it a dictionary, no `of` a model from nothing",
+                "tuned": "a site would make it a dictionary, no `of` a model from scratch",
                 "small": "with a site it is a dictionary, with `of` a model trained further",
                 "dictionary": "without a site it is a model",
             }[kind]
@@ -146,7 +146,7 @@ def wrong(table: Train, names: Collection[str]) -> Iterator[tuple[str, str]]:
     if kind == "small":
         if not table.text:
             how = 'say text = "stdlib", say, or `of`, the model that it begins as'
-            yield "text", f"{table.name!r} is trained from nothing, on a text: {how}"
+            yield "text", f"{table.name!r} is trained from scratch, on a text: {how}"
     elif len(ways) != 1:
         got = " and ".join(ways) or "neither"
         yield "text", f"say one of prompts and text, which {table.name!r} learns; got {got}"

@@ -95,7 +95,7 @@ def read(source: Source, hints: Hints) -> Reading:
     coder = coder.unit_rows() if by_length else coder
     if coder.centred and into != out:
         raise DataError(
-            f"{path}: apply_decoder_bias_to_pre_encoder beside a target of another length is "
+            f"{path}: apply_decoder_bias_to_pre_encoder with a target of another length is "
             "not supported"
         )
     if into != 1.0 or out != 1.0:

@@ -112,7 +112,7 @@ def _of_nobody(weight_file: Source) -> str:
     ]
     return (
         f"{holds}, and neither its name nor its header says whose it is; expected "
-        f"{', '.join(names)}, with its settings beside it"
+        f"{', '.join(names)}, with its settings next to it"
     )
 
 
@@ -136,7 +136,7 @@ def _inside(folder: Path, stated: Format | None) -> Path:
             ]
             raise DataError(
                 f"{folder} has {settings} but no weights; expected "
-                f"{' or '.join(weight_names)} beside it"
+                f"{' or '.join(weight_names)} next to it"
             )
     deeper = sorted(
         {str(p.parent.relative_to(folder)) for name in file_names for p in folder.glob(f"*/{name}")}

@@ -303,7 +303,7 @@ def _folded(
         file = source.place / WHITENING
         if not file.exists():
             raise DataError(
-                f"{source.place}: its inputs were whitened, and {WHITENING} is not beside it"
+                f"{source.place}: its inputs were whitened, and {WHITENING} is not next to it"
             )
         white = Weights(file, safetensors(file)[0], d_in=coder.W_enc.shape[0])
         mean, matrix, inverse = (
@@ -313,7 +313,7 @@ def _folded(
         )
         if coder.W_skip is not None:
             raise DataError(
-                f"{source.place}: whitened inputs beside a skip connection, which takes raw "
+                f"{source.place}: whitened inputs with a skip connection, which takes raw "
                 "ones, are not supported"
             )
         return (coder.unit_rows() if by_norm else coder).whitened(mean, matrix, inverse)
@@ -344,7 +344,7 @@ def _scale(folder: Path, hints: Hints) -> float:
     if value is None:
         raise DataError(
             f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the "
-            f"file; put {SCALER} beside it, or give the factor: "
+            f"file; put {SCALER} next to it, or give the factor: "
             + command_for(folder, scale="NUMBER")
         )
     if (

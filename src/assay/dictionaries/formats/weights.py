@@ -83,7 +83,7 @@ def settings(path: Path) -> dict[str, Any]:
     """The JSON object of a settings file. Raises: DataError."""
     if not path.exists():
         raise DataError(
-            f"{path} is missing; a dictionary of this format needs it beside its weights"
+            f"{path} is missing; a dictionary of this format needs it next to its weights"
         )
     return foreign.json_object(path)
 

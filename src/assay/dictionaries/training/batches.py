@@ -104,7 +104,7 @@ def _one_after_the_other(acts: Iterable[Any], steps: int) -> Batches:
     def draw(step: int) -> Float[torch.Tensor, "b d"]:
         if (rows := next(queue, None)) is None:
             raise DataError(
-                f"the batches ended after {count:,}, and {steps:,} steps were asked for; lower "
+                f"the batches ended after {count:,}, and {steps:,} steps were requested; lower "
                 "steps, or give what can be gone through again, such as a DataLoader"
             )
         return rows

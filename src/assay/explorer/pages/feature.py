@@ -34,7 +34,7 @@ QUARTERS = ("strongest quarter", "second quarter", "third quarter", "weakest qua
 MOSTLY, OFTEN = 0.5, 0.2
 """Shares of its firings from which a feature is said to fire mostly, and often, on its commonest
 token."""
-UNTOLD = "cannot be told from nothing."
+UNTOLD = "cannot be distinguished from no effect."
 DIRECT = 0.5
 """Share of a feature's effect on the logits that takes the direct path, from which its sentence
 says what that path promotes."""
@@ -258,7 +258,7 @@ def _worth(n: Row, estimated_all: bool) -> str:
             why = "this index is older than intervals of it"
         else:
             why = "it was taken out in too few documents for an interval"
-        return f"What it does to the loss cannot be told: {why}."
+        return f"Its effect on the loss is unknown: {why}."
     return next((words for words in sentences if not words.endswith(UNTOLD)), sentences[0])
 
 

@@ -154,7 +154,7 @@ def _refuse_gaps(store: Store) -> None:
     for file, named in ((ledger, ledger.references()), (asked, chained)):
         if harm := file.wrong(named, ever=True):
             raise TooLate(
-                f"of {file.path} {harm}, so nobody can say what was seen in this store",
+                f"of {file.path} {harm}, so what was seen in this store cannot be known",
                 Operator("; freeze in another one, with --root"),
             )
 
@@ -254,7 +254,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
     if order and order[0] < JUDGED:
         raise ExperimentError(
             f"seed {order[0]} is a pilot's: what is frozen is judged on seeds from "
-            f"{JUDGED} on, which nobody has looked at"
+            f"{JUDGED} on, which no one has looked at"
         )
     claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
     estimates = [s for s in experiment.claims if isinstance(s, Estimate)]

@@ -1,8 +1,9 @@
-"""ask: a study, run from Python, also of models that are in memory; and a study as values."""
+"""Running: a study or an experiment, run from Python and judged, also with models that are in memory;
+and a study as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,49 @@ from assay.lab.engines import Inline
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import ROOT, Plan
+from assay.lab.plan.preset import override
 from assay.subjects import live
 
 
-def ask(
+def run(
     study: str | Path,
     *,
     models: Mapping[str, Any] | None = None,
     preset: str = "default",
+    set: Sequence[str] = (),
     root: str | Path | None = None,
     device: str = "cpu",
 ) -> Result:
-    """Run a study in this process, and judge its claims.
+    """Run a study or an experiment in this process, and judge its claims; what is stored already is
+    not measured again.
 
     Args:
-        study: the path of its file.
+        study: the path of its file, or the name of an experiment of the catalogue.
         models: what stands for a name in its [[model]] tables: what `assay.model` gave for a model
             in memory.
-        preset: default, smoke or full.
+        preset: default, smoke or another of its own.
+        set: fields that differ from the preset, such as "steps=50".
         root: the store; None: as every command has it.
         device: of models that are not in memory yet.
     Raises: ExperimentError, with line and column, and whatever running raises.
     Example:
         >>> import assay
+        >>> result = assay.run("examples/country.toml")  # doctest: +SKIP
         >>> live = assay.model(model, tokenizer=tokenizer)  # doctest: +SKIP
-        >>> result = assay.ask("praise.toml", models={"./base": live})  # doctest: +SKIP
+        >>> result = assay.run("praise.toml", models={"./base": live})  # doctest: +SKIP
     """
-    path = Path(study)
+    experiment = catalogue.find(str(study))
+    with live.standing(_in_memory(Path(study), models) if models else {}):
+        lab = Lab(str(root or ROOT.get()), Inline(), device)
+        return lab.run(experiment, override(experiment, preset, tuple(set)))
+
+
+def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the model in memory for each name of a study. Raises: ExperimentError for a name that it
+    does not have, and for a model that is not in memory."""
     standing = {}
     names = {n for m in read(path).study.model for n in asked_models.states(m) if n}
-    for name, model in (models or {}).items():
+    for name, model in models.items():
         if name not in names:
             raise ExperimentError(
                 f"no [[model]] of {path.name} is {name!r}; {nearest(name, names)}"
@@ -56,9 +70,7 @@ def ask(
                 f"{type(model).__name__}"
             )
         standing[asked_models.located(path.parent, name)] = held
-    with live.standing(standing):
-        lab = Lab(str(root or ROOT.get()), Inline(), device)
-        return lab.run(catalogue.find(str(path)), preset)
+    return standing
 
 
 class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,9 +107,6 @@ class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return lab.plan(catalogue.find(str(self.save(path))))
 
     def run(self, path: str | Path = "study.toml", **options: Any) -> Result:
-        """Write its file to `path` and run it, with the `options` of `assay.ask`. Raises:
+        """Write its file to `path` and run it, with the `options` of `assay.run`. Raises:
         ExperimentError, and whatever running raises."""
-        return ask(self.save(path), **options)
-
-
-ask.Study = Study  # type: ignore[attr-defined]
+        return run(self.save(path), **options)
