@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that need not be installed."""
     for module in (ray, slurm):
-        monkeypatch.setattr(module.extras, "require", lambda module: None)
+        monkeypatch.setattr(module.heavy, "require", lambda module: None)
 
 
 def test_what_is_typed_is_what_an_engine_is_made_with(here: Path) -> None:

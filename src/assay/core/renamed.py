@@ -17,22 +17,27 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.core.extras": "assay.core.heavy",
+    "assay.core.hashes": "assay.core.cache",
     "assay.lab.executors": "assay.lab.engines",
     "assay.lab.judge.journal": "assay.lab.store.journal",
     "assay.lab.judge.sequential": "assay.lab.judge.followed",
+    "assay.lab.judge.sources": "assay.lab.catalogue",
+    "assay.lab.judge.verdicts": "assay.lab.judge.kept",
     "assay.lab.plan.forecast": "assay.lab.forecast",
-    "assay.lab.plan.schedule": "assay.lab.work.schedule",
+    "assay.lab.plan.schedule": "assay.lab.work.work",
     "assay.lab.records.provenance": "assay.lab.store.provenance",
     "assay.lab.records.recording": "assay.lab.judge.recording",
     "assay.lab.records.reproduction": "assay.lab.judge.reproduction",
+    "assay.lab.store.tensors": "assay.lab.store.runs",
     "assay.lab.work.groups": "assay.lab.store.groups",
     "assay.studies": "assay.ask",
+    "assay.subjects.structure": "assay.subjects.sizes",
 }
 """Modules of the version before this one, with their names now."""
 MEASURING = (
     "activations controls dictionaries directions dry editing interventions logits measuring "
-    "models next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training "
-    "untouched"
+    "models next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training"
 )
 """Files of `ask` that are in its room `measure` now."""
 RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
