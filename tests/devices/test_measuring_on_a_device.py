@@ -24,11 +24,11 @@ from assay.dictionaries.measuring import (
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
-from assay.features import kernel_probe, linear_probe
+from assay.features import kernel_probe
 from assay.subjects import readout as ro
 from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares
 from assay_catalogue.dictionaries.dynamics import pulls
-from assay_catalogue.features import probing
+from assay_catalogue.features import linear_probe, probing
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 

@@ -282,13 +282,9 @@ def test_a_site_that_a_family_lacks_says_why(subjects):
         subjects("gptj").run(TOKENS, capture=[Site("resid_mid", 1)])
 
 
-def test_capped_logits_are_capped_and_no_neuron_of_a_normed_mlp_has_a_direction(subjects):
-    from assay.subjects.readout import written
-
+def test_capped_logits_are_capped(subjects):
     logits = subjects("gemma2").run(TOKENS).logits
     assert float(logits.abs().max()) <= 30
-    with pytest.raises(ModelError, match="norm what their MLP writes"):
-        written(subjects("gemma2"), 0)
 
 
 REFUSED = {

@@ -174,8 +174,6 @@ def test_a_models_own_logits(tmp_path, kind, changes):
         rtol=1e-2,
         atol=1e-3 * float(exact.square().sum(1).max()),
     )
-    back = read.to_residual(read.frozen(o, x)) * read.sigma(x)
-    torch.testing.assert_close(back, read.project(o), atol=1e-3, rtol=1e-3)
     # the last block has direct effects only
     np.testing.assert_allclose(ro.direct_share(exact, exact), 1, atol=1e-6)
 

@@ -14,8 +14,6 @@ from assay.subjects.decoder import Shape
 from assay_catalogue.circuits import heads, known
 from assay_catalogue.circuits.find.tables import NAMES, looks
 from assay_catalogue.circuits.problem import Problem
-from assay_catalogue.circuits.program import Program
-from assay_catalogue.circuits.verify.scrubbing import singly
 from assay_catalogue.subjects.parts import Part, run_by_parts
 from assay_catalogue.verbs.small_model import Model, taken_apart
 from assay_catalogue.worlds.algorithms.task import Task, unasked
@@ -111,14 +109,6 @@ def test_heads_of_induction_are_told_by_where_they_look_and_what_they_compare() 
     ] == pytest.approx(1)
     assert (rows["a1.0"].asks, rows["a1.0"].finds) == ("embed", "a0.0")
     assert rows["a0.1"].share is None, "a head that looks alike everywhere compares nothing"
-
-
-def test_scrubbing_one_variable_alone_tells_a_right_one_from_a_wrong_one() -> None:
-    problem = known.problem("modular_sum")
-    tokens = problem.task.draw(5, 0, 200, held_out=True)
-    right, other = singly(Program(known.explained("modular_sum"), problem), tokens, "remainder", 0)
-    wrong, _ = singly(Program(known.rival("modular_sum"), problem), tokens, "remainder", 0)
-    assert right == pytest.approx(1, abs=1e-6) and other > 0.5 and wrong < 0.8
 
 
 def drawn(vocab: int, length: int, layers: int, heads: int) -> Problem:

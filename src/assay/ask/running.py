@@ -1,5 +1,5 @@
-"""Running: a study or an experiment, run from Python and judged, also with models that are in memory;
-and a study as values."""
+"""Running: a study or an experiment, run from Python and judged, also with models that are in
+memory; and a study as values."""
 
 from __future__ import annotations
 

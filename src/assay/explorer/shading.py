@@ -83,20 +83,6 @@ def tokens(
     return Markup("".join(parts))
 
 
-def shades(texts: Sequence[str], shades: Sequence[float], position: int) -> Markup:
-    """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the
-    token `at` is outlined."""
-    parts = []
-    for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
-        word = pages.words(text) or pages.token("")
-        parts.append(
-            f'<b class="a{level(shade)}{" fires" if i == position else ""}">{word}</b>'
-            if shade > 0 or i == position
-            else f"<span>{word}</span>"
-        )
-    return Markup("".join(parts))
-
-
 def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
     value = f"activation {_short(activation, 3)}"

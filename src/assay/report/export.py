@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
 from assay.core.plain import cell, plain
-from assay.core.results import Estimated, Other, Published, ResultData, Verdict, Verified
+from assay.core.results import Estimated, Other, ResultData, Verdict, Verified
 from assay.report import draw, tables
 
 if TYPE_CHECKING:
@@ -231,25 +231,6 @@ def bibtex(data: ResultData, header: Any = None) -> str:
     if paper:
         year = re.findall(r"\b(?:19|20)\d\d\b", paper)
         entries.append(_entry(f"{name}-paper", {"title": paper, "year": year[-1] if year else ""}))
-    return "\n".join(entries)
-
-
-def references(data: ResultData, header: Any = None) -> str:
-    """BibTeX of what verdicts rest on: this result, the paper, and each source that a statement
-    names, with the numbers taken from it."""
-    numbers: dict[str, list[str]] = {}
-    for statement in data.statements:
-        if statement.source:
-            numbers.setdefault(statement.source, [])
-        paper = None if isinstance(statement, Verified) else statement.published
-        if isinstance(paper, Published):
-            note = f"{paper.number:g} ({paper.at}, {paper.set_up}) for: {statement.text}"
-            numbers.setdefault(paper.source, []).append(note)
-    entries = [bibtex(data, header)]
-    for i, (source, notes) in enumerate(numbers.items(), 1):
-        years = re.findall(r"\b(?:19|20)\d\d\b", source)
-        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(notes)}
-        entries.append(_entry(f"{data.experiment or 'result'}-source-{i}", fields))
     return "\n".join(entries)
 
 

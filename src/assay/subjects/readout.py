@@ -257,29 +257,6 @@ class Readout:
         """Exact and linearised effects of parts of the stream on the logits."""
         return Effects(self.exact(part, x), self.frozen(part, x), self.jacobian(part, x))
 
-    def to_residual(self, z: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """Directions in logit coordinates as directions of the (normalised) stream: the inverse of
-        x ↦ Lᵀx.
-
-        Formula: L⁻ᵀ z
-        """
-        # L is triangular: a solve, and no inverse.
-        return torch.linalg.solve_triangular(
-            self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True
-        ).T.reshape(z.shape)
-
-
-def written(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
-    """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a
-    block that the model lacks, and where a norm stands between."""
-    W, norm = _output(model, layer)
-    if norm is not None:
-        raise ModelError(
-            f"blocks of {model.folder.architecture.name} norm what their MLP writes, so that no "
-            "neuron adds a direction of its own"
-        )
-    return W
-
 
 def output_matrix(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
     """Gives what the last matrix of a block's MLP makes of each neuron, float32, before a norm

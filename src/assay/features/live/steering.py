@@ -8,7 +8,7 @@ that settles what counts as an outlier."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,32 +44,6 @@ class Step:
     kl: float
     """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN
     once it has ended."""
-
-
-@dataclass(frozen=True)
-class Steered:
-    """Both continuations of a prompt."""
-
-    before: str
-    after: str
-    kl: tuple[float, ...]
-    """KL(changed ‖ as it is) of each token that the changed model wrote, nats, along what it
-    wrote."""
-
-    @property
-    def mean_kl(self) -> float:
-        """What the change cost per token, nats; NaN where nothing was written."""
-        return float(np.mean(self.kl)) if self.kl else float("nan")
-
-    @classmethod
-    def of(cls, steps: Iterable[Step]) -> Steered:
-        """All steps together. Runs them, where they are an iterator."""
-        step_list = list(steps)
-        return cls(
-            step_list[-1].before if step_list else "",
-            step_list[-1].after if step_list else "",
-            tuple(s.kl for s in step_list if s.after_id is not None),
-        )
 
 
 def steer(

@@ -38,7 +38,7 @@ from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.chance import LEAST, share, unread
 from assay_catalogue.circuits.verify.controls import Whole, prefixes
 from assay_catalogue.circuits.verify.interchange import foretold
-from assay_catalogue.circuits.verify.pieces import Cut, Piece
+from assay_catalogue.circuits.verify.pieces import Cut
 from assay_catalogue.circuits.verify.reading import Ids, readings, reference, together
 from assay_catalogue.subjects.parts import (
     SLOTS,
@@ -398,44 +398,6 @@ def once(
         return logits(params, view_stream(whole.stream["logits", -1], end, read(end), whole.wrote))[
             0
         ]
-
-
-def singly(
-    program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int
-) -> tuple[float, float]:
-    """Exchange what one variable's readers are shown of it among inputs on which it is the same,
-    all else as it is.
-
-    Gives what is recovered, and at how many positions another input had its value: near 0 it tested
-    nothing. NaN where nobody reads it."""
-    problem, generator = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
-    same = group_identical(classes(program, tokens)[variable], prefixes(tokens))
-    cut = Cut(problem, [u.place for u in program.units])
-    clean, row = (
-        dict(zip(cut.pieces, cut.clean(tokens), strict=True)),
-        torch.arange(tokens.shape[1]),
-    )
-    whole = problem.standing(tokens).wrote
-    read: dict[tuple[Part, Reader], torch.Tensor] = {}
-    for unit, reader in sorted(program.edges, key=str):
-        if unit.variable == variable:
-            part, clean_output = unit.place.part, clean[Piece(unit.place.part, unit.place)]
-            # Several units may lie in one part; each adds its own change to what the reader is
-            # shown.
-            edge_input = read.get((part, reader), whole[part])
-            read[part, reader] = (
-                edge_input
-                + (clean_output[torch.from_numpy(same.drawn(generator)), row] - clean_output)[None]
-            )
-    if not read:
-        return np.nan, np.nan
-    terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
-    good = {name: problem.right(x, tokens) for name, x in terms.items()} | {
-        "unread": unread(problem, tokens)
-    }
-    return float(recovered({name: x.mean() for name, x in good.items()})), 1 - float(
-        same.alone.mean()
-    )
 
 
 @dataclass(frozen=True, eq=False)

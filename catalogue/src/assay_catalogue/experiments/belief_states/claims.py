@@ -12,9 +12,9 @@ import numpy as np
 from assay.core import Arms, Claim, Estimate, Exact, Figure, Gate, Published, Value, figure
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
-from assay.features.linear_probe import distance_r2
 from assay_catalogue.experiments.belief_states.method import SHOWN, WINDOWS
 from assay_catalogue.experiments.belief_states.probes import HELD_OUT, judged_probe, prefixes_of
+from assay_catalogue.features.linear_probe import distance_r2
 from assay_catalogue.worlds.hidden_markov.process import PrefixTree, explained, joint
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from assay.core import Runs, Spec
 from assay.core.bench import Bench
 from assay.core.heavy import torch
-from assay.features.linear_probe import (
+from assay_catalogue.features.linear_probe import (
     STRENGTHS,
     OutOfFold,
     centroids,

@@ -7,12 +7,11 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from assay.core.errors import DataError
-from assay.features.linear_probe import (
-    INNER,
+from assay.features.linear_probe import INNER, folds
+from assay_catalogue.features.linear_probe import (
     INTERACTIONS,
     MEMORIES,
     RIDGES,
-    folds,
     kernel_out_of_fold,
     out_of_fold,
     token_kernel,
