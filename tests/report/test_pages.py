@@ -204,7 +204,8 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
         "cite",
     ]
     places = [page.index(f'id="{part}"') for part in parts]
-    assert places == sorted(places) and places[1] < page.index('class="claim-plot"') < page.index("<table")
+    assert places == sorted(places)
+    assert places[1] < page.index('class="claim-plot"') < page.index("<table")
     few = pages.page(
         sample.of(sample.verdicts()[0], experiment="mine", preset="default", provenance={})
     )

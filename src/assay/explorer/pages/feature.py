@@ -34,7 +34,7 @@ QUARTERS = ("strongest quarter", "second quarter", "third quarter", "weakest qua
 MOSTLY, OFTEN = 0.5, 0.2
 """Shares of its firings from which a feature is said to fire mostly, and often, on its commonest
 token."""
-UNTOLD = "cannot be told from nothing."
+UNTOLD = "cannot be told from no effect."
 DIRECT = 0.5
 """Share of a feature's effect on the logits that takes the direct path, from which its sentence
 says what that path promotes."""
@@ -234,8 +234,8 @@ def _usual_direct_share(index: Index) -> float:
 
 
 def _worth(n: Row, estimated_all: bool) -> str:
-    """What taking the feature out does to the loss, in words that an interval supports: what is
-    decided before what is not.
+    """What taking the feature out does to the loss, in words that an interval supports: as it was
+    measured by taking it out where that was done, else to first order.
 
     `estimated_all` says that the first-order effect of every feature was read."""
     measured = _describe_effect(
@@ -259,7 +259,7 @@ def _worth(n: Row, estimated_all: bool) -> str:
         else:
             why = "it was taken out in too few documents for an interval"
         return f"What it does to the loss cannot be told: {why}."
-    return next((words for words in sentences if not words.endswith(UNTOLD)), sentences[0])
+    return sentences[0]
 
 
 def _describe_effect(
