@@ -92,7 +92,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 @lru_cache(8)
 def _examples(index: Index, base: str) -> list[dict[str, str]]:
     """Searches that find something: of the token that a feature of "start here" fires on most."""
-    tokens = [token for k, _ in index.start[:1] for token in index.feature(k).tokens[:1]]
+    known = (token for k, _ in index.start for token in index.feature(k).tokens)
+    tokens = [token for token in known if str(token["text"]).strip()][:1]
     return [
         {
             "words": words,
