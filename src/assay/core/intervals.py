@@ -47,6 +47,11 @@ _KEPT = 10_000_000
 """Most counts of one factor that are kept for the next interval: those of 1,000 units, as 20 MB."""
 
 
+def fewest(units: Sequence[str]) -> int:
+    """Give how many levels of every unit a verdict needs."""
+    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its interval, in the unit of the statistic; NaN where there are too few
@@ -214,11 +219,6 @@ def interval(
         points=points,
         third=float(third),
     )
-
-
-def fewest(units: Sequence[str]) -> int:
-    """Give how many levels of every unit a verdict needs."""
-    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
 
 
 def shared_training(unit: str, n: int) -> float:

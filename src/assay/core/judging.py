@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -50,6 +51,7 @@ from assay.core.scales import ESTIMAND, rescale, unscaled
 from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
+_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
 """The level of an interval that is looked at once."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
@@ -363,7 +365,11 @@ def _judge_arm(
     if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
-            Price(f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"),
+            Price(
+                f"{tie_text}: ask of something on which they differ, as by harder prompts"
+                if _all_alike(claim, i)
+                else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
+            ),
         )
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
@@ -773,6 +779,12 @@ def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
     ends = [abs(e) for pair in claim.edges for e in pair if math.isfinite(e)]
     near = np.abs(points - np.median(points)) <= ROUNDED * max(ends, default=0.0)
     return int(max(times.max(), near.sum()))
+
+
+def _all_alike(claim: Claim, i: Interval) -> bool:
+    """Whether a worded claim compares two measures that are equal in every unit."""
+    compares = len(_MEASURE.findall(claim.condition)) > 1
+    return compares and i.estimate == 0 and i.variance == 0
 
 
 def _untie(claim: Claim, i: Interval) -> str:
