@@ -111,13 +111,15 @@ def test_from_the_first_page_to_a_dictionary_and_back(page):
     page.click("text=made/up")
     page.wait_for_url(f"**{HOME}")
     assert page.inner_text("h1") == "made/up, TopK"
+    page.click("summary:has-text('all features')")
     assert drawn(page) > 0
+    assert page.locator("#scatter").bounding_box()["width"] > 300
     page.go_back()
     page.wait_for_selector("h1:has-text('Dictionaries')")
 
 
 def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     page.locator("#sort-density").scroll_into_view_if_needed()
     before = page.evaluate("scrollY")
@@ -151,7 +153,7 @@ def test_the_keyboard_sorts_and_turns_pages(page):
 
 @pytest.mark.thorough
 def test_a_condition_is_added_and_dropped(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     page.select_option("#filter-column", "density")
     page.select_option("#filter-compare", "<=")
     page.fill("#filter-value", "0.05")
@@ -175,7 +177,7 @@ def brush(page) -> None:
 
 
 def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     page.locator("#scatter").scroll_into_view_if_needed()
     brush(page)
@@ -204,7 +206,7 @@ def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
 
 @pytest.mark.thorough
 def test_the_fields_do_what_a_brush_does(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     page.fill("#x-from", "0.02")
     page.fill("#x-to", "0.1")
     page.focus("#show")
@@ -216,7 +218,7 @@ def test_the_fields_do_what_a_brush_does(page):
 
 @pytest.mark.thorough
 def test_axes_are_chosen(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     page.select_option("#y", "maximum")
     page.select_option("#yscale", "log")
     page.click("#show")
@@ -226,7 +228,7 @@ def test_axes_are_chosen(page):
 
 @pytest.mark.thorough
 def test_hover_names_a_feature_and_a_click_opens_it(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     canvas = page.locator("#scatter")
     canvas.scroll_into_view_if_needed()
@@ -258,7 +260,7 @@ def test_a_deep_link_shows_its_state(page):
 
 
 def test_hostile_tokens_are_only_shown(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     assert page.title() == "made/up · Assay"
     assert "<script>" in page.inner_text("table.features")
@@ -266,7 +268,7 @@ def test_hostile_tokens_are_only_shown(page):
 
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
 def test_every_part_works_without_script(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     page.click("#sort-density")
     page.wait_for_url("**sort=density**")
     page.fill("#x-from", "0.05")
@@ -290,7 +292,7 @@ def test_a_phone_scrolls_one_way_only(page, path):
 
 @pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
 def test_dark_is_dark_and_legible(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     shown = page.evaluate(CONTRASTS)
     assert shown["paper"] < 0.05 and shown["found"] == {}
@@ -298,7 +300,7 @@ def test_dark_is_dark_and_legible(page):
 
 @pytest.mark.thorough
 def test_points_are_drawn_again_when_night_falls(page):
-    page.goto(HOME)
+    page.goto(f"{HOME}?all=1")
     drawn(page)
     pixel = (
         "() => [...document.getElementById('scatter').getContext('2d').getImageData(0, 0, 1, "

@@ -212,6 +212,10 @@ def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
         follow_redirects=False,
     )
     assert moved.headers["location"] == f"{tiny.base}/steer?text=a+b&scale=5%3A3&new=8"
+    kept = client.get(moved.headers["location"]).text  # so that the amount can be changed a little
+    assert re.search(r'name="feature"[^>]*value="5"', kept)
+    assert re.search(r'name="amount"[^>]*value="3"', kept)
+    assert '<option value="scale" selected>' in kept
     page = client.get(
         f"{tiny.base}/steer", params={"text": "</pre><script>x\u202e", "out": 3, "new": 2}
     ).text

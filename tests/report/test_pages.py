@@ -174,11 +174,12 @@ def test_every_estimate_says_how_it_was_computed(parsed):
 def test_order_of_the_page(page):
     marks = [
         "<h1>",
-        'class="verdicts"',
-        'class="prose"',
         'id="intervals"',
+        'class="claim-plot"',
         'id="figures"',
+        'class="verdicts"',
         'id="findings"',
+        'class="prose"',
         'id="features"',
         'id="more"',
         'id="scope"',
@@ -193,24 +194,25 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
     parts = re.findall(r'href="#([^"]+)"', bar)
     assert parts == [
         "top",
-        "verdicts",
-        "about",
         "intervals",
         "figures",
+        "verdicts",
         "findings",
+        "about",
         "features",
         "scope",
         "cite",
     ]
     places = [page.index(f'id="{part}"') for part in parts]
-    assert places == sorted(places) and places[1] < page.index("<table")
+    assert places == sorted(places)
+    assert places[1] < page.index('class="claim-plot"') < page.index("<table")
     few = pages.page(
         sample.of(sample.verdicts()[0], experiment="mine", preset="default", provenance={})
     )
     assert re.findall(r'href="#([^"]+)"', few[: few.index("</nav>")]) == [
         "top",
-        "verdicts",
         "intervals",
+        "verdicts",
         "scope",
         "cite",
     ]
@@ -473,3 +475,13 @@ def test_the_first_line_of_a_page_says_what_came_out_and_not_what_was_claimed():
     head = html[html.index("<h1>") : html.index("</header>")]
     assert '<p class="question">7 claims: 3 hold, 1 fails, 1 unspecific, 2 undecided</p>' in head
     assert '<p class="quiet">Claimed: gated leads by 0.005</p>' in head
+
+
+def test_arms_are_described_once_and_what_all_share_is_said_once():
+    notes = {
+        "main": "SmolLM2 (4-bit), as it is",
+        "patched": "SmolLM2 (4-bit), patched from the pair, at block 5",
+    }
+    html = pages.page(sample.result(), notes=notes)
+    assert html.count("SmolLM2 (4-bit)") == 1
+    assert "<p>All arms: SmolLM2 (4-bit).</p>" in html and "patched from the pair" in html

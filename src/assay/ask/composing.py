@@ -739,7 +739,6 @@ class _Study:
         lines = []
         for s in self.sides:
             lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
-        lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts if p.label in self.arms]
         if self.asked.parts and (idle := self.asked.left_out(self.arms)):
             lines += ["", f"These arms did not run, as no statement needs them: {', '.join(idle)}."]
         unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in self.sides}

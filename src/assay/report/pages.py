@@ -150,12 +150,14 @@ def page(
     claims, findings = data.verdicts, data.findings
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
+    shared, noted = _shared(noted)
     parts = [
-        ("verdicts", "In short", True),
-        ("about", "About", text or study),
-        ("intervals", "Claims", claims),
+        ("intervals", "Answers" if len(claims) > 1 else "Answer", claims),
         ("figures", "Figures", figures),
-        ("findings", "Estimates", findings),
+        ("verdicts", "Table", True),
+        ("findings", "Estimates", any(e.curve is None for e in findings)),
+        ("notes", "Notes", data.notes),
+        ("about", "About", text or study),
         ("features", "Features", cards),
         ("scope", "Scope", True),
         ("cite", "Cite", True),
@@ -171,6 +173,7 @@ def page(
             home=home,
             specs=_specs(specs or {}),
             notes=noted,
+            shared=shared,
             scopes=scopes,
             tally=tally(data),
             parts=[(anchor, title) for anchor, title, present in parts if present],
@@ -186,6 +189,18 @@ def page(
             whole=as_json(stored.to_json(), indent=1, default=str),
         )
     )
+
+
+def _shared(notes: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """What the notes on all arms begin with, up to a comma, and what is left of each."""
+    if len(notes) < 2:
+        return "", dict(notes)
+    parts = [note.split(", ") for note in notes.values()]
+    same = 0
+    while all(len(p) > same + 1 and p[same] == parts[0][same] for p in parts):
+        same += 1
+    left = (", ".join(p[same:]) for p in parts)
+    return ", ".join(parts[0][:same]), dict(zip(notes, left, strict=True))
 
 
 def _in_words(data: ResultData, study: Shown) -> ResultData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from assay.lab.plan.plan import Plan
     from assay.lab.plan.preset import Preset
     from assay.lab.work.events import OnEvent
+
+
+LISTED = re.compile(r"(claim \d+: )?each \w+: ")
+"""A note that has the number of every unit, which is shown where everything is."""
 
 
 @verb("verdicts of what is stored")
@@ -121,7 +126,8 @@ def answer(
         for changes in many_in_words(data.changed):
             yield f"changed after a look at these seeds: {changes}"
         for note in data.notes:
-            yield f"note: {note}"
+            if verbose or not LISTED.match(note):
+                yield f"note: {note}"
         # of the catalogue's own entries their pages say what was planned
         if data.registration is not None or about.is_own:
             yield from frozen_lines(data)

@@ -95,6 +95,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "fewest": names.FEWEST,
             "legible": names.LEGIBLE,
             **_drawn(index),
+            "asked": bool(query),
             "columns": columns,
             "known": SORTED,
             "numeric": sorted(NUMERIC),
@@ -231,13 +232,12 @@ class _Links:
     def sort(self, column: str) -> str:
         """Sort by a column; by the one that it is sorted by, the other way round."""
         way = "asc" if self.view.sort == column and self.view.way == "desc" else "desc"
-        return query_args.link(self.path, self.view.state(sort=column, way=way, page=None))
+        return self._opened(self.view.state(sort=column, way=way, page=None))
 
     def without(self, bound: Condition) -> str:
         """Drop a condition."""
-        return query_args.link(
-            self.path, self.view.state(where=[c for c in self.view.where if c != bound], page=None)
-        )
+        rest = [c for c in self.view.where if c != bound]
+        return self._opened(self.view.state(where=rest, page=None))
 
     def only(self, column: str, compare: str, value: str) -> str:
         """Show the features that one condition leaves."""
@@ -251,11 +251,16 @@ class _Links:
 
     def page(self, number: int) -> str:
         """Turn to a page of the table."""
-        return query_args.link(self.path, self.view.state(page=number))
+        return self._opened(self.view.state(page=number))
 
     def all(self) -> str:
         """Drop every condition."""
-        return query_args.link(self.path, self.view.state(where=[], page=None))
+        return self._opened(self.view.state(where=[], page=None))
+
+    def _opened(self, state: list[tuple[str, Any]]) -> str:
+        """Keep the features in view where nothing is asked of them."""
+        asked = any(value is not None for _, value in state)
+        return query_args.link(self.path, state if asked else [("all", 1)])
 
     def points(self) -> str:
         """Give the address of the scatter's points."""

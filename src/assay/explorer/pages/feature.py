@@ -234,8 +234,8 @@ def _usual_direct_share(index: Index) -> float:
 
 
 def _worth(n: Row, estimated_all: bool) -> str:
-    """What taking the feature out does to the loss, in words that an interval supports: what is
-    decided before what is not.
+    """What taking the feature out does to the loss, in words that an interval supports: as it was
+    measured by taking it out where that was done, else to first order.
 
     `estimated_all` says that the first-order effect of every feature was read."""
     measured = _describe_effect(
@@ -259,7 +259,7 @@ def _worth(n: Row, estimated_all: bool) -> str:
         else:
             why = "it was taken out in too few documents for an interval"
         return f"Its effect on the loss is unknown: {why}."
-    return next((words for words in sentences if not words.endswith(UNTOLD)), sentences[0])
+    return sentences[0]
 
 
 def _describe_effect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -80,11 +81,29 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         values,
         {
             "ways": WAYS,
+            "examples": _examples(index, base),
             "columns": list(SORTED),
             "schema": SORTED,
             "said": query_args.format_condition,
         },
     )
+
+
+@lru_cache(8)
+def _examples(index: Index, base: str) -> list[dict[str, str]]:
+    """Searches that find something: of the token that a feature of "start here" fires on most."""
+    known = (token for k, _ in index.start for token in index.feature(k).tokens)
+    tokens = [token for token in known if str(token["text"]).strip()][:1]
+    return [
+        {
+            "words": words,
+            "text": str(token["text"]),
+            "link": link(f"/{base}/search", [("by", by), ("q", token["text"])]),
+        }
+        for token in tokens
+        for by, words in WAYS.items()
+        if by in ("token", "promoted")
+    ]
 
 
 def _by_token(

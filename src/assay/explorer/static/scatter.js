@@ -10,6 +10,7 @@
     shown = {canvas, data: null, drag: null, hover: -1};
     const mine = shown, address = canvas.dataset.points;
     listen(mine);
+    canvas.closest("details")?.addEventListener("toggle", () => { if (mine.data) draw(mine); });
     const ready = data => { if (shown === mine) { mine.data = data; draw(mine); tell(mine); } };
     if (fetched.has(address)) return ready(fetched.get(address));
     fetch(address).then(answer => { if (!answer.ok) throw new Error(answer.status); return answer.arrayBuffer(); })
