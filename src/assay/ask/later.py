@@ -13,15 +13,14 @@ from assay.core.experiment import PRESETS
 LATER = ("damage", "other-text", "places")
 """Controls that came after the first studies were frozen."""
 ENDING = ".prereg.json"
-_WHICH = ("", *(f".{preset}" for preset in PRESETS))
 
 
-def frozen_arms(path: Path) -> Collection[str] | None:
-    """The arms of what was frozen of a study, next to its file, before freezes held what was asked;
-    None where nothing was frozen then."""
+def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
+    """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
+    held what was asked, or of all; None where nothing was frozen then."""
     arms: set[str] = set()
     found = False
-    for which in _WHICH:
+    for which in ("", *(f".{preset}" for preset in PRESETS)):
         frozen = path.parent / f"{path.stem}{which}{ENDING}"
         if frozen.is_file():
             try:
@@ -29,21 +28,9 @@ def frozen_arms(path: Path) -> Collection[str] | None:
                 arms_of = {*held["arms"]}
             except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
                 continue
-            if "questions" not in held:
+            if not (of_old and "questions" in held):
                 arms, found = arms | arms_of, True
     return arms if found else None
-
-
-def all_frozen(path: Path) -> Collection[str] | None:
-    """The arms of all that was frozen of a study, whenever that was; None where nothing was."""
-    arms: set[str] = set()
-    files = [path.parent / f"{path.stem}{which}{ENDING}" for which in _WHICH]
-    for frozen in (f for f in files if f.is_file()):
-        try:
-            arms |= {*json.loads(foreign.read_stored(frozen))["arms"]}
-        except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
-            continue
-    return arms if any(f.is_file() for f in files) else None
 
 
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:

@@ -400,7 +400,7 @@ class Parts:
         source = self.prompts.get(table.prompts, self.first)
         test = self.prompts.get(table.test)
         test = test and prompts.alike(test, source)
-        before = later.all_frozen(self.text.path) is not None
+        before = later.frozen_arms(self.text.path, of_old=False) is not None
         task = ProbeTask(model, table, source, test, one_twin=not before)
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"

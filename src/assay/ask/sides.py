@@ -131,8 +131,20 @@ def sides(text: Text) -> list[Side]:
             try:
                 side.of.specs_of("main", specs)
             except HeldError as e:
-                raise ExperimentError(_held(side, specs, e)) from e
+                if (free := _alone(side)) is None:
+                    raise ExperimentError(_held(side, specs, e)) from e
+                study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
+
+
+def _alone(side: Side) -> Experiment | None:
+    """The experiment of a side of which main alone runs, where its map of specs only keeps fields
+    for other arms to set: no other arm is there for which they had to be kept."""
+    main, default = side.of.arms["main"], side.of.default
+    if side.arms != ("main",) or main.specs is None or main.specs(default) != default:
+        return None
+    arms = {**side.of.arms, "main": dataclasses.replace(main, specs=None)}
+    return dataclasses.replace(side.of, arms=arms)
 
 
 def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
@@ -194,7 +206,7 @@ def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
     words = [e.value for e in study.estimate]
     for c in study.claim:
         words += [c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations]
-    words += later.all_frozen(text.path) or ()
+    words += later.frozen_arms(text.path, of_old=False) or ()
     words += ["main"] if any(words) and _reads_main(text) else []
 
     def is_named(arm: str) -> bool:
