@@ -131,17 +131,19 @@ def sides(text: Text) -> list[Side]:
             try:
                 side.of.specs_of("main", specs)
             except HeldError as e:
-                if (free := _alone(side)) is None:
+                if (free := _alone(side, specs, e)) is None:
                     raise ExperimentError(_held(side, specs, e)) from e
                 study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
 
 
-def _alone(side: Side) -> Experiment | None:
-    """The experiment of a side of which main alone runs, where its map of specs only keeps fields
-    for other arms to set: no other arm is there for which they had to be kept."""
-    main, default = side.of.arms["main"], side.of.default
-    if side.arms != ("main",) or main.specs is None or main.specs(default) != default:
+def _alone(side: Side, specs: tuple[Any, ...], error: HeldError) -> Experiment | None:
+    """The experiment of a side of which main alone runs, with several values of a field that has
+    one where other arms make others of it; None where these run, or one value is refused too."""
+    main = side.of.arms["main"]
+    if side.arms != ("main",) or error.values < 2 or main.specs is None:
+        return None
+    if any(main.specs((spec,)) != (spec,) for spec in specs):
         return None
     arms = {**side.of.arms, "main": dataclasses.replace(main, specs=None)}
     return dataclasses.replace(side.of, arms=arms)
