@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import (
+    controls,
     damage,
     dictionaries,
     dry,
@@ -30,7 +31,6 @@ from assay.ask.measure import (
     sae_arms,
     saes,
     training,
-    untouched,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Measured, Task
@@ -59,8 +59,7 @@ from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, opening_in_words
-from assay.subjects.rebuilt import otherwise
+from assay.subjects.folder import ModelFolder, opening_in_words, otherwise
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
@@ -78,11 +77,11 @@ class Asked(TrainedParts):
         def bears(part: Part) -> bool:
             stands_in = part.task.stands_in
             if stands_in == "heads":
-                return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+                return bool(reads_named) and all(map(controls.names_a_head, reads_named))
             if stands_in == "position":
-                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
+                return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
-                return any(untouched.varies(r, part.task.prompts) for r in reads_named)
+                return any(controls.varies(r, part.task.prompts) for r in reads_named)
             return True
 
         return tuple(

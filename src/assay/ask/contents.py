@@ -4,7 +4,7 @@ is read of them, without any name."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any
 
 from assay.ask import rehearsal
 from assay.ask.asked import Asked
-from assay.ask.measure import models, own_code, reads, training
+from assay.ask.measure import interventions, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import Row
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.parts import Part
-from assay.ask.shown import spoken_scope
+from assay.ask.parts import Part, at_levels
 from assay.ask.tables import Model
+from assay.ask.text import Study
 from assay.core.experiment import Rows
 from assay.data import corpus as corpora
 from assay.subjects import chats
@@ -33,6 +33,9 @@ ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "
 
 ANSWERED = ("log_prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
+
+TRAINED = "for these trained runs only"
+"""What a scope says of units within runs, which here are those of a model as it is."""
 
 
 class Contents:
@@ -211,3 +214,24 @@ class Contents:
         for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
             text = text.replace(f"{{{name}}}", f"{{{i}}}")
         return text
+
+
+def spoken_scope(study: Study, words: str) -> str:
+    """Say a scope of a study without slots, and of no trained runs where none was trained."""
+    if study.model and not study.train:
+        asked = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {asked}, these prompts")
+    return at_levels(words, dict(_levels(study)))
+
+
+def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
+    """What fills each slot; nothing where two tables fill it otherwise."""
+    changes = [interventions.expanded(t, study.direction) for t in study.intervene]
+    sweeps: list[Mapping[str, Sequence[object]]] = [
+        *(t.sweep for t in changes),
+        *(t.sweep for t in study.read),
+        *(t.sweep for t in study.probe),
+    ]
+    for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
+        filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
+        yield slot, filled.pop() if len(filled) == 1 else (slot,)

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask import later
 from assay.ask.measure import (
     controls,
     damage,
@@ -28,7 +27,6 @@ from assay.ask.measure import (
     saes,
     sentences,
     training,
-    untouched,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
@@ -36,7 +34,7 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
-from assay.ask.text import Study, Text
+from assay.ask.text import Study, Text, frozen_arms, is_left_out
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
@@ -235,7 +233,7 @@ class Parts:
                 place = models.located(self.folder, whole.text)
                 self.saes[train.name] = msgspec.structs.replace(whole, text=place)
         self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
-        self.frozen, self.on_other_text = later.frozen_arms(text.path), dict[str, Model]()
+        self.frozen, self.on_other_text = frozen_arms(text.path), dict[str, Model]()
         if not self.models:
             return
         self._refuse_duplicates()
@@ -400,12 +398,12 @@ class Parts:
         source = self.prompts.get(table.prompts, self.first)
         test = self.prompts.get(table.test)
         test = test and prompts.alike(test, source)
-        before = later.frozen_arms(self.text.path, of_old=False) is not None
+        before = frozen_arms(self.text.path, of_old=False) is not None
         task = ProbeTask(model, table, source, test, one_twin=not before)
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
-            if later.is_left_out(f"{name}/{control.name}", self.frozen):
+            if is_left_out(f"{name}/{control.name}", self.frozen):
                 continue
             changed = dataclasses.replace(task, control=control.name)
             if control == PLACES:
@@ -500,7 +498,7 @@ class Parts:
             key = ("train", [t.name for t in study.train].index(model.label))
         with text.located(*key):
             start = self._start(model)
-            known = untouched.of_model(
+            known = controls.of_model(
                 study.read,
                 self.first,
                 untrained=bool(model.like),
@@ -551,7 +549,7 @@ class Parts:
         self.parts.append(Part(diff.name, task))
         table = task.intervention
         pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
-        known = untouched.of_diff(
+        known = controls.of_diff(
             () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
         )
         if table is None and self._is_tuned(second) and self._start(second) == first:
@@ -619,7 +617,7 @@ class Parts:
     def _add_controls_of_model(self, of: str, task: Task, wanted: tuple[str, ...] | None) -> None:
         """Add the near controls of what a model as it is has of a table of prompts, or of two."""
         model = task.model
-        known = untouched.of_model(
+        known = controls.of_model(
             task.reads, task.prompts, untrained=bool(model.like), changed=False
         )
         twin = _untwinned(model) if model.like else _twin(model)
@@ -647,7 +645,7 @@ class Parts:
         stands_in: Any = control.name if control.name in STANDING_IN else ""
         task = dataclasses.replace(task, stands_in=stands_in)
         if control == POSITION:  # anything else is about the tokens that were there
-            some = tuple(r for r in task.reads if untouched.looks_at_a_slot(r))
+            some = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
             task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))
 
@@ -661,7 +659,7 @@ class Parts:
         """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
         made it is left out, and the author is told."""
         label = f"{of}/{control.name}"
-        if later.is_left_out(label, self.frozen):
+        if is_left_out(label, self.frozen):
             return
         train = self.trains.get(task.model.name)
         name = name or (train.damage if train else "")

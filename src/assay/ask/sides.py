@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.ask import later
-from assay.ask.text import Part, Plain, Text
+from assay.ask.text import Part, Plain, Text, frozen_arms
 from assay.ask.wording import condition
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
@@ -25,7 +24,7 @@ from assay.core.spec import Spec, per_run_fields
 from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
-from assay.lab.plan.costs import over
+from assay.lab.plan.plan import over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file
@@ -208,7 +207,7 @@ def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
     words = [e.value for e in study.estimate]
     for c in study.claim:
         words += [c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations]
-    words += later.frozen_arms(text.path, of_old=False) or ()
+    words += frozen_arms(text.path, of_old=False) or ()
     words += ["main"] if any(words) and _reads_main(text) else []
 
     def is_named(arm: str) -> bool:

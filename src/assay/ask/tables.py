@@ -19,13 +19,6 @@ but the first that the model reads, such as a BOS."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
-
-
-def texts_of(answer: Answer) -> tuple[str, ...]:
-    """The texts of an answer."""
-    return (answer,) if isinstance(answer, str) else answer
-
-
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 

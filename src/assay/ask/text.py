@@ -18,9 +18,10 @@ threshold = "plan: two per cent is what one would call unbiased"
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ import msgspec
 from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read, Train
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import PRESETS
 
 Plain = bool | int | float | str
 Value = Plain | list[Plain]
@@ -487,3 +489,34 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     for word, plain in words.items():
         message = message.replace(word, plain)
     return f"{field_path}: {message[:1].lower()}{message[1:]}"
+
+
+# what was frozen of a study -----------------------------------------------------------------------
+
+
+LATER = ("damage", "other-text", "places")
+"""Controls that came after the first studies were frozen."""
+ENDING = ".prereg.json"
+
+
+def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
+    """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
+    held what was asked, or of all; None where nothing was frozen then."""
+    arms: set[str] = set()
+    found = False
+    for which in ("", *(f".{preset}" for preset in PRESETS)):
+        frozen = path.parent / f"{path.stem}{which}{ENDING}"
+        if frozen.is_file():
+            try:
+                held = json.loads(foreign.read_stored(frozen))
+                arms_of = {*held["arms"]}
+            except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
+                continue
+            if not (of_old and "questions" in held):
+                arms, found = arms | arms_of, True
+    return arms if found else None
+
+
+def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
+    """Whether a control is left out of what was frozen before there was any of its kind."""
+    return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen

@@ -34,6 +34,7 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
+from assay.core.results import JOINT
 from assay.core.stats import (
     Compared,
     Means,
@@ -50,7 +51,7 @@ R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
-_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|first|share)\(")
+_BENDS = re.compile(r"[/*]|\b(corr|auroc|sum|share)\(")
 """What takes values of units out of the range of sums and differences of measures."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
@@ -168,10 +169,6 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
         source=entry.source,
         condition=" ".join(entry.value.split()),
     )
-
-
-JOINT = ", "
-"""Stands between dimensions whose levels are combined, and between these levels."""
 
 
 def dims_over(entry: EstimateEntry) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -423,12 +423,12 @@ class Experiment(Generic[S]):
     def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
         """Give the arms and the claims with their places filled; nothing where no sentence is
         another than it was."""
-        sizes = Sizes(lambda arm: self._trained(arm, specs), self.sizes)
+        sizes = cache(lambda: Sizes(lambda arm: self._trained(arm, specs), self.sizes))
 
         def fill(value: Any) -> Any:
             if isinstance(value, str):
                 placed = "{" in value or isinstance(value, Filled)
-                return sizes.fill(value, anew=anew) if placed else value
+                return sizes().fill(value, anew=anew) if placed else value
             if isinstance(value, Mapping):
                 return {fill(k): fill(v) for k, v in value.items()}
             return tuple(map(fill, value)) if isinstance(value, tuple) else value

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import (
+    controls,
     dictionaries,
     directions,
     interventions,
@@ -22,7 +23,6 @@ from assay.ask.measure import (
     models,
     own_code,
     reads,
-    untouched,
 )
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.editing import Editing
@@ -500,7 +500,7 @@ class _Pass:
         self.sweep = sweep
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
-            by_number |= untouched.unrelated(task.prompts, task.rows, seeds[0])
+            by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         self.prompts = [prompt(model.folder, by_number[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [
@@ -510,7 +510,7 @@ class _Pass:
             for table in tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
-            self.prompts = untouched.scrambled(self.prompts, seeds[0])
+            self.prompts = controls.scrambled(self.prompts, seeds[0])
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
         self.sites = list(dict.fromkeys(site for r in every for site in r.sites))

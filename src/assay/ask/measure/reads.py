@@ -11,9 +11,8 @@ import numpy as np
 
 from assay.ask.measure import activations, directions, interventions, next_tokens
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.next_tokens import texts_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready
+from assay.ask.measure.seen import Context, Prompt, Ready, texts_of
 from assay.ask.tables import Answer, Direction, Place, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
