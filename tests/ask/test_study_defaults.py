@@ -128,3 +128,12 @@ name = "grokking-efficiency"
     path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
     with pytest.raises(ExperimentError, match="lr cannot be a list here, as arms vary it"):
         catalogue.find(str(path))
+
+
+def test_numbers_that_are_equal_in_every_unit_ask_for_something_harder(folder):  # noqa: F811
+    path = folder / "alike.toml"
+    text = ASKS.format(MOOD).replace("steered.good - main.good > 1", "main.good - main.well > 0.05")
+    path.write_text(text + '[[read]]\nname = "well"\nlog_prob = [" good", " bad"]\n')
+    (judged,) = Lab(folder / "alike", Inline()).run(catalogue.find(str(path))).judged
+    assert (judged.outcome, judged.estimate) == ("undecided", 0)
+    assert "ask of something on which they differ" in str(judged.price)
