@@ -217,3 +217,19 @@ def test_every_choice_of_parts_that_is_planned_is_run_with_its_controls(folder, 
             assert np.isfinite(result.arms[arm]["right"].values).all(), arm
     top = result.arms["by_pattern"]["chosen_parts"].values
     assert (top == 5).all()  # head 1.1, which looks at the country as was planted
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "other"),
+    [
+        ("intervene", "mask = 3", "write block = { from"),
+        ("prompts", "examples = 3", r"write shots = \[0, 1, 4\] and example"),
+        ("model", "quantize = 3", "write weights = { round = 3 }"),
+        ("read", "nonsense = 3", r"; see docs/asking.md, \[\[read\]\]"),
+    ],
+)
+def test_a_field_that_is_none_is_refused_with_another_way_to_say_it(table, field, other, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(f'question = "?"\n[[{table}]]\nname = "x"\n{field}\n')
+    with pytest.raises(ExperimentError, match=f"line 4 column .* is no field .*{other}"):
+        catalogue.find(str(path))

@@ -166,7 +166,7 @@ def test_a_control_that_arms_leaves_out_is_told_with_the_arms_that_there_are(fol
 def test_a_field_that_arms_make_is_refused_in_a_study_s_words(folder, fields, told):
     (folder / "rate.toml").write_text(
         'question = "Does a higher rate grok sooner?"\n'
-        '[[experiment]]\nname = "grokking-efficiency"\narms = ["main"]\n'
+        '[[experiment]]\nname = "grokking-efficiency"\narms = ["main", "shuffled"]\n'
         f'fields = {fields}\n[[estimate]]\ntext = "steps"\nvalue = "main.fit"\n'
     )
     with pytest.raises(ExperimentError) as refused:

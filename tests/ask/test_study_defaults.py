@@ -110,3 +110,30 @@ def test_an_estimate_of_what_is_done_is_paired_with_the_untouched_model(folder):
     (line,) = (n for n in result.notes if "unit by unit" in n)
     less = (result.arms["steered"]["good"] - result.arms["main"]["good"].values).values
     assert line.startswith(f"estimate 1: less main.good, unit by unit: {less.mean():.3g} [")
+
+
+def test_a_field_that_arms_vary_may_be_swept_where_main_runs_alone(tmp_path):
+    path = tmp_path / "rates.toml"
+    about = """question = "?"
+seeds = "1000000:1000006"
+[[experiment]]
+name = "grokking-efficiency"
+"""
+    about += "fields = { lr = [0.005, 0.02] }\n"
+    path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok"\nover = "lr"\n')
+    study = catalogue.find(str(path))
+    assert {(s.lr, s.seed) for s in study.default} == {
+        (lr, seed) for lr in (0.005, 0.02) for seed in range(1000000, 1000006)
+    }
+    path.write_text(about + '[[estimate]]\ntext = "x"\nvalue = "main.grok - shuffled.grok"\n')
+    with pytest.raises(ExperimentError, match="lr cannot be a list here, as arms vary it"):
+        catalogue.find(str(path))
+
+
+def test_numbers_that_are_equal_in_every_unit_ask_for_something_harder(folder):  # noqa: F811
+    path = folder / "alike.toml"
+    text = ASKS.format(MOOD).replace("steered.good - main.good > 1", "main.good - main.well > 0.05")
+    path.write_text(text + '[[read]]\nname = "well"\nlog_prob = [" good", " bad"]\n')
+    (judged,) = Lab(folder / "alike", Inline()).run(catalogue.find(str(path))).judged
+    assert (judged.outcome, judged.estimate) == ("undecided", 0)
+    assert "ask of something on which they differ" in str(judged.price)

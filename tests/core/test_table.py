@@ -939,7 +939,10 @@ def test_where_folds_do_not_decide_no_more_of_them_are_proposed():
 def test_two_columns_of_ones_leave_no_room_for_a_difference():
     rows = {"arm": ["a"] * 40 + ["b"] * 40, "prompt": [*range(40)] * 2, "right": [1] * 80}
     judged = assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt")
-    assert "both are at the bound of right: no difference could show" in judged.warning
+    assert (
+        "both are at the bound of right: no difference could show; ask something harder"
+        in judged.warning
+    )
     rows["right"] = [*rows["right"][:-1], 0]
     assert (
         "no difference could show"

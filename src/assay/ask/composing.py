@@ -452,6 +452,8 @@ class _Study:
         models, or what a quantity of a dictionary can be."""
 
         def ends(c: Column) -> tuple[float | None, float | None]:
+            if c.how == "first":
+                return self._levels(c.arm or s.main, c)
             if self.asked.parts and c.name not in QUANTITIES:
                 return self.asked.range_of(c.arm or s.main, c.name)
             m = QUANTITIES.get(c.name)
@@ -459,6 +461,14 @@ class _Study:
             return (m.low, m.high) if m is not None and lower else (None, None)
 
         return natural(s.read, ends)
+
+    def _levels(self, arm: str, c: Column) -> tuple[float | None, float | None]:
+        """The least level at which something may first be so, and the one behind the last."""
+        known = self.measured[arm].axes.get(c.name, {}) if arm in self.measured else {}
+        levels = [x for x in known.get(c.over[0], ()) if isinstance(x, int | float)]
+        if len(levels) < 2 or len(levels) < len(known[c.over[0]]):
+            return None, None
+        return float(min(levels)), float(2 * levels[-1] - levels[-2])
 
     def _with_proposals(self, s: _Statement, entry: Any) -> Any:
         """A claim about one measure by itself with what its arm proposes, where it says nothing."""

@@ -34,7 +34,7 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
-from assay.ask.text import Study, Text, all_frozen, frozen_arms, is_left_out
+from assay.ask.text import Study, Text, frozen_arms, is_left_out
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
@@ -398,7 +398,7 @@ class Parts:
         source = self.prompts.get(table.prompts, self.first)
         test = self.prompts.get(table.test)
         test = test and prompts.alike(test, source)
-        before = all_frozen(self.text.path) is not None
+        before = frozen_arms(self.text.path, of_old=False) is not None
         task = ProbeTask(model, table, source, test, one_twin=not before)
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.ask.text import Part, Plain, Text, all_frozen
+from assay.ask.text import Part, Plain, Text, frozen_arms
 from assay.ask.wording import condition
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
@@ -130,8 +130,22 @@ def sides(text: Text) -> list[Side]:
             try:
                 side.of.specs_of("main", specs)
             except HeldError as e:
-                raise ExperimentError(_held(side, specs, e)) from e
+                if (free := _alone(side, specs, e)) is None:
+                    raise ExperimentError(_held(side, specs, e)) from e
+                study_sides[study_sides.index(side)] = dataclasses.replace(side, of=free)
     return study_sides
+
+
+def _alone(side: Side, specs: tuple[Any, ...], error: HeldError) -> Experiment | None:
+    """The experiment of a side of which main alone runs, with several values of a field that has
+    one where other arms make others of it; None where these run, or one value is refused too."""
+    main = side.of.arms["main"]
+    if side.arms != ("main",) or error.values < 2 or main.specs is None:
+        return None
+    if any(main.specs((spec,)) != (spec,) for spec in specs):
+        return None
+    arms = {**side.of.arms, "main": dataclasses.replace(main, specs=None)}
+    return dataclasses.replace(side.of, arms=arms)
 
 
 def _held(side: Side, specs: tuple[Any, ...], error: HeldError) -> str:
@@ -193,7 +207,7 @@ def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
     words = [e.value for e in study.estimate]
     for c in study.claim:
         words += [c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations]
-    words += all_frozen(text.path) or ()
+    words += frozen_arms(text.path, of_old=False) or ()
     words += ["main"] if any(words) and _reads_main(text) else []
 
     def is_named(arm: str) -> bool:

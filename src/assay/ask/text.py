@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +49,32 @@ _RANGE, LEVELS = re.compile(r"(-?\d{1,9}):(-?\d{1,9})(?::(\d{1,9}))?"), 10_000
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
+
+
+OTHERWISE = {
+    ("intervene", "layer"): 'write site = "blocks.9.hook_resid_pre", say',
+    ("intervene", "mask"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
+    ("intervene", "attention"): 'write block = { from = "{a}", to = "{b}", layers = [9] }',
+    ("intervene", "latents"): 'write clamp = ["sae.safetensors", [1, 2, 3]] and value',
+    ("intervene", "code"): 'write function = "mine.py:edit"',
+    ("intervene", "weights"): "write weights under a second [[model]] of the same name",
+    ("read", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
+    ("read", "code"): 'write function = "mine.py:number"',
+    ("read", "head"): 'write pattern = "9.1", to and position',
+    ("read", "heads"): 'write pattern = "9.1", or a slot and sweep = { head = ["9.1", "9.2"] }',
+    ("prompts", "examples"): 'write shots = [0, 1, 4] and example = "… {answer}\\n"',
+    ("prompts", "sweep"): "write levels, the column whose values are levels, or shots = [0, 1, 4]",
+    ("probe", "layer"): 'write site = "blocks.9.hook_resid_post", or a slot and sweep = { … }',
+    ("model", "round"): "write weights = { round = 3 }",
+    ("model", "quantize"): "write weights = { round = 3 }",
+    (
+        "dictionary",
+        "dictionary",
+    ): "measure them with `assay evaluate A B --model … --out report`, and "
+    "judge report/documents.csv (docs/studies.md, Compare dictionaries)",
+    ("diff", "arms"): "write the difference in the condition, as in a.right - b.right",
+}
+"""Fields that there are not, by their table, and another way to say what they mean."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -241,10 +266,6 @@ def parsed(path: Path, whole: str) -> Text:
         table = tomllib.loads(toml)
     except (ValueError, RecursionError) as e:  # a whole number may have more digits than Python's
         raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
-    if "dictionary" in table:
-        line, column = position(toml, ("dictionary", 0))
-        where = f"{path} line {line + first - 1} column {column}"
-        raise ExperimentError(f"{where}: {_instead_of_dictionaries(table['dictionary'])}")
     _spell_ranges(table)
     try:
         study = msgspec.convert(table, Study)
@@ -272,26 +293,6 @@ def _spell_ranges(table: Any) -> None:
                     first, end, step = (int(x) for x in match.groups("1"))
                     some = range(first, end, step)[: LEVELS + 1] if step else range(0)
                     sweep[name] = [*some]
-
-
-def _instead_of_dictionaries(tables: Any) -> str:
-    """The two commands that replace a study's [[dictionary]] tables, filled in as far as these
-    tell."""
-    tables = [table for table in tables if isinstance(table, dict)] if tables else []
-
-    def first(key: str) -> str:
-        return next((str(table[key]) for table in tables if table.get(key)), key.upper())
-
-    listed = [path for table in tables if (path := table.get("path"))]
-    files = [str(x) for path in listed for x in (path if isinstance(path, list) else [path])]
-    words = [*(files or ["A", "B", "C"]), "--model", first("model"), "--text", first("text")]
-    return (
-        "a study no longer compares dictionaries. Measure them with "
-        f"`assay evaluate {shlex.join(words)} --out report`, then judge its table with "
-        "`assay judge report/documents.csv --unit document --control C --claim "
-        "'mean(A.error)/mean(A.variance) - mean(B.error)/mean(B.variance) < -0.01'`, where A, B "
-        "and C are names of dictionaries"
-    )
 
 
 def _no_numbers(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -467,10 +468,10 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
                 f"{field_path}: the controls that come by themselves are left out where they come "
                 "from: controls = [] under the model, intervention, probe or diff"
             )
-        return (
-            f"{field_path} is no field of a study; "
-            f"{nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))}"
-        )
+        where = f"; see docs/asking.md, [[{keys[0]}]]" if keys[0] in ASKED else ""
+        other = OTHERWISE.get((str(keys[0]), unknown[1]))
+        hint = other or nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))
+        return f"{field_path} is no field of a study; {hint}{where}"
     if missing := re.search(r"missing required field `([^`]+)`", error):
         return f"{field_path or 'the study'} lacks {missing[1]}"
     if keys and keys[-1] in kinds and "array" in error and "object" in error:
@@ -496,15 +497,14 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
 LATER = ("damage", "other-text", "places")
 """Controls that came after the first studies were frozen."""
 ENDING = ".prereg.json"
-_WHICH = ("", *(f".{preset}" for preset in PRESETS))
 
 
-def frozen_arms(path: Path) -> Collection[str] | None:
-    """The arms of what was frozen of a study, next to its file, before freezes held what was asked;
-    None where nothing was frozen then."""
+def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
+    """The arms of what was frozen of a study, next to its file: of what was frozen before freezes
+    held what was asked, or of all; None where nothing was frozen then."""
     arms: set[str] = set()
     found = False
-    for which in _WHICH:
+    for which in ("", *(f".{preset}" for preset in PRESETS)):
         frozen = path.parent / f"{path.stem}{which}{ENDING}"
         if frozen.is_file():
             try:
@@ -512,21 +512,9 @@ def frozen_arms(path: Path) -> Collection[str] | None:
                 arms_of = {*held["arms"]}
             except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
                 continue
-            if "questions" not in held:
+            if not (of_old and "questions" in held):
                 arms, found = arms | arms_of, True
     return arms if found else None
-
-
-def all_frozen(path: Path) -> Collection[str] | None:
-    """The arms of all that was frozen of a study, whenever that was; None where nothing was."""
-    arms: set[str] = set()
-    files = [path.parent / f"{path.stem}{which}{ENDING}" for which in _WHICH]
-    for frozen in (f for f in files if f.is_file()):
-        try:
-            arms |= {*json.loads(foreign.read_stored(frozen))["arms"]}
-        except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
-            continue
-    return arms if any(f.is_file() for f in files) else None
 
 
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
