@@ -1,5 +1,5 @@
-"""Process: `assay run` as a child process, identified by its number and the time it started, since
-the system gives numbers of ended processes to others."""
+"""Process: `assay run` as a process of its own, identified by its number and the time it started,
+since the system gives numbers of ended processes to others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from assay.lab.work.template import VARIABLE, Forked
 
 GRACE = 15.0
 """Seconds that a run has to end by itself after it was interrupted."""
@@ -21,10 +24,16 @@ os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.nice(5)
 if memory: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 signal.alarm(seconds)
-os.execv(sys.executable, [sys.executable, "-P", "-m", "assay", *sys.argv[3:]])
 """
+COLD = f"{BOOT}os.execv(sys.executable, [sys.executable, '-P', '-m', 'assay', *sys.argv[3:]])"
+WARM = f"{BOOT}import runpy; del sys.argv[1:3]; runpy.run_module('assay', run_name='__main__')"
 """Waits until its number is written down, then becomes `assay run`. Its alarm survives that, so a
 run ends in time even where no server is left."""
+IMPORTS = "import torch, assay.ask.composing, assay.lab.work.worker, assay.verbs.run"
+"""What a template of runs imports first."""
+ANSWERS = 10.0
+"""Seconds that a template may take to fork, as when it opens a model for another run."""
+Child: TypeAlias = subprocess.Popen[bytes] | Forked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +46,39 @@ class Limits:
     """Bytes of address space of each of its processes."""
 
 
+def environment() -> dict[str, str]:
+    """The variables of a run: it imports what this process does, and nothing that happens to be in
+    its folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+
+
 def spawn(
-    words: Sequence[str], place: Path, output: Path, log: Path, limits: Limits
-) -> subprocess.Popen[bytes]:
-    """Start `assay` with these words in a folder and a process group of its own, once it gets a
-    byte."""
+    words: Sequence[str],
+    place: Path,
+    output: Path,
+    log: Path,
+    limits: Limits,
+    template: str = "",
+) -> tuple[Child, IO[bytes]]:
+    """Start `assay` with these words in a folder and a process group of its own, and give where it
+    waits for a byte; forked from the template at this address, if there is one."""
     seconds = 0 if limits.seconds is None else int(limits.seconds + GRACE) + 1
     for path in (output, log):  # what an earlier process still writes is another file
         path.unlink(missing_ok=True)
-    with output.open("wb") as out, log.open("wb") as err:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-c", BOOT, str(limits.memory or 0), str(seconds), *words],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=err,
-            # it imports what this process does, and nothing that happens to be in its folder
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            cwd=place,
-            start_new_session=True,
+    words, env = [str(limits.memory or 0), str(seconds), *words], environment()
+    waits, go = os.pipe()
+    with output.open("wb") as out, log.open("wb") as err, open(waits, "rb") as given:  # noqa: PTH123
+        streams = [file.fileno() for file in (given, out, err)]
+        if template:
+            warm = {**env, VARIABLE: template}  # its workers are forked there as well
+            how: dict[str, Any] = {"cwd": place, "timeout": ANSWERS, "session": True}
+            with suppress(OSError):
+                return Forked(template, WARM, words, streams, warm, **how), os.fdopen(go, "wb")
+        command = [sys.executable, "-P", "-c", COLD, *words]
+        child = subprocess.Popen(
+            command, stdin=given, stdout=out, stderr=err, env=env, cwd=place, start_new_session=True
         )
+    return child, os.fdopen(go, "wb")
 
 
 def started(pid: int) -> str:
