@@ -42,8 +42,8 @@ demo: env model
 	@echo "The page of the answer: $(CURDIR)/report/country.html"
 
 showcase: env model
-	@$(BIN)/assay make-showcase
-	@$(BIN)/assay serve gated-sae/showcase --open
+	@$(BIN)/assay train-dictionary smollm2 --showcase
+	@$(BIN)/assay serve showcase/smollm2 --model smollm2 --text docs --open
 
 # Three for two cores: a core would idle while a test waits for a process that it started, or for a clock.
 # Compiled once: the tests start many processes, and where PYTHONDONTWRITEBYTECODE is set each would compile the package anew.

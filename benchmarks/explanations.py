@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from assay_catalogue.circuits import known
-from assay_catalogue.verbs.explain import Hard, check
+from assay_catalogue.verbs.score_circuit import Hard, check
 
 CONTROLS = ("another", "shuffled", "empty", "whole")
 HEAD = (

@@ -1,4 +1,4 @@
-"""`assay index` beside SAEDashboard: features of the same dictionary on the same tokens; do they
+"""An index next to SAEDashboard: features of the same dictionary on the same tokens; do they
 agree, what does each cost?
 
 Agreement: how often each feature is on, and its largest activation. Cost: CPU-seconds with the

@@ -5,10 +5,11 @@
     assay judge judged.csv --claim 'trained.score - other.score > 0.2' --unit match \
         --control other-again --bounds -1 1
 
-TRAINED and OTHER are folders of `assay index`, made on the same model and text; OTHER is what you
-compare with, such as a dictionary whose decoder was never learned. The first command writes a row
-for each feature, in random order: tokens where it fires, each marked by ⟦ ⟧ and its strength. Fill
-in `score`: 1 one meaning, 0.5 partly, 0 none. Only key.csv says whose each row is.
+TRAINED and OTHER are folders of indexes (`assay export --format index`), made on the same model
+and text; OTHER is what you compare with, such as a dictionary whose decoder was never learned. The
+first command writes a row for each feature, in random order: tokens where it fires, each marked by
+⟦ ⟧ and its strength. Fill in `score`: 1 one meaning, 0.5 partly, 0 none. Only key.csv says whose
+each row is.
 """
 
 import csv

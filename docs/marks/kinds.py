@@ -33,7 +33,7 @@ from assay.lab.records import contests, records
 from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay_catalogue.verbs.contest import interval
+from assay_catalogue.verbs.challenge_claim import interval
 from assay_vectors import tables as referee
 from marks import bar, first, gym, pictures, sections
 from marks.sections import SPACE

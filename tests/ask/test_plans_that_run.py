@@ -128,7 +128,7 @@ def test_a_field_that_is_no_list_of_lists_is_said_by_its_name(tmp_path):
         'question = "?"\n[[experiment]]\nname = "belief-states"\n'
         "fields = { matrices = [[0.5, 0.5], [0.1, 0.9]] }\n"
     )
-    with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay fields"):
+    with pytest.raises(ExperimentError, match=r"as matrices is here; .* assay list"):
         catalogue.find(str(path))
 
 

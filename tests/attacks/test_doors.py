@@ -30,13 +30,21 @@ def asked(study: str) -> tuple[str, ...]:
 
 DOORS = {
     "a table": ("table.csv", ("judge", "table.csv", *CLAIM)),
-    "events": ("events.csv", ("due", "events.csv")),
     "weights": ("d.safetensors", ("import", "d.safetensors", "--out", "new.safetensors")),
     "weights to export": ("d.safetensors", ("export", "d.safetensors", "--out", "new")),
     "weights to evaluate": ("d.safetensors", TRIED),
     "weights to look at": (
         "d.safetensors",
-        ("look", "a text", "--dictionary", "d.safetensors", "--model", "model", "--root", "store"),
+        (
+            "features",
+            "a text",
+            "--dictionary",
+            "d.safetensors",
+            "--model",
+            "model",
+            "--root",
+            "store",
+        ),
     ),
     "settings": ("sae/cfg.json", ("import", "sae", "--out", "new.safetensors")),
     "weights beside settings": (
@@ -245,5 +253,5 @@ def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_w
 
 @pytest.mark.parametrize("times", ["0", "-3", "1.5", "many"])
 def test_a_number_of_limits_that_is_none_is_one_line(tmp_path, times):
-    code, _, err = said("due", str(tmp_path / "none.csv"), "--limits", times)
+    code, _, err = said("judge", str(tmp_path / "none.csv"), *CLAIM, "--limits", times)
     assert code == 2 and len(err.splitlines()) == 1 and "imits" in err

@@ -26,7 +26,6 @@ from test_messages import line_changed, messaged
 from assay import judge
 from assay.core.errors import AssayError
 from assay_catalogue.circuits import files, known
-from assay_catalogue.verbs import due
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """As Python's own float: white space around a number, a line break in quotes too, says nothing."""
@@ -109,7 +108,6 @@ CELLS = (
     "\u20091",
 )
 """What stands where a table has a number, a unit or an arm."""
-EVENTS = "months,compute\n" + "\n".join(f"{3 * i},{10 ** (20 + i)}" for i in range(6))
 
 
 def number(text):
@@ -307,26 +305,6 @@ def framed(here, rng):
     ) else f"estimate {found}"
 
 
-def due_of(here, rng):
-    """What `assay due` makes of a table of events."""
-    data, how = harmed(EVENTS, rng)
-    path = here / "events.csv"
-    path.write_bytes(data)
-    code, _, err = said("due", str(path))
-    found = wrong(code, err, codes=(0, 1, 2))
-    if code < 2 and not found and (rows := rows_of(data)) is not None:
-        times = [number(row["months"]) for row in rows]
-        right = [number(row["compute"]) for row in rows]
-        _, events = due.read(path)
-        if not all(
-            close(a, b)
-            for pair in zip(events, zip(times, right, strict=True), strict=True)
-            for a, b in zip(*pair, strict=True)
-        ):
-            found = f"reads {events}, the text says {list(zip(times, right, strict=True))}"[:300]
-    return how, found
-
-
 def explained(here, rng):
     """What is read of an explanation with a line that nobody meant."""
     names = sorted(known.names())
@@ -345,7 +323,7 @@ def agent(here, rng):
     return messaged(here, rng, None)
 
 
-KINDS = (judged, due_of, framed, judged, explained, judged, due_of, agent, judged)
+KINDS = (judged, framed, judged, explained, judged, agent, judged)
 
 
 def told(tmp_path, seeds, skip=()):

@@ -91,7 +91,7 @@ def refused(*words: str) -> str:
 
 def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -> None:
     typed("run", study("first.toml", 90), *RUN, *ROOT)
-    typed("remove", "first.toml", "--yes", *ROOT)
+    typed("doctor", "--remove", "first.toml", "--yes", *ROOT)
     Path("first.toml").unlink()  # so that nobody can tell what it was about but the store
     shutil.copytree("s", "copy")
     same = Path(study("same.toml", 90))
@@ -118,7 +118,7 @@ def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: P
     shutil.rmtree("s/results")
     # as if it had been interrupted before it was judged
     Path("s/ledger.jsonl").unlink(missing_ok=True)
-    typed("remove", "first.toml", "--yes", *ROOT)
+    typed("doctor", "--remove", "first.toml", "--yes", *ROOT)
     assert "were removed on" in refused("preregister", study("second.toml", 1), *ROOT)
 
 

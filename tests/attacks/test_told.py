@@ -231,7 +231,7 @@ def test_no_page_of_an_experiment_is_the_index():
     "words",
     [
         ("evaluate", "d", "--acts", "a", "--out"),
-        ("look", "some text", "--html"),
+        ("features", "some text", "--html"),
         ("report", "walk.py", "--out"),
         ("report", "walk.py", "--export"),
         ("import", "d", "--out"),

@@ -175,7 +175,7 @@ CASES = {
     ),
     "binary file": case("run", "blob.py", says="blob.py", given=write("blob.py", b"\x00\xff\xfe")),
     "name taken": case("new", "own", says="own.py is already there"),
-    "remove unsaid": case("remove", "own.py", says="--yes"),
+    "remove unsaid": case("doctor", "--remove", "own.py", says="--yes"),
     "root is no store": case(
         "run",
         "own.py",

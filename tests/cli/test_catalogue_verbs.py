@@ -64,10 +64,10 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         (("new", "catalogue"), "what all experiments together are called"),
         *(
             (
-                (verb, "catalogue"),
+                (*verb, "catalogue"),
                 "which only assay series and assay verify take",
             )
-            for verb in ("run", "show", "report", "remove")
+            for verb in (["run"], ["show"], ["report"], ["doctor", "--remove"])
         ),
         (("run", "catalog"), "did you mean catalogue?"),
         (("verify", "early", "--keep", "here"), "--keep names the store of --rerun"),

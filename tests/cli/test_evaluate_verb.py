@@ -1,5 +1,5 @@
-"""`assay evaluate` and `assay look` as processes: what they print, what they write, and what they
-refuse in one line, changing nothing."""
+"""`assay evaluate` and `assay features` as processes: what they print, what they write, and what
+they refuse in one line, changing nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ REFUSED = {
     ),
     "no activations": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
     "nothing to look at": (
-        ("look", "", "--dictionary", "d.safetensors", "--model", "model"),
+        ("features", "", "--dictionary", "d.safetensors", "--model", "model"),
         "give at least 3",
     ),
 }
@@ -198,7 +198,7 @@ def test_activations_alone(done, commands):
 def test_a_look_prints_tokens_or_features_and_writes_a_page(done, commands):
     here, _, _ = done
     words = (
-        "look",
+        "features",
         "def f1(x): return x",
         "--dictionary",
         "d.safetensors",
@@ -257,7 +257,7 @@ def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_pa
     words = (words[0], *words[3:])
     looked = commands.run(
         (
-            "look",
+            "features",
             "def f1(x): return x",
             "--dictionary",
             *words,
@@ -349,8 +349,7 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
     assert code == 130 and not out, err
     last = err.splitlines()[-1]
     assert (
-        "interrupted; what is finished is stored, and this goes on where it was: assay "
-        "evaluate d.safetensors"
+        "interrupted; what is finished is stored; to resume: assay evaluate d.safetensors"
     ) in last
     whole = [p for p in shards.iterdir() if not p.name.endswith(".partial")]
     assert len(whole) >= 2 and all((p / "sums.npz").is_file() for p in whole)
@@ -361,7 +360,7 @@ def test_shading_is_white_to_orange():
     from types import SimpleNamespace
 
     from assay.cli.printing import shaded
-    from assay.verbs.look import feature_cell
+    from assay.verbs.features import feature_cell
 
     feature = {"activations": [0.0, 4.0, 2.0], "maximum": 4.0, "strongest": (), "promoted": ()}
     text = shaded(feature_cell(SimpleNamespace(tokens=["a", "b\n", "c"]), feature)[0])

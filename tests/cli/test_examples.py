@@ -41,7 +41,7 @@ def test_an_example_runs(verb: str, commands: InProcess, tmp_path: Path) -> None
             assert (ended.code, ended.err) == (0, "")
 
 
-@pytest.mark.parametrize("verb", ["check", "judge", "due"])
+@pytest.mark.parametrize("verb", ["check", "judge"])
 def test_an_example_writes_a_file_in_a_shell_and_reads_it(
     verb: str, commands: InProcess, tmp_path: Path
 ) -> None:

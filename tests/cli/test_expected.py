@@ -140,7 +140,7 @@ def test_a_group_is_listed_with_questions_and_verdicts(
     listed = [e["name"] for e in json.loads(capsys.readouterr().out)["experiments"]]
     assert listed == ["compute-planner", "eval-schedule"]
     assert main(["list", "toy", "--root", str(tmp_path)]) == 2
-    assert "no group is called 'toy'; did you mean toys?" in capsys.readouterr().err
+    assert "no group or experiment is called 'toy'; did you mean toys?" in capsys.readouterr().err
 
 
 def test_help_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:

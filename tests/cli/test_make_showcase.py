@@ -1,5 +1,5 @@
-"""`assay make-showcase`: a dictionary that is opened by its name, a training that resumes after
-Ctrl-C with the same weights, and bad input in one line."""
+"""`assay train-dictionary MODEL --showcase`: a dictionary that is opened by its name, a training
+that resumes after Ctrl-C with the same weights, and bad input in one line."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
 
 
 def test_it_is_trained_once_and_opened_by_its_name(capsys):
-    code, out, _ = run(capsys, "make-showcase", "small")
+    code, out, _ = run(capsys, "train-dictionary", "small", "--showcase")
     assert code == 0 and "assay serve showcase/small" in out and "before" not in out
-    code, out, _ = run(capsys, "make-showcase", "small")
+    code, out, _ = run(capsys, "train-dictionary", "small", "--showcase")
     assert code == 0 and "trained before" in out
 
     one = assay.load("showcase/small", root="store")
@@ -85,8 +85,13 @@ def test_a_training_that_was_stopped_resumes_with_the_same_weights(spec, monkeyp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("make-showcase", "smal"), "no showcase of 'smal'; did you mean small"),
-        (("evaluate", "showcase/small", "--acts", "x"), "assay make-showcase small trains it"),
+        (("train-dictionary", "small"), "needs a site"),
+        (("train-dictionary", "small", "--showcase", "--k", "9"), "leave the others out"),
+        (("train-dictionary", "smal", "--showcase"), "no showcase of 'smal'; did you mean small"),
+        (
+            ("evaluate", "showcase/small", "--acts", "x"),
+            "to train it: assay train-dictionary small --showcase",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(capsys, words, said):

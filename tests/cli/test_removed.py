@@ -6,6 +6,15 @@ from assay.cli import removed
 from assay.cli.main import main
 from assay.cli.printing import runnable
 
+
+def test_a_renamed_verb_gives_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for old, new in removed.RENAMED.items():
+        assert main([old, "a b", "--json"]) == 2
+        printed = capsys.readouterr()
+        right = f"assay {old} is now called {new}; type: assay {new} 'a b' --json\n"
+        assert (printed.out, printed.err) == ("", runnable(right))
+
+
 TYPED = [([verb], text) for verb, text in removed.VERBS.items()]
 TYPED += [
     ([verb, option], text)

@@ -21,6 +21,7 @@ from assay.cli.main import app, described, main, schema_of
 from assay.lab.judge import recording
 from assay.lab.records import records
 from assay.verbs.new import write_experiment
+from assay.verbs.options import MORE
 from forks import Forks
 
 ROOT = Path(__file__).parents[2]
@@ -76,38 +77,27 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
 
 def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
-    first = {
-        "list",
-        "fields",
-        "plan",
-        "preregister",
-        "run",
-        "show",
-        "check",
-        "verify",
-        "contest",
-        "judge",
-        "report",
-        "fetch",
-        "new",
-        "remove",
-        "doctor",
-    }
-    own = {"evaluate", "look", "index", "serve", "due", "explain", "challenge"}
-    assert verbs == first | own | {
-        "import",
-        "export",
-        "train-dictionary",
-        "mcp",
-        "series",
-        "make-showcase",
-    }
+    own = "check judge evaluate features serve list plan preregister run show verify report new mcp"
+    files = "train-dictionary import export fetch doctor"
+    of_catalogue = "challenge-claim puzzle score-circuit series"
+    assert verbs == {*own.split(), *files.split(), *of_catalogue.split()}
     for word in verbs:
         (node,) = ast.parse(inspect.getsource(described(word).function)).body
         assert isinstance(node, ast.FunctionDef)
         body = node.body[1:]  # the docstring is the help
         steps = sum(isinstance(part, ast.stmt) for line in body for part in ast.walk(line))
         assert steps < 18, f"{word} decides too much"
+        options = [a for a in app[word].assemble_argument_collection() if a.name.startswith("--")]
+        first = [a.name for a in options if MORE not in a.parameter.group]
+        assert len(first) <= 12, f"the first help of {word} is too long: {first}"
+
+
+def test_the_first_help_counts_the_options_that_few_need(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
+    assert "--unlearned" not in first and "more options: --help-all" in first
+    assert "--unlearned" in every and "--help-all" not in every
 
 
 def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,11 +243,11 @@ def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], wor
 def test_remove_says_what_and_deletes_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *SMOKE, "--root", "spare", "--executor", "inline"]) == 0
     capsys.readouterr()
-    assert main(["remove", "own.py", "--root", "spare", "--yes"]) == 0
+    assert main(["doctor", "--remove", "own.py", "--root", "spare", "--yes"]) == 0
     assert "spare/runs/own" in capsys.readouterr().err
     assert told(capsys, "plan", *SMOKE, "--root", "spare")["cached"] == 0
     assert (
-        said(capsys, "remove", "own.py", "--root", "spare", "--yes")
+        said(capsys, "doctor", "--remove", "own.py", "--root", "spare", "--yes")
         == "nothing is stored of own.py\n"
     )
 
@@ -332,7 +322,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     code, _, err = process.end()
     assert code == 130
     assert err.splitlines()[-1].endswith(
-        "goes on where it was: assay run own.py --root late --set steps=40000 --executor inline"
+        "to resume: assay run own.py --root late --set steps=40000 --executor inline"
     )
     assert "Traceback" not in err
     steps = [run["why"] for run in told(capsys, "plan", *words)["runs"]]

@@ -1,4 +1,4 @@
-"""`assay evaluate` and `assay index` on a device: the numbers of the CPU, from text, from
+"""`assay evaluate` and indexes on a device: the numbers of the CPU, from text, from
 activations and through the model's gradients."""
 
 import numpy as np

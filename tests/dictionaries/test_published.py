@@ -350,10 +350,10 @@ def test_doctor_deletes_what_broke_off_but_not_what_is_being_fetched(hub, served
 def test_download_brings_model_and_dictionary_and_only_where_it_is_said(
     hub, served, tmp_path, capsys
 ):
-    """Of `look`, which needs the least; the other two ask for the same first."""
+    """Of `features`, which needs the least; the other two ask for the same first."""
     hub.serve("some-lab/tiny", tiny_models.make(tmp_path / "model", "llama", bos_token_id=3))
     hub.serve(REPOSITORY, served)
-    words = ["look", "def add(a, b): return a + b", "--dictionary", NAME]
+    words = ["features", "def add(a, b): return a + b", "--dictionary", NAME]
     words += ["--model", "some-lab/tiny", "--features", "1", "--root", str(tmp_path / "store")]
     assert main(words) == 2
     assert f"assay fetch {NAME}" in capsys.readouterr().err
@@ -365,7 +365,10 @@ def test_download_brings_model_and_dictionary_and_only_where_it_is_said(
     assert main([*words, "--download"]) == 0  # all is here: nothing is asked for
     assert len(hub.requests) == asked
     other = f"{REPOSITORY}:blocks.1/topk"
-    for verb in (["evaluate", NAME, other, "--text", "stdlib"], ["index", NAME, "--also", other]):
+    for verb in (
+        ["evaluate", NAME, other, "--text", "stdlib"],
+        ["export", NAME, "--format", "index", "--also", other],
+    ):
         capsys.readouterr()
         assert main([*verb, "--model", "no-one/nothing", "--download"]) == 2
         assert "has no repository 'no-one/nothing'" in capsys.readouterr().err

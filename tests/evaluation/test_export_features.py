@@ -105,14 +105,14 @@ def test_from_the_command_line(at, tmp_path, capsys):
     ]
     assert (
         main.main([*words, "--format", "html", "--run", "0"]) == 2
-        and "--run and --model" in capsys.readouterr().err
+        and "--run does not go with --format html" in capsys.readouterr().err
     )
-    assert main.main([*words, "--top", "3"]) == 2 and "choose features" in capsys.readouterr().err
+    assert main.main([*words, "--top", "3"]) == 2 and "it is for pages" in capsys.readouterr().err
 
 
 def test_a_dictionary_without_an_index_says_what_to_type(at, tmp_path):
     folder, _ = at
-    with pytest.raises(DataError, match="make one with: assay index"):
+    with pytest.raises(DataError, match=r"make one with: assay export .* --format index"):
         export_features(
             str(folder / "none.safetensors"), tmp_path / "x", "html", root=folder / "store"
         )

@@ -245,15 +245,21 @@ def test_commands_can_be_pasted(tmp_path):
     shelve(root, "a" * 16, simulated.made(tmp_path / "a"), **known)
     browser, paste = client(root), "--model pythia --text &#39;my text&#39;"
     page = browser.get("/pythia/made-up").text
-    assert f"<code>assay index OTHER {paste} --root {root}</code>" in page
+    assert f"<code>assay export OTHER --format index {paste} --root {root}</code>" in page
     assert f"<code>assay evaluate &#39;/my files/d.safetensors&#39; {paste} --site " in page
     page = browser.get("/pythia/made-up/3").text
-    assert f"<code>assay index &#39;/my files/d.safetensors&#39; {paste} --site " in page
+    assert (
+        f"<code>assay export &#39;/my files/d.safetensors&#39; --format index {paste} --site "
+        in page
+    )
     assert "--ablate 32</code>" in page
     page = browser.get("/pythia/made-up/list?features=3").text
     assert f"d.safetensors&#39; {paste} --root {root} --names features.csv</code>" in page
     offline = browser.get("/pythia/made-up/list/html?features=3").text
-    assert "assay index DICTIONARY --ablate 32" in offline and "/my files" not in offline
+    assert (
+        "assay export DICTIONARY --format index --ablate 32" in offline
+        and "/my files" not in offline
+    )
 
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):

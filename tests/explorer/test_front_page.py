@@ -32,7 +32,10 @@ def store(made, tmp_path):
 def test_an_empty_store_says_what_to_type(tmp_path):
     page = client(tmp_path / "nowhere").get("/")
     assert page.status_code == 200
-    assert "assay index DICTIONARY" in page.text and "assay run superposition" in page.text
+    assert (
+        "assay export DICTIONARY --format index" in page.text
+        and "assay run superposition" in page.text
+    )
     assert client(tmp_path).get("/.json").json()["dictionaries"] == []
 
 

@@ -38,7 +38,7 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
             "reading the text, 4,096 of 8,192 tokens; about 6 min left of this step" in answer.text
             and 'value="37"' in answer.text
         )
-    assert "assay index DICTIONARY" not in browser.get("/").text
+    assert "assay export DICTIONARY --format index" not in browser.get("/").text
     told = browser.get("/making.json").json()
     assert (told["address"], told["there"], told["done"], told["share"], told["failed"]) == (
         "model/made-up",

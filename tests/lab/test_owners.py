@@ -88,9 +88,10 @@ def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path,
     lab = Lab(tmp_path / "s", Inline())
     lab.run(catalogue.find(str(first)), "smoke")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
-    for verb in (["run"], ["show"], ["plan"], ["remove", "--yes"]):
-        preset = [] if verb[0] == "remove" else ["--preset", "smoke"]
-        code = main([verb[0], str(other), "--root", str(tmp_path / "s"), *verb[1:], *preset])
+    smoke = ["--preset", "smoke"]
+    calls = [[verb, str(other), *smoke] for verb in ("run", "show", "plan")]
+    for verb in (*calls, ["doctor", "--remove", str(other), "--yes"]):
+        code = main([*verb, "--root", str(tmp_path / "s")])
         told = capsys.readouterr().err
         assert code == 2 and told.count("\n") == 1, (verb, told)
         assert str(first) in told and str(other) in told and "rename one of the two" in told

@@ -1,4 +1,4 @@
-"""`assay fields` and `assay show --measures`: every field that may be set and every number that a
+"""`assay list NAME`: every field that may be set and every number that a
 claim may read, of an experiment with a record, of one that ran here, and of studies."""
 
 import json
@@ -40,7 +40,7 @@ def by_name(answer: Any) -> dict[str, Any]:
 def test_an_experiment_of_the_catalogue_by_its_class_and_record(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = answered(capsys, "fields", "superposition", "--set", "width=3")
+    answer = answered(capsys, "list", "superposition", "--set", "width=3")
     fields = {f["name"]: f for f in answer["fields"]["superposition"]}
     assert fields["width"]["default"] == "3" and fields["width"]["may_be"] == "at least 1"
     assert fields["density"]["may_be"] == "above 0 and at most 1" and fields["seed"]["several"]
@@ -49,8 +49,14 @@ def test_an_experiment_of_the_catalogue_by_its_class_and_record(
     assert known["loss"]["dimensions"] == [{"name": "step", "size": 2, "levels": ["4000", "8000"]}]
     low, high = known["represented"]["measured"]
     assert (low, high) == (0, 1)
-    assert known == by_name(answered(capsys, "show", "superposition", "--measures"))
-    assert main(["fields", "superposition"]) == 0
+    alone = answered(capsys, "list", "superposition", "--arm", "linear")
+    assert list(alone["fields"]) == [] and [a["name"] for a in alone["arms"]["superposition"]] == [
+        "linear"
+    ]
+    assert set(by_name(alone)) <= set(known)
+    assert main(["list", "superposition", "--arm", "linar"]) == 2
+    assert "has no arm 'linar'; did you mean linear?" in capsys.readouterr().err
+    assert main(["list", "superposition"]) == 0
     words = capsys.readouterr().out
     assert "above 0 and" in words and "an arm each" in words and "ARM.MEASURE" in words
 
@@ -58,9 +64,9 @@ def test_an_experiment_of_the_catalogue_by_its_class_and_record(
 def test_an_own_experiment_once_it_ran(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_experiment("own", folder)
     words = ("own.py", "--preset", "smoke")
-    assert answered(capsys, "show", *words, "--measures")["measures"] == []
+    assert answered(capsys, "list", *words)["measures"] == []
     assert main(["run", *words, "--executor", "inline"]) == 0
-    known = by_name(answered(capsys, "show", *words, "--measures"))
+    known = by_name(answered(capsys, "list", *words))
     assert set(known) == {"angle", "loss", "diverged"} and known["angle"]["unit"] == "degrees"
     low, high = known["angle"]["measured"]
     assert 0 <= low <= high <= 180 and known["loss"]["dimensions"][0]["name"] == "step"
@@ -94,7 +100,7 @@ def test_a_study_that_asks_a_model_before_it_has_claims(
 ) -> None:
     planted.write_all(folder)
     (folder / "asks.toml").write_text(ASKED)
-    answer = answered(capsys, "fields", "asks.toml")
+    answer = answered(capsys, "list", "asks.toml")
     known = by_name(answer)
     assert answer["fields"] == {}
     assert (known["known"]["low"], known["known"]["high"]) == (0, 1)
@@ -107,7 +113,7 @@ def test_a_study_of_experiments_has_their_fields_and_quantities(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "borrows.toml").write_text('question = "?"\n[[experiment]]\nname = "gated-sae"\n')
-    answer = answered(capsys, "fields", "borrows.toml")
+    answer = answered(capsys, "list", "borrows.toml")
     assert "gated-sae" in answer["fields"]
     known = by_name(answer)
     assert known["gamma"]["better"] == "nearer 1" and known["gamma"]["dimensions"] == []
@@ -134,7 +140,7 @@ def test_a_plan_says_what_other_studies_have_measured(
 def test_arms_are_listed_with_what_they_change_and_fields_with_what_a_study_may_do(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = answered(capsys, "fields", "grokking-efficiency")
+    answer = answered(capsys, "list", "grokking-efficiency")
     held = {f["name"]: f["study"] for f in answer["fields"]["grokking-efficiency"]}
     assert (held["lr"], held["replicate"]) == ("one value", "arms make it")
     assert (held["seed"], held["hidden"]) == ("runs differ", "arms differ")
@@ -142,14 +148,14 @@ def test_arms_are_listed_with_what_they_change_and_fields_with_what_a_study_may_
     assert arms["rate-only"]["changes"] == {"lr": "0.005", "steps": "3000"}
     assert arms["ungrok"]["made_of"] == ["main"] and "pairs" in arms["memorise"]["changes"]
     assert arms["mixed-decay"]["made_of"] == ["no-decay", "weak-decay"]
-    assert main(["fields", "grokking-efficiency"]) == 0
+    assert main(["list", "grokking-efficiency"]) == 0
     assert "lr 0.005; steps 3000" in capsys.readouterr().out
 
 
 def test_levels_that_a_condition_has_to_name_are_not_cut(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = answered(capsys, "fields", "ultra-rare-features")
+    answer = answered(capsys, "list", "ultra-rare-features")
     kind = by_name(answer)["alignment"]["dimensions"][0]
     assert kind["size"] == len(kind["levels"]) == 7
     assert levels(Dimension("kind", 7, tuple("abcdefg"))) == "kind: a, b, c, d, e, f, g"

@@ -18,12 +18,11 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
-from assay.verbs.health import Health
+from assay.verbs.health import Health, Removed
 from assay.verbs.new import New, write_experiment
 from assay.verbs.pages import Pages
 from assay.verbs.plan import Planned
 from assay.verbs.planning import outlined
-from assay.verbs.remove import Removed
 from assay.verbs.verify import Compared, Written
 
 SMOKE = ("--preset", "smoke", "--root", "store")
@@ -40,7 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sick.py").write_text(
         text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch(')
     )
-    (folder / "events.csv").write_text("months,compute\n0,1\n1,5\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["run", "own.py", *SMOKE, *INLINE]) == 0
@@ -62,7 +60,7 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "doctor": (("doctor", "--root", "store"), Health),
     "report": (("report", "own.py", *SMOKE), Pages),
     "new": (("new", "another"), New),
-    "remove": (("remove", "own.py", "--root", "empty"), Removed),
+    "doctor --remove": (("doctor", "--remove", "own.py", "--root", "empty"), Removed),
 }
 
 
@@ -93,7 +91,7 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
 
 
 def test_what_taking_out_a_feature_does_says_sum_and_direction():
-    from assay.verbs.look import worth
+    from assay.verbs.features import worth
 
     assert worth({"feature": 3917, "delta": -2.77}).endswith(
         "it lowers the sum over this text by 2.770 nats, so the feature hurts here"

@@ -312,7 +312,7 @@ def explanation(answer: Callable[[], str]) -> None:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What `assay explain check` measures, without E4: no model here ever errs."""
+    """What `assay score-circuit check` measures, without E4: no model here ever errs."""
 
     keep: float
     e1: float

@@ -20,7 +20,7 @@ from assay_catalogue.circuits.files import parsed
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.score import Effort, score
-from assay_catalogue.verbs import challenge
+from assay_catalogue.verbs import puzzle as challenge
 
 SMALL = Effort(inputs=100, resamples=100, candidates=1_000)
 KINDS = pytest.mark.parametrize("kind", names())

@@ -202,14 +202,14 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
     Lab(tmp_path / "assay-store", executor=Inline()).run(
         dataclasses.replace(only, arms=arms, claims=(), figures=lambda arms: []), "default"
     )
-    assert main(["explain", "show", "monthly-maximum"]) == 0
+    assert main(["score-circuit", "show", "monthly-maximum"]) == 0
     text = capsys.readouterr().out
     assert text.startswith('of = "monthly-maximum"\n') and "[variables.largest]" in text
     (tmp_path / "mine.toml").write_text(text)
     assert (
         main(
             [
-                "explain",
+                "score-circuit",
                 "check",
                 "mine.toml",
                 "--inputs",
@@ -223,7 +223,7 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
         == 0
     )
     assert "monthly-maximum" in capsys.readouterr().out
-    assert main(["explain", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
+    assert main(["score-circuit", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
     assert f'of = "monthly-maximum/{seeds[1].seed}"' in capsys.readouterr().out
 
 
@@ -238,7 +238,7 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
 )
 def test_what_is_not_there_is_one_line(of, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["explain", "show", of]) == 2
+    assert main(["score-circuit", "show", of]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
 
@@ -254,7 +254,7 @@ def test_a_folder_beside_the_file_is_a_model_and_a_challenge_is_not_scored_here(
     np.testing.assert_allclose(found.problem.logits(tokens), problem.logits(tokens))
     assert found.own is None
     (folder / SEAL).write_text("{}")
-    with pytest.raises(DataError, match="assay challenge score"):
+    with pytest.raises(DataError, match="assay puzzle score"):
         subject("model", tmp_path / "store", tmp_path)
 
 

@@ -337,7 +337,8 @@ class Tools:
             job = submit(self.root.absolute(), ready, self.bounds, planned.cached, seconds)
             known = None
             if job.state.status != "done" and not planned.missing:
-                known = self._lab.known(ready.experiment, ready.preset, run=True)
+                now = self._lab.plan(ready.experiment, ready.preset)
+                known = self._lab.known(ready.experiment, ready.preset, now)
             if known is None:
                 return self._progress(job)
             answer = self._judged(to_json(known), job, ready.experiment, ready.preset)

@@ -37,9 +37,9 @@ from assay.ask.measure.measuring import Measured, Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.parts import AskedSpec, Part, ReadingsSpec, model_phrase
-from assay.ask.tables import Model
+from assay.ask.tables import Model, Read
 from assay.ask.trained import Trained as TrainedParts
 from assay.controls.table import FEATURE, OTHER_TEXT, RANDOM, TOKENS
 from assay.core import foreign
@@ -59,7 +59,7 @@ from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, find, opening_in_words
+from assay.subjects.folder import ModelFolder, opening_in_words
 from assay.subjects.rebuilt import otherwise
 
 LOADING, DRAWING = 5.0, 2e-8
@@ -98,7 +98,7 @@ class Asked(TrainedParts):
             if not isinstance(part.task, ProbeTask) or part.control:
                 continue
             try:
-                folder = find(self.folder_of(part), part.task.model.bos)
+                folder = self.found_of(part, part.task.model.bos)
             except AssayError:  # reported where what it reads is asked for
                 continue
             labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
@@ -218,7 +218,9 @@ class Asked(TrainedParts):
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
-        return _engine(part.task).axes(part.task)
+        axes = partial(_engine(part.task).axes, part.task)
+        known: dict[str, Axes] = self.once(("measured", part.label), axes)
+        return known
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
@@ -312,7 +314,7 @@ class Asked(TrainedParts):
         for model in part.task.models:
             for name in models.states(model):
                 try:
-                    folder = find(self._folder(name), model.bos)
+                    folder = self.found(name, model.bos)
                 except AssayError:  # told where what it reads is asked for
                     if name in self.trains and not self.trains[name].of:
                         self._check_places(part, training.shell(self._located(self.trains[name])))
@@ -352,7 +354,9 @@ class Asked(TrainedParts):
             remarks += self._check(dataclasses.replace(part, task=side), folder, who)
         names = [t.name for t in study.prompts]
         with self._located_in(who, "prompts", names.index(task.prompts.table.name)):
-            rows = dry.prompts_of(task, folder)
+            at = (folder, task.prompts.table.name, *task.rows)
+            asked = (*at, *(r.name for r in task.reads))
+            rows = self.once(asked, partial(dry.prompts_of, task, folder))
         if isinstance(task, ProbeTask):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
@@ -369,13 +373,16 @@ class Asked(TrainedParts):
         code = partial(own_code.load, folder=self.folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
-                dry.check_projection(read, task, folder)
-                remarks += measuring.remarks(task, read, rows, opened, code)
+                ready = partial(_remarks, task, read, rows, folder, opened, code)
+                remarks += self.once((*at, "read", read.name), ready)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
             with self._located_in(who, "intervene", i, where):
-                dry.check_intervention(task, rows, folder, opened, code)
+                check = partial(dry.check_intervention, task, rows, folder, opened, code)
+                self.once(
+                    (*at, "intervene", task.intervention.name), check
+                )  # as its controls have it
         return remarks
 
     def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
@@ -399,7 +406,10 @@ class Asked(TrainedParts):
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
-        about = json.loads(spec.asked)
+        return self.once(("inputs", spec.asked), partial(self._inputs, json.loads(spec.asked)))
+
+    def _inputs(self, about: Mapping[str, Any]) -> Mapping[str, str]:
+        """The contents of what is read by all specs that ask the same."""
         names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
         digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
@@ -425,7 +435,7 @@ class Asked(TrainedParts):
                 known = {name: self._content(name) for name in probes.named([probe])}
             digests |= {f"dictionary {n}": content for n, content in known.items()}
         for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
-            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
+            digests[f"chat template {i}"] = chats.read(self.chat_folder(name).texts).digest
         if table := about.get("trained"):
             digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
         return {name: content for name, content in digests.items() if content}
@@ -434,13 +444,13 @@ class Asked(TrainedParts):
         """Whether any of these prompts are chats."""
         return any(self.prompts[name].table.messages for name in names)
 
-    def _chat_folder(self, name: str) -> str:
-        """Where the chat template of a model lies: of one that the study trains further, that with
-        which it begins."""
+    def chat_folder(self, name: str) -> ModelFolder:
+        """The folder with the chat template of a model: of one that the study trains further, that
+        with which it begins."""
         while name in self.trains and self.trains[name].of:
             of = self.trains[name].of
             name = next((models.states(m)[0] for m in self.models if of in (m.label, m.name)), of)
-        return self._folder(name)
+        return self.found(name)
 
     def _content(self, name: str) -> str:
         """What identifies a dictionary. Raises: DataError, ExperimentError."""
@@ -478,9 +488,9 @@ class Asked(TrainedParts):
             ]
             raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
 
-    def folder_of(self, part: Part) -> str:
-        """Where the model of an arm lies, or the first of its states. Raises: AssayError."""
-        return self._folder(models.states(part.task.model)[0])
+    def found_of(self, part: Part, bos: bool | None = None) -> ModelFolder:
+        """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
+        return self.found(models.states(part.task.model)[0], bos)
 
     def cut_alike(self, some: Sequence[Model]) -> bool:
         """Whether models have the same tokens, as far as their folders are here."""
@@ -560,7 +570,7 @@ class Asked(TrainedParts):
             sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
             return {**sizes_of, "h": spec.heads}
         try:
-            return sizes.read_sizes(find(self._folder(name)).config)
+            return sizes.read_sizes(self.found(name).config)
         except AssayError:
             return None
 
@@ -625,7 +635,7 @@ class Asked(TrainedParts):
 
     def _opening_in_words(self, model: Model) -> str:
         try:
-            folder = find(self._folder(models.states(model)[0]), model.bos)
+            folder = self.found(models.states(model)[0], model.bos)
             opening: Sequence[int] = ()
             if first := next((p for p in self.prompts.values() if p.table.messages), None):
                 sent = prompt(folder, first.rows[0])
@@ -639,6 +649,19 @@ class Asked(TrainedParts):
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
         """The arms that do not run, since no statement names or needs them."""
         return [p.label for p in self.parts if p.label not in arms]
+
+
+def _remarks(
+    task: Task,
+    read: Read,
+    rows: Sequence[Prompt],
+    folder: ModelFolder,
+    opened: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
+) -> list[str]:
+    """What to know of a read on these prompts. Raises: DataError where it cannot be read."""
+    dry.check_projection(read, task, folder)
+    return [*measuring.remarks(task, read, rows, opened, code)]
 
 
 def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:

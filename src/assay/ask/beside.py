@@ -27,7 +27,6 @@ from assay.core.errors import AssayError
 from assay.core.heavy import xr
 from assay.core.reading import LEFT_OUT
 from assay.core.results import Judged, Verdict
-from assay.subjects.folder import find
 from assay.subjects.sizes import read_sizes
 
 NAMED = 8
@@ -179,7 +178,7 @@ def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
     if CHOSEN not in arm or table is None or table.top is None:
         return
     with contextlib.suppress(AssayError):  # the model is no longer here
-        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        count = read_sizes(questions.found_of(part).config)["h"]
         x = arm[CHOSEN].isel(run=0)
         numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
         names = [
@@ -192,7 +191,7 @@ def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[
     """The heads that stood in for others in a run; none where a sweep has others at each level."""
     assert isinstance(part.task, Task)
     try:
-        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        count = read_sizes(questions.found_of(part).config)["h"]
     except AssayError:  # the model is no longer here
         return ()
     if OTHERS in arm:

@@ -494,7 +494,7 @@ class _Study:
                     else _listed(c.name, have, offered)
                 )
                 of = measured[arm].side if arm in measured else None
-                hint += f"; assay fields {of.of.name} says what each is" if of else ""
+                hint += f"; assay list {of.of.name} says what each is" if of else ""
                 raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         for key, names in dims.items():
             for name in names if main in measured else ():

@@ -92,7 +92,7 @@ class Contents:
         """The texts that templates make of chats: written as texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
         names = [name for model in asked for name in models.states(model)] if talks else []
-        templates = [chats.read(find(self.asked._chat_folder(name)).texts) for name in names]
+        templates = [chats.read(self.asked.chat_folder(name).texts) for name in names]
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
@@ -140,7 +140,7 @@ class Contents:
     def _weights(self, name: str) -> str:
         """The hash of a model's weights; of one that the study trains, of what decides them."""
         if name not in self.asked.trains:
-            return find(self.asked._folder(name)).weights_content
+            return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
             return self.asked.model_hash(name)
         table, start, source, _ = self.asked._tuning(name)

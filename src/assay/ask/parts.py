@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -58,9 +59,10 @@ from assay.data import corpus as corpora
 from assay.data.names import model_in_words
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
-from assay.subjects.folder import find, most_tokens
+from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.sizes import read_sizes
 
+T = TypeVar("T")
 LONGEST = 64
 """Tokens of the longest plain sentence in small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
@@ -126,6 +128,12 @@ class Part:
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
+        model, asked = self._asked
+        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke)
+
+    @cached_property
+    def _asked(self) -> tuple[str, str]:
+        """The model of all of its specs, and what they ask."""
         about: dict[str, Any] = {
             **self.task.words,
             "models": [list(models.states(m)) for m in self.task.models],
@@ -138,10 +146,9 @@ class Part:
         about |= self._beginning
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
-        name = f"untrained {model.like}" if model.like else models.states(model)[0]
-        return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+        return f"untrained {model.like}" if model.like else models.states(model)[0], words
 
-    @property
+    @cached_property
     def _beginning(self) -> dict[str, Any]:
         """Whether texts begin with a BOS, and in what it computes, where that is said of a
         model."""
@@ -209,6 +216,7 @@ class Parts:
 
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
+        self._worked_out: dict[Any, Any] = {}
         self.folder = text.path.parent
         self.trains = {
             training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
@@ -354,7 +362,7 @@ class Parts:
         small = self.trains.get(model.name)
         with suppress(AssayError):
             folder = training.shell(small) if small and not small.of else None
-            most = most_tokens(folder or find(self._folder(model.name)))
+            most = most_tokens(folder or self.found(model.name))
             context = min(most, table.context or most)
             self.saes[table.name] = msgspec.structs.replace(table, context=context)
 
@@ -431,6 +439,18 @@ class Parts:
             name = training.name_of(table)
             resolved.append(Model(name=name, label=table.name, bos=bos, controls=table.controls))
         return tuple(resolved)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, worked out the first time that this key is asked for."""
+        if key not in self._worked_out:
+            self._worked_out[key] = make()
+        value: T = self._worked_out[key]
+        return value
+
+    def found(self, name: str, bos: bool | None = None) -> ModelFolder:
+        """The folder of a model, as it was when it was first looked for. Raises: AssayError."""
+        place = self._folder(name)
+        return self.once(("folder", place, bos), partial(find, place, bos))
 
     def _folder(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
@@ -665,7 +685,7 @@ class Parts:
         if small and not small.of:
             return (training.usual(small).context or 0) >= LONGEST
         with suppress(AssayError):
-            folder = find(self._folder(models.states(model)[0]))
+            folder = self.found(models.states(model)[0])
             texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
             most = max(len(folder.tokenizer.encode(text)) for text in texts)
             return most + len(folder.opening) <= most_tokens(folder)
@@ -676,7 +696,7 @@ class Parts:
         with suppress(AssayError):
             small = self.trains.get(model.name)
             folder = training.shell(small) if small and not small.of else None
-            folder = folder or find(self._folder(models.states(model)[0]))
+            folder = folder or self.found(models.states(model)[0])
             return read_sizes(folder.config)["layers"] == 1
         return False
 

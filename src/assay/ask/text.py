@@ -416,7 +416,7 @@ def _lists_of_lists(table: Any, keys: tuple[str | int, ...]) -> str:
         return ""
     return (
         f"no field of an experiment is a table or a list of lists, as {field} is here; a field is "
-        "a number, a text, true or false, or a list of these that are all tried: assay fields "
+        "a number, a text, true or false, or a list of these that are all tried: assay list "
         f"{part.get('name', '')} lists those that there are, and another input is an experiment of "
         "your own (docs/first-claim.md)"
     )

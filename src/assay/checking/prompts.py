@@ -13,7 +13,7 @@ from assay.ask.measure import prompt_files
 from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
-from assay.core.placing import FEWEST
+from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.lab.judge import tried
 

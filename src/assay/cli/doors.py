@@ -13,7 +13,17 @@ from cyclopts import CycloptsError, Parameter
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
-from assay.verbs.options import HERE, Flag, Flat, Place
+from assay.verbs.options import (
+    HERE,
+    USUAL,
+    Flag,
+    Flat,
+    Model,
+    More,
+    Place,
+    Reading,
+    Text,
+)
 from assay.verbs.verb import Answer, Aside, Door, Line, verb
 
 
@@ -24,7 +34,7 @@ class Agents:
 
     http: int | None = None
     """Answer at this port of this machine instead of standard input; 0: any that is free."""
-    host: str = "127.0.0.1"
+    host: Annotated[str, More] = "127.0.0.1"
     """With --http: 127.0.0.1 or ::1."""
     workspace: Path | None = None
     """The one folder whose files an agent may name; none without it."""
@@ -77,13 +87,9 @@ def serve(
     dictionary: str | None = None,
     /,
     *,
-    model: str = "smollm2",
-    text: str = "stdlib",
-    tokens: int | None = None,
-    ablate: int | None = None,
-    site: str | None = None,
-    context: int | None = None,
-    bos: bool | None = None,
+    model: Model = "smollm2",
+    text: Text = "stdlib",
+    reading: Annotated[Reading, Flat] = USUAL,
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
@@ -98,29 +104,13 @@ def serve(
     Parameters
     ----------
     dictionary
-        A dictionary to open at; where it is not indexed, that is done meanwhile.
-    model
-        Of a dictionary that is not indexed yet: smollm2, gemma3-270m, a model's folder, or a hub's
-        OWNER/NAME (assay fetch).
-    text
-        And stdlib, docs (docstrings), or a folder of text files.
-    tokens
-        Tokens that the model reads for its index, 32768 without it; more than were read before add
-        to those.
-    ablate
-        Features that are taken out on a sample for its index, 32 without it; 0: none.
-    site
-        Where its activations are read, such as blocks.9.hook_resid_post, if its file does not say.
-    context
-        Tokens in a window; 128 where the file does not say.
-    bos
-        Whether each window starts with the model's BOS token.
+        A dictionary to open; if it has no index yet, one is made in the background.
     host
-        Address to answer at; beyond this machine a token is asked for.
+        Address to answer at; beyond this machine a token is needed.
     port
-        8377 where it is free, else any, without it.
+        By default 8377 if it is free, else any.
     token
-        What a browser has to bring once, in the address; made up without it where one is needed.
+        What a browser has to send once, in the address; by default one is made up if it is needed.
     open
         Show it in the browser.
     names
@@ -136,17 +126,7 @@ def serve(
 
     wanted, meanwhile = None, ""
     if dictionary is not None:
-        wanted = background.locate_index(
-            dictionary,
-            model,
-            text,
-            place.root,
-            tokens=tokens,
-            ablate=ablate,
-            site=site,
-            context=context,
-            bos=bos,
-        )
+        wanted = background.locate_index(dictionary, model, text, place.root, **reading.given)
         meanwhile = (
             f"{wanted.name} is being indexed; the pages say how far that is, and Ctrl-C ends both"
         )

@@ -4,9 +4,8 @@ wrong into one line and an exit code.
 A verb is a file of `assay.verbs`, loaded when it is typed or its help is asked for; `assay --help`
 reads their files as text. Nothing is decided here.
 
-Exit codes: 0 measured, whatever the verdict; 1 a difference (`verify`, `doctor`) or an
-evaluation overdue (`due`); 2 wrong usage, one line on standard error; 3 a run crashed; 130
-interrupted, and the same command goes on where it was."""
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`verify`, `doctor`); 2 wrong usage,
+one line on standard error; 3 a run crashed; 130 interrupted, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -19,12 +18,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import wraps
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar
 
+from attrs import evolve
 from cyclopts import App, CycloptsError, Group
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
-from cyclopts.help import DefaultFormatter, PanelSpec
+from cyclopts.help import DefaultFormatter, HelpPanel, PanelSpec
 from rich.box import Box
+from rich.console import Console, ConsoleOptions
 
 from assay import verbs
 from assay.cli import removed
@@ -33,30 +34,45 @@ from assay.cli.terminal import answer
 from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
+from assay.verbs.options import MORE
 from assay.verbs.verb import Answer, Call, Described, verb
 
 START = (
-    "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's "
-    "options, with an example."
+    "Start with assay run superposition (half a minute).\nassay VERB --help lists the main options "
+    "of a verb, with an example; --help-all lists all."
 )
 BRINGS = {
     "evaluate": "models",
-    "look": "models",
-    "index": "explore",
+    "features": "models",
+    "export": "explore",
     "serve": "explore",
     "train-dictionary": "models",
-    "make-showcase": "models",
 }
-"""Verb → the extra that brings all that it needs, where one package that is found missing would not
-tell it."""
+"""Verb → the extra that has everything it needs, where the one missing package does not show
+which."""
+
+
+class Help(DefaultFormatter):
+    """Help in which the options that few need are counted, unless all are wanted."""
+
+    whole: ClassVar[bool] = False
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        """Print a panel."""
+        if panel.title == MORE.name and not self.whole:
+            console.print(f"    and {len(panel.entries)} more options: --help-all")
+        else:
+            entries = [evolve(e, default=None) if e.default == '""' else e for e in panel.entries]
+            super().__call__(console, options, panel.copy(entries=entries))
+
 
 OPTIONS = Group("Options", sort_key=100)
 app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
     version_flags=("--version", "-V"),
-    help="Put an interpretability claim in; get a measured verdict out.",
-    help_formatter=DefaultFormatter.with_newline_metadata(
+    help="Test interpretability claims, with controls and intervals.",
+    help_formatter=Help.with_newline_metadata(
         panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))
     ),
     suppress_keyboard_interrupt=False,
@@ -103,6 +119,8 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     if text := removed.instead(words):
         return refuse(text)
+    Help.whole = "--help-all" in words
+    words = ["--help" if word == "--help-all" else word for word in words]
     try:
         if "--schema" in words and words[0] in app:
             emit(schema_of(words[0]))
@@ -154,10 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         return refuse(
-            (
-                "interrupted; what is finished is stored, and this goes on where it was: assay "
-                f"{shlex.join(words)}"
-            ),
+            (f"interrupted; what is finished is stored; to resume: assay {shlex.join(words)}"),
             130,
         )
 
@@ -191,7 +206,7 @@ def lacking(error: MissingArgumentError) -> str:
     without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
-        return "--set needs field=value; which fields there are: assay fields NAME"
+        return "--set needs field=value; which fields there are: assay list NAME"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     documented = app[verb].assemble_argument_collection(parse_docstring=True)

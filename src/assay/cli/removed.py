@@ -3,6 +3,7 @@ version, and exits with code 2."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -25,6 +26,12 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "reproduce": "assay verify NAME --rerun runs it from an empty store and compares",
         "recheck": "assay verify NAME judges a record again, and assay verify catalogue judges all",
         "gym": "python benchmarks/gym, in a clone, gives worlds out and scores answers",
+        "index": (
+            "assay export DICTIONARY --format index makes an index, and assay serve makes its own"
+        ),
+        "make-showcase": "assay train-dictionary smollm2 --showcase trains it",
+        "remove": "assay doctor --remove NAME deletes what is stored of an experiment",
+        "due": "in Python, evaluations.due of the catalogue lists such events (eval-schedule.md)",
         "train-lm": (
             "python examples/small_model.py OUT TEXT trains one, and assay.data.lm.train_folders "
             "does in Python"
@@ -33,8 +40,20 @@ VERBS: Mapping[str, str] = MappingProxyType(
 )
 """Verb → what to use instead."""
 
+RENAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "look": "features",
+        "fields": "list",
+        "explain": "score-circuit",
+        "contest": "challenge-claim",
+        "challenge": "puzzle",
+    }
+)
+"""Verb → what it is called now, with the same options."""
+
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
+        "show": {"--measures": "assay list NAME has the measures of an experiment or a study"},
         "plan": {
             "--budget": "assay plan says how many units decide each claim, and what they cost"
         },
@@ -82,6 +101,9 @@ def instead(words: Sequence[str]) -> str | None:
     """Say what to use instead of a removed verb or option, or return None where these words have
     neither."""
     verb, *rest = words or [""]
+    if verb in RENAMED:
+        typed = shlex.join([RENAMED[verb], *rest])
+        return f"assay {verb} is now called {RENAMED[verb]}; type: assay {typed}"
     if verb in VERBS:
         return f"assay {verb} was removed; {VERBS[verb]}"
     options = OPTIONS.get(verb, {})

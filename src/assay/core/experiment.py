@@ -436,7 +436,8 @@ class Experiment(Generic[S]):
 
         def fill(value: Any) -> Any:
             if isinstance(value, str):
-                return sizes.fill(value, anew=anew)
+                placed = "{" in value or isinstance(value, Filled)
+                return sizes.fill(value, anew=anew) if placed else value
             if isinstance(value, Mapping):
                 return {fill(k): fill(v) for k, v in value.items()}
             return tuple(map(fill, value)) if isinstance(value, tuple) else value

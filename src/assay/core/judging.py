@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import structs
 
-from assay.core import power, prices
+from assay.core import power
 from assay.core.bounded import Bounds, bounded_mean
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
@@ -23,20 +23,20 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.placing import (
-    FEWEST,
-    beyond,
-    control_level,
-    distance,
-    edges,
-    nearest_edge,
-    placed,
-    strict,
-)
+from assay.core.power import FEWEST, beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
-from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
-from assay.core.scales import ESTIMAND, rescale, unscale
+from assay.core.results import (
+    EDITION,
+    Contrast,
+    Judged,
+    Other,
+    Outcome,
+    Price,
+    Verdict,
+    control_level,
+)
+from assay.core.scales import ESTIMAND, rescale, unscaled
 from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
@@ -144,10 +144,10 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     v = method.verdict
     if v.outcome == "holds" or v.reason not in ("", STRADDLES) or claim.ceiling is None:
         return method
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:
         return method
-    least, most = (unscale(claim.scale, x) for x in reach)
+    least, most = unscaled(claim.scale, reach)
     words = (
         f"more units do not help: as {claim.ceiling.others(arms)}, the value can only be from "
         f"{least:.3g} to {most:.3g}"
@@ -174,10 +174,10 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = prices.price_to_decide(strict(claim), i_at, at_level)
+        price = power.price_to_decide(strict(claim), i_at, at_level)
     elif method.verdict.outcome == "holds" and between and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
-        price = prices.price_to_decide(beyond(claim, i), between.interval, level)
+        price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
@@ -211,7 +211,7 @@ def _power(
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    least, most = (unscale(claim.scale, x) for x in reach)
+    least, most = unscaled(claim.scale, reach)
 
     def reachable(found: tuple[float, float]) -> tuple[float, float]:
         return found if found[0] <= most and found[1] >= least else power.NOTHING
@@ -251,7 +251,7 @@ def standing(
     """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
     interval, the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
-    return _alone(claim, arms, level)[0], *edges(claim)
+    return _alone(claim, arms, level)[0], *claim.edges
 
 
 def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
@@ -369,6 +369,7 @@ def _judge_arm(
         "skew_low",
         "skew_high",
     )
+    ends = unscaled(claim.scale, [getattr(i, name) for name in limits])
     verdict = Verdict(
         **claim.facts,
         detectable=(math.nan, math.nan),
@@ -377,7 +378,7 @@ def _judge_arm(
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
         price=price,
-        **{name: unscale(claim.scale, getattr(i, name)) for name in limits},  # type: ignore[arg-type]
+        **dict(zip(limits, ends, strict=True)),  # type: ignore[arg-type]
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -394,7 +395,7 @@ def _judge_arm(
             if t
         ),
         gates=gates,
-        points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
+        points=unscaled(claim.scale, i.points.tolist()),
         levels=tuple(data.levels[claim.units[0]].tolist()),
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
@@ -421,19 +422,19 @@ def _reason(
     )
     if short:
         unit = min(short, key=lambda u: n[u])
-        price = prices.price_of_units(unit, n[unit], available[unit], fewest)
+        price = power.price_of_units(unit, n[unit], available[unit], fewest)
         return (
             f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}",
-            prices.price_with_gates(price, unmet),
+            power.price_with_gates(price, unmet),
         )
     if not survived:
         return "diverged", Price(
             "more units do not help: mend the training of the runs that diverged"
         )
     if unmet:
-        return f"gate {unmet[0]}", prices.price_of_gate(unmet[0], i)
+        return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)
     return (
-        (STRADDLES, prices.price_to_decide(claim, i, level) if level else None)
+        (STRADDLES, power.price_to_decide(claim, i, level) if level else None)
         if outcome == "undecided"
         else ("", None)
     )
@@ -461,7 +462,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
-                price=prices.price_of_arm(name, price),
+                price=power.price_of_arm(name, price),
             )
     # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
@@ -489,7 +490,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"control {name} not beaten",
-                price=prices.price_of_arm(name, v.price),
+                price=power.price_of_arm(name, v.price),
             )
     return verdict
 
@@ -497,7 +498,7 @@ def _with_others(
 def _is_null(claim: Claim, asked: Stands) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
     an arm that lacks what is credited fails the claim: nothing is then not what comes of it."""
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
     return not any(v.lacks and _outside(claim, i) for v, i, *_ in asked.values() if _judged(v))
@@ -517,7 +518,7 @@ def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     nothing = _nothing(claim)
     for v, i, *_ in (*violations.values(), *controls.values()):
         reach = 2 * abs((high if i.estimate > high else low) - nothing)
@@ -527,9 +528,9 @@ def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
 
 
 def _violation_wanted(claim: Claim) -> str:
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     nothing = _nothing(claim)
-    reach = (unscale(claim.scale, nothing + 2 * (e - nothing)) for e in (low, high))
+    reach = unscaled(claim.scale, [nothing + 2 * (e - nothing) for e in (low, high)])
     ends = " or ".join(f"{x:.3g}" for x in reach if math.isfinite(x))
     return f"plant a violation whose value is beyond the threshold, at most {ends}"
 
@@ -752,7 +753,7 @@ number: they differ by the order of a sum."""
 def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
     """How many units have the number that most of them have."""
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
-    ends = [abs(e) for pair in edges(claim) for e in pair if math.isfinite(e)]
+    ends = [abs(e) for pair in claim.edges for e in pair if math.isfinite(e)]
     near = np.abs(points - np.median(points)) <= ROUNDED * max(ends, default=0.0)
     return int(max(times.max(), near.sum()))
 
@@ -797,7 +798,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
     the units of the compared arms turned by one place, in none, yet as much on the whole: the same
     numbers in another order.
     """
-    ends = [abs(e) for e in edges(claim)[1] if math.isfinite(e)]
+    ends = [abs(e) for e in claim.edges[1] if math.isfinite(e)]
     least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
     if claim.scale != "plain" or (not least and i.variance) or not (abs(i.points) <= least).all():
         return False

@@ -91,8 +91,9 @@ def current(name: str) -> str:
 
 
 class _Renamed(MetaPathFinder, Loader):
-    """Gives the module under its new name. Asked first: a package under an old name has the folder
-    of the new one, in which a submodule would be found, and be loaded a second time."""
+    """Gives the module under its new name. Asked first, once an old name was met: a package under
+    an old name has the folder of the new one, in which a submodule would be found, and be loaded a
+    second time."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -111,15 +112,16 @@ class _Renamed(MetaPathFinder, Loader):
 
 
 class _Moved(_Renamed):
-    """Asks other distributions where their modules were. Asked last of all, and once: reading what
-    is installed takes as long as a dozen imports."""
+    """Meets the first old name, which nothing else finds, so that commands that use none pay for
+    none. Then it asks other distributions where their modules were: reading what is installed takes
+    as long as a dozen imports."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not fullname.startswith("assay."):
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path[:] = [_Renamed(), *(f for f in sys.meta_path if f is not self)]
         for point in importlib.metadata.entry_points(group=GROUP):
             RENAMED.update(point.load())
         return super().find_spec(fullname, path, target)
@@ -127,6 +129,6 @@ class _Moved(_Renamed):
 
 def install() -> None:
     """Let old names be imported."""
-    if not any(type(finder).__name__ == _Renamed.__name__ for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Renamed())
+    names = (_Renamed.__name__, _Moved.__name__)
+    if not any(type(finder).__name__ in names for finder in sys.meta_path):
         sys.meta_path.append(_Moved())

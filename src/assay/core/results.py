@@ -540,3 +540,17 @@ class ResultData(Written, frozen=True, kw_only=True):
     def statements(self) -> tuple[Judged | Verified | Estimated, ...]:
         """All statements in reading order: claims, then exact ones, then estimates."""
         return (*self.verdicts, *self.exact, *self.findings)
+
+
+def control_level(level: float) -> float:
+    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
+
+    Args:
+        level: of the claim's interval.
+    Formula: 1 - 4 (1 - level)
+    Example:
+        >>> from assay.core.results import control_level
+        >>> round(control_level(0.95), 12)
+        0.8
+    """
+    return max(0.0, 1 - 4 * (1 - level))

@@ -28,7 +28,7 @@ from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.intervals import Statistic
-from assay.core.placing import FEWEST
+from assay.core.power import FEWEST
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
 from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price

@@ -202,7 +202,7 @@ def spec_of(index: Index) -> IndexSpec:
     except (OSError, SpecError) as error:
         raise DataError(
             f"{index.folder} does not say how it was made (spec.json); make it again with: "
-            "assay index DICTIONARY"
+            "assay export DICTIONARY --format index"
         ) from error
 
 
@@ -223,7 +223,7 @@ def firings_of(index: Index, store: Store) -> Firings:
         if (path := store.built(spec)) is None:
             raise DataError(
                 f"the firings of {index.about.address} are no longer in {store.root}; make "
-                "its index again: assay index DICTIONARY"
+                "its index again: assay export DICTIONARY --format index"
             )
         shards.append(path)
     return Firings.of(shards)

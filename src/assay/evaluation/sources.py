@@ -182,7 +182,8 @@ def _shown(name: str, store: Store) -> Path | None:
     path = store.built(showcase.artefact(showcase.recipe(model)))
     if path is None:
         raise DataError(
-            f"no {name} in {store.root.absolute()} yet; assay make-showcase {model} trains it"
+            f"no {name} in {store.root.absolute()} yet; to train it: assay train-dictionary "
+            f"{model} --showcase"
         )
     return path / showcase.FILE
 
@@ -328,8 +329,8 @@ def stored(text: str, store: Store) -> Stored:
         )
     if text == SHOWCASE:
         raise DataError(
-            f"{text} is not in {store.root.absolute()} yet; assay run gated-sae trains it, as make "
-            "demo does in a checkout; assay make-showcase trains another one, showcase/smollm2"
+            f"{text} is not in {store.root.absolute()} yet; assay run gated-sae trains it; for "
+            "showcase/smollm2: assay train-dictionary smollm2 --showcase"
         )
     addresses = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
     suggestion = nearest_beside(Path(text).expanduser())

@@ -31,14 +31,16 @@ def writer(index: Index) -> Command:
 def command(about: About, root: Path, verb: str, *more: str, other: bool = False) -> str:
     """Write a command about the dictionary of an index, or about another one of its model."""
     options = {"--model": about.model or "MODEL", "--text": about.corpus}
-    if not other and verb in ("index", "evaluate"):
+    is_index = verb == "index"
+    if not other and (is_index or verb == "evaluate"):
         options["--site"] = about.site
         options |= {"--site-out": about.site_out} if about.site_out != about.site else {}
-    if not other and verb == "index":  # what else makes it the same index, and not another
+    if not other and is_index:  # what else makes it the same index, and not another
         read = about.windows * about.context
         options |= {"--context": str(about.context)} if about.context != CONTEXT else {}
         options |= {"--tokens": str(read)} if read > IndexSetting().tokens + about.context else {}
     options |= {"--root": str(root)} if root != ROOT else {}
     dictionary = "OTHER" if other else about.source or "DICTIONARY"
     words = (word for pair in options.items() for word in pair)
-    return shlex.join(["assay", verb, dictionary, *words, *map(str, more)])
+    verb_words = ["export", dictionary, "--format", "index"] if is_index else [verb, dictionary]
+    return shlex.join(["assay", *verb_words, *words, *map(str, more)])

@@ -151,7 +151,7 @@ class Library:
         raise Problem(
             UNKNOWN,
             f"no index of a dictionary {model}/{dictionary} is in this store{more}",
-            "assay index DICTIONARY",
+            "assay export DICTIONARY --format index",
         )
 
     def index(self, model: str, dictionary: str) -> Index:

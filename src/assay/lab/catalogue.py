@@ -30,6 +30,7 @@ from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy
 from assay.lab.store.user_code import checked
 
 _GROUP = "assay.experiments"
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MISSING = (
     "no experiment is installed; those on papers and comments are a package of their own: "
     "pip install ./catalogue in a clone of Assay"
@@ -59,9 +60,14 @@ def entries() -> list[Entry]:
     for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
-            name = _slug(point.name)
+            name = point.name if _SLUG.fullmatch(point.name) else _slug(point.name)
             entries_by_name.setdefault(name, Entry(name, point.module, Path(spec.origin)))
     return list(entries_by_name.values())
+
+
+def modules() -> list[str]:
+    """List the modules of all that is offered, whether their files are there or not."""
+    return [point.module for point in _points()]
 
 
 @functools.cache

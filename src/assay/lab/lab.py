@@ -81,10 +81,14 @@ class Lab:
         )
 
     def run(
-        self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None
+        self,
+        experiment: Experiment,
+        preset: Asked = "default",
+        on_event: OnEvent | None = None,
+        planned: Plan | None = None,
     ) -> Result:
         """The result, after training and measuring whatever is missing; what was killed is
-        continued. A notebook shows a bar.
+        continued. A notebook shows a bar. `planned` is what `plan` gave just now, if it was asked.
 
         Raises: RunError when training crashed (what could be stored is stored); StoreError before
         anything is written when the disk is too small; KeyboardInterrupt at once, resumable.
@@ -92,7 +96,7 @@ class Lab:
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        first = self.plan(experiment, chosen)
+        first = planned or self.plan(experiment, chosen)
         frozen = followed.following(self.store, experiment, first, models=True)
         if frozen.warning:
             tell(Said(frozen.warning))
@@ -187,20 +191,17 @@ class Lab:
     show = judge
 
     def known(
-        self, experiment: Experiment, preset: Asked = "default", *, run: bool = False
+        self, experiment: Experiment, preset: Asked = "default", planned: Plan | None = None
     ) -> dict[str, Any] | None:
         """The stored result as plain values, where judging would say the same again; None where it
         might not.
 
-        With `run` also None where `run` would train anything: what a run read from outside may have
-        changed since."""
+        With what was `planned` also None where `run` would train anything: what a run read from
+        outside may have changed since."""
         chosen = _preset(experiment, preset)
         if registered.find(self.store, experiment, chosen) is not None:
             return None  # what was frozen is compared with what is, every time
-        current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
-        return self._known(experiment, current_plan)
-
-    def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
+        current_plan = planned or self._stored(experiment, chosen)
         data = stored_result(self.store, experiment, current_plan)
         if data is None:
             return None

@@ -44,11 +44,8 @@ def of_group(entries: Iterable[E], group: str) -> list[E]:
     if group == ALL:
         return entries
     if group not in members:
-        if any(e.name == group for e in entries):
-            raise AssayError(
-                f"{group!r} is no group, but an experiment; write assay fields {group}"
-            )
-        raise AssayError(f"no group is called {group!r}; {nearest(group, [*members, ALL])}")
+        names = [*members, ALL, *(e.name for e in entries)]
+        raise AssayError(f"no group or experiment is called {group!r}; {nearest(group, names)}")
     return members[group]
 
 

@@ -17,9 +17,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
-from assay.core.placing import control_level
 from assay.core.plain import plain_all
-from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
+from assay.core.results import (
+    Estimated,
+    Judged,
+    Other,
+    ResultData,
+    Verdict,
+    Verified,
+    control_level,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -23,13 +23,11 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "check": "assay.verbs.check:check",
             "judge": "assay.verbs.judge:judge",
             "evaluate": "assay.verbs.evaluate:evaluate",
-            "look": "assay.verbs.look:look",
-            "index": "assay.verbs.index:index",
+            "features": "assay.verbs.features:features",
             "serve": "assay.cli.doors:serve",
         },
         "Experiments": {
             "list": "assay.verbs.catalogue:command",
-            "fields": "assay.verbs.fields:command",
             "plan": "assay.verbs.planning:command",
             "preregister": "assay.verbs.preregister:command",
             "run": "assay.verbs.run:run",
@@ -41,13 +39,11 @@ HEADINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Files": {
             "train-dictionary": "assay.verbs.train_dictionary:command",
-            "make-showcase": "assay.verbs.make_showcase:make_showcase",
             "import": "assay.verbs.exchange:import_",
             "export": "assay.verbs.exchange:export",
         },
         "Upkeep": {
             "fetch": "assay.verbs.fetch:fetch",
-            "remove": "assay.verbs.remove:remove",
             "doctor": "assay.verbs.health:doctor",
         },
     }

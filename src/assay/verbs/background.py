@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -27,7 +27,7 @@ from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
 from assay.subjects.folder import find
-from assay.verbs.index import Reading
+from assay.verbs.options import Reading
 
 FIRST = 4096
 """Tokens of the first index, which needs no gradients: half a minute earlier than with them."""
@@ -221,7 +221,7 @@ def _index(request: Wanted, tell: Callable[..., None]) -> None:
             text=request.text,
             root=Path(request.root),
             progress=tell,
-            **asdict(reading),
+            **vars(reading),
         )
         if earlier is not None and made.folder != earlier.folder:  # the later one has all of it
             Store(Path(request.root)).remove(earlier.folder)

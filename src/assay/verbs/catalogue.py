@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from assay.core.errors import DataError, StoreError
+from assay.core.errors import AssayError, DataError, StoreError
 from assay.core.experiment import PRESETS
 from assay.core.results import ResultData
 from assay.lab import catalogue
@@ -18,7 +19,7 @@ from assay.lab.records import contests, records
 from assay.lab.store.origin import code
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
-from assay.verbs.options import HERE, Flag, Place
+from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
 from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
 
 
@@ -64,28 +65,52 @@ class Catalogue:
     experiments: tuple[Listed, ...]
 
 
-@verb("every experiment, its recorded verdicts, and what is stored")
+def results() -> Any:
+    """Give the types of what is listed."""
+    from assay.verbs.fields import Fields
+
+    return Catalogue | Fields
+
+
+@verb("every experiment, its verdicts and what is stored; or one in full", results=results)
 def command(
-    group: str = "", /, *, long: Flag = False, place: Place = HERE, door: Door
-) -> Answer[Catalogue]:
-    """The catalogue by group; of a group what each experiment asks, its recorded verdicts, and what
-    is stored here.
+    name: str = "",
+    /,
+    *,
+    arm: str = "",
+    long: Flag = False,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+    door: Door,
+) -> Answer[Any]:
+    """The catalogue by group; of a group the question of each experiment and its recorded verdicts;
+    of one experiment or study its arms, fields and measures.
 
     Parameters
     ----------
-    group
-        A group of the catalogue, such as toys; `catalogue`: all of them.
+    name
+        A group such as toys, `catalogue` for all of them, an experiment, or the path of an
+        experiment file or a study.
+    arm
+        Of an experiment: only what this arm changes and measures.
     long
-        Claims and costs as well.
+        Of a group: claims and costs as well.
 
     Examples
     --------
     assay list dictionaries
+    assay list superposition --arm main
     """
     listing = listed(place.root)
-    if group:
-        listing = Catalogue(tuple(of_group(listing.experiments, group)))
-    return Answer(listing, words(listing.experiments, long, bool(group), door.width))
+    if Path(name).suffix or name in {e.name for e in listing.experiments}:
+        from assay.verbs import fields  # which loads NumPy
+
+        return fields.answer(name, arm, choice, place)
+    if arm or choice != DEFAULT:
+        raise AssayError("--arm, --preset and --set go with the name of one experiment")
+    if name:
+        listing = Catalogue(tuple(of_group(listing.experiments, name)))
+    return Answer(listing, words(listing.experiments, long, bool(name), door.width))
 
 
 def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
@@ -108,9 +133,9 @@ def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterato
             names = ", ".join(f"{e.name}*" if e.local.results else e.name for e in entries)
             lines = textwrap.wrap(names, width - 2, break_on_hyphens=False)
             yield from (Line(f"  {line}") for line in lines)
-        here = "* has results here. " * any(e.local.results for e in rows)
         yield ""
-        yield f"{here}assay list GROUP says what each asks and how its claims came out."
+        yield from ["* has results here."] * any(e.local.results for e in rows)
+        yield "assay list GROUP gives questions and verdicts, assay list NAME one in full."
     yield ""
     yield "assay plan NAME says what a run would do; assay run NAME does it."
 
@@ -122,7 +147,7 @@ def questions(entries: Sequence[Listed]) -> Table:
     for e in entries:
         recorded = tables.signs(e.recorded, "") or e.board or "–"
         many = f"{len(e.contests)} claim{'s' * (len(e.contests) > 1)}"
-        contested = f" · {many} contested: assay contest {e.name}" * bool(e.contests)
+        contested = f" · {many} contested: assay challenge-claim {e.name}" * bool(e.contests)
         rows.append((e.name, e.title + contested, recorded, stored_in_words(e.local)))
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"

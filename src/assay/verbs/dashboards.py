@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,22 +64,24 @@ def export_features(
     *,
     root: Path = Path("assay-store"),
     creator: str = NOBODY,
+    make: Callable[[], Index] | None = None,
 ) -> Shown:
-    """Write features of a dictionary that has an index; `dictionary` is a file, a stored run or an
-    address in the explorer.
+    """Write features of a dictionary; `dictionary` is a file, a stored run or an address in the
+    explorer, and `make` makes its index where the store has none.
 
     Raises: DataError for a dictionary without an index, and features that are not there; AssayError
     where nothing can be written."""
 
     store = Store(root)
-    index = indexing.known(dictionary, store)
-    if index is None:
-        raise DataError(
-            f"{dictionary} has no index in {root}; make one with: assay index {dictionary}"
-        )
     if out.exists():
         raise AssayError(f"{out} exists already; remove it, or name another --out")
     writable(out.absolute().parent, "--out")
+    index = indexing.known(dictionary, store) or (make() if make is not None else None)
+    if index is None:
+        raise DataError(
+            f"{dictionary} has no index in {root}; make one with: assay export {dictionary} "
+            "--format index"
+        )
     numbers, chosen = choose(index, which)
     written = (
         _page(index, numbers, chosen, out)

@@ -22,6 +22,7 @@ from assay.verbs.options import (
     HERE,
     Device,
     Flat,
+    More,
     Place,
     Trust,
     device_here,
@@ -56,25 +57,25 @@ class How:
     site: str = ""
     """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block
     9)."""
-    site_out: str = ""
+    site_out: Annotated[str, More] = ""
     """Where a transcoder's reconstruction belongs."""
     tokens: int = 110_000
     """Tokens that the model reads, at most."""
-    context: int | None = None
+    context: Annotated[int | None, More] = None
     """Tokens in a window, a BOS included; 128 where the file does not say."""
-    bos: bool | None = None
+    bos: Annotated[bool | None, More] = None
     """Whether each window starts with the model's BOS token; where the file does not say, as the
     model's tokenizer has it."""
-    skip_first: int = 1
+    skip_first: Annotated[int, More] = 1
     """Positions at the start of each window that are left out of every measure."""
-    outlier: float = 6.0
+    outlier: Annotated[float, More] = 6.0
     """Activations longer than this many medians are left out too; 0: none."""
-    ablation_tokens: int = 12_500
+    ablation_tokens: Annotated[int, More] = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto"
+    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
     """Files are split by the hash of their path; auto: test where the dictionary was trained on
     this text, else all."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
     """What the model computes in."""
 
 
@@ -112,7 +113,7 @@ def evaluate(
     on: Annotated[Where, Flat] = ON,
     how: Annotated[How, Flat] = AS_FILED,
     device: Device = "cpu",
-    batch: int | None = None,
+    batch: Annotated[int | None, More] = None,
     out: Path | None = None,
     network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,

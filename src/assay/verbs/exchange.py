@@ -21,26 +21,37 @@ from assay.evaluation import file_statements
 from assay.evaluation.acts import fingerprint, open_file
 from assay.evaluation.sources import find
 from assay.evaluation.text import most_tokens
+from assay.features.index.reader import Index
 from assay.lab.store.store import Store
 from assay.subjects.folder import find as find_model
 from assay.subjects.pretrained import load as load_model
 from assay.subjects.site import Site
 from assay.verbs.bundle import Bundled, bundled, export_bundle
 from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
+from assay.verbs.fetch import OFFLINE, Network
+from assay.verbs.index import Indexed, in_store, make
 from assay.verbs.options import (
     AS_WRITTEN,
     DEFAULT,
     HERE,
+    USUAL,
     Choice,
+    Device,
     Flag,
     Flat,
+    More,
     Place,
+    Reading,
+    Several,
+    Text,
     Trust,
     writable,
 )
-from assay.verbs.verb import Answer, Line, Part, verb
+from assay.verbs.verb import Answer, Door, Line, Part, verb
 
 CONTEXT, TOKENS = 128, 8192
+FEATURES = ("html", "saedashboard", "neuronpedia")
+"""Formats of features, which come from an index."""
 OUTLIER = 6.0
 """Activations longer than this many medians are left out of the trial, as they are of training and
 evaluation."""
@@ -57,15 +68,15 @@ class Hints:
     another, where names do not tell."""
     site: str | None = None
     """Where the activations come from, such as blocks.9.hook_resid_post."""
-    site_out: str | None = None
+    site_out: Annotated[str | None, More] = None
     """Where a transcoder's reconstruction belongs."""
-    architecture: str | None = None
+    architecture: Annotated[str | None, More] = None
     """The other library's name of the architecture, where the tensors fit two."""
-    scale: float | None = None
+    scale: Annotated[float | None, More] = None
     """Factor on the inputs in training, where the file says that there was one and not which."""
-    k: int | None = None
+    k: Annotated[int | None, More] = None
     """Active features per input, where a TopK file does not hold it."""
-    threshold: float | None = None
+    threshold: Annotated[float | None, More] = None
     """Inference threshold, where a BatchTopK file holds none."""
 
 
@@ -171,27 +182,32 @@ def import_dictionary(
     return _described(dictionary, trials, [out])
 
 
-@verb("files for other libraries; features as dashboards; the bundle of a result")
+@verb("files for other libraries; features and their index; the bundle of a result")
 def export(
     name: str,
     /,
     *,
     out: Path | None = None,
     format: Literal[
-        "saelens", "assay", "html", "saedashboard", "neuronpedia", "bundle"
+        "saelens", "assay", "index", "html", "saedashboard", "neuronpedia", "bundle"
     ] = "saelens",
-    run: int | None = None,
+    run: Annotated[int | None, More] = None,
     model: str | None = None,
+    text: Text = "stdlib",
+    reading: Annotated[Reading, Flat] = USUAL,
+    also: Annotated[Several, More] = (),
     which: Annotated[Which, Flat] = FIRST,
-    creator: str = NOBODY,
-    hide_prompts: Flag = False,
+    creator: Annotated[str, More] = NOBODY,
+    hide_prompts: Annotated[Flag, More] = False,
+    device: Annotated[Device, More] = "cpu",
     choice: Choice = DEFAULT,
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
-) -> Answer[Exchanged | Shown | Bundled]:
-    """Write a dictionary for another library, means and scales folded into its weights; or pages of
-    its features, once it has an index; or the bundle of a result, which anybody judges again with
-    NumPy alone.
+    door: Door,
+) -> Answer[Exchanged | Indexed | Shown | Bundled]:
+    """Write a dictionary for another library, means and scales folded into its weights; pages or
+    tables of its features; or the bundle of a result, which anyone can judge again with NumPy.
 
     Parameters
     ----------
@@ -200,15 +216,21 @@ def export(
         experiment.
     out
         The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where
-        none is named.
+        none is named. An index stays in the store.
     format
-        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html:
-        pages of features in one file that opens offline; saedashboard, neuronpedia: the files of
-        those; bundle: claims, measures, verdicts and code that judges.
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; index:
+        every feature on a text, as Parquet files in the store; html: pages of features in one file
+        that opens offline; saedashboard, neuronpedia: the files of those; bundle: claims, measures,
+        verdicts and code that judges. The features of the middle three come from an index, which is
+        made if the store has none.
     run
         Which run, from 0; without it, all.
     model
-        The language model's name, for the other library's settings.
+        The language model: its name for the other library's settings, or the one that is run for an
+        index: smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch).
+    also
+        For an index: a dictionary of another seed, in which the features are looked for.
+        Repeatable; of a stored run its arm's other seeds without it.
     creator
         Id of your account at Neuronpedia.
     hide_prompts
@@ -217,20 +239,37 @@ def export(
     Examples
     --------
     assay export gated-sae/showcase --out sae
+    assay export gated-sae/showcase --format index --tokens 8192
     assay export superposition --format bundle
     """
-    refuse_mixture(format, run, model, which, creator, choice, hide_prompts=hide_prompts)
+    refuse_mixture(format, run, which, creator, choice, out, hide_prompts=hide_prompts)
+
+    def indexed() -> Index:
+        lm = model or "smollm2"
+        return make(name, lm, text, also, reading, device, network, place, door)
+
     if format == "bundle":
         bundle = export_bundle(place.lab(), *choice.of(name), out, hide_prompts=hide_prompts)
         return Answer(bundle, bundled(bundle))
-    if out is None:
-        raise AssayError(f"--out is missing: where format {format} is to be written")
     with trust.raised():
-        if format in ("html", "saedashboard", "neuronpedia"):
-            shown = export_features(name, out, format, which, root=place.root, creator=creator)
-            return Answer(shown, exported(shown))
-        (source, *_) = find([name], Store(place.root))
-        dictionary = source.read()
+        if format == "index":
+            return in_store(indexed())
+        if out is None:
+            raise AssayError(f"--out is missing: where format {format} is to be written")
+        if format == "saelens" or format == "assay":
+            return of_dictionary(name, out, format, run, model, place)
+        shown = export_features(
+            name, out, format, which, root=place.root, creator=creator, make=indexed
+        )
+        return Answer(shown, exported(shown))
+
+
+def of_dictionary(
+    name: str, out: Path, format: str, run: int | None, model: str | None, place: Place
+) -> Answer[Exchanged]:
+    """Write a dictionary, or one run of it, for another library."""
+    (source, *_) = find([name], Store(place.root))
+    dictionary = source.read()
     written = write(dictionary, out, format, run=run, model=model)
     exchange = _described(dictionary if run is None else dictionary[run], [], written)
     return Answer(exchange, words(exchange))
@@ -239,36 +278,26 @@ def export(
 def refuse_mixture(
     format: str,
     run: int | None,
-    model: str | None,
     which: Which,
     creator: str,
     choice: Choice,
+    out: Path | None,
     *,
     hide_prompts: bool = False,
 ) -> None:
     """Refuse options that belong to another format. Raises: AssayError."""
-    if format == "bundle":
-        if (run, model, which, creator) != (None, None, FIRST, NOBODY):
-            raise AssayError(
-                "--run, --model, --features, --top, --by and --creator are for dictionaries; a "
-                "bundle is of a whole result"
-            )
-        return
-    if choice != DEFAULT or hide_prompts:
-        raise AssayError(
-            f"--preset, --set and --hide-prompts are for --format bundle; format {format} writes "
-            "a dictionary"
-        )
-    if format in ("saelens", "assay"):
-        if which != FIRST:
-            raise AssayError(
-                f"--features, --top and --by choose features; format {format} writes the whole "
-                "dictionary"
-            )
-    elif run is not None or model is not None:
-        raise AssayError(
-            f"--run and --model are for dictionaries; format {format} writes features of an index"
-        )
+    dictionary, features = format in ("saelens", "assay"), format in FEATURES
+    wrong = (
+        ("--run", run is not None, dictionary, "whole dictionaries"),
+        ("--features, --top or --by", which != FIRST, features, "pages and files of features"),
+        ("--creator", creator != NOBODY, format == "neuronpedia", "--format neuronpedia"),
+        ("--preset or --set", choice != DEFAULT, format == "bundle", "--format bundle"),
+        ("--hide-prompts", hide_prompts, format == "bundle", "--format bundle"),
+        ("--out", out is not None, format != "index", "files; an index stays in the store"),
+    )
+    for option, typed, fits, what in wrong:
+        if typed and not fits:
+            raise AssayError(f"{option} does not go with --format {format}: it is for {what}")
 
 
 def words(exchange: Exchanged) -> Iterator[Part]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,7 +13,7 @@ from assay.core.errors import ModelError
 from assay.dictionaries import published
 from assay.subjects import hub
 from assay.subjects.fetch import MODELS, fetch_model
-from assay.verbs.options import Flag
+from assay.verbs.options import Flag, More
 from assay.verbs.verb import Answer, Door, Line, verb
 
 
@@ -108,7 +109,7 @@ def absent(model: str | None, dictionaries: Iterable[str | None] = ()) -> list[s
 class Network:
     """Whether anything is downloaded."""
 
-    download: Flag = False
+    download: Annotated[Flag, More] = False
     """Fetch first what is named and not here, the model and dictionaries, as `assay fetch` does."""
 
     def bring(self, door: Door, model: str | None, *dictionaries: str | None) -> None:

@@ -1,5 +1,5 @@
-"""Fields: what has a name in an experiment or a study: the fields that may be set, and the measures
-that a claim may read."""
+"""Fields: what `assay list NAME` says of an experiment or a study: its arms, the fields that may be
+set, and the measures that a claim may read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from assay.ask.sides import Side
 from assay.ask.text import read
 from assay.ask.wording import QUANTITIES, made_of
 from assay.core import syntax
+from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, per_run_fields, ranges
 from assay.core.varying import How, changes
@@ -31,9 +31,8 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES
-from assay.verbs.catalogue import Listed, listed
-from assay.verbs.options import DEFAULT, HERE, Choice, Place
-from assay.verbs.verb import Answer, Line, Part, Table, verb
+from assay.verbs.options import DEFAULT, Choice, Place
+from assay.verbs.verb import Answer, Line, Part, Table
 
 FEW = 8
 """Levels and values that are listed; of more only these."""
@@ -101,72 +100,58 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What an experiment or a study measures."""
+class Fields:
+    """What may be set in an experiment, or in those that a study borrows, and what is measured."""
 
     experiment: str
     measures: tuple[Measure, ...]
-
-
-@dataclass(frozen=True)
-class Fields(Measures):
-    """What may be set in an experiment, or in those that a study borrows, and what is measured."""
-
     fields: Mapping[str, tuple[Field, ...]]
     """By the name of the experiment."""
     arms: Mapping[str, tuple[Variant, ...]]
     """By the name of the experiment."""
 
 
-@dataclass(frozen=True)
-class Described(Listed):
-    """One experiment, with what can be asked of it: its arms, its fields, and its claims."""
-
-    arms: tuple[str, ...]
-    fields: Mapping[str, str]
-    """What may be set, and between which bounds."""
-    claims: tuple[str, ...]
-    settable: tuple[Field, ...]
-    """The fields, each with what a list of values makes of it in a study."""
-    variants: tuple[Variant, ...]
-    """The arms, each with what it changes."""
+def answer(name: str, arm: str, choice: Choice, place: Place) -> Answer[Fields]:
+    """Describe an experiment or a study, or one arm of it. Raises: AssayError for an arm that it
+    does not have."""
+    known = described(name, choice, place)
+    if arm:
+        known = of_arm(known, arm)
+    return Answer(known, words(known, choice.preset, place))
 
 
-@verb("arms, what may be set, with bounds and values, and what is measured")
-def command(name: str, /, *, choice: Choice = DEFAULT, place: Place = HERE) -> Answer[Fields]:
-    """Arms of an experiment and what each changes; its fields, with bounds and values, and whether
-    a study may set them; and its measures, or those of a study: unit, range, dimensions.
+def described(name: str, choice: Choice, place: Place) -> Fields:
+    """List the arms of an experiment, its fields and its measures."""
+    experiment, by_arm = measured(name, choice, place)
+    return Fields(experiment, merged(by_arm), settable(name, choice), arms_of(name, choice))
 
-    Parameters
-    ----------
-    name
-        An experiment's name, or the path of an experiment file or a study.
 
-    Examples
-    --------
-    assay fields superposition
-    """
-    measured = measures(name, choice, place)
-    known = Fields(
-        measured.experiment, measured.measures, settable(name, choice), arms_of(name, choice)
-    )
+def of_arm(known: Fields, arm: str) -> Fields:
+    """Keep what one arm changes and measures. Raises: AssayError where there is none of this
+    name."""
+    own = tuple(m for m in known.measures if arm in m.arms)
+    variants = {name: tuple(a for a in some if a.name == arm) for name, some in known.arms.items()}
+    names = {a for m in known.measures for a in m.arms}
+    names |= {a.name for some in known.arms.values() for a in some}
+    if arm not in names:
+        raise AssayError(f"{known.experiment} has no arm {arm!r}; {nearest(arm, sorted(names))}")
+    return Fields(known.experiment, own, {}, variants)
 
-    def words() -> Iterator[Part]:
-        for borrowed, rows in known.fields.items():
-            yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
-            lines = [(f.name, f.default, f.may_be, IN_WORDS[f.study], f.meaning) for f in rows]
-            columns = ("field", choice.preset, "may be", "a list in a study", "meaning")
-            narrow = {choice.preset: 14, "a list in a study": 12}
-            yield Table(columns, lines, wide={"may be": 1, "meaning": 2}, narrow=narrow)
-            yield ""
-            arms = [(a.name, varied(a), a.note) for a in known.arms[borrowed]]
-            yield Table(
-                ("arm", "changes", "what it is"), arms, wide={"changes": 1, "what it is": 2}
-            )
-            yield ""
-        yield from in_words(known)
 
-    return Answer(known, words())
+def words(known: Fields, preset: str, place: Place) -> Iterator[Part]:
+    """Give the fields in a table, the arms in another, and the measures in a third."""
+    for borrowed, rows in known.fields.items():
+        yield Line(f"To set one: assay run {borrowed} --set field=value{place.options}")
+        lines = [(f.name, f.default, f.may_be, IN_WORDS[f.study], f.meaning) for f in rows]
+        columns = ("field", preset, "may be", "a list in a study", "meaning")
+        narrow = {preset: 14, "a list in a study": 12}
+        yield Table(columns, lines, wide={"may be": 1, "meaning": 2}, narrow=narrow)
+        yield ""
+    for variants in known.arms.values():
+        arms = [(a.name, varied(a), a.note) for a in variants]
+        yield Table(("arm", "changes", "what it is"), arms, wide={"changes": 1, "what it is": 2})
+        yield ""
+    yield from in_words(known)
 
 
 IN_WORDS: Mapping[How, str] = {
@@ -204,22 +189,6 @@ def variants(experiment: Experiment, specs: Sequence[Any]) -> tuple[Variant, ...
             sides.read_by(experiment, name) if arm.derive else (arm.after,) if arm.after else (),
         )
         for name, arm in experiment.sized(tuple(specs)).arms.items()
-    )
-
-
-def described(root: Path, name: str) -> Described:
-    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
-    unknown name."""
-    experiment = catalogue.find(name)
-    listing = next(e for e in listed(root).experiments if e.name == name)
-    claims = tuple(claim.text for claim in experiment.claims)
-    return Described(
-        **vars(listing),
-        arms=tuple(experiment.arms),
-        fields=ranges(type(experiment.default[0])),
-        claims=claims,
-        settable=fields(experiment, experiment.default),
-        variants=variants(experiment, experiment.default),
     )
 
 
@@ -269,9 +238,9 @@ def meanings(cls: type) -> dict[str, str]:
     return meanings
 
 
-def measures(name: str, choice: Choice, place: Place) -> Measures:
-    """List what is measured, as far as a study, a record or what is stored tells, also of a study
-    that claims nothing yet; what is the same in several arms once."""
+def measured(name: str, choice: Choice, place: Place) -> tuple[str, dict[str, list[Measure]]]:
+    """Name the experiment, and list what each arm measures, as far as a study, a record or what is
+    stored says, also of a study that claims nothing yet."""
     by_arm: dict[str, list[Measure]] = {}
     if name.endswith(STUDIES):
         entry = catalogue.entry(name)
@@ -285,11 +254,11 @@ def measures(name: str, choice: Choice, place: Place) -> Measures:
                 by_arm[arm] = next(some for a, some in arms if whose.named(a) == arm)
             else:
                 by_arm[arm] = [_described(name, levels, whose) for name, levels in axes.items()]
-        return Measures(entry.name, merged(by_arm))
+        return entry.name, by_arm
     experiment, preset = choice.of(name)
     by_arm = _stored(place.lab(), experiment, preset)
     by_arm = by_arm or _recorded(experiment.name, experiment.origin)
-    return Measures(experiment.name, merged(by_arm))
+    return experiment.name, by_arm
 
 
 def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
@@ -312,7 +281,7 @@ def merged(by_arm: Mapping[str, Sequence[Measure]]) -> tuple[Measure, ...]:
     )
 
 
-def in_words(known: Measures) -> Iterator[Part]:
+def in_words(known: Fields) -> Iterator[Part]:
     """Tell each measure in a row: what it is, its unit and range, its dimensions, and its arms."""
     if not known.measures:
         yield f"Nothing tells yet what {known.experiment} measures: no run of it is stored."

@@ -1,5 +1,5 @@
-"""Health: what is installed or missing and how to mend it; threads, devices, model, disk, and the
-store's health."""
+"""Health: what is installed or missing and how to fix it; threads, devices, model, disk, and the
+store: its health, and what of it is deleted."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
+from assay.ask.related import subjects
 from assay.core.errors import AssayError
-from assay.lab.store import groups
+from assay.lab import catalogue
+from assay.lab.store import groups, origin, removal
 from assay.lab.store import health as store_health
 from assay.lab.store.folder import mend_header
 from assay.lab.store.provenance import cores
 from assay.lab.store.store import Store
 from assay.subjects import fetch, hub
 from assay.verbs.options import HERE, Flag, Place
-from assay.verbs.verb import Answer, Door, Line, verb
+from assay.verbs.verb import Answer, Door, Line, megabytes, verb
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -31,7 +33,7 @@ FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: whether it is well, what was found, and how to mend it."""
+    """One thing that was looked at: whether it is well, what was found, and how to fix it."""
 
     about: str
     state: Literal["well", "missing", "broken"]
@@ -48,16 +50,25 @@ class Health:
     checks: tuple[Check, ...]
 
 
-@verb("what is installed or missing, and how a store is")
+@dataclass(frozen=True)
+class Removed:
+    """How many bytes were freed."""
+
+    bytes: int
+
+
+@verb("what is installed or missing, and how a store is; or what was deleted")
 def doctor(
     *,
     clean: Flag = False,
     migrate: Flag = False,
+    remove: str = "",
+    yes: Flag = False,
     place: Place = HERE,
     door: Door,
-) -> Answer[Health]:
-    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
-    health.
+) -> Answer[Health | Removed]:
+    """What is installed or missing and how to fix it; threads, devices, model, disk, and the store,
+    which it also cleans.
 
     Parameters
     ----------
@@ -66,12 +77,20 @@ def doctor(
     migrate
         Bring a store of an older version to how this one stores; whole or not at all, and nothing
         is lost.
+    remove
+        Delete the stored runs and results of this experiment or file, and artefacts that no other
+        one uses, after listing them.
+    yes
+        Do not ask.
 
     Examples
     --------
     assay doctor
     assay doctor --migrate
+    assay doctor --remove superposition
     """
+    if remove:
+        return removed(remove, yes, place, door)
     if clean and door.attended and (harms := list(store_health.harms(Store(place.root)))):
         for harm in harms:
             door.aside(f"{harm.path} ({harm.why})")
@@ -82,8 +101,30 @@ def doctor(
     return Answer(health, map(Line, lines), 0 if health.healthy else 1)
 
 
+def removed(name: str, yes: bool, place: Place, door: Door) -> Answer[Health | Removed]:
+    """Delete what is stored of an experiment, if that is wanted. Raises: AssayError where nobody
+    can be asked."""
+    store, entry = place.lab().store, catalogue.entry(name)
+    origin.check(store, entry.name, entry.origin)
+    paths = tuple(removal.removable(store, entry.name))
+    if not paths:
+        return Answer(Removed(0), [Line(f"nothing is stored of {name}")])
+    bytes_ = megabytes(sum(count for _, count in paths))
+    if not yes and not door.attended:
+        raise AssayError(
+            f"{', '.join(str(path) for path, _ in paths)} ({bytes_}) would be deleted; to confirm, "
+            f"type: assay doctor --remove {name} --yes"
+        )
+    for path, count in paths:
+        door.aside(f"{path}  {megabytes(count)}")
+    if not yes and not door.asks(f"Delete these, {bytes_}? [y/N] "):
+        return Answer(None)
+    freed = removal.remove(store, entry.name, subjects(store, entry.name))
+    return Answer(Removed(freed), [Line(f"{megabytes(freed)} freed")])
+
+
 def in_words(check: Check) -> str:
-    """Write one check as a line: its sign, what was found, and how to mend it."""
+    """Write one check as a line: its sign, what was found, and how to fix it."""
     sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
     return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")
 

@@ -3,61 +3,16 @@ Python to read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from assay.evaluation import indexing
 from assay.features.index.reader import Index
-from assay.verbs.fetch import OFFLINE, Network
-from assay.verbs.options import (
-    AS_WRITTEN,
-    HERE,
-    Device,
-    Flat,
-    Model,
-    Place,
-    Several,
-    Text,
-    Trust,
-    device_here,
-)
-from assay.verbs.verb import Answer, Door, Line, Part, verb
+from assay.verbs.fetch import Network
+from assay.verbs.options import Place, Reading, device_here
+from assay.verbs.verb import Answer, Door, Line, Part
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How the text is read; what is not given comes from the dictionary's own file."""
-
-    tokens: int = 32_768
-    """Tokens that the model reads, at most. More of them later add to those that were read."""
-    context: int | None = None
-    """Tokens in a window, a BOS included; 128 where the file does not say."""
-    bos: bool | None = None
-    """Whether each window starts with the model's BOS token; where the file does not say, as the
-    model's tokenizer has it."""
-    skip_first: int = 1
-    """Positions at the start of each window that do not count."""
-    outlier: float = 6.0
-    """Activations longer than this many medians do not count either; 0: all do."""
-    part: Literal["auto", "all", "train", "validation", "test"] = "auto"
-    """Files are split by the hash of their path; auto: what the dictionary was not trained on,
-    where that is known."""
-    site: str = ""
-    """Where activations are read, such as blocks.9.hook_resid_post."""
-    site_out: str = ""
-    """Where a transcoder's reconstruction belongs."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the model computes in."""
-    gradients: bool = True
-    """Run the model back as well, for what every firing is worth to the loss, to first order; about
-    as long again."""
-    ablate: int = 32
-    """Features that are taken out on a sample, of all densities; 0: none."""
-    ablate_windows: int = 16
-    """Windows on which each of them is taken out."""
-
-
-AS_FILED = Reading()
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
 
@@ -99,41 +54,21 @@ class Indexed:
     notes: tuple[str, ...]
 
 
-@verb("a dictionary's features on a text")
-def index(
+def make(
     dictionary: str,
-    /,
-    *,
-    model: Model = "smollm2",
-    text: Text = "stdlib",
-    also: Several = (),
-    reading: Annotated[Reading, Flat] = AS_FILED,
-    device: Device = "cpu",
-    network: Network = OFFLINE,
-    trust: Trust = AS_WRITTEN,
-    place: Place = HERE,
+    model: str,
+    text: str,
+    also: Sequence[str],
+    reading: Reading,
+    device: str,
+    network: Network,
+    place: Place,
     door: Door,
-) -> Answer[Indexed]:
-    """Every feature of a dictionary on a text: where it fires, what it promotes, what it is worth;
-    for the explorer and exports.
-
-    Parameters
-    ----------
-    dictionary
-        A file or folder of any known format, or a stored run such as gated-sae/showcase.
-    also
-        A dictionary of another seed, in which the features are looked for. Repeatable; of a stored
-        run its arm's other seeds without it.
-
-    Examples
-    --------
-    assay index gated-sae/showcase --tokens 8192
-    """
-    from assay.evaluation.indexing import index
-
+) -> Index:
+    """Make the index of a dictionary in a store, or find it, with a bar for each stage."""
     network.bring(door, model, dictionary, *also)
-    with trust.raised(), door.stages("index") as bars:
-        feature_index = index(
+    with door.stages("index") as bars:
+        return indexing.index(
             dictionary,
             model=model,
             text=text,
@@ -141,9 +76,13 @@ def index(
             root=place.root,
             device=device_here(device),
             progress=bars,
-            **asdict(reading),
+            **vars(reading),
         )
-    indexed = to_indexed(feature_index)
+
+
+def in_store(index: Index) -> Answer[Indexed]:
+    """Answer with what an index has in it."""
+    indexed = to_indexed(index)
     return Answer(indexed, words(indexed))
 
 
@@ -184,7 +123,7 @@ def words(index: Indexed) -> Iterator[Part]:
 
 def to_indexed(feature_index: Index) -> Indexed:
     """Describe an index, and count what is in it."""
-    about, counts = feature_index.about, feature_index.summary()
+    about, counts = feature_index.about, feature_index.summary
     plain: dict[str, Any] = {
         name: counts[name]
         for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")

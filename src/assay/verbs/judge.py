@@ -14,7 +14,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.verbs.around import unexpected
-from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, Several, Trust
+from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, More, Several, Trust
 from assay.verbs.verb import Answer, Aside, Part, verb
 
 UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
@@ -31,17 +31,17 @@ def judge(
     estimate: str = "",
     over: str = "",
     crosses: float | Literal["half"] | None = None,
-    must_hold: Several = (),
+    must_hold: Annotated[Several, More] = (),
     also: Several = (),
-    unlearned: Several = (),
-    violation: Several = (),
-    fixed: Several = (),
-    beats: float = 0.0,
-    empty: float | None = None,
+    unlearned: Annotated[Several, More] = (),
+    violation: Annotated[Several, More] = (),
+    fixed: Annotated[Several, More] = (),
+    beats: Annotated[float, More] = 0.0,
+    empty: Annotated[float | None, More] = None,
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
     scope: str = "",
-    arm_column: str = "arm",
-    no_ledger: Flag = False,
+    arm_column: Annotated[str, More] = "arm",
+    no_ledger: Annotated[Flag, More] = False,
     expect: Expected = None,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Judged | Estimated]:

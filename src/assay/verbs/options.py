@@ -10,9 +10,9 @@ import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
@@ -29,6 +29,9 @@ Bare = Parameter(
     negative="", show_default=False
 )  # no --no-… and --empty-… twins, no [default: False]
 Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
+MORE = Group("More options", sort_key=50)
+"""Options that --help leaves out and --help-all shows."""
+More = Parameter(group=MORE)
 Flag = Annotated[bool, Bare]
 Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
@@ -53,7 +56,7 @@ class Output:
 
     json: Flag = False
     """Print one JSON object on standard output; progress goes to standard error."""
-    schema: Flag = False
+    schema: Annotated[Flag, More] = False
     """Print the JSON schema of that object, and run nothing."""
 
 
@@ -85,13 +88,51 @@ class Place:
 class Trust:
     """How far files that somebody else wrote are trusted."""
 
-    limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS")] = 1
+    limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS", group=MORE)] = 1
     """Where a file is refused as too large: how many times larger than usual it may be. Only for
     files that you trust."""
 
     def raised(self) -> AbstractContextManager[None]:
         """Read within these limits."""
         return foreign.limits(self.limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a text is read for an index; what is not given comes from the dictionary's own file."""
+
+    tokens: int = 32_768
+    """For an index: tokens that the model reads, at most. More of them later add to these."""
+    context: Annotated[int | None, More] = None
+    """Tokens in a window, a BOS included; 128 where the file does not say."""
+    bos: Annotated[bool | None, More] = None
+    """Whether each window starts with the model's BOS token; where the file does not say, as the
+    model's tokenizer has it."""
+    skip_first: Annotated[int, More] = 1
+    """Positions at the start of each window that do not count."""
+    outlier: Annotated[float, More] = 6.0
+    """Activations longer than this many medians do not count either; 0: all do."""
+    part: Annotated[Literal["auto", "all", "train", "validation", "test"], More] = "auto"
+    """Files are split by the hash of their path; auto: what the dictionary was not trained on,
+    where that is known."""
+    site: Annotated[str, More] = ""
+    """Where activations are read, such as blocks.9.hook_resid_post."""
+    site_out: Annotated[str, More] = ""
+    """Where a transcoder's reconstruction belongs."""
+    dtype: Annotated[Literal["float32", "bfloat16"], More] = "float32"
+    """What the model computes in."""
+    gradients: Annotated[bool, More] = True
+    """Run the model back as well, for the first-order effect of every firing on the loss; this
+    doubles the time."""
+    ablate: Annotated[int, More] = 32
+    """Features that are ablated on a sample, of all densities; 0: none."""
+    ablate_windows: Annotated[int, More] = 16
+    """Windows on which each of them is ablated."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What differs from what is usual."""
+        return {n: v for n, v in vars(self).items() if v != getattr(Reading, n)}
 
 
 @Parameter(name="*")
@@ -105,9 +146,9 @@ class Choice:
     set: Several = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
     field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
-    (seed=1000:1016). Which there are, and what each may be: assay fields NAME.
+    (seed=1000:1016). Which there are, and what each may be: assay list NAME.
     without=ARM leaves out an arm that no claim names."""
-    each: Flag = False
+    each: Annotated[Flag, More] = False
     """Judge each claim of a study by itself, also where several ask the same quantity along a
     sweep; else the intervals of these hold for all of them at once."""
 
@@ -130,7 +171,7 @@ class Choice:
 class Machine:
     """On what it runs; none of these changes a number's meaning."""
 
-    executor: str = "workers"
+    executor: Annotated[str, More] = "workers"
     """workers: one-thread processes, as many as free cores; inline: this process, one group after
     the other; or another file of assay.lab.engines."""
     threads: int | None = None
@@ -184,7 +225,7 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, DEFAULT, CPU, AS_WRITTEN = Place(), Choice(), Machine(), Trust()
+HERE, DEFAULT, CPU, AS_WRITTEN, USUAL = Place(), Choice(), Machine(), Trust(), Reading()
 """What verbs go by where nothing was typed."""
 
 

@@ -31,6 +31,7 @@ from assay.verbs.options import (
     Choice,
     Expected,
     Machine,
+    More,
     Name,
     Place,
 )
@@ -52,17 +53,17 @@ class Elsewhere(Machine):
     """Other machines (docs/scale.md). ray: the Ray cluster that this machine is part of, or one
     that is started here for this command; ray://HOST:PORT: any Ray cluster; slurm: jobs of SLURM,
     which see the folder of the store."""
-    workers: int | None = None
+    workers: Annotated[int | None, More] = None
     """With --on: how many groups at the same time; without it 8 jobs of SLURM, and as many tasks of
     Ray as there is room for."""
-    gpus: int | None = None
+    gpus: Annotated[int | None, More] = None
     """With --on: GPUs of each group; goes with --device cuda."""
-    memory: str | None = None
+    memory: Annotated[str | None, More] = None
     """With --on: memory of each group, such as 16G."""
-    time: str | None = None
+    time: Annotated[str | None, More] = None
     """With --on slurm: how long a job may run, such as 4h, 1h without it; a group that takes longer
     resumes in the next one."""
-    slurm: Annotated[tuple[str, ...], Bare] = ()
+    slurm: Annotated[tuple[str, ...], Bare, More] = ()
     """name=value: with --on slurm, an option of sbatch or of submitit, such as partition=gpu,
     account=me, or setup="module load cuda". Repeatable."""
 

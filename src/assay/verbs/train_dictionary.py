@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +23,17 @@ from assay.dictionaries.kinds import known
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.losses import TopKAux
 from assay.dictionaries.training.quick import check_settings, objective, train_dictionary
+from assay.dictionaries.training.showcase import PREFIX, artefact, recipe
+from assay.dictionaries.training.showcase import showcase as make
 from assay.lab.store.store import Store
 from assay.verbs.options import (
     AS_WRITTEN,
     HERE,
     Device,
+    Flag,
     Flat,
     Model,
+    More,
     Place,
     Text,
     Trust,
@@ -55,15 +60,15 @@ class Method:
     """Features on at a token, of TopK and BatchTopK; 32 without it."""
     penalty: float | None = None
     """λ of the other kinds: the larger, the fewer features are on."""
-    aux: int = 0
+    aux: Annotated[int, More] = 0
     """AuxK of TopK and BatchTopK: a latent is dead after so many rows without a firing; 0: none."""
     steps: int = 2000
     """Training steps."""
-    batch: int = 4096
+    batch: Annotated[int, More] = 4096
     """Vectors of a step."""
-    lr: float = 2e-3
+    lr: Annotated[float, More] = 2e-3
     """Adam's learning rate."""
-    seed: int = 0
+    seed: Annotated[int, More] = 0
     """What draws the start, and the order of text and vectors."""
 
 
@@ -71,14 +76,14 @@ class Method:
 class Reading:
     """What is read, and how much of it is in memory."""
 
-    context: int = 128
+    context: Annotated[int, More] = 128
     """Tokens in a window."""
-    bos: bool | None = None
+    bos: Annotated[bool | None, More] = None
     """Whether each window starts with the model's BOS token; without it as its tokenizer has
     it."""
     tokens: int = 0
     """Tokens of the text's training part; 0: all. Where steps x batch is more, it is read again."""
-    buffer: int = 2**18
+    buffer: Annotated[int, More] = 2**18
     """Vectors that are shuffled together: one buffer and the next are in memory."""
 
 
@@ -105,16 +110,35 @@ class TrainedDictionary:
     """Whether it was trained before, and nothing was run now."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Showcase:
+    """The dictionary that shows a model best."""
+
+    name: str
+    """What `assay serve`, `evaluate` and `assay.load` take."""
+    file: Path
+    model: str
+    site: str
+    text: str
+    width: int
+    k: int
+    tokens: int
+    """Tokens of the text that it was trained on, many times over."""
+    found: bool
+    """Whether it was trained before, and nothing was run now."""
+
+
 AS_USUAL, FULLY = Method(), Reading()
 
 
 @verb("one dictionary that was trained on a model while it was harvested")
 def command(
     model: Model,
-    site: str,
+    site: str = "",
     /,
     *,
-    out: Path,
+    out: Path | None = None,
+    showcase: Flag = False,
     text: Text = "stdlib",
     method: Annotated[Method, Flat] = AS_USUAL,
     reading: Annotated[Reading, Flat] = FULLY,
@@ -122,7 +146,7 @@ def command(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
-) -> Answer[TrainedDictionary]:
+) -> Answer[TrainedDictionary | Showcase]:
     """Train a dictionary on a model's activations, harvested while it trains: none of them are
     written to the disk, however long the text is.
 
@@ -132,16 +156,72 @@ def command(
         Where activations are taken, such as blocks.9.hook_resid_post.
     out
         The folder to write. The same command resumes there, or finds what is done.
+    showcase
+        Train the dictionary that shows a model best, of smollm2 or gemma3-270m, in five minutes of
+        a core; it is called showcase/MODEL, and takes no other setting.
 
     Examples
     --------
     assay train-dictionary smollm2 blocks.9.hook_resid_post --out my-sae
+    assay train-dictionary smollm2 --showcase
     """
+    if showcase:
+        if (site, out, text, method, reading) != ("", None, "stdlib", AS_USUAL, FULLY):
+            raise AssayError("--showcase has settings of its own; leave the others out")
+        with trust.raised():
+            return shown(make_showcase(model, device_here(device), place, door), place)
+    if not site or out is None:
+        raise AssayError(
+            "train-dictionary needs a site, such as blocks.9.hook_resid_post, and --out FOLDER; or "
+            "--showcase"
+        )
     with trust.raised(), door.bar("train-dictionary", "steps") as bar:
         spec = HarvestSpec(subject=model, site=site, corpus=text, windows=0)
         device = device_here(device)
         trained = train(spec, out, method, reading, place.root, device, bar, door.aside)
     return Answer(trained, words(trained))
+
+
+def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase:
+    """Train the dictionary that shows a model best, or find it. Raises: DataError for a model
+    without a recipe."""
+    spec, store = recipe(model), Store(place.root)
+    found = store.built(artefact(spec)) is not None
+    with ExitStack() as bars:
+        begun: dict[str, Any] = {}
+
+        def tell(done: int, total: int, unit: str) -> None:
+            if unit not in begun:
+                bars.close()
+                begun[unit] = bars.enter_context(door.bar("train-dictionary", unit))
+            begun[unit](done, total)
+
+        file = make(spec, Desk(store, device, tell))
+    text = spec.text("train")
+    return Showcase(
+        name=f"{PREFIX}{model}",
+        file=file,
+        model=model,
+        site=text.site,
+        text=spec.corpus,
+        width=spec.width,
+        k=spec.k,
+        tokens=text.windows * text.context,
+        found=found,
+    )
+
+
+def shown(made: Showcase, place: Place) -> Answer[TrainedDictionary | Showcase]:
+    """Report what there is, and what to type next."""
+    more = f"{made.name} --model {made.model} --text {made.text}{place.options}"
+    words: list[Part] = [
+        f"{made.width:,} features of {made.site} in {made.model}, {made.k} on at a token, from "
+        f"{made.tokens:,} tokens of {made.text}",
+        *(["trained before: nothing was run"] if made.found else []),
+        Line(f"assay serve {more} --open"),
+        Line(f"assay evaluate {more}"),
+    ]
+    return Answer(made, words)
 
 
 def words(trained: TrainedDictionary) -> Iterator[Part]:

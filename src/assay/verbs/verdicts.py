@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from msgspec import structs
 
+from assay.core.compute import duration as seconds_of
 from assay.core.errors import AssayError
 from assay.core.garbage import uncollected
 from assay.core.results import ResultData
@@ -21,24 +22,18 @@ from assay.lab.store.origin import STUDIES
 from assay.report import tables
 from assay.report.statements import frozen_lines
 from assay.verbs import around as telling
-from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Flag, Name, Place
+from assay.verbs.options import DEFAULT, HERE, Arm, Bare, Choice, Expected, Name, Place
 from assay.verbs.verb import Answer, Aside, Line, Part, duration, verb
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
+    from assay.lab.plan.plan import Plan
     from assay.lab.plan.preset import Preset
     from assay.lab.work.events import OnEvent
 
 
-def results() -> Any:
-    """Give the types of what is shown."""
-    from assay.verbs.fields import Measures
-
-    return ResultData | Measures
-
-
-@verb("verdicts of what is stored; what is measured", results=results)
+@verb("verdicts of what is stored")
 @uncollected()
 def command(
     name: Name,
@@ -47,11 +42,10 @@ def command(
     *,
     arm: Arm = "main",
     estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
-    measures: Flag = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Place = HERE,
-) -> Answer[Any]:
+) -> Answer[ResultData]:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 
     Parameters
@@ -60,19 +54,12 @@ def command(
         One claim: its number, or words of its text.
     estimates
         List the estimates as well: numbers with their intervals, and no verdict.
-    measures
-        List what is measured instead, with unit, range and dimensions; nothing has to be stored.
 
     Examples
     --------
     assay show gated-sae 1
     assay show gated-sae --arm no-aux
     """
-    if measures:
-        from assay.verbs import fields
-
-        known = fields.measures(name, choice, place)
-        return Answer(known, fields.in_words(known))
     if arm == "main" and claim is None:
         data, about, origin = _of_all(name, choice, place)
         return answer(data, about, name, origin, place, expect, estimates=estimates)
@@ -176,14 +163,36 @@ def run(
     `watching` is entered where something is to be done, and gives what is told of it.
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
-    if (known := lab.known(experiment, preset, run=True)) is not None:
+    planned = lab.plan(experiment, preset)
+    if (known := lab.known(experiment, preset, planned)) is not None:
         return ResultData.from_json(known)
     if experiment.origin.endswith(STUDIES):
-        from assay.ask.budget import affordable
-
-        affordable(Path(experiment.origin), lab, experiment, preset)
+        _refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:
-        return lab.run(experiment, preset, on_event).data
+        return lab.run(experiment, preset, on_event, planned).data
+
+
+def _refuse_beyond_budget(lab: Lab, experiment: Experiment, planned: Plan) -> None:
+    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
+    times it may run. Raises: ExperimentError, with what would fit."""
+    from assay.ask.text import read
+
+    text = read(Path(experiment.origin))
+    if not text.study.budget or not planned.missing:
+        return
+    from assay.lab.forecast import forecast
+
+    with text.located("budget"):
+        most = seconds_of(text.study.budget)
+    width = lab.executor_for([experiment]).width
+    took = forecast(planned, experiment, width, claims=False).command
+    if took is not None and took[0].low > most:
+        what = (
+            f"what is missing takes {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; nothing "
+            "was run"
+        )
+        raise text.error(("budget",), what)
 
 
 def show(

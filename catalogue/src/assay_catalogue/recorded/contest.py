@@ -241,7 +241,7 @@ def rejudge(experiment: Experiment, past: Contest) -> contests.Effect:
     file = contests.path(
         contests.folder(experiment), records.name_of(experiment, past.preset), past
     )
-    held = records.read_file(file, "assay contest")
+    held = records.read_file(file, "assay challenge-claim")
     whole = _with(experiment, challenger)
     measured = recording.arms(whole, held) if held and held["arms"] else {}
     before, _, alone = judge_with(experiment, record, claim, challenger, measured, past.look)

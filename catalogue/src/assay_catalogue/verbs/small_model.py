@@ -307,7 +307,7 @@ def _folder(folder: Path) -> Subject:
 
     if (folder / SEAL).exists():
         raise DataError(
-            f"{folder} is a challenge; score an answer to it with: assay challenge score "
+            f"{folder} is a challenge; score an answer to it with: assay puzzle score "
             f"{folder} ANSWER.toml"
         )
     return Subject(opened(folder), lambda: known.explained("induction"))

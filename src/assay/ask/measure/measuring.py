@@ -119,20 +119,20 @@ class Task:
     chooses: bool = False
     """Whether an intervention of the study chooses parts on one half of the prompts."""
 
-    @property
+    @cached_property
     def models(self) -> tuple[Model, ...]:
         """The models that decide its numbers, that which it asks first."""
         rest = dict.fromkeys(m for m in (self.less, self.start) if m)
         return (self.model, *rest)
 
-    @property
+    @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are measured first."""
         names = (d.prompts for d in self.own_directions if d.prompts in self.sources)
         sources = (self.sources[n] for n in dict.fromkeys(names))
         return (self.prompts, *((self.than,) if self.than else ()), *sources)
 
-    @property
+    @cached_property
     def own_directions(self) -> list[Direction]:
         """The directions that decide its numbers."""
         table = self.intervention
@@ -144,13 +144,13 @@ class Task:
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         return [d for d in self.directions if d.name in names]
 
-    @property
+    @cached_property
     def phrase(self) -> str:
         """What is done to the model, in words."""
         table = self.intervention
         return f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
 
-    @property
+    @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
         return {
@@ -196,7 +196,7 @@ class Task:
         """What is generalised over beside seeds."""
         return self.prompts.unit
 
-    @property
+    @cached_property
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
@@ -213,12 +213,12 @@ class Task:
         adds = table is not None and bool(table.add) and not {"add", "strength"} & {*table.sweep}
         return adds and table is not None and table.strength == 0
 
-    @property
+    @cached_property
     def rows(self) -> list[int]:
         """The rows that are measured."""
         return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
 
-    @property
+    @cached_property
     def levels(self) -> list[str]:
         """The levels of the unit that is generalised over: each prompt by its number, or the values
         of the column."""
@@ -226,7 +226,7 @@ class Task:
             return [str(i) for i in self.rows]
         return list(dict.fromkeys(self.prompts.column(self.prompts.unit, self.rows)))
 
-    @property
+    @cached_property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
         if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":

@@ -79,7 +79,7 @@ class PromptSet:
             contents.append([[c.messages, c.continues, c.thinking, c.date] for c in chats])
         return hashlib.sha256(json.dumps(contents, ensure_ascii=False).encode()).hexdigest()
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """What is generalised over: a column, or each prompt."""
         return self.table.unit or self.table.split or "prompt"

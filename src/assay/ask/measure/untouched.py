@@ -63,7 +63,8 @@ def answers(read: Read) -> tuple[str, ...]:
 
 def varies(read: Read, prompts: PromptSet) -> bool:
     """Whether a read asks for other answers of different rows."""
-    return len({_fillings([read], row) for row in prompts.rows}) > 1
+    slots = sorted({slot for text in answers(read) for slot in SLOT.findall(text)})
+    return len({tuple(row.columns.get(slot) for slot in slots) for row in prompts.rows}) > 1
 
 
 def names_a_head(read: Read) -> bool:
@@ -90,12 +91,6 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
         return replace(p, tokens=(*p.tokens[: p.opening], *(pool[k] for k in picks)))
 
     return [draw(i, p) for i, p in enumerate(prompts)]
-
-
-def _fillings(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
-    """What fills the slots of the answers of a row."""
-    slots = {slot for read in reads for text in answers(read) for slot in SLOT.findall(text)}
-    return tuple(row.columns.get(slot) for slot in sorted(slots))
 
 
 def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, Row]:

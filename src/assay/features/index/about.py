@@ -41,9 +41,7 @@ class Damaged(DataError):
             if why is None
             else f"{file} cannot be read{f' ({detail})' if detail else ''}"
         )
-        super().__init__(
-            f"the index {folder} is damaged: {fault}; delete it and run assay index again"
-        )
+        super().__init__(f"the index {folder} is damaged: {fault}; delete it and make it again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +152,8 @@ class About:
             return cls(**values)
         except FileNotFoundError as error:
             raise DataError(
-                f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY"
+                f"{folder} is no index: it has no {FILE}; make one with: assay export DICTIONARY "
+                "--format index"
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(folder, FILE, error) from error

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -391,6 +392,10 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
     """A verdict whose points, and those of its controls, are in the order of the prompts, each with
     its row and what it says; as it is where units are no prompts."""
 
+    @cache  # its controls are measured on the same rows
+    def row(number: int, label: str) -> UnitRow:
+        return UnitRow(row=number, label=label)
+
     def ordered(v: Any) -> Any:
         rows = materials.rows(v.arm)
         if rows is None or v.units[:1] != (rows.unit,) or len(v.levels) != len(v.points):
@@ -404,7 +409,7 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
             v,
             points=tuple(v.points[i] for i in order),
             levels=tuple(levels),
-            rows=tuple(UnitRow(row=numbers[x], label=labels[x]) for x in levels),
+            rows=tuple(row(numbers[x], labels[x]) for x in levels),
         )
 
     others = {

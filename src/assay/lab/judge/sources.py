@@ -61,7 +61,7 @@ def _states(origin: str, written: Callable[[Path], States]) -> States:
 @functools.cache
 def _roots(origin: str) -> tuple[Path, ...]:
     """The folders of the packages whose files an experiment may read, Assay's own first."""
-    names = [e.origin for e in catalogue.entries()] if in_file(origin) else [origin]
+    names = catalogue.modules() if in_file(origin) else [origin]
     packages = map(_package, sorted({name.partition(".")[0] for name in names if name}))
     return tuple(dict.fromkeys([_ROOT, *filter(None, packages)]))
 

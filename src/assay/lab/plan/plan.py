@@ -230,6 +230,8 @@ class _Shelf:
                 return f"crashed: {error.splitlines()[0]}"
             step = group.step
             return f"unfinished group at step {step}" if step else "group begun, no checkpoint yet"
+        if not self.other_versions:
+            return "never run"
         old = self.other_versions.get((job.arm, job.spec.to_json()))
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 

@@ -1,4 +1,4 @@
-"""Challenge: a planted circuit, written to a folder without the answer, and answers scored
+"""Puzzle: a planted circuit, written to a folder without the answer, and answers scored
 blind."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from assay.verbs.verb import Answer, Part, verb
 from assay.verbs.verb import Line as Text
 from assay_catalogue.circuits.files import load
 from assay_catalogue.circuits.verify.score import score
-from assay_catalogue.verbs.explain import (
+from assay_catalogue.verbs.score_circuit import (
     Explained,
     Hard,
     Line,
@@ -28,7 +28,7 @@ from assay_catalogue.verbs.explain import (
     effort,
     line,
 )
-from assay_catalogue.verbs.explain import words as explained_in_words
+from assay_catalogue.verbs.score_circuit import words as explained_in_words
 
 Kind = Literal["brackets", "induction", "modular_sum", "redundant", "sorting", "two_hops"]
 """What can be planted."""
@@ -74,7 +74,7 @@ class Answered:
 
 
 @verb("a planted circuit to explain; or the score of an explanation of it")
-def challenge(
+def puzzle(
     what: Literal["new", "score"],
     folder: Path,
     answer: Path | None = None,
@@ -104,20 +104,20 @@ def challenge(
 
     Examples
     --------
-    assay challenge new puzzle
-    assay challenge score puzzle puzzle/my_explanation.toml
+    assay puzzle new hidden
+    assay puzzle score hidden hidden/my_explanation.toml
     """
     if what == "new":
         if answer is not None:
             raise AssayError(
                 f"a new challenge takes no answer, got {answer}; to score one, type assay "
-                f"challenge score {folder} {answer}"
+                f"puzzle score {folder} {answer}"
             )
         given = plant_challenge(folder, place.root, seed, kind)
         return Answer(given, invitation(given))
     if answer is None:
         raise AssayError(
-            f"name an answer: assay challenge score {folder} {folder / 'my_explanation.toml'}"
+            f"name an answer: assay puzzle score {folder} {folder / 'my_explanation.toml'}"
         )
     if kind is not None:
         raise AssayError("--kind only goes with new; the kind of this challenge is in its key")
@@ -130,7 +130,7 @@ def invitation(given: Given) -> Iterator[Part]:
     yield f"Challenge {given.name} is in {given.folder}; start with its README.md."
     yield f"The key to the planted circuit is {given.key}; do not open it."
     yield "Write your answer into its my_explanation.toml, then:"
-    yield Text(f"assay challenge score {given.folder} {given.folder}/my_explanation.toml")
+    yield Text(f"assay puzzle score {given.folder} {given.folder}/my_explanation.toml")
 
 
 def words(outcome: Answered) -> Iterator[Part]:

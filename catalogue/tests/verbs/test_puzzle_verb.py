@@ -1,4 +1,4 @@
-"""`assay challenge`: made, answered, scored and revealed as the page says; what is wrong is one
+"""`assay puzzle`: made, answered, scored and revealed as the page says; what is wrong is one
 line, and nothing is left half written."""
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from assay.cli.main import main
 from assay_catalogue.circuits.challenge.planted import plant
 
 LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "300")
-SCORE = ("challenge", "score", "puzzle", "mine.toml", *LITTLE)
+SCORE = ("puzzle", "score", "puzzle", "mine.toml", *LITTLE)
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
-    assert main(["challenge", "new", "puzzle", "--seed", "5", "--kind", "modular_sum"]) == 0
+    assert main(["puzzle", "new", "puzzle", "--seed", "5", "--kind", "modular_sum"]) == 0
     Path("mine.toml").write_text(plant(5, "modular_sum").answer)
 
 
@@ -50,18 +50,16 @@ def test_the_right_answer_wins_and_only_the_first_is_blind(capsys):
 
 
 def test_an_empty_answer_scores_nothing(capsys):
-    assert (
-        main(["challenge", "score", "puzzle", "puzzle/my_explanation.toml", *LITTLE, "--json"]) == 0
-    )
+    assert main(["puzzle", "score", "puzzle", "puzzle/my_explanation.toml", *LITTLE, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["found"]["quality"]["estimate"] == 0
 
 
 def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
-    assert main(["challenge", "new", "another"]) == 0
-    assert main(["contest", "superposition"]) == 0, "a store of challenges is a store"
+    assert main(["puzzle", "new", "another"]) == 0
+    assert main(["challenge-claim", "superposition"]) == 0, "a store of challenges is a store"
     out = capsys.readouterr().out
     assert (
-        "assay challenge score another another/my_explanation.toml" in out
+        "assay puzzle score another another/my_explanation.toml" in out
         and "assay-store/challenges/" in out
     )
 
@@ -89,7 +87,7 @@ def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
 def test_a_mistake_is_one_line_and_leaves_nothing(words, said, capsys):
     before = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
     capsys.readouterr()
-    assert main(["challenge", *words]) == 2
+    assert main(["puzzle", *words]) == 2
     out, err = capsys.readouterr()
     assert said in err and len(err.strip().splitlines()) == 1 and not out
     assert {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()} == before
@@ -103,7 +101,7 @@ def test_an_edited_folder_is_not_scored(capsys):
 
 
 def test_a_commitment_that_was_swapped_for_another_challenges_is_refused(capsys):
-    assert main(["challenge", "new", "easy", "--seed", "1", "--kind", "two_hops"]) == 0
+    assert main(["puzzle", "new", "easy", "--seed", "1", "--kind", "two_hops"]) == 0
     Path("puzzle/challenge.json").write_text(Path("easy/challenge.json").read_text())
     assert main(SCORE) == 2
     assert "was changed" in capsys.readouterr().err

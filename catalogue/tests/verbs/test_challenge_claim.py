@@ -20,7 +20,7 @@ from assay.verbs import verify
 from assay.verbs.pages import page_of
 from assay_catalogue.recorded import contest
 from assay_catalogue.recorded.contest import Challenger
-from assay_catalogue.verbs.contest import again
+from assay_catalogue.verbs.challenge_claim import again
 
 WORLD = '''
 """Do trained heights exceed a half?

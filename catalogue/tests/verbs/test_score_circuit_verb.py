@@ -1,5 +1,5 @@
-"""`assay explain check`: the page's own example scores as the page says, code is said to be code,
-and each mistake is one line."""
+"""`assay score-circuit check`: the page's own example scores as the page says, code is said
+to be code, and each mistake is one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.thorough
 def test_the_pages_example_is_better_than_every_control(capsys):
-    assert main(["explain", "check", "mine.toml", *LITTLE]) == 0
+    assert main(["score-circuit", "check", "mine.toml", *LITTLE]) == 0
     out = capsys.readouterr().out
     assert (
         "It is better than every control." in out
@@ -40,7 +40,7 @@ def test_the_pages_example_is_better_than_every_control(capsys):
 
 
 def test_json_has_every_part_and_control(capsys):
-    assert main(["explain", "check", "mine.toml", *LITTLE, "--json"]) == 0
+    assert main(["score-circuit", "check", "mine.toml", *LITTLE, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ranked"] and not found["code"] and found["quality"]["estimate"] > 0.9
     assert [part["name"] for part in found["parts"]] == [
@@ -63,7 +63,7 @@ def said_of(text: str, capsys) -> str:
     assert (
         main(
             [
-                "explain",
+                "score-circuit",
                 "check",
                 "small.toml",
                 "--inputs",
@@ -130,7 +130,7 @@ def test_failures_foretold_of_a_model_that_never_errs_are_a_zero_that_is_explain
 
 def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
     Path("mine.py").write_text(CODE)
-    assert main(["explain", "check", "mine.py", *LITTLE]) == 0
+    assert main(["score-circuit", "check", "mine.py", *LITTLE]) == 0
     out = capsys.readouterr().out
     assert (
         "The file is code, and it was executed." in out
@@ -154,25 +154,25 @@ def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
 )
 def test_a_mistake_is_one_line(text, said, capsys):
     Path("mine.toml").write_text(text)
-    assert main(["explain", "check", "mine.toml", *LITTLE]) == 2
+    assert main(["score-circuit", "check", "mine.toml", *LITTLE]) == 2
     out, err = capsys.readouterr()
     assert said in err and len(err.strip().splitlines()) == 1 and not out
 
 
 def test_too_little_to_try_is_refused(capsys):
-    assert main(["explain", "check", "mine.toml", "--inputs", "5"]) == 2
+    assert main(["score-circuit", "check", "mine.toml", "--inputs", "5"]) == 2
     assert "at least 100" in capsys.readouterr().err
 
 
 def test_ours_is_printed_as_a_file_that_can_be_checked(capsys):
     for words, quality in (((), (0.9, 1)), (("--rival",), (0, 0.2))):
-        assert main(["explain", "show", "two_hops", *words]) == 0
+        assert main(["score-circuit", "show", "two_hops", *words]) == 0
         Path("ours.toml").write_text(capsys.readouterr().out)
-        assert main(["explain", "check", "ours.toml", *LITTLE, "--json"]) == 0
+        assert main(["score-circuit", "check", "ours.toml", *LITTLE, "--json"]) == 0
         assert (
             quality[0] <= json.loads(capsys.readouterr().out)["quality"]["estimate"] <= quality[1]
         )
-    assert main(["explain", "show", "two_hops", "--json"]) == 0
+    assert main(["score-circuit", "show", "two_hops", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["toml"].startswith('of = "two_hops"')
 
 
@@ -184,17 +184,17 @@ def test_ours_is_printed_as_a_file_that_can_be_checked(capsys):
     ],
 )
 def test_what_does_not_go_together_is_one_line(words, said, capsys):
-    assert main(["explain", *words]) == 2
+    assert main(["score-circuit", *words]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
-    assert main(["explain", "look", "redundant"]) == 0
+    assert main(["score-circuit", "look", "redundant"]) == 0
     assert all(len(line) <= 100 for line in capsys.readouterr().out.splitlines())
     Path("small.toml").write_text(known.text("redundant"))
     found = []
     for what in ("redundant", "small.toml"):
-        assert main(["explain", "look", what, "--json"]) == 0
+        assert main(["score-circuit", "look", what, "--json"]) == 0
         found.append(json.loads(capsys.readouterr().out))
     assert found[0] == found[1] and [p["part"] for p in found[0]["parts"]] == [
         "embed",
@@ -203,23 +203,23 @@ def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
         "a0.1",
         "m0",
     ]
-    assert main(["challenge", "new", "puzzle", "--seed", "1", "--kind", "modular_sum"]) == 0
+    assert main(["puzzle", "new", "puzzle", "--seed", "1", "--kind", "modular_sum"]) == 0
     capsys.readouterr()
-    assert main(["explain", "look", "puzzle", "--json"]) == 0
+    assert main(["score-circuit", "look", "puzzle", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["right"] == 1
 
 
 def test_look_says_what_is_asked_where_and_how_classes_are_numbered(capsys):
     """As the circuits were written: brackets ask at the end alone, a sorter of five at the
     separator and each value but the last."""
-    assert main(["explain", "look", "brackets"]) == 0
+    assert main(["score-circuit", "look", "brackets"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
         "The task is balanced-10: inputs have 12 tokens, and the answer is read at position 11, "
         "counted from 0."
     ) in out
     assert "It has 2 classes: 0 is no, 1 is balanced." in out
-    assert main(["explain", "look", "sorting", "--json"]) == 0
+    assert main(["score-circuit", "look", "sorting", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (
         found["asked"] == "5 to 9"
@@ -236,6 +236,6 @@ def test_look_says_what_is_asked_where_and_how_classes_are_numbered(capsys):
     ],
 )
 def test_what_cannot_be_looked_at_is_one_line(capsys, words):
-    assert main(["explain", *words]) == 2
+    assert main(["score-circuit", *words]) == 2
     said = capsys.readouterr().err
     assert len(said.strip().splitlines()) == 1

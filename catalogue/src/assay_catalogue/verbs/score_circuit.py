@@ -1,5 +1,5 @@
-"""Explain: an explanation of a small model tested against the model, part by part, together with
-four controls that must do worse."""
+"""Score-circuit: an explanation of a small model tested against the model, part by part, together
+with four controls that must do worse."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Ours:
 
 
 @verb("the scores of an explanation; our explanation; or the parts of the model")
-def explain(
+def score_circuit(
     what: Literal["check", "show", "look"],
     file: str,
     /,
@@ -168,10 +168,10 @@ def explain(
 
     Examples
     --------
-    assay explain check my_explanation.toml
-    assay explain show induction
-    assay explain show monthly-palindromes/22062 --rival
-    assay explain look induction
+    assay score-circuit check my_explanation.toml
+    assay score-circuit show induction
+    assay score-circuit show monthly-palindromes/22062 --rival
+    assay score-circuit look induction
     """
     if rival and what != "show":
         raise AssayError("--rival only goes with show")
@@ -299,7 +299,8 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
     model_subject = subject(model_name, root)
     if model_subject.own is None:
         raise SpecError(
-            f"no explanation of {model_name} is shipped; assay explain check NAME.toml scores yours"
+            f"no explanation of {model_name} is shipped; to score yours: assay score-circuit check "
+            "NAME.toml"
         )
     return Ours(
         model_name,

@@ -1,4 +1,4 @@
-"""Contest: challenge a recorded claim with an arm of your own, or list earlier challenges."""
+"""Challenge-claim: a recorded claim judged again with an arm of your own, or earlier challenges."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def command(
 
     Examples
     --------
-    assay contest gated-sae 1
-    assay contest gated-sae 1 --arm main --set steps=50 --why "hardly trained"
+    assay challenge-claim gated-sae 1
+    assay challenge-claim gated-sae 1 --arm main --set steps=50 --why undertrained
     """
     experiment, lab = catalogue.find(name), place.lab()
     if repeat:

@@ -1,12 +1,14 @@
-"""Look: the strongest features of each token of one text, and what taking a feature out does to the
-loss on it."""
+"""Features: the strongest features of each token of one text, and the effect of ablating a feature
+on the loss of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from assay.core.schema import to_json
 from assay.evaluation import looking
@@ -19,6 +21,7 @@ from assay.verbs.options import (
     Device,
     Flag,
     Model,
+    More,
     Place,
     Trust,
     device_here,
@@ -70,19 +73,19 @@ class Looked:
 
 
 @verb("one text through one dictionary")
-def look(
+def features(
     text: str,
     /,
     *,
     dictionary: str | None = None,
     model: Model = "smollm2",
-    features: int = 10,
+    many: Annotated[int, Parameter(name="--features")] = 10,
     per_token: int = 5,
     by_feature: Flag = False,
     site: str = "",
-    bos: bool | None = None,
-    skip_first: int = 1,
-    outlier: float = 6.0,
+    bos: Annotated[bool | None, More] = None,
+    skip_first: Annotated[int, More] = 1,
+    outlier: Annotated[float, More] = 6.0,
     device: Device = "cpu",
     html: Path | None = None,
     network: Network = OFFLINE,
@@ -99,7 +102,7 @@ def look(
         The text, in quotes.
     dictionary
         A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
-    features
+    many
         How many are listed by what taking them out does; eight times as many are tried.
     per_token
         How many features each token is shown with.
@@ -120,7 +123,7 @@ def look(
 
     Examples
     --------
-    assay look 'def add(a, b): return a + b'
+    assay features 'def add(a, b): return a + b'
     """
     network.bring(door, model, dictionary)
     if html is not None:
@@ -128,7 +131,7 @@ def look(
 
     def watch(event: Warned | SoFar | Begun) -> None:
         if isinstance(event, Begun):
-            door.aside(f"look: {event.text}")
+            door.aside(f"features: {event.text}")
         if isinstance(event, Warned):
             door.aside(f"warning: {event.dictionary}: {event.text}")
 
@@ -137,7 +140,7 @@ def look(
             text,
             dictionary,
             model=model,
-            features=features,
+            features=many,
             per_token=per_token,
             site=site,
             bos=bos,
