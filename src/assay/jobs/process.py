@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 from assay.lab.work.template import VARIABLE, Forked
 
@@ -45,6 +45,11 @@ class Limits:
     memory: int | None = None
     """Bytes of address space of each of its processes."""
 
+    def words(self) -> list[str]:
+        """Say them to `BOOT`."""
+        seconds = 0 if self.seconds is None else int(self.seconds + GRACE) + 1
+        return [str(self.memory or 0), str(seconds)]
+
 
 def environment() -> dict[str, str]:
     """The variables of a run: it imports what this process does, and nothing that happens to be in
@@ -53,32 +58,58 @@ def environment() -> dict[str, str]:
 
 
 def spawn(
-    words: Sequence[str],
-    place: Path,
-    output: Path,
-    log: Path,
-    limits: Limits,
-    template: str = "",
-) -> tuple[Child, IO[bytes]]:
+    words: Sequence[str], place: Path, output: Path, log: Path, limits: Limits
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start `assay` with these words in a folder and a process group of its own, and give where it
-    waits for a byte; forked from the template at this address, if there is one."""
-    seconds = 0 if limits.seconds is None else int(limits.seconds + GRACE) + 1
+    waits for a byte."""
+    command = [sys.executable, "-P", "-c", COLD, *limits.words(), *words]
+    with _streams(output, log) as (streams, go):
+        given, out, err = streams
+        return subprocess.Popen(
+            command,
+            stdin=given,
+            stdout=out,
+            stderr=err,
+            env=environment(),
+            cwd=place,
+            start_new_session=True,
+        ), go
+
+
+def fork(
+    template: str, words: Sequence[str], place: Path, output: Path, log: Path, limits: Limits
+) -> tuple[Forked, IO[bytes]]:
+    """Start it as a fork of the template at this address, where its workers are forked as well.
+    Raises: OSError where the template is gone or busy."""
+    env = {**environment(), VARIABLE: template}
+    with _streams(output, log) as (streams, go):
+        return Forked(
+            template,
+            WARM,
+            [*limits.words(), *words],
+            streams,
+            env,
+            cwd=place,
+            timeout=ANSWERS,
+            session=True,
+        ), go
+
+
+@contextmanager
+def _streams(output: Path, log: Path) -> Iterator[tuple[list[int], IO[bytes]]]:
+    """Have the three streams of a process while it starts, and what writes to the first."""
     for path in (output, log):  # what an earlier process still writes is another file
         path.unlink(missing_ok=True)
-    words, env = [str(limits.memory or 0), str(seconds), *words], environment()
-    waits, go = os.pipe()
-    with output.open("wb") as out, log.open("wb") as err, open(waits, "rb") as given:  # noqa: PTH123
-        streams = [file.fileno() for file in (given, out, err)]
-        if template:
-            warm = {**env, VARIABLE: template}  # its workers are forked there as well
-            how: dict[str, Any] = {"cwd": place, "timeout": ANSWERS, "session": True}
-            with suppress(OSError):
-                return Forked(template, WARM, words, streams, warm, **how), os.fdopen(go, "wb")
-        command = [sys.executable, "-P", "-c", COLD, *words]
-        child = subprocess.Popen(
-            command, stdin=given, stdout=out, stderr=err, env=env, cwd=place, start_new_session=True
-        )
-    return child, os.fdopen(go, "wb")
+    waits, goes = os.pipe()
+    go = os.fdopen(goes, "wb")
+    try:
+        with output.open("wb") as out, log.open("wb") as err:
+            yield [waits, out.fileno(), err.fileno()], go
+    except OSError:
+        go.close()
+        raise
+    finally:
+        os.close(waits)
 
 
 def started(pid: int) -> str:

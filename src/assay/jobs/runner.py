@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from assay.core.errors import StoreError, substitute
 from assay.core.plain import plain
@@ -125,20 +126,24 @@ class Runner:
             return False
         words += [word for text in asked["sets"] for word in ("--set", text)]
         place = self.root / (asked["workspace"] or job.path / "text")
-        child, go = process.spawn(
-            [*words, "--json", *self.options],
-            place if place.is_dir() else job.path,
-            job.path / "output",
-            job.path / "log",
-            self.limits,
-            self._address(),
-        )
+        folder = place if place.is_dir() else job.path
+        how = [*words, "--json", *self.options], folder, job.path / "output", job.path / "log"
+        child, go = self._begin(*how)
         begun, now = process.started(child.pid), time.time()
         with go:  # closed without a byte, it ends
             job.write(replace(state, status="running", pid=child.pid, begun=begun, started=now))
             self._children[job.key] = child
             go.write(b"1")
         return True
+
+    def _begin(
+        self, words: Sequence[str], place: Path, output: Path, log: Path
+    ) -> tuple[Child, IO[bytes]]:
+        """Begin a process that waits for a byte, from the template where that answers."""
+        if address := self._address():
+            with suppress(OSError):
+                return process.fork(address, words, place, output, log, self.limits)
+        return process.spawn(words, place, output, log, self.limits)
 
     def _look(self, job: Job, state: State) -> State:
         """Note that a run ended whose process is not there, and stop one that has to."""

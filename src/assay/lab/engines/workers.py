@@ -133,6 +133,26 @@ def _environment(threads: int) -> dict[str, str]:
     return {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
 
 
+def _started(
+    threads: int, task: Task, address: str
+) -> tuple[Forked | subprocess.Popen[str], list[IO[str]]]:
+    """A worker and its three streams, forked where a template is."""
+    if address:
+        with suppress(OSError):  # the template is gone; a worker needs none
+            return _forked(task, address)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _SERVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(threads),
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdin and process.stdout and process.stderr
+    return process, [process.stdin, process.stdout, process.stderr]
+
+
 def _forked(task: Task, address: str) -> tuple[Forked, list[IO[str]]]:
     """A worker forked from a template that has opened what the task's runs share, and its three
     streams. Raises: OSError."""
@@ -169,23 +189,7 @@ class _Worker:
     ):
         self.task: Task | None = None
         self._inbox, self._report = inbox, report
-        self._process: Forked | subprocess.Popen[str] | None = None
-        if address:
-            with suppress(OSError):  # the template is gone; a worker needs none
-                self._process, self._streams = _forked(task, address)
-        if self._process is None:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _SERVE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=_environment(threads),
-                encoding="utf-8",
-                errors="replace",
-            )
-            assert process.stdin and process.stdout and process.stderr
-            self._process = process
-            self._streams = [process.stdin, process.stdout, process.stderr]
+        self._process, self._streams = _started(threads, task, address)
         self._printed: collections.deque[str] = collections.deque(maxlen=20)
         self._threads = [
             threading.Thread(target=self._listen, daemon=True),
