@@ -15,8 +15,8 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.lab.work import slots
+from assay.lab.work.events import Task
 from assay.lab.work.slots import Slots
-from assay.lab.work.tasks import Task
 
 FORK = multiprocessing.get_context("fork")
 assert Noise

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import (
+    controls,
     damage,
     dictionaries,
     dry,
@@ -30,7 +31,6 @@ from assay.ask.measure import (
     sae_arms,
     saes,
     training,
-    untouched,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Measured, Task
@@ -59,8 +59,7 @@ from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, opening_in_words
-from assay.subjects.rebuilt import otherwise
+from assay.subjects.folder import ModelFolder, opening_in_words, otherwise
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
@@ -78,11 +77,11 @@ class Asked(TrainedParts):
         def bears(part: Part) -> bool:
             stands_in = part.task.stands_in
             if stands_in == "heads":
-                return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+                return bool(reads_named) and all(map(controls.names_a_head, reads_named))
             if stands_in == "position":
-                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
+                return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
-                return any(untouched.varies(r, part.task.prompts) for r in reads_named)
+                return any(controls.varies(r, part.task.prompts) for r in reads_named)
             return True
 
         return tuple(
@@ -348,6 +347,9 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        if isinstance(task, Task) and not task.model.like:
+            with self._located_in(who, "model", 0):
+                models.check_weights(task.model, folder)
         remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
@@ -361,6 +363,8 @@ class Asked(TrainedParts):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
+                if not part.control:
+                    probe_tasks.check_prompts(task, folder)
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
@@ -414,7 +418,7 @@ class Asked(TrainedParts):
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
         digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
         for read in about.get("reads", ()):
-            if name := (read.get("feature") or [""])[0]:
+            if name := (read.get("feature") or [read.get("jaccard", "")])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
                     digests[f"dictionary {name}"] = self._content(name)
@@ -525,9 +529,8 @@ class Asked(TrainedParts):
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""
         try:
-            return [self._hash(n) for n in models.states(first)] == [
-                self._hash(n) for n in models.states(second)
-            ]
+            ours, theirs = ([self._hash(n) for n in models.states(m)] for m in (first, second))
+            return ours == theirs and first.weights == second.weights
         except AssayError:  # told where what a run reads is asked for
             return False
 
@@ -565,7 +568,9 @@ class Asked(TrainedParts):
     def _size(self, name: str) -> Mapping[str, int] | None:
         """The sizes of a model; None of one that is not here."""
         table = self.trains.get(name)
-        if table is not None and not table.of:
+        if table is not None and (start := self._start(Model(name=name))):
+            return self._size(start.name)
+        if table is not None:
             spec = training.small(training.usual(table))
             sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
             return {**sizes_of, "h": spec.heads}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -20,10 +21,20 @@ from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import DRAWS, Interval, interval
+from assay.core.intervals import (
+    DRAWS,
+    FEWEST,
+    FOLD,
+    Interval,
+    interval,
+    shared_training,
+)
+from assay.core.intervals import (
+    fewest as fewest_of,
+)
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import FEWEST, beyond, distance, nearest_edge, placed, strict
+from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
 from assay.core.results import (
@@ -40,6 +51,7 @@ from assay.core.scales import ESTIMAND, rescale, unscaled
 from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
+_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
 """The level of an interval that is looked at once."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
@@ -352,7 +364,11 @@ def _judge_arm(
     if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
-            Price(f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"),
+            Price(
+                f"{tie_text}: ask of something on which they differ, as by harder prompts"
+                if _all_alike(claim, i)
+                else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
+            ),
         )
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
@@ -386,7 +402,7 @@ def _judge_arm(
         method="; ".join(
             t
             for t in (
-                describe_method(claim.units, level, i.bounds),
+                describe_method(claim.units, level, i.bounds, i.n),
                 f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
                 _groups_in_words(claim) if name == claim.of else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
@@ -618,6 +634,7 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         factors=factors,
         level=level,
         draws=1 if bounds else draws,
+        units=claim.units,
     )
     if bounds is None or min(i.n) < 2:
         by = claim.rounding
@@ -648,8 +665,11 @@ def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
             factors = len(claim.units) - 1 + len(some)
             of_groups = interval(terms, claim.statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
-                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
-                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
+                # However few the groups are: this only ever widens.
+                least = min(of_groups.t_low, of_groups.skew_low)
+                most = max(of_groups.t_high, of_groups.skew_high)
+                low = min(low, i.estimate + least - of_groups.estimate)
+                high = max(high, i.estimate + most - of_groups.estimate)
     return replace(i, low=low, high=high)
 
 
@@ -700,6 +720,8 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
+    if FOLD in claim.units and len(np.unique(x)) > 1:
+        return None  # they assume independent units, which folds are not
     natural = claim.natural if claim.scale == "plain" else None
     return exact_bounds(data, len(claim.units), claim.statistic, claim.bounds, natural)
 
@@ -758,6 +780,12 @@ def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
     return int(max(times.max(), near.sum()))
 
 
+def _all_alike(claim: Claim, i: Interval) -> bool:
+    """Whether a worded claim compares two measures that are equal in every unit."""
+    compares = len(_MEASURE.findall(claim.condition)) > 1
+    return compares and i.estimate == 0 and i.variance == 0
+
+
 def _untie(claim: Claim, i: Interval) -> str:
     """What gives units that agree an interval, of what was not done already."""
     if claim.bounds is None:
@@ -770,7 +798,8 @@ def _untie(claim: Claim, i: Interval) -> str:
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
     """What stands beside the verdict on the claim's own arm; empty where nothing does."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
-    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling
+    folds = widened_folds(claim.units, i)
+    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling, folds
     return "; ".join(filter(None, words))
 
 
@@ -969,9 +998,9 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     """20 where units are only levels that were measured in trained runs (documents) and no run is
-    resampled; else 6."""
+    resampled; else 6, of folds 5."""
     trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
-    return FEWEST_ALONE if trained_only else FEWEST
+    return FEWEST_ALONE if trained_only else fewest_of(units)
 
 
 def _p(claim: Claim, i: Interval) -> float:
@@ -1013,9 +1042,12 @@ def describe_scope(
 
 
 def describe_method(
-    units: Sequence[str], level: float, bounds: tuple[float, float] | None = None
+    units: Sequence[str],
+    level: float,
+    bounds: tuple[float, float] | None = None,
+    n: Sequence[int] = (),
 ) -> str:
-    """How the interval was made, in one line."""
+    """How the interval was made, in one line; of `n` units, where they are known."""
     over = " × ".join(units)
     if bounds is not None:
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
@@ -1023,7 +1055,23 @@ def describe_method(
             f"{percent(level)} exact interval over {over}{apart}, units between {bounds[0]:g} and "
             f"{bounds[1]:g}"
         )
-    return f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
+    few = min(n, default=FEWEST) < FEWEST
+    hull = f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
+    words = f"{percent(level)} interval over {over} by Student's t" if few else hull
+    if FOLD in units:
+        return f"{words}, corrected for the training data that folds share (Nadeau and Bengio)"
+    return f"{words}; fewer than {FEWEST} units show no skew to correct for" if few else words
+
+
+def widened_folds(units: Sequence[str], i: Interval) -> str:
+    """Say why the interval over folds is wide; "" of other units."""
+    if FOLD not in units or i.bounds is not None or min(i.n) < 2:
+        return ""
+    times = math.sqrt(shared_training(FOLD, i.n[units.index(FOLD)]))
+    return (
+        f"folds share training data, so the interval is {times:.2g} times as wide as that of "
+        "independent units"
+    )
 
 
 def percent(level: float) -> str:

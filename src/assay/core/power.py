@@ -21,14 +21,12 @@ from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
-from assay.core.intervals import Interval, freedom, student_limits
+from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
 from assay.core.reading import plural
 from assay.core.results import Price, control_level
 from assay.core.rng import normal
 from assay.core.scales import unscale
 
-FEWEST = 6
-"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 CHANCE = 0.8
 """The power that a claim should have: in so many experiments it is decided."""
 NOTHING = (math.nan, math.nan)
@@ -282,6 +280,10 @@ def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
             f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
             "the threshold is no farther away; give more decimals"
         )
+    if FOLD in claim.units:
+        return Price(
+            "more folds hold no more data: measure more examples, or several data sets as units"
+        )
     if i.bounds is not None and len(i.n) == 2:
         return _price_of_both(claim, i, edge, level)
     side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
@@ -408,8 +410,8 @@ def _hull(i: Interval, level: float) -> Limits:
         df = variance**2 / np.maximum(spread, 1e-300)
     estimate = math.sqrt(i.variance) * draws[0].mean
     t = scipy.special.stdtrit(df, (1 + level) / 2)
-    t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.minimum(t_low, skew_low) - i.rounding, np.maximum(t_high, skew_high) + i.rounding
+    low, high = deciding(student_limits(estimate, variance, third, t), i.n)
+    return np.asarray(low) - i.rounding, np.asarray(high) + i.rounding
 
 
 class _Drawn(NamedTuple):

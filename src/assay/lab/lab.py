@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
+from assay.core.results import ResultData
 from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, kept, looks, questions, registered
 from assay.lab.judge.followed import Followed
@@ -25,8 +28,7 @@ from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
 from assay.lab.work.slots import Slots
-from assay.lab.work.taken import take
-from assay.lab.work.work import Work, work
+from assay.lab.work.work import Work, take, work
 
 Asked = str | Preset
 OWN = 0.7e9
@@ -106,6 +108,14 @@ class Lab:
                 tell(Said(f"{count} runs taken from {name}, which measured the same"))
             first = self.plan(experiment, chosen) if taken else first
         if first.missing:
+            if experiment.materials is not None:
+                arms, seeds = (
+                    {*x}
+                    for x in zip(
+                        *((r.job.arm, r.job.spec.seed) for r in first.missing), strict=True
+                    )
+                )
+                experiment.materials.rehearse(arms, seeds, self.device)
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
             # no verdict is seen before the look at what was frozen
@@ -192,9 +202,8 @@ class Lab:
 
     def known(
         self, experiment: Experiment, preset: Asked = "default", planned: Plan | None = None
-    ) -> dict[str, Any] | None:
-        """The stored result as plain values, where judging would say the same again; None where it
-        might not.
+    ) -> ResultData | None:
+        """The stored result, where judging would say the same again; None where it might not.
 
         With what was `planned` also None where `run` would train anything: what a run read from
         outside may have changed since."""
@@ -203,15 +212,8 @@ class Lab:
             return None  # what was frozen is compared with what is, every time
         current_plan = planned or self._stored(experiment, chosen)
         data = stored_result(self.store, experiment, current_plan)
-        if data is None:
-            return None
-        return {
-            "inference": "exploratory",
-            "registration": None,
-            "ledger": None,
-            **data,
-            "changed": list(looks.changed(experiment, current_plan, self.store)),
-        }
+        changed = looks.changed(experiment, current_plan, self.store)
+        return data and structs.replace(data, changed=tuple(changed))
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

@@ -165,7 +165,7 @@ def run(
     StoreError; KeyboardInterrupt, resumable."""
     planned = lab.plan(experiment, preset)
     if (known := lab.known(experiment, preset, planned)) is not None:
-        return ResultData.from_json(known)
+        return known
     if experiment.origin.endswith(STUDIES):
         _refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:
@@ -204,9 +204,9 @@ def show(
     Another `arm` is judged as if it were the method.
     Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
     no claim is the one, or several."""
-    from assay.lab.judge.verdicts import choose
+    from assay.verbs.one_claim import choose
 
     if arm == "main" and claim is None and (known := lab.known(experiment, preset)) is not None:
-        return ResultData.from_json(known)
+        return known
     result = lab.judge(experiment, preset, arm)
     return (result if claim is None else choose(result, claim)).data

@@ -20,17 +20,18 @@ from assay.ask.measure.seen import (
     Want,
     each,
     positions,
+    texts_of,
 )
-from assay.ask.tables import Answer, Read, texts_of
+from assay.ask.tables import Answer, Read
 from assay.core.errors import DataError
 from assay.subjects.folder import most_tokens
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 
-def answers_of(answers: str | tuple[Answer, ...]) -> list[tuple[str, ...]]:
-    """The texts of each answer, of which any will do; one text is one answer."""
-    return [texts_of(answer) for answer in ((answers,) if isinstance(answers, str) else answers)]
+def answers_of(answers: str | tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """The answers of which a read speaks; one text is one answer."""
+    return (answers,) if isinstance(answers, str) else answers
 
 
 def _flat(some: Sequence[AnyOf]) -> tuple[Want, ...]:
@@ -91,9 +92,9 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the first text is the most probable of all, over all of its tokens; ties share. What
     is the same in a row counts once, so that a list of all answers may contain the right one."""
-    by_answer: dict[tuple[str, ...], tuple[str, ...]] = {}
+    by_answer: dict[tuple[str, ...], Answer] = {}
     for some in answers_of(read.accuracy):
-        by_answer.setdefault(tuple(prompt.row.fill(text) for text in some), some)
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
     texts = list(by_answer.values())
     if len(texts) < 2:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")

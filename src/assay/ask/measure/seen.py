@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import Row
-from assay.ask.tables import Direction, Place, Read
+from assay.ask.tables import Answer, Direction, Place, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -148,12 +148,17 @@ class Prompt:
         return [start for start, _ in encoded.offsets][self.inside :]
 
 
+def texts_of(answer: Answer) -> tuple[str, ...]:
+    """The texts of an answer."""
+    return (answer,) if isinstance(answer, str) else answer
+
+
 class AnyOf:
     """An answer behind a prompt: the probability that any of its texts follows. Raises: DataError
     where one cannot follow."""
 
-    def __init__(self, prompt: Prompt, texts: Sequence[str]) -> None:
-        self.texts = [prompt.behind(text) for text in texts]
+    def __init__(self, prompt: Prompt, answer: Answer) -> None:
+        self.texts = [prompt.behind(text) for text in texts_of(answer)]
         every = {text.tokens: text for text in self.texts}
         # what follows a text that begins with another follows that one too, and counts once
         self.wants = [

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from assay.lab.store.provenance import THREADS, cores
-from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Said, Task, from_line
 from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %

@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from assay.core import cache
 from assay.core.compute import free_memory
 from assay.lab.store.provenance import cores
-from assay.lab.work.events import Said
-from assay.lab.work.tasks import Task
+from assay.lab.work.events import Said, Task
 
 WAITING = "waiting for"
 """How the line begins that says so."""
