@@ -2,7 +2,7 @@
 those rows costs each of them.
 
     python benchmarks/peers.py --peer saelens=PYTHON --peer dictionary_learning=PYTHON --peer
-    sparsify=PYTHON [--case "TopK 4608" …] [--repeats 5]
+    sparsify=PYTHON [--case "TopK 4608" …] [--repeats 5] [--least]
 
 PYTHON is the interpreter of an environment in which that peer is installed (sae-lens,
 dictionary-learning, eai-sparsify); nothing of Assay needs to be there. Each contender is a process
@@ -240,11 +240,10 @@ def data(name: str, s: Start) -> Callable[[], Any]:
     LookupError where it does nothing."""
     rows = torch.randn(ROWS * s.batch, s.d, generator=torch.Generator().manual_seed(2))
     if name == "assay":
-        from assay.dictionaries.training import quick  # as train_dictionary draws them
+        from assay.dictionaries.training.batches import batches  # as train_dictionary draws them
 
-        mean, scale = quick._moments(rows)
-        draw, step = quick.shuffled(len(rows), s.batch, 0), itertools.count()
-        return lambda: (rows[draw(next(step))] - mean) * scale
+        drawn, step = batches(rows, s.batch, 0, 10**9), itertools.count()
+        return lambda: drawn(next(step))
     if name == "saelens":
         from sae_lens.training.mixing_buffer import mixing_buffer
 
@@ -410,6 +409,7 @@ def main() -> None:
     ask.add_argument("--case", nargs="*", help='such as "TopK 4608"; all without it')
     ask.add_argument("--dtype", nargs="*", default=["fp32", "bf16"], choices=("fp32", "bf16"))
     ask.add_argument("--repeats", type=int, default=5)
+    ask.add_argument("--least", action="store_true", help="at a size at which nothing takes time")
     ask.add_argument("--serve", choices=list(STEPS), help=argparse.SUPPRESS)
     a = ask.parse_args()
     if a.serve:
@@ -439,7 +439,7 @@ def main() -> None:
             "dead_at": steps.DEAD_BIAS,
             "prefixes": [size.width // 16, size.width // 4, size.width],
         }
-        for size in steps.SIZES
+        for size in ([steps.Size(64, 32, 4, 16)] if a.least else steps.SIZES)
         for name in steps.architectures(size)
         for dtype in a.dtype
         if not a.case or f"{name} {size.width}" in a.case
@@ -454,6 +454,8 @@ def main() -> None:
         assert c.process.stdin is not None
         c.process.stdin.close()
         c.process.wait()
+    if wrong := [r for r in (*rows, *batches) if r["contender"] == "assay" and "error" in r]:
+        raise SystemExit(f"{wrong[0]['case']}, {wrong[0]['what']}: {wrong[0]['error']}")
     names = [c.name for c in contenders]
     known = [r for r in rows if r.get("version") and r["contender"] != "product"]
     told = ", ".join(

@@ -12,8 +12,8 @@ import transformers
 
 import assay
 import tiny_models
+from assay.core import compute
 from assay.core.errors import ExperimentError, ModelError
-from assay.subjects import sizes
 from assay.subjects.pretrained import load
 
 STUDY = """
@@ -244,7 +244,7 @@ def test_auto_gives_the_same_bytes(folder, tmp_path):
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_memory_is_asked_for_before_any_weight_is_read(device, folder, monkeypatch):
     held = sum(p.numel() for p in load(str(folder / "base")).model.parameters())
-    monkeypatch.setattr(sizes, "free_memory", lambda: 4.0 * held - 1)
+    monkeypatch.setattr(compute, "free_memory", lambda: 4.0 * held - 1)
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", None)
     with pytest.raises(ModelError, match=rf"\({held:,} weights of 4 bytes\), .* are free"):
         load(str(folder / "base"), device)

@@ -31,10 +31,20 @@ LEAST = {
     "plans": "superposition:smoke --executor inline",
     "prefixes": "1 1",
     "selective_scan": "1",
+    "studies": "--study small.toml --change 0.1 0.2 --at-once 2 --small 2 --steps 5",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
 }
 """Benchmark → its words at the least size."""
+SMALL = """question = "How many features are represented?"
+[[experiment]]
+name = "superposition"
+fields = { density = 0.1, steps = 5 }
+arms = ["main"]
+[[estimate]]
+text = "Share of features that are represented"
+value = "mean(main.represented, over=feature)"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +93,17 @@ def test_it_runs_at_its_least_size(forks: Forks, tmp_path: Path, name: str) -> N
     (tmp_path / "texts").mkdir()
     for i in range(8):
         (tmp_path / f"texts/{i}.txt").write_text(f"def f{i}(x):\n    return x + {i}\n" * 60)
+    (tmp_path / "small.toml").write_text(SMALL)
     done = run(forks, [name], "__main__", LEAST[name].split(), tmp_path)
     assert done.code == 0 and done.out, done.err
+
+
+@pytest.mark.thorough
+def test_each_part_of_the_table_of_peers_is_filled(forks: Forks, tmp_path: Path) -> None:
+    done = run(forks, ["peers"], "__main__", ["--least", "--repeats", "1"], tmp_path)
+    rows = [line.split(" | ") for line in done.out.splitlines() if line.startswith("| ")]
+    measured = [row for row in rows if row[1] in ("fp32", "bf16")]
+    batches = [row for row in measured if row[0] == "| a batch 64"]
+    steps = [row for row in measured if row not in batches and len(row) == 4]
+    assert len(steps) == 14 and len(batches) == 1, done.out
+    assert not [row for row in (*steps, *batches) if "–" in "".join(row)], done.out

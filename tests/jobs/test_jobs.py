@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from contextlib import contextmanager
+from functools import partialmethod
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from assay.jobs import folder, process
 from assay.jobs.folder import Job, State
 from assay.jobs.process import Limits
 from assay.jobs.runner import Runner
+from assay.lab.work.template import SUPPORTED
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -29,12 +31,15 @@ result = json.dumps({"experiment": "x", "provenance": {}})
 exec(Path(sys.argv[2]).read_text())
 """
 DONE = "print(result)"
+BOTH = pytest.mark.parametrize("program", [False, True] if SUPPORTED else [False], indirect=True)
 WAITS = "Path('pid').write_text(str(os.getpid())); time.sleep(600)"
 
 
 @pytest.fixture(autouse=True)
-def program(tmp_path, monkeypatch):
-    """What runs in the place of `assay`, in a moment."""
+def program(request, tmp_path, monkeypatch):
+    """What runs in the place of `assay`, in a moment, as a new interpreter or forked."""
+    how = getattr(request, "param", False)
+    monkeypatch.setattr(Runner, "__init__", partialmethod(Runner.__init__, warm=how))
     place = tmp_path / "path" / "assay"
     place.mkdir(parents=True)
     (place / "__init__.py").touch()
@@ -100,6 +105,7 @@ def gone(found):
     return not found.is_running() or found.status() == psutil.STATUS_ZOMBIE
 
 
+@BOTH
 def test_a_run_that_is_done_has_its_result_and_is_not_run_again(root):
     job = ask(root, "(root / 'ran').open('a').write('.'); print(result)")
     assert job.state.status == "queued"
@@ -114,6 +120,7 @@ def test_a_run_that_is_done_has_its_result_and_is_not_run_again(root):
     assert read(root / "ran") == "."
 
 
+@BOTH
 def test_the_command_has_what_was_asked_and_the_options_of_the_server(root, tmp_path):
     asked = {"preset": "smoke", "sets": ["a=1", "b=2"], "workspace": str(tmp_path)}
     words = "print(json.dumps([sys.argv[1:], sys.stdin.read(), os.getcwd(), os.nice(0)]))"
@@ -166,6 +173,7 @@ except KeyboardInterrupt:
 """
 
 
+@BOTH
 def test_a_cancelled_run_is_interrupted_and_asked_again_it_starts_again(root):
     waits, job = ask(root, DONE, 1), ask(root, INTERRUPTIBLE)
     with server(root):
@@ -196,6 +204,7 @@ def test_cancelling_what_is_not_there_writes_nothing(root):
     assert not root.exists()
 
 
+@BOTH
 def test_one_that_does_not_stop_is_ended_with_all_that_it_started(root, monkeypatch):
     monkeypatch.setattr("assay.jobs.runner.GRACE", 0.3)
     words = "import subprocess; child = subprocess.Popen(['sleep', '600'])\n"
@@ -229,6 +238,7 @@ def killable(root):
             found.kill()
 
 
+@BOTH
 def test_a_run_outlives_a_killed_server_and_the_next_one_finds_it(root):
     go = "until = time.time() + 60\nwhile not (root / 'go').exists(): time.sleep(0.02)\n"
     waits = ask(root, DONE, 1)
@@ -298,6 +308,7 @@ def test_a_state_that_is_cut_off_anywhere_is_a_run_that_failed_and_can_be_resume
     assert job.state.status == "done"
 
 
+@BOTH
 def test_a_process_whose_number_was_not_written_down_does_nothing(root, monkeypatch):
     """As where the server is killed between the two, or the disk is full."""
     job = ask(root, "(root / 'ran').touch()")
@@ -328,6 +339,7 @@ ENDS = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize("script", ENDS)
 def test_why_a_run_failed_is_one_line_and_the_others_go_on(root, script):
     job, after = ask(root, script), ask(root, DONE, 1)
@@ -344,6 +356,7 @@ def test_a_run_that_a_person_interrupts_is_cancelled(root):
         until(lambda: job.state.status == "cancelled")
 
 
+@BOTH
 def test_a_run_ends_at_its_time(root):
     job = ask(root, INTERRUPTIBLE)
     finished(root, limits=Limits(seconds=0.5))
@@ -351,6 +364,7 @@ def test_a_run_ends_at_its_time(root):
     assert (job.path / "text/kept").exists(), "as by Ctrl-C"
 
 
+@BOTH
 def test_a_run_ends_in_time_where_no_server_is_left(root, monkeypatch):
     monkeypatch.setattr("assay.jobs.process.GRACE", 0.0)
     job = ask(root, WAITS)

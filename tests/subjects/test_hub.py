@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 import tiny_models
 from assay.cli.main import main
-from assay.core import inputs
+from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.data.harvest import HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
@@ -327,15 +327,15 @@ class _answering:
 
 def test_a_model_larger_than_the_free_memory_is_refused_with_both_numbers(tiny, monkeypatch):
     numbers = sum(w.size for w in load_file(tiny / "model.safetensors").values())
-    monkeypatch.setattr(sizes, "free_memory", lambda: 4.0 * numbers)
+    monkeypatch.setattr(compute, "free_memory", lambda: 4.0 * numbers)
     assert load(str(tiny)).layers == 3
-    monkeypatch.setattr(sizes, "free_memory", lambda: 4.0 * numbers - 1)
+    monkeypatch.setattr(compute, "free_memory", lambda: 4.0 * numbers - 1)
     with pytest.raises(
         ModelError, match=rf"GB \({numbers:,} weights of 4 bytes\), 0\.0 GB are free"
     ):
         load(str(tiny))
     assert load(str(tiny), dtype="bfloat16").layers == 3
-    monkeypatch.setattr(sizes, "free_memory", lambda: math.inf)
+    monkeypatch.setattr(compute, "free_memory", lambda: math.inf)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * numbers - 1, 10**12))
     with pytest.raises(ModelError, match=r"tiny on cuda:1 takes .* 0\.0 GB are free"):
         load(str(tiny), device="cuda:1")
@@ -353,7 +353,7 @@ def test_masks_and_a_second_name_of_the_embedding_count_for_nothing():
 
 def test_free_memory_is_what_the_system_says():
     """At most the machine's, and less by what this process holds."""
-    before = sizes.free_memory()
+    before = compute.free_memory()
     if before == math.inf:
         pytest.skip("this system does not say")
     assert 0 < before <= psutil.virtual_memory().total + psutil.swap_memory().total

@@ -15,8 +15,10 @@ from assay.core.compute import Range
 from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
 from assay.jobs.folder import Job, State
+from assay.jobs.process import last_line
 from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
+from assay.lab.work.slots import WAITING
 from assay.report import tables
 from assay.verbs.plan import Planned, Unsaid
 from assay.verbs.preregister import Registered
@@ -173,6 +175,9 @@ def submitted(
         else "not known: the experiment is not here, or may not run here"
     )
     stored = f"; {done:,} of {asked['runs']:,} runs are stored" if done is not None else ""
+    said = last_line(job.path / "log") if state.status == "running" else ""
+    if said.startswith(WAITING):
+        stored += f"; {said}"
     return {
         "told": f"Run {job.key}: {sentence.format(error=state.error)}{stored}",
         "key": job.key,

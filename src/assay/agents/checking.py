@@ -47,9 +47,9 @@ def check_claim(
         words = [f"{path}:{function}", f"--sentence={sentence}", f"--holds={holds}"]
         words += [f"--prompts={_prompts(prompts, place)}", *_options(bounds, credits)]
         out, log = place / "out.json", place / "log.txt"
-        process = spawn(["check", *words, "--json"], path.parent, out, log, Limits(seconds=seconds))
-        assert process.stdin is not None
-        with process.stdin as start:
+        words = ["check", *words, "--json"]
+        process, start = spawn(words, path.parent, out, log, Limits(seconds=seconds))
+        with start:
             start.write(b".")
         try:
             process.wait(seconds)

@@ -1,11 +1,13 @@
-"""What computing takes: amounts of which only two bounds are known, and times as people write
-them."""
+"""What computing takes: amounts of which only two bounds are known, times as people write them, and
+the memory that is free."""
 
 from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from assay.core.errors import DataError
 
@@ -79,3 +81,18 @@ def duration(text: str) -> float:
     if not 0 < (number := float(match[1])) <= 1e60:
         raise DataError(f"a budget is above 0 and at most 1e60, got {text!r}")
     return number * _SECONDS[match[2].lower()]
+
+
+def free_memory() -> float:
+    """Bytes that the system can still give, swap included; infinity where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        fields = {
+            name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)
+        }
+        free = 1024.0 * (int(fields["MemAvailable"]) + int(fields["SwapFree"]))
+    except (OSError, ValueError, LookupError):
+        return math.inf
+    with suppress(OSError, ValueError):  # what a container may have in all: "max" where no limit is
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return free

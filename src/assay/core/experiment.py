@@ -226,6 +226,17 @@ PRESETS = ("smoke", "default")
 """The presets that every experiment has."""
 
 
+class Shared(Protocol):
+    """What all runs of an experiment read and none changes, such as a language model: workers of
+    one machine have it in memory once."""
+
+    def size(self) -> float:
+        """Estimate its bytes in memory."""
+
+    def open(self, device: str) -> None:
+        """Open it in this process, where runs will find it."""
+
+
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
     """A preset next to smoke and default: the same arms and claims on another text, model or
@@ -291,6 +302,8 @@ class Experiment(Generic[S]):
     needs them equal."""
     materials: Materials | None = None
     """What it is asked of, by content; an experiment that a study describes has it."""
+    shared: Shared | None = None
+    """What its runs read and workers share; None where each opens what it reads."""
     scope: str | Words = ""
     """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
     the specs in braces, which stand for the values of all runs that a verdict reads

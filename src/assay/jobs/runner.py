@@ -1,13 +1,13 @@
 """Runner: starts the runs of a store, so many at once, stops them, and notes how they ended.
 
 A run outlives the server that started it; the next server finds it by its state, or finds that it
-died. Several servers of a store start no more runs together than each may."""
+died. Several servers of a store start no more runs together than each may. Runs are forked from a
+template, so that torch is imported and a model is opened once for all of them."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,14 +15,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from assay.core.errors import StoreError, substitute
 from assay.core.plain import plain
 from assay.jobs import process
 from assay.jobs.folder import OVER, Job, NoJob, State, changing
-from assay.jobs.process import GRACE, Limits
+from assay.jobs.process import GRACE, Child, Limits
 from assay.lab.store.origin import code
 from assay.lab.store.store import Store
+from assay.lab.work.template import SUPPORTED, Forked, Template
 
 POLL, AGAIN = 0.2, 2.0
 """Seconds between looks at the folder; until what failed, as on a full disk, is tried again."""
@@ -32,7 +34,9 @@ INTERRUPTED, LONGEST = 130, 500
 
 class Runner:
     """Runs what is asked of a store, `width` at once, within limits; `options` are given to every
-    `assay run`. Raises: StoreError where the folder `root` is no store, or cannot be written."""
+    `assay run`, and `warm` ones are forked from a template.
+
+    Raises: StoreError where the folder `root` is no store, or cannot be written."""
 
     def __init__(
         self,
@@ -40,10 +44,13 @@ class Runner:
         width: int = 1,
         limits: Limits = Limits(),  # noqa: B008 — frozen
         options: Sequence[str] = (),
+        warm: bool = SUPPORTED,
     ):
         self.root, self.width = Store(root.absolute()).prepare().root, width
         self.limits, self.options = limits, tuple(options)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, Child] = {}
+        self._warm = warm
+        self._template: Template | None = None
         self._over: set[tuple[str, int, int]] = set()
         """State files of runs that are over: they are not read again."""
 
@@ -51,22 +58,40 @@ class Runner:
         """Step until it is `over`, or, with `until_idle`, nothing runs or waits; what runs then is
         left to the next server."""
         over = over or threading.Event()
-        while not over.wait(POLL):
-            try:
-                if not self.step() and until_idle:
-                    return
-            except (OSError, StoreError) as e:  # a full disk: what waits may start later
-                print(f"no run is started: {e}", file=sys.stderr, flush=True)
-                over.wait(AGAIN)
+        try:
+            while not over.wait(POLL):
+                try:
+                    if not self.step() and until_idle:
+                        return
+                except (OSError, StoreError) as e:  # a full disk: what waits may start later
+                    print(f"no run is started: {e}", file=sys.stderr, flush=True)
+                    over.wait(AGAIN)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the template; runs go on."""
+        if self._template is not None:
+            self._template.close()
+            self._template = None
+
+    def _address(self) -> str:
+        """Where the template is, which is started with the first run; "" without one."""
+        if self._warm and self._template is None:
+            self._template = Template(process.IMPORTS, process.environment())
+        return self._template.address if self._template is not None else ""
 
     def step(self) -> bool:
         """Note which runs ended, stop those that have to, and start what may start; whether
         anything runs or waits."""
         with changing(self.root):
             for key, child in list(self._children.items()):
-                if child.poll() is not None:
+                ended = child.poll()
+                if isinstance(child, Forked) and child.lost:  # found by its state from now on
                     del self._children[key]
-                    self._end(Job(self.root, key), child.pid, child.returncode)
+                elif ended is not None:
+                    del self._children[key]
+                    self._end(Job(self.root, key), child.pid, ended)
             states = [(job, self._look(job, state)) for job, state in self._open()]
             room = self.width - sum(s.status == "running" for _, s in states)
             for job, state in states:
@@ -101,20 +126,24 @@ class Runner:
             return False
         words += [word for text in asked["sets"] for word in ("--set", text)]
         place = self.root / (asked["workspace"] or job.path / "text")
-        child = process.spawn(
-            [*words, "--json", *self.options],
-            place if place.is_dir() else job.path,
-            job.path / "output",
-            job.path / "log",
-            self.limits,
-        )
+        folder = place if place.is_dir() else job.path
+        how = [*words, "--json", *self.options], folder, job.path / "output", job.path / "log"
+        child, go = self._begin(*how)
         begun, now = process.started(child.pid), time.time()
-        assert child.stdin is not None
-        with child.stdin:  # closed without a byte, it ends
+        with go:  # closed without a byte, it ends
             job.write(replace(state, status="running", pid=child.pid, begun=begun, started=now))
             self._children[job.key] = child
-            os.write(child.stdin.fileno(), b"1")
+            go.write(b"1")
         return True
+
+    def _begin(
+        self, words: Sequence[str], place: Path, output: Path, log: Path
+    ) -> tuple[Child, IO[bytes]]:
+        """Begin a process that waits for a byte, from the template where that answers."""
+        if address := self._address():
+            with suppress(OSError):
+                return process.fork(address, words, place, output, log, self.limits)
+        return process.spawn(words, place, output, log, self.limits)
 
     def _look(self, job: Job, state: State) -> State:
         """Note that a run ended whose process is not there, and stop one that has to."""

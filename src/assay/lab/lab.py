@@ -27,9 +27,12 @@ from assay.lab.store.atomic import explained
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
+from assay.lab.work.slots import Slots
 from assay.lab.work.work import Work, take, work
 
 Asked = str | Preset
+OWN = 0.7e9
+"""Bytes that a worker takes at least besides what it shares."""
 
 
 class Lab:
@@ -39,6 +42,8 @@ class Lab:
         root: a folder, made when first written to.
         executor: what runs tasks; None: worker processes.
         device: of tensors, as torch names it.
+        together: whether its tasks share the cores and the memory of this machine with those of
+            other commands.
     Raises: StoreError when the folder `root` is no store this version can read.
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -57,8 +62,14 @@ class Lab:
         8 <Result of power (default): no verdicts; to_pandas() has the table>
     """
 
-    def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
-        self.store = Store(root)
+    def __init__(
+        self,
+        root: Path | str,
+        executor: Executor | None = None,
+        device: str = "cpu",
+        together: bool = False,
+    ):
+        self.store, self.together = Store(root), together
         self.executor = executor if executor is not None else Workers()
         self.device = device
 
@@ -109,7 +120,12 @@ class Lab:
             work_item = Work(self.store, experiment, first, self.device, told)
             # no verdict is seen before the look at what was frozen
             work_item.early = frozen.declared is None
-            work(self.store, self.executor_for([experiment]), [work_item])
+            work(
+                self.store,
+                executor := self.executor_for([experiment]),
+                [work_item],
+                slots=self._slots(experiment, first, executor) if self.together else None,
+            )
             if work_item.error is not None:
                 raise work_item.error
         current_plan = replan(self.store, experiment, first)
@@ -117,6 +133,13 @@ class Lab:
         result = self.finish(experiment, current_plan, frozen)
         tell(Finished(result))
         return result
+
+    def _slots(self, experiment: Experiment, first: Plan, executor: Executor) -> Slots:
+        """What its tasks take of this machine, by what it shares and what stored runs took."""
+        shared = experiment.shared.size() if experiment.shared is not None else 0.0
+        took = [float(run.provenance.get("peak_rss", 0)) for run in first.stored]
+        own = max(OWN, max(took, default=0.0) - shared)
+        return Slots(getattr(executor, "threads", 1), shared, own)
 
     def _noting(self, experiment: Experiment, first: Plan, tell: OnEvent) -> OnEvent:
         """Return what also notes, once runs are stored, that they are measured: whoever interrupts

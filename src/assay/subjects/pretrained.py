@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from jaxtyping import Float, Int
 
-from assay.core import inputs
+from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects import adapters, fetch, live, sizes
@@ -129,11 +129,11 @@ def _check_memory(
                 "device"
             )
         count = torch.cuda.device_count()
-        free = sum(torch.cuda.mem_get_info(n)[0] for n in range(count)) or sizes.free_memory()
+        free = sum(torch.cuda.mem_get_info(n)[0] for n in range(count)) or compute.free_memory()
         where = f"{name} on all {count} GPUs" if count else name
         sizes.check_memory(folder.config, shapes, each, free, where)
         return
-    sizes.check_memory(folder.config, shapes, each, sizes.free_memory(), name)
+    sizes.check_memory(folder.config, shapes, each, compute.free_memory(), name)
     if (place := torch.device(device)).type == "cuda":
         free = torch.cuda.mem_get_info(place)[0]
         sizes.check_memory(folder.config, shapes, each, free, f"{name} on {place}")

@@ -8,7 +8,7 @@ import inspect
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,20 @@ def check_stored(
                 )
 
 
+def weights(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> int:
+    """Count a model's weights.
+
+    What files may hold besides is left out: masks, which have four axes, and the second name of an
+    embedding that is the unembedding too.
+    """
+    twice = config.get("tie_word_embeddings", architecture_of(config).tied)
+    return sum(
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if len(shape) < 4 and not (twice and name.endswith(("lm_head.weight", "embed_out.weight")))
+    )
+
+
 def check_memory(
     config: Mapping[str, Any],
     shapes: Mapping[str, Sequence[int]],
@@ -121,37 +135,13 @@ def check_memory(
     free: float,
     where: str,
 ) -> None:
-    """Raise ModelError where a model's weights alone take more bytes than are free.
-
-    What files may hold besides is left out: masks, which have four axes, and the second name of an
-    embedding that is the unembedding too.
-    """
-    twice = config.get("tie_word_embeddings", architecture_of(config).tied)
-    numbers = sum(
-        math.prod(shape)
-        for name, shape in shapes.items()
-        if len(shape) < 4 and not (twice and name.endswith(("lm_head.weight", "embed_out.weight")))
-    )
+    """Raise ModelError where a model's weights alone take more bytes than are free."""
+    numbers = weights(config, shapes)
     if numbers * bytes_each > free:
         raise ModelError(
             f"{where} takes {numbers * bytes_each / 1e9:,.1f} GB ({numbers:,} weights of "
             f"{bytes_each} bytes), {free / 1e9:,.1f} GB are free"
         )
-
-
-def free_memory() -> float:
-    """Bytes that the system can still give, swap included; infinity where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        fields = {
-            name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)
-        }
-        free = 1024.0 * (int(fields["MemAvailable"]) + int(fields["SwapFree"]))
-    except (OSError, ValueError, LookupError):
-        return math.inf
-    with suppress(OSError, ValueError):  # what a container may have in all: "max" where no limit is
-        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return free
 
 
 def _product(letters: Sequence[str], sizes: Mapping[str, int]) -> int | None:

@@ -183,7 +183,12 @@ class Machine:
         """Make a lab that trains on this machine."""
         from assay.lab.lab import Lab
 
-        return Lab(root, self.engine(root), self.device)
+        return Lab(root, self.engine(root), self.device, together=self.is_here)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return True
 
     def engine(self, root: Path) -> Executor:
         """Make what trains the groups of a store. Raises: AssayError."""

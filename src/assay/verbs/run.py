@@ -68,6 +68,11 @@ class Elsewhere(Machine):
     """name=value: with --on slurm, an option of sbatch or of submitit, such as partition=gpu,
     account=me, or setup="module load cuda". Repeatable."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return self.on is None
+
     def engine(self, root: Path) -> Executor:
         """Make what trains the groups of a store, here or elsewhere. Raises: AssayError."""
         for f in fields(self):

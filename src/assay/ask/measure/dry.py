@@ -14,6 +14,7 @@ from assay.ask.measure.probes import ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Read
+from assay.core import compute
 from assay.core.errors import DataError, ModelError
 from assay.core.reading import plural
 from assay.dictionaries.dictionary import Dictionary
@@ -105,7 +106,7 @@ def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> list[str]:
         each = 4 if task.model.dtype in ("", "float32") else 2
         try:
             shapes = folder.shapes()
-            sizes.check_memory(folder.config, shapes, each, sizes.free_memory(), folder.name)
+            sizes.check_memory(folder.config, shapes, each, compute.free_memory(), folder.name)
         except ModelError as e:
             words.append(f"here {e}")
     return words

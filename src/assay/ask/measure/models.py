@@ -4,7 +4,9 @@ two of them shuffled."""
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -16,6 +18,7 @@ from assay.core import rng
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import folder as folders
+from assay.subjects import sizes
 from assay.subjects.adapters import BETWEEN
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.sizes import read_sizes
@@ -75,9 +78,13 @@ def named(model: Model) -> Model:
     return msgspec.structs.replace(model, name=f"{model.name}{BETWEEN}{model.base}", base="")
 
 
-@lru_cache(maxsize=2)
+OPEN = 2
+"""How many models stay open."""
+
+
+@lru_cache(maxsize=OPEN)
 def opened(name: str, device: str, fingerprint: str, dtype: DType = "") -> Pretrained:
-    """A model, ready to run; the last two stay open."""
+    """A model, ready to run; the last few stay open."""
     return load(name, device, dtype or "float32")
 
 
@@ -132,6 +139,39 @@ def check_weights(table: Model, folder: folders.ModelFolder) -> None:
             f"no weight of {folder.name} has {table.weights.of!r} in its name; "
             f"{nearest(table.weights.of, names)}"
         )
+
+
+@dataclass(frozen=True)
+class AsTheyAre:
+    """The models that a study asks as they are: workers of one machine share them."""
+
+    tables: tuple[Model, ...]
+    folder: Path
+    """That of the study."""
+
+    def size(self) -> float:
+        """Estimate the bytes of those that are open at once; of those that are not here 0."""
+        total = 0.0
+        for name, table in self._first():
+            with suppress(AssayError):
+                folder = folders.find(name)
+                each = 4 if table.dtype in ("", "float32") else 2
+                total += each * sizes.weights(folder.config, folder.shapes())
+        return total
+
+    def open(self, device: str) -> None:
+        """Open them where `as_it_is` finds them. Raises: AssayError."""
+        for name, table in self._first():
+            as_it_is(name, device, table)
+
+    def _first(self) -> Iterator[tuple[str, Model]]:
+        names = [
+            (located(self.folder, name), table)
+            for table in self.tables
+            if not table.like
+            for name in states(table)
+        ]
+        return iter(names[:OPEN])
 
 
 def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:

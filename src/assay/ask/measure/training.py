@@ -19,7 +19,7 @@ from assay.ask.measure import models
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
 from assay.ask.tables import Model, Train
-from assay.core import rng
+from assay.core import compute, rng
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
@@ -246,7 +246,7 @@ def train(
     texts = _sequences(table, folder, source)
     if folder.architecture.open_up:
         raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
-    whole = EACH, sizes.free_memory(), f"the training of {table.name}"
+    whole = EACH, compute.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
     model: Any = load(start, device, apart=True).model.requires_grad_(True)
     decay, warmup = table.decay or 0.0, table.warmup or 0

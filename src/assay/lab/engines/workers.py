@@ -1,7 +1,8 @@
 """Workers: runs tasks in one-thread processes.
 
-They are programs spoken to in JSON lines: no pickle, nothing inherited, and they end when the pipe
-from their parent closes."""
+They are programs spoken to in JSON lines, without pickle, and they end when the pipe from their
+parent closes. Where the system allows it they are forked from a template, so that torch is imported
+once and the language models of a study are in memory once."""
 
 from __future__ import annotations
 
@@ -12,16 +13,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from assay.lab.store.provenance import THREADS, cores
 from assay.lab.work.events import Outcome, Report, Said, Task, from_line
+from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
 # of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready
+_SERVE = "from assay.lab.work.worker import serve; serve()"
+_OPEN = "from assay.lab.work.worker import open_shared; open_shared({line!r})"
+_IMPORTS = "import torch, assay.lab.work.worker"
 
 
 class Workers:
@@ -36,6 +42,8 @@ class Workers:
         self.threads = threads
         self._idle: list[_Worker] | None = None
         """Those that wait for the next tasks; None where none waits."""
+        self._template: Template | None = None
+        """From which workers are forked; started with the first of them."""
 
     @contextmanager
     def staying(self) -> Iterator[None]:
@@ -47,6 +55,7 @@ class Workers:
             idle, self._idle = self._idle, None
             for w in idle:
                 w.stop()
+            self._close()
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the
@@ -66,7 +75,7 @@ class Workers:
                         break
                     free = next((w for w in workers if w.task is None), None)
                     if free is None:
-                        free = _Worker(self.threads, inbox, report)
+                        free = _Worker(self.threads, inbox, report, task, self._address(task))
                         workers.append(free)
                     free.start(task)
                 if not open_ and all(w.task is None for w in workers):
@@ -94,9 +103,75 @@ class Workers:
                     self._idle.append(w)
                 else:
                     w.stop()
+            if self._idle is None:
+                self._close()
+
+    def _address(self, task: Task) -> str:
+        """Where the template is that forks a worker for this task; "" where none can."""
+        # neither a GPU nor the threads of a library survive a fork
+        if not SUPPORTED or task.device != "cpu" or self.threads != 1:
+            return ""
+        if running := os.environ.get(VARIABLE):
+            return running
+        if self._template is None:
+            self._template = Template(_IMPORTS, _environment(1))
+        return self._template.address
+
+    def _close(self) -> None:
+        if self._template is not None:
+            self._template.close()
+            self._template = None
 
 
 _END = object()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The variables of a worker, which imports what this process can import."""
+    path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+    return {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
+
+
+def _started(
+    threads: int, task: Task, address: str
+) -> tuple[Forked | subprocess.Popen[str], list[IO[str]]]:
+    """A worker and its three streams, forked where a template is."""
+    if address:
+        with suppress(OSError):  # the template is gone; a worker needs none
+            return _forked(task, address)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _SERVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(threads),
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdin and process.stdout and process.stderr
+    return process, [process.stdin, process.stdout, process.stderr]
+
+
+def _forked(task: Task, address: str) -> tuple[Forked, list[IO[str]]]:
+    """A worker forked from a template that has opened what the task's runs share, and its three
+    streams. Raises: OSError."""
+    pipes = [os.pipe() for _ in range(3)]
+    theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
+    ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
+    try:
+        before = _OPEN.format(line=task.to_json())
+        process = Forked(address, _SERVE, (), theirs, _environment(1), before=before)
+    except OSError:
+        for number in ours:
+            os.close(number)
+        raise
+    finally:
+        for number in theirs:
+            os.close(number)
+    return process, [
+        open(number, mode, encoding="utf-8", errors="replace")  # noqa: PTH123
+        for number, mode in zip(ours, ("w", "r", "r"), strict=True)
+    ]
 
 
 class _Worker:
@@ -104,21 +179,16 @@ class _Worker:
     prints."""
 
     def __init__(
-        self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report
+        self,
+        threads: int,
+        inbox: queue.Queue[tuple[_Worker, str | None]],
+        report: Report,
+        task: Task,
+        address: str,
     ):
         self.task: Task | None = None
         self._inbox, self._report = inbox, report
-        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-        env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from assay.lab.work.worker import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            encoding="utf-8",
-            errors="replace",
-        )
+        self._process, self._streams = _started(threads, task, address)
         self._printed: collections.deque[str] = collections.deque(maxlen=20)
         self._threads = [
             threading.Thread(target=self._listen, daemon=True),
@@ -136,10 +206,9 @@ class _Worker:
     def start(self, task: Task) -> None:
         """Hand the worker this task."""
         self.task = task
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(task.to_json() + "\n")
-            self._process.stdin.flush()
+            self._streams[0].write(task.to_json() + "\n")
+            self._streams[0].flush()
         except BrokenPipeError:
             pass  # it died; its reader says so
 
@@ -153,18 +222,13 @@ class _Worker:
         # What a training started may live on and hold the other end: closing a pipe that is being
         # read would wait for it.
         listened = [
-            pipe
-            for pipe, t in zip(
-                (self._process.stdout, self._process.stderr), self._threads, strict=True
-            )
+            stream
+            for stream, t in zip(self._streams[1:], self._threads, strict=True)
             if not t.is_alive()
         ]
-        for pipe in (self._process.stdin, *listened):
-            try:
-                assert pipe is not None
-                pipe.close()
-            except OSError:
-                pass
+        for stream in (self._streams[0], *listened):
+            with suppress(OSError):
+                stream.close()
 
     def epitaph(self) -> str:
         """How the process ended, in a line or two."""
@@ -178,14 +242,12 @@ class _Worker:
         return "\n  ".join([f"a worker ended with {cause}", *list(self._printed)[-3:]])
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._streams[1]:
             self._inbox.put((self, line))
         self._inbox.put((self, None))
 
     def _overhear(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+        for line in self._streams[2]:
             self._printed.append(line.rstrip())
             self._report(Said(line.rstrip()))
 

@@ -12,11 +12,12 @@ import os
 import sys
 from pathlib import Path
 
+from assay.core.compute import free_memory
 from assay.lab import catalogue
 
 MUCH = 2**30
-"""Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read
-again when experiments take turns."""
+"""Bytes beyond which a worker hands back where memory is short: less is not worth half a second,
+nor that a model is read again when experiments take turns."""
 _WORDS = (
     "can't start new thread",
     "not enough memory",
@@ -44,6 +45,11 @@ def resident() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return math.inf
+
+
+def is_short() -> bool:
+    """Whether this process holds much, and the system could not give as much again."""
+    return (held := resident()) > MUCH and free_memory() < held
 
 
 def hand_back() -> None:

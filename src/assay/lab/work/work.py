@@ -43,6 +43,7 @@ from assay.lab.work.events import (
     Started,
     Task,
 )
+from assay.lab.work.slots import Slots
 
 Tell = Callable[[Any], None]
 _END: Any = object()
@@ -209,9 +210,10 @@ def work(
     executor: Executor,
     works: Sequence[Work],
     whole: Callable[[Work], None] = lambda one: None,
+    slots: Slots | None = None,
 ) -> None:
     """Store every run of these works, unless one ends in an error. `whole` is told of each as soon
-    as it is over.
+    as it is over. With `slots`, each task waits until this machine has room for it.
 
     Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at
     once, and the same call then goes on where it was.
@@ -236,8 +238,15 @@ def work(
         for work_item in candidates[:1]:
             work_item.heard(event)
 
-    with contextlib.closing(executor.map(_tasks(works), heard)) as outcomes:
+    with contextlib.ExitStack() as stack:
+        tasks = _tasks(works)
+        if slots is not None and works:
+            slots = stack.enter_context(slots.entered())
+            tasks = slots.shared_out(tasks, works[0]._tell)
+        outcomes = stack.enter_context(contextlib.closing(executor.map(tasks, heard)))
         for outcome in outcomes:
+            if slots is not None:
+                slots.ended()
             next(w for w in works if w.has(outcome.group)).settle(outcome)
             tell()
             if not remaining:

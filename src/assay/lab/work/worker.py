@@ -35,7 +35,7 @@ from assay.lab.catalogue import load
 from assay.lab.store import groups, origin, provenance
 from assay.lab.store.atomic import write
 from assay.lab.store.folder import discard
-from assay.lab.store.origin import Present
+from assay.lab.store.origin import STUDIES, Present
 from assay.lab.store.runs import Job, Made, Stored, concatenate, rows
 from assay.lab.store.store import Store
 from assay.lab.work import memory
@@ -241,6 +241,15 @@ def _short(error: BaseException) -> str:
     return plain("\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)]))
 
 
+def open_shared(line: str) -> None:
+    """Open in this process what the runs of a task's study read, so that workers forked from it
+    share it. A study is data: nothing that somebody wrote as a program runs here."""
+    task = Task(**json.loads(line))
+    shared = load(task.name, task.origin).shared if task.origin.endswith(STUDIES) else None
+    if shared is not None:
+        shared.open(task.device)
+
+
 def serve() -> None:
     """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
 
@@ -263,7 +272,7 @@ def serve() -> None:
     name = ""
     while True:
         task = Task(**json.loads(tasks.get()))
-        if name not in ("", task.name) and memory.resident() > memory.MUCH:
+        if name not in ("", task.name) and memory.is_short():
             memory.hand_back()
         name = task.name
         # the memory of this group, not of the largest that this worker ever had

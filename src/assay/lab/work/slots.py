@@ -1,0 +1,202 @@
+"""Slots: the cores and the memory of this machine, which all commands that train or measure share.
+
+    <cache>/slots/alone        locked while anything here is read or changed
+                  <id>.lock    locked by a command from its first task to its last
+                  <id>.json    when it came, what it has, and whether it waits
+
+A command that is killed loses its lock, and with it all that it had. Of those that wait, the one
+that came first goes first."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from assay.core import cache
+from assay.core.compute import free_memory
+from assay.lab.store.provenance import cores
+from assay.lab.work.events import Said, Task
+
+WAITING = "waiting for"
+"""How the line begins that says so."""
+AGAIN = 0.5
+"""Seconds until a command that waits looks again."""
+_END: Any = object()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the others know of a command."""
+
+    came: int
+    """When it came, in nanoseconds."""
+    tasks: int = 0
+    """How many of its tasks run."""
+    each: int = 1
+    """Cores of each of them."""
+    bytes: float = 0.0
+    """What they take of the memory, all together, once all is made."""
+    free: float = 0.0
+    """The memory that was free when nothing ran."""
+    waits: bool = False
+
+
+class Slots:
+    """What one command has of the cores and the memory, and what it waits for.
+
+    Args:
+        each: cores of each of its tasks.
+        shared: bytes that its tasks have in memory once.
+        own: bytes that each task takes besides.
+        folder: of the locks; None: in the cache.
+        width: cores of the machine; None: those that this process may use.
+    """
+
+    def __init__(
+        self,
+        each: int = 1,
+        shared: float = 0.0,
+        own: float = 0.0,
+        folder: Path | None = None,
+        width: int | None = None,
+    ):
+        self._folder = folder or cache.folder() / "slots"
+        self._width = width or cores()
+        self._shared, self._own = shared, own
+        self._me = Entry(time.time_ns(), each=min(each, self._width))
+        self._name = f"{self._me.came}-{os.getpid()}"
+        self._spare = 0
+        """Slots of tasks that ended, for its next ones."""
+        self._over = False
+        self._next_look = 0.0
+
+    def shared_out(
+        self, tasks: Iterator[Task | None], tell: Callable[[Any], None]
+    ) -> Iterator[Task | None]:
+        """Give the tasks on, each once there is a slot for it; None while there is none."""
+        told = False
+        try:
+            while True:
+                if why := self._take():
+                    if not told and not self._me.tasks:
+                        tell(Said(why))
+                        told = True
+                    yield None
+                    continue
+                task = next(tasks, _END)
+                if isinstance(task, Task):
+                    yield task
+                    continue
+                self._spare += 1
+                self._give_spare()
+                if task is _END:
+                    return
+                yield None
+        finally:
+            self._over = True
+            self._give_spare()
+
+    def ended(self) -> None:
+        """Note that a task ended; its slot is for the next one."""
+        self._spare += 1
+        if self._over:
+            self._give_spare()
+
+    @contextmanager
+    def entered(self) -> Iterator[Slots]:
+        """Be one of the commands that share the machine while the body runs."""
+        lock = FileLock(self._folder / f"{self._name}.lock")
+        with suppress(OSError), self._alone():
+            lock.acquire(timeout=0)
+        try:
+            yield self
+        finally:
+            with suppress(OSError), self._alone():
+                lock.release()
+                self._forget(self._name)
+
+    def _take(self) -> str:
+        """Take a slot; why there is none, or nothing. Where no file can be written, or locks do
+        not work, there always is."""
+        if self._spare:
+            self._spare -= 1
+            return ""
+        if time.monotonic() < self._next_look:
+            return WAITING
+        try:
+            with self._alone():
+                return self._taken(self._others())
+        except OSError:
+            return ""
+
+    def _taken(self, others: list[Entry]) -> str:
+        more = self._own + (0.0 if self._me.tasks else self._shared)
+        running = [e for e in (self._me, *others) if e.tasks]
+        free = min((e.free for e in running), default=free_memory())
+        cores_left = self._width - sum(e.tasks * e.each for e in running)
+        # what runs alone may try: that it has not enough memory is then its own error
+        fits = not running or (
+            more <= free_memory() and sum(e.bytes for e in running) + more <= free
+        )
+        first = not any(e.waits and e.came < self._me.came for e in others)
+        if first and fits and cores_left >= self._me.each:
+            self._note(
+                tasks=self._me.tasks + 1, bytes=self._me.bytes + more, free=free, waits=False
+            )
+            return ""
+        self._next_look = time.monotonic() + AGAIN
+        if not self._me.waits:
+            self._note(waits=True)
+        before = sum(1 for e in others if e.tasks or (e.waits and e.came < self._me.came))
+        short = cores_left >= self._me.each and not fits
+        what = f"memory, {more / 1e9:.1f} GB needed" if short else "a core"
+        studies = "study" if before == 1 else "studies"
+        return f"{WAITING} {what}; {before} {studies} before this one"
+
+    def _give_spare(self) -> None:
+        if self._spare:
+            tasks = max(0, self._me.tasks - self._spare)
+            held = self._shared + tasks * self._own if tasks else 0.0
+            self._spare = 0
+            with suppress(OSError), self._alone():
+                self._note(tasks=tasks, bytes=held, waits=False)
+
+    def _note(self, **changed: Any) -> None:
+        self._me = replace(self._me, **changed)
+        path = self._folder / f"{self._name}.json"
+        aside = path.with_suffix(".partial")
+        aside.write_text(json.dumps(asdict(self._me)))
+        aside.replace(path)
+
+    def _others(self) -> list[Entry]:
+        """The other commands that are alive; what dead ones left is removed."""
+        found = []
+        for path in self._folder.glob("*.lock"):
+            if path.stem == self._name:
+                continue
+            try:
+                with FileLock(path, timeout=0):
+                    self._forget(path.stem)
+            except Timeout:
+                with suppress(OSError, ValueError, TypeError):  # it has not written anything yet
+                    found.append(Entry(**json.loads(path.with_suffix(".json").read_text())))
+        return found
+
+    def _forget(self, name: str) -> None:
+        for end in ("json", "partial", "lock"):
+            (self._folder / f"{name}.{end}").unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one that reads and changes. Raises: OSError, also where that takes long."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder / "alone", timeout=10):
+            yield

@@ -1,0 +1,190 @@
+"""The cores and the memory of a machine, shared by commands: never more at once than there are,
+the first that came goes first, and what a killed one had is free."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+from walk import Noise
+
+from assay.lab import catalogue
+from assay.lab.engines import Inline
+from assay.lab.lab import Lab
+from assay.lab.work import slots
+from assay.lab.work.events import Task
+from assay.lab.work.slots import Slots
+
+FORK = multiprocessing.get_context("fork")
+assert Noise
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots, "AGAIN", 0.01)
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "slots"
+
+
+def task(number):
+    return Task("store", f"group-{number}", "walk", "walk.py")
+
+
+@contextlib.contextmanager
+def command(tasks=9, **how):
+    """A command that has entered: what draws its next task, what it said, and its slots."""
+    said = []
+    with Slots(**{"width": 2, **how}).entered() as mine:
+        drawn = mine.shared_out(
+            iter(map(task, range(tasks))), lambda event: said.append(event.text)
+        )
+
+        def draw():
+            time.sleep(0.02)
+            return next(drawn)
+
+        yield draw, said, mine
+
+
+def test_tasks_of_several_commands_never_take_more_cores_than_there_are():
+    with command() as (first, _, one), command() as (second, said, _):
+        assert first() and first()
+        assert first() is None, "its own third waits too"
+        assert second() is None
+        one.ended()
+        assert first(), "the next of the first command goes first"
+        assert second() is None
+    assert said == ["waiting for a core; 1 study before this one"], "said once"
+
+
+def test_those_that_wait_go_in_the_order_in_which_they_came():
+    with command(width=1) as (first, _, one), command(width=1) as (second, _, two):
+        assert first()
+        with command(width=1) as (third, said, _):
+            assert [second(), third(), second()] == [None, None, None]
+            assert said == ["waiting for a core; 2 studies before this one"]
+            one.ended()
+            first()
+            one.ended()
+            assert third() is None or not second(), "never both"
+        assert two
+
+
+def test_a_slot_that_a_command_has_no_task_for_is_for_the_others():
+    with command(1) as (first, _, one), command() as (second, _, _):
+        assert first() and second()
+        assert second() is None
+        one.ended()
+        with pytest.raises(StopIteration):
+            first()
+        assert second()
+
+
+def test_a_task_of_several_threads_takes_as_many_cores():
+    with command(each=2) as (first, _, _), command() as (second, _, _):
+        assert first()
+        assert first() is None and second() is None
+    with command(each=5) as (wide, _, _):
+        assert wide(), "no more than there are"
+
+
+def test_what_admitted_ones_will_take_is_counted_and_one_alone_may_always_try(monkeypatch):
+    monkeypatch.setattr(slots, "free_memory", lambda: 10e9)
+    with (
+        command(own=4e9, width=9) as (first, _, one),
+        command(own=4e9, width=9) as (other, said, _),
+    ):
+        assert first() and first()
+        assert other() is None
+        assert said == ["waiting for memory, 4.0 GB needed; 1 study before this one"]
+        one.ended()
+        with contextlib.suppress(StopIteration):
+            while first():
+                pass
+    with command(own=99e9) as (huge, _, _):
+        assert huge()
+    with command(own=1e9, shared=6e9, width=9) as (shares, _, _):
+        assert shares() and shares() and shares(), "what they share counts once"
+        assert shares() and shares() is None
+
+
+def held(began, over):
+    with command(width=1) as (draw, _, _):
+        assert draw()
+        began.set()
+        over.wait(600)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_command_had_is_free(folder, how):
+    began, over = FORK.Event(), FORK.Event()
+    process = FORK.Process(target=held, args=(began, over), daemon=True)
+    process.start()
+    assert began.wait(60)
+    with command(width=1) as (draw, said, _):
+        assert draw() is None and draw() is None
+        os.kill(process.pid, how)
+        process.join()
+        until = time.monotonic() + 10
+        while not (got := draw()):
+            assert time.monotonic() < until
+        assert got and said == ["waiting for a core; 1 study before this one"]
+    assert not [*folder.glob("[0-9]*")], "nothing is left of either"
+
+
+def runs(number, began, counts):
+    with command(2, width=2) as (draw, _, mine):
+        began.wait(600)
+        for _ in range(2):
+            while not draw():
+                pass
+            with counts.get_lock():
+                counts[0] += 1
+                counts[1] = max(counts[1], counts[0])
+                counts[2] += 1
+            time.sleep(0.05)
+            with counts.get_lock():
+                counts[0] -= 1
+            mine.ended()
+
+
+def test_a_dozen_at_once_all_end_and_two_run_at_a_time():
+    began, counts = FORK.Event(), FORK.Array("i", 3)
+    processes = [FORK.Process(target=runs, args=(n, began, counts), daemon=True) for n in range(12)]
+    for process in processes:
+        process.start()
+    began.set()
+    for process in processes:
+        process.join(60)
+    assert [p.exitcode for p in processes] == [0] * 12
+    assert counts[:] == [0, 2, 24]
+
+
+def walk():
+    return catalogue.find(str(__file__).replace("test_slots", "walk"))
+
+
+def test_a_run_that_waits_says_so_runs_later_and_is_interrupted_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("assay.lab.work.slots.cores", lambda: 1)
+    lab, events = Lab(tmp_path / "s", Inline(), together=True), []
+    with command(width=1) as (draw, _, _):
+        assert draw()
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            lab.run(walk(), "smoke", events.append)
+        timer.join()
+        assert events[0].text == "waiting for a core; 1 study before this one"
+    result = lab.run(walk(), "smoke")
+    alone = Lab(tmp_path / "alone", Inline()).run(walk(), "smoke")
+    assert result.to_json()["verdicts"] == alone.to_json()["verdicts"]
+
+
+def test_where_no_lock_can_be_written_everything_runs(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
+    with command() as (draw, said, _):
+        assert all(draw() for _ in range(5)) and not said
