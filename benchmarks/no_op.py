@@ -31,8 +31,7 @@ from assay.core.runs import Runs
 from assay.lab import catalogue
 from assay.lab.engines import Workers
 from assay.lab.lab import Lab
-from assay.lab.store import edits, provenance
-from assay.lab.store.origin import code
+from assay.lab.store import origin, provenance
 from assay.lab.store.runs import Made
 from assay.lab.work.events import Saved
 
@@ -114,7 +113,7 @@ def rate(experiment: Experiment, workers: int) -> tuple[float, float]:
 
 def fill(root: Path, experiment: Experiment) -> None:
     """Store the runs of its default preset, with what a worker notes of each."""
-    lab, texts = Lab(root), edits.texts(experiment)
+    lab, text = Lab(root), origin.text(experiment)
     about = {
         "cpu_seconds": 0.02,
         "seconds": 0.02,
@@ -123,7 +122,8 @@ def fill(root: Path, experiment: Experiment) -> None:
         "finished": provenance.timestamp(),
         "software": provenance.software(),
         "machine": provenance.machine(),
-        "code": code(experiment.origin),
+        "code": text.code,
+        "text": text.whole,
     }
     for arm, rows in lab.plan(experiment).by_arm().items():
         for first in range(0, len(rows), 1000):
@@ -132,7 +132,7 @@ def fill(root: Path, experiment: Experiment) -> None:
             height = np.random.default_rng(first).normal(arm == "main", 0.35, len(some))
             data = measures(runs, height=("run", height.astype(np.float32), "1"))
             data = data.assign(diverged=("run", np.zeros(len(some), bool), {"units": "bool"}))
-            noted = {**about, "runs": 2, "texts": texts[arm]._asdict()}
+            noted = {**about, "runs": 2}
             lab.store.put_all(
                 [
                     Made(

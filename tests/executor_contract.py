@@ -19,8 +19,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.store import groups
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Started
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Started, Task
 
 STOPS = 60.0
 """Seconds in which what was closed has to have stopped."""

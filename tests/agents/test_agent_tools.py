@@ -13,7 +13,8 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from tiny_study import TINY, Call
 
-from assay.agents.verdicts import verdicts
+from assay.agents.verdicts import verdict
+from assay.core.results import Judged
 
 TOOLS = [
     "experiments",
@@ -231,18 +232,9 @@ def test_a_control_that_passes_cannot_be_overread() -> None:
     passing = {"outcome": "holds", "estimate": 0.2, "low": 0.1, "high": 0.25}
     open_ = {"outcome": "undecided", "estimate": 0.2, "low": 0.1, "high": 0.5}
     also = {"new": {"reason": None, **passing}, "named": {"reason": "it may", **passing}}
-    (found,) = verdicts(
-        {
-            "verdicts": [
-                {
-                    **entry,
-                    "controls": {"old": passing, "wide": open_},
-                    "planted": {"drawn": open_},
-                    "also": also,
-                }
-            ]
-        }
-    )
+    controls, planted = {"old": passing, "wide": open_}, {"drawn": open_}
+    asked = {**entry, "controls": controls, "planted": planted, "also": also}
+    found = verdict(Judged.from_json(asked))
     assert {c["arm"]: c["as_it_must"] for c in found["controls"]} == {
         "old": False,
         "wide": None,

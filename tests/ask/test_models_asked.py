@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny_models
-from assay.ask.measure import measuring, models, untouched
+from assay.ask.measure import controls, measuring, models
 from assay.ask.measure import prompts as asked_prompts
 from assay.ask.tables import Model, Prompts, Read
 from assay.core.errors import ExperimentError
@@ -175,7 +175,7 @@ def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
 def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_round():
     row = asked_prompts.Row
     texts = [row(f"text {i}", {"a": "xy"[i % 2]}, f"row {i}", {}) for i in range(40)]
-    partners = untouched.unrelated(
+    partners = controls.unrelated(
         asked_prompts.PromptSet(Prompts(), tuple(texts)), range(40), seed=1
     )
     by_text = {row.text: row.columns["a"] for row in texts}
@@ -242,7 +242,7 @@ def test_a_difference_of_two_shares_lies_between_minus_1_and_1(tmp_path, read, e
 
 
 def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
-    first, second = models.as_it_is("./base", "cpu"), models.as_it_is("./tuned", "cpu")
+    first, second = (models.as_it_is(n, "cpu", Model(name=n)) for n in ("./base", "./tuned"))
     control = models.changed(first, second, seed=5)
     ours = dict(first.model.named_parameters())
     theirs, new = dict(second.model.named_parameters()), dict(control.model.named_parameters())

@@ -3,7 +3,7 @@ without near controls."""
 
 import pytest
 
-from assay.ask import objections
+from assay.ask import notes
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.prompts import load
 from assay.ask.parts import Part
@@ -21,9 +21,9 @@ from assay.ask.tables import Intervention, Model, Prompts
     ],
 )
 def test_words_that_one_number_of_one_model_cannot_carry(text, words):
-    notes = list(objections.of_words(text, "main.r > 1"))
-    assert [note.split('"')[1] for note in notes] == words
-    assert all("main.r > 1" in note for note in notes)
+    said = list(notes.of_words(text, "main.r > 1"))
+    assert [note.split('"')[1] for note in said] == words
+    assert all("main.r > 1" in note for note in said)
 
 
 PAIRS = load(
@@ -49,12 +49,12 @@ PAIRS = load(
 )
 def test_patches_that_are_changes_of_the_input(site, position, is_input):
     table = Intervention(name="p", patch="corrupted", site=site, position=position)
-    notes = list(objections.of_input(Part("p", Task(Model(name="m"), PAIRS, (), table))))
-    assert bool(notes) == is_input
-    assert all("a change of the input" in note for note in notes)
+    said = list(notes.of_input(Part("p", Task(Model(name="m"), PAIRS, (), table))))
+    assert bool(said) == is_input
+    assert all("a change of the input" in note for note in said)
 
 
 def test_a_claim_without_near_controls_says_so():
     table = Intervention(name="p", ablate="zero", site="blocks.1.hook_mlp_out", controls=())
     part = Part("p", Task(Model(name="m"), PAIRS, (), table))
-    assert "controls = [] under p" in next(objections.of_none(part))
+    assert "controls = [] under p" in next(notes.of_none(part))

@@ -235,6 +235,13 @@ KNOWN = {
     "mean activation of neurons 3, 17 at blocks.1.mlp.hook_post (activation)": {
         "neurons": (3, 17), "site": "blocks.1.mlp.hook_post"
     },
+    "linear CKA of its tokens at blocks.2.hook_resid_pre and without the change (0 to 1)": {
+        "cka": True,
+        "site": "blocks.2.hook_resid_pre",
+    },
+    "latents of a.safetensors that are on with and without the change (0 to 1)": {
+        "jaccard": "a.safetensors"
+    },
     "whether kind is code": {"column": ("kind", "code")},
     "what mine.py:size returns at hook_embed": {
         "function": "mine.py:size", "site": "hook_embed"

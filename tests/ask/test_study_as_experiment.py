@@ -272,7 +272,7 @@ def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
     capsys.readouterr()
     assert main(["plan", "my_question.toml", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
-    assert {r["arm"] for r in planned["runs"]} == {"main", "drawn", "linear", "linear-again"}
+    assert {r["arm"] for r in planned["runs"]} == {"main", "drawn", "linear"}
     assert planned["cpu_seconds"] > 0  # told by the record of superposition
     assert main(["new", "my-question", "--study"]) == 2  # what is there stays
 

@@ -13,6 +13,7 @@ from assay.ask.wording import condition, estimate
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.estimates import estimate as estimated
+from assay.core.results import ResultData
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import registered
@@ -220,6 +221,13 @@ def test_a_curve_over_two_dimensions_has_every_combination_of_their_levels():
         dict(zip(names, means.ravel(), strict=True))
     )
     lines = tables.curve_lines(found)
-    assert lines[0] == "the 12 largest of 15 levels"
-    largest = names[int(np.abs(means).argmax())]
-    assert lines[1].startswith(f"layer, head {largest}: ")
+    assert lines[0] == "the 10 largest of 15 levels"
+    layer, head = names[int(np.abs(means).argmax())].split(", ")
+    assert lines[1].startswith(f"layer {layer}, head {head}: ")
+    shown = tables.text(ResultData(findings=(found,))).splitlines()
+    at = shown.index("each: layer (down) by head (across)")
+    assert shown[at + 1].split() == ["0", "1", "2", "3", "4"]
+    rows = [line.split() for line in shown[at + 2 : at + 5]]
+    assert [row[0] for row in rows] == ["2", "4", "9"]
+    drawn = [[float(x) for x in row[1:]] for row in rows]
+    assert np.allclose(drawn, means, atol=0.06)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.ask import later
+from assay.ask import text
 from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -137,6 +137,6 @@ def test_what_is_frozen_today_is_judged_by_the_controls_of_today(own: Path) -> N
     assert main(FREEZE) == 0
     frozen = own / "asks.prereg.json"
     held = json.loads(frozen.read_text())
-    assert "questions" in held and later.frozen_arms(own / "asks.toml") is None
+    assert "questions" in held and text.frozen_arms(own / "asks.toml") is None
     frozen.write_text(json.dumps({k: v for k, v in held.items() if k != "questions"}))
-    assert later.frozen_arms(own / "asks.toml") == {*held["arms"]}
+    assert text.frozen_arms(own / "asks.toml") == {*held["arms"]}

@@ -87,7 +87,7 @@ def test_what_other_studies_ask_since_is_no_reason_to_judge_it_again(copy):
 
 
 def test_other_code_judges_it_again(copy, monkeypatch):
-    monkeypatch.setattr(kept.sources, "unchanged", lambda origin: "0" * 64)
+    monkeypatch.setattr(kept.catalogue, "unchanged", lambda origin: "0" * 64)
     assert read(copy) is None
 
 

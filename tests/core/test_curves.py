@@ -12,12 +12,14 @@ import pytest
 import scipy
 import xarray as xr
 from interval_worlds import filled_cells
+from msgspec import structs
 
 import assay
 from assay.core.claims import Estimate, claims_key
 from assay.core.curves import curve
 from assay.core.errors import ClaimError
 from assay.core.estimates import estimate
+from assay.core.figures import figures_of
 from assay.core.results import Curve, Estimated
 from assay.core.stats import mean, ratio
 
@@ -194,12 +196,33 @@ def test_runs_that_differ_in_a_field_give_a_curve_over_it():
     entry = got.to_json()
     assert entry["estimate"] is None and entry["curve"] is not None
     assert entry["curve"]["axis"] == "log" and entry["curve"]["crossing"]["value"] == 0.5
-    figure = got.figure()
+    (figure,) = figures_of([got])
     assert figure is not None and figure.x_log and figure.band == ("low", "high")
     assert list(figure.columns["density"]) == list(DENSITIES) and figure.rules[0][0] == 0.5
     kinds = xr.Dataset({"x": (("seed", "kind"), UNITS[:, None] + [0, 1])}, {"kind": ["a", "b"]})
     of_dim = told(kinds, over="kind")
     assert of_dim.curve and of_dim.curve.levels == ("a", "b")
+
+
+def test_curves_over_one_field_share_a_figure_and_scans_have_their_largest_at_a_line_of_zero():
+    first, second = told(swept(), crosses=0.5, natural=(0, 1)), told(swept(), natural=(0, 1))
+    second = structs.replace(second, text="Another")
+    (figure,) = figures_of([first, second])
+    assert figure.color == "curve" and len(set(figure.columns["curve"])) == 2
+    assert len(figure.columns["density"]) == 2 * len(DENSITIES)
+    levels = [f"{layer}, {head}" for layer in (10, 2) for head in range(8)]
+    x = UNITS[:, None] + np.arange(16) - 5.0
+    scan = structs.replace(
+        first, curve=curve({"x": x}, levels, mean, over="layer, head"), natural=None
+    )
+    heat, ranked = figures_of([scan])
+    assert heat.mark == "heatmap" and (heat.x, heat.y) == ("head", "layer")
+    assert heat.columns["layer"] == [2] * 8 + [10] * 8  # by size, not by letter
+    assert heat.columns["head"] == [*range(8)] * 2
+    assert heat.columns[heat.color][15] == pytest.approx(scan.curve.estimate[7])  # at 10, 7
+    sizes = np.abs(ranked.columns["estimate"])
+    assert len(sizes) == 10 and list(sizes) == sorted(sizes, reverse=True)
+    assert ranked.rules == ((0.0, "0"),) and ranked.columns["layer head"][0] == "2, 7"
 
 
 def test_seeds_that_diverged_leave_the_whole_curve():

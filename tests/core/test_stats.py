@@ -116,6 +116,45 @@ def test_student_t_of_one_to_six_is_the_textbook_interval():
     assert got.variance == pytest.approx(3.5 / 6, rel=1e-12)
 
 
+def test_fewer_than_six_units_have_students_interval_and_six_the_hull():
+    few, more = np.array([0.0, 0.0, 1.0, 9.0, 2.0]), np.array([0.0, 0.0, 1.0, 9.0, 2.0, 1.0])
+    i = interval({"x": few}, mean)
+    expected = reference.t.interval(0.95, 4, few.mean(), few.std(ddof=1) / 5**0.5)
+    assert (i.low, i.high) == pytest.approx(expected)
+    assert i.high < i.skew_high and i.limits() == (i.low, i.high)
+    i = interval({"x": more}, mean)
+    assert i.high == i.skew_high > i.t_high
+
+
+def test_the_variance_of_folds_is_that_of_nadeau_and_bengio():
+    x = np.array([0.80, 0.84, 0.79, 0.90, 0.85])
+    i = interval({"x": x}, mean, units=("fold",))
+    half = (
+        reference.t.ppf(0.975, 4) * x.std(ddof=1) * (1 / 5 + 1 / 4) ** 0.5
+    )  # n_test/n_train = 1/4
+    assert (i.low, i.high) == pytest.approx((x.mean() - half, x.mean() + half))
+    assert i.limits(0.95) == pytest.approx((i.low, i.high))
+
+
+def test_five_folds_of_a_probe_seldom_hold_falsely():
+    rng, false, folds = np.random.default_rng(0), 0, np.arange(60) % 5
+    for _ in range(400):  # two probes of 10 coordinates, of which one tells as much in each
+        y = rng.choice([-1, 1], 60)
+        x = rng.normal(size=(60, 20))
+        x[:, [0, 10]] += 0.5 * y[:, None]
+        fits = [
+            [np.linalg.lstsq(x[folds != k][:, part], y[folds != k])[0] for k in range(5)]
+            for part in (slice(10), slice(10, 20))
+        ]
+        right = [
+            [(np.sign(x[folds == k][:, part] @ w[k]) == y[folds == k]).mean() for k in range(5)]
+            for part, w in zip((slice(10), slice(10, 20)), fits, strict=True)
+        ]
+        i = interval({"x": np.subtract(*right)}, mean, draws=1, units=("fold",))
+        false += i.low > 0
+    assert false <= 20  # 2.5 % of 400, and three standard errors
+
+
 def test_the_skew_correction_is_halls_transformation():
     x = np.random.default_rng(3).exponential(size=9)
     got = interval({"x": x}, mean)

@@ -903,6 +903,39 @@ def test_too_few_units_are_told_before_a_control_that_lacks():
         assay.judge(alone, claim="new.fvu < 1", unit="seed")
 
 
+def test_five_folds_decide_and_say_why_their_interval_is_wide():
+    right = {"new": [0.81, 0.83, 0.82, 0.85, 0.84], "old": [0.61, 0.62, 0.64, 0.63, 0.65]}
+    rows = [
+        {"arm": arm, "fold": k, "right": x}
+        for arm, values in {**right, "again": right["old"]}.items()
+        for k, x in enumerate(values)
+    ]
+    claim = "new.right - old.right > 0.1"
+    judged = assay.judge(rows, claim=claim, unit="fold", control="again")
+    assert judged.outcome == "holds"
+    assert "folds share training data, so the interval is 1.5 times as wide" in judged.warning
+    off = np.subtract(right["new"], right["old"])
+    half = 2.776445 * off.std(ddof=1) * (1 / 5 + 1 / 4) ** 0.5
+    assert (judged.low, judged.high) == pytest.approx((off.mean() - half, off.mean() + half))
+    seeds = [{"seed" if k == "fold" else k: v for k, v in row.items()} for row in rows]
+    judged = assay.judge(seeds, claim=claim, unit="seed", control="again")
+    assert judged.reason == "too few units: 5 of 6 seeds"
+    some = [row for row in rows if row["fold"] < 3]
+    judged = assay.judge(some, claim=claim, unit="fold", control="again")
+    assert judged.reason == "too few units: 3 of 5 folds"
+
+
+def test_where_folds_do_not_decide_no_more_of_them_are_proposed():
+    rows = [
+        {"arm": arm, "fold": k, "right": 0.6 + off + 0.05 * (k - 2)}
+        for arm, off in (("new", 0.03), ("old", 0.0), ("again", 0.01))
+        for k in range(5)
+    ]
+    judged = assay.judge(rows, claim="new.right > 0.6", unit="fold", control="again")
+    assert judged.outcome == "undecided"
+    assert "more folds hold no more data" in judged.price.text
+
+
 def test_two_columns_of_ones_leave_no_room_for_a_difference():
     rows = {"arm": ["a"] * 40 + ["b"] * 40, "prompt": [*range(40)] * 2, "right": [1] * 80}
     judged = assay.judge(rows, claim="a.right - b.right > 0.1", unit="prompt")

@@ -198,7 +198,7 @@ def test_tensors_that_are_beside_a_dictionary_are_not_read_as_its_own():
 
 
 def test_a_stores_file_opens_too(tmp_path):
-    from assay.lab.store.tensors import dump_trained, rows
+    from assay.lab.store.runs import dump_trained, rows
 
     d = transcoder()
     (tmp_path / "params.safetensors").write_bytes(dump_trained(rows(d.to_trained(), [1])))

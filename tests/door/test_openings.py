@@ -21,9 +21,8 @@ from assay.data.harvest import HarvestSpec, cut_text, windows_in
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-from assay.subjects.folder import find
+from assay.subjects.folder import find, otherwise
 from assay.subjects.pretrained import load
-from assay.subjects.rebuilt import otherwise
 from assay.subjects.untrained import untrained
 
 TEXTS = ("def add(a", "class Point", "x = 10", "a + b  # the sum")

@@ -141,7 +141,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
 
 
 def test_a_showcase_that_was_not_made_says_which_command_makes_it(tmp_path):
-    with pytest.raises(DataError, match=r"run gated-sae trains it.* smollm2 --showcase"):
+    with pytest.raises(DataError, match=r"run gated-sae trains it.*--showcase"):
         sources.find([sources.SHOWCASE], Store(tmp_path))
 
 

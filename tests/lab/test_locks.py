@@ -20,7 +20,7 @@ from assay.lab.plan.preset import override
 from assay.lab.store import folder, groups, health
 from assay.lab.store.atomic import write_folders
 from assay.lab.store.store import Store
-from assay.lab.work.tasks import Task
+from assay.lab.work.events import Task
 from assay.lab.work.worker import run_group
 
 FORK = multiprocessing.get_context("fork")

@@ -107,9 +107,8 @@ def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
     Lab(tmp_path / "a" / "s", Inline()).run(catalogue.find(str(file)), "smoke")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     edited = written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
-    assert (
-        not Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke").missing
-    )
+    plan = Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke")
+    assert {row.why for row in plan.missing} == {"walk_x.py was edited; trained again"}
 
 
 def test_a_copy_of_a_file_finds_its_runs(tmp_path):

@@ -11,8 +11,7 @@ from scipy.stats import binom, binomtest
 from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge, standing
-from assay.core.placing import placed
-from assay.core.power import chance
+from assay.core.power import chance, placed
 from assay.lab.forecast import prospect
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
@@ -93,7 +93,7 @@ def at_work(nodes, n=1):
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr(heavy, "find_spec", lambda name: None)
     with pytest.raises(AssayError, match=r"^needs ray: pip install 'interp-assay\[ray\]'$"):
         Ray()
 

@@ -21,7 +21,7 @@ from assay.lab.judge.reproduction import reproduction
 from assay.lab.lab import Lab
 from assay.lab.records import records
 from assay.lab.store.provenance import digest
-from assay.lab.store.tensors import pack
+from assay.lab.store.runs import pack
 
 
 @pytest.fixture(scope="module")

@@ -159,14 +159,6 @@ def test_what_is_not_as_it_was_frozen_is_told_and_exploratory(tmp_path, lab, cha
     assert told in data["registration"]["changed"]
 
 
-def test_a_comment_is_no_change(tmp_path, lab):
-    experiment, preset = found(write(tmp_path, FAR))
-    registered.freeze(lab.store, experiment, preset)
-    path = tmp_path / "drift.py"
-    path.write_text(path.read_text() + "\n# a comment\n")
-    assert registered.departures(registered.find(lab.store, *found(path)), *found(path)) == []
-
-
 def edited(path, **what):
     """The bytes of a file with some of what was frozen changed, and sealed again."""
     data = {k: v for k, v in {**unseal(path), **what}.items() if v is not None}

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from assay.lab.work.events import Outcome
-from assay.lab.work.schedule import Pace, Schedule
-from assay.lab.work.work import time_left
+from assay.lab.work.work import Pace, Schedule, time_left
 
 COST = {"a": 3.0, "b": 1.0}
 

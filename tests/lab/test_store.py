@@ -224,7 +224,7 @@ def test_cleaning_removes_only_what_is_old(tmp_path):
 def test_parameters_watched_along_the_way_are_stored_too():
     """`watched` names them W/at; only histories and their steps are told apart by a slash."""
     from assay.core.fit import Trained
-    from assay.lab.store.tensors import dump_trained, load_trained
+    from assay.lab.store.runs import dump_trained, load_trained
 
     tensors = {"W": torch.ones(1, 2), "W/at": torch.arange(6.0).view(1, 3, 2)}
     trained = Trained(tensors, {}, {"loss": np.ones((1, 4))}, np.arange(1, 5), np.array([False]))

@@ -182,14 +182,16 @@ def test_beta() -> None:
 # ---- intervals, against Assay's own
 
 
-@pytest.mark.parametrize("shape", [(6,), (25,), (6, 30), (40, 7), (3, 3)])
-def test_interval_is_assays(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("unit", ["seed", "fold"])
+@pytest.mark.parametrize("shape", [(5,), (6,), (25,), (6, 30), (40, 7), (3, 3)])
+def test_interval_is_assays(shape: tuple[int, ...], unit: str) -> None:
     rng = np.random.default_rng(len(shape) + shape[0])
     terms = {"a": rng.lognormal(size=shape), "b": rng.lognormal(size=shape) + 1}
     if len(shape) == 2:
         terms["a"][0, 0] = np.nan  # a cell without a number counts in no term
-    theirs = interval(terms, stats.ratio("a", "b"), factors=len(shape))
-    ours = judge.interval(terms, lambda m: m["a"] / m["b"], len(shape)).limited(0.95)
+    units = (unit, "document")[: len(shape)]
+    theirs = interval(terms, stats.ratio("a", "b"), factors=len(shape), units=units)
+    ours = judge.interval(terms, lambda m: m["a"] / m["b"], units).limited(0.95)
     assert ours[:3] == pytest.approx((theirs.estimate, theirs.low, theirs.high), rel=1e-9)
     assert ours.n == theirs.n and ours.variance == pytest.approx(theirs.variance, rel=1e-9)
     assert ours.undefined == theirs.undefined

@@ -13,7 +13,7 @@ import pytest
 
 import tiny_models
 from assay.cli.terminal import Terminal
-from assay.core import hashes
+from assay.core import cache as hashes
 from assay.core.errors import ModelError
 from assay.subjects import fetch
 from assay.verbs.fetch import accepted, terms

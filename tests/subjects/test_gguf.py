@@ -10,8 +10,8 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 
 import tiny_models
+from assay.core.cache import sha256
 from assay.core.errors import ModelError
-from assay.core.hashes import sha256
 from assay.subjects.gguf import convert
 from assay.subjects.pretrained import load
 

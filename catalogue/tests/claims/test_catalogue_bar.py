@@ -52,8 +52,8 @@ from assay.lab.lab import Lab
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import override
 from assay.lab.store import journal
+from assay.lab.store.runs import concatenate, rows
 from assay.lab.store.store import Store
-from assay.lab.store.tensors import concatenate, rows
 from assay.report import tables
 from assay.subjects.fetch import SMOLLM2
 from marks import kinds, pictures

@@ -9,11 +9,11 @@ from typing import Any
 
 from assay.agents import basis
 from assay.agents.basis import Looks, Source, Standing
-from assay.agents.verdicts import estimates, verdict, verdicts
+from assay.agents.verdicts import estimate, verdict
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
-from assay.core.results import Judged, ResultData
+from assay.core.results import Estimated, Judged, ResultData
 from assay.jobs.folder import Job, State
 from assay.lab.plan.preset import Preset
 from assay.lab.plan.preset import scope as speaks_for
@@ -119,35 +119,32 @@ def asks(experiment: Experiment) -> list[str]:
     ]
 
 
-def judged(data: basis.JSON, job: Job, state: State, looks: Looks, unlike: str = "") -> Answer:
-    """Answer with the result of a run, from its plain values, those that `assay show --json`
-    prints."""
-    judged_claims, exact = verdicts(data), basis.exact(data)
-    left_out = [
-        f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))
-    ]
-    count = len(data.get("findings", ()))
-    numbers = estimates(data) if count <= MANY else []
+def judged(data: ResultData, job: Job, state: State, looks: Looks, unlike: str = "") -> Answer:
+    """Answer with the result of a run."""
+    judged_claims = list(map(verdict, data.verdicts))
+    left_out = [f"{lost.text}: {lost.reason}" for lost in (*data.failed, *data.skipped)]
+    count = len(data.findings)
+    numbers = list(map(estimate, data.findings)) if count <= MANY else []
     if count > MANY:
         left_out.append(f"{count} estimates without a verdict are too many for this answer")
     rests = basis.standing(data, unlike)
-    outcomes = tables.tallied(ResultData.from_json(data).verdicts)
+    outcomes = tables.tallied(data.verdicts)
     scopes = dict.fromkeys(entry["scope"] for entry in (*judged_claims, *numbers))
     return {
         "told": "; ".join(filter(None, (outcomes, rests.kind))),
         "key": job.key,
-        "experiment": data["experiment"],
-        "preset": data["preset"],
+        "experiment": data.experiment,
+        "preset": data.preset,
         "question": job.asked["question"],
         "verdicts": judged_claims,
         "estimates": numbers,
-        "exact": exact,
+        "exact": basis.exact(data),
         "left_out": left_out,
         "scope": "; ".join(scopes) or "exact statements have no wider scope than what they name",
         "looks": looks,
         "standing": rests,
         "source": basis.of_store(data, state.cached),
-        "notes": data.get("notes", ()),
+        "notes": data.notes,
         "next": (
             "a verdict speaks for its scope alone; an undecided one says in would_decide what it "
             "would take, on fresh seeds"
@@ -205,13 +202,12 @@ def seconds_left(state: State) -> Range | None:
     return Range(low, high) if high > 0 else None
 
 
-def number(entry: Any, source: Source) -> Answer:
-    """Answer with a number, or a curve, estimated on a table, from its plain values."""
-    (estimated,) = estimates({"findings": [entry]})
+def number(estimated: Estimated, source: Source) -> Answer:
+    """Answer with a number, or a curve, estimated on a table."""
     return {
         "told": "estimated, and not judged",
-        "number": estimated,
-        "scope": estimated["scope"],
+        "number": estimate(estimated),
+        "scope": estimated.scope,
         "looks": "looks at your table are not noted",
         "standing": Standing("exploratory", "a number without a threshold claims nothing"),
         "source": source,

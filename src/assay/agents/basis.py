@@ -11,7 +11,7 @@ from typing import Any, Literal
 from assay.ask.related import about, kin
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.core.results import Inference, Registration
+from assay.core.results import Inference, ResultData
 from assay.lab.judge import looks, registered
 from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import Preset
@@ -67,27 +67,25 @@ class Looks:
     told: str
 
 
-def standing(data: JSON, unlike: str = "") -> Standing:
+def standing(data: ResultData, unlike: str = "") -> Standing:
     """Tell whether a result is confirmatory: frozen before any result, and followed; `unlike` is
     what was frozen that it is not."""
-    frozen = data.get("registration")
-    changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
-    if frozen and (kind := data.get("inference", "exploratory")) != "exploratory":
-        related_text = "; ".join(frozen_others(Registration.from_json(frozen)))
+    frozen = data.registration
+    changed = "; ".join((*(frozen.changed if frozen else ()), *data.changed))
+    if frozen and data.inference != "exploratory":
+        related_text = "; ".join(frozen_others(frozen))
         known = (
-            f"frozen on {frozen['time']} before any result as far as this store knows "
-            f"({frozen['hash'][:12]}), and followed since"
+            f"frozen on {frozen.time} before any result as far as this store knows "
+            f"({frozen.hash[:12]}), and followed since"
         )
-        lacking = ", ".join(frozen.get("lacking") or ())
+        lacking = ", ".join(frozen.lacking or ())
         known += f"; not frozen: {lacking}" if lacking else ""
-        return Standing(kind, known + (f"; {related_text}" if related_text else ""))
+        return Standing(data.inference, known + (f"; {related_text}" if related_text else ""))
     if frozen:
-        changed = "; ".join(
-            filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))
-        )
+        changed = "; ".join(filter(None, (changed, *(f"missing: {m}" for m in frozen.missing))))
         return Standing(
             "exploratory",
-            f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}",
+            f"frozen on {frozen.time}, and not followed: {changed or 'see its page'}",
         )
     if unlike:
         return Standing("exploratory", unlike)
@@ -132,11 +130,10 @@ def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
     return ". ".join(sentences)
 
 
-def exact(data: JSON) -> tuple[str, ...]:
+def exact(data: ResultData) -> tuple[str, ...]:
     """Tell exact statements of a result, each in a line."""
     return tuple(
-        f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"
-        for e in data.get("exact", ())
+        f"{e.outcome.upper()}: {e.text} (off by at most {e.deviation:.3g})" for e in data.exact
     )
 
 
@@ -154,10 +151,10 @@ def of_record(record: JSON) -> Source:
     )
 
 
-def of_store(data: JSON, cached: int | None) -> Source:
+def of_store(data: ResultData, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
-    p, runs = data["provenance"], int(data["provenance"]["runs"])
+    p, runs = data.provenance, int(data.provenance["runs"])
     split = (
         ""
         if cached is None

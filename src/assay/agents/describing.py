@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.agents import basis
 from assay.agents.answers import Answer
-from assay.agents.verdicts import verdicts
+from assay.agents.verdicts import verdict
 from assay.ask.wording import made_of
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
@@ -74,9 +74,8 @@ def describe_experiment(root: Path, name: str) -> Answer:
     entry = find_entry(name)
     experiment = catalogue.find(entry.name)
     header, record = entry.header(), records.read(entry.name, entry.origin)
-    data = record or {"verdicts": (), "provenance": {}}
+    data = ResultData.from_json(record or {})
     seeds = [s.seed for s in experiment.default]
-    found = verdicts(data)
     detail = {
         "name": entry.name,
         "question": header.title,
@@ -86,17 +85,17 @@ def describe_experiment(root: Path, name: str) -> Answer:
         "presets": experiment.presets,
         "seeds": journal.spans(seeds),
         "fields": [vars(f) for f in fields(experiment, experiment.default)],
-        "arms": _arms(experiment, data),
-        "verdicts": found,
+        "arms": _arms(experiment, record or {}),
+        "verdicts": list(map(verdict, data.verdicts)),
         "exact": basis.exact(data),
         "looks": basis.count_looks(
             experiment, seeds, Store(root), include_current=record is not None
         ),
         "standing": basis.standing(data),
         "contests": contests.lines(contests.of_record(entry.name, entry.origin)),
-        "source": basis.of_record(data) if record else None,
+        "source": basis.of_record(record) if record else None,
     }
-    outcomes = tables.tallied(ResultData.from_json(data).verdicts) or "no claim was judged"
+    outcomes = tables.tallied(data.verdicts) or "no claim was judged"
     return {
         "told": f"Recorded: {outcomes}" if record else "Nothing is recorded",
         "detail": detail,
@@ -181,13 +180,13 @@ def _recorded(root: Path, name: str) -> str:
     ]
     if record is None:
         return "\n".join([*lines, "Nothing is recorded."])
-    source = basis.of_record(record)
+    source, data = basis.of_record(record), ResultData.from_json(record)
     return "\n".join(
         [
             *lines,
             f"The committed record, made at commit {source.commit or 'unknown'}: {source.told}",
-            *(f"- {v['told']} Scope: {v['scope']}." for v in verdicts(record)),
-            *basis.exact(record),
+            *(f"- {verdict(v)['told']} Scope: {v.scope}." for v in data.verdicts),
+            *basis.exact(data),
             *contests.lines(contests.of_record(name, entry.origin)),
         ]
     )

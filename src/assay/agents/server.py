@@ -33,7 +33,7 @@ from mcp.types import (
 
 from assay.agents.tools import SHORT, TOOLS, WRITING, Tools
 from assay.ask.text import EstimateEntry, Literature, Said
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
@@ -133,7 +133,7 @@ def make_server(tools: Tools) -> Server[Any]:
             except AssayError as error:
                 return _refused(f"{name}: {error.request()}")
             except Exception as error:
-                if isinstance(error, ModuleNotFoundError) and (lacks := extras.need(error)):
+                if isinstance(error, ModuleNotFoundError) and (lacks := heavy.need(error)):
                     return _refused(f"{name}: {lacks}")
                 log.exception("a tool failed: %s", name)
                 return _refused(

@@ -21,7 +21,7 @@ from assay.agents.basis import Looks
 from assay.ask.text import EstimateEntry, Said
 from assay.core.errors import AssayError, DataError, renamed
 from assay.core.experiment import Experiment
-from assay.core.schema import to_json
+from assay.core.results import ResultData
 from assay.core.table import estimate, judge
 from assay.jobs import folder
 from assay.jobs.folder import OVER, Job
@@ -337,10 +337,11 @@ class Tools:
             job = submit(self.root.absolute(), ready, self.bounds, planned.cached, seconds)
             known = None
             if job.state.status != "done" and not planned.missing:
-                known = self._lab.known(ready.experiment, ready.preset, run=True)
+                now = self._lab.plan(ready.experiment, ready.preset)
+                known = self._lab.known(ready.experiment, ready.preset, now)
             if known is None:
                 return self._progress(job)
-            answer = self._judged(to_json(known), job, ready.experiment, ready.preset)
+            answer = self._judged(known, job, ready.experiment, ready.preset)
             return self._progress(job, answer)
 
     def status(self, key: Key, wait_s: Annotated[float, Meta(ge=0, le=30)] = 0) -> Answer:
@@ -454,7 +455,7 @@ class Tools:
                 scope=scope,
                 arm_column=arm_column,
             )
-        return answers.number(number.to_json(), source)
+        return answers.number(number, source)
 
     # -- runs --------------------------------------------------------------------------------------
 
@@ -498,11 +499,12 @@ class Tools:
 
     def _result(self, job: Job) -> Answer:
         experiment, preset = experiment_of(job, self.bounds) or (None, None)
-        return self._judged(job.result, job, experiment, preset)
+        data = ResultData.from_json(job.result)
+        return self._judged(data, job, experiment, preset)
 
     def _judged(
         self,
-        data: basis.JSON,
+        data: ResultData,
         job: Job,
         experiment: Experiment | None,
         preset: Preset | None,

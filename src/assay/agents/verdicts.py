@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.core.reasons import COMMAND, explain_reason
-from assay.core.results import Estimated, Judged, ResultData
+from assay.core.results import Estimated, Judged
 from assay.report import tables
 
-JSON = Mapping[str, Any]
 NUMBERS = ("estimate", "low", "high")
 FIELDS = (
     *("outcome", "reason", *NUMBERS, "unit", "threshold"),
@@ -37,12 +36,7 @@ AS_IT_SHOULD = {
 }
 
 
-def verdicts(data: JSON) -> list[JSON]:
-    """Read the verdicts of a result's or a record's plain values."""
-    return list(map(verdict, ResultData.from_json(data).verdicts))
-
-
-def verdict(v: Judged) -> JSON:
+def verdict(v: Judged) -> Mapping[str, Any]:
     """Give one verdict, with every arm that was asked the same."""
     entry, row = v.to_json(), tables.row(v)
     controls, sentences = [], []
@@ -77,12 +71,8 @@ def verdict(v: Judged) -> JSON:
     }
 
 
-def estimates(data: JSON) -> list[JSON]:
-    """Read the estimates of a result's plain values: numbers, or curves, that nothing judged."""
-    return list(map(_estimate, ResultData.from_json(data).findings))
-
-
-def _estimate(s: Estimated) -> JSON:
+def estimate(s: Estimated) -> Mapping[str, Any]:
+    """Give one estimate: a number, or a curve, that nothing judged."""
     entry, row = s.to_json(), tables.row(s)
     number = " ".join(filter(None, (row.estimate, row.interval, row.unit)))
     fields = ("text", *NUMBERS, "unit", "n", "scope", "curve", "notes")

@@ -1,6 +1,27 @@
-"""Ask: a study about a named model, from its text to the values that it becomes, and the experiment
-composed from them. What its prompts and models become numbers by is in `measure`."""
+"""Ask: a study about a named model, from its text, or its values in Python, to the experiment that
+is composed from them. What its prompts and models become numbers by is in `measure`."""
+
+from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-__getattr__, __dir__, __all__ = lazy(__name__)
+if TYPE_CHECKING:
+    from assay.ask.running import Study  # noqa: F401
+    from assay.ask.tables import (  # noqa: F401
+        Block,
+        Diff,
+        Direction,
+        Intervention,
+        Message,
+        Model,
+        Probe,
+        Prompts,
+        Read,
+        Top,
+        Train,
+    )
+    from assay.ask.text import EstimateEntry as Estimate  # noqa: F401
+    from assay.ask.text import Part as Experiment  # noqa: F401
+    from assay.ask.text import Said as Claim  # noqa: F401
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

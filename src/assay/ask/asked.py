@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from assay.ask.measure import (
+    controls,
     damage,
     dictionaries,
     dry,
@@ -30,16 +31,15 @@ from assay.ask.measure import (
     sae_arms,
     saes,
     training,
-    untouched,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Measured, Task
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
-from assay.ask.measure.seen import prompt
+from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.parts import AskedSpec, Part, ReadingsSpec, model_phrase
-from assay.ask.tables import Model
+from assay.ask.tables import Model, Read
 from assay.ask.trained import Trained as TrainedParts
 from assay.controls.table import FEATURE, OTHER_TEXT, RANDOM, TOKENS
 from assay.core import foreign
@@ -59,8 +59,7 @@ from assay.dictionaries.fitting import fitted
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
 from assay.subjects import chats, sizes
-from assay.subjects.folder import ModelFolder, find, opening_in_words
-from assay.subjects.rebuilt import otherwise
+from assay.subjects.folder import ModelFolder, opening_in_words, otherwise
 
 LOADING, DRAWING = 5.0, 2e-8
 """CPU-seconds to load a model, and to draw a weight."""
@@ -78,11 +77,11 @@ class Asked(TrainedParts):
         def bears(part: Part) -> bool:
             stands_in = part.task.stands_in
             if stands_in == "heads":
-                return bool(reads_named) and all(map(untouched.names_a_head, reads_named))
+                return bool(reads_named) and all(map(controls.names_a_head, reads_named))
             if stands_in == "position":
-                return bool(reads_named) and all(map(untouched.looks_at_a_slot, reads_named))
+                return bool(reads_named) and all(map(controls.looks_at_a_slot, reads_named))
             if stands_in == "unrelated" and reads_named and not isinstance(part.task, SaeTask):
-                return any(untouched.varies(r, part.task.prompts) for r in reads_named)
+                return any(controls.varies(r, part.task.prompts) for r in reads_named)
             return True
 
         return tuple(
@@ -98,7 +97,7 @@ class Asked(TrainedParts):
             if not isinstance(part.task, ProbeTask) or part.control:
                 continue
             try:
-                folder = find(self.folder_of(part), part.task.model.bos)
+                folder = self.found_of(part, part.task.model.bos)
             except AssayError:  # reported where what it reads is asked for
                 continue
             labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
@@ -218,7 +217,9 @@ class Asked(TrainedParts):
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
-        return _engine(part.task).axes(part.task)
+        axes = partial(_engine(part.task).axes, part.task)
+        known: dict[str, Axes] = self.once(("measured", part.label), axes)
+        return known
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
@@ -312,7 +313,7 @@ class Asked(TrainedParts):
         for model in part.task.models:
             for name in models.states(model):
                 try:
-                    folder = find(self._folder(name), model.bos)
+                    folder = self.found(name, model.bos)
                 except AssayError:  # told where what it reads is asked for
                     if name in self.trains and not self.trains[name].of:
                         self._check_places(part, training.shell(self._located(self.trains[name])))
@@ -346,17 +347,24 @@ class Asked(TrainedParts):
             with self._located_in(who, "train", self._place(task.table.name), "site"):
                 saes.check(task.table, folder)
             return []
+        if isinstance(task, Task) and not task.model.like:
+            with self._located_in(who, "model", 0):
+                models.check_weights(task.model, folder)
         remarks += dry.taken_in_words(task, folder)
         if isinstance(task, Task) and task.than is not None:
             side = dataclasses.replace(task, prompts=task.than, than=None)
             remarks += self._check(dataclasses.replace(part, task=side), folder, who)
         names = [t.name for t in study.prompts]
         with self._located_in(who, "prompts", names.index(task.prompts.table.name)):
-            rows = dry.prompts_of(task, folder)
+            at = (folder, task.prompts.table.name, *task.rows)
+            asked = (*at, *(r.name for r in task.reads))
+            rows = self.once(asked, partial(dry.prompts_of, task, folder))
         if isinstance(task, ProbeTask):
             names = [t.name for t in study.probe]
             with self._located_in(who, "probe", names.index(task.table.name)):
                 probe_tasks.check_sites(task, folder)
+                if not part.control:
+                    probe_tasks.check_prompts(task, folder)
             return probe_tasks.remarks(task)
         if part.control is None:
             remarks += [*prompts.remarks(task.prompts), *dry.first_tokens(task, rows)]
@@ -369,13 +377,16 @@ class Asked(TrainedParts):
         code = partial(own_code.load, folder=self.folder)
         for read in task.reads if part.control is None else ():
             with self._located_in(who, "read", study.read.index(read)):
-                dry.check_projection(read, task, folder)
-                remarks += measuring.remarks(task, read, rows, opened, code)
+                ready = partial(_remarks, task, read, rows, folder, opened, code)
+                remarks += self.once((*at, "read", read.name), ready)
         if task.intervention is not None:
             i = [t.name for t in study.intervene].index(task.intervention.name)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
             with self._located_in(who, "intervene", i, where):
-                dry.check_intervention(task, rows, folder, opened, code)
+                check = partial(dry.check_intervention, task, rows, folder, opened, code)
+                self.once(
+                    (*at, "intervene", task.intervention.name), check
+                )  # as its controls have it
         return remarks
 
     def _opened(self, folder: ModelFolder, name: str) -> Dictionary:
@@ -399,12 +410,15 @@ class Asked(TrainedParts):
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
-        about = json.loads(spec.asked)
+        return self.once(("inputs", spec.asked), partial(self._inputs, json.loads(spec.asked)))
+
+    def _inputs(self, about: Mapping[str, Any]) -> Mapping[str, str]:
+        """The contents of what is read by all specs that ask the same."""
         names = list(dict.fromkeys(itertools.chain.from_iterable(about["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
         digests |= {f"prompts {n}": self.prompts[n].digest for n in about["prompts"]}
         for read in about.get("reads", ()):
-            if name := (read.get("feature") or [""])[0]:
+            if name := (read.get("feature") or [read.get("jaccard", "")])[0]:
                 i = [r.name for r in self.text.study.read].index(read["name"])
                 with self.text.located("read", i):
                     digests[f"dictionary {name}"] = self._content(name)
@@ -425,7 +439,7 @@ class Asked(TrainedParts):
                 known = {name: self._content(name) for name in probes.named([probe])}
             digests |= {f"dictionary {n}": content for n, content in known.items()}
         for i, name in enumerate(names if self._has_chats(about["prompts"]) else ()):
-            digests[f"chat template {i}"] = chats.read(find(self._chat_folder(name)).texts).digest
+            digests[f"chat template {i}"] = chats.read(self.chat_folder(name).texts).digest
         if table := about.get("trained"):
             digests["corpus"] = corpora.load(about["text"]).fingerprint if about["text"] else ""
         return {name: content for name, content in digests.items() if content}
@@ -434,13 +448,13 @@ class Asked(TrainedParts):
         """Whether any of these prompts are chats."""
         return any(self.prompts[name].table.messages for name in names)
 
-    def _chat_folder(self, name: str) -> str:
-        """Where the chat template of a model lies: of one that the study trains further, that with
-        which it begins."""
+    def chat_folder(self, name: str) -> ModelFolder:
+        """The folder with the chat template of a model: of one that the study trains further, that
+        with which it begins."""
         while name in self.trains and self.trains[name].of:
             of = self.trains[name].of
             name = next((models.states(m)[0] for m in self.models if of in (m.label, m.name)), of)
-        return self._folder(name)
+        return self.found(name)
 
     def _content(self, name: str) -> str:
         """What identifies a dictionary. Raises: DataError, ExperimentError."""
@@ -478,9 +492,9 @@ class Asked(TrainedParts):
             ]
             raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
 
-    def folder_of(self, part: Part) -> str:
-        """Where the model of an arm lies, or the first of its states. Raises: AssayError."""
-        return self._folder(models.states(part.task.model)[0])
+    def found_of(self, part: Part, bos: bool | None = None) -> ModelFolder:
+        """The folder of the model of an arm, or of the first of its states. Raises: AssayError."""
+        return self.found(models.states(part.task.model)[0], bos)
 
     def cut_alike(self, some: Sequence[Model]) -> bool:
         """Whether models have the same tokens, as far as their folders are here."""
@@ -515,9 +529,8 @@ class Asked(TrainedParts):
     def same(self, first: Model, second: Model) -> bool:
         """Whether two models have the same weights, as far as their folders are here."""
         try:
-            return [self._hash(n) for n in models.states(first)] == [
-                self._hash(n) for n in models.states(second)
-            ]
+            ours, theirs = ([self._hash(n) for n in models.states(m)] for m in (first, second))
+            return ours == theirs and first.weights == second.weights
         except AssayError:  # told where what a run reads is asked for
             return False
 
@@ -555,12 +568,14 @@ class Asked(TrainedParts):
     def _size(self, name: str) -> Mapping[str, int] | None:
         """The sizes of a model; None of one that is not here."""
         table = self.trains.get(name)
-        if table is not None and not table.of:
+        if table is not None and (start := self._start(Model(name=name))):
+            return self._size(start.name)
+        if table is not None:
             spec = training.small(training.usual(table))
             sizes_of = {"layers": spec.layers, "d": spec.d, "m": spec.m, "v": spec.vocab}
             return {**sizes_of, "h": spec.heads}
         try:
-            return sizes.read_sizes(find(self._folder(name)).config)
+            return sizes.read_sizes(self.found(name).config)
         except AssayError:
             return None
 
@@ -625,7 +640,7 @@ class Asked(TrainedParts):
 
     def _opening_in_words(self, model: Model) -> str:
         try:
-            folder = find(self._folder(models.states(model)[0]), model.bos)
+            folder = self.found(models.states(model)[0], model.bos)
             opening: Sequence[int] = ()
             if first := next((p for p in self.prompts.values() if p.table.messages), None):
                 sent = prompt(folder, first.rows[0])
@@ -639,6 +654,19 @@ class Asked(TrainedParts):
     def left_out(self, arms: Mapping[str, Any]) -> list[str]:
         """The arms that do not run, since no statement names or needs them."""
         return [p.label for p in self.parts if p.label not in arms]
+
+
+def _remarks(
+    task: Task,
+    read: Read,
+    rows: Sequence[Prompt],
+    folder: ModelFolder,
+    opened: Callable[[str], Dictionary],
+    code: Callable[[str], Callable[..., Any]],
+) -> list[str]:
+    """What to know of a read on these prompts. Raises: DataError where it cannot be read."""
+    dry.check_projection(read, task, folder)
+    return [*measuring.remarks(task, read, rows, opened, code)]
 
 
 def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:

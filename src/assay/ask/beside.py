@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +25,10 @@ from assay.controls import picks
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.heavy import xr
+from assay.core.intervals import interval
 from assay.core.reading import LEFT_OUT
 from assay.core.results import Judged, Verdict
-from assay.subjects.folder import find
+from assay.core.stats import mean
 from assay.subjects.sizes import read_sizes
 
 NAMED = 8
@@ -50,7 +51,8 @@ def lines(
     for i, j in enumerate(judged, 1):
         for line in _of_claim(questions, askings.get(j.claim.text), j, arms):
             by_line.setdefault(line, []).append(i)
-    return [*bearing] + [
+    bearing = [*bearing, *_paired(questions, askings.values(), arms)]
+    return bearing + [
         line if len(of) == len(judged) else f"claim {', '.join(map(str, of))}: {line}"
         for line, of in by_line.items()
     ]
@@ -76,6 +78,39 @@ def _of_claim(questions: Asked, asking: Asking | None, judged: Judged, arms: Arm
     yield from _each(questions, claim, arms)
     yield from _follows(questions, asking, judged)
     yield from _too_small(judged)
+
+
+def _paired(questions: Asked, askings: Iterable[Asking], arms: Arms) -> Iterator[str]:
+    """Give what an estimate of an intervention is less that of the untouched model, unit by unit:
+    what units differ in anyway is no part of that."""
+    for asking in askings:
+        part = questions.by_label.get(asking.main)
+        if asking.compared or part is None or len(asking.read.columns) != 1 or asking.over:
+            continue
+        task, column = part.task, asking.read.columns[0]
+        base = next(
+            (
+                p.label
+                for p in questions.parts
+                if p.task.model == task.model and p.control is None and p.task.intervention is None
+                if not p.task.is_difference and p.task.sets[:1] == task.sets[:1]
+            ),
+            "",
+        )
+        alike = {asking.main, base} <= {*arms} and column.name in arms.get(base, ())
+        if task.intervention is None or not alike or asking.read.parsed.terms.keys() != {"value"}:
+            continue
+        with contextlib.suppress(AssayError):
+            x = column.take(arms[asking.main][column.name], ("run", *asking.units))
+            y = replace(column, levels=(), over=()).take(arms[base][column.name], asking.units)
+            less = (x - (y.mean("run") if "run" in y.dims else y)).rename({"run": "seed"})
+            units = [u for u in asking.units if u in less.dims]
+            less = less.mean([d for d in less.dims if d not in units]).transpose(*units)
+            i = interval({"x": less.values}, mean, factors=len(units))
+            yield (
+                f"{asking.where}: less {base}.{column.name}, {' and '.join(units)} by "
+                f"{' and '.join(units)}: {i.estimate:.3g} [{i.low:.3g}, {i.high:.3g}]"
+            )
 
 
 def _too_small(judged: Judged) -> Iterator[str]:
@@ -179,7 +214,7 @@ def _chosen(questions: Asked, part: Part, arm: xr.Dataset) -> Iterator[str]:
     if CHOSEN not in arm or table is None or table.top is None:
         return
     with contextlib.suppress(AssayError):  # the model is no longer here
-        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        count = read_sizes(questions.found_of(part).config)["h"]
         x = arm[CHOSEN].isel(run=0)
         numbers = [int(n) for n in dict.fromkeys(np.ravel(x.values)) if np.isfinite(n)]
         names = [
@@ -192,7 +227,7 @@ def _stood_in(questions: Asked, part: Part, arm: xr.Dataset, run: int) -> tuple[
     """The heads that stood in for others in a run; none where a sweep has others at each level."""
     assert isinstance(part.task, Task)
     try:
-        count = read_sizes(find(questions.folder_of(part)).config)["h"]
+        count = read_sizes(questions.found_of(part).config)["h"]
     except AssayError:  # the model is no longer here
         return ()
     if OTHERS in arm:

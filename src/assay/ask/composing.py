@@ -34,6 +34,7 @@ from assay.ask.wording import (
     hold,
     made_of,
     natural,
+    stored,
 )
 from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value
@@ -115,6 +116,10 @@ def composed(text: Text) -> Experiment:
         if isinstance(c, Claim):
             study.refuse_equal_runs(statement, c, whole)
     return whole
+
+
+DOCUMENT = "document"
+"""A unit beside seeds where measures have it."""
 
 
 class _Statement:
@@ -287,6 +292,7 @@ class _Study:
                 statement.units,
                 getattr(statement, "violations", ()),
                 s.entry.text,
+                dims_over(s.entry) if s.table == "estimate" else (),
             )
             for s, statement in zip(read, done, strict=True)
         ]
@@ -432,12 +438,23 @@ class _Study:
             control = tuple(dict.fromkeys((*entry.control, *near)))
             entry = msgspec.structs.replace(entry, control=control, near={**near, **entry.near})
         if entry.bounds is None and not any(c.name in QUANTITIES for c in s.read.columns):
-            entry = msgspec.structs.replace(entry, bounds=self._natural(s))
+            known = self._natural(s)
+            whole = known is not None and all(map(math.isfinite, known))
+            entry = msgspec.structs.replace(entry, bounds=known if whole else None)
         return entry
 
     def _natural(self, s: _Statement) -> tuple[float, float] | None:
-        """The least and greatest number that a statement about models can have for a unit."""
-        return natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
+        """The least and greatest number that a statement can have for a unit: by the reads of
+        models, or what a quantity of a dictionary can be."""
+
+        def ends(c: Column) -> tuple[float | None, float | None]:
+            if self.asked.parts and c.name not in QUANTITIES:
+                return self.asked.range_of(c.arm or s.main, c.name)
+            m = QUANTITIES.get(c.name)
+            lower = m is not None and m.better.startswith("lower")  # errors and counts, from 0 up
+            return (m.low, m.high) if m is not None and lower else (None, None)
+
+        return natural(s.read, ends)
 
     def _with_proposals(self, s: _Statement, entry: Any) -> Any:
         """A claim about one measure by itself with what its arm proposes, where it says nothing."""
@@ -467,13 +484,27 @@ class _Study:
         self._hold(s, (s.main,), {"units": units, **swept})
         with self.text.located("estimate", s.i):
             made = estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-        known = self._natural(s) if self.asked.parts else None
-        return dataclasses.replace(made, natural=made.natural or known, bounds=known)
+        known = self._natural(s)
+        whole = known is not None and all(map(math.isfinite, known)) and self.asked.parts
+        return dataclasses.replace(
+            made, natural=made.natural or known, bounds=known if whole else None
+        )
 
     def _units(self, s: _Statement) -> tuple[str, ...]:
         if self.asked.parts and not s.entry.units:
             return self.asked.units((s.main, *s.read.parsed.arms))
-        return s.entry.units or ("seed",)
+        return s.entry.units or ("seed", *self._documents(s))
+
+    def _documents(self, s: _Statement) -> tuple[str, ...]:
+        """The unit `document`, where all that a statement reads has documents, as far as that is
+        known, and none of it says what becomes of them."""
+        for c in s.read.columns:
+            known = self.measured.get(c.arm or s.main)
+            axes = known.axes if known else {}
+            if not all(DOCUMENT in axes.get(t, ()) for t in stored(c.name, axes)):
+                return ()
+        said = any(DOCUMENT in c.named for c in s.read.columns)
+        return () if said or getattr(s.entry, "over", False) else (DOCUMENT,)
 
     def _hold(
         self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]

@@ -4,21 +4,22 @@ is read of them, without any name."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assay.ask import rehearsal
 from assay.ask.asked import Asked
-from assay.ask.measure import models, own_code, reads, training
+from assay.ask.measure import interventions, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
 from assay.ask.measure.prompts import Row
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.parts import Part
-from assay.ask.shown import spoken_scope
+from assay.ask.parts import Part, at_levels
 from assay.ask.tables import Model
+from assay.ask.text import Study
 from assay.core.experiment import Rows
 from assay.data import corpus as corpora
 from assay.subjects import chats
@@ -32,6 +33,9 @@ ANSWERS = ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit", "
 
 ANSWERED = ("log_prob", "accuracy", "rank")
 """Kinds of reads that are functions of the same numbers: how probable answers are."""
+
+TRAINED = "for these trained runs only"
+"""What a scope says of units within runs, which here are those of a model as it is."""
 
 
 class Contents:
@@ -92,7 +96,7 @@ class Contents:
         """The texts that templates make of chats: written as texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
         names = [name for model in asked for name in models.states(model)] if talks else []
-        templates = [chats.read(find(self.asked._chat_folder(name)).texts) for name in names]
+        templates = [chats.read(self.asked.chat_folder(name).texts) for name in names]
         return [t.render(chat).text.removeprefix(t.bos) for t in templates for chat in talks]
 
     def models(self) -> dict[str, str]:
@@ -106,6 +110,12 @@ class Contents:
         )
         return {name: self._content(name) for name in names}
 
+    def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
+        """Measure two prompts of arms that ask models, where all of them take long. Raises:
+        ExperimentError."""
+        if self.asked.parts:
+            rehearsal.rehearse(self.asked, arms, seeds, device)
+
     def quantity(self, arm: str, measure: str) -> tuple[dict[str, str], Any] | None:
         """Return the content hashes of what a measure of an arm is read from, and what it is, as
         JSON values without names; None of an arm of an experiment. Raises: AssayError."""
@@ -113,7 +123,11 @@ class Contents:
             return None
         task = part.task
         # in no order: a difference the other way round is the same
-        hashes = sorted(self._weights(n) for model in task.models for n in models.states(model))
+        hashes = sorted(
+            f"{self._weights(n)}{models.reweighted_in_words(model)}"
+            for model in task.models
+            for n in models.states(model)
+        )
         inputs = {f"model {i}": content for i, content in enumerate(hashes)}
         if isinstance(task, SaeTask) and task.table.text:
             texts = sorted(d.sha256 for d in corpora.load(task.table.text).documents)
@@ -140,12 +154,14 @@ class Contents:
     def _weights(self, name: str) -> str:
         """The hash of a model's weights; of one that the study trains, of what decides them."""
         if name not in self.asked.trains:
-            return find(self.asked._folder(name)).weights_content
+            return self.asked.found(name).weights_content
         if not self.asked.trains[name].of:
             return self.asked.model_hash(name)
         table, start, source, _ = self.asked._tuning(name)
-        known = training.spec(table, start, source)
-        return training.key(replace(known, model=find(start).weights_content))
+        begun = self.asked._start(Model(name=name))
+        trained = begun is not None and begun.name in self.asked.trains
+        content = self._weights(begun.name) if begun and trained else find(start).weights_content
+        return training.key(replace(training.spec(table, start, source, None, "-"), model=content))
 
     def _dictionary(self, name: str) -> str:
         """The hash of a dictionary; of one that the study trains, of what decides it."""
@@ -157,7 +173,7 @@ class Contents:
     def _bare(self, table: Any) -> dict[str, Any]:
         """What a table says, without names and answers, and with dictionaries by content."""
         said = {k: v for k, v in stated(table).items() if k not in NAMES}
-        for field in ("feature", "clamp", "dictionary"):
+        for field in ("feature", "clamp", "dictionary", "jaccard"):
             if value := said.get(field):
                 name, rest = (value, []) if isinstance(value, str) else (value[0], value[1:])
                 known = "" if "{" in name else self._dictionary(name)
@@ -198,3 +214,24 @@ class Contents:
         for i, name in enumerate(sorted(spans, key=lambda name: spans[name])):
             text = text.replace(f"{{{name}}}", f"{{{i}}}")
         return text
+
+
+def spoken_scope(study: Study, words: str) -> str:
+    """Say a scope of a study without slots, and of no trained runs where none was trained."""
+    if study.model and not study.train:
+        asked = "these models" if study.model[1:] else "this model"
+        words = words.replace(TRAINED, f"for {asked}, these prompts")
+    return at_levels(words, dict(_levels(study)))
+
+
+def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
+    """What fills each slot; nothing where two tables fill it otherwise."""
+    changes = [interventions.expanded(t, study.direction) for t in study.intervene]
+    sweeps: list[Mapping[str, Sequence[object]]] = [
+        *(t.sweep for t in changes),
+        *(t.sweep for t in study.read),
+        *(t.sweep for t in study.probe),
+    ]
+    for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
+        filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
+        yield slot, filled.pop() if len(filled) == 1 else (slot,)

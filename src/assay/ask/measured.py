@@ -26,7 +26,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures, storable
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab.store.edits import of_function
+from assay.lab.store.origin import of_function
 
 FIRST = 1000
 """The first of the seeds that are judged; the smoke preset has 0 and 1."""

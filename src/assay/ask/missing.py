@@ -4,10 +4,10 @@ its place."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from assay.ask import sides
 from assay.ask.asked import Asked
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -263,37 +263,18 @@ def to_write(task: Task | ProbeTask | SaeTask, fewest: int) -> int:
 
 
 def _unnamed(text: Text) -> list[Missing]:
-    """The arms of experiments that run though no claim names them: what they would show is asked,
-    and costs their runs."""
-    mentions = [
-        s
-        for c in text.study.claim
-        for s in (c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations)
-    ]
-    mentions += [e.value for e in text.study.estimate]
+    """The arms of experiments that do not run, as no statement names them."""
     assumptions = []
     for i, part in enumerate(text.study.experiment):
         try:
-            arms = () if part.arms or not mentions else tuple(catalogue.find(part.name).arms)
+            arms = () if part.arms else tuple(catalogue.find(part.name).arms)
         except AssayError:  # told where it is read
             continue
-        idle = [
-            a
-            for a in arms
-            if a != "main"
-            and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in mentions)
-        ]
-        if idle:
-            used_arms = ", ".join(f'"{a}"' for a in arms if a not in idle)
-            how = f"write arms = [{used_arms}] to leave them out"
-            assumptions.append(
-                Missing(
-                    f"experiment {i + 1}: arms",
-                    how,
-                    f"all; no claim names {', '.join(idle)}",
-                    cost="their runs",
-                )
-            )
+        named = sides.named_arms(text, arms)
+        if idle := [a for a in arms if named and a not in named]:
+            how = 'name one in a claim or an estimate, or list it in arms = ["…"], to have it run'
+            default = f"{', '.join(idle)} left out, as no statement names them"
+            assumptions.append(Missing(f"experiment {i + 1}: arms", how, default))
     return assumptions
 
 

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from assay.ask import objections
-from assay.ask.asked import Asked, Part
-from assay.ask.measure import directions, interventions, prompts, reads, untouched
+from assay.ask.asked import Asked
+from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.measure.prompts import SLOT, PromptSet
+from assay.ask.measure.prompts import SLOT, PromptSet, Row, chat
 from assay.ask.measure.sae_arms import SaeTask
-from assay.ask.tables import Direction, Read
+from assay.ask.parts import Part
+from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
 from assay.core.columns import Column
+from assay.core.errors import AssayError
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -39,6 +40,8 @@ class Asking:
     violations: tuple[str, ...] = ()
     text: str = ""
     """The sentence itself."""
+    over: tuple[str, ...] = ()
+    """Of an estimate: the dimensions over which it is a curve."""
 
     @property
     def compared(self) -> bool:
@@ -53,10 +56,10 @@ def of_study(questions: Asked, askings: Sequence[Asking]) -> list[str]:
         notes += _tokens(questions, asking)
         if part := questions.by_label.get(asking.main):
             of_claim = list(_of_claim(questions, part, asking) if asking.compared else ())
-            of_claim += objections.of_words(asking.text, asking.read.parsed.text)
+            of_claim += of_words(asking.text, asking.read.parsed.text)
             if asking.compared:
-                of_claim += objections.of_input(part)
-                of_claim += objections.of_none(part, questions.text.study.diff)
+                of_claim += of_input(part)
+                of_claim += of_none(part, questions.text.study.diff)
             notes += [f"{asking.where}: {note}" for note in of_claim]
             notes += _alike(questions, part, asking)
     named = {c.arm or a.main for a in askings for c in a.read.columns}
@@ -187,12 +190,12 @@ def _habit(part: Part, asking: Asking) -> Iterator[str]:
     if not isinstance(task, Task) or task.intervention or task.is_difference or len(columns) != 1:
         return
     read = next((r for r in task.reads if r.name == columns[0].name), None)
-    if read is None or len(untouched.answers(read)) < 2 or untouched.varies(read, task.prompts):
+    if read is None or len(controls.answers(read)) < 2 or controls.varies(read, task.prompts):
         return
     kind = reads.kind_of(read)
     if kind not in ("log_prob", "accuracy", "logit_lens"):
         return
-    texts = untouched.answers(read)
+    texts = controls.answers(read)
     yield (
         f"{texts[0]!r} is right behind every prompt, so that a habit of saying it would do; add "
         "prompts where it is wrong, and write the answers as columns"
@@ -251,7 +254,7 @@ def _values(prompts: PromptSet, rows: Sequence[int]) -> dict[str, int]:
 def _decides(prompts: PromptSet, rows: Sequence[int], some: Sequence[Read], column: str) -> bool:
     """Whether the right answer of a read differs between rows, and a column says which it is."""
     for read in some:
-        first = next(iter(untouched.answers(read)), "")
+        first = next(iter(controls.answers(read)), "")
         slots = SLOT.findall(first)
         if not slots:
             continue
@@ -328,3 +331,115 @@ def _same_model(questions: Asked, part: Part) -> Iterator[str]:
             f"{part.label}: both are the same model: the difference is 0 by arithmetic, whatever "
             "the model does"
         )
+
+
+# what a colleague would say -----------------------------------------------------------------------
+
+
+PLURAL = re.compile(
+    r"\b((large |small |all |most |some |many |big )*(language |transformer |neural |ai )?"
+    r"(models|transformers|networks|llms|lms|ais))\b",
+    re.IGNORECASE,
+)
+MENTAL = re.compile(
+    r"\b(is aware|are aware|awareness|conscious\w*|understands?|understanding|believes?|beliefs?|"
+    r"thinks?|wants?|intends?|intention\w*|feels?|deceives?|deceptive\w*|is honest|are honest|"
+    r"lies to|is lying|realis\w+|realiz\w+|imagines?|knows? that)\b",
+    re.IGNORECASE,
+)
+
+
+def of_words(text: str, number: str) -> Iterator[str]:
+    """What a sentence adds to the number that is to carry it: other models, or a mind."""
+    if match := PLURAL.search(text):
+        yield (
+            f'"{match[0]}" are many, and {number} is a number of one model: the verdict is about '
+            "that one"
+        )
+    if match := MENTAL.search(text):
+        yield (
+            f'"{match[0]}" is said of a mind, and {number} is a number that is read off a model: '
+            "the verdict is about the number, the word is the author's"
+        )
+
+
+def of_input(part: Part) -> Iterator[str]:
+    """Of a patch that is a change of the text by other means."""
+    task = part.task
+    if not isinstance(task, Task) or task.intervention is None:
+        return
+    tables = [
+        interventions.swept(task.intervention, point)
+        for point in interventions.points(task.intervention)
+    ]
+    some = [t for t in tables if t.patch]
+    if early := [t for t in some if _unmixed(t)]:
+        yield (
+            f"{', '.join(_sites(early[0]))} comes before the first block that mixes tokens: what "
+            "is put there is another text, so this is a change of the input, and no finding about "
+            "the model's inside"
+        )
+    elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
+        yield (
+            f"all of {', '.join(_sites(whole[0]))} is all that the later blocks read: this is a "
+            "change of the input, and no finding about the model's inside"
+        )
+    elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
+        yield (
+            f"the pair's texts differ at {there[0].position} itself: what is put there may be "
+            "nothing but the other token, a change of the input; patch a token behind it"
+        )
+
+
+def of_none(part: Part, diffs: Sequence[Diff] = ()) -> Iterator[str]:
+    """Of a change, a probe, a difference or a model without near controls, since its author wants
+    none."""
+    table = getattr(part.task, "table", None) or part.task.intervention
+    table = next((d for d in diffs if part.label.rpartition("/")[2] == d.name), table)
+    controls, name = (part.task.model if table is None else table).controls, part.label
+    if controls == ():
+        name = name if table is None else table.name
+        yield (
+            f"controls = [] under {name}: none of the near controls of its kind stands against "
+            "this claim"
+        )
+
+
+def _sites(table: Intervention) -> tuple[str, ...]:
+    return (table.site,) if isinstance(table.site, str) else table.site
+
+
+def _unmixed(table: Intervention) -> bool:
+    """Whether all of its sites have nothing yet of any other token."""
+    early = ("hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre")
+    return not table.heads and all(site in early for site in _sites(table))
+
+
+def _is_stream(site: str) -> bool:
+    return ".hook_resid_" in site
+
+
+def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
+    """Whether the token of a patch is one that differs between most texts and their pairs."""
+    slot = SLOT.fullmatch(str(table.position))
+    if not slot or not all(_is_stream(site) for site in _sites(table)):
+        return False
+    differ = 0
+    for row in prompts.rows:
+        if slot[1] not in row.spans:
+            return False
+        try:
+            pair = _corrupted(row, prompts)
+        except AssayError:  # reported where the pair is read
+            return False
+        end = row.spans[slot[1]]
+        differ += pair[:end] != row.text[:end]
+    return 2 * differ > len(prompts.rows)
+
+
+def _corrupted(row: Row, prompts: PromptSet) -> str:
+    """The text of a row's pair."""
+    other = prompts.table.corrupted
+    if isinstance(other, str):
+        return row.fill(other) or row.columns.get("corrupted", "")
+    return chat(row, prompts.table, other).text

@@ -6,14 +6,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import msgspec
 
-from assay.ask import later
 from assay.ask.measure import (
     controls,
     damage,
@@ -27,7 +27,6 @@ from assay.ask.measure import (
     saes,
     sentences,
     training,
-    untouched,
 )
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
@@ -35,7 +34,7 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
-from assay.ask.text import Study, Text
+from assay.ask.text import Study, Text, all_frozen, frozen_arms, is_left_out
 from assay.controls.table import (
     CHANGED,
     DAMAGE,
@@ -58,9 +57,10 @@ from assay.data import corpus as corpora
 from assay.data.names import model_in_words
 from assay.lab.plan.plan import ROOT
 from assay.lab.store.store import Store
-from assay.subjects.folder import find, most_tokens
+from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.sizes import read_sizes
 
+T = TypeVar("T")
 LONGEST = 64
 """Tokens of the longest plain sentence in small vocabularies, roughly."""
 LEFT_OUT = "; this control is left out"
@@ -126,6 +126,12 @@ class Part:
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
+        model, asked = self._asked
+        return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke)
+
+    @cached_property
+    def _asked(self) -> tuple[str, str]:
+        """The model of all of its specs, and what they ask."""
         about: dict[str, Any] = {
             **self.task.words,
             "models": [list(models.states(m)) for m in self.task.models],
@@ -138,17 +144,18 @@ class Part:
         about |= self._beginning
         words = json.dumps(about, sort_keys=True, ensure_ascii=False)
         model = self.task.model
-        name = f"untrained {model.like}" if model.like else models.states(model)[0]
-        return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+        return f"untrained {model.like}" if model.like else models.states(model)[0], words
 
-    @property
+    @cached_property
     def _beginning(self) -> dict[str, Any]:
         """Whether texts begin with a BOS, and in what it computes, where that is said of a
         model."""
         said, dtypes = ([getattr(m, f) for m in self.task.models] for f in ("bos", "dtype"))
+        weights = [models.reweighted_in_words(m) for m in self.task.models]
         return {
             **({"bos": said} if any(bos is not None for bos in said) else {}),
             **({"dtype": dtypes} if any(dtypes) else {}),
+            **({"weights": weights} if any(weights) else {}),
         }
 
     def readings(
@@ -200,7 +207,8 @@ def model_phrase(model: Model) -> str:
         return f"the untrained twin of {states}" if model.like else states
     if model.like:
         return f"the untrained twin of {model_in_words(model.like)}"
-    return model_in_words(model.name)
+    changed = models.reweighted_in_words(model)
+    return f"{model_in_words(model.name)}{f' with {changed}' if changed else ''}"
 
 
 class Parts:
@@ -209,6 +217,7 @@ class Parts:
 
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
+        self._worked_out: dict[Any, Any] = {}
         self.folder = text.path.parent
         self.trains = {
             training.name_of(t): t for t in study.train if training.kind_of(t) != "dictionary"
@@ -224,7 +233,7 @@ class Parts:
                 place = models.located(self.folder, whole.text)
                 self.saes[train.name] = msgspec.structs.replace(whole, text=place)
         self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
-        self.frozen, self.on_other_text = later.frozen_arms(text.path), dict[str, Model]()
+        self.frozen, self.on_other_text = frozen_arms(text.path), dict[str, Model]()
         if not self.models:
             return
         self._refuse_duplicates()
@@ -292,6 +301,7 @@ class Parts:
         with text.located("read", 0):
             taken_names = {name: i.name for i in study.intervene for name in i.sweep}
             taken_names |= {p.unit: p.table.name for p in self.prompts.values()}
+            taken_names |= {d: p.table.name for p in self.prompts.values() for d in p.dims()}
             reads.check_sweeps(study.read, taken_names | dict.fromkeys(("run", "seed"), "each run"))
         self.prompts[sentences.NAME] = sentences.plain()
         for m, model in enumerate(self.models):
@@ -342,6 +352,9 @@ class Parts:
                 f"a dictionary learns from activations in float32, and its model is {model.dtype}"
             )
             raise self.text.error(("train", i, "of"), what)
+        if model is not None and model.weights:
+            what = f"a dictionary learns from models as they are, and {table.of} has other weights"
+            raise self.text.error(("train", i, "of"), what)
         if model is None or not model.name:
             hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
             what = f"there is no model {table.of!r} with weights of its own; {hint}"
@@ -354,7 +367,7 @@ class Parts:
         small = self.trains.get(model.name)
         with suppress(AssayError):
             folder = training.shell(small) if small and not small.of else None
-            most = most_tokens(folder or find(self._folder(model.name)))
+            most = most_tokens(folder or self.found(model.name))
             context = min(most, table.context or most)
             self.saes[table.name] = msgspec.structs.replace(table, context=context)
 
@@ -384,11 +397,13 @@ class Parts:
             raise ExperimentError(f"there are no prompts {name!r}; {hint}")
         source = self.prompts.get(table.prompts, self.first)
         test = self.prompts.get(table.test)
-        task = ProbeTask(model, table, source, test and prompts.alike(test, source))
+        test = test and prompts.alike(test, source)
+        before = all_frozen(self.text.path) is not None
+        task = ProbeTask(model, table, source, test, one_twin=not before)
         probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
-            if later.is_left_out(f"{name}/{control.name}", self.frozen):
+            if is_left_out(f"{name}/{control.name}", self.frozen):
                 continue
             changed = dataclasses.replace(task, control=control.name)
             if control == PLACES:
@@ -396,7 +411,7 @@ class Parts:
             parts.append(Part(f"{name}/{control.name}", changed, control, name))
         if not self.parts:
             plain = msgspec.structs.replace(table, sweep={})
-            parts.insert(0, Part("main", ProbeTask(model, plain, source, task.test, MAJORITY)))
+            parts.insert(0, Part("main", ProbeTask(model, plain, source, test, MAJORITY)))
         return parts
 
     def _resolved(self) -> tuple[Model, ...]:
@@ -423,14 +438,27 @@ class Parts:
             if training.kind_of(table) == "dictionary":
                 continue
             other = by_name.get(table.of)
-            if table.of and (other is None or not other.name):
+            if table.of and (other is None or not other.name or other.weights):
                 hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
                 what = f"there is no model {table.of!r} with weights of its own; {hint}"
                 raise self.text.error(("train", i, "of"), what)
             bos = other.bos if other else None
             name = training.name_of(table)
             resolved.append(Model(name=name, label=table.name, bos=bos, controls=table.controls))
+            by_name[table.name] = resolved[-1]  # another may begin as this one ends
         return tuple(resolved)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, worked out the first time that this key is asked for."""
+        if key not in self._worked_out:
+            self._worked_out[key] = make()
+        value: T = self._worked_out[key]
+        return value
+
+    def found(self, name: str, bos: bool | None = None) -> ModelFolder:
+        """The folder of a model, as it was when it was first looked for. Raises: AssayError."""
+        place = self._folder(name)
+        return self.once(("folder", place, bos), partial(find, place, bos))
 
     def _folder(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
@@ -441,7 +469,7 @@ class Parts:
                 return str(Store(ROOT.get()).built(spec) or name)
             return name
         if start := self._start(Model(name=name)):
-            name = start.name
+            return self._folder(start.name)
         return models.located(self.folder, name)
 
     def _located(self, table: Train) -> Train:
@@ -470,7 +498,7 @@ class Parts:
             key = ("train", [t.name for t in study.train].index(model.label))
         with text.located(*key):
             start = self._start(model)
-            known = untouched.of_model(
+            known = controls.of_model(
                 study.read,
                 self.first,
                 untrained=bool(model.like),
@@ -515,12 +543,13 @@ class Parts:
         task = self._task(second, self._under(i, diff))
         task = dataclasses.replace(task, less=first)
         folders = [self._folder(models.states(m)[0]) for m in (first, second)]
-        if any(r.kl for r in task.reads) and not models.same_tokens(*folders):
-            task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
+        if not models.same_tokens(*folders):
+            some = tuple(r for r in task.reads if reads.kind_of(r) not in reads.COMPARING)
+            task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(diff.name, task))
         table = task.intervention
         pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
-        known = untouched.of_diff(
+        known = controls.of_diff(
             () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*folders)
         )
         if table is None and self._is_tuned(second) and self._start(second) == first:
@@ -588,7 +617,7 @@ class Parts:
     def _add_controls_of_model(self, of: str, task: Task, wanted: tuple[str, ...] | None) -> None:
         """Add the near controls of what a model as it is has of a table of prompts, or of two."""
         model = task.model
-        known = untouched.of_model(
+        known = controls.of_model(
             task.reads, task.prompts, untrained=bool(model.like), changed=False
         )
         twin = _untwinned(model) if model.like else _twin(model)
@@ -616,7 +645,7 @@ class Parts:
         stands_in: Any = control.name if control.name in STANDING_IN else ""
         task = dataclasses.replace(task, stands_in=stands_in)
         if control == POSITION:  # anything else is about the tokens that were there
-            some = tuple(r for r in task.reads if untouched.looks_at_a_slot(r))
+            some = tuple(r for r in task.reads if controls.looks_at_a_slot(r))
             task = dataclasses.replace(task, reads=some)
         self.parts.append(Part(f"{of}/{control.name}", task, control, of))
 
@@ -630,7 +659,7 @@ class Parts:
         """Add a control that does the same to unrelated prompts, or learns them; where it cannot be
         made it is left out, and the author is told."""
         label = f"{of}/{control.name}"
-        if later.is_left_out(label, self.frozen):
+        if is_left_out(label, self.frozen):
             return
         train = self.trains.get(task.model.name)
         name = name or (train.damage if train else "")
@@ -665,7 +694,7 @@ class Parts:
         if small and not small.of:
             return (training.usual(small).context or 0) >= LONGEST
         with suppress(AssayError):
-            folder = find(self._folder(models.states(model)[0]))
+            folder = self.found(models.states(model)[0])
             texts = [row.text + row.columns[sentences.END] for row in sentences.plain().rows]
             most = max(len(folder.tokenizer.encode(text)) for text in texts)
             return most + len(folder.opening) <= most_tokens(folder)
@@ -676,7 +705,7 @@ class Parts:
         with suppress(AssayError):
             small = self.trains.get(model.name)
             folder = training.shell(small) if small and not small.of else None
-            folder = folder or find(self._folder(models.states(model)[0]))
+            folder = folder or self.found(models.states(model)[0])
             return read_sizes(folder.config)["layers"] == 1
         return False
 
@@ -776,7 +805,7 @@ def _refuse_unpaired(task: Task, first: PromptSet, second: PromptSet) -> None:
 
 def _twin(model: Model) -> Model:
     """An untrained model of the same shape, or of each state of a training."""
-    return msgspec.structs.replace(model, name="", like=models.states(model)[0])
+    return msgspec.structs.replace(model, name="", like=models.states(model)[0], weights=None)
 
 
 def _untwinned(model: Model) -> Model:
@@ -795,7 +824,7 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
         yield f"train {i}", tuned.text
     for kind in ("direction", "intervene", "read", "probe"):
         for i, entry in enumerate(getattr(study, kind), 1):
-            for field in ("feature", "clamp", "dictionary"):
+            for field in ("feature", "clamp", "dictionary", "jaccard"):
                 if value := getattr(entry, field, None):
                     yield f"{kind} {i}", value if isinstance(value, str) else value[0]
             if code := getattr(entry, "function", ""):

@@ -1,5 +1,5 @@
 """run: a study or an experiment, run from Python and judged, also with models that are in
-memory."""
+memory; and a study as values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.ask import text, written
 from assay.ask.measure import models as asked_models
 from assay.ask.text import read
 from assay.core.errors import ExperimentError, nearest
@@ -14,7 +15,7 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
-from assay.lab.plan.plan import ROOT
+from assay.lab.plan.plan import ROOT, Plan
 from assay.lab.plan.preset import override
 from assay.subjects import live
 
@@ -70,3 +71,42 @@ def _in_memory(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
             )
         standing[asked_models.located(path.parent, name)] = held
     return standing
+
+
+class Study(text.Study, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A study in Python: the tables of its file as values, a list of each, or one alone.
+
+    Example:
+        >>> from assay.ask import Claim, Model, Prompts, Read, Study
+        >>> study = Study(
+        ...     question="Does SmolLM2 know capitals?",
+        ...     model=Model(name="smollm2"),
+        ...     prompts=Prompts(text="The capital of {country} is", file="capitals.csv"),
+        ...     read=Read(name="known", accuracy=(" {capital}", " {foil}")),
+        ...     claim=Claim(text="It knows more than 70 %", holds="main.known > 0.7"),
+        ... )
+        >>> print(study.to_toml().splitlines()[0])
+        question = "Does SmolLM2 know capitals?"
+    """
+
+    def to_toml(self) -> str:
+        """Write the text of its file."""
+        return written.toml(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write its file, next to which its prompts are. Raises: ExperimentError, with line and
+        column, for what is no study; nothing is written then."""
+        path = Path(path)
+        text.parsed(path, self.to_toml())
+        path.write_text(self.to_toml(), encoding="utf-8")
+        return path
+
+    def plan(self, path: str | Path = "study.toml", root: str | Path | None = None) -> Plan:
+        """Say what running it would do; its file is written to `path`. Raises: ExperimentError."""
+        lab = Lab(str(root or ROOT.get()), Inline())
+        return lab.plan(catalogue.find(str(self.save(path))))
+
+    def run(self, path: str | Path = "study.toml", **options: Any) -> Result:
+        """Write its file to `path` and run it, with the `options` of `assay.run`. Raises:
+        ExperimentError, and whatever running raises."""
+        return run(self.save(path), **options)

@@ -4,12 +4,13 @@ of which prompts, and what each statement computes, with its unit."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.ask.measure import interventions, prompts, reads
+from assay.ask.contents import spoken_scope
+from assay.ask.measure import prompts, reads
 from assay.ask.parts import at_levels
 from assay.ask.text import Study, read
 from assay.ask.wording import Condition, condition
@@ -20,8 +21,6 @@ from assay.lab.store.origin import STUDIES
 
 PROMPTS = 3
 """So many prompts are shown as a model reads them."""
-TRAINED = "for these trained runs only"
-"""What a scope says of units within runs, which here are those of a model as it is."""
 
 
 @dataclass(frozen=True)
@@ -63,27 +62,6 @@ def describe(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> Shown | 
         {s.text: unit for s in stated if (unit := _unit(s, arms))},
         study,
     )
-
-
-def spoken_scope(study: Study, words: str) -> str:
-    """Say a scope of a study without slots, and of no trained runs where none was trained."""
-    if study.model and not study.train:
-        asked = "these models" if study.model[1:] else "this model"
-        words = words.replace(TRAINED, f"for {asked}, these prompts")
-    return at_levels(words, dict(_levels(study)))
-
-
-def _levels(study: Study) -> Iterator[tuple[str, Sequence[object]]]:
-    """What fills each slot; nothing where two tables fill it otherwise."""
-    changes = [interventions.expanded(t, study.direction) for t in study.intervene]
-    sweeps: list[Mapping[str, Sequence[object]]] = [
-        *(t.sweep for t in changes),
-        *(t.sweep for t in study.read),
-        *(t.sweep for t in study.probe),
-    ]
-    for slot in dict.fromkeys(name for sweep in sweeps for name in sweep):
-        filled = {tuple(sweep[slot]) for sweep in sweeps if slot in sweep}
-        yield slot, filled.pop() if len(filled) == 1 else (slot,)
 
 
 def _unit(s: Claim | Estimate, arms: Mapping[str, xr.Dataset]) -> str:

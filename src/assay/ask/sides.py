@@ -7,11 +7,12 @@ import contextlib
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.ask.text import Part, Plain, Text
+from assay.ask.text import Part, Plain, Text, all_frozen
 from assay.ask.wording import condition
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, HeldError, nearest
@@ -23,7 +24,7 @@ from assay.core.spec import Spec, per_run_fields
 from assay.core.varying import changes, made
 from assay.lab import catalogue
 from assay.lab.judge.recording import arms as recorded
-from assay.lab.plan.costs import over
+from assay.lab.plan.plan import over
 from assay.lab.plan.preset import spelled, unspoken
 from assay.lab.records import records
 from assay.lab.store.origin import STUDIES, in_file
@@ -164,10 +165,11 @@ def _chosen(
         hint = nearest(name, base.arms)
         what = f"{base.name} has no arm {name!r}; {hint}; its arms: {', '.join(base.arms)}"
         raise text.error(("experiment", i, "arms"), what)
-    if not part.arms:
+    stated = part.arms or named_arms(text, base.arms)
+    if not stated:
         return tuple(base.arms), {}
     needed: dict[str, str] = {}
-    waiting = list(part.arms)
+    waiting = list(stated)
     while waiting:
         arm = base.arms[name := waiting.pop()]
         reads: tuple[str, ...] = ()
@@ -175,12 +177,30 @@ def _chosen(
             reads, how = read_by(base, name), f"{name} is made of what it measures"
         elif arm.after is not None:
             reads, how = (arm.after,), f"{name} builds on it"
-        for other in (r for r in reads if r not in part.arms and r not in needed):
+        for other in (r for r in reads if r not in stated and r not in needed):
             needed[other] = how
             waiting.append(other)
-    if i == 0 and "main" not in (*part.arms, *needed) and _reads_main(text):
+    if i == 0 and "main" not in (*stated, *needed) and _reads_main(text):
         needed["main"] = "a statement reads it"
-    return tuple(name for name in base.arms if name in (*part.arms, *needed)), needed
+    chosen = tuple(name for name in base.arms if name in (*stated, *needed))
+    return chosen, needed if part.arms else {}
+
+
+def named_arms(text: Text, arms: Iterable[str]) -> tuple[str, ...]:
+    """The arms of an experiment that a statement of the study names, or that were frozen with it;
+    none where it has no statements yet, or names none of them."""
+    study = text.study
+    words = [e.value for e in study.estimate]
+    for c in study.claim:
+        words += [c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations]
+    words += all_frozen(text.path) or ()
+    words += ["main"] if any(words) and _reads_main(text) else []
+
+    def is_named(arm: str) -> bool:
+        whole = re.compile(rf"(?<![\w-]){re.escape(arm)}(?![\w-])")
+        return any(map(whole.search, words))
+
+    return tuple(arm for arm in arms if is_named(arm))
 
 
 def read_by(base: Experiment, arm: str) -> tuple[str, ...]:

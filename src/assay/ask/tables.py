@@ -19,18 +19,22 @@ but the first that the model reads, such as a BOS."""
 Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Answer = str | tuple[str, ...]
 """A text, or several of which any will do: their probabilities are added up."""
-
-
-def texts_of(answer: Answer) -> tuple[str, ...]:
-    """The texts of an answer."""
-    return (answer,) if isinstance(answer, str) else answer
-
-
 Answers = Annotated[tuple[Answer, ...], msgspec.Meta(min_length=1, max_length=2)]
 Texts = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 DType = Literal["", "float32", "bfloat16", "float16"]
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of a model's weights themselves."""
+
+    round: Annotated[int, msgspec.Meta(ge=0, le=12)] | None = None
+    """To how many decimals they are rounded."""
+    scale: float = 1.0
+    """What they are multiplied by."""
+    of: str = ""
+    """Of which weights: what stands in their names, such as "layers.9.mlp"; left out: all."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +58,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What it computes in: float32 (left out), bfloat16 or float16."""
     device: str = ""
     """Where it is, such as cuda:1; auto spreads it over all GPUs; left out: where the run is."""
+    weights: Weights | None = None
+    """A change of its weights, such as { round = 3 } or { scale = 0.9, of = "layers.9.mlp" }."""
     bos: bool | None = None
     """Whether every text begins with the model's BOS token; left out: as its tokenizer has it."""
     controls: tuple[str, ...] | None = None
@@ -104,6 +110,14 @@ class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     unit: str = ""
     """The column that is generalised over, such as template; rows that share it are averaged. Left
     out: the column of `split`, else each row."""
+    levels: str = ""
+    """A column whose values are levels of a dimension of this name, which conditions select, as in
+    right[length=long], and curves go over. Each unit has every level."""
+    shots: tuple[Annotated[int, msgspec.Meta(ge=0, le=100)], ...] = ()
+    """How many other rows stand before each as examples, such as [0, 1, 4]: levels of the dimension
+    `shots`."""
+    example: str = ""
+    """Of shots: how one of those rows is written, with its answer."""
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,6 +170,13 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     neurons: tuple[int, ...] = ()
     """Numbers of neurons at `site`, such as blocks.9.mlp.hook_post: their mean activation; with
     position = "all" the highest over the prompt's tokens."""
+    cka: bool = False
+    """How alike the tokens of a prompt lie at `site` with and without a change, or in the two
+    models of a difference, from 0 to 1: linear CKA."""
+    jaccard: str = ""
+    """A dictionary's file or stored run: of the latents that are on with or without a change, or in
+    either model of a difference, the share that are on in both; at a token, or with position =
+    "all" anywhere in the prompt."""
     column: str | tuple[str, str] = ""
     """A column of the prompts: its number; of a column and a label 1 where it has that label, else
     0. For corr and auroc with another read."""
@@ -316,6 +337,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     test: str = ""
     """Other prompts that it is judged on; left out: the half of those that it does not learn
     from."""
+    test_site: str = ""
+    """Another site of the same width that it is judged at; left out: where it learns."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
     """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
@@ -389,6 +412,10 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Tokens of a text at most: 64, of a dictionary 128."""
     lr: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Adam's learning rate at its top: 1e-4, 3e-3 from nothing, 2e-3 of a dictionary."""
+    decay: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Of a model trained further: AdamW's weight decay: 0."""
+    warmup: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Of a model trained further: over how many steps the rate rises to its top: 0."""
     seed: int = 0
     """What draws the start and the order of the texts."""
     per_seed: bool = False

@@ -18,10 +18,11 @@ threshold = "plan: two per cent is what one would call unbiased"
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ import msgspec
 from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read, Train
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import PRESETS
 
 Plain = bool | int | float | str
 Value = Plain | list[Plain]
@@ -65,7 +67,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     paired: Mapping[str, list[Plain]] = {}
     """Fields whose lists go together: the first values, then the second ones."""
     arms: tuple[str, ...] = ()
-    """The arms that run, with those that they build on; none named: all."""
+    """The arms that run, with those that they build on; none named: those that a claim or an
+    estimate names, and all where none is written yet."""
     learned: Mapping[str, tuple[str, ...]] = {}
     """Of arms, by their names in the study, in which these fields leave a part unlearned: the parts
     that were learned."""
@@ -225,6 +228,11 @@ def read(path: Path) -> Text:
         raise ExperimentError(
             f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"
         ) from None
+    return parsed(path, whole)
+
+
+def parsed(path: Path, whole: str) -> Text:
+    """Read a study's text, which is that of this file. Raises: ExperimentError as `read` does."""
     toml, first, page = _parted(path, whole)
     if deep := _DEEP.search(toml):
         line = toml.count("\n", 0, deep.start()) + first
@@ -480,3 +488,47 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     for word, plain in words.items():
         message = message.replace(word, plain)
     return f"{field_path}: {message[:1].lower()}{message[1:]}"
+
+
+# what was frozen of a study -----------------------------------------------------------------------
+
+
+LATER = ("damage", "other-text", "places")
+"""Controls that came after the first studies were frozen."""
+ENDING = ".prereg.json"
+_WHICH = ("", *(f".{preset}" for preset in PRESETS))
+
+
+def frozen_arms(path: Path) -> Collection[str] | None:
+    """The arms of what was frozen of a study, next to its file, before freezes held what was asked;
+    None where nothing was frozen then."""
+    arms: set[str] = set()
+    found = False
+    for which in _WHICH:
+        frozen = path.parent / f"{path.stem}{which}{ENDING}"
+        if frozen.is_file():
+            try:
+                held = json.loads(foreign.read_stored(frozen))
+                arms_of = {*held["arms"]}
+            except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
+                continue
+            if "questions" not in held:
+                arms, found = arms | arms_of, True
+    return arms if found else None
+
+
+def all_frozen(path: Path) -> Collection[str] | None:
+    """The arms of all that was frozen of a study, whenever that was; None where nothing was."""
+    arms: set[str] = set()
+    files = [path.parent / f"{path.stem}{which}{ENDING}" for which in _WHICH]
+    for frozen in (f for f in files if f.is_file()):
+        try:
+            arms |= {*json.loads(foreign.read_stored(frozen))["arms"]}
+        except (OSError, ValueError, KeyError, TypeError):  # reported where it is judged by
+            continue
+    return arms if any(f.is_file() for f in files) else None
+
+
+def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
+    """Whether a control is left out of what was frozen before there was any of its kind."""
+    return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen

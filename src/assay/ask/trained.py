@@ -90,7 +90,13 @@ class Trained(Parts):
         with self._told_where(table.name):
             if not table.of:
                 return training.key(training.small_by_content(self._located(table)))
-            return training.key(training.spec(*self._tuning(name)))
+            return training.key(self._spec(name))
+
+    def _spec(self, name: str) -> training.TunedSpec:
+        """What a model was trained from, and how."""
+        start = self._start(Model(name=name))
+        begun = self.model_hash(start.name) if start and start.name in self.trains else ""
+        return training.spec(*self._tuning(name), begun)
 
     def used(self, task: Task | ProbeTask | SaeTask) -> set[str]:
         """The dictionaries that the study trains for an arm."""
@@ -137,9 +143,15 @@ class Trained(Parts):
         tuning = self._tuning(name)
 
         def build(path: Path) -> None:
-            training.train(*tuning, str(bench.device), path, bench.report)
+            begun = self._start(Model(name=name))
+            if begun and begun.name in self.trains:
+                folder = str(self._trained(bench, begun.name))
+                tuned = (tuning[0], folder, *tuning[2:])
+            else:
+                tuned = tuning
+            training.train(*tuned, str(bench.device), path, bench.report)
 
-        return bench.artefact(training.spec(*tuning), build)
+        return bench.artefact(self._spec(name), build)
 
     def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None, bool | None]:
         """How a model is trained further, with its text where it lies: from which folder, on which
@@ -161,7 +173,7 @@ class Trained(Parts):
             raise self.text.error(("train", names.index(name)), e) from e
 
 
-FIELDS = ("feature", "clamp", "dictionary")
+FIELDS = ("feature", "clamp", "dictionary", "jaccard")
 """The fields of tables that name a dictionary: by itself, or with a latent."""
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
+from assay.core.results import JOINT
 from assay.core.stats import (
     Compared,
     Means,
@@ -167,10 +169,6 @@ def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
         source=entry.source,
         condition=" ".join(entry.value.split()),
     )
-
-
-JOINT = ", "
-"""Stands between dimensions whose levels are combined, and between these levels."""
 
 
 def dims_over(entry: EstimateEntry) -> tuple[str, ...]:
@@ -328,19 +326,25 @@ def natural(
     read: Condition, of: Callable[[Column], tuple[float | None, float | None]]
 ) -> tuple[float, float] | None:
     """The least and greatest value of one unit that sums and differences of measures can have, by
-    those of each; None where one has no end, or where there is more arithmetic."""
+    those of each, infinite where there is no end; None where there is none on either side, or where
+    there is more arithmetic."""
     columns = read.parsed.columns
     walk = read.parsed.terms.get("value")
     if walk is None or read.equal or len(columns) > LARGEST or _BENDS.search(read.parsed.text):
         return None
-    ranges = [of(c) for c in columns]
-    if any(end is None for ends in ranges for end in ends):
-        return None
-    corners = [
-        float(walk(dict(zip(columns, values, strict=True)).__getitem__))
-        for values in itertools.product(*ranges)
+    known = [of(c) for c in columns]
+    ranges = [
+        (-math.inf if low is None else low, math.inf if high is None else high)
+        for low, high in known
     ]
-    return min(corners), max(corners)
+    with np.errstate(all="ignore"):
+        corners = [
+            float(walk(dict(zip(columns, map(np.float64, values), strict=True)).__getitem__))
+            for values in itertools.product(*ranges)
+        ]
+    low, high = min(corners), max(corners)
+    nothing = any(map(math.isnan, corners)) or (math.isinf(low) and math.isinf(high))
+    return None if nothing else (low, high)
 
 
 def hold(

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.ask.measure import prompt_files
+from assay.ask.measure import prompts
 from assay.checking.fingerprint import Fingerprint
 from assay.core.errors import DataError, nearest
 from assay.core.expression import parse
-from assay.core.placing import FEWEST
+from assay.core.power import FEWEST
 from assay.core.results import Judged
 from assay.lab.judge import tried
 
@@ -33,7 +33,7 @@ class Given:
     def read(cls, value: Any) -> Given:
         """Take prompts, or read a CSV, JSONL or text file of them. Raises: DataError."""
         if isinstance(value, str | Path):
-            records = [dict(cells) for _, cells in prompt_files.read(Path(value))]
+            records = [dict(cells) for _, cells in prompts.read_file(Path(value))]
             value = [r["text"] if [*r] == ["text"] else r for r in records]
         if not hasattr(value, "iloc"):
             value = list(value)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import CycloptsError, Parameter
 
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
 from assay.verbs.options import (
@@ -146,7 +146,7 @@ def mcp(
     assay mcp --http 8378
     assay mcp --jobs 4 --run "--on slurm --slurm partition=main --time 4h"
     """
-    extras.require("mcp")
+    heavy.require("mcp")
     from assay.agents import serving
     from assay.agents.asking import Bounds
     from assay.jobs.process import Limits

@@ -31,7 +31,7 @@ from assay import verbs
 from assay.cli import removed
 from assay.cli.printing import emit, meant, placed, runnable, tell
 from assay.cli.terminal import answer
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import AssayError
 from assay.core.plain import plain
 from assay.verbs.options import MORE
@@ -149,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
     except ModuleNotFoundError as error:
-        if lacks := extras.need(error, BRINGS.get(words[0], "train") if words else "train"):
+        if lacks := heavy.need(error, BRINGS.get(words[0], "train") if words else "train"):
             return refuse(f"assay {words[0]} {lacks}" if words else lacks)
         raise
     except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough

@@ -16,7 +16,7 @@ from assay.core.errors import ClaimError
 from assay.core.expression import Parsed
 from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
-from assay.core.placing import FEWEST
+from assay.core.power import FEWEST
 from assay.core.reading import plural
 
 UNBOUNDED = "bounds make no interval exact here; judge each arm by itself with them"

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -323,6 +324,15 @@ class Claim:
             self.low if self.fail_low is None else self.fail_low,
             self.high if self.fail_high is None else self.fail_high,
         )
+
+    @cached_property
+    def edges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The range to hold in and the range to fail outside of, on the scale of judging."""
+        (low, high), (fail_low, fail_high) = (
+            [e if math.isinf(e) else rescale(self.scale, e) for e in ends]
+            for ends in ((self.low, self.high), self.fail_range)
+        )
+        return (low, high), (fail_low, fail_high)
 
     def level(self, usual: float) -> float:
         """Give the level of its interval where those of all claims together have the usual one.

@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from assay.core.claims import Claim
-from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, fewest, interval
 from assay.core.reading import Table
 from assay.core.stats import Compared, mean
 
-SHARED = 6
-"""Common units of every factor from which on two arms are compared unit by unit."""
 UNDEFINED = 0.01
 """Share of draws that may be undefined."""
 
@@ -86,7 +84,9 @@ def _compared(
         np.intersect1d(method.levels[u], control.levels[u], return_indices=True)[1:]
         for u in claim.units
     ]
-    if min(len(ours) for ours, _ in places) >= SHARED:
+    # Common units of every factor from which on two arms are compared unit by unit.
+    enough = fewest(claim.units)
+    if min(len(ours) for ours, _ in places) >= enough:
         sides = {
             f"{side}.{name}": x[np.ix_(*(pair[k] for pair in places))]
             for k, (side, table) in enumerate((("method", method), ("control", control)))
@@ -98,8 +98,9 @@ def _compared(
             factors=factors,
             level=level,
             draws=draws,
+            units=claim.units,
         )
-        if min(paired.n) >= SHARED:
+        if min(paired.n) >= enough:
             return paired, min(paired.n)
     ours, theirs = (
         interval(
@@ -108,6 +109,7 @@ def _compared(
             factors=factors,
             level=level,
             draws=draws,
+            units=claim.units,
         )
         for table, other, first in ((method, control, True), (control, method, False))
     )

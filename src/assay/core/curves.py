@@ -49,6 +49,7 @@ def curve(
     level: float = 0.95,
     draws: int = DRAWS,
     natural: Bounds | None = None,
+    units: Sequence[str] = (),
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -66,6 +67,7 @@ def curve(
         draws: of the bootstrap behind each interval.
         natural: the least and the greatest number that there can be; where all units have one of
             them, the interval is exact.
+        units: names of the factors; one called fold is a cross-validation's.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -102,6 +104,7 @@ def curve(
             factors=factors,
             level=level,
             draws=draws,
+            units=units,
         )
         for k in range(len(levels))
     )
@@ -127,7 +130,7 @@ def curve(
     crossing = None
     if crosses is not None:
         places = np.log(levels) if log else np.asarray(levels, dtype=float)
-        between = partial(_between, complete, statistic, factors, level, draws, crosses)
+        between = partial(_between, complete, statistic, factors, level, draws, crosses, units)
         back: Callable[[float], float] = math.exp if log else float
         ends = (points[0].estimate + points[-1].estimate) / 2
         value = ends if crosses == HALF else float(crosses)
@@ -230,6 +233,7 @@ def _between(
     level: float,
     draws: int,
     crosses: float | str,
+    units: Sequence[str],
     k: int,
     share: float,
 ) -> Interval:
@@ -243,7 +247,7 @@ def _between(
         return (1 - share) * at[0] + share * at[1] - value
 
     nearby = {name: x.take(which, factors) for name, x in terms.items()}
-    return interval(nearby, off, factors=factors, level=level, draws=draws)
+    return interval(nearby, off, factors=factors, level=level, draws=draws, units=units)
 
 
 def _crossing(

@@ -90,6 +90,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
             crosses=statement.crosses,
             level=level,
             natural=statement.ends,
+            units=statement.units,
         )
         i = whole.points[0]
         low = high = t_low = t_high = math.nan
@@ -100,7 +101,14 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
                 f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
             )
     else:
-        i = interval(data.or_empty(factors), statement.statistic, factors=factors, level=level)
+        i = interval(
+            data.or_empty(factors),
+            statement.statistic,
+            factors=factors,
+            level=level,
+            units=statement.units,
+        )
+        method = describe_method(statement.units, level, n=i.n)
         bounds = exact_bounds(data, factors, statement.statistic, statement.bounds, statement.ends)
         if bounds is not None and min(i.n) > 1:
             i = exactly(i, bounds, level)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -203,6 +203,10 @@ class Materials(Protocol):
     def models(self) -> Mapping[str, str]:
         """Return the content hash of every model, as its files are now. Raises: AssayError where
         one is not here."""
+
+    def rehearse(self, arms: Collection[str], seeds: Collection[int], device: str) -> None:
+        """Measure a little of these arms where all of them take long. Raises: ExperimentError for
+        what would be refused later."""
 
     def quantity(self, arm: str, measure: str) -> tuple[Mapping[str, str], Any] | None:
         """Return the content hashes of what a measure of an arm is read from, and what it is as
@@ -419,11 +423,12 @@ class Experiment(Generic[S]):
     def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
         """Give the arms and the claims with their places filled; nothing where no sentence is
         another than it was."""
-        sizes = Sizes(lambda arm: self._trained(arm, specs), self.sizes)
+        sizes = cache(lambda: Sizes(lambda arm: self._trained(arm, specs), self.sizes))
 
         def fill(value: Any) -> Any:
             if isinstance(value, str):
-                return sizes.fill(value, anew=anew)
+                placed = "{" in value or isinstance(value, Filled)
+                return sizes().fill(value, anew=anew) if placed else value
             if isinstance(value, Mapping):
                 return {fill(k): fill(v) for k, v in value.items()}
             return tuple(map(fill, value)) if isinstance(value, tuple) else value

@@ -27,6 +27,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeGuard
 
@@ -174,7 +175,7 @@ class Parsed:
         """claim, or estimate where nothing is compared."""
         return "claim" if math.isfinite(self.low) or math.isfinite(self.high) else "estimate"
 
-    @property
+    @cached_property
     def arms(self) -> tuple[str, ...]:
         """The arms named, in order, each once."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
+
+if TYPE_CHECKING:
+    from assay.core.results import Curve, Estimated
 
 Mark = Literal["line", "points", "joined", "bars", "heatmap", "histogram"]
 """joined: points with their intervals, and a line through those of a series in the order of x."""
@@ -236,3 +239,96 @@ def curve(
         y_log=y_log,
         rules=rules,
     )
+
+
+# scans --------------------------------------------------------------------------------------------
+
+SERIES = 7
+"""So many curves share a figure."""
+
+
+def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
+    """Draw the curves among estimates with their bands: those over one field, in one unit, in one
+    figure; one over names as the points farthest from zero, and one over two dimensions as a heat
+    map as well."""
+    drawn: list[Figure] = []
+    shared: dict[tuple[str, str], list[Estimated]] = {}
+    for e in findings:
+        if e.curve is None:
+            continue
+        if e.curve.is_plain:
+            shared.setdefault((e.curve.over, e.unit), []).append(e)
+            continue
+        drawn += [_heat_map(e, e.curve)] if len(e.curve.dims) == 2 else []
+        drawn.append(_ranked(e, e.curve))
+    lines = [
+        _lines(group[k : k + SERIES])
+        for group in shared.values()
+        for k in range(0, len(group), SERIES)
+    ]
+    return (*lines, *drawn)
+
+
+def _lines(group: Sequence[Estimated]) -> Figure:
+    """A line with its band for each curve over numbers."""
+    curves = [(e, e.curve) for e in group if e.curve is not None]
+    over, several = curves[0][1].over, len(curves) > 1
+    named = [e.condition for e in group]
+    names = named if all(named) and len({*named}) == len(named) else [e.text for e in group]
+    rows = [
+        (level, name, y, *e.limits(k))
+        for name, (e, c) in zip(names, curves, strict=True)
+        for k, (level, y) in enumerate(zip(c.levels, c.estimate, strict=True))
+    ]
+    table = columns((over, "curve", "estimate", "low", "high"), rows)
+    crossings = [c.crossing for _, c in curves if c.crossing]
+    values = {x.value: f"{x.value:.3g}" for x in crossings}
+    if min(table["low"]) < 0 < max(table["high"]):
+        values = {0.0: "0"} | values
+    words = "".join(f" {x.words[:1].upper()}{x.words[1:]}." for x in crossings)
+    count = len(curves[0][1].levels)
+    note = (
+        f"{'Each' if several else 'The'} band covers all {count} levels together in 95 % of cases."
+    )
+    return Figure(
+        "; ".join(e.text for e in group) if len(group) < 3 else f"{len(group)} curves over {over}",
+        table if several else {k: x for k, x in table.items() if k != "curve"},
+        "line",
+        x=over,
+        y="estimate",
+        color="curve" if several else None,
+        band=("low", "high"),
+        note=note + words,
+        y_title=group[0].measured if not several else group[0].unit.removeprefix("1"),
+        x_log=curves[0][1].log,
+        rules=tuple(values.items()),
+    )
+
+
+def _ranked(e: Estimated, c: Curve) -> Figure:
+    """The points of a scan farthest from zero, each with its part of the band."""
+    some = c.listed()
+    of = f"The {len(some)} largest of {len(c.levels)}. " if len(some) < len(c.levels) else ""
+    dim = " ".join(c.dims)
+    rows = ((", ".join(map(str, c.at(k))), c.estimate[k], *e.limits(k)) for k in some)
+    return Figure(
+        e.text,
+        columns((dim, "estimate", "low", "high"), rows),
+        "points",
+        x=dim,
+        y="estimate",
+        band=("low", "high"),
+        note=f"{of}The intervals cover all {len(c.levels)} levels together in 95 % of cases.",
+        y_title=e.measured,
+        rules=((0.0, "0"),),
+    )
+
+
+def _heat_map(e: Estimated, c: Curve) -> Figure:
+    """The estimate at every pair of levels, in the order of their numbers."""
+    places = sorted(range(len(c.levels)), key=lambda k: c.order(k))
+    rows = [(*c.at(k), c.estimate[k], *e.limits(k)) for k in places]
+    first, second = c.dims
+    name = e.measured
+    table = columns((first, second, name, "low", "high"), rows)
+    return Figure(e.text, table, "heatmap", x=second, y=first, color=name)

@@ -27,7 +27,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
-from assay.core import cache, foreign, hashes
+from assay.core import cache, foreign
 from assay.core.errors import DataError
 from assay.core.plain import plain
 from assay.core.spec import canonical_json
@@ -228,15 +228,15 @@ def unpacked(text: bytes) -> tuple[dict[str, str], tuple[str, ...]]:
 def _sha256(path: Path) -> str:
     state = path.stat()
     if (
-        time.time() - max(state.st_mtime, state.st_ctime) <= hashes.SETTLED
+        time.time() - max(state.st_mtime, state.st_ctime) <= cache.SETTLED
     ):  # it may change again without another time of change
-        return hashes.sha256(path)
+        return cache.sha256(path)
     return _remembered(path, (state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns))
 
 
 @functools.lru_cache(maxsize=10_000)
 def _remembered(path: Path, state: tuple[int, ...]) -> str:
-    return hashes.sha256(path)
+    return cache.sha256(path)
 
 
 @functools.cache

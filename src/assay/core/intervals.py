@@ -1,5 +1,6 @@
-"""Intervals for a statistic of crossed units: Student's t, a t that knows of skew, and the hull of
+"""Intervals for a statistic of crossed units: Student's t, a t corrected for skew, and the hull of
 both; a bootstrap beside them, which tells whether the statistic is defined and decides nothing.
+Fewer than six units do not show how skewed they are, so that theirs is Student's t alone.
 
 Units are one or two crossed factors, such as the seeds of trained networks and the held-out
 documents that all of them were measured on. A term is an array [a, b, ...] over the levels of both
@@ -10,7 +11,7 @@ every leave-one-out are the same statistic of such means, at other weights."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -30,6 +31,12 @@ Statistic = Callable[[Means], np.ndarray]
 Numbers = np.ndarray | np.floating | float
 """A number, or an array of them."""
 
+FEWEST = 6
+"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
+FOLD = "fold"
+"""A unit of this name is a fold of a cross-validation, trained on what the others judge."""
+FEWEST_FOLDS = 5
+"""Folds that a verdict needs; their interval allows for the data that they share."""
 DRAWS = 10_000
 _BLOCK = 4_000_000
 """Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the
@@ -38,6 +45,11 @@ _CACHED = 250_000
 """Most numbers that one product of a chunk reads and gives (2 MB), so that they stay in a cache."""
 _KEPT = 10_000_000
 """Most counts of one factor that are kept for the next interval: those of 1,000 units, as 20 MB."""
+
+
+def fewest(units: Sequence[str]) -> int:
+    """Give how many levels of every unit a verdict needs."""
+    return FEWEST_FOLDS if tuple(units) == (FOLD,) else FEWEST
 
 
 @dataclass(frozen=True)
@@ -56,8 +68,8 @@ class Interval:
 
     estimate: float
     low: float
-    """Lower limit of the hull of t and the t corrected for skew, or of an exact interval: what is
-    shown, and what decides."""
+    """Lower limit of the hull of t and the t corrected for skew, of t alone where there are fewer
+    than six units, or of an exact interval: what is shown, and what decides."""
     high: float
     boot_low: float
     """Lower limit of the expanded percentile bootstrap, for comparison."""
@@ -103,10 +115,9 @@ class Interval:
         if not self.df >= 1:
             return math.nan, math.nan
         t = float(scipy.special.stdtrit(self.df, (1 + level) / 2))
-        low, high, skew_low, skew_high = (
-            float(x) for x in student_limits(self.estimate, self.variance, self.third, t)
-        )
-        return min(low, skew_low) - self.rounding, max(high, skew_high) + self.rounding
+        student = student_limits(self.estimate, self.variance, self.third, t)
+        low, high = deciding([float(x) for x in student], self.n)
+        return float(low) - self.rounding, float(high) + self.rounding
 
 
 def interval(
@@ -116,6 +127,7 @@ def interval(
     factors: int = 1,
     level: float = 0.95,
     draws: int = DRAWS,
+    units: Sequence[str] = (),
 ) -> Interval:
     """Estimate the statistic of the terms' means, with its intervals, in the statistic's unit.
 
@@ -127,17 +139,20 @@ def interval(
         factors: 1 or 2.
         level: of the intervals, 0 to 1.
         draws: of the bootstrap.
+        units: names of the factors; one called fold is a cross-validation's.
     Formula: t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2; t of
     n - 1 degrees of freedom. For two factors V = max(V_a + V_b - V_ab, V_a, V_b), of V^2 /
     (V_a^2/(n_a-1) + V_b^2/(n_b-1)) degrees. Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c
     (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and k_3 = ((n-1)/n)^(3/2) sum_l (mean -
-    theta_(-l))^3, summed over factors: the plain third moment. Bootstrap limits are percentiles
+    theta_(-l))^3, summed over factors: the plain third moment. V of k folds is 1 + k/(k-1) times
+    the jackknife's, that is (1/k + 1/(k-1)) s^2 of their spread s. Bootstrap limits are percentiles
     Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor.
     Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not
     give one number per draw.
     Source: Hall, On the Removal of Skewness by Transformation, 1992; Satterthwaite, An Approximate
     Distribution of Estimates of Variance Components, 1946; Owen, The pigeonhole bootstrap, 2007
-    (crossed factors); Hesterberg, What Teachers Should Know about the Bootstrap, 2015.
+    (crossed factors); Hesterberg, What Teachers Should Know about the Bootstrap, 2015; Nadeau and
+    Bengio, Inference for the Generalization Error, 2003 (folds).
     Example:
         >>> import numpy as np
         >>> import assay
@@ -159,7 +174,8 @@ def interval(
     left_out = [
         cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)
     ]
-    parts = tuple(jackknife(x) for x in left_out)
+    shared = [shared_training(u, k) for u, k in zip(units, n, strict=False)] or [1.0] * factors
+    parts = tuple(jackknife(x) * by for x, by in zip(left_out, shared, strict=True))
     variance = parts[0]
     # Owen's pigeonhole: leaving out rows and leaving out columns both count what the cells vary by,
     # so V_ab, from leaving out single cells, is taken off once.
@@ -170,10 +186,11 @@ def interval(
     df = freedom(variance, parts, n)
     t, third = (
         float(scipy.special.stdtrit(df, (1 + level) / 2)),
-        sum(third_cumulant(x) for x in left_out[:factors]),
+        sum(third_cumulant(x) * by**1.5 for x, by in zip(left_out, shared, strict=False)),
     )
     student = [float(x) for x in student_limits(theta, np.float64(variance), third, t)]
 
+    low, high = deciding(student, n)
     values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
     finite = np.isfinite(values)
     whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
@@ -186,9 +203,8 @@ def interval(
         boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),
-        # Skewed units mislead the one, normal ones the other; the claim must stand by both.
-        low=min(student[::2]),
-        high=max(student[1::2]),
+        low=float(low),
+        high=float(high),
         boot_low=boot[0],
         boot_high=boot[1],
         t_low=student[0],
@@ -203,6 +219,30 @@ def interval(
         points=points,
         third=float(third),
     )
+
+
+def shared_training(unit: str, n: int) -> float:
+    """Give how many times the squared standard error of independent units that of n units of this
+    name is: of folds, each trained on n - 1 of n parts, as the correlation 1/n between them says.
+
+    Formula: 1 + n/(n - 1)
+    Source: Nadeau and Bengio, Inference for the Generalization Error, 2003.
+    Example:
+        >>> from assay.core.intervals import shared_training
+        >>> shared_training("fold", 5), shared_training("seed", 5)
+        (2.25, 1.0)
+    """
+    return 1 + n / (n - 1) if unit == FOLD else 1.0
+
+
+def deciding(student: Sequence[Numbers], n: Sequence[int]) -> tuple[Numbers, Numbers]:
+    """Choose the limits that decide among those of `student_limits`: the hull of both, and of fewer
+    than six units those of Student's t, as so few hardly show skew."""
+    low, high, skew_low, skew_high = student
+    if min(n) < FEWEST:
+        return low, high
+    # Skewed units mislead the one, normal ones the other; the claim must stand by both.
+    return np.minimum(low, skew_low), np.maximum(high, skew_high)
 
 
 def freedom(variance: float, parts: tuple[float, ...], n: tuple[float, ...]) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -14,32 +15,43 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import structs
 
-from assay.core import power, prices
+from assay.core import power
 from assay.core.bounded import Bounds, bounded_mean
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import DRAWS, Interval, interval
+from assay.core.intervals import (
+    DRAWS,
+    FEWEST,
+    FOLD,
+    Interval,
+    interval,
+    shared_training,
+)
+from assay.core.intervals import (
+    fewest as fewest_of,
+)
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.placing import (
-    FEWEST,
-    beyond,
-    control_level,
-    distance,
-    edges,
-    nearest_edge,
-    placed,
-    strict,
-)
+from assay.core.power import beyond, distance, nearest_edge, placed, strict
 from assay.core.reading import LEARNED, LEFT_OUT, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, OUT_OF_REACH, STRADDLES, TIES, UNCONTROLLED
-from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
-from assay.core.scales import ESTIMAND, rescale, unscale
+from assay.core.results import (
+    EDITION,
+    Contrast,
+    Judged,
+    Other,
+    Outcome,
+    Price,
+    Verdict,
+    control_level,
+)
+from assay.core.scales import ESTIMAND, rescale, unscaled
 from assay.core.stats import Statistic, mean
 
 USUAL = 0.95
+_MEASURE = re.compile(r"[\w\"']\.[A-Za-z_]")
 """The level of an interval that is looked at once."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
@@ -144,10 +156,10 @@ def _within_reach(claim: Claim, method: _Stand, arms: Arms, reach: tuple[float, 
     v = method.verdict
     if v.outcome == "holds" or v.reason not in ("", STRADDLES) or claim.ceiling is None:
         return method
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     if reach[0] <= high and reach[1] >= low:
         return method
-    least, most = (unscale(claim.scale, x) for x in reach)
+    least, most = unscaled(claim.scale, reach)
     words = (
         f"more units do not help: as {claim.ceiling.others(arms)}, the value can only be from "
         f"{least:.3g} to {most:.3g}"
@@ -174,10 +186,10 @@ def _as_control(claim: Claim, method: _Stand, control: _Stand, level: float) -> 
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = prices.price_to_decide(strict(claim), i_at, at_level)
+        price = power.price_to_decide(strict(claim), i_at, at_level)
     elif method.verdict.outcome == "holds" and between and not _beaten(claim, method, i, between):
         outcome, reason = "undecided", BESIDE
-        price = prices.price_to_decide(beyond(claim, i), between.interval, level)
+        price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
@@ -211,7 +223,7 @@ def _power(
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    least, most = (unscale(claim.scale, x) for x in reach)
+    least, most = unscaled(claim.scale, reach)
 
     def reachable(found: tuple[float, float]) -> tuple[float, float]:
         return found if found[0] <= most and found[1] >= least else power.NOTHING
@@ -251,7 +263,7 @@ def standing(
     """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
     interval, the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
-    return _alone(claim, arms, level)[0], *edges(claim)
+    return _alone(claim, arms, level)[0], *claim.edges
 
 
 def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
@@ -352,7 +364,11 @@ def _judge_arm(
     if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
-            Price(f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"),
+            Price(
+                f"{tie_text}: ask of something on which they differ, as by harder prompts"
+                if _all_alike(claim, i)
+                else f"{tie_text}: {_untie(claim, i)}, or state a theorem as Exact"
+            ),
         )
     # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
     # arm changed nothing.
@@ -369,6 +385,7 @@ def _judge_arm(
         "skew_low",
         "skew_high",
     )
+    ends = unscaled(claim.scale, [getattr(i, name) for name in limits])
     verdict = Verdict(
         **claim.facts,
         detectable=(math.nan, math.nan),
@@ -377,7 +394,7 @@ def _judge_arm(
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
         price=price,
-        **{name: unscale(claim.scale, getattr(i, name)) for name in limits},  # type: ignore[arg-type]
+        **dict(zip(limits, ends, strict=True)),  # type: ignore[arg-type]
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
@@ -385,7 +402,7 @@ def _judge_arm(
         method="; ".join(
             t
             for t in (
-                describe_method(claim.units, level, i.bounds),
+                describe_method(claim.units, level, i.bounds, i.n),
                 f"simultaneous for {claim.together} claims" if claim.together > 1 else "",
                 _groups_in_words(claim) if name == claim.of else "",
                 f"{i.rounding:.4g} wider on either side for rounding" if i.rounding else "",
@@ -394,7 +411,7 @@ def _judge_arm(
             if t
         ),
         gates=gates,
-        points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
+        points=unscaled(claim.scale, i.points.tolist()),
         levels=tuple(data.levels[claim.units[0]].tolist()),
         warning=_warned(claim, arms, data, i, reason, level) if name == claim.of else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
@@ -421,19 +438,19 @@ def _reason(
     )
     if short:
         unit = min(short, key=lambda u: n[u])
-        price = prices.price_of_units(unit, n[unit], available[unit], fewest)
+        price = power.price_of_units(unit, n[unit], available[unit], fewest)
         return (
             f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}",
-            prices.price_with_gates(price, unmet),
+            power.price_with_gates(price, unmet),
         )
     if not survived:
         return "diverged", Price(
             "more units do not help: fix the training of the runs that diverged"
         )
     if unmet:
-        return f"gate {unmet[0]}", prices.price_of_gate(unmet[0], i)
+        return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)
     return (
-        (STRADDLES, prices.price_to_decide(claim, i, level) if level else None)
+        (STRADDLES, power.price_to_decide(claim, i, level) if level else None)
         if outcome == "undecided"
         else ("", None)
     )
@@ -461,7 +478,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
-                price=prices.price_of_arm(name, price),
+                price=power.price_of_arm(name, price),
             )
     # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
@@ -489,7 +506,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"control {name} not beaten",
-                price=prices.price_of_arm(name, v.price),
+                price=power.price_of_arm(name, v.price),
             )
     return verdict
 
@@ -497,7 +514,7 @@ def _with_others(
 def _is_null(claim: Claim, asked: Stands) -> bool:
     """Whether the range to hold contains, within its ends, the value where there is nothing; unless
     an arm that lacks what is credited fails the claim: nothing is then not what comes of it."""
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     if not low < _nothing(claim) < high:
         return False
     return not any(v.lacks and _outside(claim, i) for v, i, *_ in asked.values() if _judged(v))
@@ -517,7 +534,7 @@ def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
     for name, (v, i, *_) in violations.items():
         if not (_judged(v) and _outside(claim, i)):
             return f"violation {name} not found"
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     nothing = _nothing(claim)
     for v, i, *_ in (*violations.values(), *controls.values()):
         reach = 2 * abs((high if i.estimate > high else low) - nothing)
@@ -527,9 +544,9 @@ def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
 
 
 def _violation_wanted(claim: Claim) -> str:
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     nothing = _nothing(claim)
-    reach = (unscale(claim.scale, nothing + 2 * (e - nothing)) for e in (low, high))
+    reach = unscaled(claim.scale, [nothing + 2 * (e - nothing) for e in (low, high)])
     ends = " or ".join(f"{x:.3g}" for x in reach if math.isfinite(x))
     return f"plant a violation whose value is beyond the threshold, at most {ends}"
 
@@ -617,6 +634,7 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         factors=factors,
         level=level,
         draws=1 if bounds else draws,
+        units=claim.units,
     )
     if bounds is None or min(i.n) < 2:
         by = claim.rounding
@@ -647,8 +665,11 @@ def grouped(claim: Claim, data: Table, i: Interval, level: float) -> Interval:
             factors = len(claim.units) - 1 + len(some)
             of_groups = interval(terms, claim.statistic, factors=factors, level=level, draws=1)
             if math.isfinite(of_groups.low):
-                low = min(low, i.estimate + of_groups.low - of_groups.estimate)
-                high = max(high, i.estimate + of_groups.high - of_groups.estimate)
+                # However few the groups are: this only ever widens.
+                least = min(of_groups.t_low, of_groups.skew_low)
+                most = max(of_groups.t_high, of_groups.skew_high)
+                low = min(low, i.estimate + least - of_groups.estimate)
+                high = max(high, i.estimate + most - of_groups.estimate)
     return replace(i, low=low, high=high)
 
 
@@ -699,6 +720,8 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
+    if FOLD in claim.units and len(np.unique(x)) > 1:
+        return None  # they assume independent units, which folds are not
     natural = claim.natural if claim.scale == "plain" else None
     return exact_bounds(data, len(claim.units), claim.statistic, claim.bounds, natural)
 
@@ -752,9 +775,15 @@ number: they differ by the order of a sum."""
 def _alike(claim: Claim, points: Float[np.ndarray, " unit"]) -> int:
     """How many units have the number that most of them have."""
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
-    ends = [abs(e) for pair in edges(claim) for e in pair if math.isfinite(e)]
+    ends = [abs(e) for pair in claim.edges for e in pair if math.isfinite(e)]
     near = np.abs(points - np.median(points)) <= ROUNDED * max(ends, default=0.0)
     return int(max(times.max(), near.sum()))
+
+
+def _all_alike(claim: Claim, i: Interval) -> bool:
+    """Whether a worded claim compares two measures that are equal in every unit."""
+    compares = len(_MEASURE.findall(claim.condition)) > 1
+    return compares and i.estimate == 0 and i.variance == 0
 
 
 def _untie(claim: Claim, i: Interval) -> str:
@@ -769,7 +798,8 @@ def _untie(claim: Claim, i: Interval) -> str:
 def _warned(claim: Claim, arms: Arms, data: Table, i: Interval, reason: str, level: float) -> str:
     """What stands beside the verdict on the claim's own arm; empty where nothing does."""
     ceiling = claim.ceiling.at_bound(arms) if claim.ceiling else ""
-    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling
+    folds = widened_folds(claim.units, i)
+    words = warning(claim, i), _decisive(claim, data, reason, level), ceiling, folds
     return "; ".join(filter(None, words))
 
 
@@ -797,7 +827,7 @@ def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
     the units of the compared arms turned by one place, in none, yet as much on the whole: the same
     numbers in another order.
     """
-    ends = [abs(e) for e in edges(claim)[1] if math.isfinite(e)]
+    ends = [abs(e) for e in claim.edges[1] if math.isfinite(e)]
     least = NEGLIGIBLE * min(ends, default=0.0) if len(claim.units) == 1 else 0.0
     if claim.scale != "plain" or (not least and i.variance) or not (abs(i.points) <= least).all():
         return False
@@ -968,9 +998,9 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     """20 where units are only levels that were measured in trained runs (documents) and no run is
-    resampled; else 6."""
+    resampled; else 6, of folds 5."""
     trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
-    return FEWEST_ALONE if trained_only else FEWEST
+    return FEWEST_ALONE if trained_only else fewest_of(units)
 
 
 def _p(claim: Claim, i: Interval) -> float:
@@ -1012,9 +1042,12 @@ def describe_scope(
 
 
 def describe_method(
-    units: Sequence[str], level: float, bounds: tuple[float, float] | None = None
+    units: Sequence[str],
+    level: float,
+    bounds: tuple[float, float] | None = None,
+    n: Sequence[int] = (),
 ) -> str:
-    """How the interval was made, in one line."""
+    """How the interval was made, in one line; of `n` units, where they are known."""
     over = " × ".join(units)
     if bounds is not None:
         apart = f", of cells that share no {' and no '.join(units)}" if len(units) == 2 else ""
@@ -1022,7 +1055,23 @@ def describe_method(
             f"{percent(level)} exact interval over {over}{apart}, units between {bounds[0]:g} and "
             f"{bounds[1]:g}"
         )
-    return f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
+    few = min(n, default=FEWEST) < FEWEST
+    hull = f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
+    words = f"{percent(level)} interval over {over} by Student's t" if few else hull
+    if FOLD in units:
+        return f"{words}, corrected for the training data that folds share (Nadeau and Bengio)"
+    return f"{words}; fewer than {FEWEST} units show no skew to correct for" if few else words
+
+
+def widened_folds(units: Sequence[str], i: Interval) -> str:
+    """Say why the interval over folds is wide; "" of other units."""
+    if FOLD not in units or i.bounds is not None or min(i.n) < 2:
+        return ""
+    times = math.sqrt(shared_training(FOLD, i.n[units.index(FOLD)]))
+    return (
+        f"folds share training data, so the interval is {times:.2g} times as wide as that of "
+        "independent units"
+    )
 
 
 def percent(level: float) -> str:

@@ -1,4 +1,5 @@
-"""Power: how often experiments like the one at hand would decide a claim by the rule that decides.
+"""Power: where an interval lies with regard to the ranges of a claim, which is what decides; how
+often experiments like the one at hand would decide it; and what would decide the undecided.
 
 Experiments are simulated with as many units as were measured, spread as normal ones with the same
 standard errors, and each is placed by its hull. Where limits are exact, units are taken to lie on
@@ -10,17 +11,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from msgspec import structs
 
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
-from assay.core.intervals import Interval, freedom, student_limits
-from assay.core.placing import FEWEST, beyond, control_level, edges, placed, strict
+from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
+from assay.core.reading import plural
+from assay.core.results import Price, control_level
 from assay.core.rng import normal
 from assay.core.scales import unscale
 
@@ -40,6 +43,40 @@ nearer."""
 
 Worlds = Float[np.ndarray, " world"]
 Limits = tuple[np.ndarray, np.ndarray]
+
+
+# where an interval lies ---------------------------------------------------------------------------
+
+
+def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
+    """Tell whether an interval lies within the range to hold, and whether outside the range to
+    fail; of arrays of limits, for each of them."""
+    (hold_low, hold_high), (fail_low, fail_high) = claim.edges
+    return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
+
+
+def strict(claim: Claim) -> Claim:
+    """The claim, failing wherever it does not hold: what others than the method are held to."""
+    return replace(claim, fail_low=None, fail_high=None)
+
+
+def beyond(claim: Claim, control: Interval) -> Claim:
+    """The claim that the method lies beyond a control: above one that lies below the range to hold,
+    below one that lies above."""
+    above = control.estimate < claim.edges[0][0]
+    low, high = (claim.beats, math.inf) if above else (-math.inf, -claim.beats)
+    return replace(strict(claim), low=low, high=high, scale="plain", bounds=None)
+
+
+def distance(claim: Claim, i: Interval) -> float:
+    """Measure how far the estimate lies from the nearest finite edge, on the scale of judging."""
+    return abs(i.estimate - nearest_edge(claim, i))
+
+
+def nearest_edge(claim: Claim, i: Interval) -> float:
+    """Give the finite edge that the estimate lies nearest to, on the scale of judging."""
+    ends = [e for pair in claim.edges for e in pair if math.isfinite(e)]
+    return min(ends, key=lambda e: abs(i.estimate - e))
 
 
 # chances ------------------------------------------------------------------------------------------
@@ -103,7 +140,7 @@ def detectable(
     `rest` gives the chance that controls and planted effects come out as they must at a true value,
     counted as independent of the arm itself. In the claim's unit; infinite on a side without a
     threshold; NaN twice where no value would be found."""
-    (low, high), _ = edges(claim)
+    (low, high), _ = claim.edges
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
     # Without bounds a far point stands for infinity; there the claim must be found, or it never is.
@@ -221,6 +258,111 @@ def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     return bool(np.logical_or(*placed(claim, low, high)).any())
 
 
+# what decides the undecided -----------------------------------------------------------------------
+
+
+ON = Price("no number of units: the estimate lies on the threshold")
+"""The price of a verdict that no number of units would decide."""
+
+
+def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
+    """Say about how many more units would let 80 % of experiments decide the claim if the estimate
+    were the truth."""
+    (hold_low, hold_high), (fail_low, fail_high) = claim.edges
+    between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
+    if between and (fail_low, fail_high) != (hold_low, hold_high):
+        return Price("more units do not help: the estimate lies between the two thresholds")
+    if math.isclose(i.estimate, edge := nearest_edge(claim, i), rel_tol=1e-12, abs_tol=1e-15):
+        return ON
+    off = abs(i.estimate - edge) - i.rounding
+    if off <= 0:
+        return Price(
+            f"no number of units: rounding alone moves the estimate by up to {i.rounding:.4g}, and "
+            "the threshold is no farther away; give more decimals"
+        )
+    if FOLD in claim.units:
+        return Price(
+            "more folds hold no more data: measure more examples, or several data sets as units"
+        )
+    if i.bounds is not None and len(i.n) == 2:
+        return _price_of_both(claim, i, edge, level)
+    side = i.estimate - i.low if edge < i.estimate else i.high - i.estimate
+    reach = (side - i.rounding) / off  # of these units, however skewed
+    narrowed = math.inf if i.bounds or not reach else reach**-2
+    by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
+    for k in by_part:
+        if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
+            return _more(claim.units[k], n - i.n[k])
+    k, both = by_part[0], tuple(by_part)
+    if len(both) < 2 or (n := enough(claim, i, both, i.n[k] + 1, level, narrowed)) is None:
+        return ON
+    times = f"{math.ceil(10 * n / i.n[k]) / 10:g} times as many of both"
+    return Price(f"about {times}, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
+
+
+def _price_of_both(claim: Claim, i: Interval, edge: float, level: float) -> Price:
+    """Say how many levels each of two factors needs whose cells all lie on one bound."""
+
+    def decided(n: int) -> bool:
+        return max(chance(claim, replace(i, n=(n, n)), i.estimate, level)) >= CHANCE
+
+    n = least_enough(decided, min(i.n) + 1)
+    if n is None:
+        return ON
+    short = [(u, n - have) for u, have in zip(claim.units, i.n, strict=True) if have < n]
+    needed = " and ".join(f"{n:,} {plural(u, n)}" for u, _ in short)
+    end = "lower end above" if edge < i.estimate else "upper end below"
+    text = f"about {needed} in all, for an exact {end} {edge:.6g}"
+    # More of one factor alone buy nothing where both are short.
+    return Price(text, *(short[0] if len(short) == 1 else (None, None)))
+
+
+def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
+    """About how many more units, where `n` of those that are there have a number."""
+    if not n and available:
+        return Price(
+            f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
+            "compares; change what is trained"
+        )
+    return _more(unit, math.ceil((fewest - n) * max(available, n) / n) if n else fewest)
+
+
+def _more(unit: str, more: int) -> Price:
+    return Price(f"about {more:,} more {plural(unit, more)}", unit, more)
+
+
+def price_of_arm(name: str, price: Price | None) -> Price | None:
+    """The price of another arm's verdict, told as that arm's."""
+    return structs.replace(price, text=f"{name}: {price.text}") if price else None
+
+
+def price_of_gate(gate: str, i: Interval) -> Price:
+    """What it takes to meet a gate."""
+    if gate == "converged" and i.n[0]:
+        return Price(
+            "longer training; or more units, if a narrower interval survives the change since "
+            "half-way"
+        )
+    if gate != "overlap":
+        return Price(
+            f"more units do not help: meet the gate {gate}, by longer training for instance"
+        )
+    share = f"in {i.undefined:.1%} of the draws"
+    what = share if i.undefined < 1 else "for the estimate itself or when one unit is left out"
+    return Price(
+        f"more units do not help: the statistic is undefined {what}; let the sweeps "
+        "overlap, or choose other points"
+    )
+
+
+def price_with_gates(price: Price, unmet: Sequence[str]) -> Price:
+    """Add to the price of more units what else a claim waits for, lest they be bought in vain."""
+    if price.more is None or not unmet:
+        return price
+    waits = "longer training" if "converged" in unmet else f"what meets the gate {unmet[0]}"
+    return structs.replace(price, text=f"{price.text}, and {waits}")
+
+
 # simulated experiments ----------------------------------------------------------------------------
 
 
@@ -268,8 +410,8 @@ def _hull(i: Interval, level: float) -> Limits:
         df = variance**2 / np.maximum(spread, 1e-300)
     estimate = math.sqrt(i.variance) * draws[0].mean
     t = scipy.special.stdtrit(df, (1 + level) / 2)
-    t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.minimum(t_low, skew_low) - i.rounding, np.maximum(t_high, skew_high) + i.rounding
+    low, high = deciding(student_limits(estimate, variance, third, t), i.n)
+    return np.asarray(low) - i.rounding, np.asarray(high) + i.rounding
 
 
 class _Drawn(NamedTuple):

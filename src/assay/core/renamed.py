@@ -17,8 +17,12 @@ GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
     "assay.cli.options": "assay.verbs.options",
+    "assay.core.extras": "assay.core.heavy",
     "assay.core.findings": "assay.core.estimates",
+    "assay.core.hashes": "assay.core.cache",
     "assay.core.intact": "assay.core.integrity",
+    "assay.core.placing": "assay.core.power",
+    "assay.core.prices": "assay.core.power",
     "assay.evaluation.index_text": "assay.evaluation.text",
     "assay.evaluation.leakage": "assay.evaluation.file_statements",
     "assay.evaluation.luck": "assay.evaluation.result",
@@ -36,11 +40,13 @@ RENAMED: dict[str, str] = {
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
     "assay.lab.executors": "assay.lab.engines",
+    "assay.subjects.rebuilt": "assay.subjects.folder",
+    "assay.subjects.structure": "assay.subjects.sizes",
     "assay.verbs.schemas": "assay.cli.schemas",
 }
 LAB = {
     "plan": "preset schedule time_left",
-    "store": "atomic edits health migration origin ownership reading sealed tensors user_code",
+    "store": "atomic health migration origin ownership reading sealed tensors user_code",
     "work": "events groups memory worker",
     "judge": "journal ledger looks registered result sequential sources stamp verdicts",
     "records": "provenance recording reproduction",
@@ -50,18 +56,23 @@ JOINED = {
     "judge.journal": "store.journal",
     "judge.ledger": "store.journal",
     "judge.sequential": "judge.followed",
+    "judge.sources": "catalogue",
     "judge.stamp": "judge.result",
+    "judge.verdicts": "judge.kept",
     "plan.forecast": "forecast",
-    "plan.schedule": "work.schedule",
-    "plan.time_left": "work.schedule",
+    "plan.schedule": "work.work",
+    "plan.time_left": "work.work",
     "records.history": "judge.history",
     "records.provenance": "store.provenance",
     "records.recording": "judge.recording",
     "records.reproduction": "judge.reproduction",
     "store.migration": "store.health",
+    "store.tensors": "store.runs",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",
     "work.groups": "store.groups",
+    "work.schedule": "work.work",
+    "work.tasks": "work.events",
 }
 """Files of the lab that are in another of its rooms now, or parts of others."""
 RENAMED |= {
@@ -73,7 +84,7 @@ RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items(
 MEASURING = (
     "activations choosing controls damage dictionaries directions dry edges editing heads "
     "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
-    "probes prompt_files prompts reads sae_arms saes seen sentences training untouched"
+    "probes prompts reads sae_arms saes seen sentences training"
 )
 """Files of `ask` that are in its room `measure` now."""
 RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
@@ -91,8 +102,9 @@ def current(name: str) -> str:
 
 
 class _Renamed(MetaPathFinder, Loader):
-    """Gives the module under its new name. Asked first: a package under an old name has the folder
-    of the new one, in which a submodule would be found, and be loaded a second time."""
+    """Gives the module under its new name. Asked first, once an old name was met: a package under
+    an old name has the folder of the new one, in which a submodule would be found, and be loaded a
+    second time."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -111,15 +123,16 @@ class _Renamed(MetaPathFinder, Loader):
 
 
 class _Moved(_Renamed):
-    """Asks other distributions where their modules were. Asked last of all, and once: reading what
-    is installed takes as long as a dozen imports."""
+    """Meets the first old name, which nothing else finds, so that commands that use none pay for
+    none. Then it asks other distributions where their modules were: reading what is installed takes
+    as long as a dozen imports."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not fullname.startswith("assay."):
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path[:] = [_Renamed(), *(f for f in sys.meta_path if f is not self)]
         for point in importlib.metadata.entry_points(group=GROUP):
             RENAMED.update(point.load())
         return super().find_spec(fullname, path, target)
@@ -127,6 +140,6 @@ class _Moved(_Renamed):
 
 def install() -> None:
     """Let old names be imported."""
-    if not any(type(finder).__name__ == _Renamed.__name__ for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Renamed())
+    names = (_Renamed.__name__, _Moved.__name__)
+    if not any(type(finder).__name__ in names for finder in sys.meta_path):
         sys.meta_path.append(_Moved())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -16,11 +16,12 @@ from assay.core.display import Shown
 from assay.core.reasons import explain_reason, too_in_words
 from assay.core.schema import Number, Numbers, Range, Reach, Written
 
-if TYPE_CHECKING:
-    from assay.core.figures import Figure
-
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Kind = Literal["exact", "confirming", "risky", "finding"]
+JOINT = ", "
+"""Is between dimensions whose levels are combined, and between these levels."""
+LARGEST = 10
+"""So many points of a scan over names are listed, those farthest from zero."""
 EDITION = 2
 """Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
 
@@ -337,6 +338,37 @@ class Curve(Written, frozen=True, kw_only=True):
     """The estimate at each level as an `Interval`; none where it was read from a file."""
 
     @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimensions whose levels it goes over, mostly one."""
+        return tuple(self.over.split(JOINT))
+
+    def at(self, k: int) -> tuple[Any, ...]:
+        """Give the level of each dimension at point k; of several dimensions numbers as numbers."""
+        level = self.levels[k]
+        names = level.split(JOINT) if len(self.dims) > 1 else ()
+        return tuple(map(_numeric, names)) if len(names) == len(self.dims) else (level,)
+
+    def order(self, k: int) -> tuple[tuple[bool, float, str], ...]:
+        """Sort point k by its levels: numbers by size, and names after them by letter."""
+        return tuple(
+            (False, x, "") if isinstance(x, int | float) else (True, 0.0, str(x))
+            for x in self.at(k)
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a line over numbers."""
+        return all(isinstance(level, int | float) for level in self.levels)
+
+    def listed(self) -> list[int]:
+        """Give the points to list of one over names: all in their order, or of more than ten those
+        farthest from zero."""
+        known = [k for k, x in enumerate(self.estimate) if math.isfinite(x)]
+        if len(self.levels) <= LARGEST:
+            return sorted(known, key=self.order)
+        return sorted(known, key=lambda k: -abs(self.estimate[k]))[:LARGEST]
+
+    @property
     def log(self) -> bool:
         """Whether the levels step by factors."""
         return self.axis == "log"
@@ -392,34 +424,31 @@ class Estimated(Written, frozen=True, kw_only=True):
             words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
         return f"<Estimated {self.text!r}: {words}>"
 
-    def figure(self) -> Figure | None:
-        """Draw the curve with its band; None of a single number."""
-        # It loads NumPy, which `assay list` does without.
-        from assay.core.figures import Figure
-
-        if (c := self.curve) is None:
-            return None
+    def limits(self, k: int) -> tuple[float, float]:
+        """Give the band at point k of its curve, cut off where such numbers end."""
+        assert self.curve is not None
         least, greatest = self.natural or (-math.inf, math.inf)
-        numbers = {
-            "estimate": list(c.estimate),
-            "low": [max(low, least) for low in c.band_low],
-            "high": [min(high, greatest) for high in c.band_high],
-        }
-        words = f"; {c.crossing.words}" if c.crossing else ""
-        rules = ((c.crossing.value, f"{c.crossing.value:.3g}"),) if c.crossing else ()
-        plain = all(isinstance(level, int | float) for level in c.levels)
-        return Figure(
-            self.text,
-            {c.over: c.levels, **numbers},
-            "line" if plain else "points",
-            x=c.over,
-            y="estimate",
-            band=("low", "high"),
-            note=f"The band covers all {len(c.levels)} levels together in 95 % of cases{words}.",
-            y_title="" if self.unit == "1" else self.unit,
-            x_log=c.log,
-            rules=rules,
-        )
+        low, high = self.curve.band[k]
+        return max(low, least), min(high, greatest)
+
+    @property
+    def condition(self) -> str:
+        """What is computed, as its author wrote it; "" where it is code."""
+        return getattr(self.statement, "condition", "")
+
+    @property
+    def measured(self) -> str:
+        """What an axis of its numbers is called: their unit, or what is computed."""
+        return self.unit if self.unit not in ("", "1") else self.condition or "estimate"
+
+
+def _numeric(name: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(name)
+        except ValueError:
+            continue
+    return name
 
 
 class Reason(Written, frozen=True, kw_only=True):
@@ -540,3 +569,17 @@ class ResultData(Written, frozen=True, kw_only=True):
     def statements(self) -> tuple[Judged | Verified | Estimated, ...]:
         """All statements in reading order: claims, then exact ones, then estimates."""
         return (*self.verdicts, *self.exact, *self.findings)
+
+
+def control_level(level: float) -> float:
+    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
+
+    Args:
+        level: of the claim's interval.
+    Formula: 1 - 4 (1 - level)
+    Example:
+        >>> from assay.core.results import control_level
+        >>> round(control_level(0.95), 12)
+        0.8
+    """
+    return max(0.0, 1 - 4 * (1 - level))

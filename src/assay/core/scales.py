@@ -3,6 +3,7 @@ x), logit; all increasing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -45,3 +46,8 @@ def unscale(scale: Scale, y: float) -> float:
     if scale == "logit":
         return float(1 / (1 + np.exp(-y)))
     return y
+
+
+def unscaled(scale: Scale, ys: Iterable[float]) -> tuple[float, ...]:
+    """The inverse of `rescale`, of several numbers."""
+    return tuple(unscale(scale, y) for y in ys)

@@ -508,7 +508,7 @@ def _canonical(value: Any, hint: Any, where: str) -> Any:
         raise SpecError(f"{where} must be less than 2^63, got {value}")
     for option, marks in _alternatives(hint):
         if (fitted := _fitted(value, option, where)) is not _MISFIT:
-            return within(fitted, marks, where)
+            return within(fitted, marks, where) if marks else fitted
     raise SpecError(f"{where} must be {_describe_hint(hint)}, got {value!r}")
 
 

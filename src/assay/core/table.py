@@ -27,8 +27,7 @@ from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
-from assay.core.intervals import Statistic
-from assay.core.placing import FEWEST
+from assay.core.intervals import FEWEST, Statistic, fewest
 from assay.core.reading import LEARNED, Others, Table, plural, tabulate
 from assay.core.reasons import GIVEN, GROUPED, STRADDLES, TIES
 from assay.core.results import Estimated, Judged, Price
@@ -600,8 +599,9 @@ def _dealt(question: _Question, labelled: Sequence[str]) -> xr.Dataset:
             arms[arm] = question.cells(arm, [replace(c, arm=arm) for c in columns])[0]
     if len(arms) > 1:
         return deal(arms, main)
-    few = [(u, n) for u in question.axes if (n := int(rows[u].nunique())) < FEWEST]
-    first = "".join(f"too few units: {n} of {FEWEST} {plural(u, FEWEST)}; and " for u, n in few[:1])
+    enough = fewest(question.axes)
+    few = [(u, n) for u in question.axes if (n := int(rows[u].nunique())) < enough]
+    first = "".join(f"too few units: {n} of {enough} {plural(u, enough)}; and " for u, n in few[:1])
     raise ClaimError(
         f"{first}a verdict needs a control, an arm for which the claim should fail: ",
         Argument("control", ("NAME",)),

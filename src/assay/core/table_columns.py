@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.heavy import xr
-from assay.core.placing import FEWEST
+from assay.core.power import FEWEST
 from assay.core.reading import plural
 from assay.core.results import Judged
 from assay.core.rows import Names, is_text, places

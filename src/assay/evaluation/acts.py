@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import foreign, hashes
+from assay.core import cache, foreign
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.evaluation import baselines, measure, summary
@@ -69,7 +69,7 @@ def fingerprint(path: Path) -> str:
             f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or "
             "[windows, positions, d]"
         )
-    return hashes.sha256(foreign.tensors(path, LARGEST), most=LARGEST)
+    return cache.sha256(foreign.tensors(path, LARGEST), most=LARGEST)
 
 
 def open_file(path: Path) -> ActsFile:

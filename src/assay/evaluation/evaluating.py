@@ -36,8 +36,7 @@ from assay.evaluation.together import shared as together
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import provenance
 from assay.lab.store.store import Store
-from assay.subjects.folder import ModelFolder, find, opening_in_words
-from assay.subjects.rebuilt import otherwise
+from assay.subjects.folder import ModelFolder, find, opening_in_words, otherwise
 
 Progress = Callable[[int, int], None]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign, hashes
+from assay.core import cache, foreign
 from assay.core.errors import (
     AssayError,
     DataError,
@@ -222,7 +222,7 @@ def _of_path(path: Path) -> str:
     lines = [f"{place}\n" for place in _places(path, folder)]
     lines += [f"{name}\n" for name in _asked(path, folder)]
     for file in files:
-        lines.append(f"{'' if file == path else file.name}\0{hashes.sha256(file)}\n")
+        lines.append(f"{'' if file == path else file.name}\0{cache.sha256(file)}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

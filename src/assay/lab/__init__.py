@@ -2,5 +2,5 @@
 (engines, work, judge, plan, records, store) each imports only those that come after it."""
 
 from assay.lab.judge import (
-    sources as sources,  # first: it notes what the files are like from which all else is imported
+    kept as kept,  # first: it notes what the files are like from which all else is imported
 )

@@ -3,7 +3,10 @@ be found.
 
 Names come from two places: entry points in the group `assay.experiments` of any installed
 distribution (gated-sae = "its.module"), and paths of Python files and studies. Headers are read as
-text; only `find` imports, and only what was asked for."""
+text; only `find` imports, and only what was asked for.
+
+It also knows the code that measures and judges an experiment, by hash, as long as its files are
+those that this process began with (`unchanged`)."""
 
 from __future__ import annotations
 
@@ -14,22 +17,36 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
+import time
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.core.unkept import unkept
-from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy, watch, where
+from assay.lab.store.origin import (
+    LOADED,
+    OPENS,
+    STUDIES,
+    called,
+    files,
+    in_file,
+    lossy,
+    watch,
+    where,
+)
 from assay.lab.store.user_code import checked
 
 _GROUP = "assay.experiments"
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MISSING = (
     "no experiment is installed; those on papers and comments are a package of their own: "
     "pip install ./catalogue in a clone of Assay"
@@ -59,9 +76,14 @@ def entries() -> list[Entry]:
     for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
-            name = _slug(point.name)
+            name = point.name if _SLUG.fullmatch(point.name) else _slug(point.name)
             entries_by_name.setdefault(name, Entry(name, point.module, Path(spec.origin)))
     return list(entries_by_name.values())
+
+
+def modules() -> list[str]:
+    """List the modules of all that is offered, whether their files are there or not."""
+    return [point.module for point in _points()]
 
 
 @functools.cache
@@ -137,7 +159,7 @@ def load(name: str, origin: str) -> Experiment:
             raise ExperimentError(f"{where(e, origin)}: {e}") from e
         if isinstance(e, ExperimentError) and origin in str(e):
             raise
-        if isinstance(e, ModuleNotFoundError) and (lacks := extras.need(e)):
+        if isinstance(e, ModuleNotFoundError) and (lacks := heavy.need(e)):
             raise ExperimentError(f"{name} {lacks}") from e
         raise ExperimentError(
             f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}"
@@ -175,7 +197,7 @@ def _from_file(path: Path) -> ModuleType:
         return _loaded[path.as_posix()][1]
     # A name of its own, so that no file shadows a module; registered, since dataclasses and
     # annotations look there.
-    name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
+    name = f"{LOADED}{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
     # whose files it imports as `.method`
     folder = [str(path.parent)] if path.name == OPENS else None
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
@@ -211,3 +233,102 @@ def _slug(text: str) -> str:
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug
     return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"  # noqa: E501
+
+
+# the code -----------------------------------------------------------------------------------------
+
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PACKAGES = ("numpy", "scipy", "xarray", "torch")
+_SHOWING = ("cli", "verbs", "report", "testing")  # what only shows results
+States = dict[str, tuple[int, int]]
+"""When each file was last written, in nanoseconds, and its size, by its name."""
+
+
+def unchanged(origin: str) -> str:
+    """64 hex digits of every file that measures or judges an experiment from this module or file,
+    and of what it computes with; "" where one was written since the start.
+
+    After that it is not known which modules hold the old text and which, imported later, the new
+    one. Of the distribution that a module belongs to, its other experiments do not count, since
+    none imports another; for a user's file, which may borrow from any, all that are there do."""
+    digest = _hash(origin)
+    return digest if _states(origin, _files_written) == _states(origin, _at_start) else ""
+
+
+@functools.cache
+def _hash(origin: str) -> str:
+    digest = hashlib.sha256("\0".join(f"{p} {_version(p)}" for p in _PACKAGES).encode())
+    roots = _roots(origin)
+    for name in sorted(_states(origin, _at_start)):
+        number, _, file = name.partition("/")
+        text = (roots[int(number)] / file).read_bytes()
+        digest.update(name.encode() + b"\0" + text + b"\0")
+    return digest.hexdigest()
+
+
+def _states(origin: str, written: Callable[[Path], States]) -> States:
+    """The files that count, by the number of their root and their name."""
+    folder, module = "", ""
+    if origin and not in_file(origin):
+        folder, _, module = origin.partition(".")[2].replace(".", "/").rpartition("/")
+    own = tuple(f"{folder}/{name}" for name in (f"{module}.py", f"{module}/", "__init__.py"))
+    return {
+        f"{i}/{name}": state
+        for i, root in enumerate(_roots(origin))
+        for name, state in written(root).items()
+        if not (i and folder and name.startswith(f"{folder}/")) or name.startswith(own)
+    }
+
+
+@functools.cache
+def _roots(origin: str) -> tuple[Path, ...]:
+    """The folders of the packages whose files an experiment may read, Assay's own first."""
+    names = modules() if in_file(origin) else [origin]
+    packages = map(_package, sorted({name.partition(".")[0] for name in names if name}))
+    return tuple(dict.fromkeys([_ROOT, *filter(None, packages)]))
+
+
+def _package(name: str) -> Path | None:
+    """The folder of an installed package; None where there is none."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # torch, where nothing is trained
+        return ""
+
+
+def _files_written(root: Path) -> States:
+    """The state of each file below a folder: quicker than reading, and an edit that was undone
+    shows too."""
+    file_states: States = {}
+    folders, passed = [str(root)], {str(_ROOT / name) for name in _SHOWING}
+    # every command does this first: plain names, and none of the folders that do not count
+    while folders:
+        with os.scandir(folders.pop()) as inside:
+            for entry in inside:
+                if entry.name.endswith(".py") and entry.is_file():
+                    state = entry.stat()
+                    name = entry.path[len(str(root)) + 1 :]
+                    file_states[name] = (state.st_mtime_ns, state.st_size)
+                elif entry.is_dir(follow_symlinks=False) and entry.path not in passed:
+                    folders.append(entry.path)
+    return file_states
+
+
+@functools.cache
+def _at_start(root: Path) -> States:
+    """Give the same as it was when this process began; a file that was written between then and
+    the first look counts as written since."""
+    file_states = _files_written(root)
+    late = (_BEGAN - _TICK) * 1e9
+    return {name: s if s[0] < late else (0, s[1]) for name, s in file_states.items()}
+
+
+_BEGAN = time.time()
+_TICK = 0.1  # seconds: a file's time is the clock's last tick, and so may be before the start
+_at_start(_ROOT)  # with the first module of the lab, so before an experiment can be found

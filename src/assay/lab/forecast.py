@@ -22,8 +22,7 @@ from assay.core.intervals import Interval
 from assay.core.judging import controls_of, standing
 from assay.core.memo import remembering
 from assay.core.outlying_units import warning
-from assay.core.placing import FEWEST, edges, placed
-from assay.core.power import CHANCE, beaten, chance, enough, half_width, with_units
+from assay.core.power import CHANCE, FEWEST, beaten, chance, enough, half_width, placed, with_units
 from assay.core.reading import plural
 from assay.lab.judge.recording import arms as recorded
 from assay.lab.judge.result import common_seeds, with_derived
@@ -210,7 +209,7 @@ def _distance(claim: Claim, estimate: float) -> float:
     """From an estimate to the nearest finite bound that keeps it from its outcome; 0 where no width
     decides."""
     inside, outside = placed(claim, estimate, estimate)
-    ends = [e for e in edges(claim)[0 if inside else 1] if math.isfinite(e)]
+    ends = [e for e in claim.edges[0 if inside else 1] if math.isfinite(e)]
     return min(abs(estimate - e) for e in ends) if inside or outside else 0.0
 
 

@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from assay.core.display import follower
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Experiment
+from assay.core.results import ResultData
 from assay.lab.engines import Executor, Inline, Workers
 from assay.lab.judge import followed, kept, looks, questions, registered
 from assay.lab.judge.followed import Followed
@@ -24,8 +27,7 @@ from assay.lab.store.atomic import explained
 from assay.lab.store.journal import Ledger
 from assay.lab.store.store import Store
 from assay.lab.work.events import Finished, OnEvent, Said, Saved, one_at_a_time
-from assay.lab.work.taken import take
-from assay.lab.work.work import Work, work
+from assay.lab.work.work import Work, take, work
 
 Asked = str | Preset
 
@@ -70,10 +72,14 @@ class Lab:
         )
 
     def run(
-        self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None
+        self,
+        experiment: Experiment,
+        preset: Asked = "default",
+        on_event: OnEvent | None = None,
+        planned: Plan | None = None,
     ) -> Result:
         """The result, after training and measuring whatever is missing; what was killed is
-        continued. A notebook shows a bar.
+        continued. A notebook shows a bar. `planned` is what `plan` gave just now, if it was asked.
 
         Raises: RunError when training crashed (what could be stored is stored); StoreError before
         anything is written when the disk is too small; KeyboardInterrupt at once, resumable.
@@ -81,7 +87,7 @@ class Lab:
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         chosen = _preset(experiment, preset)
         experiment = experiment.designed(chosen.specs[:1])
-        first = self.plan(experiment, chosen)
+        first = planned or self.plan(experiment, chosen)
         frozen = followed.following(self.store, experiment, first, models=True)
         if frozen.warning:
             tell(Said(frozen.warning))
@@ -91,6 +97,14 @@ class Lab:
                 tell(Said(f"{count} runs taken from {name}, which measured the same"))
             first = self.plan(experiment, chosen) if taken else first
         if first.missing:
+            if experiment.materials is not None:
+                arms, seeds = (
+                    {*x}
+                    for x in zip(
+                        *((r.job.arm, r.job.spec.seed) for r in first.missing), strict=True
+                    )
+                )
+                experiment.materials.rehearse(arms, seeds, self.device)
             told = self._noting(experiment, first, tell)
             work_item = Work(self.store, experiment, first, self.device, told)
             # no verdict is seen before the look at what was frozen
@@ -164,30 +178,19 @@ class Lab:
     show = judge
 
     def known(
-        self, experiment: Experiment, preset: Asked = "default", *, run: bool = False
-    ) -> dict[str, Any] | None:
-        """The stored result as plain values, where judging would say the same again; None where it
-        might not.
+        self, experiment: Experiment, preset: Asked = "default", planned: Plan | None = None
+    ) -> ResultData | None:
+        """The stored result, where judging would say the same again; None where it might not.
 
-        With `run` also None where `run` would train anything: what a run read from outside may have
-        changed since."""
+        With what was `planned` also None where `run` would train anything: what a run read from
+        outside may have changed since."""
         chosen = _preset(experiment, preset)
         if registered.find(self.store, experiment, chosen) is not None:
             return None  # what was frozen is compared with what is, every time
-        current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
-        return self._known(experiment, current_plan)
-
-    def _known(self, experiment: Experiment, current_plan: Plan) -> dict[str, Any] | None:
+        current_plan = planned or self._stored(experiment, chosen)
         data = stored_result(self.store, experiment, current_plan)
-        if data is None:
-            return None
-        return {
-            "inference": "exploratory",
-            "registration": None,
-            "ledger": None,
-            **data,
-            "changed": list(looks.changed(experiment, current_plan, self.store)),
-        }
+        changed = looks.changed(experiment, current_plan, self.store)
+        return data and structs.replace(data, changed=tuple(changed))
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the

@@ -17,12 +17,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
-from assay.core.placing import control_level
 from assay.core.plain import plain_all
-from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
+from assay.core.results import (
+    Estimated,
+    Judged,
+    Other,
+    ResultData,
+    Verdict,
+    Verified,
+    control_level,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
+
+    from assay.core.results import Curve
 
 SIGNS = {
     "holds": "●",
@@ -61,7 +71,7 @@ MANY = 9
 """Where so many times as many units would be needed, what they would tell apart may well be
 equal."""
 LEVELS = 12
-"""So many levels of a curve are told; of more, as many, evenly spaced."""
+"""So many levels of a curve are listed; of more, as many, evenly spaced."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
 Statement = Judged | Verified | Estimated
@@ -357,7 +367,7 @@ def row(s: Statement) -> Row:
         return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
     published, setup = literature(s)
     if isinstance(s, Estimated):
-        value, interval = (f"a curve over {s.curve.over}", "") if s.curve else estimate_of(s)
+        value, interval = _swept(s.curve) if s.curve else estimate_of(s)
         return Row(
             "finding",
             s.text,
@@ -390,6 +400,10 @@ def row(s: Statement) -> Row:
         explanations=tuple(f"{c.arm}: {s.near[c.arm]}" for c in controls if _explains(c)),
         brief=f"undecided: {reasons.explain_reason(s.reason)}" if s.outcome == "undecided" else "",
     )
+
+
+def _swept(curve: Curve) -> tuple[str, str]:
+    return f"a curve over {' and '.join(curve.dims)}", ""
 
 
 def _explains(c: Control) -> bool:
@@ -430,23 +444,22 @@ def curve_lines(s: Estimated) -> tuple[str, ...]:
         return ()
     count = len(curve.levels)
     lines = [curve.crossing.words] if curve.crossing else []
-    numbers = all(isinstance(x, int | float) for x in curve.levels)
-    order = [*range(count)]
-    if numbers:
-        order.sort(key=lambda k: float(curve.levels[k]))
-    if count > LEVELS and numbers:
+    order = sorted(range(count), key=curve.order)
+    if not curve.is_plain:
+        order = curve.listed()
+        lines += [f"the {len(order)} largest of {count} levels"] if len(order) < count else []
+    elif count > LEVELS:
         order = [order[round(i * (count - 1) / (LEVELS - 1))] for i in range(LEVELS)]
-    elif count > LEVELS:  # names, which have no order of their own
-        known = [k for k in order if _known(curve.estimate[k])]
-        order = sorted(known, key=lambda k: -abs(curve.estimate[k]))[:LEVELS]
-        lines.append(f"the {LEVELS} largest of {count} levels")
     for k in order:
-        level, (low, high) = curve.levels[k], curve.band[k]
-        named = f"{level:.6g}" if isinstance(level, float) else str(level)
+        low, high = curve.band[k]
+        named = ", ".join(
+            f"{dim} {level:.6g}" if isinstance(level, float) else f"{dim} {level}"
+            for dim, level in zip(curve.dims, curve.at(k), strict=False)
+        )
         point = Estimated(
             text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
         )
-        lines.append(f"{curve.over} {named}: {' '.join(estimate_of(point))}")
+        lines.append(f"{named}: {' '.join(estimate_of(point))}")
     if all(map(_known, curve.band_low)):
         lines.append(f"95 % band, of all {count} levels together")
     return tuple(lines)
@@ -698,6 +711,8 @@ def text(data: ResultData, width: int = WIDTH) -> str:
         emoji=False,
     ).print(terminal(data, width))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    for heat in heat_maps(data, width, coloured=False):
+        lines += ["", *(line.rstrip() for line in heat.plain.splitlines())]
     if words := textwrap.wrap(explained(data), width):
         lines += ["", *words]
     return "\n".join(lines) + "\n"
@@ -715,8 +730,71 @@ def show(data: ResultData, file: TextIO | None = None) -> None:
         file.write(text(data, width))
     else:
         console.print(terminal(data, width), width=width)
+        for heat in heat_maps(data, width, coloured=True):
+            console.print(heat, "", width=width, no_wrap=True, highlight=False)
         if words := explained(data):
             console.print(f"\n{words}", width=width, style="bright_black", highlight=False)
+
+
+def heat_maps(data: ResultData, width: int, *, coloured: bool) -> list[Text]:
+    """Draw each scan over two dimensions as rows of cells: numbers on shades of blue below zero and
+    of orange above, or numbers alone."""
+    from rich.text import Text
+
+    maps = []
+    for s in ResultData.from_json(plain_all(data.to_json())).findings:
+        if s.curve is None or len(s.curve.dims) != 2:
+            continue
+        parts = [_shaded(part, coloured) for part in _cells_of(s.curve, width)]
+        head = Text(f"{s.text}: {' (down) by '.join(s.curve.dims)} (across)")
+        maps.append(Text("\n").join([head, *parts]))
+    return maps
+
+
+def _cells_of(curve: Curve, width: int) -> list[list[list[tuple[str, float]]]]:
+    """The words and the shade, -1 to 1, of each cell of a scan, with its head and the names of its
+    rows, which have none; in as many parts as are needed for `width` letters."""
+    points = range(len(curve.levels))
+    places = {curve.at(k): curve.estimate[k] for k in points}
+    rows, columns = (
+        list(dict.fromkeys(curve.at(k)[i] for k in sorted(points, key=lambda k: curve.order(k)[i])))
+        for i in (0, 1)
+    )
+    most = max((abs(x) for x in places.values() if _known(x)), default=0.0) or 1.0
+    digits = max(0, 1 - math.floor(math.log10(most)))
+
+    def written(x: float) -> tuple[str, float]:
+        return (number(x, digits), x / most) if _known(x) else ("-", 0.0)
+
+    body = [[written(places.get((row, column), math.nan)) for column in columns] for row in rows]
+    wide = 1 + max(len(str(x)) for x in (*columns, *(words for line in body for words, _ in line)))
+    names = max(len(str(row)) for row in rows)
+    room = max(1, (width - names) // wide)
+    parts = []
+    for start in range(0, len(columns), room):
+        some = slice(start, start + room)
+        head = [(" " * names, math.nan), *((str(c).rjust(wide), math.nan) for c in columns[some])]
+        lines = [
+            [(str(row).rjust(names), math.nan), *((w.rjust(wide), x) for w, x in line[some])]
+            for row, line in zip(rows, body, strict=True)
+        ]
+        parts.append([head, *lines])
+    return parts
+
+
+def _shaded(part: list[list[tuple[str, float]]], coloured: bool) -> Text:
+    """Cells on their shades, a line for each row."""
+    from rich.text import Text
+
+    def style(shade: float) -> str:
+        if not coloured or math.isnan(shade):
+            return "bright_black" if coloured else ""
+        full = (64, 140, 230) if shade < 0 else (255, 140, 0)
+        mixed = (round(255 + (x - 255) * abs(shade)) for x in full)
+        return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)
+
+    lines = [Text.assemble(*((words, style(shade)) for words, shade in line)) for line in part]
+    return Text("\n").join(lines)
 
 
 def cell(words: str) -> str:

@@ -127,7 +127,8 @@ def _height(figure: Figure, lying: bool, narrow: bool, panels: int, width: int) 
         )
         return (18 + 16 * lines) * len(_distinct(figure.columns[figure.x]))
     if panels < 2:
-        return 220 if narrow else HEIGHT
+        rows = len(_distinct(figure.columns[figure.y])) if figure.mark == "heatmap" else 0
+        return max(220 if narrow else HEIGHT, 16 * rows)
     return 150 if narrow else round(0.75 * width + 40)
 
 

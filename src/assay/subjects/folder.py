@@ -14,15 +14,14 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from assay.core import foreign, hashes
+from assay.core import cache, foreign
 from assay.core.errors import ModelError
 from assay.subjects import adapters, chats, fetch, hub, live, sizes
 from assay.subjects import tokenizer as tokenizers
 from assay.subjects import writing as written_by
 from assay.subjects.architectures import Architecture
 from assay.subjects.site import AFTER, BEFORE, Site
-from assay.subjects.sizes import told_of_a_model
-from assay.subjects.structure import architecture_of
+from assay.subjects.sizes import architecture_of, told_of_a_model
 from assay.subjects.tokenizer import Tokenizer
 from assay.subjects.writing import Writing
 
@@ -443,9 +442,68 @@ def _hashes(paths: Iterable[Path]) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _hash(path: Path, modified: int) -> str:
-    return hashes.sha256(path)
+    return cache.sha256(path)
 
 
 def _json(path: Path) -> dict[str, Any]:
     with told_of_a_model():
         return foreign.json_object(path)
+
+
+# as transformers cuts texts -----------------------------------------------------------------------
+
+
+COMPARED = 1000
+"""Texts, at most, that are compared."""
+
+
+def otherwise(folder: ModelFolder, texts: Sequence[str]) -> str:
+    """Say which texts AutoTokenizer would cut otherwise, and that Assay goes by the file; "" where
+    it would cut none, or cannot read the folder.
+
+    Args:
+        folder: a model's. Of one that Assay made of a GGUF file, and of one in memory, nothing is
+            asked: there is no other reading of it.
+        texts: those that are read, of which the first `COMPARED` are looked at.
+    """
+    if folder.made_here or folder.live is not None:
+        return ""
+    files = sorted(p for p in folder.texts.glob("*.json") if p.is_file())
+    theirs = _auto(folder.texts, *((p.name, p.stat().st_mtime_ns) for p in files))
+    if theirs is None:
+        return ""
+    lead = [] if folder.bos is not None else [*folder.tokenizer.opening]
+    some = [text for text in texts[:COMPARED] if text]
+    try:
+        ids = theirs(some, add_special_tokens=folder.bos is None)["input_ids"] if some else []
+    except Exception:  # whatever a class that somebody wrote raises: it cuts no text
+        return ""
+    differ = [
+        text
+        for text, cut in zip(some, ids, strict=True)
+        if cut != [*lead, *folder.tokenizer.encode(text)]
+    ]
+    if not differ:
+        return ""
+    first = differ[0] if len(differ[0]) <= 40 else differ[0][:39] + "…"
+    return (
+        f"transformers' AutoTokenizer ({type(theirs).__name__}) cuts {len(differ)} of {len(some)} "
+        f"texts otherwise than {tokenizers.FILE}, such as {first!r}; here they are cut as the file "
+        "says"
+    )
+
+
+@lru_cache(maxsize=4)
+def _auto(folder: Path, *files: tuple[str, int]) -> Any:
+    """What AutoTokenizer makes of a folder as its files are now; None where it cannot."""
+    from transformers import AutoTokenizer
+
+    with tokenizers.silent():
+        try:
+            return AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # where Rust panics it is no Exception
+            return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import foreign, hashes
+from assay.core import cache, foreign
 from assay.core.errors import ModelError
 from assay.subjects import gguf_header, gguf_tokenizer, sizes
 from assay.subjects.gguf_header import value
@@ -64,7 +64,7 @@ def convert(
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
     with told_of_a_model():
         foreign.regular(path, "a GGUF file")
-        digest = hashes.sha256(path)  # remembered while its size, inode and times stay
+        digest = cache.sha256(path)  # remembered while its size, inode and times stay
     if sha256 is not None and digest != sha256:
         raise ModelError(
             f"{path} is not the expected file: sha256 should be {sha256}, is {digest}; fetch "

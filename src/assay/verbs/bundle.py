@@ -15,6 +15,7 @@ from typing import Any
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.figures import figures_of
 from assay.core.heavy import xr
 from assay.core.judging import USUAL
 from assay.core.plain import as_json
@@ -264,7 +265,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     if stated != EXPLORATORY:
         why = "and does not hold what was frozen, so that it could not be derived from this bundle"
         left_out.append(f"the standing: the record states {stated}, {why}")
-    figures = [figure for e in statements[2] if (figure := e.figure()) is not None]
+    figures = [*figures_of(statements[2])]
     try:
         figures = [*experiment.figures(arms), *figures]
     except Exception as e:  # a record has no large measures, which figures may show

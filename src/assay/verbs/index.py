@@ -123,7 +123,7 @@ def words(index: Indexed) -> Iterator[Part]:
 
 def to_indexed(feature_index: Index) -> Indexed:
     """Describe an index, and count what is in it."""
-    about, counts = feature_index.about, feature_index.summary()
+    about, counts = feature_index.about, feature_index.summary
     plain: dict[str, Any] = {
         name: counts[name]
         for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")

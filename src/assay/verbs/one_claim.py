@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from assay.core.claims import Claim
+from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData, Verdict
 from assay.lab.judge.result import Result, judge_statements
-from assay.lab.judge.verdicts import choose
 from assay.report import tables
 from assay.verbs.verb import Part, Table
 
@@ -159,3 +160,30 @@ def number(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
     return "\n".join(tables.estimate(verdict.estimate, verdict.low, verdict.high))
+
+
+def choose(result: Result, claim: str) -> Result:
+    """Keep one claim of a result: by its number, from 1 in the order of the table, or by words of
+    its text.
+
+    Raises: ClaimError where none has them, or several.
+    """
+    if claim.isdecimal():
+        matches = list(result.judged[int(claim) - 1 : int(claim)]) if int(claim) else []
+    else:
+        matches = [
+            judgement
+            for judgement in result.judged
+            if claim.casefold() in judgement.text.casefold()
+        ]
+    if len(matches) != 1:
+        listed = (
+            "; ".join(f"{i}. {judgement.text}" for i, judgement in enumerate(result.judged, 1))
+            or "there are none"
+        )
+        count = len(matches) or "no"
+        raise ClaimError(
+            f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or "
+            f"by words of its text: {listed}"
+        )
+    return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from assay.core import extras
+from assay.core import heavy
 from assay.core.compute import Range
 from assay.core.garbage import uncollected
 from assay.core.power import CHANCE
@@ -203,7 +203,7 @@ def needed(planned: Planned) -> str:
 
 def without_torch() -> str:
     """Say, after a command that trains, what it needs and is not installed; "" where torch is."""
-    return f" ({lacks})" if (lacks := extras.missing("torch")) else ""
+    return f" ({lacks})" if (lacks := heavy.missing("torch")) else ""
 
 
 def amount(r: Range) -> str:

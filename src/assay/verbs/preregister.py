@@ -15,8 +15,7 @@ from assay.core.claims import Claim, Estimate
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST_ALONE
-from assay.core.placing import FEWEST
-from assay.core.power import decidable
+from assay.core.power import FEWEST, decidable
 from assay.core.reading import plural
 from assay.lab.judge import anchors, registered
 from assay.lab.lab import Lab

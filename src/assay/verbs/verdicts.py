@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from msgspec import structs
 
+from assay.core.compute import duration as seconds_of
 from assay.core.errors import AssayError
 from assay.core.garbage import uncollected
 from assay.core.results import ResultData
@@ -27,6 +28,7 @@ from assay.verbs.verb import Answer, Aside, Line, Part, duration, verb
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
+    from assay.lab.plan.plan import Plan
     from assay.lab.plan.preset import Preset
     from assay.lab.work.events import OnEvent
 
@@ -161,14 +163,36 @@ def run(
     `watching` is entered where something is to be done, and gives what is told of it.
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
-    if (known := lab.known(experiment, preset, run=True)) is not None:
-        return ResultData.from_json(known)
+    planned = lab.plan(experiment, preset)
+    if (known := lab.known(experiment, preset, planned)) is not None:
+        return known
     if experiment.origin.endswith(STUDIES):
-        from assay.ask.budget import affordable
-
-        affordable(Path(experiment.origin), lab, experiment, preset)
+        _refuse_beyond_budget(lab, experiment, planned)
     with watching if watching is not None else nullcontext() as on_event:
-        return lab.run(experiment, preset, on_event).data
+        return lab.run(experiment, preset, on_event, planned).data
+
+
+def _refuse_beyond_budget(lab: Lab, experiment: Experiment, planned: Plan) -> None:
+    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
+    times it may run. Raises: ExperimentError, with what would fit."""
+    from assay.ask.text import read
+
+    text = read(Path(experiment.origin))
+    if not text.study.budget or not planned.missing:
+        return
+    from assay.lab.forecast import forecast
+
+    with text.located("budget"):
+        most = seconds_of(text.study.budget)
+    width = lab.executor_for([experiment]).width
+    took = forecast(planned, experiment, width, claims=False).command
+    if took is not None and took[0].low > most:
+        what = (
+            f"what is missing takes {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; nothing "
+            "was run"
+        )
+        raise text.error(("budget",), what)
 
 
 def show(
@@ -180,9 +204,9 @@ def show(
     Another `arm` is judged as if it were the method.
     Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
     no claim is the one, or several."""
-    from assay.lab.judge.verdicts import choose
+    from assay.verbs.one_claim import choose
 
     if arm == "main" and claim is None and (known := lab.known(experiment, preset)) is not None:
-        return ResultData.from_json(known)
+        return known
     result = lab.judge(experiment, preset, arm)
     return (result if claim is None else choose(result, claim)).data

@@ -18,10 +18,11 @@ from simulated import VOCABULARY, Made, about, made
 
 from assay.core.errors import DataError
 from assay.features import effects
-from assay.features.index import blocks, build, firings, relations
+from assay.features.index import blocks, build, charting, firings, relations, searching
 from assay.features.index.about import About
-from assay.features.index.reader import Condition, Index
+from assay.features.index.reader import Index
 from assay.features.index.schema import AFTER, BEFORE, QUANTILES, TABLES
+from assay.features.index.values import Condition
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +274,7 @@ def test_twins_point_the_same_way_and_others_only_fire_together(tmp_path: Path) 
             often = min((x > 0).sum(), (y > 0).sum()) >= 20
             together |= {i} if np.corrcoef(x, y)[0, 1] >= 0.9 and often else set()
     assert (twins, together) == ({8, 9}, {11, 12})
-    found = Index(one.folder).summary()
+    found = Index(one.folder).summary
     assert (found["twins"], found["together"]) == (2, 2)
 
 
@@ -337,7 +338,7 @@ def test_pages_of_the_table(one: Made, index: Index) -> None:
         lambda index: index.features(where=[Condition("density", ">=", "x")]),
         lambda index: index.feature(40),
         lambda index: index.feature(-1),
-        lambda index: index.points("class", "density"),
+        lambda index: charting.points(index, "class", "density"),
     ],
 )
 def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
@@ -348,26 +349,26 @@ def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
 
 def test_search_by_token_promoted_token_and_text(one: Made, index: Index) -> None:
     token = index.feature(1).numbers["token"]
-    assert 1 in {row["feature"] for row in index.by_token(token).rows}
+    assert 1 in {row["feature"] for row in searching.by_token(index, token).rows}
     promoted = [
         k
         for k in range(40)
         if token
         in np.argsort(-(one.directions.decoder[k] @ one.directions.unembedding), kind="stable")[:10]
     ]
-    assert sorted(row["feature"] for row in index.by_promoted(token).rows) == promoted
+    assert sorted(row["feature"] for row in searching.by_promoted(index, token).rows) == promoted
     c = index.contexts(3, "top")[0]
     pair = c.ids[c.at - 1 : c.at + 1]
-    assert 3 in {row["feature"] for row in index.by_context(pair).rows}
-    assert index.tokens_like(f"<{token}>")[0]["token"] == token
+    assert 3 in {row["feature"] for row in searching.by_context(index, pair).rows}
+    assert searching.tokens_like(index, f"<{token}>")[0]["token"] == token
 
 
 def test_cells_of_the_scatter_hold_every_feature_once(index: Index) -> None:
-    cells = index.binned("density", "maximum", 7)
+    cells = charting.binned(index, "density", "maximum", 7)
     assert sum(cell["count"] for cell in cells) == 40
-    logarithmic = index.binned("density", "maximum", 7, log_x=True)
+    logarithmic = charting.binned(index, "density", "maximum", 7, log_x=True)
     assert sum(cell["count"] for cell in logarithmic) == 39  # a logarithm needs more than 0
-    features, x, _ = index.points("density", "maximum")
+    features, x, _ = charting.points(index, "density", "maximum")
     assert len(features) == 40 and x[0] == 0
 
 
@@ -479,7 +480,7 @@ def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -
     for name in TABLES:
         (tmp_path / f"{name}.parquet").write_bytes(b"PAR1 no table")
     with pytest.raises(DataError, match="damaged"):
-        Index(tmp_path).summary()
+        _ = Index(tmp_path).summary
     (tmp_path / "about.json").write_text("[]")
     with pytest.raises(DataError, match="damaged"):
         About.read(tmp_path)

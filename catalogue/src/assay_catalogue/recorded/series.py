@@ -170,10 +170,8 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
     part = Part(experiment.name, runs=len(first.rows), trained=len(first.missing))
     try:
         current_plan = replan(lab.store, experiment, first)
-        data = (
-            stored_result(lab.store, experiment, current_plan)
-            or lab.finish(experiment, current_plan).to_json()
-        )
+        stored = stored_result(lab.store, experiment, current_plan)
+        data = (stored or lab.finish(experiment, current_plan).data).to_json()
     except Exception as e:
         return replace(part, error=_to_error(e))
     return replace(part, data=data, sessions=current_plan.sessions)

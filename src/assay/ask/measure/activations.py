@@ -4,6 +4,7 @@ strongly a dictionary's feature is on. Each makes a read ready for a prompt."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from assay.ask.tables import Direction, Read
 from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
@@ -23,6 +25,8 @@ TARGETS = ("previous", "self", "induction")
 earlier occurrence of the token that attends."""
 ENCODED = 2**24
 """Features that are there at once."""
+FEWEST = 4
+"""Tokens of a prompt, its first among them, that CKA compares at least."""
 
 
 def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -135,6 +139,43 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     return Ready(each(number), sites=(site,))
 
 
+def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """How alike the tokens of a prompt lie with and without a change.
+
+    Formula: ‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖), X and Y [token, d] less their means, norms of all entries
+    Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019
+    """
+    site = _own_site(read, prompt)
+    if len(prompt.own) < FEWEST:
+        raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
+
+    def number(reading: Seen) -> float:
+        both = (reading, replace(reading, acts=reading.before))
+        x, y = (seen.rows(site, "mean").flatten(1).double() for seen in both)
+        x, y = x - x.mean(0), y - y.mean(0)
+        ours, theirs = x @ x.T, y @ y.T
+        return float((ours * theirs).sum() / (ours.norm() * theirs.norm()).clamp_min(1e-300))
+
+    return Ready(each(number), sites=(site,), compares=True)
+
+
+def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """Of the latents that are on with a change or without, the share that are on in both."""
+    whole, sites = _read_by_dictionary(read, read.jaccard, prompt, context)
+    tokens = positions(read, prompt)
+
+    def on(acts: Mapping[Site, torch.Tensor]) -> torch.Tensor:
+        x = torch.cat([acts[site][tokens].flatten(1) for site in sites], 1).float()
+        return (whole.to(x.device).encode(x)[0] != 0).any(0)
+
+    def number(reading: Seen) -> float:
+        ours, theirs = on(reading.acts), on(reading.before)
+        either = int((ours | theirs).sum())
+        return int((ours & theirs).sum()) / either if either else 1.0
+
+    return Ready(each(number), sites=sites, compares=True)
+
+
 def function(read: Read, prompt: Prompt, context: Context) -> Ready:
     """What a function of the user's own makes of a prompt."""
     code, place = context.code(read.function), read.function
@@ -195,10 +236,11 @@ def _site_along(read: Read, table: Direction, prompt: Prompt) -> Site:
     return site
 
 
-def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
-    """The activation of a latent: at a token, or the mean or the highest over all of the text."""
-    assert read.feature is not None
-    name, latent = read.feature
+def _read_by_dictionary(
+    read: Read, name: str, prompt: Prompt, context: Context
+) -> tuple[Dictionary, tuple[Site, ...]]:
+    """A dictionary, and the sites that it reads. Raises: DataError where these are nowhere, or of
+    another width."""
     whole = context.dictionary(name)
     names = (read.site,) if read.site else whole.sites
     if not names:
@@ -210,6 +252,14 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
             f"{read.name}: {name} reads {d_in} numbers a token, {' and '.join(map(str, sites))} of "
             f"{prompt.folder.name} {'has' if len(sites) == 1 else 'have'} {width}"
         )
+    return whole, sites
+
+
+def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """The activation of a latent: at a token, or the mean or the highest over all of the text."""
+    assert read.feature is not None
+    name, latent = read.feature
+    whole, sites = _read_by_dictionary(read, name, prompt, context)
     dictionary, number = dictionaries.latent(whole, name, latent)
     tokens = positions(read, prompt)
 

@@ -1,17 +1,27 @@
-"""Which near controls of the table (`assay.controls.table`) an intervention and a probe of a study
-have."""
+"""Which near controls of the table (`assay.controls.table`) interventions and probes of a study
+have, and models as they are, and differences between two: what would explain their numbers just as
+well."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from assay.ask.measure import directions, interventions
-from assay.ask.tables import Direction, Intervention, Probe
+from assay.ask.measure.prompts import SLOT, PromptSet, Row
+from assay.ask.measure.seen import Prompt, texts_of
+from assay.ask.tables import Direction, Intervention, Probe, Read
+from assay.controls.picks import pick
 from assay.controls.table import (
+    ANSWERS,
+    ATTENTION,
     BAG,
     BLOCKED_HEADS,
     BLOCKED_LAYERS,
     BLOCKED_TOKENS,
+    CHANGED,
     DAMAGE,
     ELSEWHERE,
     EMBEDDING,
@@ -22,15 +32,21 @@ from assay.controls.table import (
     NEURONS,
     PERMUTED,
     PLACES,
+    POSITION,
     RANDOM,
     SHUFFLED,
     TOKEN,
     TOKENS,
+    TRAINED,
+    TWIN,
+    TWINS,
     UNRELATED,
     UNTRAINED,
     Control,
     chosen,
 )
+from assay.core import rng
+from assay.core.errors import DataError
 
 
 def of_intervention(table: Intervention, tables: Sequence[Direction]) -> tuple[Control, ...]:
@@ -92,3 +108,91 @@ def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:
     is none of them, as `untrained` of a model that is not trained."""
     known = (BAG, EMBEDDING, PLACES, *((UNTRAINED,) if trained else ()), PERMUTED)
     return chosen(table.name, known, table.controls)
+
+
+# of models as they are ----------------------------------------------------------------------------
+
+
+def of_model(
+    reads: Sequence[Read], prompts: PromptSet, *, untrained: bool, changed: bool
+) -> list[Control]:
+    """The near controls of a model as it is, or of an untrained one; of one that is known to be
+    another's change, as a training's later states are, this change shuffled too."""
+    controls = [TRAINED] if untrained else [TWIN, *([CHANGED] if changed else [])]
+    controls += [ATTENTION] if any(map(names_a_head, reads)) and not untrained else []
+    controls += [POSITION] if any(map(looks_at_a_slot, reads)) and not untrained else []
+    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
+
+
+def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
+    """The near controls of a difference between two models.
+
+    No shuffled pairing of their prompts: the mean of differences is the difference of means, so it
+    would come out the same whatever the models do. For the same reason `unrelated` is none where
+    all rows have the same answers, and untrained twins are none of models of one shape: they are
+    equal."""
+    controls = [CHANGED] if same_shape else [TWINS]
+    return [*controls, *([ANSWERS] if any(varies(r, prompts) for r in reads) else [])]
+
+
+def answers(read: Read) -> tuple[str, ...]:
+    """The texts that a read asks for."""
+    every: list[str] = []
+    for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens", "logit"):
+        texts = getattr(read, name, ())
+        every += [
+            t
+            for answer in ((texts,) if isinstance(texts, str) else texts)
+            for t in texts_of(answer)
+        ]
+    return tuple(text for text in every if text)
+
+
+def varies(read: Read, prompts: PromptSet) -> bool:
+    """Whether a read asks for other answers of different rows."""
+    slots = sorted({slot for text in answers(read) for slot in SLOT.findall(text)})
+    return len({tuple(row.columns.get(slot) for slot in slots) for row in prompts.rows}) > 1
+
+
+def names_a_head(read: Read) -> bool:
+    """Whether a read is of the pattern of one head, for which others may stand in; not of a sweep
+    over heads."""
+    head = read.pattern.partition(".")[2]
+    return bool(head) and "pattern" not in read.sweep and not SLOT.search(head)
+
+
+def looks_at_a_slot(read: Read) -> bool:
+    """Whether a read is of the attention to what stands in a slot, which its place alone may get;
+    not to a place that the read names as one."""
+    slots = SLOT.findall(read.to) if read.pattern and isinstance(read.to, str) else []
+    return any(slot not in read.sweep for slot in slots)
+
+
+def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """Draw other tokens for all prompts, at each place one of all their tokens; places of slots and
+    what stands before the text stay."""
+    pool = [t for p in prompts for t in p.tokens[p.opening :]]
+
+    def draw(i: int, p: Prompt) -> Prompt:
+        picks = rng.integers(np.array([seed]), "ask.position", i, (len(p.own),), len(pool))[0]
+        return replace(p, tokens=(*p.tokens[: p.opening], *(pool[k] for k in picks)))
+
+    return [draw(i, p) for i, p in enumerate(prompts)]
+
+
+def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, Row]:
+    """Draw for each of these rows the prompt of any other one, behind which its own answers are
+    asked for.
+
+    Also of one with the same answers: where there are but two kinds of rows, those of the other
+    kind alone would turn every number round, whatever the answers have by themselves. Raises:
+    DataError where there is none."""
+    partners = {}
+    for i in rows:
+        row = prompts.rows[i]
+        candidates = [k for k in rows if prompts.rows[k].text != row.text]
+        if not candidates:
+            raise DataError(f"{row.place}: there is no other prompt to ask its answers behind")
+        other = prompts.rows[candidates[pick(seed, "ask.unrelated", i, len(candidates))]]
+        partners[i] = replace(other, columns=row.columns, place=row.place)
+    return partners

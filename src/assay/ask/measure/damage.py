@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,12 @@ class DamageTask(Task):
         assert self.other is not None
         return self.other
 
-    @property
+    @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, the unrelated ones behind the others."""
         return (*super().sets, self.unrelated)
 
-    @property
+    @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers besides the contents of models and prompts."""
         return {**super().words, "control": "damage", "read on": [*read_on(self.unrelated)]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask.measure import (
+    controls,
     dictionaries,
     directions,
     interventions,
@@ -21,7 +23,6 @@ from assay.ask.measure import (
     models,
     own_code,
     reads,
-    untouched,
 )
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.editing import Editing
@@ -119,20 +120,20 @@ class Task:
     chooses: bool = False
     """Whether an intervention of the study chooses parts on one half of the prompts."""
 
-    @property
+    @cached_property
     def models(self) -> tuple[Model, ...]:
         """The models that decide its numbers, that which it asks first."""
         rest = dict.fromkeys(m for m in (self.less, self.start) if m)
         return (self.model, *rest)
 
-    @property
+    @cached_property
     def sets(self) -> tuple[PromptSet, ...]:
         """The prompts that decide its numbers, those that are measured first."""
         names = (d.prompts for d in self.own_directions if d.prompts in self.sources)
         sources = (self.sources[n] for n in dict.fromkeys(names))
         return (self.prompts, *((self.than,) if self.than else ()), *sources)
 
-    @property
+    @cached_property
     def own_directions(self) -> list[Direction]:
         """The directions that decide its numbers."""
         table = self.intervention
@@ -144,13 +145,13 @@ class Task:
         names |= {t.top.by for t in tables if t.top and isinstance(t.top.by, str)}
         return [d for d in self.directions if d.name in names]
 
-    @property
+    @cached_property
     def phrase(self) -> str:
         """What is done to the model, in words."""
         table = self.intervention
         return f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
 
-    @property
+    @cached_property
     def words(self) -> dict[str, Any]:
         """What decides its numbers beside the contents of models and prompts."""
         return {
@@ -175,7 +176,8 @@ class Task:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
         low, high = reads.natural(read) if read else (None, None)
-        if read is None or not self.is_difference or (read.kl and self.than is None):
+        compares = read is not None and reads.kind_of(read) in reads.COMPARING
+        if read is None or not self.is_difference or (compares and self.than is None):
             return low, high
         if low is None or high is None:  # a difference of two such has no end on either side
             return None, None
@@ -196,7 +198,7 @@ class Task:
         """What is generalised over beside seeds."""
         return self.prompts.unit
 
-    @property
+    @cached_property
     def learns_here(self) -> bool:
         """Whether anything of the study is learned from the prompts that are measured, so that only
         the other half of them is."""
@@ -213,12 +215,12 @@ class Task:
         adds = table is not None and bool(table.add) and not {"add", "strength"} & {*table.sweep}
         return adds and table is not None and table.strength == 0
 
-    @property
+    @cached_property
     def rows(self) -> list[int]:
         """The rows that are measured."""
         return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
 
-    @property
+    @cached_property
     def levels(self) -> list[str]:
         """The levels of the unit that is generalised over: each prompt by its number, or the values
         of the column."""
@@ -226,7 +228,7 @@ class Task:
             return [str(i) for i in self.rows]
         return list(dict.fromkeys(self.prompts.column(self.prompts.unit, self.rows)))
 
-    @property
+    @cached_property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
         if self.new_each_seed or self.control in DRAWN or self.stands_in == "heads":
@@ -273,7 +275,8 @@ def axes(task: Task) -> dict[str, Axes]:
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     unit = {task.prompts.unit: task.levels}
-    measures: dict[str, Axes] = {r.name: {**swept, **r.sweep, **unit} for r in task.reads}
+    by: dict[str, Sequence[Any]] = {**task.prompts.dims()}
+    measures: dict[str, Axes] = {r.name: {**swept, **r.sweep, **by, **unit} for r in task.reads}
     if task.standing:
         name, dim = task.said
         measures[name] = {**swept, dim: [*range(task.standing)]}
@@ -303,10 +306,12 @@ def measure(
     smoke: bool,
     tick: Tick,
     root: Path = Path("assay-store"),
+    rows: Sequence[int] | None = None,
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
-    Files lie in `folder`, stored dictionaries in the store `root`."""
-    rows = task.rows[:SMOKE] if smoke else task.rows
+    Files lie in `folder`, stored dictionaries in the store `root`; `rows` are in the place of all
+    prompts that are measured."""
+    rows = rows or (task.rows[:SMOKE] if smoke else task.rows)
     if not rows:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
@@ -337,6 +342,19 @@ def measure(
     return _tidy(task, tables, rows, values[index], stand_ins[index])
 
 
+def rehearse(task: Task, seed: int, folder: Path, device: str, root: Path) -> None:
+    """Measure two different prompts of an arm with one seed, at the first and the last level of all
+    that an intervention sweeps, to see whether it can be done. Raises: DataError, ModelError."""
+    table = task.intervention
+    if table is not None:
+        ends = {name: tuple(dict.fromkeys((v[0], v[-1]))) for name, v in table.sweep.items()}
+        table = msgspec.structs.replace(table, sweep=ends)
+    texts = {task.prompts.rows[i].text: i for i in reversed(task.rows)}
+    rows = [*reversed(texts.values())][:2]
+    only = replace(task, intervention=table)
+    measure(only, np.array([seed]), folder, device, False, lambda done, of: None, root, rows)
+
+
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
     """The model that a task asks, and what its activations are known by."""
     second, second_key = _opened(task.model, state, seed, folder, device)
@@ -359,9 +377,9 @@ def _opened(
     name = models.located(folder, states[state if len(states) > 1 else 0])
     if table.like:
         model = models.untrained(name, seed, device, place, table.bos, table.dtype, table.device)
-        return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)} untrained {seed}"
-    model = models.as_it_is(name, device, table.bos, table.dtype, table.device)
-    return model, f"{model.fingerprint}{models.said(table.bos, table.dtype)}"
+        return model, f"{model.fingerprint}{models.said(table)} untrained {seed}"
+    model = models.as_it_is(name, device, table)
+    return model, f"{model.fingerprint}{models.said(table)}"
 
 
 def _tables(some: Sequence[Read]) -> list[Table]:
@@ -417,11 +435,15 @@ def _tidy(
     unit = task.prompts.unit
     names = task.prompts.units(rows)
     levels = list(dict.fromkeys(names))
-    index = [levels.index(name) for name in names]
-    share = np.zeros((len(rows), len(levels)))
+    by = task.prompts.dims()
+    count = len(levels) * math.prod(map(len, by.values()))
+    at = zip(task.prompts.level_of(rows), names, strict=True)
+    index = [level * len(levels) + levels.index(name) for level, name in at]
+    share = np.zeros((len(rows), count))
     share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
     values = values @ share
-    coords: dict[str, list[Any]] = {unit: levels}
+    values[..., share.sum(0) == 0] = np.nan  # a smoke run has not every level of each unit
+    coords: dict[str, list[Any]] = {unit: levels, **by}
     swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
     swept |= task.intervention.sweep if task.intervention else {}
     coords |= {name: list(options) for name, options in swept.items()}
@@ -430,10 +452,10 @@ def _tidy(
         columns = [k for k, (source, _, _) in enumerate(tables) if source is read]
         sweep = read.sweep
         coords |= {name: list(options) for name, options in sweep.items()}
-        shape = [len(v) for v in (*swept.values(), *sweep.values())]
+        shape = [len(v) for v in (*swept.values(), *sweep.values(), *by.values())]
         array = values[:, :, :, columns].reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
-        measured[read.name] = (" ".join(["run", *swept, *sweep, unit]), array, kind.unit)
+        measured[read.name] = (" ".join(["run", *swept, *sweep, *by, unit]), array, kind.unit)
     if task.standing:
         name, dim = task.said
         coords[dim] = [*range(task.standing)]
@@ -478,7 +500,7 @@ class _Pass:
         self.sweep = sweep
         by_number = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
-            by_number |= untouched.unrelated(task.prompts, task.rows, seeds[0])
+            by_number |= controls.unrelated(task.prompts, task.rows, seeds[0])
         self.prompts = [prompt(model.folder, by_number[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [
@@ -488,7 +510,7 @@ class _Pass:
             for table in tables
         ]
         if task.stands_in == "position":  # reads stay those of the places that the prompts had
-            self.prompts = untouched.scrambled(self.prompts, seeds[0])
+            self.prompts = controls.scrambled(self.prompts, seeds[0])
         self.ready = [list(group) for group in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))
         self.sites = list(dict.fromkeys(site for r in every for site in r.sites))

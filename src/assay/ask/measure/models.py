@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 import msgspec
 import numpy as np
 
-from assay.ask.tables import DType, Model
+from assay.ask.tables import DType, Model, Weights
 from assay.core import rng
-from assay.core.errors import AssayError, DataError
+from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import folder as folders
 from assay.subjects.adapters import BETWEEN
@@ -36,6 +36,8 @@ def check(model: Model) -> None:
     if len(ways) != 1:
         got = " and ".join(ways) or "none of them"
         raise DataError(f"say one of name, like and checkpoints of a model, got {got}")
+    if (w := model.weights) and ((w.round is None and w.scale == 1) or not model.name):
+        raise DataError("weights are those of a name, as { round = 3 } or { scale = 0.9 }")
     if model.base and not model.name:
         raise DataError("a base belongs to the name of an adapter's folder")
     if model.like and (model.dtype or model.device):
@@ -79,20 +81,57 @@ def opened(name: str, device: str, fingerprint: str, dtype: DType = "") -> Pretr
     return load(name, device, dtype or "float32")
 
 
-def as_it_is(
-    name: str, device: str, bos: bool | None = None, dtype: DType = "", own: str = ""
+def as_it_is(name: str, device: str, table: Model) -> Pretrained:
+    """Open the model in a folder as its table says: where, in what it computes, with which change
+    of its weights, and whether its texts begin with a BOS."""
+    about = name, table.device or device, folders.find(name).fingerprint
+    if table.weights is None:
+        return _beginning(opened(*about, table.dtype), table.bos)
+    return _beginning(_reweighted(*about, table.dtype, table.weights), table.bos)
+
+
+def said(table: Model) -> str:
+    """What is added to a model's hash where its table says whether its texts begin with a BOS, in
+    what it computes, or how its weights are changed."""
+    words = "" if table.bos is None else f" bos {table.bos}"
+    words += f" {table.dtype}" if table.dtype else ""
+    return f"{words} {reweighted_in_words(table)}" if table.weights else words
+
+
+@lru_cache(maxsize=1)
+def _reweighted(
+    name: str, device: str, fingerprint: str, dtype: DType, weights: Weights
 ) -> Pretrained:
-    """Open a model, whose texts begin with a BOS or not as is said; `own` is the device that its
-    table names."""
-    fingerprint = folders.find(name).fingerprint
-    return _beginning(opened(name, own or device, fingerprint, dtype), bos)
+    """A model with changed weights; the last one stays open."""
+    model = load(name, device, dtype or "float32", apart=True)
+    with torch.no_grad():
+        for parameter, weight in model.model.named_parameters():
+            if weights.of in parameter:
+                weight *= weights.scale
+                if weights.round is not None:
+                    weight.copy_(torch.round(weight, decimals=weights.round))
+    return model
 
 
-def said(bos: bool | None, dtype: DType = "") -> str:
-    """What is added to a model's hash where it is said whether its texts begin with a BOS, and in
-    what it computes."""
-    words = "" if bos is None else f" bos {bos}"
-    return f"{words} {dtype}" if dtype else words
+def reweighted_in_words(table: Model) -> str:
+    """Say how the weights of a model are changed; "" where they are not."""
+    if (w := table.weights) is None:
+        return ""
+    ways = [f"times {w.scale:g}"] if w.scale != 1 else []
+    ways += [f"rounded to {w.round} decimals"] if w.round is not None else []
+    return f"{f'those of {w.of}' if w.of else 'all'} weights {' and '.join(ways)}"
+
+
+def check_weights(table: Model, folder: folders.ModelFolder) -> None:
+    """Refuse a change of weights of which the model has none. Raises: DataError."""
+    if table.weights is None:
+        return
+    names = [n for n in folder.shapes() if n.endswith((".weight", ".bias"))]
+    if names and not any(table.weights.of in name for name in names):
+        raise DataError(
+            f"no weight of {folder.name} has {table.weights.of!r} in its name; "
+            f"{nearest(table.weights.of, names)}"
+        )
 
 
 def _beginning(model: Pretrained, bos: bool | None) -> Pretrained:

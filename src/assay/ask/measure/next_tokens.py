@@ -4,46 +4,37 @@ would give if it ended earlier. Each makes a read ready for a prompt."""
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from assay.ask.measure.seen import Context, Prompt, Ready, Seen, Want, each, positions
-from assay.ask.tables import Answer, Read, texts_of
+from assay.ask.measure.seen import (
+    AnyOf,
+    Behind,
+    Context,
+    Prompt,
+    Ready,
+    Seen,
+    Want,
+    each,
+    positions,
+    texts_of,
+)
+from assay.ask.tables import Answer, Read
 from assay.core.errors import DataError
 from assay.subjects.folder import most_tokens
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
 
 
-def answers_of(answers: str | tuple[Answer, ...]) -> list[tuple[str, ...]]:
-    """The texts of each answer, of which any will do; one text is one answer."""
-    return [texts_of(answer) for answer in ((answers,) if isinstance(answers, str) else answers)]
+def answers_of(answers: str | tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """The answers of which a read speaks; one text is one answer."""
+    return (answers,) if isinstance(answers, str) else answers
 
 
-class _Any:
-    """An answer behind a prompt: the probability that any of its texts follows."""
-
-    def __init__(self, prompt: Prompt, texts: Sequence[str]) -> None:
-        by_tokens = {prompt.continuation(text): text for text in texts}
-        # what follows a text that begins with another follows that one too, and counts once
-        self.wants = [
-            prompt.wants(text)
-            for tokens, text in by_tokens.items()
-            if not any(t != tokens and tokens[: len(t)] == t for t in by_tokens)
-        ]
-
-    def log_prob(self, reading: Seen) -> float:
-        """log Σ P(text | prompt), over all of the answer's texts."""
-        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
-        most = max(logs)
-        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
-
-
-def _flat(some: Sequence[_Any]) -> tuple[Want, ...]:
+def _flat(some: Sequence[AnyOf]) -> tuple[Want, ...]:
     """What all of these answers need of a pass."""
     return tuple(w for answer in some for wants in answer.wants for w in wants)
 
@@ -51,17 +42,16 @@ def _flat(some: Sequence[_Any]) -> tuple[Want, ...]:
 Notes = tuple[tuple[str, str], ...]
 
 
-def _notes(prompt: Prompt, answers: Sequence[tuple[str, ...]], several: str) -> Notes:
+def _notes(prompt: Prompt, answers: Sequence[Sequence[Behind]], several: str) -> Notes:
     """What to know of the tokens of answers; `several` says what becomes of more than one."""
-    texts = [text for some in answers for text in some]
-    filled = [prompt.row.fill(text) for text in texts]
-    tokens = [prompt.continuation(text) for text in texts]
-    firsts = [{prompt.continuation(text)[0] for text in some} for some in answers]
+    filled = [text.filled for some in answers for text in some]
+    firsts = [{text.tokens[0] for text in some} for some in answers]
     end = prompt.row.text[-1:]
     notes = [
-        (f"an answer of several tokens, {several}", text)
-        for text, t in zip(filled, tokens, strict=True)
-        if len(t) > 1
+        (f"an answer of several tokens, {several}", text.filled)
+        for some in answers
+        for text in some
+        if len(text.tokens) > 1
     ]
     if any(a & b for a, b in itertools.combinations(firsts, 2)):
         notes.append(("answers that begin with the same token", filled[0]))
@@ -82,38 +72,44 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
     Formula: Σ log P(token | prompt, tokens before it), of several texts log Σ P(text | prompt)
     """
     texts = answers_of(read.log_prob)
-    before: set[str] = set()
-    for filled in ({prompt.row.fill(text) for text in some} for some in texts):
-        if both := sorted(filled & before):
-            what = f"{read.name} compares {both[0]!r} with itself there"
-            raise DataError(f"{prompt.row.place}: {what}")
-        before |= filled
-    answers = [_Any(prompt, some) for some in texts]
+    answers = [AnyOf(prompt, some) for some in texts]
+    first, *second = ({text.filled for text in answer.texts} for answer in answers)
+    if second and (both := sorted(first & second[0])):
+        what = f"{read.name} compares {both[0]!r} with itself there"
+        raise DataError(f"{prompt.row.place}: {what}")
     signs = (1.0, -1.0)
 
     def number(reading: Seen) -> float:
         return sum(sign * x.log_prob(reading) for sign, x in zip(signs, answers, strict=False))
 
-    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
+    return Ready(
+        each(number),
+        _flat(answers),
+        notes=_notes(prompt, [answer.texts for answer in answers], ALL),
+    )
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 where the first text is the most probable of all, over all of its tokens; ties share. What
     is the same in a row counts once, so that a list of all answers may contain the right one."""
-    by_answer: dict[tuple[str, ...], tuple[str, ...]] = {}
+    by_answer: dict[tuple[str, ...], Answer] = {}
     for some in answers_of(read.accuracy):
-        by_answer.setdefault(tuple(prompt.row.fill(text) for text in some), some)
+        by_answer.setdefault(tuple(prompt.row.fill(text) for text in texts_of(some)), some)
     texts = list(by_answer.values())
     if len(texts) < 2:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
-    answers = [_Any(prompt, some) for some in texts]
+    answers = [AnyOf(prompt, some) for some in texts]
 
     def number(reading: Seen) -> float:
         scores = [answer.log_prob(reading) for answer in answers]
         best = [s == max(scores) for s in scores]
         return best[0] / sum(best)
 
-    return Ready(each(number), _flat(answers), notes=_notes(prompt, texts, ALL))
+    return Ready(
+        each(number),
+        _flat(answers),
+        notes=_notes(prompt, [answer.texts for answer in answers], ALL),
+    )
 
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:
@@ -139,9 +135,9 @@ def _of_next(read: Read, prompt: Prompt, wants: Sequence[Want], **more: Any) -> 
 
 def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text."""
-    tokens = prompt.continuation(read.rank)
-    want = Want("rank", prompt.at(read.position), tokens[0], site=_stream(read, prompt))
-    return _of_next(read, prompt, [want], notes=_notes(prompt, [(read.rank,)], FIRST))
+    text = prompt.behind(read.rank)
+    want = Want("rank", prompt.at(read.position), text.tokens[0], site=_stream(read, prompt))
+    return _of_next(read, prompt, [want], notes=_notes(prompt, [[text]], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -230,16 +226,15 @@ def _of_first(
     called: str,
 ) -> Ready:
     """A number of the first tokens of one text, or of two the difference."""
-    texts = texts_of(of)
-    tokens = [prompt.continuation(text) for text in texts]
-    filled = [prompt.row.fill(text) for text in texts]
-    if len(tokens) > 1 and tokens[0][0] == tokens[1][0]:
+    texts = [prompt.behind(text) for text in texts_of(of)]
+    if len(texts) > 1 and texts[0].tokens[0] == texts[1].tokens[0]:
         raise DataError(
-            f"{prompt.row.place}: {filled[0]!r} and {filled[1]!r} begin with the same token, so "
-            f"their {called} is 0 whatever the model does; choose texts that begin differently"
+            f"{prompt.row.place}: {texts[0].filled!r} and {texts[1].filled!r} begin with the same "
+            f"token, so their {called} is 0 whatever the model does; choose texts that begin "
+            "differently"
         )
     position, site = prompt.at(read.position), _stream(read, prompt)
-    wants = [Want(what, position, t[0], site=site) for t in tokens]
+    wants = [Want(what, position, text.tokens[0], site=site) for text in texts]
 
     def number(reading: Seen) -> float:
         return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
@@ -248,5 +243,5 @@ def _of_first(
         each(number),
         tuple(wants),
         (site,) if site else (),
-        notes=_notes(prompt, [(text,) for text in texts], FIRST),
+        notes=_notes(prompt, [[text] for text in texts], FIRST),
     )

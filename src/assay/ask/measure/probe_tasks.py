@@ -16,13 +16,14 @@ import numpy as np
 from assay.ask.measure import interventions
 from assay.ask.measure.measuring import stated
 from assay.ask.measure.prompts import SLOT, PromptSet, Row
+from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Model, Place, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 KINDS = ("ridge", "logistic", "sparse", "attention")
-SWEPT = ("site", "position", "k", "dictionary")
+SWEPT = ("site", "test_site", "position", "k", "dictionary")
 """The fields that a sweep may set, beside the slots of a site."""
 MAJORITY = "majority"
 """The control that reads nothing: it answers with the most frequent label, or the mean number."""
@@ -60,6 +61,9 @@ class ProbeTask:
     is_difference: ClassVar[bool] = False
     start: None = None
     stands_in: str = ""
+    one_twin: bool = True
+    """Whether the control `untrained` has one twin for all seeds; what was frozen before has a new
+    one for every second seed."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -84,6 +88,7 @@ class ProbeTask:
             "control": self.control,
             "untrained": [bool(self.model.like)],
             "tested": self.test is not None,
+            **({"twin": "one"} if self.control == "untrained" and self.one_twin else {}),
         }
 
     @property
@@ -155,10 +160,40 @@ def _numeric(names: Sequence[str]) -> bool:
     return len(values) > 2 and bool(np.isfinite([*values]).all())
 
 
+def seen_tokens(p: Prompt, place: Place) -> list[int]:
+    """The tokens of a prompt that a probe may know of, up to the one that is probed. Raises:
+    DataError where there is none."""
+    end = len(p.tokens) if place == "mean" else p.at(place) + 1
+    if end <= p.opening:
+        raise DataError(
+            f"{p.row.place}: position {place} is what every text begins with, so nothing can be "
+            "told there"
+        )
+    return list(p.tokens[p.opening : end])
+
+
+def check_prompts(task: ProbeTask, folder: ModelFolder) -> None:
+    """Refuse a position that a prompt lacks, of those that are learned from and those that are
+    judged. Raises: DataError."""
+    rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
+    every = [prompt(folder, row) for row in rows]
+    for place in {point.position for point in every_point(task.table)}:
+        for p in every:
+            seen_tokens(p, place)
+
+
 def check_sites(task: ProbeTask, folder: ModelFolder) -> None:
     """Refuse a site that a model lacks. Raises: ModelError."""
     for point in every_point(task.table) if task.control != MAJORITY else ():  # which reads none
-        folder.check(Site.parse(point.site))
+        site = Site.parse(point.site)
+        folder.check(site)
+        if point.test_site:
+            folder.check(test := Site.parse(point.test_site))
+            if folder.width(test) != folder.width(site):
+                raise DataError(
+                    f"{task.table.name!r} learns at {site}, which has {folder.width(site)} numbers "
+                    f"a token, and {test} has {folder.width(test)}"
+                )
 
 
 def check(task: ProbeTask) -> None:
@@ -171,7 +206,9 @@ def check(task: ProbeTask) -> None:
         )
     if table.kind not in KINDS:
         raise DataError(f"no kind of probe is called {table.kind!r}; {nearest(table.kind, KINDS)}")
-    slots = SLOT.findall(table.site)
+    slots = [*SLOT.findall(table.site), *SLOT.findall(table.test_site)]
+    if task.source.table.levels or task.prompts.table.levels:
+        raise DataError(f"{table.name!r}: prompts with levels or shots are read, not probed")
     for name in table.sweep:
         if name not in (*SWEPT, *slots):
             hint = nearest(name, (*SWEPT, *slots))
@@ -188,13 +225,13 @@ def check(task: ProbeTask) -> None:
             raise DataError(f"{point.site} has no vector for a token, so no probe can read it")
         if point.position == "all":
             raise DataError(f'{table.name!r} reads a token, or "mean" over all of them')
-    if table.kind == "attention" and {"dictionary", "position"} & {
+    if table.kind == "attention" and {"dictionary", "position", "test_site"} & {
         *table.sweep,
-        *(["dictionary"] if table.dictionary else []),
+        *(name for name in ("dictionary", "test_site") if getattr(table, name)),
     }:
         raise DataError(
             f"{table.name!r}: an attention probe reads activations of all tokens up to a position; "
-            'leave dictionary and swept positions out, or write kind = "sparse"'
+            'leave dictionary, test_site and swept positions out, or write kind = "sparse"'
         )
     if (count := len(task.learned) + len(task.rows)) > LARGEST:
         raise DataError(f"{table.name!r} has {count:,} prompts, at most {LARGEST:,} are probed")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask.measure import interventions, places
+from assay.ask.measure import interventions, places, probe_tasks
 from assay.ask.measure.measuring import (
     PASS,
     SIGNS,
@@ -29,7 +29,6 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask, every_point
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Place, Plain, Probe
 from assay.core.columns import Axes
-from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.evaluation import sources
 from assay.evaluation.sources import Source
@@ -46,8 +45,8 @@ WORDS = 4096
 WITHOUT_MODEL = ("bag", "embedding", "places")
 """Controls that read tokens and no activations."""
 SHARING = 2
-"""How many seeds in a row share an untrained twin: reading with it is most of what a probe
-costs."""
+"""How many seeds in a row shared an untrained twin before all had one: reading with it is most of
+what a probe costs."""
 
 
 def axes(task: ProbeTask) -> dict[str, Axes]:
@@ -86,13 +85,14 @@ def measure(
     size = (len(distinct), len(points), len(rows))
     values = {name: np.full(size, np.nan) for name in _units(task)}
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
+    single = task.control == "untrained" and task.one_twin
     reader = _Reader(task, rows, folder, device)
     last: int | None = None
     for s, seed in enumerate(distinct):
         if task.control == MAJORITY:
             scores = [learning.majority(len(points))]
         else:
-            twin = seed // twins if twins else None
+            twin = 0 if single else seed // twins if twins else None
             if not s or twin != last:
                 inputs, last = reader.inputs(points, twin), twin
                 learning.read(points, inputs, [len(ids) for ids in reader.ids(points[0])])
@@ -142,6 +142,7 @@ def seconds(task: ProbeTask, size: Mapping[str, int], runs: int) -> float:
     rows = [task.source.rows[i] for i in task.learned] + [task.prompts.rows[i] for i in task.rows]
     tokens = sum(len(row.text) for row in rows) / SIGNS
     shared = {"untrained": SHARING}.get(task.control, 1 if task.model.like else runs)
+    shared = runs if task.control == "untrained" and task.one_twin else shared
     passes = 0 if task.control in WITHOUT_MODEL else -(-runs // shared)
     points = len(interventions.points(task.table))
     solving = points * (len(task.learned) / 100) ** 2 * 0.02
@@ -174,8 +175,7 @@ class _Reader:
 
     @property
     def _opened(self) -> Pretrained:
-        table = self.task.model
-        return as_it_is(self.name, self.device, table.bos, table.dtype, table.device)
+        return as_it_is(self.name, self.device, self.task.model)
 
     @cached_property
     def prompts(self) -> list[Prompt]:
@@ -186,17 +186,8 @@ class _Reader:
 
     def ids(self, table: Probe) -> list[list[int]]:
         """The tokens of each row that the probe may know of, up to the one that is probed. Raises:
-        DataError where there is none."""
-        ids = []
-        for p in self.prompts:
-            end = len(p.tokens) if table.position == "mean" else p.at(table.position) + 1
-            if end <= p.opening:
-                raise DataError(
-                    f"{p.row.place}: position {table.position} is what every text begins with, so "
-                    "nothing can be told there"
-                )
-            ids.append(list(p.tokens[p.opening : end]))
-        return ids
+        DataError."""
+        return [probe_tasks.seen_tokens(p, table.position) for p in self.prompts]
 
     def inputs(self, points: Sequence[Probe], seed: int | None) -> Rows:
         """What is read at each point; with a seed, of the untrained twin that it draws."""
@@ -207,7 +198,7 @@ class _Reader:
             read = {k: ways[self.task.control](p, attends) for k, p in by_place.items()}
             return [read[p.position] for p in points]
         model = self._opened
-        settings = said(self.task.model.bos, self.task.model.dtype)
+        settings = said(self.task.model)
         key = f"{model.fingerprint}{settings} {'' if seed is None else seed}"
         if seed is not None:  # the opened one stays as it is
             self._twin = redrawn(self._twin or copy.deepcopy(model), seed)
@@ -224,9 +215,10 @@ class _Reader:
 
     def _acts(self, model: Pretrained, key: str, points: Sequence[Probe]) -> Rows:
         sets = [(self.task.source, self.task.learned), (self.task.prompts, self.rows)]
-        acts: dict[tuple[str, Place], torch.Tensor] = {}
+        acts: dict[tuple[str, str, Place], torch.Tensor] = {}
         for place in dict.fromkeys(p.position for p in points):
-            names = list(dict.fromkeys(p.site for p in points if p.position == place))
+            here = [(p.site, p.test_site or p.site) for p in points if p.position == place]
+            names = list(dict.fromkeys(name for pair in here for name in pair))
             sites = [Site.parse(name) for name in names]
             read = {}
             for some in {p.digest: p for p, _ in sets}.values():
@@ -235,10 +227,13 @@ class _Reader:
                     read[some.digest] = [by_site[site] for site in sites]
                 else:
                     read[some.digest] = all_activations(model, key, some, sites, place)
-            for k, name in enumerate(names):
-                parts = [read[some.digest][k][rows].flatten(1) for some, rows in sets]
-                acts[name, place] = torch.cat(parts)
-        return [acts[p.site, p.position] for p in points]
+            for pair in dict.fromkeys(here):
+                parts = [
+                    read[some.digest][names.index(name)][rows].flatten(1)
+                    for name, (some, rows) in zip(pair, sets, strict=True)
+                ]
+                acts[*pair, place] = torch.cat(parts)
+        return [acts[p.site, p.test_site or p.site, p.position] for p in points]
 
     def _tokens(self, model: Pretrained, points: Sequence[Probe]) -> Rows:
         """The tokens of all rows, filled up with zeros behind the last that is seen."""

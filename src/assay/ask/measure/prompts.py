@@ -1,15 +1,19 @@
-"""Prompts: the rows of a study's prompts, filled into templates, and which of them are learned from
-and which are measured."""
+"""Prompts: the rows of a study's prompts, read from JSONL, CSV or plain text and filled into
+templates, and which of them are learned from and which are measured. Line ends and quotes alone
+decide what a record of a file is, never what a cell says."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import itertools
 import json
 import math
 import re
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +21,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from assay.ask.measure import prompt_files
 from assay.ask.tables import Message, Prompts
-from assay.core import rng
+from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
 from assay.subjects.chats import Chat
 
@@ -73,13 +76,14 @@ class PromptSet:
         contents: list[object] = [
             [[row.text, sorted(row.columns.items())] for row in self.rows],
             [msgspec.to_builtins(table.corrupted), table.split, table.learn, table.unit],
+            *([table.levels] if table.levels else []),
         ]
         if table.messages:
             chats = [row.chat for row in self.rows if row.chat]
             contents.append([[c.messages, c.continues, c.thinking, c.date] for c in chats])
         return hashlib.sha256(json.dumps(contents, ensure_ascii=False).encode()).hexdigest()
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """What is generalised over: a column, or each prompt."""
         return self.table.unit or self.table.split or "prompt"
@@ -134,6 +138,25 @@ class PromptSet:
         """Give the level of the unit to which each of these rows belongs."""
         return [f"{i}" for i in rows] if self.unit == "prompt" else self.column(self.unit, rows)
 
+    def dims(self) -> dict[str, list[int | float | str]]:
+        """Give the dimension that prompts have besides their units, with its levels: numbers where
+        all are."""
+        if not self.table.levels:
+            return {}
+        names = list(dict.fromkeys(self.column(self.table.levels)))
+        try:
+            numbers = [float(name) for name in names]
+        except ValueError:
+            return {self.table.levels: [*names]}
+        return {self.table.levels: [int(x) if x.is_integer() else x for x in numbers]}
+
+    def level_of(self, rows: Sequence[int]) -> list[int]:
+        """Give the number of the level that each of these rows has; 0 where there are none."""
+        if not self.table.levels:
+            return [0] * len(rows)
+        names = list(dict.fromkeys(self.column(self.table.levels)))
+        return [names.index(name) for name in self.column(self.table.levels, rows)]
+
     def sample(
         self, rows: Sequence[int], seed: int, *, labelled: bool = False, label: str = "label"
     ) -> list[int]:
@@ -185,7 +208,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
         what = " and ".join(ways) or "none of them"
         raise DataError(f"say one of file, rows and slots of the prompts {table.name}, got {what}")
     if table.file:
-        records = prompt_files.read(folder / table.file)
+        records = read_file(folder / table.file)
     elif table.rows:
         records = [(f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)]
     elif table.slots:
@@ -221,6 +244,8 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             rows.append(row)
     if not rows:
         raise DataError(f"{table.file or table.name} has no prompts")
+    if table.shots or table.example:
+        table, rows = _with_examples(table, rows)
     different = len({json.dumps([row.text, *_read_of(row, study)]) for row in rows})
     if 2 * different <= len(rows) and not (table.unit or table.split):
         raise DataError(
@@ -228,7 +253,57 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             "others have the same text and answers: copies count as no units; take them out, or "
             "write what you generalise over as unit"
         )
-    return PromptSet(table, tuple(rows))
+    made = PromptSet(table, tuple(rows))
+    _check_levels(made)
+    return made
+
+
+def _with_examples(table: Prompts, rows: Sequence[Row]) -> tuple[Prompts, list[Row]]:
+    """Put the next rows, with their answers, before each row, so many as each number of shots says.
+    Raises: DataError."""
+    name = table.name
+    if not (table.shots and table.example):
+        raise DataError(
+            f"shots and example of {name} belong together: shots = [0, 1, 4] and example = "
+            '"… {slot} … {answer}.\\n"'
+        )
+    if table.levels or table.messages or table.corrupted:
+        raise DataError(f"{name} has shots, and so no levels, messages or corrupted texts")
+    if len({*table.shots}) < len(table.shots) or max(table.shots) >= len(rows):
+        raise DataError(f"{name}: each number of shots once, and fewer than the {len(rows)} rows")
+    made = []
+    for i, row in enumerate(rows):
+        if both := {"shots", "row"} & {*row.columns}:
+            raise DataError(f"{row.place}: prompts with shots have a column {min(both)} already")
+        for n in table.shots:
+            others = [rows[(i + 1 + k) % len(rows)] for k in range(n)]
+            before = "".join(other.fill(table.example) for other in others)
+            columns = {**row.columns, "shots": str(n), "row": str(i)}
+            spans = {slot: len(before) + end for slot, end in row.spans.items()}
+            made.append(replace(row, text=before + row.text, columns=columns, spans=spans))
+    split = table.split if table.split or table.unit else "row"
+    return msgspec.structs.replace(table, levels="shots", split=split), made
+
+
+def _check_levels(prompts: PromptSet) -> None:
+    """Refuse levels that not every unit has. Raises: DataError."""
+    table = prompts.table
+    if not table.levels:
+        return
+    every = range(len(prompts.rows))
+    if prompts.unit in ("prompt", table.levels):
+        raise DataError(
+            f'{table.name} has levels = "{table.levels}"; write as unit another column, whose '
+            "values say which rows belong together"
+        )
+    names = prompts.column(table.levels)
+    there = {*zip(prompts.units(every), names, strict=True)}
+    for unit, level in itertools.product(dict.fromkeys(prompts.units(every)), dict.fromkeys(names)):
+        if (unit, level) not in there:
+            raise DataError(
+                f"{prompts.unit} {unit!r} has no row with {table.levels} = {level!r}, and levels "
+                "are compared unit by unit; write such a row, or make them two [[prompts]]"
+            )
 
 
 def remarks(prompts: PromptSet) -> list[str]:
@@ -334,3 +409,160 @@ def filled(row: Row, template: str) -> Row:
     times = Counter(SLOT.findall(template))
     repeated = frozenset(name for name, n in times.items() if n > 1)
     return replace(row, text=text + template[last:], spans=spans, repeated=repeated)
+
+
+# files --------------------------------------------------------------------------------------------
+
+
+LARGEST = 2**25
+"""Bytes of a file of prompts."""
+KINDS = (".jsonl", ".csv", ".txt")
+Record = tuple[str, dict[str, object]]
+"""Where it begins, as "reviews.csv line 3", and its cells by the names of their columns."""
+_LINE = re.compile(r"\r\n|\n|\r")
+_BLANK = " \t"
+_CELLS = threading.Lock()
+"""The longest cell that the module csv reads is a setting of the whole process."""
+
+
+def read_file(path: Path) -> list[Record]:
+    """The records of a file. Raises: DataError, with line and column."""
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise DataError(f"prompts are read from {', '.join(KINDS)}, got {path.name}")
+    text = foreign.text(path, "a file of prompts", LARGEST)
+    if "\0" in text:
+        before = _LINE.split(text[: text.index("\0")])
+        raise DataError(
+            f"{path.name} line {len(before)} column {len(before[-1]) + 1} has a NUL, as binary "
+            "files and UTF-16 without a mark do; save it as UTF-8 text"
+        )
+    if kind == ".csv":
+        return list(_of_csv(path.name, text))
+    lines = [(f"{path.name} line {n}", line) for n, line in enumerate(_LINE.split(text), 1)]
+    lines = [(place, line) for place, line in lines if line.strip(_BLANK)]
+    if kind == ".jsonl":
+        return [(place, _object(place, line)) for place, line in lines]
+    return [(place, {"text": line}) for place, line in lines]
+
+
+def _of_csv(name: str, text: str) -> Iterator[Record]:
+    """The records of a CSV file, whose first record names the columns. Raises: DataError."""
+    header: list[str] | None = None
+    for line, cells in _cells(name, text):
+        place = f"{name} line {line}"
+        if header is None:
+            header = cells
+            _check_header(place, header)
+        elif len(cells) != len(header):
+            raise DataError(
+                f"{place} has not as many cells as the header: {len(cells)}, and the header "
+                f"{len(header)}"
+            )
+        else:
+            yield place, dict(zip(header, cells, strict=True))
+
+
+def _cells(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record that is no blank line, with the line on which it begins. Raises:
+    DataError."""
+    with _CELLS:
+        before = csv.field_size_limit(LARGEST)
+        try:
+            # newline="": a line end within quotes is a part of its cell
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            rows, line = list[tuple[int, list[str]]](), 1
+            for cells in reader:
+                rows += [(line, cells)] if cells else []
+                line = reader.line_num + 1
+        except csv.Error as e:
+            why = str(e)
+            if "unexpected end of data" in why:
+                why = "a quote that opens in it is never closed"
+            raise DataError(f"{name} line {line} is no CSV: {why}") from None
+        finally:
+            csv.field_size_limit(before)
+    yield from rows
+
+
+def _check_header(place: str, header: Sequence[str]) -> None:
+    """Refuse columns without a name, and two of one name. Raises: DataError."""
+    for number, column in enumerate(header, 1):
+        if not column.strip():
+            raise DataError(f"{place}: column {number} of {len(header)} has no name")
+    twice = [column for column, n in Counter(header).items() if n > 1]
+    if twice:
+        numbers = [str(n) for n, column in enumerate(header, 1) if column == twice[0]]
+        raise DataError(
+            f"{place}: columns {' and '.join(numbers)} are both called {twice[0]!r}; a column has "
+            "one name of its own"
+        )
+
+
+class _Constant(str):
+    """NaN or Infinity, which JSON itself does not have."""
+
+
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_Constant)
+"""Numbers stay as they are written: 1.50 is no 1.5 to a model."""
+
+
+def _object(place: str, line: str) -> dict[str, object]:
+    """The object on a line, of texts, numbers, true and false. Raises: DataError, with the
+    column."""
+    record: dict[str, object] = {}
+    try:
+        at = _expect(line, 0, "{", "must be an object of texts and numbers")
+        while line[at : at + 1] != "}":
+            begin = at
+            name, at = _DECODER.raw_decode(line, begin)
+            if type(name) is not str or line[begin] != '"':
+                raise json.JSONDecodeError("a name in quotes is expected here", line, begin)
+            begin = _expect(line, at, ":", "no colon after a name")
+            value, at = _DECODER.raw_decode(line, begin)
+            if why := _unusable(name, value, name in record):
+                raise DataError(f"{place} column {begin + 1}: {why}")
+            record[name] = value
+            at = _skip(line, at)
+            if line[at : at + 1] != "}":
+                at = _expect(line, at, ",", "no comma between two values")
+                if line[at : at + 1] == "}":
+                    raise json.JSONDecodeError("a value is expected after the comma", line, at)
+        if (end := _skip(line, at + 1)) < len(line):
+            raise json.JSONDecodeError("more stands behind the object", line, end)
+    except json.JSONDecodeError as e:
+        raise DataError(f"{place} column {e.pos + 1} is no JSON: {e.msg}") from None
+    except RecursionError:
+        raise DataError(f"{place} must be an object of texts and numbers") from None
+    return record
+
+
+def _skip(line: str, at: int) -> int:
+    while line[at : at + 1] in (" ", "\t"):
+        at += 1
+    return at
+
+
+def _expect(line: str, at: int, sign: str, why: str) -> int:
+    """Where it goes on behind a sign that must be here."""
+    at = _skip(line, at)
+    if line[at : at + 1] != sign:
+        raise json.JSONDecodeError(why, line, at)
+    return _skip(line, at + 1)
+
+
+def _unusable(name: str, value: object, again: bool) -> str:
+    """Why a value is no part of a prompt; "" where it may be one."""
+    if again:
+        return f"the second value called {name!r}; an object has each name once"
+    if value is None:
+        return f"{name!r} is null, which is no text; write a text, or leave the row out"
+    if isinstance(value, _Constant):
+        return f"{name!r} is {value}, which is no number; write a number or a text"
+    if isinstance(value, list | dict):
+        return f"{name!r} must be a text or a number, got {type(value).__name__}"
+    try:
+        f"{name}{value}".encode()
+    except UnicodeEncodeError:
+        return f"{name!r} has half of a character (a lone surrogate), which no tokenizer reads"
+    return ""

@@ -11,9 +11,8 @@ import numpy as np
 
 from assay.ask.measure import activations, directions, interventions, next_tokens
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.next_tokens import texts_of
 from assay.ask.measure.prompts import SLOT
-from assay.ask.measure.seen import Context, Prompt, Ready
+from assay.ask.measure.seen import Context, Prompt, Ready, texts_of
 from assay.ask.tables import Answer, Direction, Place, Plain, Read
 from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
@@ -211,6 +210,21 @@ KINDS: Mapping[str, Kind] = {
         fields=_AT,
         places=("mean", "all"),
     ),
+    "cka": Kind(
+        activations.cka,
+        lambda r: f"linear CKA of its tokens{_where(r)} and without the change",
+        SHARE,
+        _SHARE,
+        fields=("site",),
+    ),
+    "jaccard": Kind(
+        activations.jaccard,
+        lambda r: f"latents of {r.jaccard} that are on with and without the change{_where(r)}",
+        SHARE,
+        _SHARE,
+        fields=_AT,
+        places=("all",),
+    ),
     "column": Kind(
         _column,
         lambda r: (
@@ -229,8 +243,10 @@ KINDS: Mapping[str, Kind] = {
 }
 STREAMS = ("projection", "cosine", "norm", "neurons")
 """Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
-UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "column", "function")
+UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "cka", "jaccard", "column", "function")
 """Kinds that look at no next token by themselves."""
+COMPARING = ("kl", "cka", "jaccard")
+"""Kinds that are between a changed model and the untouched one, or between two models."""
 PAIRS = ("log_prob", "logit_lens", "logit")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates")

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from assay.ask.measure import models
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
-from assay.ask.tables import Train
+from assay.ask.tables import Model, Train
 from assay.core.bench import Bench
 from assay.core.errors import AssayError, DataError, RunError, nearest
 from assay.core.heavy import torch
@@ -239,7 +239,7 @@ class Learning:
         assert t.d_sae and t.tokens and t.context and t.steps and t.batch and t.lr
         return SaeSpec(
             seed=self.seed,
-            model=self.digest + models.said(self.bos),
+            model=self.digest + models.said(Model(bos=self.bos)),
             twin=str(t.seed) if self.untrained else "",
             text=text,
             sites=tuple(map(str, sites_of(t))),
@@ -381,7 +381,7 @@ class Learning:
         if self.untrained:
             model = models.untrained(self.model, self.table.seed, device, bos=self.bos)
         else:
-            model = models.as_it_is(self.model, device, self.bos)
+            model = models.as_it_is(self.model, device, Model(bos=self.bos))
         sites = sites_of(self.table)
 
         def read(some: list[int]) -> tuple[list[torch.Tensor], list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 
 from assay.ask.measure.prompts import Row
-from assay.ask.tables import Direction, Place, Read
+from assay.ask.tables import Answer, Direction, Place, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -38,6 +39,15 @@ class Want:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """A text behind a prompt."""
+
+    filled: str
+    """With its slots filled from the prompt's row."""
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Prompt:
     """A row as the tokens that a model reads."""
 
@@ -50,7 +60,11 @@ class Prompt:
     """How many of those the text itself has, as that of a chat template may."""
 
     def continuation(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text behind the prompt. Raises: DataError where it has none, or where its
+        """The tokens of a text behind the prompt. Raises: DataError as `behind`."""
+        return self.behind(text).tokens
+
+    def behind(self, text: str) -> Behind:
+        """A text behind the prompt. Raises: DataError where it has no tokens there, or where its
         beginning joins the prompt's last token."""
         filled = self.row.fill(text)
         if not filled or (filled != text and not filled.strip()):
@@ -63,16 +77,16 @@ class Prompt:
                 f"{self.row.place}: {filled!r} joins the prompt's last token, so that its "
                 f"probability cannot be read; {hint}"
             )
-        return tuple(whole[len(tokens) :])
+        return Behind(filled, tuple(whole[len(tokens) :]))
 
-    def wants(self, text: str) -> tuple[Want, ...]:
+    def wants(self, text: Behind) -> tuple[Want, ...]:
         """What is needed for the log-probability of a text behind the prompt: a number for each of
-        its tokens. Raises: DataError where it cannot follow, or the model cannot read so far."""
-        last, tokens = len(self.tokens) - 1, self.continuation(text)
+        its tokens. Raises: DataError where the model cannot read so far."""
+        last, tokens = len(self.tokens) - 1, text.tokens
         most = most_tokens(self.folder)
         if (length := len(self.tokens) + len(tokens) - 1) > most:
             raise DataError(
-                f"{self.row.place}: prompt and {self.row.fill(text)!r} are {length} tokens, "
+                f"{self.row.place}: prompt and {text.filled!r} are {length} tokens, "
                 f"{self.folder.name} reads {most}"
             )
         return tuple(
@@ -132,6 +146,32 @@ class Prompt:
         """Where in the text each of its own tokens begins, in characters."""
         encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
         return [start for start, _ in encoded.offsets][self.inside :]
+
+
+def texts_of(answer: Answer) -> tuple[str, ...]:
+    """The texts of an answer."""
+    return (answer,) if isinstance(answer, str) else answer
+
+
+class AnyOf:
+    """An answer behind a prompt: the probability that any of its texts follows. Raises: DataError
+    where one cannot follow."""
+
+    def __init__(self, prompt: Prompt, answer: Answer) -> None:
+        self.texts = [prompt.behind(text) for text in texts_of(answer)]
+        every = {text.tokens: text for text in self.texts}
+        # what follows a text that begins with another follows that one too, and counts once
+        self.wants = [
+            prompt.wants(text)
+            for tokens, text in every.items()
+            if not any(t != tokens and tokens[: len(t)] == t for t in every)
+        ]
+
+    def log_prob(self, reading: Seen) -> float:
+        """log Σ P(text | prompt), over all of the answer's texts."""
+        logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
+        most = max(logs)
+        return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
 
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:

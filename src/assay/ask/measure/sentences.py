@@ -4,8 +4,9 @@ model besides what a claim says."""
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
-from assay.ask.measure.prompts import PromptSet, Row, filled
+from assay.ask.measure.prompts import PromptSet, load
 from assay.ask.tables import Prompts
 
 NAME = "plain sentences"
@@ -68,9 +69,6 @@ The mechanic| checked the engine| but found nothing wrong
 @cache
 def plain() -> PromptSet:
     """The 48 sentences, each without its end, which is a column."""
-    table = Prompts(name=NAME, text="{start}{middle}")
-    rows = []
-    for i, line in enumerate(_SENTENCES.strip().splitlines(), 1):
-        columns = dict(zip((START, "middle", END), line.split("|"), strict=True))
-        rows.append(filled(Row("", columns, f"{NAME}, {i}", {}), "{start}{middle}"))
-    return PromptSet(table, tuple(rows))
+    names, lines = (START, "middle", END), _SENTENCES.strip().splitlines()
+    rows = tuple(dict(zip(names, line.split("|"), strict=True)) for line in lines)
+    return load(Prompts(name=NAME, text="{start}{middle}", rows=rows), Path())

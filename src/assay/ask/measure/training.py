@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from assay.ask.measure import models
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.seen import prompt
-from assay.ask.tables import Train
+from assay.ask.tables import Model, Train
 from assay.core import rng
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
@@ -51,6 +51,14 @@ class TunedSpec(Spec):
     lr: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OtherwiseTunedSpec(TunedSpec):
+    """What a model was trained from, and how, where it is not as it usually is."""
+
+    decay: float
+    warmup: int
+
+
 def kind_of(table: Train) -> str:
     """What a table trains: "dictionary", "tuned", a model further, or "small", one from nothing."""
     if table.site or table.dictionary:
@@ -66,6 +74,8 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "batch": 8,
         "context": 64,
         "lr": 1e-4,
+        "decay": 0.0,
+        "warmup": 0,
         "controls": None,
         "damage": "",
     },
@@ -175,20 +185,26 @@ def small_by_content(table: Train) -> TinySpec:
     return small(table).replace(corpus=corpora.load(table.text).fingerprint)
 
 
-def spec(table: Train, start: str, source: PromptSet | None, bos: bool | None = None) -> TunedSpec:
+def spec(
+    table: Train, start: str, source: PromptSet | None, bos: bool | None = None, begun: str = ""
+) -> TunedSpec:
     """The spec of a training from the model in this folder, whose texts begin with a BOS or not as
-    is said. Raises: ModelError, DataError."""
+    is said; `begun` is its hash, where it is trained first. Raises: ModelError, DataError."""
     table = usual(table)
     assert table.steps and table.batch and table.context and table.lr
-    return TunedSpec(
+    usually = TunedSpec(
         seed=table.seed,
-        model=folders.fingerprint(start) + models.said(bos),
+        model=(begun or folders.fingerprint(start)) + models.said(Model(bos=bos)),
         text=source.digest if source else corpora.load(table.text).fingerprint,
         steps=table.steps,
         batch=table.batch,
         context=table.context,
         lr=table.lr,
     )
+    if not (table.decay or table.warmup):
+        return usually
+    said = {f.name: getattr(usually, f.name) for f in fields(usually)}
+    return OtherwiseTunedSpec(**said, decay=table.decay or 0.0, warmup=table.warmup or 0)
 
 
 def key(of: Spec) -> str:
@@ -219,7 +235,7 @@ def train(
 ) -> None:
     """Train a copy of the model in a folder, and write it to another one.
 
-    Full weights by AdamW (β .9 and .999, no decay), mean loss of the next token over a batch,
+    Full weights by AdamW (β .9 and .999), mean loss of the next token over a batch,
     gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
     Raises: ModelError where memory is short, DataError where the loss is not finite."""
     from safetensors.torch import save_file
@@ -233,10 +249,12 @@ def train(
     whole = EACH, sizes.free_memory(), f"the training of {table.name}"
     sizes.check_memory(folder.config, folder.shapes(), *whole)
     model: Any = load(start, device, apart=True).model.requires_grad_(True)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=0.0)
+    decay, warmup = table.decay or 0.0, table.warmup or 0
+    optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=decay)
     for step in range(table.steps):
         for group in optimiser.param_groups:
-            group["lr"] = table.lr * (1 - step / table.steps)
+            rising = min(1.0, (step + 1) / (warmup + 1))
+            group["lr"] = table.lr * rising * (1 - step / table.steps)
         batch = [texts[i] for i in _order(table, len(texts), step)]
         groups: dict[Regime, list[list[int]]] = {}
         for text in batch:

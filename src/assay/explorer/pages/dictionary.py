@@ -18,8 +18,9 @@ from assay.explorer.pages import lists
 from assay.explorer.pages.home import entry_to_row
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Moved, Raw, Shown
-from assay.features.index import names
-from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
+from assay.features.index import charting, names
+from assay.features.index.reader import Index
+from assay.features.index.values import NUMERIC, SORTED, Condition
 
 ROWS = 50
 """Features on a page of the table."""
@@ -57,7 +58,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
         offset=view.skip,
         limit=ROWS,
     )
-    summary = {**index.summary(), **names.legible(index), **names.namesakes(index)}
+    summary = {**index.summary, **names.legible(index), **names.namesakes(index)}
     siblings = [entry_to_row(e) for e in library.beside(entry)]
     numbers = [row["feature"] for row in table.rows]
     name_of, promoted = index.names(numbers), index.promoted(numbers)
@@ -101,7 +102,7 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
             "links": _Links(path, view),
             "plots": _plots(entry, library.beside(entry)),
             "densities": charts.log_bars(
-                index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"
+                charting.spread(index, "density"), 4, list(BOUNDS.values()), "density, logarithmic"
             ),
             "bounds": view.bounds(),
             "others": [query_args.format_condition(c) for c in view.others()],
@@ -297,7 +298,7 @@ def points(library: Library, path_params: Mapping[str, str], query: QueryParams)
 
 
 def _points(index: Index, view: _View, asked_for: int) -> Raw:
-    feature, x, y = index.points(view.x, view.y, view.where)
+    feature, x, y = charting.points(index, view.x, view.y, view.where)
     placed = np.isfinite(x) & np.isfinite(y)
     for values, scale in ((x, view.xscale), (y, view.yscale)):
         placed &= (values > 0) | (scale == "linear")
@@ -314,8 +315,8 @@ def _points(index: Index, view: _View, asked_for: int) -> Raw:
 
 
 def _cells(index: Index, view: _View, asked_for: int) -> Raw:
-    cells = index.binned(
-        view.x, view.y, BINS, view.xscale == "log", view.yscale == "log", view.where
+    cells = charting.binned(
+        index, view.x, view.y, BINS, view.xscale == "log", view.yscale == "log", view.where
     )
     i, j, count, feature = (
         np.array([cell[name] or 0 for cell in cells], np.int64)

@@ -19,8 +19,9 @@ from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown, percent
 from assay.features import statistics
 from assay.features.index.blocks import LEAST
-from assay.features.index.reader import Context, Feature, Index, Row
+from assay.features.index.reader import Index
 from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
+from assay.features.index.values import Context, Feature, Row
 from assay.features.live.ablation import ablate_features
 from assay.features.live.attribution import attribute
 from assay.features.live.reader import Reader

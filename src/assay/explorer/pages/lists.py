@@ -18,7 +18,8 @@ from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
 from assay.features.index.names import Name
-from assay.features.index.reader import Context, Feature, Index
+from assay.features.index.reader import Index
+from assay.features.index.values import Context, Feature
 
 MOST = 100
 """Features of a list."""

@@ -19,6 +19,7 @@ from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
+from assay.features.index import charting
 from assay.features.index.reader import Index
 from assay.features.live.ablation import Matters, ablate_features, ablate_firings, matters
 from assay.features.live.attribution import Attribution, attribute
@@ -395,7 +396,7 @@ def _rankings(
     target_position = key[1]
     token = min(target_position, len(text) - 1)
     firings = text.firings.at(token)
-    quantiles = index.quantiles(firings.feature.tolist(), firings.value.tolist())
+    quantiles = charting.quantiles(index, firings.feature.tolist(), firings.value.tolist())
     ranked = [
         {
             "name": "act_size",

@@ -3,6 +3,7 @@ by their numbers."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import link
 from assay.explorer.render import Shown
-from assay.features.index.reader import SORTED, Index, Page
+from assay.features.index import searching
+from assay.features.index.reader import Index
+from assay.features.index.values import SORTED, Page
 from assay.subjects import folder
 
 WAYS = {
@@ -89,12 +92,12 @@ def _by_token(
 ) -> dict[str, Any]:
     """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
     unless one was chosen."""
-    tokens = index.tokens_like(text, LIKE + 1)
+    tokens = searching.tokens_like(index, text, LIKE + 1)
     known = {row["token"]: row["text"] for row in tokens}
     chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
     if not tokens and "id" not in query:
-        near = index.tokens_like(text.strip(), LIKE) if text.strip() else []
-        near = near or index.tokens_near(text, LIKE)
+        near = searching.tokens_like(index, text.strip(), LIKE) if text.strip() else []
+        near = near or searching.tokens_near(index, text, LIKE)
         return {
             "note": "No token of this model's vocabulary holds these letters."
             + (" The nearest ones:" if near else ""),
@@ -103,9 +106,9 @@ def _by_token(
         }
     word = known.get(chosen) or index.words([chosen])[chosen]
     if by == "token":
-        rows = index.by_token(chosen, ROWS, offset)
+        rows = searching.by_token(index, chosen, ROWS, offset)
     else:
-        rows = index.by_promoted(chosen, 1 if by == "promoted" else -1, ROWS, offset)
+        rows = searching.by_promoted(index, chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
     return {
         "tokens": _choices(base, by, text, tokens[:LIKE]),
@@ -150,7 +153,7 @@ def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:
             continue
         known_ids.add(ids)
         words = index.words(ids)
-        listing = index.by_context(ids, ROWS, offset)
+        listing = searching.by_context(index, ids, ROWS, offset)
         title = "after a space" if typed != text else "as typed"
         state = [("by", "text"), ("q", text)]
         lists.append(
@@ -169,7 +172,7 @@ def _encoder(index: Index) -> tuple[Callable[[str], Sequence[int]], str]:
         return folder.find(index.about.model).tokenizer.encode, ""
     except (AssayError, ImportError):
         return (
-            index.longest,
+            functools.partial(searching.longest, index),
             (
                 "The model is not here, so the words were cut into the longest tokens that fit: "
                 "its own tokenizer may cut elsewhere."

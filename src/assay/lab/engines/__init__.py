@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from assay.lab.engines.inline import Inline
 from assay.lab.engines.workers import Workers
-from assay.lab.work.tasks import Executor
+from assay.lab.work.events import Executor
 
 __all__ = ["Executor", "Inline", "Workers", "known"]
 

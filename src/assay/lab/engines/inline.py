@@ -7,8 +7,7 @@ import time
 from collections.abc import Generator, Iterable
 
 from assay.core.heavy import torch
-from assay.lab.work.events import Outcome
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Task
 from assay.lab.work.worker import run_group
 
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready

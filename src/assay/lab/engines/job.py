@@ -15,8 +15,7 @@ from assay.lab.store import groups
 from assay.lab.store.atomic import write
 from assay.lab.store.folder import discard
 from assay.lab.store.store import Store
-from assay.lab.work.events import to_line
-from assay.lab.work.tasks import Task
+from assay.lab.work.events import Task, to_line
 from assay.lab.work.worker import run_group
 
 APPEARS = 60.0

@@ -17,14 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from assay.core import extras
+from assay.core import heavy
 from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.relay import Relay
 from assay.lab.engines.travel import Claimed, Files, Parcel
 from assay.lab.store.provenance import cores
-from assay.lab.work.events import Outcome, to_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Task, to_line
 
 RETRIES = 3
 """How often Ray begins a group again whose process or node was lost."""
@@ -52,7 +51,7 @@ class Ray:
     def __init__(
         self, address: str = "", workers: int = 0, threads: int = 1, gpus: int = 0, memory: int = 0
     ):
-        extras.require("ray")
+        heavy.require("ray")
         self._address, self._workers, self._threads = address, workers, threads
         self._needs = {"CPU": threads, "GPU": gpus, "memory": memory}
         self._options = {"num_cpus": threads, "num_gpus": gpus, "memory": memory or None}

@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Mapping
 
 from assay.lab.store.groups import RunGroup
-from assay.lab.work.events import Progress, Started, from_line
-from assay.lab.work.tasks import Report
+from assay.lab.work.events import Progress, Report, Started, from_line
 
 
 class Relay:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from assay.core import extras, foreign
+from assay.core import foreign, heavy
 from assay.core.errors import EngineError
 from assay.core.plain import plain
 from assay.lab.engines.job import APPEARS, Job
@@ -28,8 +28,7 @@ from assay.lab.store.folder import discard
 from assay.lab.store.groups import RunGroup
 from assay.lab.store.provenance import THREADS
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Said, Task, from_line
 from assay.lab.work.worker import note_failure
 
 TRIES = 3
@@ -77,7 +76,7 @@ class Slurm:
         minutes: int = 60,
         parameters: Mapping[str, Any] = MappingProxyType({}),
     ):
-        extras.require("submitit")
+        heavy.require("submitit")
         self.width, self._threads = workers, threads
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self._folder = root.absolute() / "slurm" / name

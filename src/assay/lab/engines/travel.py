@@ -28,8 +28,7 @@ from assay.lab.store.folder import discard
 from assay.lab.store.groups import RunGroup
 from assay.lab.store.origin import code, files, home, watch
 from assay.lab.store.store import Store
-from assay.lab.work.events import Outcome
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Task
 from assay.lab.work.worker import note_failure, run_group
 
 Files = Mapping[str, bytes]

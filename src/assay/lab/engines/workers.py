@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assay.lab.store.provenance import THREADS, cores
-from assay.lab.work.events import Outcome, Said, from_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Said, Task, from_line
 
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
 # of a run's CPU-seconds

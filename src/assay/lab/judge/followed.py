@@ -15,7 +15,8 @@ from assay.core.experiment import Experiment
 from assay.core.judging import USUAL
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import contents, families, history, looks, questions, registered, sources
+from assay.lab import catalogue
+from assay.lab.judge import contents, families, history, looks, questions, registered
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import Result, judge_all, left_out, load, require_usable
@@ -110,7 +111,7 @@ class Followed:
             line = {
                 "look": number,
                 "registration": frozen.hash,
-                "code": sources.unchanged(self.experiment.origin),
+                "code": catalogue.unchanged(self.experiment.origin),
                 "models": contents.of_models(self.experiment),
                 "seeds": look["seeds"],
                 "level": look["level"],

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from assay.core.errors import AssayError
-from assay.core.results import ResultData
+from assay.core.reasons import remedy
+from assay.core.results import Judged, ResultData
 from assay.core.schema import Written
-from assay.lab.judge import sources
+from assay.lab import catalogue
 from assay.lab.store.origin import STUDIES, called, in_file, parent_folder
 from assay.lab.store.sealed import unseal
 
@@ -83,11 +84,9 @@ class Kept(NamedTuple):
 
 def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
     """Tell what is said around the verdicts of an experiment."""
-    from assay.lab.judge.verdicts import deciding
-
     rivals = [arm for arm in experiment.arms if arm.startswith("no-")]
     rivals += [arm for verdict in data.verdicts for arm in verdict.controls]
-    decide = deciding(data.verdicts, experiment, preset)
+    decide = _deciding(data.verdicts, experiment, preset)
     return Around(
         typed=experiment.typed,
         options=preset.options,
@@ -99,6 +98,26 @@ def around(experiment: Experiment, preset: Preset, data: ResultData) -> Around:
         rival=rivals[0] if rivals else "",
         deciding={command: tuple(numbers) for command, numbers in decide.items()},
     )
+
+
+def _deciding(
+    verdicts: Sequence[Judged], experiment: Experiment, preset: Preset
+) -> dict[str, list[int]]:
+    """Find what to type after `assay` to decide what is undecided: each command with the numbers of
+    its claims.
+
+    More seeds where that decides it, as the price says; twice the steps where training is not
+    converged."""
+    from assay.lab.judge.result import twice_the_steps
+
+    numbers_by_command: dict[str, list[int]] = {}
+    for number, verdict in enumerate(verdicts, 1):
+        command = remedy(verdict.price.text, verdict.price_in_times)[1] if verdict.price else ""
+        if not command and verdict.reason == "gate converged" and (sets := twice_the_steps(preset)):
+            command = f"run {experiment.typed}{preset.but(sets).options}"
+        if command:
+            numbers_by_command.setdefault(command, []).append(number)
+    return numbers_by_command
 
 
 def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
@@ -131,7 +150,7 @@ def described(
         folder = Path(experiment.origin).parent
         paths = (Path(experiment.origin), *experiment.materials.files())
         files = {os.path.relpath(path, folder): _digest(path) for path in paths}
-    code = sources.unchanged(experiment.origin)
+    code = catalogue.unchanged(experiment.origin)
     if not code or "" in files.values():
         return None
     folder = store.root / "results" / experiment.name
@@ -157,7 +176,7 @@ def read(root: Path, name: str, origin: str, preset: str) -> Kept | None:
         data = ResultData.from_json(values)
     except (AssayError, KeyError, TypeError):
         return None
-    if _is_frozen(root, name, origin, preset) or made.code != sources.unchanged(origin):
+    if _is_frozen(root, name, origin, preset) or made.code != catalogue.unchanged(origin):
         return None
     folder = Path(origin).parent
     if any(_digest(folder / path) != digest for path, digest in made.files.items()):

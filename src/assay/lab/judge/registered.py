@@ -20,11 +20,12 @@ from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import USUAL, describe_method
 from assay.core.spec import canonical_json
-from assay.lab.judge import contents, families, looks, questions, sources
+from assay.lab import catalogue
+from assay.lab.judge import contents, families, looks, questions
 from assay.lab.judge.questions import Question, Questions
 from assay.lab.plan.plan import ROOT
 from assay.lab.plan.preset import Preset, scope
-from assay.lab.store import edits, journal, origin, provenance
+from assay.lab.store import journal, origin, provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.store.sealed import SCHEMA, NewerError, seal, unseal
@@ -261,7 +262,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
         raise ExperimentError(
             f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
         )
-    alpha, seeds, text = round(1 - USUAL, 12), spans(order), edits.frozen(experiment)
+    alpha, seeds, text = round(1 - USUAL, 12), spans(order), origin.text(experiment).whole
     asked, together = questions.asked(experiment, preset), families.counted(experiment)
     look = {"units": len(order), "seeds": seeds, "share": 1.0, "spent": alpha, "level": USUAL}
     return {
@@ -285,7 +286,7 @@ def described(experiment: Experiment, preset: Preset) -> dict[str, Any]:
         **({"questions": questions.written(asked)} if asked else {}),
         # of a user's own files, comments and layout apart
         **({"text": text} if text else {}),
-        "judging": sources.unchanged(experiment.origin),
+        "judging": catalogue.unchanged(experiment.origin),
     }
 
 
@@ -309,7 +310,7 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
     }
     moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
     moved += looks.changes([before], current)
-    if "text" in content and content["text"] != edits.frozen(experiment):
+    if "text" in content and content["text"] != origin.text(experiment).whole:
         moved.append(f"{Path(experiment.origin).name}, or a file that it imports, was edited")
     return moved
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment, Materials
-from assay.core.figures import Figure
+from assay.core.figures import Figure, figures_of
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack_stored
@@ -39,7 +40,8 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import families, sources
+from assay.lab import catalogue
+from assay.lab.judge import families
 from assay.lab.judge.contents import changed_prompts
 from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import Preset, apply_preset, scope_by_reading
@@ -52,10 +54,6 @@ from assay.lab.store.user_code import first_line, where
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-NOT_SHOWN = frozenset({"figures", "stamp", "evidence", "kept"})
-"""What the file of a result holds beside what is printed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +349,7 @@ def judge_all(
     if experiment.materials is not None and not changed_prompts(experiment, plan):
         priced = tuple(_by_rows(j, experiment.materials) for j in priced)
     plots, cards, failure = _pictures(experiment, everything) if figures else ((), (), ())
-    curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
+    curves = figures_of(statements.findings) if figures else ()
     return Result(
         experiment=experiment.name,
         preset=plan.preset.title,
@@ -391,6 +389,10 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
     """A verdict whose points, and those of its controls, are in the order of the prompts, each with
     its row and what it says; as it is where units are no prompts."""
 
+    @cache  # its controls are measured on the same rows
+    def row(number: int, label: str) -> UnitRow:
+        return UnitRow(row=number, label=label)
+
     def ordered(v: Any) -> Any:
         rows = materials.rows(v.arm)
         if rows is None or v.units[:1] != (rows.unit,) or len(v.levels) != len(v.points):
@@ -404,7 +406,7 @@ def _by_rows(judged: Judged, materials: Materials) -> Judged:
             v,
             points=tuple(v.points[i] for i in order),
             levels=tuple(levels),
-            rows=tuple(UnitRow(row=numbers[x], label=labels[x]) for x in levels),
+            rows=tuple(row(numbers[x], labels[x]) for x in levels),
         )
 
     others = {
@@ -501,7 +503,7 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     code cannot be named.
 
     That of a user's file cannot, since it may read others, nor can any while somebody edits it."""
-    if in_file(experiment.origin) or not (code := sources.unchanged(experiment.origin)):
+    if in_file(experiment.origin) or not (code := catalogue.unchanged(experiment.origin)):
         return ""
     # all that lies in each run's folder, by hash: measures, and the times that its provenance tells
     runs = [f"{r.job.key} {r.stored.id}" for r in plan.rows if r.stored]
@@ -511,9 +513,8 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
     return provenance.digest("\n".join([canonical_json(head), *runs]))
 
 
-def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
-    """The stored result of this plan as plain values, without its figures; None where judging it
-    now might say anything else."""
+def stored_result(store: Store, experiment: Experiment, plan: Plan) -> ResultData | None:
+    """The stored result of this plan; None where judging it now might say anything else."""
     current_stamp = "" if plan.missing else stamp(experiment, plan)
     try:
         data = unseal(_path(store, plan))
@@ -527,8 +528,7 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         return None
     # what has come to the store since
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
-    fields = {k: v for k, v in data.items() if k not in NOT_SHOWN}
-    return {**fields, "notes": notes}
+    return ResultData.from_json({**data, "notes": notes})
 
 
 def replaced(store: Store, plan: Plan) -> tuple[str, ...]:

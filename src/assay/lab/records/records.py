@@ -178,7 +178,7 @@ def _only(keys: Sequence[str], statement: Mapping[str, Any]) -> dict[str, Any]:
 def pack(record: Mapping[str, Any]) -> bytes:
     """What the JSON file leaves out of a record: a safetensors file, compressed; equal records give
     equal bytes."""
-    from assay.lab.store.tensors import pack
+    from assay.lab.store.runs import pack
 
     said = {key: record[key] for key in ("verdicts", "findings", "arms")}
     values = {
@@ -195,7 +195,7 @@ def pack(record: Mapping[str, Any]) -> bytes:
 def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
     """What `pack` wrote: a plan asks for it once for every arm. What is returned is not to be
     changed."""
-    from assay.lab.store.tensors import unpack  # which loads numpy: `assay list` needs none
+    from assay.lab.store.runs import unpack  # which loads numpy: `assay list` needs none
 
     packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
     if sha256(packed).hexdigest() != digest:

@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from assay.core import cache, inputs
-from assay.core.hashes import SETTLED
+from assay.core.cache import SETTLED
 from assay.lab.store import runs as opening
 from assay.lab.store.runs import Damaged, Stored
 from assay.lab.store.store import Store

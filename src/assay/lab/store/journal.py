@@ -24,6 +24,7 @@ import shutil
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def judged_seeds(line: Line) -> set[int]:
     return {s for s in seeds_of(line["seeds"]) if s >= JUDGED}
 
 
+@lru_cache(maxsize=10_000)
 def seedless(spec: str) -> str:
     """A setting: a spec without its seed, both as JSON."""
     return canonical_json({k: v for k, v in json.loads(spec).items() if k != "seed"})

@@ -1,9 +1,13 @@
 """Origin: which files an experiment is made of, what its runs read from outside, and whose the runs
 under a name are.
 
-It lives in a file, a folder with `__init__.py`, or a module. A run's folder says where each file
-that it read lay, relative to the experiment's own folder, to the home folder or whole. That stays
-in the store: results, records and bundles have names and hashes.
+It lives in a file, a folder with `__init__.py`, or a module. Runs of a user's own file count as
+long as that file, and what it imports from its own folder, are byte for byte as they were; those of
+installed packages go by the version that they declare.
+
+A run's folder says where each file that it read lay, relative to the experiment's own folder, to
+the home folder or whole. That stays in the store: results, records and bundles have names and
+hashes.
 
 A name is made from a file's name, and runs are found by it: `a/my_claim.py` and `b/my_claim.py` are
 both my-claim. The store notes whose runs it holds under a name, and refuses another file while the
@@ -11,19 +15,24 @@ first one exists and says something else."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
 import importlib.util
+import inspect
 import json
 import os
 import re
+import sys
+import textwrap
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from assay.core import foreign, inputs
+from assay.core import foreign, inputs, syntax
 from assay.core.errors import Operator, StoreError
-from assay.core.experiment import Experiment
+from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import canonical_json
 from assay.lab.store.atomic import write
@@ -35,6 +44,9 @@ if TYPE_CHECKING:
 OPENS = "__init__.py"
 STUDIES = (".toml", ".md")
 """How files end that describe an experiment as data."""
+
+LOADED = "assay_file_"
+"""How the names of modules begin that were loaded from a user's file."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 """What a stored name looks like: one folder, never another one's and never outside."""
@@ -105,6 +117,120 @@ def frames_in(error: BaseException, origin: str) -> list[traceback.FrameSummary]
     return [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files
     ]
+
+
+# what its files say -------------------------------------------------------------------------------
+
+
+class Text(NamedTuple):
+    """What an experiment's files say."""
+
+    code: str
+    """16 hex digits of its own files: `code`."""
+    whole: str
+    """16 hex digits of a user's own files and of the neighbours that they import; "" for an
+    experiment of a package."""
+    is_alone: bool
+    """Whether they import no neighbour."""
+
+    def made(self, run: Stored) -> bool:
+        """Whether this text made a run. An older version noted what its files said in another way,
+        and `code` as it is."""
+        return run.provenance.get("text") == self.whole or (
+            self.is_alone and run.provenance.get("code") == self.code
+        )
+
+
+def text(experiment: Experiment) -> Text:
+    """Read what an experiment's files say now."""
+    own = _user_files(experiment)
+    near = _neighbours(own)
+    return Text(
+        code(experiment.origin) if experiment.origin else "", _digest([*own, *near]), not near
+    )
+
+
+def compared(experiment: Experiment, read: Mapping[str, str]) -> dict[str, str]:
+    """Leave out of what a run read the text of its own file, which is compared by itself."""
+    has_file = experiment.origin.endswith(".py")
+    return {k: v for k, v in read.items() if not (has_file and k.startswith("text of "))}
+
+
+def of_function(function: Callable[..., Any]) -> str:
+    """16 hex digits of a function's file and of the neighbours that it imports; where there is no
+    file, as in a notebook, of the function alone."""
+    path = Path(function.__code__.co_filename)
+    if path.is_file():
+        return _digest([path.resolve(), *_neighbours([path.resolve()])])
+    return _hash([textwrap.dedent(inspect.getsource(function)).encode()])
+
+
+def _user_files(experiment: Experiment) -> list[Path]:
+    """The files of a user's experiment; of a study those of the experiments whose arms it has."""
+    if experiment.origin.endswith(".py"):
+        return files(experiment.origin)
+    if not experiment.origin.endswith(STUDIES):
+        return []
+    trained = [arm.train for arm in experiment.arms.values() if arm.train is not None]
+    functions = [f.train if isinstance(f, Joint) else f for f in trained]
+    names = {_module(f).partition(".")[0] for f in functions}
+    modules = [sys.modules[name] for name in sorted(names) if name.startswith(LOADED)]
+    return [file for module in modules for file in files(str(module.__file__))]
+
+
+def _module(function: Any) -> str:
+    """The name of the module in which a function was written."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(inspect.unwrap(function), "__module__", ""))
+
+
+def _neighbours(own: Sequence[Path]) -> list[Path]:
+    """The files next to these that they import, directly or not."""
+    if not own:
+        return []
+    root = parent_folder(min(own, key=lambda path: len(path.parts)).resolve())
+    known = [path.resolve() for path in own]
+    for path in known:  # it grows while it is read
+        known += [p for p in _imported(root, path) if p not in known]
+    return known[len(own) :]
+
+
+def _imported(root: Path, path: Path) -> list[Path]:
+    """The files below a folder that a file imports; none where it is no Python, which cannot have
+    been loaded either."""
+    try:
+        tree = syntax.module(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: dict[Path, None] = {}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+        base = root
+        if isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if node.level else root
+            module = f"{node.module}." if node.module else ""
+            names = [*([node.module] if node.module else []), *(module + name for name in names)]
+        dotted = [name.split(".") for name in names]
+        for place in (base.joinpath(*d[: i + 1]) for d in dotted for i in range(len(d))):
+            for file in (place.with_name(f"{place.name}.py"), place / OPENS):
+                if root in file.parents and "site-packages" not in file.parts and file.is_file():
+                    found[file] = None
+    return list(found)
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """16 hex digits of files by their places; "" where there are none, or one is gone."""
+    try:
+        top = os.path.commonpath([path.parent for path in paths]) if paths else ""
+        named = ((path.relative_to(top).as_posix().encode(), path.read_bytes()) for path in paths)
+        return _hash([part for pair in named for part in pair]) if paths else ""
+    except OSError:
+        return ""
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 # what runs read -----------------------------------------------------------------------------------

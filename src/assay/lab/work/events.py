@@ -1,4 +1,5 @@
-"""Events: what the lab reports while it works: small values, in the order in which things happen.
+"""Events: what is handed to a worker, and what the lab reports while it works: small values, in the
+order in which things happen.
 
 Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of
 a series Surveyed, then the same for each experiment, which ends with Ended.
@@ -8,12 +9,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab.judge.result import Result
 from assay.lab.plan.plan import Plan
@@ -186,3 +189,39 @@ def from_line(line: str) -> Started | Progress | Outcome:
     if kind == "Outcome":
         return Outcome(**data)
     return {"Started": Started, "Progress": Progress}[kind](**{**data, "arms": tuple(data["arms"])})
+
+
+Report = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A group to run: names and paths, so that it travels as JSON; `experiment` itself only stays
+    in this process."""
+
+    root: str
+    group: str
+    name: str
+    origin: str
+    device: str = "cpu"
+    since: float = field(default_factory=time.time)
+    """When it was handed out, in seconds of the epoch: its time includes a worker's start."""
+    experiment: Experiment | None = field(default=None, compare=False)
+
+    def to_json(self) -> str:
+        """One line without the experiment; the worker finds that again by name and origin."""
+        return canonical_json(
+            {k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")}
+        )
+
+
+class Executor(Protocol):
+    """Anything that can run tasks."""
+
+    @property
+    def width(self) -> int:
+        """How many tasks run at the same time."""
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+        """The outcome of each task as it ends, in any order; `report` hears of starts and progress
+        in between. Closing it stops what runs."""

@@ -52,7 +52,7 @@ def hand_back() -> None:
 
     What was cached is made again where it is asked for again.
     """
-    packages = {"assay", *(e.origin.partition(".")[0] for e in catalogue.entries())}
+    packages = {"assay", *(name.partition(".")[0] for name in catalogue.modules())}
     ours = tuple(f"{name}." for name in packages)
     for cached in [candidate for candidate in gc.get_objects() if type(candidate) is _CACHE]:
         if str(getattr(cached, "__module__", "")).startswith(ours):

@@ -2,7 +2,10 @@
 workers.
 
 The next experiment starts as soon as a worker finds nothing to do in those before it, so that no
-core waits for the last group of one while another has groups left.
+core waits for the last group of one while another has groups left. Within one, first seeds go
+first, so that early verdicts speak of whole seeds; among these the dearest; parents before those
+that build on them; groups that another process holds are tried again later, and waited for only at
+the end.
 """
 
 from __future__ import annotations
@@ -12,22 +15,34 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 from typing import Any
 
-from assay.core import errors, extras
+from assay.core import errors, heavy
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab.judge.result import common_seeds, judge_all
-from assay.lab.plan.plan import Plan, as_planned, plan
+from assay.lab.plan.plan import Plan, Row, as_planned, plan
 from assay.lab.store import groups as grouping
 from assay.lab.store import origin
+from assay.lab.store.groups import RunGroup, forming
+from assay.lab.store.runs import Stored, folder_end, renamed
 from assay.lab.store.store import Store
-from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
-from assay.lab.work.schedule import Pace, Schedule
-from assay.lab.work.tasks import Executor, Task
+from assay.lab.work.events import (
+    Executor,
+    Failed,
+    Outcome,
+    Partial,
+    Planned,
+    Progress,
+    Saved,
+    Started,
+    Task,
+)
 
 Tell = Callable[[Any], None]
 _END: Any = object()
@@ -202,7 +217,7 @@ def work(
     once, and the same call then goes on where it was.
     """
     if works:
-        extras.require("torch")
+        heavy.require("torch")
     fresh, remaining = not store.root.exists(), list(works)
     pace = Pace()
     for work_item in works:
@@ -283,3 +298,208 @@ def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
         else "one group"
     )
     return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")
+
+
+# which group is next ------------------------------------------------------------------------------
+
+
+_BUSY = 0.5  # seconds until a group that another process holds is tried again
+
+
+class Schedule:
+    """The groups of one command on their way to being stored; `tasks` hands them out, `settle`
+    takes the outcomes. Each costs the same however many there are."""
+
+    def __init__(
+        self,
+        store: Store,
+        experiment: Experiment,
+        groups: Sequence[RunGroup],
+        per_run: Mapping[str, float],
+        device: str,
+    ):
+        self.groups = {g.name: g for g in groups}
+        self._store, self._experiment, self._device = store, experiment, device
+        self._per_run = per_run
+        home = {key: g.name for g in groups for key in g.keys}
+        self._parents = {
+            g.name: {home[key] for key in g.parents if key in home} - {g.name} for g in groups
+        }
+        self._children: dict[str, list[str]] = {name: [] for name in self.groups}
+        for name, parents in self._parents.items():
+            for parent in parents:
+                self._children[parent].append(name)
+        self._given_up = False
+        self._ready: list[tuple[int, float, str]] = []
+        self._again: list[tuple[float, str]] = []
+        self._open = set(self.groups)
+        self._left = sum(map(self.cost, self._open))
+        self._running: set[str] = set()
+        for name, parents in self._parents.items():
+            if not parents:
+                self._offer(name)
+        self.failed: list[Outcome] = []
+        self.runs_done = 0
+
+    def tasks(self) -> Iterator[Task | None]:
+        """The next task, or None while all that is left waits for another; ends when nothing is
+        left."""
+        while self._open:
+            name = self._next()
+            if name is None:
+                yield None
+                continue
+            self._running.add(name)
+            root, e = str(self._store.root.absolute()), self._experiment
+            yield Task(root, name, e.name, e.origin, self._device, experiment=e)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Record how this task ended. What builds on a failed group is given up."""
+        name = outcome.group
+        self._running.discard(name)
+        if outcome.status == "busy" and not self._given_up:
+            heappush(self._again, (time.monotonic() + _BUSY, name))
+            return
+        self._close(name)
+        if outcome.status == "done":
+            self.runs_done += len(self.groups[name].members)
+            for child in self._children[name]:
+                self._parents[child].discard(name)
+                if not self._parents[child] and child in self._open:
+                    self._offer(child)
+        elif outcome.status == "failed":
+            self.failed.append(outcome)
+            lost = list(self._children[name])
+            while lost:
+                child = lost.pop()
+                if child in self._open:
+                    self._close(child)
+                    lost += self._children[child]
+
+    def give_up(self) -> None:
+        """Hand out no other group."""
+        for name in self._open - self._running:
+            self._close(name)
+        self._given_up = True
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is left that would be waited for."""
+        return self._given_up or not self._open
+
+    def left(self) -> float:
+        """The cost of everything that is not stored or given up, in the units of `per_run`."""
+        return self._left if self._open else 0.0
+
+    @property
+    def groups_left(self) -> int:
+        """How many groups are not stored or given up."""
+        return len(self._open)
+
+    def cost(self, name: str) -> float:
+        """The cost of one group, in the units of `per_run`."""
+        arms = self.groups[name].arms
+        return sum(self._per_run.get(arm, 1.0) * len(members) for arm, members in arms.items())
+
+    def _offer(self, name: str) -> None:
+        seed = min(int(m.spec["seed"]) for m in self.groups[name].members)
+        heappush(self._ready, (seed, -self.cost(name), name))
+
+    def _next(self) -> str | None:
+        """The next group that can be handed out now."""
+        while self._ready:
+            name = heappop(self._ready)[2]
+            if name in self._open:
+                return name
+        while self._again and self._again[0][0] <= time.monotonic():
+            name = heappop(self._again)[1]
+            if name in self._open:
+                return name
+        return None
+
+    def _close(self, name: str) -> None:
+        if name in self._open:
+            self._open.discard(name)
+            self._left -= self.cost(name)
+
+
+class Pace:
+    """What the groups of one command took so far, in seconds by the clock for each unit of cost."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._began: dict[str, tuple[float, float, float]] = {}
+        self._seconds = self._cost = 0.0
+
+    def began(self, group: str, cost: float) -> None:
+        """Note that a group of this planned cost is being worked on."""
+        # the first ones build what all share, and say less of the others
+        counts = 1.0 if self._cost else 0.25
+        self._began.setdefault(group, (self._clock(), cost, counts))
+
+    def stored(self, group: str) -> None:
+        """Note that a group is stored, and what it took."""
+        if group in self._began:
+            start, cost, counts = self._began.pop(group)
+            self._seconds += counts * (self._clock() - start)
+            self._cost += counts * cost
+
+    def gone(self, group: str) -> None:
+        """Forget a group that is worked on no more: it crashed, say, or another process has it."""
+        self._began.pop(group, None)
+
+    def left(self, cost: float, workers: float) -> float | None:
+        """The seconds that groups of this cost still take, those included that are being worked on;
+        None before one is stored."""
+        if not self._cost or not workers:
+            return None
+        now, each = self._clock(), self._seconds / self._cost or math.inf
+        running = list(self._began.values())
+        done = sum(min((now - start) / each, 0.95 * cost) for start, cost, _ in running)
+        return each * (cost - done) / workers
+
+
+# runs of other studies ----------------------------------------------------------------------------
+
+
+def take(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, int]:
+    """Store the missing runs of a plan that other studies have measured, as their files are, and
+    count them by the name of the study.
+
+    Only arms that ask a model are taken: their specs say all that is measured, and their inputs the
+    content of what is read. Raises: StoreError."""
+    materials = experiment.materials
+    if materials is None:
+        return {}
+    missing = [r for r in plan.missing if r.parent is None and materials.measures(r.job.arm)]
+    if not missing:
+        return {}
+    by_end: dict[str, list[tuple[str, str]]] = {}
+    for folder in sorted((store.root / "runs").glob("*")):
+        for name in store.names(folder.name) if folder.name != experiment.name else ():
+            by_end.setdefault(name.partition("-")[2], []).append((folder.name, name))
+    taken = Counter[str]()
+    files = []
+    with forming(store):
+        for row in missing:
+            for other, name in by_end.get(folder_end(row.job.arm, row.job.spec.seed), ()):
+                run = store.at(store.root / "runs" / other / name)
+                if isinstance(run, Stored) and _is_same(run, row, experiment):
+                    files.append(renamed(run, row.job))
+                    taken[other] += 1
+                    break
+        if files:
+            origin.claim(store, experiment)
+            store.take(files)
+    return taken
+
+
+def _is_same(run: Stored, row: Row, experiment: Experiment) -> bool:
+    """Whether a run of another study is what this one would measure, as it would measure it."""
+    return (
+        run.spec_json == row.job.spec.to_json()
+        and dict(run.inputs) == dict(row.inputs)
+        and (run.version, run.measured) == (experiment.version, experiment.measured)
+        and not run.read
+        and not run.unchecked
+    )

@@ -24,8 +24,7 @@ from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import STUDIES, Present, files
 from assay.lab.store.runs import Stored
 from assay.lab.store.store import Store
-from assay.lab.work.events import Progress
-from assay.lab.work.tasks import Report
+from assay.lab.work.events import Progress, Report
 
 
 @dataclass

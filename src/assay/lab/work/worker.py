@@ -32,16 +32,14 @@ from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import canonical_json
 from assay.lab.catalogue import load
-from assay.lab.store import edits, groups, origin, provenance
+from assay.lab.store import groups, origin, provenance
 from assay.lab.store.atomic import write
 from assay.lab.store.folder import discard
 from assay.lab.store.origin import Present
-from assay.lab.store.runs import Job, Made, Stored
+from assay.lab.store.runs import Job, Made, Stored, concatenate, rows
 from assay.lab.store.store import Store
-from assay.lab.store.tensors import concatenate, rows
 from assay.lab.work import memory
-from assay.lab.work.events import Outcome, Started, to_line
-from assay.lab.work.tasks import Report, Task
+from assay.lab.work.events import Outcome, Report, Started, Task, to_line
 from assay.lab.work.workbench import Setting, Workbench
 
 
@@ -135,16 +133,16 @@ class _GroupWork(Setting):
         return stored
 
     def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
-        experiment, text = self.experiment, edits.read(self.experiment)
+        experiment, text = self.experiment, origin.text(self.experiment)
         present = Present(self.home)
         stored_runs = self.store.get_each(group.places, experiment.name)
 
         def is_current(stored: Stored) -> bool:
             """Whether the present text and inputs trained it."""
             then, now = (
-                edits.compared(experiment, i) for i in (stored.inputs, group.inputs[stored.key])
+                origin.compared(experiment, i) for i in (stored.inputs, group.inputs[stored.key])
             )
-            edited = text.binds and not text.made(stored)
+            edited = text.whole and not text.made(stored)
             return then == now and not edited and not present.changed(stored.read)
 
         def fits(stored: Stored) -> bool:
@@ -175,7 +173,7 @@ class _GroupWork(Setting):
             for run in self._measure(group, arm, runs[arm], trained[arm], bench)
             if run.job.key in todo
         ]
-        noted, read = {**bench.about(), "text": text.trains}, bench.read()
+        noted, read = {**bench.about(), "text": text.whole}, bench.read()
         self.store.put_all(
             [replace(run, provenance=noted, read=read) for run in made],
             measured=experiment.measured,

@@ -29,6 +29,7 @@ EARLIER = frozenset(
         "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d",
         "15c64543273c3be095f44eaf40f353b344bcbbf1352461ee3a17763fd0c2bec1",
         "52240eeb9ad52a8c034d9d7c5273ce25027ba5b0e79118668a38aa548a2e89be",
+        "f889734723f0852362dc0291f040e42516a73798da45fce4ebdfabba41899c37",
     )
 )
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""

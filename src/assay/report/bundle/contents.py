@@ -25,8 +25,8 @@ from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
-from assay.core.intervals import Means, Statistic
-from assay.core.judging import FEWEST, FEWEST_ALONE, USUAL, Scope, judge
+from assay.core.intervals import Means, Statistic, fewest
+from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
@@ -191,7 +191,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
         "run_unit": unit,
         "before": len(runs),
         "lacks": claim.lacks(arm.attrs.get(LEARNED)),
-        "fewest": FEWEST_ALONE if within_runs else FEWEST,
+        "fewest": FEWEST_ALONE if within_runs else fewest(claim.units),
         "gates": {},
         "histories": {},
         "unit_levels": levels,

@@ -30,8 +30,9 @@ DRAWS, BOUNDED_DRAWS, CHUNK = 10_000, 20_000, 500
 EDITION = 2
 LEVEL = 0.95
 """Of the intervals that decide, where a claim was not judged at one of several looks."""
-SHARED = 6
-"""Common units from which on two arms are compared unit by unit."""
+FEWEST, FOLD, FEWEST_FOLDS = 6, "fold", 5
+"""Units from which on skew is corrected for, and two arms are compared unit by unit; of a unit that
+is a fold of a cross-validation, fewer are enough."""
 UNDEFINED = 0.01
 """Share of draws in which a statistic may be undefined."""
 CLOSE = 1e-6
@@ -166,7 +167,8 @@ class Interval(NamedTuple):
     """By how much rounding may have moved the estimate: limits are wider by it."""
 
     def limits(self, level):
-        """The hull of two intervals, Student's t and t corrected for skew; or exact limits."""
+        """The hull of two intervals, Student's t and t corrected for skew, of few units the first
+        alone; or exact limits."""
         if self.bounds:
             points = self.points[np.isfinite(self.points)]
             # Of two factors all cells are one number, and so many of them share no level.
@@ -175,7 +177,8 @@ class Interval(NamedTuple):
         if self.df < 1:
             return nan, nan
         t, error = t_quantile(self.df, (1 + level) / 2), math.sqrt(self.variance)
-        most, least = (_hall(q, self.third, self.variance) for q in (t, -t))
+        few = min(self.n) < FEWEST
+        most, least = (q if few else _hall(q, self.third, self.variance) for q in (t, -t))
         low, high = (self.estimate - error * x for x in (max(t, most), min(-t, least)))
         return low - self.rounding, high + self.rounding
 
@@ -185,14 +188,16 @@ class Interval(NamedTuple):
         return self._replace(low=low, high=high)
 
 
-def interval(terms, statistic, factors, draws=True):
+def interval(terms, statistic, units, draws=True):
     """An estimate with what its limits are made of.
 
     Student: estimate -/+ t sqrt(V), V the jackknife's variance (for two factors V_a + V_b - V_ab,
     and not below V_a or V_b), t of n - 1 degrees of freedom (for two factors Satterthwaite's).
     Skew: Hall's transformation of t by the third cumulant over V^(3/2).
+    Folds share training data: of k folds V is 1 + k/(k - 1) times as much (Nadeau, Bengio 2003).
     Draws of a bootstrap only tell in which share of them the statistic is not defined.
     """
+    factors = len(units)
     if not complete(terms, factors).any():
         return Interval(n=(0,) * factors)
     cells = Cells(terms, factors)
@@ -203,8 +208,10 @@ def interval(terms, statistic, factors, draws=True):
     if min(cells.n) < 2:
         return i._replace(undefined=float(not math.isfinite(theta)))
     left_out = [cells.value(statistic, total - sums) for sums in by_level]
-    parts = [_jackknife(x) for x in left_out]
-    variance, third = parts[0], sum(map(_third, left_out))
+    shared = [1 + k / (k - 1) if u == FOLD else 1.0 for u, k in zip(units, cells.n, strict=True)]
+    parts = [_jackknife(x) * by for x, by in zip(left_out, shared, strict=True)]
+    thirds = [_third(x) * by**1.5 for x, by in zip(left_out, shared, strict=True)]
+    variance, third = parts[0], sum(thirds)
     if factors == 2:
         left_out.append(cells.value(statistic, total - cells.columns[cells.present]))
         variance = max(sum(parts) - _jackknife(left_out[2]), *parts)
@@ -299,25 +306,27 @@ def _compared(claim, method, control, way):
     first, second = (arm["terms"] for arm in arms)
     levels = [[arm["unit_levels"][u] for arm in arms] for u in units]
     common = [sorted(set(ours) & set(theirs)) for ours, theirs in levels]
-    if min(map(len, common)) >= SHARED:
+    enough = FEWEST_FOLDS if [*units] == [FOLD] else FEWEST
+    if min(map(len, common)) >= enough:
         both = {}
         for k, side in enumerate(SIDES):
             pairs = zip(levels, common, strict=True)
             cells = np.ix_(*([have[k].index(x) for x in some] for have, some in pairs))
             both |= _prefixed(side, {name: x[cells] for name, x in arms[k]["terms"].items()})
-        i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), factors, draws)
-        if min(i.n) >= SHARED:
+        i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), units, draws)
+        if min(i.n) >= enough:
             return i.limited(level_of(claim))
     fixed = [
         {k: x[complete(terms, factors)].mean(0) for k, x in terms.items()}
         for terms in (first, second)
     ]
-    a = interval(first, lambda m: way(m, _repeated(fixed[1], m)), factors, draws)
-    b = interval(second, lambda m: way(_repeated(fixed[0], m), m), factors, draws)
+    a = interval(first, lambda m: way(m, _repeated(fixed[1], m)), units, draws)
+    b = interval(second, lambda m: way(_repeated(fixed[0], m), m), units, draws)
     spread = sum(i.variance**2 / max(i.df, 1) for i in (a, b))
     variance = a.variance + b.variance
     df = variance**2 / spread if spread > 0 else min(a.df, b.df)
     i = a._replace(variance=variance, df=df, third=a.third + b.third)
+    i = i._replace(n=tuple(map(min, zip(a.n, b.n, strict=True))))
     i = i.limited(level_of(claim))
     return i._replace(undefined=max(a.undefined, b.undefined))
 
@@ -371,7 +380,7 @@ def place(claim, i):
 def interval_of(claim, terms, function, level, draws=True):
     """The interval that decides; `function` is the statistic."""
     bounds = exact_bounds(claim, terms, function)
-    i = interval(terms, function, len(claim["units"]), draws and not bounds)
+    i = interval(terms, function, claim["units"], draws and not bounds)
     if min(i.n) < 2:
         return i
     more = {"bounds": bounds} if bounds else {"rounding": claim.get("rounding", 0.0)}
@@ -385,6 +394,8 @@ def exact_bounds(claim, terms, function):
         return None
     (x,) = terms.values()
     present, bounds = ~np.isnan(x), claim["bounds"]
+    if FOLD in claim["units"] and len(np.unique(x[present])) > 1:
+        return None
     natural = claim["natural"] if claim["scale"] == "plain" else None
     if not bounds and natural and None not in natural and present.any():
         bounds = natural if np.isin(x[present], natural).all() else None
@@ -459,7 +470,7 @@ def worst_agree(claim, data, outcome, level):
         return False
     axis = claim["units"].index(unit)
     turned = {name: x.swapaxes(0, axis) for name, x in terms.items()}
-    points = interval(turned, function, len(claim["units"]), draws=False).points
+    points = interval(turned, function, claim["units"], draws=False).points
     points = np.where(np.isfinite(points), points, nan)
     if len(points) != len(data["unit_levels"][unit]) or np.isnan(points).all():
         return False

@@ -1,0 +1,128 @@
+"""Searching: from tokens and texts to the features that fire on them or promote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.features.index.reader import Index
+from assay.features.index.values import Page, Row, known
+
+
+def longest(index: Index, text: str) -> tuple[int, ...]:
+    """Cut a text into the longest tokens of the vocabulary that fit, from its start; nothing
+    where one place has no token."""
+    ids: list[int] = []
+    while text:
+        length = next(
+            (n for n in range(min(len(text), 40), 0, -1) if text[:n] in index.token_numbers), 0
+        )
+        if not length:
+            return ()
+        ids.append(index.token_numbers[text[:length]])
+        text = text[length:]
+    return tuple(ids)
+
+
+def by_token(index: Index, token: int, limit: int = 50, offset: int = 0) -> Page:
+    """Features that fire on a token, by the share of their firings that it is: of the five
+    tokens of each that are kept."""
+    total = index.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
+    rows = index.query(
+        "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, "
+        "f.gradient_active FROM feature_tokens x JOIN features f ON f.feature = x.feature "
+        "WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
+        [token, limit, offset],
+    )
+    return Page(tuple(rows), total)
+
+
+def by_promoted(index: Index, token: int, sign: int = 1, limit: int = 50, offset: int = 0) -> Page:
+    """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one
+    is, strongest first."""
+    total = index.query(
+        "SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign]
+    )[0]["n"]
+    rows = index.query(
+        "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, "
+        "f.gradient_active FROM logits l JOIN features f ON f.feature = l.feature WHERE "
+        "l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+        [token, sign, sign, limit, offset],
+    )
+    return Page(tuple(rows), total)
+
+
+def tokens_like(index: Index, text: str, limit: int = 20) -> list[Row]:
+    """Tokens of the vocabulary that hold this text, the exact one first, then by how often they
+    occur."""
+    return list(
+        index.query(
+            "SELECT token, text, count FROM tokens WHERE contains(lower(text), lower(?)) "
+            "ORDER BY text = ? DESC, trim(text) = trim(?) DESC, count DESC, token LIMIT ?",
+            [text, text, text, limit],
+        )
+    )
+
+
+def tokens_near(index: Index, text: str, limit: int = 20) -> list[Row]:
+    """Tokens of two letters or more with which this text begins, the longest first, whatever
+    their case and with a space before them or not."""
+    return list(
+        index.query(
+            "SELECT token, text, count FROM tokens WHERE length(trim(text)) > 1 AND "
+            "starts_with(lower(trim(?)), lower(trim(text))) "
+            "ORDER BY length(trim(text)) DESC, count DESC, token LIMIT ?",
+            [text, limit],
+        )
+    )
+
+
+def by_context(index: Index, ids: Sequence[int], limit: int = 50, offset: int = 0) -> Page:
+    """Features with a kept context in which these tokens follow each other and at whose last
+    one they are on, by activation share."""
+    if not ids:
+        return Page((), 0)
+    windows, positions = _places(index, ids)
+    row, feature, value = index.contexts_by_row
+    target_rows = windows * index.windows.shape[1] + positions
+    low, high = (np.searchsorted(row, target_rows, side) for side in ("left", "right"))
+    hits = (
+        np.repeat(low, high - low)
+        + np.arange((high - low).sum())
+        - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+    )
+    glances = index.glances
+    features, contexts = np.unique(feature[hits], return_counts=True)
+    relative = np.zeros(len(glances["density"]))
+    np.maximum.at(relative, feature[hits], value[hits] / glances["maximum"][feature[hits]])
+    order = np.lexsort((features, -relative[features]))[offset : offset + limit]
+    rows = tuple(
+        {
+            "feature": int(k),
+            "contexts": int(n),
+            "relative": float(relative[k]),
+            "density": float(glances["density"][k]),
+            "importance": known(glances["importance"][k]),
+            "gradient_active": known(glances["gradient_active"][k]),
+        }
+        for k, n in zip(features[order], contexts[order], strict=True)
+    )
+    return Page(rows, len(features))
+
+
+def _places(
+    index: Index, ids: Sequence[int]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Windows and positions of the last of these tokens wherever they follow each other in the
+    text."""
+    tokens = index.windows
+    count = tokens.shape[1] - len(ids) + 1
+    if count < 1:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    matches = np.ones((len(tokens), count), bool)
+    for i, token in enumerate(ids):
+        matches &= tokens[:, i : i + count] == token
+    window, position = np.nonzero(matches)
+    return window, position + len(ids) - 1
