@@ -285,7 +285,7 @@ CASES = {
     ),
     "unknown format": Case(copied(STANDARD), "did you mean saelens", ("--format", "saelense")),
     "the wrong format": Case(
-        copied(STANDARD), "no weights; expected sae.safetensors beside", ("--format", "sparsify")
+        copied(STANDARD), "no weights; expected sae.safetensors next to", ("--format", "sparsify")
     ),
     "two dictionaries": Case(
         lambda it: (copied(STANDARD)(it), shutil.copy(DATA / SPARSIFY / "sae.safetensors", it)),

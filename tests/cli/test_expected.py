@@ -55,7 +55,7 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
     )
     capsys.readouterr()
     assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 2
-    assert "has a column 'arm' beside 'method'" in capsys.readouterr().err, (
+    assert "has a column 'arm' besides 'method'" in capsys.readouterr().err, (
         "no column is dropped unseen"
     )
 

@@ -26,7 +26,7 @@ def lazy(
     package: str, first: str = ""
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for
-    type checkers, and the modules in it; `first` are the names that `dir` lists, all by default."""
+    type checkers, and the modules in it; `first` are the names that are listed, all by default."""
     module = sys.modules[package]
     file = Path(str(module.__file__))
     homes = imported(file.read_text(encoding="utf-8"))

@@ -58,8 +58,8 @@ def judge(
         A column whose levels are independent units; e.g. --unit seed. Two are crossed, each
         level of one with each of the other.
     control
-        An arm for which the claim should fail; e.g. --control shuffled. By default `dealt`: the
-        same rows with shuffled labels.
+        An arm for which the claim should fail; e.g. --control shuffled. By default the
+        control is called dealt: the same rows with shuffled labels.
     estimate
         In place of a claim, a number without a threshold; e.g. --estimate fvu.
     over
