@@ -175,6 +175,7 @@ def of_nothing():
         yield "balanced_accuracy", scoring.balanced_accuracy(of, 0.0)
     yield "average_precision", scoring.average_precision(scoring.levels(NOISE, LABELS & False))
     yield "simulation of nothing", scoring.simulation(column(np.nan), NOISE)
+    yield "lineup without foils", scoring.lineup([[1, 2]], [np.array([1])], np.zeros((1, 0), int))
     yield "logit_prediction", scoring.logit_prediction([], NOISE)
     yield "alpha of one answer", alpha(np.array([[1.0, np.nan]]))
     yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))

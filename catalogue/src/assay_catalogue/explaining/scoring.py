@@ -214,6 +214,26 @@ def simulation(score: Float[np.ndarray, " row"], value: Float[np.ndarray, " row"
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
+def lineup(
+    tokens: Sequence[Sequence[int]],
+    steered: Sequence[Int[np.ndarray, " steered"]],
+    foils: Int[np.ndarray, "feature foil"],
+) -> Float[np.ndarray, " feature"]:
+    """For each feature whether the tokens that steering with it raised name its explanation among
+    its foils; ties share the point.
+
+    Formula: 1 / #best if the true explanation shares as many tokens with the steered ones as the
+    best does, else 0
+    Range: 0 to 1; 1 / (1 + foils) by chance; NaN without foils
+    Better: higher
+    """
+    out = np.full(len(steered), 0.0 if foils.shape[1] else np.nan)
+    for i, raised in enumerate(steered):
+        shared = [len(np.intersect1d(raised, tokens[j])) for j in (i, *foils[i].tolist())]
+        out[i] += (shared[0] == max(shared)) / shared.count(max(shared))
+    return out
+
+
 def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, " v"]) -> float:
     """AUROC with which the feature's logit weights tell the tokens that an explanation names from
     all others.
