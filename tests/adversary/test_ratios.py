@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+import splicing
 from assay.core import stats
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import (
-    ablation,
     measures,
     metrics,
     rarity,
@@ -90,12 +90,6 @@ def of_value(v):
             yield f"{measure.__name__} about the mean, {type(mean).__name__}", measure(x, x, mean)
     for dtype in (torch.float32, torch.float64):
         yield f"streamed, {dtype}", streamed(v, dtype)
-    yield (
-        "magnitude_r2",
-        recovery.magnitude_r2(
-            column(abs(v))[:, None], column(abs(v))[:, None], np.eye(1), np.eye(1)
-        ),
-    )
     yield "excess_kurtosis", concentration.excess_kurtosis(column(v))
     yield "correlation", stats.correlation(terms(column(v), NOISE))
     yield "correlation of one with itself", stats.correlation(terms(column(v), column(v)))
@@ -141,7 +135,7 @@ def of_nothing():
         for kind in ("ce", "kl")
         for name in ("clean", "spliced", "zero", "mean", "resample")
     }
-    done = ablation.finish(
+    done = splicing.finish(
         {
             **sums,
             "predictions": np.zeros((1, 2)),
@@ -160,7 +154,6 @@ def of_nothing():
         if m.terms != measures.FIRINGS:
             yield f"{m.name}, negative", m.of(*(-1.0 for _ in m.terms))
     yield "density classes", list(rarity.density_classes(np.zeros(3), 0).values())
-    yield "dense_share", rarity.dense_share(np.zeros(3), 0)
     few = np.zeros((6, 1), bool)
     yield "absorbed, never", absorption.absorbed(few, few, ~few)
     yield "absorbed, always", absorption.absorbed(~few, ~few, ~few)
@@ -170,13 +163,9 @@ def of_nothing():
         yield measure.__name__, measure(np.zeros((2, 3)), np.eye(3))
     found = recovery.support(recovery.support_sums(nil, np.ones((4, 2))))
     yield "support", [found[k] for k in ("precision", "recall", "f1")]
-    for measure in (
-        redundancy.nearest_cosine,
-        redundancy.redundant_share,
-        redundancy.effective_dimensions,
-    ):
+    for measure in (redundancy.nearest_cosine, redundancy.effective_dimensions):
         yield measure.__name__, measure(np.zeros((3, 2)))
-    yield "redundant_share of one", redundancy.redundant_share(np.eye(2)[:1])
+    yield "nearest_cosine of one", redundancy.nearest_cosine(np.eye(2)[:1])
     for label in (LABELS | True, LABELS & False):
         yield "auroc", probing.auroc(NOISE, label)
         yield "auc", kernel_probe.auc(torch.tensor(NOISE), torch.tensor(label))

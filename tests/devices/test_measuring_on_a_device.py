@@ -123,13 +123,10 @@ CASES = {
     ),
     "densities": lambda d: [
         rarity.density_classes(CODES.to(d).sum(0), 1e4),
-        rarity.dense_share(CODES.to(d).sum(0), 1e2),
     ],
     "recovery": lambda d: [
-        f(TRUE.to(d), ROWS.to(d))
-        for f in (recovery.cosines, recovery.mcc, recovery.mcc_matched, recovery.matching)
+        f(TRUE.to(d), ROWS.to(d)) for f in (recovery.cosines, recovery.mcc, recovery.mcc_matched)
     ],
-    "recovery, one to one": lambda d: recovery.matching(TRUE.to(d), ROWS.to(d), one_to_one=True),
     "directions of arrays": lambda d: [
         recovery.mcc(TRUE.numpy(), ROWS.to(d)),
         recovery.cosines(TRUE.to(d), ROWS.numpy()),
@@ -137,15 +134,10 @@ CASES = {
     "support": lambda d: recovery.support(
         recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)
     ),
-    "strength": lambda d: recovery.magnitude_r2(
-        CODES.to(d)[:, :6], OTHER.to(d), TRUE.to(d), ROWS.to(d), np.arange(6)
-    ),
     "redundancy": lambda d: [
         f(ROWS.to(d))
         for f in (
             redundancy.nearest_cosine,
-            redundancy.redundant_share,
-            redundancy.distinct_directions,
             redundancy.effective_dimensions,
         )
     ],
@@ -198,9 +190,9 @@ CASES = {
     "pulls": lambda d: pulls.pulls(params(d), X.to(d), LATENTS, 0.1),
     "ablations": lambda d: [pulls.ablate(params(d), X.to(d), LATENTS), pulls.alignment(ROWS.to(d))],
     "regressions": lambda d: kernel_probe.best(
-        kernel_probe.regression_scores(
-            kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d)), questions(d)
-        ),
+        kernel_probe.all_regression_scores(
+            [kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d))], questions(d)
+        )[0],
         questions(d),
     ),
     "ridge regression": lambda d: linear_probe.out_of_fold(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import splicing
 import tiny_models
 from assay.core import rng
 from assay.core.runs import Runs
@@ -71,7 +72,7 @@ READ = {
         .sum(),
         x,
     ),
-    "splicing": lambda m, d: ablation.splice_sums(
+    "splicing": lambda m, d: splicing.splice_sums(
         m,
         SITE,
         dictionary(d),

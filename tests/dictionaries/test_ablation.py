@@ -16,8 +16,6 @@ from assay.dictionaries.measuring.ablation import (
     Donors,
     capture,
     compare,
-    finish,
-    splice_sums,
     spliced_run,
     spliced_runs,
 )
@@ -25,6 +23,7 @@ from assay.dictionaries.measuring.splice import reference_losses
 from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from splicing import finish, splice_sums
 
 WINDOWS, S, D = 5, 10, 24
 DOCUMENT = np.array([0, 0, 2, 1, 2])

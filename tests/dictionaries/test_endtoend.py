@@ -18,7 +18,7 @@ from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.measuring.ablation import capture, finish, splice_sums
+from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.measuring.metrics import fvu
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
@@ -28,6 +28,7 @@ from assay.dictionaries.training.endtoend import Through, fit_end_to_end
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from splicing import finish, splice_sums
 
 
 @dataclass(frozen=True, kw_only=True)

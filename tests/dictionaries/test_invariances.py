@@ -16,11 +16,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import splicing
 import tiny_models
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy
-from assay.dictionaries.measuring.ablation import Donors, splice_sums
-from assay.dictionaries.measuring.ablation import finish as finish_splice
+from assay.dictionaries.measuring.ablation import Donors
 from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.features import importance
 from assay.subjects.pretrained import load
@@ -122,17 +122,13 @@ METRICS = {
     "ce_recovered": lambda w: metrics.ce_recovered(*w.losses[:3].astype(w.dtype).sum(1)),
     "kl_recovered": lambda w: metrics.kl_recovered(*w.losses[3:].astype(w.dtype).sum(1)),
     "density_classes": classes,
-    "dense_share": lambda w: rarity.dense_share((w.features > 0).sum(0), B, 0.3),
     "nearest_cosine": lambda w: redundancy.nearest_cosine(w.decoder.astype(w.dtype)),
-    "redundant_share": lambda w: redundancy.redundant_share(w.decoder.astype(w.dtype), 0.5),
-    "distinct_directions": lambda w: redundancy.distinct_directions(w.decoder.astype(w.dtype), 0.5),
     "effective_dimensions": lambda w: redundancy.effective_dimensions(w.decoder.astype(w.dtype)),
     "mcc": lambda w: recovery.mcc(w.true, w.decoder.astype(w.dtype)),
     "mcc_matched": lambda w: recovery.mcc_matched(w.true, w.decoder.astype(w.dtype)),
     "support, F1": lambda w: support(w)["f1"],
     "support, precision": lambda w: support(w)["precision"],
     "support, recall": lambda w: support(w)["recall"],
-    "magnitude_r2": lambda w: recovery.magnitude_r2(w.codes, w.features, w.true, w.decoder),
     "auroc": lambda w: np.array(
         probing.auroc(w.features[:, 0] * np.linalg.norm(w.decoder[0]), w.label)
     ),
@@ -268,7 +264,6 @@ def test_truth_as_its_own_dictionary_is_recovered():
         w.true, w.true
     ) == pytest.approx(1)
     assert (recovery.support(recovery.support_sums(w.codes, w.codes))["f1"] == 1).all()
-    assert recovery.magnitude_r2(w.codes, w.codes, w.true, w.true) == pytest.approx([1] * N)
 
 
 # sums that stream: however the rows are cut, and as the functions of all rows say
@@ -285,7 +280,7 @@ def by_document_sums(w, parts):
     return {
         **done,
         "classes": rarity.density_classes(firings, B)["dead"],
-        "dense": rarity.dense_share(firings, B),
+        "dense": rarity.density_classes(firings, B)["dense"],
     }
 
 
@@ -340,7 +335,7 @@ def spliced(model, one):
         torch.from_numpy(own.integers(0, 250, (4, 8))),
         torch.from_numpy(own.normal(size=(9, 24))).float(),
     )
-    sums = splice_sums(
+    sums = splicing.splice_sums(
         model,
         Site.parse("blocks.1.hook_resid_pre"),
         one,
@@ -358,7 +353,7 @@ def spliced(model, one):
         np.zeros(4, int),
         1,
     )
-    return finish_splice(sums), importance.finish(taken)
+    return splicing.finish(sums), importance.finish(taken)
 
 
 def coder(width=16):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.rarity import dense_share, density_classes
+from assay.dictionaries.measuring.rarity import density_classes
 
 KINDS = [np.asarray, torch.as_tensor]
 
@@ -30,7 +30,6 @@ def test_shares_are_counted_by_hand(kind):
     assert {name: float(got[name]) for name in wanted} == pytest.approx(wanted)
     assert isinstance(got["dead"], np.floating | np.ndarray if kind is np.asarray else torch.Tensor)
     assert float(got["dead_below"]) == pytest.approx(2.9957e-6, rel=1e-3)
-    assert float(dense_share(kind(counts), 10**6)) == pytest.approx(0.2)
 
 
 def test_small_densities_are_not_lost_as_printed_percentages_lose_them():

@@ -12,7 +12,7 @@ from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features.importance import additivity_gap, finish, importance_sums, token_sums
+from assay.features.importance import finish, importance_sums, token_sums
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
@@ -217,14 +217,6 @@ def test_a_helpful_feature_is_above_zero(model, folder):
     )
     assert (one.encode(x) > 0).all()
     assert finish(measured(model, [0], one, site=str(place)))["conditional"] > 0
-
-
-def test_the_additivity_gap(model, folder):
-    a, unit = codes(model, dictionary())
-    together, singly = measured(model, [[1, 3, 5]]), measured(model, [1, 3, 5])
-    joint = naive_delta(folder, a, unit, [1, 3, 5]).mean()
-    each = [(naive_delta(folder, a, unit, [k]) * (a[..., k][:, :-1] > 0)).mean() for k in (1, 3, 5)]
-    assert additivity_gap(together, singly) == pytest.approx(joint - sum(each), abs=1e-4)
 
 
 def test_what_does_not_fit_is_refused(model):

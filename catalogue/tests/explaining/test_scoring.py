@@ -18,6 +18,7 @@ from assay_catalogue.explaining.scoring import (
     distinct,
     fuzzing,
     levels,
+    lineup,
     logistic,
     logit_prediction,
     simulation,
@@ -118,6 +119,12 @@ def test_fuzzing_takes_as_many_of_each_kind_from_every_context():
     assert {
         c: (int(fires[context == c].sum()), int((~fires[context == c]).sum())) for c in set(context)
     } == {0: (3, 3), 2: (1, 1), 4: (2, 2)}
+
+
+def test_the_lineup_shares_the_point_between_equals():
+    tokens, foils = [(1, 2), (3, 4), (1, 9)], np.array([[1, 2], [0, 2], [0, 1]])
+    steered = [np.array([1, 5]), np.array([3, 4]), np.array([7, 8])]
+    assert lineup(tokens, steered, foils).tolist() == [0.5, 1.0, 1 / 3]
 
 
 def test_named_tokens_are_found_by_their_weights():

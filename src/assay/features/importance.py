@@ -78,20 +78,6 @@ def finish(
     return measures
 
 
-def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.ndarray]) -> float:
-    """How much more taking out a set of features at once costs than its members' total importances
-    add up to, nats per token.
-
-    `together` are the sums of the set as one group, `singly` those of its members one by one, on
-    the same text.
-
-    Formula: mean ΔCE over all tokens with all of K out − Σ_k total_k
-    Range: nats, of either sign; 0 where effects add up and none spills
-    Better: neither
-    """
-    return float(finish(together)["text"][0] - finish(singly)["total"].sum())
-
-
 @dataclass(frozen=True, eq=False)
 class Job:
     """Takes group `group` out of window `window`, at one position or wherever it is active: one row

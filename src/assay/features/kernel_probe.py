@@ -44,14 +44,6 @@ def auc(
     return ((rank * label).sum(-1) - yes * (yes + 1) / 2) / (yes * no)
 
 
-def null_error(yes: int, no: int) -> float:
-    """The standard error of an AUROC where scores say nothing.
-
-    Formula: √((yes + no + 1) / (12 · yes · no))
-    """
-    return ((yes + no + 1) / (12 * yes * no)) ** 0.5
-
-
 @dataclass(frozen=True, eq=False)
 class Questions:
     """Rows of several questions, and which of them are for what; index arrays have one row for each
@@ -187,14 +179,6 @@ def products(x: Float[torch.Tensor, "q row d"], q: Questions) -> Float[torch.Ten
 def prepared(x: Float[torch.Tensor, "q row d"], q: Questions) -> Float[torch.Tensor, "q row d"]:
     """The rows on the scale of the training rows."""
     return standardised(x, q.of(x, q.train))
-
-
-def regression_scores(
-    k: Float[torch.Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS
-) -> Float[torch.Tensor, "s q row"]:
-    """The scores of all rows by regressions of every strength, given inner products with the
-    training rows."""
-    return all_regression_scores([k], q, strengths)[0]
 
 
 def all_regression_scores(

@@ -71,20 +71,3 @@ def density_classes(
     like = 0 * shares["dead"]
     resolution = 1 / tokens if tokens > 0 else np.nan
     return shares | {"resolution": like + resolution, "dead_below": like + (1 - 0.05**resolution)}
-
-
-def dense_share(
-    firings: Float[Array, "*run f"], tokens: float, above: float = 0.1
-) -> Float[Array, "*run"]:
-    """Share of features that fire on more than `above` of the rows.
-
-    Formula: #{i: firings_i / tokens > above} / f
-    Range: 0 to 1; NaN without rows
-    Better: lower
-    Source: Jumping Ahead (2024), features that fire on more than 10 % of tokens
-    """
-    return (
-        float64(float64(firings) > above * tokens).mean(-1)
-        if tokens > 0
-        else float64(firings).mean(-1) * np.nan
-    )

@@ -1,22 +1,20 @@
-"""Whether a dictionary found what was planted: directions, when they are on, and how strongly; each
-beside what chance gives.
+"""Whether a dictionary found what was planted: directions, and when they are on.
 
 True features are rows [n, d] with codes [b, n], learned ones a decoder [f, d] with features [b, f];
 either may have a run axis in front. A dictionary can have the right directions and the wrong codes,
-and the reverse, so the three are measured apart."""
+and the reverse, so the two are measured apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
-from assay.core.arrays import Array, as_numpy
+from assay.core.arrays import Array
 from assay.core.errors import DataError
 from assay.core.heavy import scipy, torch
-from assay.dictionaries.measuring.arrays import float64, less, ratio_or_nan
+from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 
 def cosines(
@@ -48,7 +46,7 @@ def mcc(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Fl
     """Mean over true features of the largest absolute cosine with any learned direction.
 
     Several true features may share one learned direction, and any large dictionary scores high:
-    read it beside `mcc_chance`.
+    read it next to that of random directions.
 
     Formula: (1/n) Σ_i max_k |cos(t_i, d_k)|
     Range: 0 to 1; chance is .478 for 128 learned directions in 32 dimensions; NaN if a true one is
@@ -92,69 +90,6 @@ def mcc_matched(
     )
 
 
-def matching(
-    true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one: bool = False
-) -> Int[np.ndarray, " n"]:
-    """For each true feature the learned one of largest absolute cosine; one-to-one: −1 for those
-    left without."""
-    similarity = as_numpy(abs(cosines(true, learned)))
-    if not one_to_one:
-        return similarity.argmax(-1)
-    matches = np.full(len(similarity), -1)
-    rows, columns = _assign(similarity)
-    matches[rows] = columns
-    return matches
-
-
-def mcc_chance(
-    n: int,
-    f: int,
-    d: int,
-    draws: int = 100,
-    seed: int = 0,
-    measure: Callable[[Array, Array], Array] = mcc,
-) -> tuple[float, float]:
-    """Mean and standard deviation of a recovery measure where all directions are random, by
-    simulation.
-
-    Give `measure=mcc_matched` for the one-to-one form. Directions are normal vectors, drawn by
-    `core.rng`.
-
-    Formula: mean and sd over `draws` of measure(random [n, d], random [f, d])
-    Range: 0 to 1
-    Better: neither
-    """
-    seeds = np.array([seed])
-    values = [
-        float(
-            measure(
-                rng.normal(seeds, "recovery.true", i, (n, d))[0],
-                rng.normal(seeds, "recovery.learned", i, (f, d))[0],
-            )
-        )
-        for i in range(draws)
-    ]
-    return float(np.mean(values)), float(np.std(values, ddof=1))
-
-
-def mcc_chance_exact(f: int, d: int) -> float:
-    """What `mcc` is on average where all directions are random, by integration; it does not depend
-    on the number of true ones.
-
-    Formula: ∫₀¹ 1 − F(c²)^f dc, with F the distribution function of Beta(½, (d − 1)/2), which is
-        that of cos² of two random directions in d dimensions
-    Range: 0 to 1
-    Better: neither
-    """
-    if d == 1:
-        return 1.0
-    return float(
-        scipy.integrate.quad(
-            lambda c: 1 - scipy.special.betainc(0.5, (d - 1) / 2, c * c) ** f, 0, 1, limit=200
-        )[0]
-    )
-
-
 def support_sums(
     codes: Float[Array, "b n"], features: Float[Array, "b f"]
 ) -> dict[str, Float[np.ndarray, "..."]]:
@@ -176,7 +111,7 @@ def support(
     `match`, which one it is.
 
     Without `match` the learned feature of best F1 is taken, chosen and measured on the same rows,
-    which flatters where few rows are active; with `matching(…)` it is chosen by direction.
+    which flatters where few rows are active.
 
     Formula: precision = both/fires, recall = both/truly, F1 = 2·both/(fires + truly)
     Range: 0 to 1; NaN where the true feature is never on; precision NaN where the learned one never
@@ -205,39 +140,6 @@ def support(
         "f1": np.where(truly > 0, ratio_or_nan(2 * hit, truly + fired), np.nan),
         "match": chosen,
     }
-
-
-def magnitude_r2(
-    codes: Float[Array, "b n"],
-    features: Float[Array, "b f"],
-    true: Float[Array, "n d"],
-    learned: Float[Array, "f d"],
-    match: Int[np.ndarray, " n"] | None = None,
-) -> Float[np.ndarray, " n"]:
-    """How well the matched learned feature gives each true one's strength, where the true one is
-    on; nothing is refitted.
-
-    Strength is in units of the activations, so neither the length of a row nor a factor moved from
-    it to the code counts. A shrunken code has the right support and a low R².
-
-    Formula: 1 − Σ(a − â)² / Σ(a − ā)² over rows with a > 0, a = code · ‖t_i‖, â = feature · ‖d_k‖,
-    k the match
-    Range: −∞ to 1; NaN where a true feature is on in fewer than two rows or always equally strong
-    Better: higher
-    """
-    match = matching(true, learned) if match is None else np.asarray(match)
-    a, f, t, d = (_plain(values) for values in (codes, features, true, learned))
-    a, f = a * np.linalg.norm(t, axis=1), f * np.linalg.norm(d, axis=1)
-    result = np.full(a.shape[1], np.nan)
-    for i, k in enumerate(match):
-        on = a[:, i] > 0
-        if on.any():
-            strength, guess = a[on, i], f[on, k] if k >= 0 else np.zeros(int(on.sum()))
-            result[i] = 1 - ratio_or_nan(
-                np.asarray(((strength - guess) ** 2).sum()),
-                np.asarray((less(strength, strength.mean()) ** 2).sum()),
-            )
-    return result
 
 
 def _plain(values: Array) -> Float[np.ndarray, "..."]:

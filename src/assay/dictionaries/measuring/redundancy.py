@@ -1,5 +1,5 @@
-"""How redundant a decoder is: how near each row's nearest other row is, and how many directions
-there really are.
+"""How redundant a decoder is: how near each row's nearest other row is, and over how many
+dimensions the rows spread.
 
 All pairs are compared a few rows at a time, so a dictionary of 65,000 features never makes a matrix
 of 65,000 × 65,000. Cosines are signed: features are at least 0, so rows that point opposite ways do
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 THRESHOLD = 0.9
 """Cosine above which two decoder rows count as the same direction; ours."""
@@ -31,22 +30,7 @@ def nearest_cosine(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run f"]:
     Range: −1 to 1; NaN for a row of length 0, and in a dictionary of one feature
     Better: lower, except where the data has such pairs
     """
-    return _per_run(W_dec, lambda rows: _neighbours(rows, 2.0)[0])
-
-
-def redundant_share(
-    W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD
-) -> Float[Array, "*run"]:
-    """Share of features whose decoder row has another row within `threshold`, among rows that are
-    not 0.
-
-    Formula: #{i: nearest_cosine_i > threshold} / #{i: d_i ≠ 0}
-    Range: 0 to 1; NaN where no row has another to compare with
-    Better: lower
-    """
-    cosine = nearest_cosine(W_dec)
-    count = float64(cosine == cosine)  # NaN is not
-    return ratio_or_nan((count * (cosine > threshold)).sum(-1), count.sum(-1))
+    return _per_run(W_dec, _nearest)
 
 
 def twinned(
@@ -62,24 +46,6 @@ def twinned(
     if on.any():
         twins[on] = nearest_cosine(W_dec[on]) > threshold
     return twins
-
-
-def distinct_directions(
-    W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD
-) -> Float[Array, "*run"]:
-    """Number of directions a decoder has when rows within `threshold` of each other count as one.
-
-    Where rows form groups, equal within and apart between, it is the number of groups.
-
-    Formula: Σ over rows that are not 0 of 1 / #{j: cos_ij > threshold, i itself among them}
-    Range: 0 to the number of rows that are not 0
-    Better: higher
-    Source: Leinster and Cobbold, Measuring diversity: the importance of species similarity (2012),
-        order 0 with equal abundances and similarity 1[cos > threshold]
-    """
-    return _per_run(W_dec, lambda rows: (1 / _neighbours(rows, threshold)[1]).nansum().view(1))[
-        ..., 0
-    ]
 
 
 def effective_dimensions(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run"]:
@@ -105,27 +71,20 @@ def _unit(rows: Float[torch.Tensor, "f d"]) -> Float[torch.Tensor, "f d"]:
     return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
 
 
-def _neighbours(
-    rows: Float[torch.Tensor, "f d"], threshold: float
-) -> tuple[Float[torch.Tensor, " f"], Int[torch.Tensor, " f"]]:
-    """Largest cosine with another row, and the number of rows above the threshold, each row itself
-    counted; NaN for a row of 0."""
+def _nearest(rows: Float[torch.Tensor, "f d"]) -> Float[torch.Tensor, " f"]:
+    """Largest cosine with another row; NaN for a row of 0."""
     unit = _unit(rows if rows.is_floating_point() else rows.double())
     unit = unit.float() if unit.dtype in (torch.float16, torch.bfloat16) else unit
     lacking = unit[:, 0].isnan()
     unit = unit.nan_to_num()
-    largest, count = unit.new_full((len(unit),), torch.nan), unit.new_full((len(unit),), torch.nan)
+    largest = unit.new_full((len(unit),), torch.nan)
     step = max(1, _ENTRIES // max(1, len(unit)))
     for a in range(0, len(unit), step):
         cosine = unit[a : a + step] @ unit.mT
         cosine[:, lacking] = -torch.inf
         cosine.diagonal(a).fill_(-torch.inf)
         largest[a : a + step] = cosine.amax(1)
-        count[a : a + step] = 1 + (cosine > threshold).sum(1)
-    undefined = lacking | largest.isinf()
-    return largest.clamp(-1, 1).masked_fill(undefined, torch.nan), count.masked_fill(
-        lacking, torch.nan
-    )
+    return largest.clamp(-1, 1).masked_fill(lacking | largest.isinf(), torch.nan)
 
 
 def _per_run(W_dec: Array, measure: Callable[[torch.Tensor], torch.Tensor]) -> Array:
