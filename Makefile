@@ -82,6 +82,7 @@ site: env
 
 # What they show is kept in their files; a test holds each to the code that it was executed with.
 notebooks: env model
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[notebooks]'
 	@$(BIN)/assay train-dictionary smollm2 --showcase
 	@$(BIN)/python docs/gallery.py
 
