@@ -173,7 +173,7 @@ def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
 
 
 def test_of_two_kinds_of_rows_both_are_drawn_so_that_no_number_is_only_turned_round():
-    row = asked_prompts.Row
+    row = asked_prompts.PromptRow
     texts = [row(f"text {i}", {"a": "xy"[i % 2]}, f"row {i}", {}) for i in range(40)]
     partners = controls.unrelated(
         asked_prompts.PromptSet(Prompts(), tuple(texts)), range(40), seed=1

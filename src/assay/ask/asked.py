@@ -130,13 +130,10 @@ class Asked(TrainedParts):
     def arms(self) -> dict[str, Arm[Any]]:
         """The arms: nothing is trained, everything is measured."""
 
-        def specs(part: Part) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-            return lambda base: tuple(part.spec(s.seed, smoke=s.smoke) for s in base)
-
         return {
             part.label: Arm(
                 _nothing,
-                specs=specs(part),
+                specs=part.specs,
                 measure=self._measure(part),
                 note=part.told,
                 learned=self._learned(part),

@@ -15,7 +15,7 @@ from assay.ask.asked import Asked
 from assay.ask.measure import interventions, models, own_code, reads, training
 from assay.ask.measure.damage import DamageTask
 from assay.ask.measure.measuring import Task, stated
-from assay.ask.measure.prompts import Row
+from assay.ask.measure.prompts import PromptRow
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.parts import Part, at_levels
 from assay.ask.tables import Model
@@ -92,7 +92,7 @@ class Contents:
         paired += self._rendered(task.models, [prompts.rows[i] for i in chosen])
         return Rows(prompts.unit, texts, tuple(prompts.units(chosen)), tuple(paired))
 
-    def _rendered(self, asked: Sequence[Model], rows: Sequence[Row]) -> list[str]:
+    def _rendered(self, asked: Sequence[Model], rows: Sequence[PromptRow]) -> list[str]:
         """The texts that templates make of chats: written as texts they are the same prompts."""
         talks = [row.chat for row in rows if row.chat]
         names = [name for model in asked for name in models.states(model)] if talks else []

@@ -15,7 +15,7 @@ from assay.ask.asked import Asked
 from assay.ask.measure import controls, directions, interventions, prompts, reads
 from assay.ask.measure.measuring import Task
 from assay.ask.measure.probe_tasks import ProbeTask
-from assay.ask.measure.prompts import SLOT, PromptSet, Row, chat
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet, chat
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.parts import Part
 from assay.ask.tables import Diff, Direction, Intervention, Read
@@ -434,7 +434,7 @@ def _text_differs(table: Intervention, prompts: PromptSet) -> bool:
     return 2 * differ > len(prompts.rows)
 
 
-def _corrupted(row: Row, prompts: PromptSet) -> str:
+def _corrupted(row: PromptRow, prompts: PromptSet) -> str:
     """The text of a row's pair."""
     other = prompts.table.corrupted
     if isinstance(other, str):

@@ -129,6 +129,10 @@ class Part:
         model, asked = self._asked
         return AskedSpec(seed=seed, model=model, asked=asked, smoke=smoke)
 
+    def specs(self, main: Sequence[AskedSpec]) -> tuple[AskedSpec, ...]:
+        """The specs of its runs, one for each of the arm main."""
+        return tuple(self.spec(s.seed, smoke=s.smoke) for s in main)
+
     @cached_property
     def _asked(self) -> tuple[str, str]:
         """The model of all of its specs, and what they ask."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.ask.measure import measuring
 from assay.ask.measure.places import placed
-from assay.ask.measure.prompts import PromptSet, Row
+from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.tables import Prompts
 from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
 from assay.core.errors import DataError
@@ -57,7 +57,9 @@ def read(
 def _activations(
     model: Pretrained, texts: Sequence[str], site: Site, position: int | str
 ) -> np.ndarray:
-    rows = tuple(Row(text, {"text": text}, f"text {i + 1}", {}) for i, text in enumerate(texts))
+    rows = tuple(
+        PromptRow(text, {"text": text}, f"text {i + 1}", {}) for i, text in enumerate(texts)
+    )
     prompts = PromptSet(Prompts(name="texts", text="{text}"), rows)
     acts = measuring.read_activations(model, prompts, [site], position)
     return next(iter(acts.values())).float().cpu().numpy()

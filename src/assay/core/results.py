@@ -462,7 +462,7 @@ class Reason(Written, frozen=True, kw_only=True):
     reason: str
 
 
-class Look(Written, frozen=True, kw_only=True):
+class RegisteredLook(Written, frozen=True, kw_only=True):
     """A look that was declared: after how many seeds, at which level, and what it settled."""
 
     units: int
@@ -513,7 +513,7 @@ class Registration(Written, frozen=True, kw_only=True):
     commit: str = ""
     alpha: float = 0.05
     seeds: str = ""
-    looks: tuple[Look, ...] = ()
+    looks: tuple[RegisteredLook, ...] = ()
     taken: int = 0
     open: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()

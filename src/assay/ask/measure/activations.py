@@ -11,7 +11,7 @@ import numpy as np
 
 from assay.ask.measure import dictionaries, own_code
 from assay.ask.measure.heads import head_of
-from assay.ask.measure.seen import Context, Prompt, Ready, Seen, each, positions
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, each, positions
 from assay.ask.tables import Direction, Read
 from assay.controls import picks
 from assay.core.errors import DataError
@@ -55,7 +55,7 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
         )
     queries, keys = ([*some] for some in zip(*earlier, strict=True))
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         looked = picks.another(head, heads, reading.seed) if context.others else head
         return float(reading.acts[site][looked, queries, keys].double().mean())
 
@@ -82,7 +82,7 @@ def projection(read: Read, prompt: Prompt, context: Context) -> Ready:
     (table,) = context.directions
     site = _site_along(read, table, prompt)
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         vector = context.vector(table, site, reading.seed).flatten().double()
         act = reading.act(site, read.position).flatten().double()
         return float(act @ vector / vector.norm())
@@ -100,7 +100,7 @@ def cosine(read: Read, prompt: Prompt, context: Context) -> Ready:
     if len({prompt.folder.width(site) for site in sites}) > 1:
         raise DataError(f"{read.name}: its directions have different numbers of dimensions")
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         vector, *others = (
             context.vector(table, site, reading.seed).flatten().double()
             for table, site in zip(context.directions, sites, strict=True)
@@ -116,7 +116,7 @@ def norm(read: Read, prompt: Prompt, context: Context) -> Ready:
     """The length of an activation, the mean of it over tokens."""
     site = _own_site(read, prompt)
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         rows = reading.rows(site, read.position).flatten(1).double()
         return float(rows.norm(dim=1).mean())
 
@@ -131,7 +131,7 @@ def neurons(read: Read, prompt: Prompt, context: Context) -> Ready:
     if beyond := [n for n in read.neurons if not 0 <= n < width]:
         raise DataError(f"{read.name}: {site} has neurons 0 to {width - 1:,}, got {beyond[0]:,}")
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         rows = reading.rows(site, read.position).flatten(1)[:, [*read.neurons]].double().mean(1)
         return float(rows.max() if read.position == "all" else rows.mean())
 
@@ -149,7 +149,7 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
     if len(prompt.own) < FEWEST:
         raise DataError(f"{prompt.row.place}: CKA compares {FEWEST} tokens or more")
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         both = (reading, replace(reading, acts=reading.before))
         x, y = (seen.rows(site, "mean").flatten(1).double() for seen in both)
         x, y = x - x.mean(0), y - y.mean(0)
@@ -168,7 +168,7 @@ def jaccard(read: Read, prompt: Prompt, context: Context) -> Ready:
         x = torch.cat([acts[site][tokens].flatten(1) for site in sites], 1).float()
         return (whole.to(x.device).encode(x)[0] != 0).any(0)
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         ours, theirs = on(reading.acts), on(reading.before)
         either = int((ours | theirs).sum())
         return int((ours & theirs).sum()) / either if either else 1.0
@@ -190,7 +190,7 @@ def function(read: Read, prompt: Prompt, context: Context) -> Ready:
         pairs = zip(names, sites, strict=True)
         return {name: torch.stack([acts[site] for acts in every]) for name, site in pairs}
 
-    def numbers(reading: Sequence[Seen]) -> list[float]:
+    def numbers(reading: Sequence[PassOutput]) -> list[float]:
         offered: dict[str, Callable[[], Any]] = {
             "acts": lambda: of_sites([s.acts for s in reading]),
             "before": lambda: of_sites([s.before for s in reading]),
@@ -263,7 +263,7 @@ def feature(read: Read, prompt: Prompt, context: Context) -> Ready:
     dictionary, number = dictionaries.latent(whole, name, latent)
     tokens = positions(read, prompt)
 
-    def numbers(reading: Sequence[Seen]) -> list[float]:
+    def numbers(reading: Sequence[PassOutput]) -> list[float]:
         rows = [[s.acts[site][tokens].flatten(1) for site in sites] for s in reading]
         x = torch.cat([torch.cat(parts, 1) for parts in rows]).float()
         coder = dictionary.to(x.device)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from assay.ask.measure import activations, dictionaries, directions, interventions
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import Context, Prompt, Seen, prompt
+from assay.ask.measure.seen import Context, PassOutput, Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Place, Read, Top
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -142,7 +142,7 @@ def _heads(
                 msgspec.structs.replace(read, pattern=f"{layer}.{head}") for layer, head in names
             )
             ready = (activations.pattern(one, p, Context()) for one in each_head)
-            paid.append([one.numbers([Seen(p, acts=acts)])[0] for one in ready])
+            paid.append([one.numbers([PassOutput(p, acts=acts)])[0] for one in ready])
         return names, torch.tensor(paid)
     kind = "result" if "result" in model.folder.architecture.sites else "z"
     sites = [Site(kind, layer) for layer in layers]

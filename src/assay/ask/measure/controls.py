@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from assay.ask.measure import directions, interventions
-from assay.ask.measure.prompts import SLOT, PromptSet, Row
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, texts_of
 from assay.ask.tables import Direction, Intervention, Probe, Read
 from assay.controls.picks import pick
@@ -180,7 +180,7 @@ def scrambled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
     return [draw(i, p) for i, p in enumerate(prompts)]
 
 
-def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, Row]:
+def unrelated(prompts: PromptSet, rows: Sequence[int], seed: int) -> dict[int, PromptRow]:
     """Draw for each of these rows the prompt of any other one, behind which its own answers are
     asked for.
 

@@ -29,7 +29,7 @@ from assay.ask.measure.editing import Editing
 from assay.ask.measure.heads import heads_by_layer
 from assay.ask.measure.logits import Rows
 from assay.ask.measure.prompts import PromptSet
-from assay.ask.measure.seen import Context, Prompt, Ready, Seen, Want, prompt
+from assay.ask.measure.seen import Context, PassOutput, Prompt, Ready, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
 from assay.core.columns import Axes
 from assay.core.errors import DataError
@@ -635,7 +635,7 @@ class _Pass:
         written: Mapping[tuple[int, int], tuple[int, ...]],
         base: Pretrained | None = None,
         before: _Given | None = None,
-    ) -> dict[int, list[Seen]]:
+    ) -> dict[int, list[PassOutput]]:
         """What each prompt gave under each edit; KL divergences are from a base, if there is
         one."""
         rows = given.rows
@@ -653,7 +653,7 @@ class _Pass:
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
         return {
             p: [
-                Seen(
+                PassOutput(
                     self.prompts[p],
                     self.variants[v][0],
                     given.acts[p][v - variants.start],
@@ -847,7 +847,7 @@ def read_activations(
     for some in _batched(every, max(1, min(4 * ROWS, READ // numbers))):
         traces = run_many(model, [p.tokens for p in some], capture=list(rows), logits=False)
         for p, traced in zip(some, traces, strict=True):
-            seen = Seen(p, acts={site: x[0] for site, x in traced[0].acts.items()})
+            seen = PassOutput(p, acts={site: x[0] for site, x in traced[0].acts.items()})
             for site in rows:
                 act = seen.act(site, position)
                 # what is a view of the pass would keep all of it

@@ -14,9 +14,9 @@ from assay.ask.measure.seen import (
     AnyOf,
     Behind,
     Context,
+    PassOutput,
     Prompt,
     Ready,
-    Seen,
     Want,
     each,
     positions,
@@ -79,7 +79,7 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(f"{prompt.row.place}: {what}")
     signs = (1.0, -1.0)
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         return sum(sign * x.log_prob(reading) for sign, x in zip(signs, answers, strict=False))
 
     return Ready(
@@ -100,7 +100,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         raise DataError(f"{prompt.row.place}: {read.name} has no other answer than the right one")
     answers = [AnyOf(prompt, some) for some in texts]
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         scores = [answer.log_prob(reading) for answer in answers]
         best = [s == max(scores) for s in scores]
         return best[0] / sum(best)
@@ -188,7 +188,7 @@ def generates(read: Read, prompt: Prompt, context: Context) -> Ready:
     texts = [whole(text) for text in filled]
     ends = set(prompt.folder.ends)
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         new = [t for t in reading.written[: read.tokens] if t not in ends]
         written = prompt.folder.tokenizer.decode(new)
         return float(any(text.search(written) for text in texts))
@@ -236,7 +236,7 @@ def _of_first(
     position, site = prompt.at(read.position), _stream(read, prompt)
     wants = [Want(what, position, text.tokens[0], site=site) for text in texts]
 
-    def number(reading: Seen) -> float:
+    def number(reading: PassOutput) -> float:
         return sum(s * reading.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
     return Ready(

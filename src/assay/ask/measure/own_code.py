@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure.seen import Prompt, Seen
+from assay.ask.measure.seen import PassOutput, Prompt
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
@@ -127,7 +127,7 @@ def changed(
 # before any model is opened -----------------------------------------------------------------------
 
 
-def tried(p: Prompt, sites: Sequence[Site]) -> Seen:
+def tried(p: Prompt, sites: Sequence[Site]) -> PassOutput:
     """Numbers drawn at random in the place of what a prompt would have at sites."""
     draw = torch.Generator().manual_seed(0)
     n, heads = len(p.tokens), p.folder.config.get("num_attention_heads", 1)
@@ -138,7 +138,7 @@ def tried(p: Prompt, sites: Sequence[Site]) -> Seen:
         x = torch.randn(shape, generator=draw)
         return x.softmax(-1) if pairs else x
 
-    return Seen(
+    return PassOutput(
         p, acts={site: act(site) for site in sites}, before={site: act(site) for site in sites}
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from assay.ask.measure import interventions
 from assay.ask.measure.measuring import stated
-from assay.ask.measure.prompts import SLOT, PromptSet, Row
+from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.seen import Prompt, prompt
 from assay.ask.tables import Model, Place, Probe, Read
 from assay.core.errors import DataError, nearest
@@ -334,29 +334,29 @@ def remarks(task: ProbeTask) -> list[str]:
     ]
 
 
-def _reads(row: Row, label: str, places: Collection[Place]) -> bool:
+def _reads(row: PromptRow, label: str, places: Collection[Place]) -> bool:
     """Whether the label is a slot of the text that lies before one of these places."""
     return label in row.spans and any(_sees(row, label, place) for place in places)
 
 
-def _sees(row: Row, slot: str, place: Place) -> bool:
+def _sees(row: PromptRow, slot: str, place: Place) -> bool:
     """Whether any of a slot's value lies before the token of a probe."""
     ends = row.spans.get(str(place).strip("{}"), len(row.text))
     return row.spans[slot] - len(row.columns[slot]) < ends
 
 
-def _seen_text(row: Row, place: Place) -> str:
+def _seen_text(row: PromptRow, place: Place) -> str:
     """The text up to the slot that is probed; all of it where a number says which token."""
     return row.text[: row.spans.get(str(place).strip("{}"), len(row.text))]
 
 
-def _names_itself(row: Row, place: Place, label: str, classes: Sequence[str]) -> bool:
+def _names_itself(row: PromptRow, place: Place, label: str, classes: Sequence[str]) -> bool:
     text = _seen_text(row, place)
     words = {c for c in classes if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", text, re.I)}
     return words == {row.columns[label]}
 
 
-def _giving(learned: Sequence[Row], judged: Sequence[Row], label: str) -> list[str]:
+def _giving(learned: Sequence[PromptRow], judged: Sequence[PromptRow], label: str) -> list[str]:
     """The columns whose value says the label and stands in both halves: those by which rows could
     be split, as each label has several values of it."""
     giving = []
@@ -395,7 +395,7 @@ def in_words(task: ProbeTask) -> str:
     return words
 
 
-def _says(rows: Sequence[Row], column: str, label: str) -> bool:
+def _says(rows: Sequence[PromptRow], column: str, label: str) -> bool:
     """Whether a column of few values decides the label."""
     pairs = {(r.columns.get(column), r.columns[label]) for r in rows}
     return len({value for value, _ in pairs}) == len(pairs) <= len(rows) / 2

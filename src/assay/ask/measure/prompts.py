@@ -32,7 +32,7 @@ SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True)
-class Row:
+class PromptRow:
     """One prompt, with everything that its row says."""
 
     text: str
@@ -67,7 +67,7 @@ class PromptSet:
     """All rows of a table of prompts."""
 
     table: Prompts
-    rows: tuple[Row, ...]
+    rows: tuple[PromptRow, ...]
 
     @cached_property
     def digest(self) -> str:
@@ -88,7 +88,7 @@ class PromptSet:
         """What is generalised over: a column, or each prompt."""
         return self.table.unit or self.table.split or "prompt"
 
-    def template(self, row: Row) -> str:
+    def template(self, row: PromptRow) -> str:
         """Give the text from which a row was filled."""
         texts = _texts(self.table) or ("{text}",)
         return row.columns["template"] if len(texts) > 1 else texts[0]
@@ -237,7 +237,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
             )
         for template in templates or ("{text}",):
             extra = {"template": template} if len(templates) > 1 else {}
-            row = Row("", {**extra, **columns}, place, {})
+            row = PromptRow("", {**extra, **columns}, place, {})
             row = chat(row, table) if table.messages else filled(row, template)
             if not row.text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
@@ -258,7 +258,7 @@ def load(table: Prompts, folder: Path, study: str = "") -> PromptSet:
     return made
 
 
-def _with_examples(table: Prompts, rows: Sequence[Row]) -> tuple[Prompts, list[Row]]:
+def _with_examples(table: Prompts, rows: Sequence[PromptRow]) -> tuple[Prompts, list[PromptRow]]:
     """Put the next rows, with their answers, before each row, so many as each number of shots says.
     Raises: DataError."""
     name = table.name
@@ -309,7 +309,7 @@ def _check_levels(prompts: PromptSet) -> None:
 def remarks(prompts: PromptSet) -> list[str]:
     """Say what cannot be seen in the texts: characters that look like nothing or like a space, and
     slots with nothing in them."""
-    kinds: dict[str, list[Row]] = {}
+    kinds: dict[str, list[PromptRow]] = {}
     for row in prompts.rows:
         if unseen := [c for c in row.text if not c.isprintable() and c not in "\n\t"]:
             kinds.setdefault(f"invisible characters, such as {visible(unseen[0])}", []).append(row)
@@ -323,7 +323,7 @@ def remarks(prompts: PromptSet) -> list[str]:
     ]
 
 
-def _read_of(row: Row, study: str) -> list[tuple[str, str]]:
+def _read_of(row: PromptRow, study: str) -> list[tuple[str, str]]:
     """The columns of a row that a study uses, as a slot or by name; all, where nothing is known of
     it."""
     names = (n for n in sorted(row.columns) if not study or n == "label" or _names(study, n))
@@ -378,7 +378,7 @@ def _check_chat(table: Prompts) -> None:
             )
 
 
-def chat(row: Row, table: Prompts, messages: tuple[Message, ...] = ()) -> Row:
+def chat(row: PromptRow, table: Prompts, messages: tuple[Message, ...] = ()) -> PromptRow:
     """Give a row the messages of a table that are filled from it, or others in their place."""
     written = [(m.role, m.content) for m in messages or table.messages]
     written += [("assistant", table.assistant)] if table.assistant else []
@@ -399,7 +399,7 @@ def chat(row: Row, table: Prompts, messages: tuple[Message, ...] = ()) -> Row:
     return replace(row, text=text.rstrip("\n"), spans=spans, repeated=repeated, chat=made)
 
 
-def filled(row: Row, template: str) -> Row:
+def filled(row: PromptRow, template: str) -> PromptRow:
     """Give a row the text of a template that is filled from it."""
     text, spans, last = "", {}, 0
     for match in SLOT.finditer(template):

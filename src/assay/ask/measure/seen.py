@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jaxtyping import Float
 
-from assay.ask.measure.prompts import Row
+from assay.ask.measure.prompts import PromptRow
 from assay.ask.tables import Answer, Direction, Place, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -51,7 +51,7 @@ class Behind:
 class Prompt:
     """A row as the tokens that a model reads."""
 
-    row: Row
+    row: PromptRow
     tokens: tuple[int, ...]
     opening: int
     """How many tokens stand before the text, such as a BOS."""
@@ -167,14 +167,14 @@ class AnyOf:
             if not any(t != tokens and tokens[: len(t)] == t for t in every)
         ]
 
-    def log_prob(self, reading: Seen) -> float:
+    def log_prob(self, reading: PassOutput) -> float:
         """log Σ P(text | prompt), over all of the answer's texts."""
         logs = [sum(reading.numbers[w] for w in some) for some in self.wants]
         most = max(logs)
         return most + math.log(sum(math.exp(x - most) for x in logs)) if logs[1:] else most
 
 
-def prompt(folder: ModelFolder, row: Row) -> Prompt:
+def prompt(folder: ModelFolder, row: PromptRow) -> Prompt:
     """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it
     reads at once."""
     inside = 0
@@ -188,7 +188,9 @@ def prompt(folder: ModelFolder, row: Row) -> Prompt:
     return Prompt(row, tokens, len(opening), folder, inside)
 
 
-def _of_chat(folder: ModelFolder, row: Row, chat: Chat) -> tuple[Row, tuple[int, ...], int]:
+def _of_chat(
+    folder: ModelFolder, row: PromptRow, chat: Chat
+) -> tuple[PromptRow, tuple[int, ...], int]:
     """A row with the text that the model's template makes of its chat, what that begins with, and
     how much of this the text has itself. There is one BOS, where the template writes one, unless
     the model's table says otherwise. Raises: DataError, ModelError."""
@@ -215,7 +217,7 @@ def _of_chat(folder: ModelFolder, row: Row, chat: Chat) -> tuple[Row, tuple[int,
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PassOutput:
     """What one pass gave for one prompt under one edit."""
 
     prompt: Prompt
@@ -243,7 +245,7 @@ class Seen:
         return self.acts[site][chosen].float()
 
 
-Numbers = Callable[[Sequence[Seen]], Sequence[float]]
+Numbers = Callable[[Sequence[PassOutput]], Sequence[float]]
 """The numbers of a read, from what a prompt gave under each edit."""
 
 
@@ -285,7 +287,7 @@ class Context:
     """What makes logits of what the unembedding reads."""
 
 
-def each(number: Callable[[Seen], float]) -> Numbers:
+def each(number: Callable[[PassOutput], float]) -> Numbers:
     """Numbers of which each is got by itself."""
     return lambda seen: [number(s) for s in seen]
 

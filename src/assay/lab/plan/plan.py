@@ -29,13 +29,13 @@ from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import contests, records
 from assay.lab.store import index, journal, origin
 from assay.lab.store.folder import size
-from assay.lab.store.groups import RunGroup, Wanted, unfinished
+from assay.lab.store.groups import RunGroup, WantedRun, unfinished
 from assay.lab.store.origin import STUDIES
 from assay.lab.store.runs import Damaged, Job, Stored
 from assay.lab.store.store import Store
 
 
-class Row(msgspec.Struct, frozen=True):
+class PlannedRun(msgspec.Struct, frozen=True):
     """One run: what it is, whether it is stored, and if not, why."""
 
     job: Job
@@ -48,9 +48,9 @@ class Row(msgspec.Struct, frozen=True):
     """The stored run: the cached one, or an outdated one."""
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> WantedRun:
         """The run as one that a group may cover."""
-        return Wanted(self.job, self.parent, self.inputs)
+        return WantedRun(self.job, self.parent, self.inputs)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Plan:
 
     experiment: str
     preset: Preset
-    rows: tuple[Row, ...]
+    rows: tuple[PlannedRun, ...]
     cpu_seconds: float | None
     """CPU-seconds of one thread for the missing runs."""
     seconds: float | None
@@ -77,12 +77,12 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def missing(self) -> tuple[Row, ...]:
+    def missing(self) -> tuple[PlannedRun, ...]:
         """The runs that would be trained or measured."""
         return tuple(r for r in self.rows if r.state == "missing")
 
     @cached_property
-    def cached(self) -> tuple[Row, ...]:
+    def cached(self) -> tuple[PlannedRun, ...]:
         """The runs that are stored and usable."""
         return tuple(r for r in self.rows if r.state == "cached")
 
@@ -103,13 +103,13 @@ class Plan:
         sessions = (s for run in self.stored for s in run.provenance.get("sessions", []))
         return tuple(sorted({(float(start), float(end)) for start, end in sessions}))
 
-    def by_arm(self) -> Mapping[str, tuple[Row, ...]]:
+    def by_arm(self) -> Mapping[str, tuple[PlannedRun, ...]]:
         """The rows of each trained arm, in the order of its specs."""
         return self._arms
 
     @cached_property
-    def _arms(self) -> Mapping[str, tuple[Row, ...]]:
-        arms: dict[str, list[Row]] = {}
+    def _arms(self) -> Mapping[str, tuple[PlannedRun, ...]]:
+        arms: dict[str, list[PlannedRun]] = {}
         for r in self.rows:
             arms.setdefault(r.job.arm, []).append(r)
         return {a: tuple(rows) for a, rows in arms.items()}
@@ -222,10 +222,10 @@ class _Shelf:
         """What the experiment's files say now."""
         return origin.text(self.experiment)
 
-    def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
+    def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> PlannedRun:
         stored = self.runs.get(job.key)
         why = self._absent(job) if stored is None else self._outdated(stored, inputs)
-        return Row(job, "missing" if why else "cached", why, parent, inputs, stored)
+        return PlannedRun(job, "missing" if why else "cached", why, parent, inputs, stored)
 
     def _absent(self, job: Job) -> str:
         for d in self.damaged:
@@ -261,7 +261,7 @@ class _Shelf:
             return f"{Path(self.experiment.origin).name}{near} was edited; trained again"
         return ""
 
-    def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[PlannedRun]) -> tuple[str, ...]:
         """What a reader should know: runs that another text of the experiment's file produced,
         looks that cannot be trusted."""
         messages = []
@@ -305,8 +305,8 @@ def as_planned(planned: Plan) -> InputsOf:
     return lambda job, stored: inputs[job.key]
 
 
-def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
-    experiment, rows = shelf.experiment, dict[str, list[Row]]()
+def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[PlannedRun, ...]:
+    experiment, rows = shelf.experiment, dict[str, list[PlannedRun]]()
 
     def job(arm: str, spec: Spec) -> Job:
         return Job(experiment.name, experiment.version, arm, spec)
@@ -314,7 +314,7 @@ def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
     for name, arm in experiment.arms.items():
         if arm.train is None:
             continue
-        rows_by_key: dict[str, Row] = {}
+        rows_by_key: dict[str, PlannedRun] = {}
         for spec, before in experiment.pairs(name, shelf.preset.specs):
             run = job(name, spec)
             parent = job(arm.after, before).key if arm.after and before else None
@@ -337,7 +337,7 @@ def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
     return tuple(r for arm_entries in rows.values() for r in arm_entries)
 
 
-def _without_params(row: Row) -> Row:
+def _without_params(row: PlannedRun) -> PlannedRun:
     if row.state == "missing" or (row.stored is not None and row.stored.has_params):
         return row
     return replace(

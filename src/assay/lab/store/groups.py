@@ -195,7 +195,7 @@ def status(store: Store, key: str, experiment: str | None = None) -> Status:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRun:
     """A run that is missing: what it is, what it builds on, what it reads from outside."""
 
     job: Job
@@ -218,7 +218,7 @@ def forming(store: Store) -> Iterator[None]:
 
 
 def form(
-    store: Store, experiment: Experiment, requests: Sequence[Wanted], begun: Sequence[RunGroup]
+    store: Store, experiment: Experiment, requests: Sequence[WantedRun], begun: Sequence[RunGroup]
 ) -> list[RunGroup]:
     """The groups that cover the wanted runs: those already begun first, new ones for the rest.
 
@@ -265,8 +265,8 @@ def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
 
 
 def _blocks(
-    experiment: Experiment, requests: Sequence[Wanted]
-) -> Iterator[dict[str, list[Wanted]]]:
+    experiment: Experiment, requests: Sequence[WantedRun]
+) -> Iterator[dict[str, list[WantedRun]]]:
     for names in ensembles(experiment):
         of_seed: dict[int, list[int]] = {}
         for i, w in enumerate(requests):
@@ -274,7 +274,7 @@ def _blocks(
                 of_seed.setdefault(w.job.spec.seed, []).append(i)
         seeds = list(of_seed)
         for i in range(0, len(seeds), experiment.seeds_per_group):
-            arms: dict[str, list[Wanted]] = {a: [] for a in names}
+            arms: dict[str, list[WantedRun]] = {a: [] for a in names}
             block = seeds[i : i + experiment.seeds_per_group]
             for j in sorted(j for seed in block for j in of_seed[seed]):
                 arms[requests[j].job.arm].append(requests[j])
@@ -286,7 +286,7 @@ def _has_params(store: Store, experiment: Experiment, key: str) -> bool:
     return stored is not None and stored.has_params
 
 
-def _described(experiment: Experiment, arms: Mapping[str, Sequence[Wanted]]) -> bytes:
+def _described(experiment: Experiment, arms: Mapping[str, Sequence[WantedRun]]) -> bytes:
     """What the keys.json of a group of these runs says."""
     members = [
         [a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]]

@@ -26,7 +26,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab.judge.result import common_seeds, judge_all
-from assay.lab.plan.plan import Plan, Row, as_planned, plan
+from assay.lab.plan.plan import Plan, PlannedRun, as_planned, plan
 from assay.lab.store import groups as grouping
 from assay.lab.store import origin
 from assay.lab.store.groups import RunGroup, forming
@@ -480,7 +480,8 @@ def take(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, int]:
     materials = experiment.materials
     if materials is None:
         return {}
-    missing = [r for r in plan.missing if r.parent is None and materials.measures(r.job.arm)]
+    taken_arms = {arm for arm in plan.by_arm() if materials.measures(arm)}
+    missing = [r for r in plan.missing if r.parent is None and r.job.arm in taken_arms]
     if not missing:
         return {}
     by_end: dict[str, list[tuple[str, str]]] = {}
@@ -503,7 +504,7 @@ def take(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, int]:
     return taken
 
 
-def _is_same(run: Stored, row: Row, experiment: Experiment) -> bool:
+def _is_same(run: Stored, row: PlannedRun, experiment: Experiment) -> bool:
     """Whether a run of another study is what this one would measure, as it would measure it."""
     return (
         run.spec_json == row.job.spec.to_json()
