@@ -103,6 +103,11 @@ class Asked(TrainedParts):
             labels |= {f"{part.label}/{name}" for name in places.at_chance(part.task, folder)}
         return frozenset(labels)
 
+    @property
+    def shared(self) -> models.AsTheyAre | None:
+        """What workers share: the models, where there are some."""
+        return models.AsTheyAre(tuple(self.models), self.folder) if self.models else None
+
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
         """The parts by the names of their arms."""

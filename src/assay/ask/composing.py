@@ -20,7 +20,6 @@ import msgspec
 from assay.ask import beside, missing, notes, sides
 from assay.ask.asked import Asked, Part
 from assay.ask.contents import Contents
-from assay.ask.measure import models
 from assay.ask.measure.measuring import Task
 from assay.ask.parts import LEFT_OUT
 from assay.ask.sides import Side
@@ -250,7 +249,7 @@ class _Study:
                 borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
                 inputs=self._inputs(by_class),
                 materials=Contents(self.asked, self.columns),
-                shared=models.AsTheyAre(tuple(self.asked.models), self.asked.folder),
+                shared=self.asked.shared,
                 cost=self.asked.cost if self.text.study.train else _cost(by_class),
                 expected=self._times(together),
                 version=sum(s.of.version for s in self.sides) or 1,

@@ -29,7 +29,11 @@ COLD = f"{BOOT}os.execv(sys.executable, [sys.executable, '-P', '-m', 'assay', *s
 WARM = f"{BOOT}import runpy; del sys.argv[1:3]; runpy.run_module('assay', run_name='__main__')"
 """Waits until its number is written down, then becomes `assay run`. Its alarm survives that, so a
 run ends in time even where no server is left."""
-IMPORTS = "import torch, assay.ask.composing, assay.lab.work.worker, assay.verbs.run"
+IMPORTS = """
+import assay.ask.composing, assay.cli.progress, assay.lab.judge.result, assay.lab.work.worker
+import assay.verbs.run, assay.verbs.verdicts
+import torch._dynamo, scipy.special, xarray
+"""
 """What a template of runs imports first."""
 ANSWERS = 10.0
 """Seconds that a template may take to fork, as when it opens a model for another run."""

@@ -26,8 +26,8 @@ from assay.lab.work.template import SUPPORTED, VARIABLE, Forked, Template
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready
 _SERVE = "from assay.lab.work.worker import serve; serve()"
-_OPEN = "from assay.lab.work.worker import open_shared; open_shared({line!r})"
-_IMPORTS = "import torch, assay.lab.work.worker"
+_PREPARE = "from assay.lab.work.worker import prepare; prepare({line!r})"
+_IMPORTS = "import torch, xarray, assay.lab.work.worker"
 
 
 class Workers:
@@ -159,7 +159,7 @@ def _forked(task: Task, address: str) -> tuple[Forked, list[IO[str]]]:
     theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
     ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
     try:
-        before = _OPEN.format(line=task.to_json())
+        before = _PREPARE.format(line=task.to_json())
         process = Forked(address, _SERVE, (), theirs, _environment(1), before=before)
     except OSError:
         for number in ours:

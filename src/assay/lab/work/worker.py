@@ -241,13 +241,16 @@ def _short(error: BaseException) -> str:
     return plain("\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)]))
 
 
-def open_shared(line: str) -> None:
-    """Open in this process what the runs of a task's study read, so that workers forked from it
-    share it. A study is data: nothing that somebody wrote as a program runs here."""
+def prepare(line: str) -> None:
+    """Open in this process what the runs of a task's study read, or import what training imports,
+    so that workers forked from it have it. A study is data: nothing that somebody wrote as a
+    program runs here."""
     task = Task(**json.loads(line))
     shared = load(task.name, task.origin).shared if task.origin.endswith(STUDIES) else None
     if shared is not None:
         shared.open(task.device)
+    else:
+        from torch import _dynamo  # noqa: F401 — as the first step of an optimiser does
 
 
 def serve() -> None:
