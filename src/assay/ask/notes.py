@@ -100,15 +100,16 @@ def is_of_nothing(part: Part, read: Condition) -> bool:
     task, walk, columns = part.task, read.parsed.terms.get("value"), read.parsed.columns
     if not isinstance(task, Task) or walk is None or read.equal:
         return False
-    diverges = {r.name for r in task.reads if r.kl}
+    kinds = {r.name: reads.kind_of(r) for r in task.reads}
+    compares = {n: reads.COMPARING[kind] for n, kind in kinds.items() if kind in reads.COMPARING}
     if not task.is_difference:
         if task.intervention is None:
             return False
         alike = len({c.arm or part.label for c in columns}) > 1
-        if not alike and any(c.name not in diverges for c in columns):
+        if not alike and any(c.name not in compares for c in columns):
             return False  # how the number would be that nothing changed, nobody knows
     usual = 0.0 if task.is_difference else 1.0
-    at = _worked_out(walk, lambda column: 0.0 if column.name in diverges else usual)
+    at = _worked_out(walk, lambda column: compares.get(column.name, usual))
     return read.parsed.low < at < read.parsed.high
 
 

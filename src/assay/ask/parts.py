@@ -602,7 +602,7 @@ class Parts:
             columns = {*first.rows[0].columns} & {*second.rows[0].columns}
             some = tuple(r for r in task.reads if reads.fits(r, columns))
             if table is None:  # nothing is done, so that nothing differs from the untouched model
-                some = tuple(r for r in some if not r.kl)
+                some = tuple(r for r in some if reads.kind_of(r) not in reads.COMPARING)
             task = dataclasses.replace(task, reads=some)
             _refuse_unpaired(task, first, second)
             name = f"{self._prefix(m, model)}{diff.name}"
@@ -639,7 +639,11 @@ class Parts:
             if any(map(arm.search, conditions)) and all(p.label != name for p in self.parts):
                 task = dataclasses.replace(self._task(model), prompts=self.prompts[entry.name])
                 columns = {*task.prompts.rows[0].columns}
-                some = tuple(r for r in task.reads if reads.fits(r, columns) and not r.kl)
+                some = tuple(
+                    r
+                    for r in task.reads
+                    if reads.fits(r, columns) and reads.kind_of(r) not in reads.COMPARING
+                )
                 task = dataclasses.replace(task, reads=some)
                 self.parts.append(Part(name, task))
                 self._add_controls_of_model(name, task, model.controls)

@@ -154,7 +154,8 @@ def cka(read: Read, prompt: Prompt, context: Context) -> Ready:
         x, y = (seen.rows(site, "mean").flatten(1).double() for seen in both)
         x, y = x - x.mean(0), y - y.mean(0)
         ours, theirs = x @ x.T, y @ y.T
-        return float((ours * theirs).sum() / (ours.norm() * theirs.norm()).clamp_min(1e-300))
+        alike = float((ours * theirs).sum() / (ours.norm() * theirs.norm()).clamp_min(1e-300))
+        return min(1.0, alike)  # but for rounding it is no more
 
     return Ready(each(number), sites=(site,), compares=True)
 

@@ -242,7 +242,7 @@ def _scaled(
 
 
 RISES = ("loss", "entropy", "rank", "kl")
-FALLS = ("accuracy", "generates", "log_prob", "logit")
+FALLS = ("accuracy", "generates", "log_prob", "logit", "cka", "jaccard")
 """Kinds of reads that rise, and that fall, where a model gets worse."""
 
 

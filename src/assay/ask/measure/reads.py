@@ -245,8 +245,9 @@ STREAMS = ("projection", "cosine", "norm", "neurons")
 """Kinds whose mean over tokens leaves out the first where the model reads no BOS."""
 UNEMBED_NOTHING = (*STREAMS, "pattern", "feature", "cka", "jaccard", "column", "function")
 """Kinds that look at no next token by themselves."""
-COMPARING = ("kl", "cka", "jaccard")
-"""Kinds that are between a changed model and the untouched one, or between two models."""
+COMPARING: Mapping[str, float] = {"kl": 0.0, "cka": 1.0, "jaccard": 1.0}
+"""Kinds that are between a changed model and the untouched one, or between two models, each with
+the number of no change."""
 PAIRS = ("log_prob", "logit_lens", "logit")
 """Kinds of one text or of two, of which the first less the second."""
 ANSWERS = (*PAIRS, "accuracy", "rank", "generates")
