@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from collections.abc import Generator, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,22 +129,18 @@ def _connect(address: str) -> Any:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray.util.queue
 
-    if not ray.is_initialized():
-        ours = (
-            dict[str, Any](num_cpus=cores(), include_dashboard=False) if address == "local" else {}
-        )
-        init = partial(ray.init, address, logging_level=logging.ERROR, log_to_driver=False, **ours)
+    again, more = True, dict[str, Any](logging_level=logging.ERROR, log_to_driver=False)
+    more |= {"num_cpus": cores(), "include_dashboard": False} if address == "local" else {}
+    while not ray.is_initialized():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                try:
-                    init()
-                except Exception as e:
-                    # of two clients that come at once Ray may fail to start the server of one
-                    if "client server failed" not in str(e):
-                        raise
-                    init()
+                ray.init(address, **more)
         except Exception as e:
+            # of two clients that come at once Ray may fail to start the server of one
+            if again and "client server failed" in str(e):
+                again = False
+                continue
             where = "on this machine" if address in ("auto", "local") else f"at {address}"
             advice = "; see that the port is that of Ray Client (10001), and that a token is set"
             advice = advice if address.startswith("ray://") else ""
