@@ -70,7 +70,7 @@ def test_one_claim_is_shown_by_its_number_or_its_words(
     second = capsys.readouterr().out
     assert all(
         word in second
-        for word in ("claim 2", "threshold", "should fail", "source", "scope", "#claim-2")
+        for word in ("claim 2", "threshold", "undecided", "source", "scope", "#claim-2")
     )
     assert main(["show", "deep-linear", *store]) == 0
     assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1

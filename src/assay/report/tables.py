@@ -110,8 +110,10 @@ class Control:
             came = CHECKS_FOUND[self.met]
             kind = "effect" if self.role == "planted" else "violation"
             return f"planted {kind} {self.arm} {self.numbers}: {came}"
-        if self.role == "unnamed":
-            return f"{self.arm} {self.numbers}: holds too"
+        if self.role in ("also", "true", "unnamed"):
+            return (
+                f"{self.arm} {self.numbers}: {'may hold' if self.role == 'also' else 'holds'} too"
+            )
         level = f", at {self.level}" if self.level else ""
         came = self.state if self.met is False else f"{CHECK_WORDS[self.met]}{level}"
         return f"control {self.arm} {self.numbers}: {came}"

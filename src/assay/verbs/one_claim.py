@@ -14,16 +14,6 @@ from assay.lab.judge.result import Result, judge_statements
 from assay.report import tables
 from assay.verbs.verb import Part, Table
 
-MUST = {
-    "near": "near control, should fail",
-    "control": "should fail",
-    "planted": "must hold",
-    "violation": "planted violation, should fail",
-    "also": "may hold too",
-    "true": "also true of it",
-    "unnamed": "holds too",
-}
-"""What an arm is to a claim, in words."""
 CAME = {
     "other": "does not",
     "also": "does, and may: its author says so",
@@ -78,13 +68,11 @@ def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Par
 
 
 def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
-    """Write a control: how it came out, its number, its role, and why the author names it."""
+    """Write a control: how it came out, its number, and why the author names it."""
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
-    judged = control.role in ("near", "control", "planted", "violation")
-    role = ", ".join([MUST.get(control.role, control.role), *([control.state] if judged else [])])
-    return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
-        f" ({why})" if why else ""
-    )
+    came = control.line.rpartition(": ")[2]
+    text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
+    return f"{text} ({why})" if why else text
 
 
 def published(judged_claim: Judged) -> str:
