@@ -145,6 +145,14 @@ def plain_slot():
     return PlainSlot
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_slots() -> Iterator[None]:
+    """Commands of a test wait for none that another process runs on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assay.lab.work.slots.FOLDER", f"{STATE.name}/slots")
+        yield
+
+
 @pytest.fixture(scope="session")
 def forks() -> Forks:
     """Processes of `assay` that import nothing anew."""

@@ -25,6 +25,7 @@ assert Noise
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(slots, "AGAIN", 0.01)
+    monkeypatch.setattr(slots, "FOLDER", "slots")
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "slots"
 

@@ -106,6 +106,7 @@ def test_a_template_ends_with_whoever_started_it(tmp_path):
     number = os.fork()
     if not number:  # no interpreter is started for it
         made = Template("", os.environ)
+        (tmp_path / "place").write_text(made.address)
         (tmp_path / "pid").write_text(str(made._process.pid))
         time.sleep(600)
     while not (tmp_path / "pid").exists() or not (text := (tmp_path / "pid").read_text()):
@@ -116,4 +117,7 @@ def test_a_template_ends_with_whoever_started_it(tmp_path):
     until = time.monotonic() + 10
     while found and found.is_running() and found.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
+        time.sleep(0.01)
+    while Path((tmp_path / "place").read_text()).parent.exists():
+        assert time.monotonic() < until, "it leaves no folder"
         time.sleep(0.01)

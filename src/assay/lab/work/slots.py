@@ -25,6 +25,8 @@ from assay.core.compute import free_memory
 from assay.lab.store.provenance import cores
 from assay.lab.work.events import Said, Task
 
+FOLDER = "slots"
+"""Where the locks are in the cache."""
 WAITING = "waiting for"
 """How the line begins that says so."""
 AGAIN = 0.5
@@ -68,7 +70,7 @@ class Slots:
         folder: Path | None = None,
         width: int | None = None,
     ):
-        self._folder = folder or cache.folder() / "slots"
+        self._folder = folder or cache.folder() / FOLDER
         self._width = width or cores()
         self._shared, self._own = shared, own
         self._me = Entry(time.time_ns(), each=min(each, self._width))

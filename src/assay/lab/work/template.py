@@ -237,6 +237,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it
     with contextlib.suppress(Exception):  # a fork meets the error itself
         exec(sys.argv[2], {"__name__": "__template__"})
-    asked = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()
-    if asked is not None:
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    place = Path(listening.getsockname())
+    if (asked := _Server(listening).serve()) is None:
+        shutil.rmtree(place.parent, ignore_errors=True)
+    else:
         exec(compile(asked["code"], "<template>", "exec"), {"__name__": "__main__"})
