@@ -167,7 +167,7 @@ def seen_tokens(p: Prompt, place: Place) -> list[int]:
     if end <= p.opening:
         raise DataError(
             f"{p.row.place}: position {place} is what every text begins with, so nothing can be "
-            "told there"
+            "read there"
         )
     return list(p.tokens[p.opening : end])
 
