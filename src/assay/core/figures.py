@@ -251,22 +251,21 @@ def figures_of(findings: Iterable[Estimated]) -> tuple[Figure, ...]:
     """Draw the curves among estimates with their bands: those over one field, in one unit, in one
     figure; one over names as the points farthest from zero, and one over two dimensions as a heat
     map as well."""
-    drawn: list[Figure] = []
-    shared: dict[tuple[str, str], list[Estimated]] = {}
+    shared: dict[tuple[str, ...], list[Estimated]] = {}
     for e in findings:
-        if e.curve is None:
-            continue
-        if e.curve.is_plain:
-            shared.setdefault((e.curve.over, e.unit), []).append(e)
-            continue
-        drawn += [_heat_map(e, e.curve)] if len(e.curve.dims) == 2 else []
-        drawn.append(_ranked(e, e.curve))
-    lines = [
-        _lines(group[k : k + SERIES])
-        for group in shared.values()
-        for k in range(0, len(group), SERIES)
-    ]
-    return (*lines, *drawn)
+        if e.curve is not None:
+            alone = () if e.curve.is_plain else (e.text,)
+            shared.setdefault((e.curve.over, e.unit, *alone), []).append(e)
+    drawn: list[Figure] = []
+    for group in shared.values():
+        first, c = group[0], group[0].curve
+        assert c is not None
+        if c.is_plain:
+            drawn += [_lines(group[k : k + SERIES]) for k in range(0, len(group), SERIES)]
+        else:
+            drawn += [_heat_map(first, c)] if len(c.dims) == 2 else []
+            drawn.append(_ranked(first, c))
+    return tuple(drawn)
 
 
 def _lines(group: Sequence[Estimated]) -> Figure:
@@ -281,11 +280,11 @@ def _lines(group: Sequence[Estimated]) -> Figure:
         for k, (level, y) in enumerate(zip(c.levels, c.estimate, strict=True))
     ]
     table = columns((over, "curve", "estimate", "low", "high"), rows)
-    crossings = [c.crossing for _, c in curves if c.crossing]
-    values = {x.value: f"{x.value:.3g}" for x in crossings}
+    crossings = {k: c.crossing for k, (_, c) in zip(names, curves, strict=True) if c.crossing}
+    values = {x.value: f"{x.value:.3g}" for x in crossings.values()}
     if min(table["low"]) < 0 < max(table["high"]):
         values = {0.0: "0"} | values
-    words = "".join(f" {x.words[:1].upper()}{x.words[1:]}." for x in crossings)
+    words = "".join(f" {k if several else 'It'} {x.words}." for k, x in crossings.items())
     count = len(curves[0][1].levels)
     note = (
         f"{'Each' if several else 'The'} band covers all {count} levels together in 95 % of cases."
@@ -308,17 +307,17 @@ def _lines(group: Sequence[Estimated]) -> Figure:
 def _ranked(e: Estimated, c: Curve) -> Figure:
     """The points of a scan farthest from zero, each with its part of the band."""
     some = c.listed()
-    of = f"The {len(some)} largest of {len(c.levels)}. " if len(some) < len(c.levels) else ""
+    of = f": the {len(some)} largest of {len(c.levels)}" if len(some) < len(c.levels) else ""
     dim = " ".join(c.dims)
     rows = ((", ".join(map(str, c.at(k))), c.estimate[k], *e.limits(k)) for k in some)
     return Figure(
-        e.text,
+        f"{e.text}{of}",
         columns((dim, "estimate", "low", "high"), rows),
         "points",
         x=dim,
         y="estimate",
         band=("low", "high"),
-        note=f"{of}The intervals cover all {len(c.levels)} levels together in 95 % of cases.",
+        note=f"The intervals cover all {len(c.levels)} levels together in 95 % of cases.",
         y_title=e.measured,
         rules=((0.0, "0"),),
     )
