@@ -58,11 +58,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "--budget": "assay plan says how many units decide each claim, and what they cost"
         },
         "doctor": {"--claims": "assay plan and assay run say what a study leaves open"},
-        "train-dictionary": dict.fromkeys(
-            ("--ranks", "--shards", "--ahead"),
-            "it trains in one process and keeps no activations on the disk; SAELens trains "
-            "dictionaries over several devices",
-        ),
         "run": {
             "--partition": "use --slurm partition=NAME",
             "--account": "use --slurm account=NAME",

@@ -196,18 +196,11 @@ class Followed:
     def _later(self, frozen: Registration, outcomes: Mapping[str, str], plan: Plan) -> list[str]:
         """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
         that were there before, and what cannot be compared."""
-        lines, changes = self._looks(), []
-        for k, line in lines.items():
-            if line["code"] != frozen.content["judging"]:
-                changes.append(f"look {k} was judged by other code than was frozen")
+        lines, changes = self._looks(), list[str]()
+        for line in lines.values():
+            changes += frozen.contradicted(line, outcomes)
             seen = {"models": line.get("models", {})}
             changes += contents.differences(frozen.content, seen, self.experiment)
-            for text, outcome in line["verdicts"].items():
-                if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
-                    changes.append(
-                        f"look {k} found *{outcome}*, and the same measures now give "
-                        f"*{current}*: {text}"
-                    )
         for why, when, _ in Questions.of(self.store).exposures(_asked(frozen)):
             if when < frozen.time:
                 changes.append(f"{why}, before it was frozen")

@@ -74,6 +74,18 @@ class Registration:
         claims = self.content["claims"]
         return [c["text"] + (f" ({c['threshold']})" if "threshold" in c else "") for c in claims]
 
+    def contradicted(self, look: JSON, outcomes: Mapping[str, str]) -> Iterator[str]:
+        """Say how a look at it was not as it froze, and what that found otherwise than these
+        outcomes, by text: the code that judged, and verdicts."""
+        if look["code"] != self.content.get("judging"):
+            yield f"look {look['look']} was judged by other code than was frozen"
+        for text, outcome in look["verdicts"].items():
+            if outcome not in ("undecided", current := outcomes.get(text, "undecided")):
+                yield (
+                    f"look {look['look']} found *{outcome}*, and the same measures now give "
+                    f"*{current}*: {text}"
+                )
+
     @property
     def line(self) -> journal.Line:
         """What it is about, as a line of the ledger says it."""

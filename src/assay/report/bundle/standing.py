@@ -299,10 +299,6 @@ def _look(looks: Journal, frozen: Registration, stated: JSON) -> Iterator[str]:
         yield "no look at what was frozen is noted in the bundle"
         return
     look, outcomes = taken[0], {v["text"]: v["outcome"] for v in stated["verdicts"]}
-    if look["code"] != frozen.content.get("judging"):
-        yield "it was judged by other code than was frozen"
     if look.get("models", {}) != frozen.content.get("models", {}):
         yield "files of models are other ones than were frozen"
-    for text, outcome in look["verdicts"].items():
-        if outcome not in ("undecided", outcomes.get(text)):
-            yield f"the look found {outcome}, stated is {outcomes.get(text)}: {text}"
+    yield from frozen.contradicted(look, outcomes)
