@@ -184,6 +184,15 @@ def test_a_run_that_waits_says_so_runs_later_and_is_interrupted_at_once(tmp_path
     assert result.to_json()["verdicts"] == alone.to_json()["verdicts"]
 
 
+def test_nothing_is_left_of_a_command_whose_tasks_are_given_up_later(folder):
+    with command() as (draw, _, mine):
+        assert draw() and draw()
+        mine.ended()
+    del draw
+    mine._give_spare()
+    assert [path.name for path in folder.iterdir()] == ["alone"]
+
+
 def test_where_no_lock_can_be_written_everything_runs(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))

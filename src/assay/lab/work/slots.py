@@ -77,7 +77,7 @@ class Slots:
         self._name = f"{self._me.came}-{os.getpid()}"
         self._spare = 0
         """Slots of tasks that ended, for its next ones."""
-        self._over = False
+        self._over = self._left = False
         self._next_look = 0.0
 
     def shared_out(
@@ -121,6 +121,7 @@ class Slots:
         try:
             yield self
         finally:
+            self._left = True  # what is given back later is written nowhere
             with suppress(OSError), self._alone():
                 lock.release()
                 self._forget(self._name)
@@ -173,6 +174,8 @@ class Slots:
 
     def _note(self, **changed: Any) -> None:
         self._me = replace(self._me, **changed)
+        if self._left:
+            return
         path = self._folder / f"{self._name}.json"
         aside = path.with_suffix(".partial")
         aside.write_text(json.dumps(asdict(self._me)))
