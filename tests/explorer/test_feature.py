@@ -195,7 +195,7 @@ def test_what_is_decided_is_said_before_what_is_not() -> None:
     assert feature._worth(taken | open_too, True) == said
     unknown = dict.fromkeys([*taken, *estimated])
     assert feature._worth(unknown, False) == "What it does to the loss was not measured."
-    begins = "What it does to the loss cannot be told: "
+    begins = "Its effect on the loss is unknown: "
     few = unknown | {"documents": 2}
     assert feature._worth(few, True) == (
         f"{begins}it fires in 2 documents, too few for an interval."
