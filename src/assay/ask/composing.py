@@ -396,7 +396,7 @@ class _Study:
         ]
         if pairs:
             yield (
-                f"{s.table} {s.i + 1}: it compares two interventions, so a control stands in for "
+                f"{s.table} {s.i + 1}: it compares two interventions, so one control replaces "
                 f"both: {', '.join(pairs)}"
             )
 
