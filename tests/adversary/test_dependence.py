@@ -77,6 +77,38 @@ def named(of: np.ndarray, name: str) -> list[str]:
     return [f"{name}{i}" for i in of]
 
 
+def overlapping(rng: np.random.Generator) -> np.ndarray:
+    """Windows that share three quarters with the next, in another order."""
+    x = np.convolve(rng.normal(size=51), np.full(4, 0.5), "valid")
+    return SPREAD * x[MIXED]
+
+
+MIXED = np.random.default_rng(3).permutation(48)
+SPELLINGS = (
+    str,
+    str.upper,
+    str.title,
+    str.capitalize,
+    lambda x: f" {x}",
+    lambda x: f"{x} .",
+    lambda x: x.replace(" ", "  "),
+    lambda x: f"{x}!",
+)
+WORDINGS = (
+    "The capital of {} is",
+    "I once went to {} and saw",
+    "We know that {} is known for its",
+    "People in {} like to",
+    "Send it to {} or to",
+    "My friend from {} said",
+    "There is a road to {} that",
+    "If you ever see {} then",
+    "Nobody has heard of {} since",
+    "Trains that go to {} are",
+    "In the north of {} there",
+    "They were sent away to {} by",
+)
+NAMES = [f"land{chr(97 + i)}" for i in range(16)]
 PROMPTS, CELLS, LINES, GRID = np.arange(48), np.arange(48), np.arange(60), np.arange(96)
 SEED, DOCUMENT = CELLS // 8, CELLS % 8
 FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
@@ -111,6 +143,23 @@ FAMILIES: dict[str, tuple[One, dict[str, list]]] = {
     ),
     "a series": (series(0.6), {}),
     "a long-winded series": (series(0.9), {}),
+    "texts that only spelling tells apart, shuffled": (
+        shared((MIXED // 8, 0.5)),
+        {"text": [SPELLINGS[k % 8](f"it was a day in town {k // 8}") for k in MIXED]},
+    ),
+    "templates of which a column has other spaces": (
+        shared((PROMPTS % 3, 0.5)),
+        {"template": [f"t{k % 3}" + " " * (k // 3 % 4) for k in PROMPTS]},
+    ),
+    "wordings that only texts tell, shuffled": (
+        shared((MIXED % 3, 0.5)),
+        {"text": [WORDINGS[k % 3].format(NAMES[k // 3]) for k in MIXED]},
+    ),
+    "things that only texts tell, shuffled": (
+        shared((MIXED % 4, 0.5)),
+        {"text": [(WORDINGS[k // 4]).format(NAMES[k % 4]) for k in MIXED]},
+    ),
+    "windows that overlap, by where they begin": (overlapping, {"start": [*(64 * MIXED)]}),
     "6 templates that no column names": (shared((PROMPTS % 6, 0.5)), {}),
 }
 HONEST: dict[str, tuple[One, dict[str, list]]] = {
@@ -118,6 +167,15 @@ HONEST: dict[str, tuple[One, dict[str, list]]] = {
     "independent, of 6 kinds": (
         shared((PROMPTS, 0.5)),
         {"kind": named(PROMPTS % 6, "k"), "length": [*(PROMPTS * 7 % 11)]},
+    ),
+    "independent, of texts, lengths and yes and no": (
+        shared((np.arange(24), 0.5)),
+        {
+            "text": [" ".join(np.random.default_rng(k).choice(NAMES, 7)) for k in range(24)],
+            "tokens": [*(3 * MIXED[:24] + 10)],
+            "chars": [*(17 * MIXED[24:] + 40)],
+            "question": [*(MIXED[:24] % 2)],
+        },
     ),
     "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
     "12 templates": (shared((PROMPTS % 12, 0.5)), {"template": named(PROMPTS % 12, "t")}),

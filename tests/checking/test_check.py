@@ -418,3 +418,45 @@ def test_the_order_of_a_file_is_a_note_and_that_of_a_time_decides(tmp_path):
     timed = [{**r, "day": i} for i, r in enumerate(rows)]
     v = check(longer, prompts=timed, holds="effect > 1")
     assert v.outcome == "undecided" and v.judged.reason == "grouped by order"
+
+
+def test_prompts_that_say_no_number_may_be_those_that_speak_against_the_claim():
+    """A hook that gives no number where the effect is small."""
+
+    def some(vector, prompts):
+        x = share(vector, prompts)
+        lost = [int(p["text"].split()[-1]) % 24 < count for p in prompts]
+        return np.where(np.array(lost) & (vector is not None), np.nan, x)
+
+    count = 0
+    assert check(some).outcome == "holds"
+    count = 1  # the others' lowest in its place changes nothing
+    assert check(some, cache=False).outcome == "holds"
+    count = 8
+    v = check(some, cache=False)
+    assert (v.outcome, v.judged.reason) == ("undecided", "grouped by missing numbers")
+
+
+def test_what_texts_have_in_common_is_found_without_a_column():
+    """Three wordings of sixteen things, and an effect that each wording has by itself."""
+    ways = ("The capital of {} is", "I once went to {} and saw", "We know {} for its fine")
+    texts = [way.format(f"land{chr(97 + i)}") for i in range(16) for way in ways]
+
+    def by_wording(vector, prompts):
+        moved = 0.0 if vector is None else float(vector @ TRUE)
+        first = {"The": 0.6, "I": 0.95, "We": 0.3}
+        return [moved * first[p.split()[0]] + noise(p, round(moved, 6)) / 10 for p in prompts]
+
+    v = check(by_wording, prompts=texts, holds="effect > 1")
+    assert (v.outcome, v.judged.reason) == ("undecided", "grouped by wording of text")
+
+
+def test_a_patch_that_says_the_answer_is_noted():
+    def copied(sources, prompts):
+        some = sources or [""] * len(prompts)
+        return [(p["right"] in s) + noise(p["text"], s) for s, p in zip(some, prompts, strict=True)]
+
+    saying = [f"It is {row['right']}" for row in ROWS]
+    notes = check(copied, vector=None, source=saying).notes
+    assert any("says the prompt's own right" in n for n in notes)
+    assert not any("own right" in n for n in check(copied, vector=None, source=saying[::-1]).notes)

@@ -99,9 +99,22 @@ def test_labels_of_groups_that_are_drawn_at_random_are_not_read():
     base = np.random.default_rng(2).normal(size=(30, 60))
     X = base[GROUPS] + 0.01 * DRAW.normal(size=(N, 60))
     y = coin[GROUPS]
-    assert assay.check_probe(X, y).arms.loc[0, "accuracy"] > 0.8
+    found = assay.check_probe(X, y, holds="accuracy > 0.8")  # their groups are found
+    assert found.outcome != "holds" and found.arms.loc[0, "accuracy"] < 0.8
+    assert any("about 30 sets of 4" in n and "one group, 30 in all" in n for n in found.notes)
+    pairs = assay.check_probe(X, y, groups=np.arange(N) // 2, holds="accuracy > 0.8")
+    assert pairs.outcome != "holds" and any("30 in all" in n for n in pairs.notes)
     p = assay.check_probe(X, y, groups=GROUPS, holds="accuracy > 0.8")
     assert p.outcome != "holds" and p.arms.loc[0, "accuracy"] < 0.8
+
+
+def test_sets_in_which_both_labels_are_stay_apart():
+    """Ten topics, each with both labels: nothing is learned of a topic that tells its label."""
+    draw = np.random.default_rng(0)
+    X = 3 * draw.normal(size=(10, 60))[np.arange(N) % 10] + draw.normal(size=(N, 60))
+    y = np.arange(N) < N // 2
+    notes = assay.check_probe(X + 6 * np.outer(y, np.eye(60)[0]), y).notes
+    assert not any("taken as one group" in n for n in notes)
 
 
 def test_a_probe_of_activations_without_the_label_fails():

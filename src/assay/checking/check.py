@@ -312,8 +312,9 @@ def _table(given: Given, units: Sequence[str], arms: Mapping[str, Numbers]) -> p
     frames = []
     for arm, x in arms.items():
         frame = pd.DataFrame({"arm": arm, PROMPT: range(1, len(given) + 1), **x})
-        for name, values in given.columns.items():
-            if name != PROMPT:
+        texts = given.columns or {"text": given.contents}
+        for name, values in texts.items():
+            if name != PROMPT and name not in frame:
                 frame[name] = values
         frames.append(frame)
     rows = pd.concat(frames, ignore_index=True)

@@ -325,6 +325,13 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
         raise DataError(f"source= has {len(own)} entries for {len(prompts)} prompts; give one each")
     credited = Credited("source", lambda: ByRow(tuple(own)))
     names = [repr(x) for x in own]
+    for name, values in prompts.columns.items() if all(isinstance(x, str) for x in own) else ():
+        said = [str(v).strip() and str(v).strip() in x for x, v in zip(own, values, strict=True)]
+        if name != value and np.mean([bool(x) for x in said]) >= SAID and len({*values}) > 1:
+            credited.notes.append(
+                f"what is patched in says the prompt's own {name}: a patch of no more than this "
+                "token does it as well; give others= that say it, too"
+            )
     for seed in range(options.draws):
         if options.others is not None:
             pool = [x for x in options.others if repr(x) not in set(names)] or options.others
@@ -431,6 +438,8 @@ def _as_many(part: Sequence[Any], count: int) -> list[Any]:
     return [part[i % len(part)] for i in range(count)]
 
 
+SAID = 0.9
+"""The share of sources that say what a column of the prompts says from which that is noted."""
 Kind = Callable[[Any, Options, Given], Credited]
 KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "vector": (_vector, ("around",)),

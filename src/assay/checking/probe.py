@@ -27,14 +27,17 @@ from assay.controls.table import (
 )
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
+from assay.core.dependence import near_copies, principal
 from assay.core.display import Shown
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import parse
-from assay.core.intervals import interval
+from assay.core.heavy import scipy
+from assay.core.intervals import FEWEST, interval
 from assay.core.reasons import TIES, explain_reason
 from assay.core.results import Judged
 from assay.core.stats import mean
 from assay.core.table import judge
+from assay.core.wordings import spelling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +46,9 @@ PROBE, GROUP = "probe", "group"
 MEASURES = ("accuracy", "auroc")
 """Those that a condition can name; the rate of true positives has no number for each group."""
 LENGTH = "length"
+ONE_LABEL = 0.85
+"""The share of rows that have the usual label of their set from which sets of near-copies tell
+labels."""
 MOST = 5000
 """Rows at most, whose inner products are kept."""
 
@@ -189,10 +195,11 @@ def check_probe(
     """
     x = _matrix("X", X, None)
     positive, names = _labels(y, len(x))
-    group = _groups(groups, len(x))
+    group, joined = _with_near_copies(x, positive, _groups(groups, len(x)))
     if texts is not None and len(texts) != len(x):
         raise DataError(f"texts has {len(texts)} entries for {len(x)} rows of X")
     parts, notes = _parts(shift, group, texts, positive)
+    notes += joined
     notes.insert(0, f"positive is {names[1]!r}, negative {names[0]!r}")
     readers: dict[Control, Kernel | np.ndarray] = {}
     if texts is None:
@@ -377,6 +384,28 @@ def _groups(groups: Any, count: int) -> np.ndarray:
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1])
 
 
+def _with_near_copies(
+    x: np.ndarray, y: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Groups as one where they have rows of one label that are nearer to each other than
+    independent ones, so that no copy is learned from and judged; and what was found."""
+    sets = near_copies(principal(x - x.mean(0)), "row")
+    if sets is None or sets.of.max() + 1 < FEWEST:  # labels, too, lie in two sets
+        return group, []
+    yes, count = np.bincount(sets.of, y), np.bincount(sets.of)
+    if np.maximum(yes, count - yes).sum() < ONE_LABEL * len(y):
+        return group, []
+    shape = (int(group.max()) + 1, int(sets.of.max()) + 1)
+    links = scipy.sparse.coo_array((np.ones(len(x)), (group, sets.of)), shape)
+    both = scipy.sparse.block_array([[None, links], [links.T, None]])
+    count, of = scipy.sparse.csgraph.connected_components(both)
+    if count == shape[0]:
+        return group, []
+    if count < FEWEST:
+        return group, [f"{sets.words}, across groups: give groups= of what was drawn independently"]
+    return of[group], [f"{sets.words}: rows of one set are taken as one group, {count} in all"]
+
+
 def _parts(
     shift: Any, group: np.ndarray, texts: Sequence[str] | None, y: np.ndarray
 ) -> tuple[Parts, list[str]]:
@@ -418,7 +447,7 @@ def _repeated(texts: Sequence[str], group: np.ndarray) -> list[str]:
     """A note where a text is in several groups, so that it is both learned from and judged."""
     of: dict[str, set[int]] = {}
     for text, g in zip(texts, group.tolist(), strict=True):
-        of.setdefault(" ".join(text.split()), set()).add(g)
+        of.setdefault(spelling(text), set()).add(g)
     several = sum(len(x) > 1 for x in of.values())
     return (
         [f"{several} texts are in several groups, so that they are both learned from and judged"]

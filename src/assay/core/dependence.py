@@ -21,6 +21,7 @@ from assay.core.intervals import Statistic
 from assay.core.reading import plural
 from assay.core.rounding import grid
 from assay.core.rows import is_text
+from assay.core.wordings import spelling, wordings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,27 @@ EQUAL = 0.5
 """Of sets of copies: how many sets of equal size they are at least worth, each."""
 DIMS, FEWEST, MOST = 6, 8, 2_000
 """Dimensions in which units are compared, and how many units there may be."""
+ALIKE, FAR = 1.645, 2.576
+"""From how many standard errors of a correlation of neighbours on units follow each other: in an
+order that they surely have, and in that of any column of whole numbers."""
 FEW_PAIRS = 6
 """Columns of which every two are tried together."""
+
+
+class Sets(NamedTuple):
+    """Sets of near-copies among units."""
+
+    of: np.ndarray
+    """The set of each unit, from 0."""
+    apart: float
+    """How much farther than by chance the nearest unit outside of a set is, for half of the
+    units."""
+    nearly_all: float
+    """How much farther it is for nine of ten units."""
+    plain: bool
+    """Whether that is so at each scale of the columns, by far."""
+    dims: int
+    words: str
 
 
 class Cells(NamedTuple):
@@ -174,7 +194,7 @@ def find(
         found += _near(cells, unit, vectors, level) if copies else []
         found += _named(cells, unit, labels, level)
         read = [v for v in vectors if not v.of_controls]
-        for name, order in _orders(rows, unit, known, ordered).items():
+        for name, order in _orders(rows, unit, known, judged, ordered).items():
             patterns = list(_in_order(cells, unit, name, order, read, level))
             if not ordered and name.lower() not in TIMES:
                 patterns = [replace(p, decides=False) for p in patterns if p.limits.known]
@@ -222,13 +242,21 @@ def _near(cells: Cells, unit: str, vectors: Sequence[Vectors], level: float) -> 
     decides = False
     total = int(place.max()) + 1
     for v in vectors:
-        apart, nearly_all, of, dims, line = _sets(v.points, unit)
-        plain = apart > DECIDES or nearly_all > NEARLY_ALL
-        if plain or (apart and not v.of_controls):
+        sets = near_copies(v.points, unit)
+        if sets is None:
+            continue
+        if sets.plain and sets.dims > 1:
+            raise DataError(
+                f"{sets.words}: near-copies of a unit are no further units; keep one of each set, "
+                "or name what was drawn independently: ",
+                Argument("unit", ("NAME",)),
+            )
+        plain = sets.apart > DECIDES or sets.nearly_all > NEARLY_ALL
+        if plain or not v.of_controls:
             decides |= plain
-            found.append(v.whole(of, total))
-            lines.append(line)
-            alone += dims == 1
+            found.append(v.whole(sets.of, total))
+            lines.append(sets.words)
+            alone += sets.dims == 1
     ways = [[of] for of in found]
     partial = [v for v in vectors if len(v.units) < total]
     if len(found) > 1 and partial:
@@ -252,32 +280,31 @@ def _joined(groups: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.stack(groups), axis=1, return_inverse=True)[1].ravel()
 
 
-def _sets(x: np.ndarray, unit: str) -> tuple[float, float, np.ndarray, int, str]:
-    """How near the copies in sets are, half of the units and nine of ten, 0 where there are none,
-    and which they are. Raises: DataError where they are plain."""
+def near_copies(x: np.ndarray, unit: str) -> Sets | None:
+    """Find the sets in which units lie nearer to each other than independent ones do.
+
+    Args:
+        x: [unit, dimension], of any scale.
+        unit: what one of them is called.
+    """
     # few real units may lie in a plane, but for their jitter: then not at equal variance
     ways = (x, x / x.std(0)) if x.size else (x,)
     x = max(ways, key=lambda x: _nearness(x)[0])
-    n, (apart, nearly_all, times, dims), none = len(x), _nearness(x), np.empty(0, int)
-    plain = min(_nearness(way)[0] for way in ways) > PLAIN
+    n, (apart, nearly_all, times, dims) = len(x), _nearness(x)
     if apart < LIKELY + 9 / max(1, n) + (dims == 1):
-        return 0.0, 0.0, none, dims, ""
-    sets = max(2, round(n / times))
-    line = (
-        f"the {n} {plural(unit, n)} lie in about {sets} sets of {times}, nearer to each other "
+        return None
+    plain = min(_nearness(way)[0] for way in ways) > PLAIN
+    count = max(2, round(n / times))
+    words = (
+        f"the {n} {plural(unit, n)} lie in about {count} sets of {times}, nearer to each other "
         "than independent ones do"
     )
-    if plain and dims > 1:
-        raise DataError(
-            f"{line}: near-copies of a unit are no further units; keep one of each set, or "
-            "name what was drawn independently: ",
-            Argument("unit", ("NAME",)),
-        )
     tree = scipy.cluster.hierarchy.linkage(x, "ward")
-    of = scipy.cluster.hierarchy.fcluster(tree, sets, "maxclust") - 1
+    of = scipy.cluster.hierarchy.fcluster(tree, count, "maxclust") - 1
     # of most in one set, and few far away, it is not true
-    even = n * n >= EQUAL * sets * int(np.square(np.bincount(of)).sum())
-    return (apart, nearly_all, of, dims, line) if even else (0.0, 0.0, none, dims, "")
+    even = n * n >= EQUAL * count * int(np.square(np.bincount(of)).sum())
+    found = Sets(of, apart, nearly_all, plain, dims, words)
+    return found if even or (plain and dims > 1) else None
 
 
 def _nearness(x: np.ndarray) -> tuple[float, float, int, int]:
@@ -315,7 +342,8 @@ def _in_order(
     """Groups of neighbours, or of every so many-th unit, and series, in an order."""
     place, values = cells.places(unit), cells.values(unit)
     n = len(values)
-    found = [p for v in vectors if (p := _patterns(v, order))]
+    usual = name in (unit, "the rows") or name.lower() in TIMES
+    found = [p for v in vectors if usual and (p := _patterns(v, order))]
     every = [(how, v.whole(of, n)) for some in found for how, of, v in some]
     if len(found) > 1 and any(len(v.units) < n for v in vectors):
         whole = [v.whole(of, n) for ((_, of, v), *_) in found]
@@ -330,7 +358,7 @@ def _in_order(
             "name what was drawn independently with --unit",
         )
     together = all(len(v.units) == n for v in vectors)
-    if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > 1.645:
+    if together and (neighbours(values[order]) + 1 / n) * np.sqrt(n) > (ALIKE if usual else FAR):
         yield Grouping(
             "order",
             f"each of the {n} {plural(unit, n)} is like the one before, in the order of {name}",
@@ -353,10 +381,11 @@ def _patterns(v: Vectors, order: np.ndarray) -> list[tuple[str, np.ndarray, Vect
 
 
 def _orders(
-    rows: pd.DataFrame, unit: str, known: np.ndarray, ordered: bool
+    rows: pd.DataFrame, unit: str, known: np.ndarray, judged: Sequence[str], ordered: bool
 ) -> dict[str, np.ndarray]:
-    """The orders that units may have: of their names, of the rows, of a column of times; the last
-    comes first where units are not ordered by themselves."""
+    """The orders that units may have: of their names, of the rows, of a column of times or of whole
+    numbers, such as where a window begins; columns come first where units are not ordered by
+    themselves."""
     import pandas as pd
 
     index = {str(level): i for i, level in enumerate(known)}
@@ -369,7 +398,8 @@ def _orders(
     if len(seen) == len(known):
         found["the rows"] = np.array(seen)
     for name in rows.columns:
-        if name.lower() in TIMES and name != unit:
+        counts_up = rows[name].dtype.kind in "iu" and name not in judged
+        if name not in (unit, "arm") and (name.lower() in TIMES or counts_up):
             by_unit = rows.groupby(unit)[name]
             first = by_unit.first().reindex(known)
             if by_unit.nunique().max() == 1 and first.is_unique and not first.isna().any():
@@ -421,7 +451,8 @@ def _variance(values: np.ndarray, of: np.ndarray) -> tuple[float, float]:
 def _nested(
     rows: pd.DataFrame, unit: str, skip: Sequence[str], only: Sequence[str] | None = None
 ) -> dict[str, pd.Series]:
-    """The columns that say to which group each level of a unit belongs, in every arm the same."""
+    """The columns that say to which group each level of a unit belongs, in every arm the same, and
+    what texts that differ from unit to unit have in common."""
     found = {}
     for name in rows.columns if only is None else only:
         if name in ("arm", unit, *skip) or name not in rows or rows[name].isna().all():
@@ -431,11 +462,30 @@ def _nested(
         if by_unit.nunique().max() > 1 or values.groupby(rows["arm"]).nunique().max() < 2:
             continue  # it differs within a unit, or it describes arms
         of = by_unit.first()
-        counts, n = of.value_counts(), len(of)
-        several = 2 <= len(counts) < counts.sum() and counts.iloc[0] <= LARGEST_GROUP * n
-        if several and (is_text(of) or _may_group(of.dropna().to_numpy(float), len(counts))):
-            found[name] = of
+        if not is_text(of):
+            if _several(of) and _may_group(of.dropna().to_numpy(float), of.nunique()):
+                found[name] = of
+            continue
+        of = of.map(lambda x: spelling(str(x)), na_action="ignore")
+        found |= {name: of} if _several(of) else {}
+        if 2 * of.nunique() > len(of):
+            found |= _worded(name, of)
     return found
+
+
+def _worded(name: str, of: pd.Series) -> dict[str, pd.Series]:
+    """The wording of each text, and what it is filled with, where these come again."""
+    import pandas as pd
+
+    ways = zip(("wording", "filling"), wordings([*map(str, of)]), strict=True)
+    named = {f"{way} of {name}": pd.Series(codes, of.index).astype(str) for way, codes in ways}
+    return {way: codes for way, codes in named.items() if _several(codes)}
+
+
+def _several(of: pd.Series) -> bool:
+    """Whether a column has several levels, fewer than units, none of which nearly all have."""
+    counts, n = of.value_counts(), len(of)
+    return bool(2 <= len(counts) < counts.sum() and counts.iloc[0] <= LARGEST_GROUP * n)
 
 
 def _numbered(column: pd.Series) -> bool:
@@ -444,13 +494,13 @@ def _numbered(column: pd.Series) -> bool:
     if is_text(column):
         return True
     levels = np.unique(column.dropna().to_numpy(float))
+    if levels.tolist() == [0.0, 1.0]:
+        return False  # yes and no
     return bool(np.diff(levels).max(initial=1.0) == 1 and (levels[0] in (0, 1) or levels[0] > 999))
 
 
 def _may_group(numbers: np.ndarray, levels: int) -> bool:
-    """Whether numbers may name groups: some that come again, other than 0 and 1."""
-    if set(np.unique(numbers).tolist()) <= {0.0, 1.0}:
-        return False
+    """Whether numbers may name groups: some that come again."""
     whole = bool((numbers % 1 == 0).all())
     return 2 * levels <= len(numbers) and (whole or levels <= MOST_LEVELS)
 
@@ -509,6 +559,16 @@ def _without(v: Vectors, groupings: Sequence[np.ndarray]) -> np.ndarray:
             sums = np.zeros((of.max() + 1, x.shape[1]))
             np.add.at(sums, of, x)
             x = x - (sums / np.bincount(of)[:, None])[of]
+    return principal(x)
+
+
+def principal(x: np.ndarray) -> np.ndarray:
+    """Give points by the directions in which they vary most, up to six of them and a fourth as many
+    as there are points.
+
+    Args:
+        x: [unit, column], each column of mean 0.
+    """
     if not x.size:
         return x
     scale = x.std(0)

@@ -12,6 +12,8 @@ GATES = {
 """The gates that every claim may meet; any other is a condition of the claim's own."""
 WAYS = {
     "near-copies": "near-copies: undecided with each set of copies as one unit",
+    "missing numbers": "numbers are missing: undecided where those may be as low, or as high, as "
+    "the others",
     "order": "units depend on their order: undecided where that is allowed for",
 }
 """How units may depend on each other that no column names."""

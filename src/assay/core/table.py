@@ -22,6 +22,7 @@ from assay.core import rows as rows_of
 from assay.core import table_columns as noted
 from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value, rival
+from assay.core.clustered import NONE, Limits, clustered
 from assay.core.columns import Column
 from assay.core.dealing import DEAL, DEALT, OTHERS, caution, deal
 from assay.core.errors import Argument, ClaimError, nearest
@@ -264,6 +265,7 @@ def _weigh(
     found = _groupings(
         question, rows, named, cells_of, level, roles.controls, copies=copies, ordered=not distinct
     )
+    found += _missing(question, claim, arms, level)
     lines, against = dict[str, None](), list[dependence.Grouping]()
     for grouping in found:
         same = judging.outcome_of(claim, *grouping.limits) == judgement.outcome
@@ -277,6 +279,36 @@ def _weigh(
     price = Price(f"more rows of the same groups do not help: {first.advice}")
     reason = f"{GROUPED}{first.name}"
     return structs.replace(judgement, outcome="undecided", reason=reason, price=price), [*lines]
+
+
+def _missing(
+    question: _Question, claim: Claim, arms: Arms, level: float
+) -> list[dependence.Grouping]:
+    """Rows that have no number, which may be those that speak against the claim: the interval if
+    they were as low, or as high, as the lowest or highest of the others; none where they are more
+    than a quarter."""
+    rows, (unit, *_) = question.of(question.compared), question.axes
+    lacking = rows.loc[rows[question.columns].isna().any(axis=1), [*question.axes]]
+    count = len(lacking.drop_duplicates())
+    if not count:
+        return []
+    terms, ends = judging.numbers(claim, arms).terms, list[Limits]()
+    few = len(terms) == 1 and 4 * count <= len(rows[[*question.axes]].drop_duplicates())
+    for extreme in (np.nanmin, np.nanmax) if few else ():
+        filled = {k: np.where(np.isnan(x), extreme(x), x).ravel() for k, x in terms.items()}
+        (x,) = filled.values()
+        ends.append(clustered(filled, claim.statistic, [np.arange(len(x))], level))
+    limits = Limits(min(e.low for e in ends), max(e.high for e in ends)) if ends else NONE
+    return [
+        dependence.Grouping(
+            "missing numbers",
+            f"{count} {plural(unit if len(question.axes) == 1 else 'cell', count)} without a "
+            "number, which may be as low, or as high, as the others are",
+            limits,
+            False,
+            "give each row its number, or say in the sentence of which rows it speaks",
+        )
+    ]
 
 
 def _groupings(
