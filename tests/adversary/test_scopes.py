@@ -210,7 +210,7 @@ def test_a_verdict_of_a_study_names_the_sides_that_it_reads(tmp_path: Path) -> N
     blocks = study(tmp_path / "s.toml", "layer = [5, 20], width = 256")
     both = blocks.scope_of("default", read=("main", "layer=20/main"))
     assert "before block 5 and 20" in both and "width 256" in both and "9" not in both
-    second = blocks.scope_of("default", read=("layer=20/topk",))
+    second = blocks.scope_of("default", read=("layer=20/relu",))
     assert "before block 20," in second and "5 and" not in second
     widths = study(tmp_path / "w.toml", "width = [256, 512]")
     words = widths.scope_of("default", read=("main", "width=512/main"))

@@ -311,7 +311,7 @@ def test_what_so_few_prompts_cannot_show_is_said_before_they_are_asked(folder, t
     assert missing.of_claims(catalogue.find(str(within))) == []
     drawn = study(folder, "drawn", MOOD, "steered.good - main.good > 0")
     [direction] = missing.of_claims(catalogue.find(str(drawn)))
-    assert "an arm without the effect lies on the threshold" in direction.default
+    assert "its threshold is 0" in direction.default
     shares = MOOD.replace("log_prob", "accuracy")
     both = study(folder, "both", shares, "steered.good > 0.9")
     [reach] = missing.of_claims(catalogue.find(str(both)))

@@ -151,7 +151,7 @@ def test_a_count_of_zero_takes_all(tmp_path):
     found = corpus.load(str(many(tmp_path)))
     made = found.windows(words, "test", context=16, count=0, per_file=4)
     assert len(made.tokens) == sum(min(4, len(found.text(i)) // 16) for i in found.part("test"))
-    with pytest.raises(DataError, match=r"has 0 windows of 5000 tokens; asked for: all"):
+    with pytest.raises(DataError, match=r"has 0 windows of 5000 tokens; requested: all"):
         found.windows(words, "test", context=5000, count=0)
 
 
@@ -182,10 +182,10 @@ def test_more_windows_than_there_are_is_one_clear_line(tmp_path):
     (part,) = {d.part for d in found.documents} & {"train"}
     n = sum(100 // 16 for d in found.documents if d.part == part)
     with pytest.raises(
-        DataError, match=f"the train part of .* has {n} windows of 16 tokens; asked for: 500"
+        DataError, match=f"the train part of .* has {n} windows of 16 tokens; requested: 500"
     ):
         found.windows(words, "train", context=16, count=500)
-    with pytest.raises(DataError, match=r"with at most 1 per file; asked for: 500"):
+    with pytest.raises(DataError, match=r"with at most 1 per file; requested: 500"):
         found.windows(words, "train", context=16, count=500, per_file=1)
 
 

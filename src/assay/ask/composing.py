@@ -407,7 +407,8 @@ class _Study:
         columns = [dataclasses.replace(c, arm=c.arm or s.main) for c in s.read.columns]
         ends: tuple[float | None, float | None] = (None, None)
         if len(columns) == 1 and not (sides := self.asked.compared(s.main)):
-            sides = (s.main, "main") if {s.main, "main"} <= {*self.asked.by_label} else ()
+            plain = not columns[0].over and {s.main, "main"} <= {*self.asked.by_label}
+            sides = (s.main, "main") if plain else ()
             columns = [dataclasses.replace(columns[0], arm=arm) for arm in dict.fromkeys(sides)]
         else:
             if len(columns) == 1:
@@ -419,8 +420,8 @@ class _Study:
         low, high = ends
 
         def numbers(arm: xr.Dataset, c: Column) -> xr.DataArray:
-            x = arm[c.name]
-            return c.take(x, {str(d) for d in x.dims})
+            x, dims = arm[c.name], {str(d) for d in arm[c.name].dims}
+            return c.within(dims).take(x, dims)
 
         bounds = None if low is None or high is None else (low, high)
         return Bounded(columns, bounds, numbers, lambda c: c.name, s.main, base)

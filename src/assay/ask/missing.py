@@ -200,7 +200,7 @@ def of_claims(whole: Experiment) -> list[Missing]:
         if c.bounds is not None and len(counts) == len(c.units):
             assumptions += _out_of_reach(f"claim {i}: units", c, counts)
         if _is_direction(c):
-            default = "an arm without the effect lies on the threshold"
+            default = "its threshold is 0: a difference counts, however small"
             how = "claim a size, as in > 0.1, which is decided sooner"
             assumptions.append(Missing(f"claim {i}: size", how, default, cost="the verdict"))
     return assumptions

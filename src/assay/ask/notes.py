@@ -22,6 +22,7 @@ from assay.ask.tables import Diff, Direction, Intervention, Read
 from assay.ask.wording import Condition
 from assay.core.columns import Column
 from assay.core.errors import AssayError
+from assay.core.reading import plural
 
 LEAST = 1e-300
 """A threshold below this is 0, or the number next to it."""
@@ -82,6 +83,7 @@ def _of_claim(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     yield from _cannot(part, asking)
     yield from _any_patch(questions, part, asking)
     yield from _any_size(asking)
+    yield from _each_by_itself(asking)
     yield from _habit(part, asking)
 
 
@@ -183,6 +185,19 @@ def _any_size(asking: Asking) -> Iterator[str]:
     parsed = asking.read.parsed
     if re.match(r"\s*abs\s*\(", parsed.text.lstrip("0 <=")) and 0 <= parsed.low < LEAST:
         yield f"any change at all satisfies {parsed.text}: name a size"
+
+
+def _each_by_itself(asking: Asking) -> Iterator[str]:
+    """Of levels that are chosen unit by unit, where a curve of means may be meant."""
+    chosen = dict.fromkeys(re.findall(r"\b(first|max)\(", asking.read.parsed.text))
+    for way in chosen:
+        unit = asking.units[0] if asking.units else "unit"
+        mean = f"of the mean over {plural(unit, 2)}"
+        yield (
+            f"{way}(…) is worked out for each {unit} by itself, and then averaged; where the "
+            f"{'first level' if way == 'first' else 'maximum'} {mean} is meant, claim it at a "
+            "level, as in main.right[layer=9] > 0.85, or estimate a curve with crosses"
+        )
 
 
 def _habit(part: Part, asking: Asking) -> Iterator[str]:

@@ -403,7 +403,7 @@ def _one_line(name: HubName, place: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise ModelError(
-            f"cannot write {name} to {place}: {error.strerror or error}; mend that, or set "
+            f"cannot write {name} to {place}: {error.strerror or error}; fix that, or set "
             "ASSAY_CACHE to another folder"
         ) from error
 
