@@ -417,7 +417,7 @@ def test_a_spliced_run_can_start_from_the_harvest(world, made):
         ({"corpus": "/nowhere"}, DataError, "no corpus '/nowhere'"),
         ({"windows": -1}, DataError, "windows must be at least 0, got -1"),
         ({"context": 1}, DataError, "context must be at least 2, got 1"),
-        ({"windows": 5000}, DataError, "asked for: 5000"),
+        ({"windows": 5000}, DataError, "requested: 5000"),
         ({"context": 100}, ModelError, "at most 64 positions, got 100"),
     ],
 )

@@ -133,7 +133,7 @@ def test_what_a_user_can_get_wrong(tmp_path):
     d = make()
     with pytest.raises(
         DataError,
-        match=r"b_enc must be \[2, 7\] beside W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]",
+        match=r"b_enc must be \[2, 7\] with W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]",
     ):
         Dictionary(d.W_enc, d.b_enc[:, :6], d.W_dec, d.b_dec, ReLU())
     with pytest.raises(

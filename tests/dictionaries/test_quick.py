@@ -279,7 +279,7 @@ def test_batches_may_come_from_a_function_a_generator_or_a_loader():
 @pytest.mark.parametrize(
     "given, options, error, message",
     [
-        ((X for _ in range(2)), {}, DataError, "ended after 2, and 3 steps were asked for"),
+        ((X for _ in range(2)), {}, DataError, "ended after 2, and 3 steps were requested"),
         (iter([]), {}, DataError, "no batch came"),
         ((X for _ in range(9)), {"keep": "k"}, DataError, "leave out keep="),
         (lambda step: "text", {}, DataError, r"real numbers"),

@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[str, bytes | str, str]] = {
     "a comma too many": ("jsonl", '{"a": 1, }', r"column 10 is no JSON: a value is expected"),
     "no colon": ("jsonl", '{"a" 1}', r"column 6 is no JSON: no colon"),
     "no end": ("jsonl", '{"a": 1', r"is no JSON: no comma"),
-    "two objects": ("jsonl", '{"a": 1} {"a": 2}', r"column 10 is no JSON: more stands behind"),
+    "two objects": ("jsonl", '{"a": 1} {"a": 2}', r"column 10 is no JSON: more text follows"),
     "single quotes": ("jsonl", "{'a': 1}", r"column 2 is no JSON"),
     "no object": ("jsonl", '["a"]', r"must be an object of texts and numbers"),
     "a name without quotes": ("jsonl", "{1: 2}", r"column 2 is no JSON: a name in quotes"),
