@@ -1,7 +1,6 @@
 """Modules whose names have changed: files that people wrote under the old names still run.
 
-A user's experiment is kept in its store as it was written, so an import of the version before
-must go on working.
+A user's experiment is kept in its store as it was written, so an old import must go on working.
 Another distribution to which modules have moved says so with an entry point in the group
 `assay.renamed`: a mapping of old names, or the names of old packages, to new ones.
 """
@@ -17,34 +16,77 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
+    "assay.cli.options": "assay.verbs.options",
     "assay.core.extras": "assay.core.heavy",
+    "assay.core.findings": "assay.core.estimates",
     "assay.core.hashes": "assay.core.cache",
+    "assay.core.intact": "assay.core.integrity",
     "assay.core.placing": "assay.core.power",
     "assay.core.prices": "assay.core.power",
+    "assay.evaluation.index_text": "assay.evaluation.text",
+    "assay.evaluation.leakage": "assay.evaluation.file_statements",
+    "assay.evaluation.luck": "assay.evaluation.result",
+    "assay.evaluation.plans": "assay.evaluation.text",
+    "assay.evaluation.sums": "assay.evaluation.measure",
+    "assay.features.index.lookup": "assay.features.index.about",
+    "assay.features.index.passes": "assay.features.index.firings",
+    "assay.features.index.tables": "assay.features.index.schema",
+    "assay.features.largest": "assay.features.effects",
+    "assay.features.live.firing": "assay.features.live.edits",
+    "assay.features.live.paths": "assay.features.live.logits",
+    "assay.features.live.promoted": "assay.features.live.logits",
+    "assay.features.loss_gradient": "assay.features.effects",
+    "assay.features.parts": "assay.features.effects",
     "assay.lab.executors": "assay.lab.engines",
-    "assay.lab.judge.journal": "assay.lab.store.journal",
-    "assay.lab.judge.sequential": "assay.lab.judge.followed",
-    "assay.lab.judge.sources": "assay.lab.catalogue",
-    "assay.lab.judge.verdicts": "assay.lab.judge.kept",
-    "assay.lab.plan.forecast": "assay.lab.forecast",
-    "assay.lab.plan.schedule": "assay.lab.work.work",
-    "assay.lab.records.provenance": "assay.lab.store.provenance",
-    "assay.lab.records.recording": "assay.lab.judge.recording",
-    "assay.lab.records.reproduction": "assay.lab.judge.reproduction",
-    "assay.lab.store.tensors": "assay.lab.store.runs",
-    "assay.lab.work.groups": "assay.lab.store.groups",
-    "assay.lab.work.tasks": "assay.lab.work.events",
-    "assay.studies": "assay.ask",
     "assay.subjects.rebuilt": "assay.subjects.folder",
     "assay.subjects.structure": "assay.subjects.sizes",
+    "assay.verbs.schemas": "assay.cli.schemas",
 }
-"""Modules of the version before this one, with their names now."""
+LAB = {
+    "plan": "preset schedule time_left",
+    "store": "atomic health migration origin ownership reading sealed tensors user_code",
+    "work": "events groups memory worker",
+    "judge": "journal ledger looks registered result sequential sources stamp verdicts",
+    "records": "provenance recording reproduction",
+}
+"""The lab's rooms, and what lay beside them before."""
+JOINED = {
+    "judge.journal": "store.journal",
+    "judge.ledger": "store.journal",
+    "judge.sequential": "judge.followed",
+    "judge.sources": "catalogue",
+    "judge.stamp": "judge.result",
+    "judge.verdicts": "judge.kept",
+    "plan.forecast": "forecast",
+    "plan.schedule": "work.work",
+    "plan.time_left": "work.work",
+    "records.history": "judge.history",
+    "records.provenance": "store.provenance",
+    "records.recording": "judge.recording",
+    "records.reproduction": "judge.reproduction",
+    "store.migration": "store.health",
+    "store.tensors": "store.runs",
+    "store.ownership": "store.origin",
+    "store.reading": "store.origin",
+    "work.groups": "store.groups",
+    "work.schedule": "work.work",
+    "work.tasks": "work.events",
+}
+"""Files of the lab that are in another of its rooms now, or parts of others."""
+RENAMED |= {
+    f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
+    for room in LAB
+    for n in LAB[room].split()
+}
+RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
 MEASURING = (
-    "activations controls dictionaries directions dry editing interventions logits measuring "
-    "models next_tokens probe_fits probe_tasks probes prompts reads sae_arms saes seen training"
+    "activations choosing controls damage dictionaries directions dry edges editing heads "
+    "interventions logits measuring models next_tokens own_code places probe_fits probe_tasks "
+    "probes prompts reads sae_arms saes seen sentences training"
 )
 """Files of `ask` that are in its room `measure` now."""
 RENAMED |= {f"assay.ask.{n}": f"assay.ask.measure.{n}" for n in MEASURING.split()}
+RENAMED["assay.studies"] = "assay.ask"
 
 
 def current(name: str) -> str:
