@@ -29,8 +29,8 @@ PENDING: dict[str, str] = {
         "control, half-frozen dictionaries"
     ),
     "monthly-palindromes": (
-        "two of its three claims are undecided: seven models of twelve solve the problem and are "
-        "explained, too near to half of them"
+        "one of its two claims is undecided: our explanation beats the half-right one in three "
+        "models of twelve"
     ),
     "lm-importance": (
         "three of its four claims are undecided: features differ more than dictionaries, and "
@@ -114,15 +114,6 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
     ),
     "a gate of the other claims: it says that the training worked": (
         "superposition-phase 1",
-        "monthly-caesar 1",
-        "monthly-caesar 2",
-        "monthly-digit-sum 1",
-        "monthly-distinct 1",
-        "monthly-first-unique 1",
-        "monthly-palindromes 1",
-        "monthly-sorted-list 1",
-        "monthly-trigrams 1",
-        "monthly-trigrams 2",
     ),
 }
 """What becomes of claims that are theorems, definitions or gates, by record and number, at their
@@ -131,13 +122,6 @@ LOOKED_AT: dict[str, int] = {
     "autointerp-io": 61_700,
     "gated-ablations": 64_200,
     "memorisation": 61_500,
-    "monthly-caesar": 22_560,
-    "monthly-digit-sum": 22_260,
-    "monthly-distinct": 22_860,
-    "monthly-first-unique": 22_160,
-    "monthly-palindromes": 22_060,
-    "monthly-sorted-list": 22_360,
-    "monthly-trigrams": 22_660,
     "s-curves": 43_200,
     "superposition-phase": 62_100,
     "sycophancy": 15_204,

@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, January 2024 (ARENA, learn.arena.education), its
 easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
 Cost: 215 s on 2 cores, 380 CPU-seconds, 1.9 GB a process
 """
@@ -28,7 +28,7 @@ from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.rules import leaves
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import above, claimed, explained, late
+from assay_catalogue.circuits.solving.statements import above, explained, late, solved
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.caesar import caesar, commonest
 
@@ -290,27 +290,25 @@ attention both ways and also says that later positions are easier, which needs a
 read alone; so ours reads that alone. The exact predictor knows the words and their frequencies. """
 experiment = entry(
     monthly,
-    seed=22560,
-    claims=(
-        claimed(
+    seed=23500,
+    claims=explained(
+        monthly,
+        "tell a rotation",
+        "that letters count alike wherever they stand",
+        "that last letters of words alone have a vote",
+        solved(
             "tell the shift: from the ninth character on the right one has a probability of at "
             "least .9 on average",
             late,
             SOURCE,
             low=0.9,
         ),
-        claimed(
+        solved(
             "use what there is: over all positions their cross-entropy lies at most .1 nat above "
             "the exact predictor's",
             above,
             SOURCE,
             high=0.1,
-        ),
-        *explained(
-            monthly,
-            "tell a rotation",
-            "that letters count alike wherever they stand",
-            "that last letters of words alone have a vote",
         ),
     ),
     smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, **SMALL),

@@ -4,7 +4,7 @@ they carry
 Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.arena.education)
 Claim: models add; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
 Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process
 """
@@ -27,7 +27,7 @@ from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import claimed, explained, sure
+from assay_catalogue.circuits.solving.statements import explained, solved, sure
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.task import Task, unasked
 
@@ -392,19 +392,17 @@ of two blocks without an MLP. A digit of the sum needs two digits and a carry, a
 from digits that stand further right. """
 experiment = entry(
     monthly,
-    seed=22260,
-    claims=(
-        claimed(
+    seed=23200,
+    claims=explained(
+        monthly,
+        "add",
+        "that nothing is carried",
+        "that it takes two digits of five or more to carry and wrong digits are alike",
+        solved(
             "add: the right digit has a probability of at least .99 on average",
             sure,
             SOURCE,
             low=0.99,
-        ),
-        *explained(
-            monthly,
-            "add",
-            "that nothing is carried",
-            "that it takes two digits of five or more to carry and wrong digits are alike",
         ),
     ),
     smoke=DigitSum(layers=2, heads=3, d=12, e=6, digits=2, **SMALL),

@@ -4,7 +4,7 @@ how they do it
 Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.education)
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
 Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process
 """
@@ -25,7 +25,7 @@ from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import claimed, explained, sure
+from assay_catalogue.circuits.solving.statements import explained, solved, sure
 from assay_catalogue.subjects.parts import Part
 from assay_catalogue.worlds.algorithms.task import Task, unasked
 
@@ -435,19 +435,17 @@ decoder of two blocks without an MLP. A position in the second half can look at 
 what it finds has to reach the end, where one place that differs is enough for a no. """
 experiment = entry(
     monthly,
-    seed=22060,
-    claims=(
-        claimed(
+    seed=23000,
+    claims=explained(
+        monthly,
+        "tell palindromes",
+        "that the end compares all pairs by itself",
+        "that neighbouring values are taken for equal and pairs that differ add up",
+        solved(
             "tell palindromes: the right answer has a probability of at least .99 on average",
             sure,
             SOURCE,
             low=0.99,
-        ),
-        *explained(
-            monthly,
-            "tell palindromes",
-            "that the end compares all pairs by itself",
-            "that neighbouring values are taken for equal and pairs that differ add up",
         ),
     ),
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, **SMALL),

@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; shuffled, empty, whole
+Baselines: untrained; two rivals; shuffled, empty, whole
 Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process
 """
 
@@ -21,12 +21,13 @@ from annotated_types import Ge, Gt, Lt
 from jaxtyping import Int
 
 from assay.core import rng
+from assay.core.claims import Claim
 from assay_catalogue.circuits.explanation import Explanation, Place, Rule, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.solving.entry import entry
 from assay_catalogue.circuits.solving.solver import SMALL, Monthly, Solver
-from assay_catalogue.circuits.solving.statements import above, claimed, explained, known
+from assay_catalogue.circuits.solving.statements import above, explained, known, solved
 from assay_catalogue.subjects.parts import Part, parts
 from assay_catalogue.worlds.algorithms.trigrams import law, trigrams
 
@@ -293,29 +294,27 @@ blocks of three heads without an MLP, a solver one head with an MLP; ours is the
 
 experiment = entry(
     monthly,
-    seed=22660,
+    seed=23600,
     claims=tuple(
-        replace(c, fixed=("{main.count} trigrams",))
-        for c in (
-            claimed(
+        replace(c, fixed=("{main.count} trigrams",)) if isinstance(c, Claim) else c
+        for c in explained(
+            monthly,
+            "complete trigrams",
+            "that the present token alone tells what follows",
+            "that every third pair alone is bound",
+            solved(
                 "predict nearly as well as can be: their cross-entropy lies at most .05 nat above "
                 "the exact predictor's",
                 above,
                 SOURCE,
                 high=0.05,
             ),
-            claimed(
+            solved(
                 "know the trigrams: where the exact predictor names a token, at least .9 of their "
                 "answers are the same",
                 known,
                 SOURCE,
                 low=0.9,
-            ),
-            *explained(
-                monthly,
-                "complete trigrams",
-                "that the present token alone tells what follows",
-                "that every third pair alone is bound",
             ),
         )
     ),

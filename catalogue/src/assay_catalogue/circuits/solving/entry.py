@@ -30,8 +30,6 @@ from assay_catalogue.circuits.solving.scored import (
 from assay_catalogue.circuits.solving.solver import Monthly, Solver
 from assay_catalogue.circuits.solving.statements import GOOD
 
-TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
-
 
 def draw_figures(arms: Arms) -> list[Figure]:
     """Draw both, with t intervals over models."""
@@ -45,12 +43,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
         )
     ]
     where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
-    right = [
-        (label, int(p), arms[name].right.sel(position=p).values)
-        for name, label in TRAINED.items()
-        if name in arms
-        for p in where
-    ]
+    right = [(int(p), main.right.sel(position=p).values) for p in where]
     return [
         figure(
             "What each explanation of the same models reaches",
@@ -63,7 +56,7 @@ def draw_figures(arms: Arms) -> list[Figure]:
         figure(
             "How often models are right, position by position",
             "points" if len(where) < 3 else "line",
-            {"training": "color", "position": "x", "mean": "mean"},
+            {"position": "x", "mean": "mean"},
             right,
             x_title="position",
             y_title="share of right answers",
@@ -116,10 +109,9 @@ def in_place(kind: str) -> Derive:
     return derive
 
 
-def arms(monthly: Monthly, claims: Iterable[Claim | Exact | Estimate]) -> dict[str, Arm[Solver]]:
+def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     """Give the arms: models, some without anything to learn, and every other explanation in the
-    place of ours; models that were trained on other answers where a claim asks them."""
-    asked = {arm for claim in claims if isinstance(claim, Claim) for arm in claim.must_fail}
+    place of ours."""
     which = explanations(monthly)
     # Explanations are dear, so each arm has those alone that claims ask of it.
     none = scored.measuring(monthly, ())
@@ -145,17 +137,6 @@ def arms(monthly: Monthly, claims: Iterable[Claim | Exact | Estimate]) -> dict[s
             learned=(),
         ),
     }
-    if "shuffled-answers" in asked:
-        trained_arms["shuffled-answers"] = Arm(
-            monthly.train,
-            specs=variant(seeds=CONTROLLED, times={"steps": 0.25}, answers="shuffled"),
-            measure=none,
-            note=(
-                "a quarter as long, each input with another one's answers: what is there to learn "
-                "without the problem"
-            ),
-            learned=(),
-        )
     return trained_arms | {
         kind: Arm(
             derive=in_place(kind),
@@ -190,10 +171,10 @@ def entry(
     What is `frozen` is that of an Experiment; `published` is how probable somebody found the right
     answer to be.
     """
-    seeds, claims = range(seed, seed + models), tuple(claims)
+    seeds = range(seed, seed + models)
     return Experiment(
         page=page.strip(),
-        arms=arms(monthly, claims),
+        arms=arms(monthly),
         measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(explanations(monthly), published or "new")),
         figures=draw_figures,

@@ -31,10 +31,6 @@ from assay_catalogue.circuits.solving.solver import Monthly
 OWN = "Assay's own: explanations as values, docs/explanations.md"
 HALF_OF_MODELS = 0.5
 """The share of models that a claim asks for."""
-PLAN = (
-    "plan: half of models, after looks at means over six of them; what is asked of each, before "
-    "any was trained"
-)
 CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
     "any model was trained, half of models after looks at means over six"
@@ -43,10 +39,6 @@ HALFWAY = (
     "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
     "the plan was .5; half of models: the plan after looks at means over six"
 )
-UNLEARNED = {
-    "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
-}
-"""Near control of having learned a problem."""
 NEAR = {
     HALF_RIGHT: "to be right about a part of the mechanism is enough",
     ANOTHER: "any model of this problem has these parts in these roles",
@@ -72,30 +64,6 @@ def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> 
         return ((x >= low) & (x <= high)).astype(np.float64).where(x.notnull())
 
     return lies_within
-
-
-def claimed(
-    text: str, value: OneTerm, source: str, *, low: float = -math.inf, high: float = math.inf
-) -> Claim:
-    """Claim that training solves the problem in half of models: that a number of each, a share, a
-    probability or nats above the exact predictor, lies in a range.
-
-    That models still get better with training takes nothing from what they can do: there is no gate
-    of half as much.
-    """
-    return Claim(
-        f"At least half of models {text}",
-        value=share(value, low=low, high=high),
-        low=HALF_OF_MODELS,
-        bounds=SHARE,
-        unit="of models",
-        must_fail=("shuffled-answers", "untrained"),
-        near=UNLEARNED,
-        credits="model",
-        threshold_from=PLAN,
-        published="new",
-        source=source,
-    )
 
 
 class Solved(NamedTuple):
