@@ -112,9 +112,7 @@ NEXT_LOOK: dict[str, tuple[str, ...]] = {
         "sycophancy 1",
         "sycophancy.gemma 1",
     ),
-    "a gate of the other claims: it says that the training worked": (
-        "superposition-phase 1",
-    ),
+    "a gate of the other claims: it says that the training worked": ("superposition-phase 1",),
 }
 """What becomes of claims that are theorems, definitions or gates, by record and number, at their
 next look: until then they stand as their records have them."""

@@ -139,7 +139,7 @@ def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
             + p["b_dec"]
         )
         logits = (
-            read.to_residual(z - z_hat) * read.gain
+            torch.linalg.solve_triangular(read.L.T, (z - z_hat).T, upper=True).T * read.gain
         ) @ centred.T  # the error in the stream, unembedded
         loss = logits.square().sum(1).mean() / D
         optimiser.zero_grad()

@@ -7,7 +7,7 @@ easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 215 s on 2 cores, 380 CPU-seconds, 1.9 GB a process
+Cost: 588 s on 2 cores, 296 CPU-seconds, 2.1 GB a process
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.a
 Claim: models add; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process
+Cost: 531 s on 2 cores, 200 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. 
 Claim: models count symbols; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 150 s on 2 cores, 220 CPU-seconds, 0.9 GB a process"""
+Cost: 804 s on 2 cores, 154 CPU-seconds, 0.9 GB a process"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ Claim: models name the first unique letter; our explanation is good, and better 
 half right
 Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 105 s on 2 cores, 190 CPU-seconds, 0.8 GB a process
+Cost: 272 s on 2 cores, 156 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process
+Cost: 438 s on 2 cores, 221 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations

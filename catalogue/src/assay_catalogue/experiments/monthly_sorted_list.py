@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
 Claim: models sort; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; shuffled, empty, whole
-Cost: 65 s on 2 cores, 110 CPU-seconds, 0.7 GB a process
+Cost: 311 s on 2 cores, 105 CPU-seconds, 0.7 GB a process
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.ar
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
 Baselines: untrained; two rivals; shuffled, empty, whole
-Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process
+Cost: 996 s on 2 cores, 202 CPU-seconds, 1.5 GB a process
 """
 
 from __future__ import annotations
