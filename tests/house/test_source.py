@@ -153,6 +153,8 @@ def test_docstrings_name_what_exists(path: Path) -> None:
     assert not stale, f"{name(path)} names what is not in its code: {stale}"
 
 
+MOST_LINES = 97_750
+"""Of all files of `src/assay`, blank ones included."""
 MEASURES = [
     "dictionaries/measuring/metrics",
     "dictionaries/measuring/rarity",
@@ -228,6 +230,14 @@ def test_no_machine_paths(path: Path) -> None:
         path.read_text(),
     )
     assert not found, f"{name(path)} names places of one machine: {found}"
+
+
+def test_the_device_does_not_grow() -> None:
+    """An addition names what it replaces: whoever needs a line more takes one away first."""
+    lines = sum(
+        len(path.read_text().splitlines()) for path in SOURCE if ROOT / "src/assay" in path.parents
+    )
+    assert lines <= MOST_LINES, f"src/assay has {lines:,} lines, {MOST_LINES:,} are allowed"
 
 
 def test_files_are_named_after_what_they_hold() -> None:

@@ -65,12 +65,7 @@ class Bounded:
         """Compute the mean of every column, by its name; nothing where an arm was not measured."""
         if not all(self.variable(c) in arms.get(str(c.arm), ()) for c in self.columns):
             return {}
-        found = {}
-        for c in self.columns:
-            arm = arms[str(c.arm)]
-            there = c.within([str(d) for d in arm[self.variable(c)].dims])
-            found[str(there)] = float(self.numbers(arm, there).mean())
-        return found
+        return {str(c): float(self.numbers(arms[str(c.arm)], c).mean()) for c in self.columns}
 
     def others(self, arms: Arms) -> str:
         """Say at which mean each other arm is, such as "main.refuses is 0.12"."""
