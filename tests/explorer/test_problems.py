@@ -50,7 +50,6 @@ FILES = [*(f"{name}.parquet" for name in TABLES), "windows.npy", "decoder.npy"]
 PAGES = [
     "",
     "?sort=density",
-    "/points",
     "/4",
     "/4.json",
     "/search",
@@ -152,7 +151,6 @@ def test_tables_that_vanish_under_an_open_index_are_told(store, monkeypatch):
     for path in (store / "artefacts/index" / KEY).glob("*.parquet"):
         path.unlink()
     told(browser.get(f"{HOME}?sort=density"), 503, "damaged")
-    told(browser.get(f"{HOME}/points"), 503, "damaged")
 
 
 def test_an_index_of_another_width_than_its_dictionary_is_told(store):
@@ -176,9 +174,6 @@ def test_an_index_of_another_width_than_its_dictionary_is_told(store):
         "where=density>=inf",
         "column=density",
         "column=density&compare=~&value=1",
-        "x=class",
-        "y=foo",
-        "xscale=cubic",
         "sort=quantiles",
         "where=density>=1;DROP TABLE features",
         "&".join(["where=density>=0.1"] + [f"where=density>={i}" for i in range(30)]),

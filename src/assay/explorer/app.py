@@ -71,7 +71,6 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
-    Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
