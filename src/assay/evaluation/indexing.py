@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from assay.core import foreign
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
@@ -40,7 +39,6 @@ from assay.features.importance import STREAM
 from assay.features.index import firings
 from assay.features.index.ablations import Sample, ablate, rise
 from assay.features.index.about import FILE, About
-from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
 from assay.lab.store import provenance
@@ -193,40 +191,6 @@ def known(name: str, store: Store) -> Index | None:
         sha = sources.find([name], store)[0].sha256
         matches = [folder for folder, about in abouts.items() if about.dictionary == sha]
     return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
-
-
-def spec_of(index: Index) -> IndexSpec:
-    """How an index was made. Raises: DataError where its folder does not say."""
-    try:
-        return IndexSpec.from_json(foreign.read_stored(index.folder / "spec.json").decode())
-    except (OSError, SpecError) as error:
-        raise DataError(
-            f"{index.folder} does not say how it was made (spec.json); make it again with: "
-            "assay export DICTIONARY --format index"
-        ) from error
-
-
-def firings_of(index: Index, store: Store) -> Firings:
-    """Every firing that an index was made from, where the store still has them. Raises: DataError
-    where it has not."""
-    whole = spec_of(index)
-    size, shards = shard_windows(whole.of.of.context), []
-    for i, a in enumerate(range(0, whole.windows, size)):
-        spec = IndexShardSpec(
-            seed=whole.seed,
-            of=whole.of,
-            dictionary=whole.dictionary,
-            shard=i,
-            windows=min(size, whole.windows - a),
-            gradients=whole.gradients,
-        )
-        if (path := store.built(spec)) is None:
-            raise DataError(
-                f"the firings of {index.about.address} are no longer in {store.root}; make "
-                "its index again: assay export DICTIONARY --format index"
-            )
-        shards.append(path)
-    return Firings.of(shards)
 
 
 def index(
