@@ -79,7 +79,7 @@ def of_value(v):
     yield "fvu of a tensor", metrics.fvu(torch.tensor(x).float(), torch.tensor(x).float())
     yield "fvu, off", metrics.fvu(x, x + 1)
     for mean in (x.mean(0), x.astype(np.float32).mean(0), torch.tensor(x).float().mean(0)):
-        for measure in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio):
+        for measure in (metrics.shrinkage, metrics.norm_ratio):
             yield f"{measure.__name__} about the mean, {type(mean).__name__}", measure(x, x, mean)
     for dtype in (torch.float32, torch.float64):
         yield f"streamed, {dtype}", streamed(v, dtype)
