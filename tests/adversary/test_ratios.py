@@ -19,7 +19,6 @@ from assay.dictionaries.measuring import (
 )
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import kernel_probe, statistics
-from assay.subjects import readout
 from assay_catalogue.analysis import matching
 from assay_catalogue.dictionaries import absorption, concentration
 from assay_catalogue.explaining import scoring
@@ -170,9 +169,6 @@ def of_nothing():
     yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))
     yield "purity of no examples", statistics.purity(np.full((1, 20), -1))
     yield "density of no rows", statistics.density(statistics.start(2))
-    zero = torch.zeros(2, 3)
-    yield "direct_share", readout.direct_share(zero, zero)
-    yield "signed_share", readout.signed_share(zero, zero)
     yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
 
 
