@@ -316,19 +316,6 @@ def test_what_does_not_fit_is_one_line(model, texts, saved, tmp_path, options, e
     assert not indexing.folders(indexing.Store(tmp_path))
 
 
-def test_neurons_are_those_of_the_block_before_the_site(found, naive, model):
-    tokens, keep, codes, _ = naive
-    neurons = tiny_models.naive(model, tokens)[1]["blocks.1.mlp.hook_post"][keep]
-    for k in range(0, 48, 11):
-        near = [row for row in found.feature(k).neighbours if row["kind"] == "neuron"]
-        a = codes[keep][:, k]
-        for row in near:
-            assert row["pearson"] == pytest.approx(
-                np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4
-            )
-    assert found.about.neuron_tokens == keep.sum()
-
-
 def test_an_index_has_no_path_from_the_root_and_finds_its_files_when_all_is_moved(
     model, texts, tmp_path
 ):

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -59,8 +59,6 @@ RISE = Measure(
 )
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
-NEURON_SHARDS = 4
-"""Shards at the start of the text at which neurons are read beside features."""
 SPLICED = 64
 """Windows at the start of the text on which the loss is measured with the reconstruction in
 place."""
@@ -539,9 +537,7 @@ class _Work:
                 gradients=self.setting.gradients,
             )
 
-            def fill(path: Path, some: slice = some, i: int = i) -> None:
-                neurons = self._neurons if i < NEURON_SHARDS else None
-                place = replace(self.at, neurons=neurons)
+            def fill(path: Path, some: slice = some) -> None:
                 tokens, step = (
                     self.words.tokens[some],
                     max(
@@ -552,7 +548,9 @@ class _Work:
                 parts = []
                 for b in range(0, len(tokens), step):
                     parts.append(
-                        firings.read(place, tokens[b : b + step], gradients=self.setting.gradients)
+                        firings.read(
+                            self.at, tokens[b : b + step], gradients=self.setting.gradients
+                        )
                     )
                     self.tell(
                         "tokens",
@@ -571,9 +569,6 @@ class _Work:
                     effect=np.concatenate([p.effect for p in parts if p.effect is not None])
                     if self.setting.gradients
                     else None,
-                    neurons=np.concatenate([p.neurons for p in parts if p.neurons is not None])
-                    if neurons
-                    else None,
                 )
                 sums: dict[str, Any] = {
                     name: sum(p.sums[name] for p in parts) for name in parts[0].sums
@@ -583,18 +578,6 @@ class _Work:
             paths.append(self.store.artefact(spec, fill))
             self.tell("tokens", some.stop * self.place.of.context, self.words.tokens.size)
         return paths
-
-    @property
-    def _neurons(self) -> Site | None:
-        """The hidden layer of the MLP nearest before the dictionary's site."""
-        site = Site.parse(self.place.site_out)
-        layer = (
-            self.folder.layers - 1
-            if site.layer is None
-            else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
-        )
-        hidden_site = Site("mlp_post", layer) if layer >= 0 else None
-        return hidden_site if hidden_site in self.folder.sites else None
 
     def directions(self, other_sources: Sequence[Source]) -> Any:
         """What is known of the features without any text."""
@@ -607,7 +590,6 @@ class _Work:
             decoder=_raw_decoder(dictionary),
             encoder=dictionary.W_enc[0].T.cpu().float().numpy() if same else None,
             unembedding=unembedding,
-            neurons=site.kind in ("mlp_pre", "mlp_post"),
             seeds={other.name: _raw_decoder(other.dictionary) for other in other_sources},
         )
 

@@ -7,7 +7,6 @@ import itertools
 import json
 import re
 import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -162,26 +161,6 @@ def test_each_row_has_what_the_importer_takes(rows):
     for number, some in of.items():
         strongest = max((row["maxValue"] for row in some), default=0.0)
         assert features[number]["maxActApprox"] == strongest
-
-
-def test_correlated_neurons_are_the_activations_that_are_read_or_none(
-    made, rows, tmp_path, monkeypatch
-):
-    """Neuronpedia correlates features with the activations that the dictionary reads; here these
-    are the stream, which no index holds."""
-    world, index = made
-    for f in rows[0].values():
-        assert f["correlated_neurons_indices"] == f["correlated_neurons_pearson"] == []
-    site = "blocks.0.mlp.hook_post"
-    monkeypatch.setattr(index, "about", replace(index.about, site=site, site_out=site))
-    feature = written(made, tmp_path, [4])[0][4]
-    rows = world.kept[: len(world.kept) // 2]
-    acts, neurons = (x[: len(rows)][rows][:100] for x in (world.acts[..., 4], world.neurons))
-    for i, pearson in zip(
-        feature["correlated_neurons_indices"], feature["correlated_neurons_pearson"], strict=True
-    ):
-        assert pearson == pytest.approx(np.corrcoef(acts, neurons[:, i])[0, 1], abs=1e-4)
-    assert feature["correlated_neurons_indices"]
 
 
 def test_a_dead_feature_has_empty_lists(rows):

@@ -283,7 +283,7 @@ def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
 def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
     """Relatives by kind; other features with their commonest token and density."""
     by_kind: dict[str, list[dict[str, Any]]] = {
-        kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")
+        kind: [] for kind in ("antipode", "decoder", "feature")
     }
     other_features = {
         row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")
@@ -291,9 +291,8 @@ def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]
     antipode = feature.numbers["antipode"]
     glances = index.glance(sorted(other_features | ({antipode} if antipode is not None else set())))
     for row in feature.neighbours:
-        by_kind[row["kind"]].append(
-            {**row, **({"of": glances[row["other"]]} if row["other"] in other_features else {})}
-        )
+        if row["kind"] in by_kind:  # older indexes have neurons as well
+            by_kind[row["kind"]].append({**row, "of": glances[row["other"]]})
     if antipode is not None:
         by_kind["antipode"] = [{"other": antipode, "of": glances[antipode]}]
     return by_kind

@@ -22,13 +22,12 @@ from assay.features.index.about import About
 from assay.features.index.reader import Index
 from assay.features.index.schema import BINS, QUANTILES
 from assay.features.index.values import Context, Feature
-from assay.subjects.site import Site
 
 JSON = dict[str, Any]
 BATCH = 100
 """Features of a file."""
 ROWS = 3
-"""Aligned and correlated neurons and features that a feature lists."""
+"""Correlated features that a feature lists."""
 DIGITS = 5
 """Decimal places of lists, as SAEDashboard rounds them."""
 
@@ -90,13 +89,7 @@ def _feature(
 ) -> JSON:
     n, near = feature.numbers, feature.neighbours
     edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
-    axis, neuron, other = (
-        [row for row in near if row["kind"] == kind][:ROWS]
-        for kind in ("axis", "neuron", "feature")
-    )
-    # an index reads the MLP's hidden layer, whatever the site; theirs are the activations it reads
-    if about.site != about.site_out or Site.parse(about.site).kind != "mlp_post":
-        neuron = []
+    other = [row for row in near if row["kind"] == "feature"][:ROWS]
     return {
         **place,
         "maxActApprox": largest,
@@ -107,12 +100,12 @@ def _feature(
         "hookName": about.site_out if vector else None,
         "topkCosSimIndices": [],
         "topkCosSimValues": [],
-        "neuron_alignment_indices": [row["other"] for row in axis],
-        "neuron_alignment_values": _column(axis, "value"),
-        "neuron_alignment_l1": _column(axis, "share"),
-        "correlated_neurons_indices": [row["other"] for row in neuron],
-        "correlated_neurons_pearson": _column(neuron, "pearson"),
-        "correlated_neurons_l1": _column(neuron, "cosine"),
+        "neuron_alignment_indices": [],
+        "neuron_alignment_values": [],
+        "neuron_alignment_l1": [],
+        "correlated_neurons_indices": [],
+        "correlated_neurons_pearson": [],
+        "correlated_neurons_l1": [],
         "correlated_features_indices": [row["other"] for row in other],
         "correlated_features_pearson": _column(other, "pearson"),
         "correlated_features_l1": _column(other, "cosine"),
