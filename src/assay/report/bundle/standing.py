@@ -65,7 +65,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
             the system without it.
     Raises: OSError, ValueError, LookupError, TypeError for files that are none of a bundle.
     """
-    stated = json.loads((folder / "verdicts.json").read_bytes())
+    stated = _read(folder / "verdicts.json")
     inference, preset = str(stated["inference"]), stated["preset"]
     if Path(preset).name != preset:
         raise ValueError(f"preset {preset[:80]!r} is no name of a file")
@@ -74,19 +74,19 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
         said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
         against = ["report.html says confirmatory"] if said else []
         return Standing(inference, EXPLORATORY, tuple(against))
-    frozen, against = _registration(folder, stated)
+    frozen, against = _registration(folder, preset)
     if inference not in (CONFIRMATORY, "frozen without inputs"):
         against.append("there is no such standing")
     if frozen is None:
         return Standing(inference, EXPLORATORY, tuple(against))
-    environment = json.loads((folder / "environment.json").read_bytes())
-    content = {"claims": (), "arms": {}, **frozen.content}
-    against += _stated(frozen, stated)
-    against += _claims(content, stated, json.loads((folder / "claims.json").read_bytes())["claims"])
-    against += _arms(content, json.loads((folder / "measures/index.json").read_bytes()))
-    against += _inputs(content, environment, _prompts(folder), inference)
-    against += _chains(folder / FOLDER, frozen, stated)
+    environment = _read(folder / "environment.json")
     finished = str(environment.get("finished", ""))
+    against += _stated(frozen, stated)
+    against += _claims(frozen, stated, _read(folder / "claims.json")["claims"])
+    against += _arms(frozen.content, _read(folder / "measures/index.json"))
+    against += _inputs(frozen.content, environment, inference)
+    against += _prompts(frozen.content, folder / "prompts.json")
+    against += _chains(folder / FOLDER, frozen, stated)
     if not frozen.time <= finished:
         against.append(f"frozen on {frozen.time}, and its runs were finished on {finished}")
     return Standing(
@@ -100,22 +100,24 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     )
 
 
-def _registration(folder: Path, stated: JSON) -> tuple[Registration | None, list[str]]:
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def _registration(folder: Path, preset: str) -> tuple[Registration | None, list[str]]:
     """Read what was frozen, which all copies in the bundle say alike."""
     registrations, against = list[Registration](), list[str]()
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            known = registered.read(path)
+            registrations.append(registered.read(path))
         except StoreError:
             against.append(f"{FOLDER}/{path.name} is not as it was frozen")
-            continue
-        if known.content.get("preset") == stated["preset"]:
-            registrations.append(known)
-    if not registrations:
+    known = [r for r in registrations if r.content.get("preset") == preset]
+    if not known:
         return None, against or ["what was frozen is not in the bundle"]
-    if len({(r.hash, r.time, r.commit) for r in registrations}) > 1:
+    if len({(r.hash, r.time, r.commit) for r in known}) > 1:
         against.append("the bundle has several registrations, which differ")
-    return registrations[0], against
+    return known[0], against
 
 
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
@@ -136,29 +138,29 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
         yield "it is not stated that what was frozen was followed"
 
 
-def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
+def _claims(frozen: Registration, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
     """Compare the claims that are judged with those that were frozen."""
+    content = {"claims": (), **frozen.content}
     before = {s["text"]: s for s in (*content["claims"], *content.get("estimates", ()))}
     kinds = ("verdicts", "exact", *(("findings",) if "estimates" in content else ()))
     now = {s["text"] for kind in kinds for s in stated[kind]}
     yield from (f"it was frozen, and is not stated: {text}" for text in before if text not in now)
     yield from (f"it was not frozen: {text}" for text in now if text not in before)
-    for claim in claims:
-        if (frozen := before.get(claim["text"])) is None:
-            continue
+    for claim in (claim for claim in claims if claim["text"] in before):
+        text, held = claim["text"], before[claim["text"]]
         for name in ALIKE:
             # what is empty may be left out
-            held, value = (_plain(side.get(name), name) or None for side in (frozen, claim))
-            if value != held:
-                yield f"its {name} was frozen as {held}, and is {value}: {claim['text']}"
-        edges = [float(x) for x in frozen["range"]]
-        if [*claim["range"], *claim["fail_range"]] != [
-            x if math.isfinite(x) else None for x in edges
-        ]:
-            yield f"its range was frozen as {frozen['range']}: {claim['text']}"
-        level = content["looks"][-1]["level"]
-        if claim.get("level", level) not in [look["level"] for look in content["looks"]]:
-            yield f"its level was frozen as {level}, and is {claim['level']}: {claim['text']}"
+            pair = [_plain(side.get(name), name) or None for side in (held, claim)]
+            if pair[0] != pair[1]:
+                yield f"its {name} was frozen as {pair[0]}, and is {pair[1]}: {text}"
+        edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
+        if [*claim["range"], *claim["fail_range"]] != edges:
+            yield f"its range was frozen as {held['range']}: {text}"
+        # intervals of claims along a sweep hold for all of them at once
+        together = content.get("together", {}).get(text, 1)
+        levels = [look["level"] ** (1 / together) for look in content["looks"]]
+        if (level := claim.get("level", levels[-1])) not in levels:
+            yield f"its level was frozen as {levels[-1]}, and is {level}: {text}"
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -172,9 +174,9 @@ def _plain(value: Any, name: str) -> Any:
 
 def _arms(content: JSON, index: JSON) -> Iterator[str]:
     """Compare runs, seeds, settings and units with those that were frozen."""
-    seeds = seeds_of(content["seeds"])
-    yield from (f"arm {name} was not frozen" for name in index if name not in content["arms"])
-    for name, frozen in content["arms"].items():
+    seeds, arms = seeds_of(content["seeds"]), content.get("arms", {})
+    yield from (f"arm {name} was not frozen" for name in index if name not in arms)
+    for name, frozen in arms.items():
         if frozen.get("derived"):
             continue
         if (arm := index.get(name)) is None:
@@ -194,12 +196,12 @@ def _arms(content: JSON, index: JSON) -> Iterator[str]:
                 yield f"arm {name}: {n} units of {unit} frozen, {len(levels)} measured"
 
 
-def _inputs(
-    content: JSON, environment: JSON, prompts: Mapping[str, Sequence[str]], inference: str
-) -> Iterator[str]:
-    """Compare what was read, prompts row by row, with what was frozen."""
-    for arm, read in environment.get("read", {}).items():
-        frozen = content["arms"].get(arm, {}).get("inputs", {})
+def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
+    """Compare what was read with what was frozen."""
+    known, read_by = {}, environment.get("read", {})
+    for arm, read in read_by.items():
+        frozen = content.get("arms", {}).get(arm, {}).get("inputs", {})
+        known |= frozen
         for name in read if inference == CONFIRMATORY else ():
             if name not in frozen:
                 yield f"{name} was read by arm {arm}, and not frozen"
@@ -207,67 +209,46 @@ def _inputs(
             whole = content.get("prompts", {}).get(name, {"hash": held})["hash"]
             if {read.get(name), whole} != {held}:
                 yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
-    known = {name for held in content["arms"].values() for name in held.get("inputs", {})}
     if inference == CONFIRMATORY and "text" in content and not known:
         for name in environment.get("inputs", {}):  # by the author's own code
             yield f"{name} was read, and not frozen"
-    held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
-    if missing := held_arms - environment.get("read", {}).keys():
-        yield f"what was read is not stated of {', '.join(sorted(missing))}"
+    for arm, frozen in content.get("arms", {}).items():
+        if "inputs" in frozen and arm not in read_by:
+            yield f"what was read is not stated of {arm}"
+
+
+def _prompts(content: JSON, path: Path) -> Iterator[str]:
+    """Compare prompts with those that were frozen, row by row and in order, by their digests."""
+    bundled = _read(path) if path.is_file() else {}
     for name, held in content.get("prompts", {}).items():
-        rows = [*prompts.get(name, ())]
+        rows = [x if isinstance(x, str) else digest(json.dumps(x)) for x in bundled.get(name, ())]
         if rows != held["rows"]:
-            pairs = zip(held["rows"], rows, strict=False)
-            first = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), len(rows) + 1)
-            counts = f"{len(held['rows'])} frozen, {len(rows)} in the bundle"
-            yield f"{name}: {counts}; first difference row {first}"
-
-
-def _prompts(folder: Path) -> dict[str, list[str]]:
-    """The digest of each row of the prompts, in order."""
-    path = folder / "prompts.json"
-    read = json.loads(path.read_bytes()) if path.is_file() else {}
-    return {
-        name: [row if isinstance(row, str) else digest(json.dumps(row)) for row in rows]
-        for name, rows in read.items()
-    }
+            yield f"{name}: the rows in the bundle are not the {len(held['rows'])} frozen ones"
 
 
 def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
     """Follow the chains: what was frozen is noted, unseen, and was looked at as is stated."""
-    ledger = Journal(folder / journal.LEDGER, NOTED)
-    asked = Questions(folder / journal.QUESTIONS)
-    looks = Journal(folder / f"registered-{stated['preset']}.looks.jsonl", TAKEN)
+    experiment, preset = str(stated["experiment"]), str(stated["preset"])
+    ledger, asked = Journal(folder / journal.LEDGER, NOTED), Questions(folder / journal.QUESTIONS)
+    looks = Journal(folder / f"registered-{preset}.looks.jsonl", TAKEN)
     line = (frozen.ledger or {}).get("hash")
     notes = {journal.key(x): x for x in ledger.looks}
     if line not in notes or notes[line].get("registration") != frozen.hash:
         yield "the ledger in the bundle does not note that it was frozen"
         return
-    experiment, heads = str(stated["experiment"]), dict[str, set[str]]()
-    for noted in notes.values():
-        for path, hashes in noted["heads"].items():
-            heads.setdefault(str(path), set()).update(map(str, hashes))
-    results = f"results/{experiment}"
-    named: tuple[tuple[Journal, str, set[str]], ...] = (
-        (ledger, journal.LEDGER, set()),
-        (asked, journal.QUESTIONS, heads.get(journal.QUESTIONS, set())),
-        *(
-            (file, path, heads.get(path, set()))
-            for file, path in (
-                (looks, f"registered/{experiment}/{stated['preset']}.looks.jsonl"),
-                (Journal(folder / "frozen.jsonl"), f"{results}/frozen.jsonl"),
-                (Journal(folder / "looks.jsonl"), f"{results}/looks.jsonl"),
-            )
-        ),
-    )
-    for file, path, references in named:
-        if harm := file.wrong(references, ever=True):
+    files = {
+        journal.LEDGER: ledger,
+        journal.QUESTIONS: asked,
+        f"registered/{experiment}/{preset}.looks.jsonl": looks,
+        f"results/{experiment}/frozen.jsonl": Journal(folder / "frozen.jsonl"),
+        f"results/{experiment}/looks.jsonl": Journal(folder / "looks.jsonl"),
+    }
+    for path, file in files.items():
+        heads = {str(head) for x in notes.values() for head in x["heads"].get(path, ())}
+        if harm := file.wrong(heads, ever=True):
             yield f"of {path} {harm}"
-    judged = [
-        key
-        for key, x in notes.items()
-        if (x["what"], x["experiment"], x["preset"]) == ("judged", experiment, stated["preset"])
-    ]
+    about = ("judged", experiment, preset)
+    judged = [k for k, x in notes.items() if (x["what"], x["experiment"], x["preset"]) == about]
     if not any(line in ledger.before(key) for key in judged):
         yield "the ledger in the bundle does not note that it was judged after it was frozen"
     yield from _seen(ledger, asked, frozen)
