@@ -37,9 +37,7 @@ EARLIER = frozenset(
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""
 EXPECTED = "expected a bundle, as `assay export --format bundle` writes one"
 FILES, BYTES = 10_000, 2**30
-"""How many files of a bundle are unpacked, and how many bytes; known ones have a hundred, and a few
-million.
-"""
+"""How many files of a bundle are unpacked, and how many bytes."""
 Kind = Literal["released", "earlier", "unknown", "missing"]
 COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
 """What claims.json and a verdict say alike."""
@@ -153,9 +151,8 @@ def _require_plain(folder: Path) -> None:
 
 def _kind(digest: str) -> Kind:
     """Say what the judge.py with this hash is; "" is the hash of none."""
-    if not digest:
-        return "missing"
-    return "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
+    known: dict[str, Kind] = {**dict.fromkeys(EARLIER, "earlier"), released(): "released"}
+    return known.get(digest, "unknown") if digest else "missing"
 
 
 def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:

@@ -82,7 +82,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     environment = _read(folder / "environment.json")
     finished = str(environment.get("finished", ""))
     against += _stated(frozen, stated)
-    against += _claims(frozen, stated, _read(folder / "claims.json")["claims"])
+    against += _claims(frozen.content, stated, _read(folder / "claims.json")["claims"])
     against += _arms(frozen.content, _read(folder / "measures/index.json"))
     against += _inputs(frozen.content, environment, inference)
     against += _prompts(frozen.content, folder / "prompts.json")
@@ -120,16 +120,22 @@ def _registration(folder: Path, preset: str) -> tuple[Registration | None, list[
     return known[0], against
 
 
+def _unlike(what: str, frozen: JSON, found: JSON) -> Iterator[str]:
+    """Say what is not as it was frozen, name by name; what is empty may be left out."""
+    for name in {**frozen, **found}:
+        held, now = frozen.get(name) or None, found.get(name) or None
+        if held != now:
+            yield f"{what}: {name} was frozen as {held}, and is {now}"
+
+
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare what is stated of the registration with the file."""
     told = stated.get("registration") or {}
-    if (name := frozen.content.get("experiment")) != stated["experiment"]:
-        yield f"what was frozen is {name}, stated is {stated['experiment']}"
     facts: dict[str, Any] = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
-    facts |= {"seeds": frozen.content.get("seeds"), "alpha": frozen.content.get("alpha")}
-    for name, value in facts.items():
-        if told.get(name) != value:
-            yield f"the {name} of what was frozen is {value}, stated is {told.get(name)}"
+    facts |= {name: frozen.content.get(name) for name in ("seeds", "alpha")}
+    about = {"experiment": frozen.content.get("experiment")}
+    yield from _unlike("the registration", about, {"experiment": stated["experiment"]})
+    yield from _unlike("the registration", facts, {name: told.get(name) for name in facts})
     lacking = told.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
     yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
@@ -138,29 +144,25 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
         yield "it is not stated that what was frozen was followed"
 
 
-def _claims(frozen: Registration, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
+def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
     """Compare the claims that are judged with those that were frozen."""
-    content = {"claims": (), **frozen.content}
-    before = {s["text"]: s for s in (*content["claims"], *content.get("estimates", ()))}
+    frozen = {s["text"]: s for s in (*content.get("claims", ()), *content.get("estimates", ()))}
     kinds = ("verdicts", "exact", *(("findings",) if "estimates" in content else ()))
     now = {s["text"] for kind in kinds for s in stated[kind]}
-    yield from (f"it was frozen, and is not stated: {text}" for text in before if text not in now)
-    yield from (f"it was not frozen: {text}" for text in now if text not in before)
-    for claim in (claim for claim in claims if claim["text"] in before):
-        text, held = claim["text"], before[claim["text"]]
-        for name in ALIKE:
-            # what is empty may be left out
-            pair = [_plain(side.get(name), name) or None for side in (held, claim)]
-            if pair[0] != pair[1]:
-                yield f"its {name} was frozen as {pair[0]}, and is {pair[1]}: {text}"
-        edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
-        if [*claim["range"], *claim["fail_range"]] != edges:
-            yield f"its range was frozen as {held['range']}: {text}"
+    for text in sorted(frozen.keys() ^ now):
+        yield f"{'it was frozen, and is not stated' if text in frozen else 'not frozen'}: {text}"
+    looks = [look["level"] for look in content["looks"]]
+    for claim in (claim for claim in claims if claim["text"] in frozen):
+        held, text = frozen[claim["text"]], claim["text"]
         # intervals of claims along a sweep hold for all of them at once
-        together = content.get("together", {}).get(text, 1)
-        levels = [look["level"] ** (1 / together) for look in content["looks"]]
-        if (level := claim.get("level", levels[-1])) not in levels:
-            yield f"its level was frozen as {levels[-1]}, and is {level}: {text}"
+        levels = [level ** (1 / content.get("together", {}).get(text, 1)) for level in looks]
+        level = claim.get("level", levels[-1])
+        edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
+        before = {name: _plain(held.get(name), name) for name in ALIKE}
+        before |= {"range": edges, "level": level if level in levels else levels[-1]}
+        judged = {name: _plain(claim.get(name), name) for name in ALIKE}
+        judged |= {"range": [*claim["range"], *claim["fail_range"]], "level": level}
+        yield from _unlike(text, before, judged)
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -174,47 +176,43 @@ def _plain(value: Any, name: str) -> Any:
 
 def _arms(content: JSON, index: JSON) -> Iterator[str]:
     """Compare runs, seeds, settings and units with those that were frozen."""
-    seeds, arms = seeds_of(content["seeds"]), content.get("arms", {})
-    yield from (f"arm {name} was not frozen" for name in index if name not in arms)
-    for name, frozen in arms.items():
-        if frozen.get("derived"):
+    arms, seeds = content.get("arms", {}), sorted(seeds_of(content["seeds"]))
+    for name in {**arms, **index}:
+        frozen, arm = arms.get(name), index.get(name)
+        if frozen and frozen.get("derived"):
             continue
-        if (arm := index.get(name)) is None:
-            yield f"arm {name} was frozen, and is not in the bundle"
+        if not frozen or not arm:
+            yield f"arm {name} was not frozen, or is not in the bundle"
             continue
-        if arm["n"] != frozen["runs"]:
-            yield f"arm {name}: {frozen['runs']} runs frozen, {arm['n']} measured"
         measured = arm["levels"].get("seed") or arm["runs"].get("seed")
-        if {*(measured or [arm["fields"].get("seed")])} != seeds:
-            yield f"arm {name}: seeds {content['seeds']} frozen, others measured"
-        for field, value in arm["fields"].items():
-            settings = {json.dumps(setting.get(field, value)) for setting in frozen["fields"]}
-            if field != "seed" and settings != {json.dumps(value)}:
-                yield f"arm {name}: {field} frozen as {', '.join(settings)}, measured at {value}"
-        for unit, n in frozen.get("units", {}).items():
-            if len(levels := arm["levels"].get(unit, ())) != n:
-                yield f"arm {name}: {n} units of {unit} frozen, {len(levels)} measured"
+        units = frozen.get("units", {})
+        held = {"runs": frozen["runs"], "seeds": seeds, **units}
+        now = {unit: len(arm["levels"].get(unit, ())) for unit in units}
+        now |= {"runs": arm["n"], "seeds": sorted({*(measured or [arm["fields"].get("seed")])})}
+        for field in arm["fields"].keys() - {"seed"}:
+            now[field] = [json.dumps(arm["fields"][field])]
+            settings = (setting.get(field, arm["fields"][field]) for setting in frozen["fields"])
+            held[field] = sorted({*map(json.dumps, settings)})
+        yield from _unlike(f"arm {name}", held, now)
 
 
 def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
     """Compare what was read with what was frozen."""
-    known, read_by = {}, environment.get("read", {})
-    for arm, read in read_by.items():
-        frozen = content.get("arms", {}).get(arm, {}).get("inputs", {})
-        known |= frozen
-        for name in read if inference == CONFIRMATORY else ():
-            if name not in frozen:
-                yield f"{name} was read by arm {arm}, and not frozen"
-        for name, held in frozen.items():
-            whole = content.get("prompts", {}).get(name, {"hash": held})["hash"]
-            if {read.get(name), whole} != {held}:
-                yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
-    if inference == CONFIRMATORY and "text" in content and not known:
-        for name in environment.get("inputs", {}):  # by the author's own code
-            yield f"{name} was read, and not frozen"
-    for arm, frozen in content.get("arms", {}).items():
-        if "inputs" in frozen and arm not in read_by:
-            yield f"what was read is not stated of {arm}"
+    arms, read_by = content.get("arms", {}), environment.get("read", {})
+    inputs = {name: arm.get("inputs", {}) for name, arm in arms.items()}
+    prompts = {name: held["hash"] for name, held in content.get("prompts", {}).items()}
+    for name in {**inputs, **read_by}:
+        frozen, read = inputs.get(name, {}), read_by.get(name, {})
+        if inference != CONFIRMATORY:  # what an older version froze has not all inputs
+            read = {key: value for key, value in read.items() if key in frozen}
+        yield from _unlike(f"read by arm {name}", frozen, read)
+        yield from _unlike("prompts", frozen, {**frozen, **_part_of(prompts, frozen)})
+    if inference == CONFIRMATORY and "text" in content and not any(inputs.values()):
+        yield from _unlike("read by the author's own code", {}, environment.get("inputs", {}))
+
+
+def _part_of(values: JSON, names: JSON) -> JSON:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _prompts(content: JSON, path: Path) -> Iterator[str]:
@@ -261,25 +259,24 @@ def _seen(ledger: Journal, asked: Questions, frozen: Registration) -> Iterator[s
     for why, when, _ in asked.exposures(known):
         if when < frozen.time:
             yield f"{why}, before it was frozen"
-    if questions.is_by_rows(known):
+    if questions.is_by_rows(known) or frozen.ledger is None:
         return
-    about = frozen.line
+    about, line = frozen.line, frozen.ledger["hash"]
     subject = Subject(frozenset(about["about"]), frozenset(frozen.seeds), about["arms"])
-    assert frozen.ledger is not None
     for x in ledger.looks:
-        later = frozen.ledger["hash"] in ledger.before(journal.key(x))
+        later = line in ledger.before(journal.key(x))
         if x["what"] != "frozen" and not later and subject.shared(x):
             yield f"seeds of it were {x['what']} on {x['time']}, before it was frozen"
 
 
 def _look(looks: Journal, frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare the last look with what is stated."""
-    number = len(frozen.content["looks"])
-    taken = [x for x in looks.looks if (x["look"], x["registration"]) == (number, frozen.hash)]
+    wanted = (len(frozen.content["looks"]), frozen.hash)
+    taken = [x for x in looks.looks if (x["look"], x["registration"]) == wanted]
     if not taken:
         yield "no look at what was frozen is noted in the bundle"
         return
-    look, outcomes = taken[0], {v["text"]: v["outcome"] for v in stated["verdicts"]}
-    if look.get("models", {}) != frozen.content.get("models", {}):
-        yield "files of models are other ones than were frozen"
-    yield from frozen.contradicted(look, outcomes)
+    models = frozen.content.get("models", {})
+    yield from _unlike("files of models", models, taken[0].get("models", {}))
+    outcomes = {v["text"]: v["outcome"] for v in stated["verdicts"]}
+    yield from frozen.contradicted(taken[0], outcomes)
