@@ -19,6 +19,7 @@ from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, pages, statements, tables
+from assay_catalogue.recorded import listings
 from marks import sections
 
 
@@ -170,7 +171,7 @@ def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
-    assert holds in statements.listed(data, turned) and "contest" not in statements.listed(data)
+    assert holds in listings.listed(data, turned) and "contest" not in listings.listed(data)
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
     assert page.count("→ ◐ by contest") == 1
 
@@ -227,7 +228,7 @@ def test_exact_statements_without_any_claim_are_told_apart():
     )
     assert tables.only_exact(sample.of(exact=exact)) and not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
-    assert statements.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
+    assert listings.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
@@ -390,7 +391,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     for form in (
         tables.text(data, verbose=True),
         sections.full(data),
-        statements.listed(data),
+        listings.listed(data),
         export.latex(data),
     ):
         tick = export.tex("✓") if form.startswith("\\begin") else "✓"
