@@ -213,7 +213,7 @@ def standing() -> str:
     page = "docs/preregister.md#confirmatory-or-exploratory"
     return (
         f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
-        f"[confirmatory]({page}): frozen with all that their runs read, before anybody saw a "
+        f"[confirmatory]({page}): frozen with all that their runs read, before anyone saw a "
         f"result. {counts['frozen without inputs']} were frozen without the model or text that "
         "their runs read.\n"
     )

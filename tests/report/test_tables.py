@@ -113,9 +113,6 @@ def test_every_form_says_what_is_published_and_what_is_new():
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
     assert said == {("0.99", "other set-up"), ("new", ""), ("", "")}
-    assert "& 0.99 (other set-up) &" in export.latex(sample.result()) and "& new &" in export.latex(
-        sample.result()
-    )
 
 
 def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_everything():
@@ -261,16 +258,6 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
-def test_latex_escapes_and_balances():
-    text = export.latex(sample.result())
-    assert export.tex("50 % of a_b & γ") == r"50 \% of a\_b \& $\gamma$"
-    body = re.sub(r"\\[{}]", "", text)
-    assert (
-        body.count("{") == body.count("}") and text.count(r"\\") == 1 + 10 and r"$\bullet$" in text
-    )
-    assert not re.search(r"[γλ×≥≤−–±●✕○]", text)
-
-
 def test_bibtex_names_result_paper_and_years():
     from assay.core.experiment import Header
 
@@ -288,7 +275,7 @@ def test_bibtex_names_result_paper_and_years():
 
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(
+    assert {p.suffix for p in paths} == {".csv", ".bib", ".svg", ".png", ".pdf"} and all(
         p.stat().st_size for p in paths
     )
 
@@ -392,12 +379,9 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
         tables.text(data, verbose=True),
         sections.full(data),
         listings.listed(data),
-        export.latex(data),
     ):
-        tick = export.tex("✓") if form.startswith("\\begin") else "✓"
-        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(
-            rf"{re.escape(tick)}\W*(control )?relu", form
-        )
+        assert not re.search(r"✓\W*other-\d", form)
+        assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
     assert {
         1: "may hold too, and does: other-0",
