@@ -186,8 +186,8 @@ def _arms(content: JSON, index: JSON) -> Iterator[str]:
             continue
         measured = arm["levels"].get("seed") or arm["runs"].get("seed")
         units = frozen.get("units", {})
-        held = {"runs": frozen["runs"], "seeds": seeds, **units}
-        now = {unit: len(arm["levels"].get(unit, ())) for unit in units}
+        held: dict[str, Any] = {"runs": frozen["runs"], "seeds": seeds, **units}
+        now: dict[str, Any] = {unit: len(arm["levels"].get(unit, ())) for unit in units}
         now |= {"runs": arm["n"], "seeds": sorted({*(measured or [arm["fields"].get("seed")])})}
         for field in arm["fields"].keys() - {"seed"}:
             now[field] = [json.dumps(arm["fields"][field])]

@@ -123,7 +123,7 @@ def record(compute: Callable[[], Any]) -> list[Step]:
 def trace(statistic: Statistic, means: Means) -> list[Step]:
     """Write a statistic down as steps, the last of which is its value, by calling it on means
     [draw, ...]. Raises: Untold, a ClaimError that says why there are no steps."""
-    terms = {name: Noted(x[:TRIED], {"term": name}) for name, x in means.items()}
+    terms: Any = {name: Noted(x[:TRIED], {"term": name}) for name, x in means.items()}
     return record(lambda: statistic(terms))
 
 
