@@ -109,8 +109,8 @@ def packed(files: Mapping[str, bytes], folder: str) -> bytes:
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Pack arrays as NumPy's own file of several, without compression and without a time."""
     out = io.BytesIO()
-    in_order: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
-    np.savez(out, **in_order)
+    ordered: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    np.savez(out, **ordered)
     return out.getvalue()
 
 
