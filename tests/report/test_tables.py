@@ -130,7 +130,7 @@ def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_ever
     assert "✓ control close 0.40: failed, as it should" in brief and "far" not in brief
     assert "! control passes 0.90: passes (should fail)" in brief
     assert "1 more came out as it should" in brief and "noun" not in brief
-    assert "control far 0.00" in full and "also true of noun" in full
+    assert "control far 0.00" in full and re.search(r"noun [\d.]+: holds too", full)
     fails = {**sample.verdicts()[3], "outcome": "fails", "detectable": [0.5, None]}
     assert "power" in tables.text(sample.of(fails), verbose=True)
     assert "power" not in tables.text(sample.of(fails))
@@ -211,9 +211,10 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
 
 def test_a_threshold_that_nobody_explains_is_not_called_a_pilots():
     claim = sample.entry("c", "holds", 1.0, 0.9, 1.1) | {"kind": "confirming"}
-    assert tables.board(sample.of(claim | {"threshold_from": "pilot: twice"})) == "pilot-set ● 1"
-    given = claim | {"threshold_from": reasons.GIVEN}
-    assert tables.board(sample.of(given)) == "threshold unexplained ● 1"
+    kinds = {"pilot: twice": "pilot-set", reasons.GIVEN: ""}
+    for since, kind in kinds.items():
+        [row] = tables.rows(sample.of(claim | {"threshold_from": since}))
+        assert row.kind == kind
 
 
 def test_exact_statements_without_any_claim_are_told_apart():
@@ -383,11 +384,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
         assert not re.search(r"✓\W*other-\d", form)
         assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
-    assert {
-        1: "may hold too, and does: other-0",
-        3: "may hold too, and do: other-0, other-1",
-        7: "7 more may hold too, and do",
-    }[count] in flat
+    assert re.findall(r"other-(\d) [\d.]+: may hold too", flat) == [str(i) for i in range(count)]
 
 
 @pytest.mark.parametrize("width", [100, 80])

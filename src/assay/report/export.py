@@ -153,7 +153,7 @@ def _points(finding: Estimated) -> list[tuple[str, Mapping[str, Any]]]:
 def tex(words: str) -> str:
     """Set words on one line of BibTeX, special characters escaped."""
     line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
-    return line.translate(str.maketrans(TEX))
+    return "".join(TEX.get(c, c) for c in line)
 
 
 def bibtex(data: ResultData, header: Any = None) -> str:

@@ -67,7 +67,6 @@ def environment() -> Environment:
         "found": tables.describe_detectable,
         "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
-        "board": tables.board,
         "tallied": lambda data: tables.tallied(data.verdicts),
         "several": tables.several,
         "sentence": lambda text: (

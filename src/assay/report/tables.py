@@ -74,8 +74,6 @@ MANY = 9
 equal."""
 LEVELS = 12
 """So many levels of a curve are listed; of more, as many, evenly spaced."""
-NAMED = 3
-"""So many arms that may hold are named in a table; more of them are counted."""
 Statement = Judged | Verified | Estimated
 
 
@@ -213,21 +211,6 @@ class Row:
         failed = [c for c in self.checked if c.met and c.role in ("near", "control")]
         closest = min(failed, key=lambda c: c.off, default=None)
         return tuple(c for c in self.checked if c in wrong or c is closest)
-
-    @property
-    def allowed(self) -> str:
-        """The other arms that satisfy it, in words, as the author said they may or named by nobody:
-        the names of a few, the number of many."""
-        words = []
-        for role, many, some in (
-            ("also", "{} more may hold too, and do", "may hold too, and {}: {}"),
-            ("true", "also true of {} more", "also true of {1}"),
-        ):
-            names = [c.arm for c in self.controls if c.role == role]
-            does = "does" if len(names) == 1 else "do"
-            told = many.format(len(names)) if len(names) > NAMED else ", ".join(names)
-            words += [told if len(names) > NAMED else some.format(does, told)] if names else []
-        return "; ".join(words)
 
     @property
     def advice(self) -> str:
@@ -672,13 +655,13 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     grey = "bright_black"
     if r.sides:
         yield Text(r.sides, grey)
-    shown = r.checked if verbose else r.decisive
+    shown = r.controls if verbose else r.decisive
     for c in shown:
-        yield Text.assemble((f"{c.sign} ", "yellow" if c.met is False else grey), c.line)
-    if more := len(r.checked) - len(shown):
+        yield Text.assemble((f"{c.sign} ".lstrip(), "yellow" if c.met is False else grey), c.line)
+    if more := 0 if verbose else len(r.checked) - len(shown):
         yield Text(f"{more} more came out as {'it' if more == 1 else 'they'} should", grey)
-    words = (r.why, r.allowed) if verbose else (r.bears,)
-    for line in filter(None, (*words, *r.explanations, r.agreed, *r.curve)):
+    why = r.why if verbose else r.bears
+    for line in filter(None, (why, *r.explanations, r.agreed, *r.curve)):
         yield Text(line, grey)
 
 
@@ -835,17 +818,10 @@ def _kind(v: Judged) -> str:
 
 
 def board(data: ResultData) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, pilot-set ● 3, exact ≡ 4, estimates
-    6`; empty where there are none.
-
-    Where there is nothing but exact statements: `exact statements only ≡ 6`.
-    """
-    parts = []
-    for word in (*KIND_WORDS.values(), ""):
-        counts = outcomes([v for v in data.verdicts if _kind(v) == word])
-        parts += [f"{word or 'threshold unexplained'} {signs(counts)}"] if counts else []
+    """Count what a result without claims states: `exact statements only ≡ 6`, or `exact ≡ 4,
+    estimates 6`; empty where there is nothing."""
     label = "exact statements only" if only_exact(data) else "exact"
-    parts += [f"{label} {exactly(data)}"] if data.exact else []
+    parts = [f"{label} {exactly(data)}"] if data.exact else []
     parts += [f"estimates {len(data.findings)}"] if data.findings else []
     return ", ".join(parts)
 
