@@ -333,7 +333,7 @@ def test_a_control_in_the_methods_place_comes_out_as_in_the_verdict_with_its_num
         "near-by": ("?", "undecided"),
         "layer": ("!", "passes (should fail)"),
     }
-    assert row(judged).explanations == ("layer: a layer away does it",)
+    assert row(judged).explanations == ("layer: a layer away has the effect",)
     experiment = SimpleNamespace(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=(claim,), origin=""
     )

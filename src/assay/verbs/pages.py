@@ -59,14 +59,14 @@ def report(
     Parameters
     ----------
     name
-        An experiment; without one, every experiment with a stored result.
+        An experiment; by default every experiment that has a stored result.
     out
-        Folder of the pages.
+        The folder of the pages.
     export
-        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
+        A folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
         PDF.
     open
-        Show them in the browser.
+        Open them in the browser.
 
     Examples
     --------
