@@ -164,10 +164,7 @@ def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question() -
     [
         (
             "--unit",
-            (
-                "judge needs --unit UNIT: a column whose levels are independent units; e.g. "
-                "--unit seed"
-            ),
+            ("judge needs --unit UNIT: a column whose values are independent units, such as seed"),
         ),
     ],
 )

@@ -397,13 +397,13 @@ def of_input(part: Part) -> Iterator[str]:
         )
     elif whole := [t for t in some if t.position == "all" and all(map(_is_stream, _sites(t)))]:
         yield (
-            f"later blocks read nothing but {', '.join(_sites(whole[0]))}, all of which is changed: "
+            f"all that later blocks read is {', '.join(_sites(whole[0]))}, which is changed: "
             "this is a change of the input, and no finding about the model's inside"
         )
     elif there := [t for t in some if t.patch == "corrupted" and _text_differs(t, task.prompts)]:
         yield (
-            f"the two texts differ at {there[0].position} itself, so the patch may do no more than "
-            "change the input; patch a later token"
+            f"the two texts differ at {there[0].position} itself, so the patch may be no more than "
+            "a change of the input; patch a later token"
         )
 
 
