@@ -63,8 +63,8 @@ def report(
     out
         The folder of the pages.
     export
-        A folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
-        PDF.
+        A folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG,
+        PNG and PDF.
     open
         Open them in the browser.
 
