@@ -358,7 +358,7 @@ def test_it_is_a_table_in_a_terminal_a_frame_and_html():
     assert len(frame) == 10 and set(frame["control"]) == {"", "random", "shuffled", "opposite"}
     assert frame.loc[0, "estimate"] == v.estimate
     html = v._repr_html_()
-    assert "any direction as long" in html and "It moves" in html and "<script" not in html
+    assert "any vector of this length" in html and "It moves" in html and "<script" not in html
     strongest = max(x.estimate for a, x in v.judged.controls.items() if a.startswith("random"))
     assert v.controls["random"].estimate == strongest
 

@@ -1070,7 +1070,7 @@ def test_copies_of_units_are_refused():
         assay.judge(copied, **alone)
     # but for noise of a thousandth of a percent of what units differ by
     near = copied.assign(fvu=copied["fvu"] + 1e-7 * np.random.default_rng(5).normal(size=192 * 4))
-    with pytest.raises(DataError, match=r"24 seeds lie in about 3 sets of 8, nearer .*--unit"):
+    with pytest.raises(DataError, match=r"24 seeds lie in about 3 sets of 8 that are .*--unit"):
         assay.judge(near, **ASK)
     # neither of arms that share no unit, nor of answers that are right or wrong
     apart = copies(few.groupby(["arm", "seed"], as_index=False)["fvu"].mean(), 8)

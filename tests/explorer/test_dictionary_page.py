@@ -262,7 +262,7 @@ def test_commands_can_be_pasted(tmp_path):
 
 def test_dictionaries_of_unequal_sparsity_are_said_to_be(world):
     page = world[0].get(HOME).text
-    assert "They are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
+    assert "The dictionaries are not equally sparse: L0 is 31.5 and 10." in page, "this one first"
     alone = world[0].get("/model/elsewhere").text
     assert "equally sparse" not in alone, "nothing of its site stands beside it"
 

@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 from msgspec import structs
 
+from assay.controls.table import in_words
 from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
@@ -63,6 +64,7 @@ def environment() -> Environment:
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
+        "in_words": in_words,
         "prose": prose,
         "found": tables.describe_detectable,
         "reason": reasons.explain_reason,

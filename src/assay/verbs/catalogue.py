@@ -89,12 +89,12 @@ def command(
     Parameters
     ----------
     name
-        A group such as toys, `catalogue` for all of them, an experiment, or the path of an
-        experiment file or a study.
+        A group such as toys, `catalogue` for all groups, an experiment, or the path of an
+        experiment or study.
     arm
-        Of an experiment: only what this arm changes and measures.
+        For an experiment: show only what this arm changes and measures.
     long
-        Of a group: claims and costs as well.
+        For a group: show claims and costs as well.
 
     Examples
     --------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from assay.controls.table import in_words
 from assay.core.claims import Claim
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
@@ -72,7 +73,7 @@ def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
     came = control.line.rpartition(": ")[2]
     text = f"{control.sign} {control.estimate} {control.interval}: {came}".lstrip()
-    return f"{text} ({why})" if why else text
+    return f"{text} ({in_words(why)})" if why else text
 
 
 def published(judged_claim: Judged) -> str:

@@ -59,14 +59,14 @@ def report(
     Parameters
     ----------
     name
-        An experiment; without one, every experiment with a stored result.
+        An experiment; by default every experiment that has a stored result.
     out
-        Folder of the pages.
+        The folder of the pages.
     export
-        Folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG, PNG
-        and PDF.
+        A folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG,
+        PNG and PDF.
     open
-        Show them in the browser.
+        Open them in the browser.
 
     Examples
     --------

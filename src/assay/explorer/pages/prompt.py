@@ -214,7 +214,8 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         if v != 0
     ]
     heat = _heat(index, text, first, q.rows)
-    listed = {int(row["feature"]) for rows in (mattering, further, heat["features"]) for row in rows}
+    shown = (mattering, further, heat["features"])
+    listed = {int(row["feature"]) for rows in shown for row in rows}
     loss = first.loss
     return {
         "padded": missing > 0,
