@@ -29,7 +29,6 @@ LEAST = {
     "moves": "superposition --preset smoke",
     "no_op": "--groups 2 --workers 1 --stored 4 --repeats 1 --folder .",
     "plans": "superposition:smoke --executor inline",
-    "prefixes": "1 1",
     "selective_scan": "1",
     "studies": "--study small.toml --change 0.1 0.2 --at-once 2 --small 2 --steps 5",
     "thousand": "--runs 40 --repeats 1",
