@@ -242,7 +242,7 @@ def test_steps_do_what_the_function_does() -> None:
     ],
 )
 def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
-    with pytest.raises(steps.Untold):
+    with pytest.raises(steps.NoSteps):
         steps.trace(statistic, {"x": np.random.default_rng(0).normal(size=61)})
 
 

@@ -304,7 +304,7 @@ def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
     role, outcome, sign, told
 ):
     control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
-    assert (control.sign, control.told) == (
+    assert (control.sign, control.remark) == (
         sign,
         told,
     ) and control.sign not in tables.SIGNS.values()

@@ -49,7 +49,7 @@ it should."""
 CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undecided"}
 """What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
-"""What a sign beside a control says, where all signs of a column are explained."""
+"""What a sign next to a control says, where all signs of a column are explained."""
 KINDS = {"near": "control", "control": "control"}
 KINDS |= {"planted": "planted effect", "violation": "planted violation"}
 """What an arm is called by its role; one that is not asked by the claim is called by its name."""
@@ -87,7 +87,7 @@ class Control:
     estimate: str
     interval: str
     role: str
-    """near, control, planted, violation, also (excused by the author), true (named by nobody, which
+    """near, control, planted, violation, also (excused by the author), true (not named, which
     changes nothing) or unnamed (which makes a claim unspecific)."""
     off: float = math.inf
     """How far its estimate lies from the range to hold; 0 within it."""
@@ -120,7 +120,7 @@ class Control:
         return f"{kind} {self.arm} {self.numbers}: {came}"
 
     @property
-    def told(self) -> str:
+    def remark(self) -> str:
         """What is printed next to it; nothing of a control that failed, as it should."""
         must = {
             "planted": "must hold",
@@ -149,8 +149,8 @@ class Control:
         """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an
         outcome, which claims have.
 
-        No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a
-        control."""
+        No sign where it may hold: ✓ next to an arm that passes would say the opposite of ✓ next
+        to a control."""
         return "" if self.role in ("also", "true") else CHECKS[self.met]
 
     @property
@@ -200,7 +200,7 @@ class Row:
     @property
     def checked(self) -> tuple[Control, ...]:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
-        nobody said they might."""
+        the author did not say they might."""
         return tuple(c for c in self.controls if c.role not in ("also", "true"))
 
     @property
@@ -230,7 +230,7 @@ class Row:
 
 
 def checked(rows: Iterable[Row]) -> str:
-    """What stands above the controls of these rows: each sign that occurs there, in words."""
+    """The head of the controls of these rows: each sign that occurs there, in words."""
     met = {c.met for r in rows for c in r.checked}
     words = [f"{CHECKS[k]} {words}" for k, words in CHECK_WORDS.items() if k in met]
     return f"control: {'; '.join(words)}" if words else "control"
@@ -310,7 +310,7 @@ def limits(
 
 def _ends(about: Verdict | Other | Estimated) -> tuple[float, ...] | None:
     """The least and the greatest number that a mean over units can be: the natural ones, or the
-    bounds of a unit; None where nobody knows."""
+    bounds of a unit; None where they are not known."""
     if isinstance(about, Other):
         return None
     bounds: tuple[float, ...] | None = getattr(getattr(about, "claim", None), "bounds", None)
@@ -435,7 +435,7 @@ def _explains(c: Control) -> bool:
 
 
 def control(role: str, arm: str, v: Verdict | Other, claim: Judged | None = None) -> Control:
-    """An arm beside a claim as tables show it; one that is only known to satisfy it is written to
+    """An arm next to a claim as tables show it; one that is only known to satisfy it is written to
     the digits of the claim."""
     if isinstance(v, Other):
         return Control(arm, "holds", *estimate_of(v, claim), role)
@@ -650,8 +650,8 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     value = " ".join(filter(None, (r.estimate, r.interval, unit)))
     published = f"published {r.published}" if r.published not in ("", "new") else ""
     published += f" ({r.setup})" if published and r.setup else ""
-    beside = [x for x in (r.n, r.threshold, published) if x]
-    yield Text.assemble(value, *(f"; {x}" if i else f", {x}" for i, x in enumerate(beside)))
+    more = "; ".join(x for x in (r.n, r.threshold, published) if x)
+    yield Text(f"{value}, {more}" if more else value)
     grey = "bright_black"
     if r.sides:
         yield Text(r.sides, grey)

@@ -390,7 +390,7 @@ def _ends(figure: Figure, series: list) -> list[tuple[Any, Any, float]]:
 
 
 def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]]:
-    """The names of the series beside the panel, pushed apart and led to their lines' ends."""
+    """The names of the series next to the panel, pushed apart and led to their lines' ends."""
     to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
     numbers = [to(v) for v in _collect_numbers(figure, "y") if v > 0 or not figure.y_log] or [0.0]
     # the axis is a little longer than the data

@@ -103,7 +103,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     why = _why_not(claim, judged)
     try:
         described["statistics"] = [] if why else _statistics(claim, described, numbers.kept)
-    except steps.Untold as e:
+    except steps.NoSteps as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
     if why:
         return Carried(described | {"arms": {}, "carried": False, "why_not": why}, {}, judged)
@@ -190,7 +190,7 @@ def _statistics(
 ) -> list[Described]:
     """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
     how it compares controls with the method where it has a way of its own; each table says which.
-    Raises: Untold."""
+    Raises: NoSteps."""
     statistics: list[Described] = []
     arms, plain = described["arms"], claim.statistic is mean
 

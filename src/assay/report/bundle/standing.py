@@ -130,17 +130,17 @@ def _unlike(what: str, frozen: JSON, found: JSON) -> Iterator[str]:
 
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare what is stated of the registration with the file."""
-    told = stated.get("registration") or {}
+    claimed = stated.get("registration") or {}
     facts: dict[str, Any] = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
     facts |= {name: frozen.content.get(name) for name in ("seeds", "alpha")}
     about = {"experiment": frozen.content.get("experiment")}
     yield from _unlike("the registration", about, {"experiment": stated["experiment"]})
-    yield from _unlike("the registration", facts, {name: told.get(name) for name in facts})
-    lacking = told.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
+    yield from _unlike("the registration", facts, {name: claimed.get(name) for name in facts})
+    lacking = claimed.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
     yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
-        yield from (f"{name}, as is stated: {phrase}" for phrase in told.get(name, ()))
-    if not told.get("followed") or stated.get("arm", "main") != "main":
+        yield from (f"{name}, as is stated: {phrase}" for phrase in claimed.get(name, ()))
+    if not claimed.get("followed") or stated.get("arm", "main") != "main":
         yield "it is not stated that what was frozen was followed"
 
 
