@@ -69,9 +69,6 @@ ONLY_EXACT = (
 SMOKE = "smoke"
 """The preset of every experiment that only checks that everything works."""
 WIDTH = 100
-MANY = 9
-"""Where so many times as many units would be needed, what they would tell apart may well be
-equal."""
 LEVELS = 12
 """So many levels of a curve are listed; of more, as many, evenly spaced."""
 Statement = Judged | Verified | Estimated
@@ -532,38 +529,13 @@ def why(v: Judged, *, all_of_it: bool = True) -> str:
     elif all_of_it and v.outcome == "holds" and v.edition > 1:
         parts.append(reasons.too_in_words(len(v.also)))
     if v.price:
-        parts.append(margin(v) or reasons.remedy(v.price.text, v.price_in_times)[0])
+        parts.append(reasons.remedy(v.price.text, v.price_in_times)[0])
     agree = v.reason in (reasons.TIES, reasons.IDENTICAL) or (
         len(v.points) > 1 and not v.bounds and max(v.points) - min(v.points) <= 1e-12
     )
     if all_of_it and v.outcome in ("fails", "undecided") and v.detectable and not agree:
         parts.append(describe_detectable(v))
     return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
-
-
-def margin(v: Judged) -> str:
-    """Advise a margin on one's own numbers where only very many more units would decide; ""
-    elsewhere, where a threshold stays as it was."""
-    low, high = v.range
-    if v.price is None or v.threshold_from != reasons.GIVEN or math.isinf(low) == math.isinf(high):
-        return ""
-    on = "lies on the threshold" in v.price.text
-    if not on and (v.price.more or 0) < MANY * v.n.get(v.price.factor or "", math.inf):
-        return ""
-    if v.bounds and any(point not in v.bounds for point in v.points):
-        return "bounds make the interval wide, as it assumes nothing else: leave them out"
-    sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
-    if not on and not (limit < high if sign == "<" else limit > low):
-        return ""  # it lies on this side, so that a margin would be a weaker sentence
-    near = (
-        (
-            f", such as {sign} {number(limit, decimals(v.low, v.high))}, where the estimate's own "
-            "limit lies"
-        )
-        if limit and _known(limit)
-        else ""
-    )
-    return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
 def agreed(v: Judged) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -118,15 +119,8 @@ def _rows(figure: Figure) -> list[dict[str, Any]]:
     ]
 
 
-def _wrapped(text: str, most: int = 60) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        lines = (
-            [*lines[:-1], f"{lines[-1]} {word}".strip()]
-            if len(lines[-1]) + len(word) < most
-            else [*lines, word]
-        )
-    return lines
+def _wrapped(text: str, most: int) -> list[str]:
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _field(name: str) -> str:

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 DRAWS, BOUNDED_DRAWS, CHUNK = 10_000, 20_000, 500
 EDITION = 2
 LEVEL = 0.95
-"""Of the intervals that decide, where a claim was not judged at one of several looks."""
+"""Of the intervals that decide, where a claim is not one of several along a sweep."""
 FEWEST, FOLD, FEWEST_FOLDS = 6, "fold", 5
 """Units from which on skew is corrected for, and two arms are compared unit by unit; of a unit that
 is a fold of a cross-validation, fewer are enough."""
@@ -332,7 +332,8 @@ SCALES = {
 
 
 def level_of(claim):
-    """The level of the intervals that decide a claim: an early look's is stricter."""
+    """The level of the intervals that decide a claim: stricter where those of several along a sweep
+    hold at once."""
     return max(LEVEL, claim.get("level", LEVEL))
 
 

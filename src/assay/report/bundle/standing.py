@@ -151,17 +151,19 @@ def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str
     now = {s["text"] for kind in kinds for s in stated[kind]}
     for text in sorted(frozen.keys() ^ now):
         yield f"{'it was frozen, and is not stated' if text in frozen else 'not frozen'}: {text}"
-    looks = [look["level"] for look in content["looks"]]
+    usual = content["looks"][-1]["level"]
     for claim in (claim for claim in claims if claim["text"] in frozen):
         held, text = frozen[claim["text"]], claim["text"]
         # intervals of claims along a sweep hold for all of them at once
-        levels = [level ** (1 / content.get("together", {}).get(text, 1)) for level in looks]
-        level = claim.get("level", levels[-1])
+        level = usual ** (1 / content.get("together", {}).get(text, 1))
         edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
         before = {name: _plain(held.get(name), name) for name in ALIKE}
-        before |= {"range": edges, "level": level if level in levels else levels[-1]}
+        before |= {"range": edges, "level": level}
         judged = {name: _plain(claim.get(name), name) for name in ALIKE}
-        judged |= {"range": [*claim["range"], *claim["fail_range"]], "level": level}
+        judged |= {
+            "range": [*claim["range"], *claim["fail_range"]],
+            "level": claim.get("level", level),
+        }
         yield from _unlike(text, before, judged)
 
 
