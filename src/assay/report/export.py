@@ -44,7 +44,7 @@ TEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
-"""What stands for a character that LaTeX would obey; the file is in UTF-8."""
+"""How a character is written that LaTeX would obey; the file is in UTF-8."""
 
 
 def export(

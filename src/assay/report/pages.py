@@ -233,8 +233,7 @@ def _compared(rows: Sequence[tables.Row], data: ResultData, header: Any) -> list
 def render_figures(
     figures: Sequence[Figure], notes: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Each figure drawn for screens and phones, with its data as CSV and what the arms in its
-    legend are."""
+    """Each figure drawn, with its data as CSV and what the arms in its legend are."""
     rendered = []
     for name, f in zip(export.names(figures), figures, strict=True):
         names = dict.fromkeys(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -118,15 +119,8 @@ def _rows(figure: Figure) -> list[dict[str, Any]]:
     ]
 
 
-def _wrapped(text: str, most: int = 60) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        lines = (
-            [*lines[:-1], f"{lines[-1]} {word}".strip()]
-            if len(lines[-1]) + len(word) < most
-            else [*lines, word]
-        )
-    return lines
+def _wrapped(text: str, most: int) -> list[str]:
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _field(name: str) -> str:
@@ -390,7 +384,7 @@ def _ends(figure: Figure, series: list) -> list[tuple[Any, Any, float]]:
 
 
 def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]]:
-    """The names of the series beside the panel, pushed apart and led to their lines' ends."""
+    """The names of the series next to the panel, pushed apart and led to their lines' ends."""
     to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
     numbers = [to(v) for v in _collect_numbers(figure, "y") if v > 0 or not figure.y_log] or [0.0]
     # the axis is a little longer than the data

@@ -57,24 +57,11 @@ class _Call(NamedTuple):
 
 
 def carry_all(
-    every: Iterable[Claim], looks: Sequence[tuple[float, Arms]], scope: Scope = ""
+    every: Iterable[Claim], arms: Arms, scope: Scope = "", level: float = USUAL
 ) -> list[Carried]:
-    """Judge claims, each at the first look that settles it, and write down what was judged.
-
-    Args:
-        every: the claims.
-        looks: the level of each look and the measures of its runs, the last on all of them.
-        scope: for what verdicts speak.
-    Raises: ClaimError as `judge`.
-    """
-    carried: dict[str, Carried] = {}
-    for number, (level, arms) in enumerate(looks, 1):
-        with remembering(arms):
-            for claim in (c for c in every if c.text not in carried):
-                one = carry(claim, arms, scope, level)
-                if number == len(looks) or one.judged.outcome != "undecided":
-                    carried[claim.text] = one
-    return [carried[claim.text] for claim in every]
+    """Judge claims at a level, and write down what was judged. Raises: ClaimError as `judge`."""
+    with remembering(arms):
+        return [carry(claim, arms, scope, level) for claim in every]
 
 
 def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> Carried:
@@ -103,7 +90,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     why = _why_not(claim, judged)
     try:
         described["statistics"] = [] if why else _statistics(claim, described, numbers.kept)
-    except steps.Untold as e:
+    except steps.NoSteps as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
     if why:
         return Carried(described | {"arms": {}, "carried": False, "why_not": why}, {}, judged)
@@ -136,7 +123,7 @@ class _Numbers:
 
 PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
-beats distance empty threshold kind source rounding together
+beats distance empty threshold kind source rounding
 """
 """What of a claim goes out as it is."""
 
@@ -190,7 +177,7 @@ def _statistics(
 ) -> list[Described]:
     """A claim's statistic by its name, or as steps for each kind of terms that its tables have, and
     how it compares controls with the method where it has a way of its own; each table says which.
-    Raises: Untold."""
+    Raises: NoSteps."""
     statistics: list[Described] = []
     arms, plain = described["arms"], claim.statistic is mean
 
