@@ -133,7 +133,7 @@ def test_verdicts_are_those_of_a_table_of_the_same_numbers(loop):
         assert getattr(verdict, name) == getattr(by_table.verdict, name)
     dealt, of_table = result.judged[1].controls["dealt"], by_table.controls["dealt"]
     assert dealt.estimate == pytest.approx(of_table.estimate, abs=1e-12)
-    assert any("says only that the arms differ" in note for note in result.notes)
+    assert any("shows only that the arms differ" in note for note in result.notes)
 
 
 def test_arms_that_a_claim_does_not_name_are_its_controls(loop):

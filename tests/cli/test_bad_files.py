@@ -342,11 +342,11 @@ CASES = {
     ),
     "k without end": Case(
         copied("saelens/topk", {"k": float("inf")}),
-        "cfg.json is not readable JSON .Infinity is not a number",
+        "cfg.json is not readable JSON .Infinity is not a JSON number",
     ),
     "k that is not a number": Case(
         copied("saelens/topk", {"k": float("nan")}),
-        "cfg.json is not readable JSON .NaN is not a number",
+        "cfg.json is not readable JSON .NaN is not a JSON number",
     ),
     "an architecture that is a list": Case(
         copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"

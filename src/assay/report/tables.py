@@ -220,14 +220,13 @@ class Row:
         """The other arms that satisfy it, in words, as the author said they may or named by nobody:
         the names of a few, the number of many."""
         words = []
-        for role, many, some in (
-            ("also", "{} more may hold too, and do", "may hold too, and {}: {}"),
-            ("true", "also true of {} more", "also true of {1}"),
+        for role, some in (
+            ("also", "{0} satisf{1} it, as the claim allows"),
+            ("true", "also true of {0}"),
         ):
             names = [c.arm for c in self.controls if c.role == role]
-            does = "does" if len(names) == 1 else "do"
-            told = many.format(len(names)) if len(names) > NAMED else ", ".join(names)
-            words += [told if len(names) > NAMED else some.format(does, told)] if names else []
+            told = f"{len(names)} more" if len(names) > NAMED else ", ".join(names)
+            words += [some.format(told, "ies" if len(names) == 1 else "y")] if names else []
         return "; ".join(words)
 
     @property
