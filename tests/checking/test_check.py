@@ -251,7 +251,7 @@ def test_an_error_names_the_control_and_the_prompt():
         (lambda v, p: [[1.0]] * len(p), "one number for each prompt"),
         (lambda v, p: ["a"] * len(p), "numbers are needed"),
         (lambda v, p: [np.inf] * len(p), "infinite number at prompt 1"),
-        (lambda v, p: {"a b": [1.0] * len(p)}, "'a b', which is no name"),
+        (lambda v, p: {"a b": [1.0] * len(p)}, "'a b', which is not a name"),
         (lambda v, p: {}, "gave no numbers"),
         (lambda v, p: {"x" if v is None else "y": [1.0] * len(p)}, "other names of numbers"),
     ],

@@ -529,7 +529,7 @@ def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim
         "seed": [*range(8)] * 2,
         "x": [-1.0, 0.0, 2, 3, 4, 5, 6, 7] + [3.0] * 8,
     }
-    with pytest.raises(ClaimError, match=r"is no number in 1 cell: a log or root|is infinite"):
+    with pytest.raises(ClaimError, match=r"is not a number in 1 cell: a log or root|is infinite"):
         assay.judge(table, claim=claim, unit="seed", control="b")
     assert not recwarn.list, "one line is all that is told"
 

@@ -332,7 +332,7 @@ def _judged(
     columns = {c.name for c in parse(question.holds).columns}
     if lacking := sorted(columns - {*rows.columns}):
         raise ClaimError(
-            f"the condition {question.holds!r} names {lacking[0]!r}, which is no number of the "
+            f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
             f"function; {nearest(lacking[0], known)}"
         )
     bounded = replace(question, bounds=(-1.0, 1.0))

@@ -245,7 +245,7 @@ class Check(Shown):
             question = Question(**q, placed=placed)
             stated = content["verdict"]["outcome"]
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, UnicodeDecodeError) as e:
-            raise DataError(f"{path} is no file that a check was saved to: {e}") from e
+            raise DataError(f"{path} is not a file that a check was saved to: {e}") from e
         question = replace(
             question,
             units=tuple(question.units),

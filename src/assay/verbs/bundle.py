@@ -141,8 +141,8 @@ JUDGE = {
     "earlier": "is that of an earlier version",
     "missing": "is missing",
     "unknown": (
-        "is none that this version knows: it was changed, or is of a later Assay; do not believe "
-        "what it prints"
+        "is not one that this version knows: it was changed, or is from a later Assay; do "
+        "not trust what it prints"
     ),
 }
 """What the `judge.py` of a bundle is, in words."""

@@ -123,7 +123,7 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
         return list(numbers), "as named"
     top = 100 if which.top is None else which.top
     if top < 1:
-        raise AssayError(f"--top is a number of features from 1 up, got {top}")
+        raise AssayError(f"--top is a number of features, at least 1, got {top}")
     rows = [
         row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
     ]

@@ -210,7 +210,7 @@ class Machine:
     def check_threads(self) -> None:
         """Refuse a number of threads that is none. Raises: AssayError."""
         if self.threads is not None and self.threads < 1:
-            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
+            raise AssayError(f"--threads is a number of threads, at least 1, got {self.threads}")
 
 
 def device_here(name: str) -> str:

@@ -100,7 +100,7 @@ class Elsewhere(Machine):
                 f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
             )
         if (self.workers is not None and self.workers < 1) or (self.gpus or 0) < 0:
-            raise AssayError("--workers is a number from 1 up, and --gpus one from 0 up")
+            raise AssayError("--workers is a number of at least 1, and --gpus one of at least 0")
         if self.memory is not None and not SIZE.fullmatch(self.memory):
             raise AssayError(f"--memory is an amount such as 16G or 900M, got {self.memory!r}")
 

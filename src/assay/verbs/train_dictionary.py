@@ -260,7 +260,7 @@ def train(
         bos=reading.bos,
     )
     if reading.buffer < 1:
-        raise AssayError("--buffer is a number from 1 up")
+        raise AssayError("--buffer is a number of at least 1")
     kind = _kind(method)
     loss = TopKAux(dead_after=method.aux) if method.aux else None
     objective(kind, loss, method.penalty)
@@ -396,7 +396,7 @@ def _finished(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     result: dict[str, Any] | None = stored.pop("result", None)
     if stored and stored != json.loads(json.dumps(request)):
-        raise AssayError(f"{out} has another training; name another folder with --out")
+        raise AssayError(f"{out} has another training run; name another folder with --out")
     return result if result is not None and (out / FILE).exists() else None
 
 

@@ -68,7 +68,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     stated = _read(folder / "verdicts.json")
     inference, preset = str(stated["inference"]), stated["preset"]
     if Path(preset).name != preset:
-        raise ValueError(f"preset {preset[:80]!r} is no name of a file")
+        raise ValueError(f"preset {preset[:80]!r} is not a valid file name")
     if inference == EXPLORATORY:
         page = html.unescape((folder / "report.html").read_text("utf-8"))
         said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
