@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
 LEAST = {
     "asking_on_a_gpu": "--device cpu --least --repeats 1 --peers plain",
+    "big_store": "40 . 2",
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
@@ -25,6 +26,7 @@ LEAST = {
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
+    "index_reading": "",
     "judging": "--documents 20 --seeds 2 --measures 2 --repeats 1 --experiment superposition",
     "moves": "superposition --preset smoke",
     "no_op": "--groups 2 --workers 1 --stored 4 --repeats 1 --folder .",
