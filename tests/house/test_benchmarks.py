@@ -17,7 +17,6 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = "--model tiny --text texts"
 LEAST = {
     "asking_on_a_gpu": "--device cpu --least --repeats 1 --peers plain",
-    "big_store": "40 . 2",
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
