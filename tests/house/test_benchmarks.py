@@ -25,6 +25,7 @@ LEAST = {
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
+    "index_reading": "",
     "judging": "--documents 20 --seeds 2 --measures 2 --repeats 1 --experiment superposition",
     "moves": "superposition --preset smoke",
     "no_op": "--groups 2 --workers 1 --stored 4 --repeats 1 --folder .",
