@@ -36,7 +36,7 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-TEX: dict[str, str | int | None] = {
+TEX = {
     **{c: f"\\{c}" for c in "&%$#_"},
     "{": r"\textbraceleft{}",
     "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
