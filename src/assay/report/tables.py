@@ -623,8 +623,8 @@ def _below(r: Row, verbose: bool) -> Iterator[Text]:
     value = " ".join(filter(None, (r.estimate, r.interval, unit)))
     published = f"published {r.published}" if r.published not in ("", "new") else ""
     published += f" ({r.setup})" if published and r.setup else ""
-    more = "; ".join(x for x in (r.n, r.threshold, published) if x)
-    yield Text(f"{value}, {more}" if more else value)
+    about = "; ".join(x for x in (r.n, r.threshold, published) if x)
+    yield Text(f"{value}, {about}" if about else value)
     grey = "bright_black"
     if r.sides:
         yield Text(r.sides, grey)

@@ -76,7 +76,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
 
     judged = judge(replace(claim, value=value), arms, level, scope)
     judged = structs.replace(judged, claim=claim)
-    numbers = _Numbers()
+    numbers: dict[str, np.ndarray] = {}
     described = _describe_claim(claim) | {"arms": {}, "level": claim.level(level)}
     described["must_fail"] = [*judged.controls]  # without those that could not be made
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
@@ -89,12 +89,12 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
         described["arms"][name] = table | {"gates": stated}
     why = _why_not(claim, judged)
     try:
-        described["statistics"] = [] if why else _statistics(claim, described, numbers.kept)
+        described["statistics"] = [] if why else _statistics(claim, described, numbers)
     except steps.NoSteps as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
     if why:
         return Carried(described | {"arms": {}, "carried": False, "why_not": why}, {}, judged)
-    return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
+    return Carried(described | {"carried": True, "why_not": ""}, numbers, judged)
 
 
 def _why_not(claim: Claim, judged: Judged) -> str:
@@ -106,19 +106,13 @@ def _why_not(claim: Claim, judged: Judged) -> str:
     return ""
 
 
-class _Numbers:
-    """Arrays by key; equal ones are kept once."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, np.ndarray] = {}
-        self.known: dict[tuple[tuple[int, ...], bytes], str] = {}
-
-    def key(self, x: np.ndarray) -> str:
-        """Keep an array, and give its key."""
-        x = np.ascontiguousarray(x, dtype=np.float64)
-        key = self.known.setdefault((x.shape, x.tobytes()), f"n{len(self.known)}")
-        self.kept[key] = x
-        return key
+def _kept(numbers: dict[str, np.ndarray], x: np.ndarray) -> str:
+    """Keep an array, and give its key; equal ones are kept once."""
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    known = (key for key, y in numbers.items() if np.array_equal(x, y, equal_nan=True))
+    key = next(known, f"n{len(numbers)}")
+    numbers[key] = x
+    return key
 
 
 PLAIN = """
@@ -145,7 +139,7 @@ def _edge(x: float) -> float | None:
     return float(x) if math.isfinite(x) else None
 
 
-def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
+def _arm(claim: Claim, calls: Sequence[_Call], numbers: dict[str, np.ndarray]) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
     first = next(c for c in calls if not c.reader.without)
@@ -162,7 +156,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
         levels.setdefault(unit, [x for x in runs.tolist() if x not in lost])
     within_runs = all(u in dims and u != "run" for u in claim.units) and "run" in dims
     return {
-        "terms": {name: numbers.key(x) for name, x in terms.items()},
+        "terms": {name: _kept(numbers, x) for name, x in terms.items()},
         "dropped": len(bad),
         "run_unit": unit,
         "before": len(runs),
@@ -267,22 +261,25 @@ def reading(text: str, main_arm: str, index: Mapping[str, Any]) -> Described:
         reads[key] = {"arm": arm, "measure": name, "at": chosen, "over": list(c.over)}
         return key
 
-    def sums(c: Column, prefix: str) -> None:
-        for part in parts(c):
-            term = f"{prefix}.{'' if parts(c) == (c.name,) else part}"
-            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+    def is_summed(c: Column) -> bool:
+        return parts(c) != (c.name,)
 
     columns = read.parsed.columns
-    for side, c in zip("abcd", itertools.chain(*read.pairs), strict=False) if read.equal else ():
-        sums(replace(c, name=read.equal), f"{side}.{read.equal}")
-        sums(c, f"{side}.{c.name}")
-    if terms:
-        return {"reads": reads, "terms": terms}
-    if "value" in read.parsed.terms and any(len(parts(c)) > 1 for c in columns):
-        for c in columns:
-            sums(c, str(c))
-        return {"reads": reads, "terms": terms}
-    keys = {c: column(c, c.name) for c in columns}
-    for term, walk in read.parsed.terms.items():
-        terms[term] = steps.arithmetic(walk, keys, ROUNDING)
+    summed: list[tuple[str, Column]] = []
+    if read.equal:
+        sides = zip("abcd", itertools.chain(*read.pairs), strict=False)
+        pairs = (
+            (side, replace(c, name=name)) for side, c in sides for name in (read.equal, c.name)
+        )
+        summed = [(f"{side}.{c.name}", c) for side, c in pairs]
+    elif "value" in read.parsed.terms and any(map(is_summed, columns)):
+        summed = [(str(c), c) for c in columns]
+    for prefix, c in summed:
+        for part in parts(c):
+            term = f"{prefix}.{part if is_summed(c) else ''}"
+            terms[term] = [{"do": "positive", "with": [{"term": column(c, part)}]}]
+    if not summed:
+        keys = {c: column(c, c.name) for c in columns}
+        for term, walk in read.parsed.terms.items():
+            terms[term] = steps.arithmetic(walk, keys, ROUNDING)
     return {"reads": reads, "terms": terms}

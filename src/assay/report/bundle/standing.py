@@ -208,13 +208,10 @@ def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
         if inference != CONFIRMATORY:  # what an older version froze has not all inputs
             read = {key: value for key, value in read.items() if key in frozen}
         yield from _unlike(f"read by arm {name}", frozen, read)
-        yield from _unlike("prompts", frozen, {**frozen, **_part_of(prompts, frozen)})
+        whole = {key: prompts.get(key, held) for key, held in frozen.items()}
+        yield from _unlike("prompts", frozen, whole)
     if inference == CONFIRMATORY and "text" in content and not any(inputs.values()):
         yield from _unlike("read by the author's own code", {}, environment.get("inputs", {}))
-
-
-def _part_of(values: JSON, names: JSON) -> JSON:
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _prompts(content: JSON, path: Path) -> Iterator[str]:
