@@ -214,8 +214,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         if v != 0
     ]
     heat = _heat(index, text, first, q.rows)
-    shown = (mattering, further, heat["features"])
-    listed = {int(row["feature"]) for rows in shown for row in rows}
+    listed = {int(row["feature"]) for row in (*mattering, *further, *heat["features"])}
     loss = first.loss
     return {
         "padded": missing > 0,
