@@ -38,7 +38,7 @@ from assay.ask.wording import (
 )
 from assay.core.ceilings import Bounded
 from assay.core.claims import Claim, Estimate, Value
-from assay.core.columns import Axes, Column
+from assay.core.columns import Axes, Column, refuse_other_levels
 from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
@@ -415,7 +415,7 @@ class _Study:
                 base = sides[0] if len(sides) == 2 else ""
                 columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
             ends = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
-        if len(columns) < 2 or len({c.key for c in columns}) > 1:
+        if len(columns) < 2 or len({c.key for c in columns}) > 1 or s.read.parsed.together:
             return None
         low, high = ends
 
@@ -563,6 +563,15 @@ class _Study:
                             settled=measured[arm].settled,
                             loosely=c.name == s.read.equal,
                         )
+
+        for whole in s.read.parsed.together:
+            for of in judged:
+                arms = [of if c.arm in (None, main) else c.arm for c in whole.columns]
+                axes = [measured.get(a, _Measured({})).axes for a in arms if a]
+                some = [x.get(c.name, {}) for x, c in zip(axes, whole.columns, strict=True)]
+                if all(some):
+                    with self.text.located(s.table, s.i, s.key):
+                        refuse_other_levels(whole.text, whole.over, some)
 
     def refuse_unknown(
         self, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None

@@ -765,6 +765,7 @@ class Parts:
             table,
             directions=study.direction,
             sources=self.prompts,
+            first=interventions.before(table, study.intervene) if table else None,
             chooses=any(
                 t.top and self.prompts.get(t.prompts, self.first) is measured
                 for t in study.intervene
