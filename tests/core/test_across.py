@@ -160,7 +160,7 @@ def test_a_correlation_over_levels_is_that_of_the_means_and_varies_as_its_bootst
         ("count(main.x, over=layer)", "no comparison with a number; write count"),
         ("corr(main.x, over=layer)", "takes 2"),
         ("max(main.x - main.y, over=3)", "cannot tell what"),
-        ("max(main.x - main.y, over=layer)", "name head in over=, too"),
+        ("max(main.x - main.y, over=layer)", "head in over=, too"),
     ],
 )
 def test_what_cannot_be_taken_over_levels_is_refused(text, why):

@@ -85,14 +85,13 @@ class Column:
             first = tuple(
                 (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
             )
-            single, every = (
-                replace(self, levels=(*self.levels, *first)),
-                replace(self, over=(*self.over, *unnamed)),
-            )
-            more = f"name {' and '.join(unnamed)} in over=, too"
+            single = replace(self, levels=(*self.levels, *first))
+            every = str(replace(self, over=(*self.over, *unnamed)))
+            if self.how == "each":
+                every = f"{' and '.join(unnamed)} in over=, too"
             raise ClaimError(
                 f"{self.plain} varies over {description}, and nothing is averaged that the claim "
-                f"does not name: write {single} or {every if self.how != 'each' else more}, or name {' and '.join(unnamed)} as a "
+                f"does not name: write {single} or {every}, or name {' and '.join(unnamed)} as a "
                 "unit, to generalise over it"
             )
 

@@ -165,6 +165,8 @@ class Together:
     over: tuple[str, ...]
     columns: tuple[Column, ...]
     """Those in it."""
+    how: str
+    walk: Walk
 
 
 @dataclass(frozen=True)
@@ -407,7 +409,6 @@ class _Claim(Reader):
         text, some = _unparsed(node), tuple(c for c in self.columns[before:] if c.how == "each")
         if not some:
             raise self.no(f"{_describe_node(node)} names no column whose levels it could be over")
-        self.together.append(Together(text, over, some))
 
         def number(names: Any) -> Any:
             values = [names(c) for c in some]
@@ -419,6 +420,7 @@ class _Claim(Reader):
                 return across.corr_over(*(walk(names) for walk in walks), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
+        self.together.append(Together(text, over, some, how, number))
         return number
 
     def _dims(self, node: ast.Call) -> tuple[str, ...]:

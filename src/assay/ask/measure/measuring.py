@@ -299,13 +299,13 @@ def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
         return sum(seconds(side, size, runs) for side in sides)
     length = sum(len(task.prompts.rows[i].text) for i in task.rows) / SIGNS
     points = len(interventions.points(task.intervention)) if task.intervention else 1
-    if task.intervention and choosing.by_effect(task.intervention, task.reads) is not None:
-        points += choosing.count(task.intervention, size)
     variants = points * (runs if task.drawn else 1)
     mean_length = length / len(task.rows)
     looked = sum(reads.unembedded(r, mean_length) for r in task.reads) * len(task.rows)
     written = max((r.tokens for r in task.reads if r.generates), default=0) * len(task.rows)
     products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
+    if task.intervention and choosing.by_effect(task.intervention, task.reads) is not None:
+        variants += choosing.count(task.intervention, size)  # the same for all seeds
     return PASS * variants * products
 
 
