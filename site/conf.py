@@ -75,18 +75,18 @@ html_css_files = ["tables.css"]
 html_show_sourcelink = False
 html_copy_source = False
 
-RESULTS = "What came out"
+RESULTS = "Results"
 PARTS = {
     "Start": (),
-    "How to": ("Measure mine", "Judge mine", "Write one"),
+    "How to": ("Test your own claim", "Measure a dictionary or a model", "Run it elsewhere"),
     "Learn": ("Learn it",),
     "Reference": (),
     RESULTS: ("See what came out",),
     "Why to believe it": ("Trust it",),
     "How it is built": ("Extend it",),
-    "Files beside": (),
+    "Other files": (),
 }
-"""Headings of the site's contents → the sections of docs/README.md whose pages stand under them;
+"""Headings of the site's contents → the sections of docs/README.md whose pages are under them;
 results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": [
@@ -102,9 +102,9 @@ FIRST = {
         "docs/architectures",
         "docs/glossary",
     ],
-    "Files beside": BESIDE,
+    "Other files": BESIDE,
 }
-"""Pages that stand first under a heading, by their own titles, wherever docs/README.md has them."""
+"""Pages that come first under a heading, by their own titles, wherever docs/README.md has them."""
 
 
 def contents() -> str:

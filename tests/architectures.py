@@ -30,7 +30,6 @@ TOP = {"betas": (0.9, 0.999), "encoder_scale": 1.0}
 ALL = {
     "relu": (ReLU(), losses.l1, 0.2, {}),
     "relu_weighted": (ReLU(), losses.l1_weighted, 0.2, {"decoder": "free"}),
-    "p_anneal": (ReLU(), losses.p_anneal, 0.1, {}),
     "gated": (Gated(), losses.gated, 0.3, {}),
     "gated_no_aux": (Gated(), losses.gated_no_aux, 0.05, {}),
     "gated_sigmoid": (GatedSigmoid(), losses.gated_sigmoid, 0.3, {}),

@@ -81,8 +81,7 @@ def draw(width: int) -> str:
     body += Markup('<svg y="{}" width="{}">{}</svg>').format(top - EDGE, inside, plot)
     inner = Markup('<svg x="{0}" y="{0}" width="{1}" height="{2}" overflow="visible">{3}</svg>')
     panel = inner.format(EDGE, inside, height, body)
-    hidden = "brief" if width > NARROW else "role"
-    style = f"{palette.css()}{STYLE}.{hidden}{{display:none}}"
+    style = f"{palette.css()}{STYLE}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}"><style>{style}</style>'

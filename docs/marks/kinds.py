@@ -26,13 +26,15 @@ from assay.core import syntax
 from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
 from assay.core.results import Estimated, Judged, ResultData
+from assay.dictionaries.measuring import measures
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, documentation
 from assay.lab.judge import history
 from assay.lab.records import contests, records
-from assay.report import evaluations, pages, statements, tables
+from assay.report import pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
+from assay_catalogue.recorded import listings
 from assay_catalogue.verbs.challenge_claim import interval
 from assay_vectors import tables as referee
 from marks import bar, first, gym, pictures, sections
@@ -211,7 +213,7 @@ def standing() -> str:
     page = "docs/preregister.md#confirmatory-or-exploratory"
     return (
         f"{counts['confirmatory']} of {counts.total()} recorded verdicts are "
-        f"[confirmatory]({page}): frozen with all that their runs read, before anybody saw a "
+        f"[confirmatory]({page}): frozen with all that their runs read, before anyone saw a "
         f"result. {counts['frozen without inputs']} were frozen without the model or text that "
         "their runs read.\n"
     )
@@ -360,7 +362,7 @@ def overview() -> str:
     turned = sum(len(_turned(name)) for name in results)
     counted = sections.folded(
         "Statements by kind and outcome, and cost as measured",
-        statements.counts(results, links=documentation.links(DOCS, results)),
+        listings.counts(results, links=documentation.links(DOCS, results)),
     )
     violated = {name: history.violated(catalogue.find(name)) for name in results}
     return (
@@ -378,8 +380,8 @@ def everything() -> str:
     for name, data in _records().items():
         header = catalogue.entry(name).header()
         claimed = f"Claim: {header.claim.rstrip('.')}."
-        about = f"{statements.about(data, header.title)}\n\n{claimed}"
-        listing = statements.listed(data, _turned(name))
+        about = f"{listings.about(data, header.title)}\n\n{claimed}"
+        listing = listings.listed(data, _turned(name))
         claims = (
             listing
             if tables.only_exact(data)
@@ -387,6 +389,16 @@ def everything() -> str:
         )
         parts.append(f"## {_linked(name, '../catalogue/docs/')}\n\n{about}\n\n{claims}")
     return "\n".join(parts)
+
+
+def measured() -> str:
+    """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and
+    range, and which way is better."""
+    rows = []
+    for m in measures.TABLE:
+        printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
+        rows.append((f"`{m.name}`", *map(tables.cell, (printed, m.formula, m.range, m.better))))
+    return tables.markdown(("in `--json`", "printed", "definition", "range", "better"), rows)
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
@@ -402,7 +414,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "gym": gym.table,
     "index": index,
     "judge": judge,
-    "measures": evaluations.definitions,
+    "measures": measured,
     "undone": next_look,
     "operations": referee.operations,
     "outcomes": referee.outcomes,

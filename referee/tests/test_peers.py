@@ -6,7 +6,6 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -214,11 +213,11 @@ def test_adapters_are_thin_and_import_nothing_of_this_package(path):
 
 
 @needs_assay
-def test_assay_is_right_everywhere():
+def test_assay_is_right_wherever_it_answers():
     outcomes = runner.run_library("assay", vectors.load()).outcomes
-    assert Counter(o.outcome for o in outcomes) == {"right": len(vectors.load())}, [
-        o for o in outcomes if not o.passed
-    ]
+    without = {"C10", "C10c", "X07", "X08", "G07"}  # streamed correlation, alpha, p-annealing
+    for o in outcomes:
+        assert o.outcome == ("not offered" if o.id in without else "right"), o
 
 
 BROKEN = """

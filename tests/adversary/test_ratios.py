@@ -18,8 +18,7 @@ from assay.dictionaries.measuring import (
     redundancy,
 )
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import correlation, kernel_probe, statistics
-from assay.features.agreement import alpha
+from assay.features import kernel_probe, statistics
 from assay.subjects import readout
 from assay_catalogue.analysis import matching
 from assay_catalogue.dictionaries import absorption, concentration
@@ -54,12 +53,6 @@ def streamed(value, dtype):
     )
     done = metrics.finish(sums)
     return [done[name] for name in ("fvu", "gamma", "gamma_v1", "norm_ratio")]
-
-
-def pearson(x, y):
-    sums = correlation.start(1, 1)
-    correlation.update(sums, x[:, None], y[:, None])
-    return correlation.pearson(sums)
 
 
 def terms(x, y):
@@ -105,11 +98,8 @@ def of_value(v):
     yield "spearman of one with itself", matching.spearman(column(v), column(v))
     yield "partial_spearman", matching.partial_spearman(column(v), column(v), NOISE[:, None])
     yield "distance_r2", linear_probe.distance_r2(rows(v, 4), rows(v, 4))
-    yield "pearson", pearson(column(v), NOISE)
-    yield "pearson of one with itself", pearson(column(v), column(v))
     yield "simulation", scoring.simulation(column(v), column(v))
     yield "simulation, off", scoring.simulation(NOISE, column(v))
-    yield "alpha", alpha(np.full((4, 3), v))
     yield "growth", undertrained.growth(column(abs(v)), np.arange(1, 14))[0]
     yield "growth of equal numbers", undertrained.growth(abs(NOISE), np.full(13, 3))
 
@@ -177,7 +167,6 @@ def of_nothing():
     yield "simulation of nothing", scoring.simulation(column(np.nan), NOISE)
     yield "lineup without foils", scoring.lineup([[1, 2]], [np.array([1])], np.zeros((1, 0), int))
     yield "logit_prediction", scoring.logit_prediction([], NOISE)
-    yield "alpha of one answer", alpha(np.array([[1.0, np.nan]]))
     yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))
     yield "purity of no examples", statistics.purity(np.full((1, 20), -1))
     yield "density of no rows", statistics.density(statistics.start(2))

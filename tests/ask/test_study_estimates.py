@@ -114,7 +114,6 @@ def test_a_question_of_how_much_is_answered_by_a_curve(
     assert "Share represented" in page and "density 0.2: " in page
     lines = export.verdicts_csv(kept).splitlines()
     assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
-    assert "density 0.2" in export.latex(kept)
     assert main(["show", "asks.toml", "--root", "s"]) == 0
     assert "band, of all 3 levels together" in capsys.readouterr().out
 

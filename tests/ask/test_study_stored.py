@@ -11,7 +11,7 @@ from test_study_shown import ASKED
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.lab.judge import kept
+from assay.lab.judge import kept, questions
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ CHANGES = {
     "another run in its place": lambda f: (run_of(f) / "status.json").write_text("{}"),
     "a run cut short": lambda f: (run_of(f) / "measures.safetensors").write_bytes(b""),
     "a look that is gone": lambda f: (f / "s/results/carries/looks.jsonl").write_text(""),
+    "a line that nobody wrote": lambda f: line_of(f, text="Something else", question="0"),
     "a ledger cut short": lambda f: (f / "s/ledger.jsonl").write_text(""),
-    "the same sentence judged elsewhere": lambda f: line_of(f, text="Block 1 carries it"),
     "a study that was frozen": lambda f: (f / "carries.prereg.json").write_text("{}"),
     "another result": lambda f: (f / "s/results/carries/default.json").write_text("{}"),
 }
@@ -81,9 +81,20 @@ def test_it_is_judged_again_after(change, copy):
     assert read(copy) is None
 
 
-def test_what_other_studies_ask_since_is_no_reason_to_judge_it_again(copy):
-    line_of(copy, text="Something else", question="0")
+@pytest.mark.parametrize("sentence", ["Block 1 carries it", "Something else"])
+def test_the_same_sentence_judged_elsewhere_since_is_told_as_if_it_were_judged_again(
+    sentence, copy, capsys, monkeypatch
+):
+    about = {"experiment": "other", "threshold": "< -5", "text": sentence, "outcome": "fails"}
+    noted = questions.Questions(copy / "s/questions.jsonl")
+    noted.note("0", questions.JUDGED, units=[], parts=[], **about)
     assert read(copy) is not None
+    assert command("show", copy) == 0
+    shown = capsys.readouterr().out
+    monkeypatch.setattr(kept, "read", lambda *_: None)
+    assert command("show", copy) == 0
+    assert capsys.readouterr().out == shown
+    assert ("the same sentence was judged as other (fails)" in shown) == (sentence[0] == "B")
 
 
 def test_other_code_judges_it_again(copy, monkeypatch):

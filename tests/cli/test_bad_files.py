@@ -237,17 +237,6 @@ def gemma(d: int = 8, n: int = 32, **other: np.ndarray) -> bytes:
     )
 
 
-def activations(rows: int = 5000, width: int = 8, bad: bool = False) -> Callable[[Path], None]:
-    def given(it: Path) -> None:
-        shutil.copytree(DATA / "saelens/standard", it)
-        x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
-        x[0, 0] = torch.nan if bad else 0.0
-        save_file({"acts": x}, it.parent / "acts.safetensors")
-
-    return given
-
-
-ACTS = ("--acts", "acts.safetensors")
 STANDARD, DL, SPARSIFY = (
     "saelens/standard",
     "dictionary_learning/standard",
@@ -617,27 +606,6 @@ CASES = {
         alone(ARRAY), r"would call numpy\._core\.multiarray\._reconstruct", path="it.pt"
     ),
     "hostile npz": Case(alone(object_array), "it holds Python objects", path="params.npz"),
-    # real activations
-    "too few activations": Case(activations(100), "at least 4,096 activations, got ", ACTS),
-    "activations of another width": Case(
-        activations(width=7), r"must be \[b, 8\] for this dictionary", ACTS
-    ),
-    "activations with NaN": Case(activations(bad=True), "NaN or infinite", ACTS),
-    "does not reconstruct": Case(
-        activations(),
-        r"loads but does not reconstruct \(EV -.*usual causes, in order: wrong place",
-        ACTS,
-    ),
-    "no such activations": Case(copied(STANDARD), "no file acts.safetensors", ACTS),
-    "a model without a text": Case(copied(STANDARD), "go together", ("--model", "smollm2")),
-    "activations twice": Case(
-        copied(STANDARD), "and not both", (*ACTS, "--model", "smollm2", "--text", "stdlib")
-    ),
-    "a place that no model has": Case(
-        copied(STANDARD),
-        "no model 'nowhere'|no site",
-        ("--model", "nowhere", "--text", "stdlib", "--site", "x"),
-    ),
 }
 
 
@@ -669,9 +637,8 @@ def test_a_hostile_pickle_is_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "ran").is_dir()
 
 
-def test_what_is_right_is_imported_tried_and_exported(commands: InProcess, tmp_path: Path) -> None:
-    """An orthonormal dictionary reconstructs; its way through SAELens's form and back loses
-    nothing."""
+def test_what_is_right_is_imported_and_exported(commands: InProcess, tmp_path: Path) -> None:
+    """The way through SAELens's form and back loses nothing."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
 
@@ -681,17 +648,13 @@ def test_what_is_right_is_imported_tried_and_exported(commands: InProcess, tmp_p
     Dictionary(
         both, torch.zeros(1, 16), both.mT.contiguous(), torch.zeros(1, 8), ReLU(), sites=sites
     ).save(tmp_path / "d.safetensors")
-    activations()(tmp_path / "unused")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     export = commands.run(
         ("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env
     )
     again = commands.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
     missing = commands.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
-    tried = commands.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
-    told = commands.run(
-        ("import", "sae", "--out", "json.safetensors", *ACTS, "--json"), tmp_path, env
-    )
+    tried = commands.run(("import", "sae", "--out", "back.safetensors"), tmp_path, env)
     run = commands.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
     assert export.code == 0 and "wrote sae" in export.out
     assert again.code == 2 and "exists already" in again.err
@@ -701,50 +664,6 @@ def test_what_is_right_is_imported_tried_and_exported(commands: InProcess, tmp_p
         and not (tmp_path / "other").exists()
     )
     assert run.code == 2 and "there is no run 2" in run.err
-    assert tried.code == 0 and "reconstructs: EV 1, L0 8.0" in tried.out, tried
-    figures = json.loads(told.out)["self_test"][0]
-    assert (
-        figures["ev"] == pytest.approx(1, abs=1e-6)
-        and figures["l0"] == 8
-        and figures["reconstructs"]
-    )
+    assert tried.code == 0, tried
     assert torch.equal(Dictionary.load(tmp_path / "back.safetensors").W_enc, both)
     assert json.loads((tmp_path / "sae/cfg.json").read_text())["metadata"]["model_name"] == "gpt2"
-
-
-def test_a_model_and_a_text_are_activations_too(commands: InProcess, tmp_path: Path) -> None:
-    """The same dictionary at the place it fits, at one of another width, and at one that is not
-    named."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
-    from tiny_models import TEXT, make
-
-    make(tmp_path / "model", "llama")
-    (tmp_path / "text").mkdir()
-    for i in range(3):
-        (tmp_path / f"text/{i}.txt").write_text(f"# {i}\n" + TEXT * 60)
-    W = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(1)))[0]
-    both, zero = torch.cat([W, -W], 1)[None], torch.zeros(1, 48)
-    Dictionary(both, zero, both.mT.contiguous(), zero[:, :24], ReLU()).save(
-        tmp_path / "d.safetensors"
-    )
-    on = (
-        "import",
-        "d.safetensors",
-        "--out",
-        "new.safetensors",
-        "--model",
-        "model",
-        "--text",
-        "text",
-    )
-    unsaid = commands.run(on, tmp_path, os.environ)
-    wide = commands.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
-    assert not (tmp_path / "new.safetensors").exists()
-    good = commands.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
-    assert unsaid.code == 2 and "say it with --site" in unsaid.err, unsaid
-    assert wide.code == 2 and "has 40 numbers per token, the dictionary has 24" in wide.err, wide
-    assert good.code == 0 and re.search(
-        r"reconstructs: EV 1, L0 24\.0, .* on \d,\d{3} activations", good.out
-    ), good
-    assert Dictionary.load(tmp_path / "new.safetensors").sites == ("blocks.1.hook_resid_pre",)

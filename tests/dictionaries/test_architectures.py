@@ -91,7 +91,6 @@ def test_one_sweep_trains_every_architecture(bench):
 
 SHARED = (
     "relu_weighted",
-    "p_anneal",
     "gated_untied",
     "gated_sigmoid",
     "batchtopk_aux",

@@ -3,18 +3,17 @@ with the value it must have."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from assay.core.errors import DataError, SpecError
+from assay.core.errors import DataError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.gates import Gated, GatedUntied
-from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.gates import GatedUntied
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import TopK
@@ -86,56 +85,6 @@ def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
         assert float(found[0]["loss"]) == pytest.approx(float(wanted[0]["loss"]), rel=1e-5)
         for name, grad in found[1].items():
             assert torch.allclose(grad.float(), wanted[1][name], atol=1e-6), name
-
-
-@pytest.mark.parametrize(
-    ("nonlinearity", "own"),
-    [
-        (JumpReLU(), {"threshold": torch.full((1, F), 0.5)}),
-        (Gated(), {"r_mag": torch.zeros(1, F), "b_mag": torch.ones(1, F)}),
-    ],
-)
-def test_an_annealed_penalty_has_a_gradient_whatever_turns_features_off(nonlinearity, own):
-    d = replace(one(nonlinearity, own), W_enc=one().W_enc)
-    params = {
-        "W_enc": d.W_enc.mT.contiguous(),
-        "W_dec": d.W_dec,
-        "b_enc": d.b_enc,
-        "b_dec": d.b_dec,
-        **own,
-    }
-    x = drawn(30, D, seed=3)
-    _, grads = autograd(
-        losses.PAnneal(), params, x, nonlinearity, torch.ones(1), torch.float32, {"progress": 0.5}
-    )
-    features = d.encode(x)[0]
-    assert 0.1 < (features == 0).float().mean() < 0.9
-    for name, grad in grads.items():
-        assert grad.isfinite().all(), name
-    p, step = losses.PAnneal().p(0.5), 1e-3
-    assert p < 1
-    if isinstance(
-        nonlinearity, Gated
-    ):  # b_mag moves no gate, so finite differences see all of its gradient
-        values = []
-        for sign in (1, -1):
-            moved = {name: value.double() for name, value in params.items()}
-            moved["b_mag"] = moved["b_mag"] + sign * step
-            moved["W_enc"] = moved["W_enc"].mT
-            values.append(
-                losses.PAnneal()(moved, x.double(), nonlinearity, torch.ones(1), progress=0.5)
-            )
-        assert float((values[0] - values[1]) / (2 * step)) == pytest.approx(
-            float(grads["b_mag"].sum()), rel=1e-3
-        )
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"begin": 0.5, "end": 0.5}, {"stages": 0}, {"to": 0.0}, {"end": 1.5}]
-)
-def test_stages_of_annealing_that_cannot_be(wrong):
-    with pytest.raises(SpecError, match="PAnneal needs"):
-        losses.PAnneal(**wrong)
 
 
 @pytest.mark.parametrize("inner", [ReLU(), GatedUntied()])

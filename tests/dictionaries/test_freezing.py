@@ -45,7 +45,6 @@ AUX = losses.TopKAux(alpha=0.5, dead_after=100)
 KINDS = {
     "relu": (ReLU(), losses.l1),
     "weighted": (ReLU(), losses.l1_weighted),
-    "p_anneal": (ReLU(), losses.p_anneal),
     "gated": (Gated(), losses.gated),
     "gated_sigmoid": (GatedSigmoid(), losses.gated_sigmoid),
     "gated_untied": (GatedUntied(), losses.gated),

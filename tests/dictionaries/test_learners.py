@@ -1,4 +1,4 @@
-"""What is learned beside the parameters: counters, BatchTopK's threshold, p-annealing's and the
+"""What is learned beside the parameters: counters, BatchTopK's threshold and the
 controller's λ, resampling, a watch."""
 
 from __future__ import annotations
@@ -75,54 +75,6 @@ def test_the_threshold_is_the_mean_over_batches_of_the_smallest_kept_value():
     assert (state["threshold"] == 0).all()
     kind.settle(state, [{"least": torch.tensor([value, 1.0])} for value in (1.0, 1.0, 4.0, 2.0)])
     assert state["threshold"].tolist() == [[2.0] * 3, [1.0] * 3]
-
-
-# --- p-annealing ----------------------------------------------------------------------------------
-
-
-def test_the_penalty_weighs_the_same_when_p_changes():
-    loss, g = losses.PAnneal(to=0.2, begin=0.2, end=0.8, stages=3), torch.Generator().manual_seed(0)
-    params = {
-        "W_enc": torch.randn(2, 3, 6, generator=g),
-        "b_enc": torch.zeros(2, 6),
-        "W_dec": torch.randn(2, 6, 3, generator=g),
-        "b_dec": torch.zeros(2, 3),
-    }
-    x, state, penalty = (
-        torch.randn(40, 3, generator=g),
-        loss.keep(SEEDS, 6),
-        torch.tensor([0.1, 0.5]),
-    )
-    changes = 0
-    for step in range(10):
-        before, factor = loss.p(step / 10), state["anneal.factor"].clone()
-        loss.learn(state, seen(x=x, params=params, step=step))
-        after = loss.p((step + 1) / 10)
-        sizes = [
-            f
-            * (
-                loss(params, x, ReLU(), penalty, progress=t)
-                - losses.mse(params, x, ReLU(), penalty)
-            )
-            for f, t in ((factor, step / 10), (state["anneal.factor"], (step + 1) / 10))
-        ]
-        torch.testing.assert_close(*sizes)
-        assert torch.equal(factor, state["anneal.factor"]) == (before == after)
-        changes += before != after
-    assert changes == 3
-
-
-def test_no_features_leave_the_penalty_as_it_is():
-    loss = losses.p_anneal
-    params = {
-        "W_enc": torch.zeros(2, 3, 6),
-        "b_enc": torch.zeros(2, 6),
-        "W_dec": torch.zeros(2, 6, 3),
-        "b_dec": torch.zeros(2, 3),
-    }
-    state = loss.keep(SEEDS, 6)
-    loss.learn(state, seen(x=torch.ones(4, 3), params=params, step=499, steps=1000))
-    assert state["anneal.factor"].tolist() == [1, 1]
 
 
 # --- the controller -------------------------------------------------------------------------------
@@ -304,7 +256,6 @@ def test_a_watch_stores_values_after_its_steps():
 def test_everything_that_keeps_is_a_learner():
     for part in (
         Idle(),
-        losses.p_anneal,
         TargetL0(3.0),
         Keep(),
         Resample(at=(1,)),

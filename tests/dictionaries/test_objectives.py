@@ -16,7 +16,6 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.auxiliary import aux_k
-from assay.dictionaries.training.kernels.reference import autograd
 
 RUNS, ROWS, D, F, OUT = 2, 6, 4, 6, 3
 DEAD = torch.tensor(
@@ -26,7 +25,6 @@ CASES = {
     "relu": (ReLU(), losses.l1),
     "relu_weighted": (ReLU(), losses.l1_weighted),
     "relu_by_layer": (ReLU(), losses.L1Weighted(parts=(1, 3))),
-    "p_anneal": (ReLU(), losses.PAnneal(to=0.5)),
     "gated": (Gated(), losses.gated),
     "gated_no_aux": (Gated(), losses.gated_no_aux),
     "gated_unfrozen_aux": (Gated(), losses.gated_unfrozen_aux),
@@ -145,10 +143,6 @@ def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progre
                 for i in range(F)
             ]
             size = sum(v * length for v, length in zip(f, lengths, strict=True)) / math.sqrt(out)
-        elif isinstance(loss, losses.PAnneal):
-            stage = 1 + math.floor((progress - loss.begin) / (loss.end - loss.begin) * loss.stages)
-            exponent = 1 - (1 - loss.to) * stage / loss.stages
-            size = sum(v**exponent for v in f if v > 0) / math.sqrt(out)
         elif loss is losses.jumprelu:
             size = sum(v > t for v, t in zip(pre[b], p["threshold"], strict=True))
         elif loss is losses.gated_sigmoid:
@@ -348,28 +342,7 @@ def test_auxks_gradient_is_a_finite_difference_of_the_term_with_its_target_fixed
         )
 
 
-# --- p-annealing, Matryoshka, asking by name ------------------------------------------------------
-
-
-def test_p_falls_from_one_in_equal_stages():
-    loss = losses.PAnneal(to=0.2, begin=0.2, end=0.8, stages=4)
-    assert [loss.p(t) for t in (0, 0.1999, 0.2, 0.3499, 0.3501, 0.6501, 0.8, 1)] == pytest.approx(
-        [1, 1, 0.8, 0.8, 0.6, 0.2, 0.2, 0.2]
-    )
-
-
-def test_a_small_p_has_finite_gradients_where_features_are_off():
-    params, x, penalty, _ = make(ReLU())
-    _, grads = autograd(
-        losses.p_anneal,
-        {**params, "W_enc": params["W_enc"].mT},
-        x,
-        ReLU(),
-        penalty,
-        torch.float64,
-        {"progress": 1.0},
-    )
-    assert all(value.isfinite().all() for value in grads.values())
+# --- Matryoshka, asking by name -------------------------------------------------------------------
 
 
 def test_matryoshka_with_one_prefix_is_the_plain_loss():
@@ -383,7 +356,7 @@ def test_matryoshka_with_one_prefix_is_the_plain_loss():
 
 def test_what_losses_ask_for():
     assert losses.wants(losses.l1) == {"y"} and losses.wants(losses.topk_aux) == {"y", "idle"}
-    assert losses.wants(losses.p_anneal) == {"y", "progress"}
+    assert losses.wants(lambda params, x, nonlinearity, penalty, progress: penalty) == {"progress"}
     assert losses.wants(lambda params, x, nonlinearity, penalty: penalty) == set()
 
 

@@ -38,7 +38,6 @@ KINDS = {
     "matryoshka_topk": (TopK(2), losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50)),
     "relu": (ReLU(), losses.l1),
     "weighted": (ReLU(), losses.l1_weighted),
-    "p_anneal": (ReLU(), losses.PAnneal(to=0.5)),
     "jumprelu": (JumpReLU(0.25, 0.25), losses.jumprelu),
     "gated": (Gated(), losses.gated),
     "gated_no_aux": (Gated(), losses.gated_no_aux),
@@ -439,8 +438,6 @@ def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_what
     for key, value in together.tensors.items():
         assert torch.equal(value, again.tensors[key]), key
     for r, spec in enumerate(RUNS):
-        if kind == "p_anneal":  # which parts by more, as it says of itself
-            break
         alone = done(kind, bench, steps=50, runs=Runs([spec]))
         assert np.array_equal(alone.history["l0"][0], together.history["l0"][r])
         for key, value in alone.tensors.items():

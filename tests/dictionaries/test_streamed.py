@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +12,14 @@ from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.data.shards import ShardReader, Shards, open_shards
+from assay.data.shards import ShardReader, Shards
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training.losses import mse
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import Method, fit_dictionaries
 
-D, ROWS, SHARDS, WINDOW = 6, 256, 40, 2
+D, ROWS, SHARDS = 6, 256, 40
 BATCH, STEPS, WIDTH, SEED = 20, 512, 20, 3
 MEAN, SCALE = np.arange(6.0, dtype=np.float32), 0.7
 
@@ -39,10 +37,10 @@ def stream() -> np.ndarray:
 
 @cache
 def order() -> list[int]:
-    """The stream cut into windows, each in the order of a permutation."""
+    """The stream cut into shards, each in the order of a permutation."""
     rows: list[int] = []
-    for window, first in enumerate(range(0, ROWS * SHARDS, WINDOW * ROWS)):
-        drawn = rng.permutation(np.array([SEED]), "shards.rows", window, WINDOW * ROWS)[0]
+    for shard, first in enumerate(range(0, ROWS * SHARDS, ROWS)):
+        drawn = rng.permutation(np.array([SEED]), "shards.rows", shard, ROWS)[0]
         rows += (first + drawn).tolist()
     return rows
 
@@ -71,8 +69,7 @@ def in_memory(seed: int = SEED) -> ShardReader:
     def read(shard: int, out: np.ndarray) -> None:
         out[:] = rows[shard * ROWS : (shard + 1) * ROWS]
 
-    shards = Shards(D, [ROWS] * SHARDS, read, normalisation=(MEAN, SCALE), in_order=True)
-    return ShardReader(shards, BATCH, seed, WINDOW)
+    return ShardReader(Shards([ROWS] * SHARDS, read, MEAN, SCALE), BATCH, seed)
 
 
 def test_training_reads_what_a_plain_loop_reads() -> None:
@@ -88,24 +85,6 @@ def test_what_settles_reads_the_last_batches_again() -> None:
     object.__setattr__(reader.shards, "read", lambda n, out: (read.append(n), inner(n, out)))
     train_dictionary(BatchTopK(3), reader, **settings)
     assert read == list(range(SHARDS))
-
-
-def test_files_give_the_same_as_one_array(tmp_path: Path) -> None:
-    """In one window their rows are shuffled as one, and mean and scale are those of all."""
-    rows = stream()[:2000]
-    for i in range(4):
-        np.save(tmp_path / f"{i}.npy", rows[i * 500 : (i + 1) * 500])
-    reader = ShardReader(open_shards(tmp_path), 64, seed=1, window=4)
-    order = rng.permutation(np.array([1]), "shards.order", 0, 4)[0]
-    files = np.concatenate([rows[i * 500 : (i + 1) * 500] for i in order])
-    drawn = rng.permutation(np.array([1]), "shards.rows", 0, 2000)[0]
-    settings = {"width": 10, "penalty": 0.1, "steps": 31, "batch": 64}
-    got = train_dictionary(ReLU(), reader, seed=1, **settings)
-    x = files[drawn].astype(np.float32)
-    assert np.allclose(got.mean, rows.astype(np.float64).mean(0), atol=1e-6)
-    variance = ((rows.astype(np.float64) - rows.astype(np.float64).mean(0)) ** 2).sum(1).mean()
-    assert float(got.scale) == pytest.approx((D / variance) ** 0.5, rel=1e-6)
-    assert torch.equal(reader(0), torch.from_numpy(x[:64]))
 
 
 def test_a_reader_of_other_batches_is_refused() -> None:

@@ -14,6 +14,7 @@ from assay.dictionaries.measuring.measures import FIRINGS, Measure
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
 from assay.report import evaluations
+from marks import kinds
 
 COSINE = Measure(
     "cosine",
@@ -79,5 +80,5 @@ def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
     assert COSINE.formula in evaluations.page(found.to_json(), found.figures)
     assert (
         "| `cosine` | cosine | E[x̂·x] / √(E‖x̂‖² E‖x‖²) | −1 to 1 | higher |"
-        in evaluations.definitions().splitlines()
+        in kinds.measured().splitlines()
     )

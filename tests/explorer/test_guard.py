@@ -37,7 +37,6 @@ PAGES = (
     "/nothing",
     f"{HOME}?sort=%3Cscript%3E",
     "/static/style.css",
-    f"{HOME}/points",
 )
 
 
@@ -72,9 +71,7 @@ def test_every_answer_binds_the_browser(reader, page):
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if "static" not in page and "points" not in page]
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if "static" not in page])
 def test_pages_obey_the_policy_that_they_are_sent_with(reader, page):
     """No script or style of their own, nothing of another host, nobody's text as markup."""
     text = reader.get(page).text

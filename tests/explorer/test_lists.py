@@ -1,10 +1,9 @@
-"""A list of features: what it shows, the two files that it becomes, and what cannot be listed; one
-text in two dictionaries beside each other."""
+"""A list of features: what it shows, the two files that it becomes, and what cannot be
+listed."""
 
 import csv
 import io
 import re
-import time
 
 import pytest
 from shelf import HOME, Tags, client, shelve, simulated
@@ -118,21 +117,4 @@ def test_an_empty_list_says_how_to_fill_it(world):
 def test_the_picker_goes_to_each_other_dictionary_with_the_same_question(world):
     page = world[1].get(f"{HOME}/prompt").text
     links = [attrs.get("href") for tag, attrs in Tags(page).tags if tag == "a"]
-    assert "/model/other/prompt" in links and "/beside/model/made-up/model/other" in links
-
-
-def test_one_text_is_read_in_both_as_each_reads_it_alone(tiny):
-    browser, base = client(tiny.store), tiny.base.strip("/")
-
-    def read(path):
-        for _ in range(600):
-            answer = browser.get(path, params={"text": "ab cd ef"}).json()
-            if answer["state"] == "read":
-                return answer
-            time.sleep(0.1)
-        raise AssertionError(answer["state"])
-
-    alone, both = read(f"/{base}/prompt.json"), read(f"/beside/{base}/{base}.json")
-    for side in both["sides"]:
-        assert side["likely"] == alone["likely"] and side["matters"] == alone["matters"]
-    assert browser.get(f"/beside/{base}/model/nothing").status_code == 404
+    assert "/model/other/prompt" in links

@@ -271,7 +271,7 @@ def test_the_browser_sees_progress_and_then_the_feature(
         page.wait_for_selector("main:not([data-unmade]) h1")  # it goes over by itself
         assert page.url == f"{address}/3" and page.locator("main").inner_text().strip()
         page.goto(address)
-        page.wait_for_selector("#scatter[data-drawn]")
+        page.wait_for_selector("#features")
         if shots:
             page.screenshot(path=f"{shots}/first.png")
         page.wait_for_selector("#making >> text=is indexed whole")

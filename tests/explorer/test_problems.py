@@ -50,7 +50,6 @@ FILES = [*(f"{name}.parquet" for name in TABLES), "windows.npy", "decoder.npy"]
 PAGES = [
     "",
     "?sort=density",
-    "/points",
     "/4",
     "/4.json",
     "/search",
@@ -101,7 +100,7 @@ def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(
     path.write_bytes(damage(path.read_bytes()))
     browser = client(tmp_path)
     told_so = 0
-    for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]:
+    for page in [HOME + each for each in PAGES]:
         answer = browser.get(page)
         assert answer.status_code in (200, 503), (page, answer.text[-300:])
         if answer.status_code == 503:
@@ -127,10 +126,7 @@ def test_a_file_of_another_kind_in_its_place_is_told(whole, tmp_path, file):
     }.get(file, "documents.parquet")
     shutil.copy(folder / other, folder / file)
     browser = client(tmp_path)
-    answers = [
-        browser.get(page)
-        for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]
-    ]
+    answers = [browser.get(page) for page in [HOME + each for each in PAGES]]
     wrong = [answer for answer in answers if answer.status_code != 200]
     assert wrong and all(
         answer.status_code in (409, 503) and re.search("make it again", answer.text)
@@ -155,7 +151,6 @@ def test_tables_that_vanish_under_an_open_index_are_told(store, monkeypatch):
     for path in (store / "artefacts/index" / KEY).glob("*.parquet"):
         path.unlink()
     told(browser.get(f"{HOME}?sort=density"), 503, "damaged")
-    told(browser.get(f"{HOME}/points"), 503, "damaged")
 
 
 def test_an_index_of_another_width_than_its_dictionary_is_told(store):
@@ -179,9 +174,6 @@ def test_an_index_of_another_width_than_its_dictionary_is_told(store):
         "where=density>=inf",
         "column=density",
         "column=density&compare=~&value=1",
-        "x=class",
-        "y=foo",
-        "xscale=cubic",
         "sort=quantiles",
         "where=density>=1;DROP TABLE features",
         "&".join(["where=density>=0.1"] + [f"where=density>={i}" for i in range(30)]),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tiny_world
 from starlette.testclient import TestClient
-from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
+from tiny_world import SITE, TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
 from assay.core import integrity, rng
@@ -184,37 +184,6 @@ def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
         np.testing.assert_allclose(
             [f["activations"] for f in found["features"]], codes[:, rows].T, atol=1e-4
         )
-
-
-def test_three_rankings_of_sae_vis(tiny, ask):
-    ids, at = tiny.ids(TEXT), 9
-    logits, codes = tiny.naive(ids)
-    size, quantile, effect = ask(at=at, exact=1)["rankings"]
-    assert [f["feature"] for f in size["features"]] == np.argsort(-codes[at])[:10].tolist()
-    windows = np.asarray(tiny.index.windows)
-    read = np.concatenate([tiny.naive(w[None].astype(np.int64))[1][1:] for w in windows])
-    for row in quantile["features"]:
-        k, a = row["feature"], codes[at, row["feature"]]
-        edges = np.linspace(0, read[:, k].max(), 51)
-        low, high = edges[edges <= a].max(), edges[edges >= min(a, edges[-1])].min()
-        bounds = [
-            (read[:, k] <= edge * (1 + s * 1e-5)).mean() for edge, s in ((low, -1), (high, 1))
-        ]
-        assert bounds[0] - 1e-9 <= row["value"] <= bounds[1] + 1e-9
-    values = [f["value"] for f in quantile["features"]]
-    assert values == sorted(values, reverse=True) and min(values) >= 0.5
-    before = -log_probabilities(logits)[at - 1, ids[0, at]]
-    direct = {}
-    for k in np.flatnonzero(codes[at - 1]):
-        part = tiny.part(codes[:, k] * (np.arange(len(codes)) == at - 1), k)
-        direct[int(k)] = (
-            -log_probabilities(tiny.naive(ids, LAST, part)[0])[at - 1, ids[0, at]] - before
-        )
-    ordered = sorted(direct, key=lambda k: -direct[k])[:10]
-    assert [f["feature"] for f in effect["features"]] == ordered and effect["of"] == len(direct)
-    assert [f["value"] for f in effect["features"]] == pytest.approx(
-        [direct[k] for k in ordered], abs=1e-5
-    )
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_phone_and_the_dark(page, tiny):
         f"{tiny.base}/steer?text=def+add(self&clamp=3:6&new=3",
     ):
         page.goto(address)
-        page.wait_for_selector("#rankings, [data-done]", state="attached")
+        page.wait_for_selector("#heat, [data-done]", state="attached")
         width = page.evaluate("document.documentElement.clientWidth")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         ink, paper = page.evaluate(

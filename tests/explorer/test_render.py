@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.explorer import charts, render
+from assay.explorer import render
 
 
 @pytest.mark.parametrize(
@@ -60,21 +60,3 @@ def test_an_interval_decides_how_many_digits_its_number_has():
 def test_what_is_on_is_shaded(share, step):
     assert render.level(share) == step
     assert f".a{step}{{" in render.style()
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 70, [0, 20, 40, 60]),
-        (3, 3, [3]),
-        (0, 4e-13, [0, 1e-13, 2e-13, 3e-13, 4e-13]),  # what an exact dictionary leaves
-    ],
-)
-def test_ticks_are_round(low, high, wanted):
-    assert charts.ticks(low, high) == wanted or charts.ticks(low, high, 5) == wanted
-
-
-def test_names_on_a_plot_are_escaped():
-    drawn = charts.pareto([charts.Point("<script>", "/a?b=1&c=2", 1, 1, True)], "x", "y")
-    assert "<script>" not in drawn and "&lt;script&gt;" in drawn and "b=1&amp;c=2" in drawn

@@ -1,4 +1,4 @@
-"""Importance of features: the vector worked by hand, and every mode against naive float64 forwards
+"""Importance of features: the vector worked by hand, and sums against naive float64 forwards
 of tiny models."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tiny_models
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.nonlinearity import ReLU
@@ -80,17 +80,9 @@ def losses(folder, edits=None):
     return tiny_models.naive_loss(tiny_models.naive(folder, tokens(), edits)[0], tokens())
 
 
-def naive_delta(folder, a, unit, group, site=SITE, mode="full", last="blocks.2.hook_resid_post"):
+def naive_delta(folder, a, unit, group, site=SITE):
     out = sum(a[..., k, None] * unit[k] for k in group)
-    if mode == "full":
-        return losses(folder, {site: lambda x: x - out}) - losses(folder)
-    if mode == "direct":
-        return losses(folder, {last: lambda x: x - out}) - losses(folder)
-    delta = np.zeros((WINDOWS, S - 1))
-    for t in range(S - 1):
-        one = out * (np.arange(S) == t)[None, :, None]
-        delta[:, t] = (losses(folder, {site: lambda x, one=one: x - one}) - losses(folder))[:, t]
-    return delta
+    return losses(folder, {site: lambda x: x - out}) - losses(folder)
 
 
 def measured(model, features, one=None, site=SITE, **options):
@@ -117,29 +109,26 @@ def test_the_worked_vector():
     assert {name: done[name].item() for name in wanted} == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("mode", ["full", "direct", "single"])
 @pytest.mark.parametrize("per_token", ["", "layer-norm"])
-def test_sums_are_those_of_naive_forwards(folder, model, mode, per_token):
+def test_sums_are_those_of_naive_forwards(folder, model, per_token):
     one = dictionary(per_token)
     a, unit = codes(model, one)
     features = [1, 3, [2, 5, 7]]
-    got = measured(model, features, one, mode=mode)
+    got = measured(model, features, one)
     for i, group in enumerate(([1], [3], [2, 5, 7])):
         active = (a[..., group] > 0).any(2)[:, :-1]
         assert 0 < active.sum() < active.size
-        delta = naive_delta(folder, a, unit, group, mode=mode)
+        delta = naive_delta(folder, a, unit, group)
         for d in range(3):
             mine = d == DOCUMENT
             wanted = {
                 "tokens": mine.sum() * (S - 1),
                 "active": active[mine].sum(),
                 "delta_active": delta[mine][active[mine]].sum(),
+                "delta_silent": delta[mine][~active[mine]].sum(),
             }
-            if mode != "single":
-                wanted["delta_silent"] = delta[mine][~active[mine]].sum()
             assert {name: got[name][i, d] for name in wanted} == pytest.approx(wanted, abs=3e-4)
         assert got["helps"][i].sum() == (delta[active] > 0).sum()
-    assert ("delta_silent" in got) == (mode != "single")
 
 
 @pytest.mark.parametrize(
@@ -150,16 +139,6 @@ def test_at_other_sites(folder, model, site):
     got = measured(model, [4], site=site)
     active, delta = a[..., 4][:, :-1] > 0, naive_delta(folder, a, unit, [4], site)
     assert got["delta_active"].sum() == pytest.approx(delta[active].sum(), abs=3e-4)
-
-
-def test_after_the_last_block_direct_is_full(model):
-    full, direct = (
-        measured(model, [1, 3], site="blocks.2.hook_resid_post", mode=mode)
-        for mode in ("full", "direct")
-    )
-    for name in full:
-        np.testing.assert_allclose(full[name], direct[name], atol=1e-5)
-    assert (finish(direct)["spill"] == 0).all()  # nothing after it mixes positions: to the last bit
 
 
 def test_a_silent_feature_is_exactly_zero_and_so_is_the_past(model):
@@ -228,7 +207,3 @@ def test_what_does_not_fit_is_refused(model):
         measured(model, [[]])
     with pytest.raises(DataError, match="got 2 runs"):
         measured(model, [1], Dictionary.join([dictionary()] * 2))
-    with pytest.raises(ModelError, match="has no direct path"):
-        measured(model, [1], site="blocks.1.attn.hook_z", mode="direct")
-    with pytest.raises(DataError, match="full, direct or single"):
-        measured(model, [1], mode="fully")

@@ -14,15 +14,9 @@ from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.importance import importance_sums
-from assay.features.live.ablation import (
-    ANYWHERE,
-    ablate_features,
-    ablate_firings,
-    matters,
-    reconstructed_loss,
-)
+from assay.features.live.ablation import ablate_features, matters, reconstructed_loss
 from assay.features.live.attribution import Agreement, agreement, attribute
-from assay.features.live.reader import Firings, Reader
+from assay.features.live.reader import Reader
 from assay.subjects.site import Site
 
 SITES = [
@@ -118,48 +112,19 @@ def test_the_features_that_matter_are_summed_and_ordered(model):
         dict(zip(features, sums, strict=True)) == pytest.approx(wanted)
         and (np.diff(np.abs(sums)) <= 0).all()
     )
-    top = found.top(5)
-    assert (
-        len(top) == 5
-        and np.abs(found.value[top]).min() >= np.delete(np.abs(found.value), top).max()
-    )
 
 
-def test_a_firing_taken_out_is_a_forward_pass_without_it(read):
-    reader, reading, naive = read
-    some = reading.firings[::3]
-    found = ablate_firings(reader, reading, some, batch=50)
-    assert (found.position == some.position).all() and (found.feature == some.feature).all()
-    for i, (t, k) in enumerate(zip(found.position, found.feature, strict=True)):
-        np.testing.assert_allclose(
-            found.delta[i], naive.losses(-naive.part(t, k)) - naive.loss, atol=2e-5
-        )
-        assert (found.delta[i, :t] == 0).all()
-    np.testing.assert_allclose(
-        found.after - found.delta, np.tile(reading.loss, (len(found.delta), 1))
-    )
-    np.testing.assert_allclose(found.on(7), found.delta[:, 7])
-
-
-@pytest.mark.parametrize("mode", ["full", "direct", "single"])
-def test_a_feature_taken_out_is_a_forward_pass_without_it(read, mode):
+def test_a_feature_taken_out_is_a_forward_pass_without_it(read):
     reader, reading, naive = read
     features = [int(k) for k in reading.on[:3]]
-    found = ablate_features(reader, reading, features, mode=mode)
-    last = "blocks.2.hook_resid_post"
+    found = ablate_features(reader, reading, features)
     for i, k in enumerate(features):
-        if mode == "single":
-            wanted = [
-                (naive.losses(-naive.part(t, k)) - naive.loss)[t] if naive.a[t, k] else 0
-                for t in range(len(naive.loss))
-            ]
-        else:
-            wanted = (
-                naive.losses(-naive.feature(k), last if mode == "direct" else None) - naive.loss
-            )
+        wanted = naive.losses(-naive.feature(k)) - naive.loss
         np.testing.assert_allclose(found.delta[i], wanted, atol=3e-5)
-    assert (found.position == ANYWHERE).all() and found.feature.tolist() == features
+        assert (found.delta[i, : np.flatnonzero(naive.a[:, k])[0]] == 0).all()
+    assert found.feature.tolist() == features
     np.testing.assert_allclose(found.on(), found.delta.sum(1))
+    np.testing.assert_allclose(found.on(7), found.delta[:, 7])
 
 
 def test_a_set_is_taken_out_at_once(read):
@@ -175,54 +140,37 @@ def test_a_set_is_taken_out_at_once(read):
 def test_what_does_not_fire_changes_nothing_to_the_last_bit(read):
     reader, reading, _ = read
     assert (ablate_features(reader, reading, [lt.NEVER]).delta == 0).all()
-    silent = Firings(np.array([4, 5]), np.array([lt.NEVER, 1]), np.zeros(2, np.float32))
-    assert (ablate_firings(reader, reading, silent).delta == 0).all()
     assert ablate_features(reader, reading, []).delta.shape == (0, len(reading) - 1)
-    empty = ablate_firings(reader, reading, reading.firings[np.zeros(0, np.int64)])
-    assert empty.delta.shape == (0, len(reading) - 1)
 
 
 def test_they_are_the_sums_of_importance(model):
     reader = lt.reader(model)
     reading = reader.read(lt.TEXT)
-    for mode in ("full", "single"):
-        found = ablate_features(reader, reading, [1, 3], mode=mode)
-        sums = importance_sums(
-            model,
-            reader.target,
-            reader.dictionary,
-            [1, 3],
-            reading.passage.tokens,
-            np.zeros(1, int),
-            1,
-            mode=mode,
-            keep=torch.from_numpy(reading.keep)[None],
-        )
-        active = reading.firings.columns([1, 3], len(reading)).T[:, :-1] > 0
-        np.testing.assert_allclose(
-            (found.delta * active).sum(1), sums["delta_active"][:, 0], atol=1e-5
-        )
+    found = ablate_features(reader, reading, [1, 3])
+    sums = importance_sums(
+        model,
+        reader.target,
+        reader.dictionary,
+        [1, 3],
+        reading.passage.tokens,
+        np.zeros(1, int),
+        1,
+        keep=torch.from_numpy(reading.keep)[None],
+    )
+    active = reading.firings.columns([1, 3], len(reading)).T[:, :-1] > 0
+    np.testing.assert_allclose((found.delta * active).sum(1), sums["delta_active"][:, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("each", ["feature", "firing"])
 @pytest.mark.parametrize("position", [None, 7])
-def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position, each):
+def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position):
     reader, reading, naive = read
-    found = matters(reader, reading, position, count=4, unit=each)
+    found = matters(reader, reading, position, count=4)
     first = attribute(reader, reading, position)
-    if each == "feature":
-        features, sums = first.by_feature()
-        np.testing.assert_allclose(found.attributed, sums[: len(found.feature)], atol=2e-5)
-        assert found.feature.tolist() == features[: len(found.feature)].tolist() and len(
-            found.feature
-        ) == min(4, (sums != 0).sum())
-        changes = [naive.losses(-naive.feature(k)) - naive.loss for k in found.feature]
-    else:
-        np.testing.assert_allclose(
-            found.attributed, first.value[first.top(len(found.feature))], atol=2e-5
-        )
-        where = zip(found.ablation.position, found.feature, strict=True)
-        changes = [naive.losses(-naive.part(t, k)) - naive.loss for t, k in where]
+    features, sums = first.by_feature()
+    np.testing.assert_allclose(found.attributed, sums[: len(found.feature)], atol=2e-5)
+    assert found.feature.tolist() == features[: len(found.feature)].tolist()
+    assert len(found.feature) == min(4, (sums != 0).sum())
+    changes = [naive.losses(-naive.feature(k)) - naive.loss for k in found.feature]
     wanted = np.array([c.sum() if position is None else c[7] for c in changes])
     np.testing.assert_allclose(found.delta, wanted, atol=1e-4)
     assert 1 < len(found.feature) <= 4 and found.agreement.n == len(found.feature)
@@ -310,11 +258,12 @@ def test_features_with_a_sign(folder, model):
         lt.Naive(folder, reading.ids),
         1.5 / 0.7 * lt.dictionary().W_enc[0].mT.double().numpy(),
     )
-    found = ablate_firings(reader, reading, below[:3])
-    for i in range(3):
-        add = np.zeros_like(naive.acts)
-        add[below.position[i]] = -below.value[i] * row[below.feature[i]]
-        np.testing.assert_allclose(found.delta[i], naive.losses(add) - naive.loss, atol=3e-5)
+    k = int(below.feature[0])
+    found = ablate_features(reader, reading, [k])
+    add = np.zeros_like(naive.acts)
+    some = reading.firings.of(k)
+    add[some.position] = -some.value[:, None] * row[k]
+    np.testing.assert_allclose(found.delta[0], naive.losses(add) - naive.loss, atol=3e-5)
 
 
 def test_what_does_not_fit_is_refused(model):
@@ -346,6 +295,3 @@ def test_what_does_not_fit_is_refused(model):
         lt.reader(model, "blocks.7.hook_resid_pre")
     with pytest.raises(DataError, match="at least 0, got -1"):
         lt.reader(model, skip_first=-1)
-    away = lt.reader(model, "blocks.1.attn.hook_z")
-    with pytest.raises(ModelError, match="has no direct path"):
-        ablate_features(away, away.read(lt.TEXT), [1], mode="direct")

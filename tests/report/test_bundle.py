@@ -119,7 +119,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def clean(numpy_alone: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def clean(numpy_alone: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run judge.py in an interpreter that has the standard library and NumPy."""
     code = (
         f"import sys, runpy; sys.path.insert(0, {str(numpy_alone)!r})\n"
@@ -127,8 +127,7 @@ def clean(numpy_alone: Path, folder: Path, *words: str) -> subprocess.CompletedP
         "    try: __import__(name)\n"
         "    except ImportError: pass\n"
         "    else: sys.exit(f'{name} is here')\n"
-        f"sys.argv = {['judge.py', *words]!r}; runpy.run_path({str(folder / 'judge.py')!r}, "
-        "run_name='__main__')"
+        f"runpy.run_path({str(folder / 'judge.py')!r}, run_name='__main__')"
     )
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=120
@@ -194,7 +193,8 @@ def test_interval_is_assays(shape: tuple[int, ...], unit: str) -> None:
     ours = judge.interval(terms, lambda m: m["a"] / m["b"], units).limited(0.95)
     assert ours[:3] == pytest.approx((theirs.estimate, theirs.low, theirs.high), rel=1e-9)
     assert ours.n == theirs.n and ours.variance == pytest.approx(theirs.variance, rel=1e-9)
-    assert ours.undefined == theirs.undefined
+    # each draws for itself: two shares of 10,000 draws
+    assert ours.undefined == pytest.approx(theirs.undefined, abs=0.02)
 
 
 @pytest.mark.parametrize("x", [[1, 1, 1, 0, 1, 1, 1], [1] * 9, [0.2, 0.9, 0.4, 0.7, 0.7, 0.1]])
@@ -238,7 +238,6 @@ def test_steps_do_what_the_function_does() -> None:
     [
         lambda m: m["x"] if m["x"].mean() > 0 else -m["x"],  # chooses its way by the numbers
         lambda m: np.array([float(v) ** 2 for v in m["x"]]),  # leaves NumPy
-        lambda m: m["x"] - np.arange(len(m["x"])),  # is another thing for each number of draws
         lambda m: np.linalg.norm(m["x"][:, None], axis=1),  # an operation that is not on the list
     ],
 )
@@ -315,23 +314,25 @@ def test_claims_of_experiments_come_out_alike(
     done = clean(numpy_alone, unpacked(found, tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(claims)} of {len(claims)} claims judged again; all as stated" in done.stdout
-    assert (
-        "taken as stated" not in done.stdout
-    )  # the one gate asks for a history, which is in the bundle
+    assert "taken as stated: whether converged" in done.stdout  # a gate is code
 
 
 def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) -> None:
     def by_hand(m: stats.Means) -> np.ndarray:
         return np.array([float(v) for v in m["value"]])
 
-    claims = contents.carry_all(
-        [made("by hand", value=lambda a, arms: a.score, statistic=by_hand, high=0.6)],
-        [(0.95, arms)],
-    )
-    found = bundle(claims, arms, told(claims))
-    (said,) = json.loads(found["claims.json"])["claims"]
-    assert not said["carried"] and "out of NumPy" in said["why_not"]
-    assert "**Not judged here:** by hand" in found["README.md"].decode()
+    def by_draw(m: stats.Means) -> np.ndarray:  # another thing for each number of draws
+        return m["value"] - np.arange(len(m["value"])) / 1e3
+
+    for statistic, why in ((by_hand, "out of NumPy"), (by_draw, "comes to something else")):
+        claims = contents.carry_all(
+            [made("by hand", value=lambda a, arms: a.score, statistic=statistic, high=0.6)],
+            [(0.95, arms)],
+        )
+        found = bundle(claims, arms, told(claims))
+        (said,) = json.loads(found["claims.json"])["claims"]
+        assert not said["carried"] and why in said["why_not"]
+        assert "**Not judged here:** by hand" in found["README.md"].decode()
 
 
 def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
@@ -466,7 +467,7 @@ def test_it_is_judged_without_assay(folder: Path, numpy_alone: Path) -> None:
     assert done.returncode == 0 and "3 of 3 claims judged again; all as stated" in done.stdout, (
         done.stdout + done.stderr
     )
-    assert "controls: linear fails" in clean(numpy_alone, folder, "--claim", "1").stdout
+    assert "control linear fails" in done.stdout
 
 
 def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder: Path, numpy_alone: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(
             "is the released one" in out
             and sha256((folder / "judge.py").read_bytes()).hexdigest() in out
         )
-        assert "numbers/claim-01.npz" in out and "nothing was trained or measured" in out
+        assert "nothing was trained or measured" in out
 
 
 def test_a_judge_that_looks_away_convinces_only_itself(folder: Path) -> None:

@@ -71,3 +71,29 @@ def test_each_claim_is_judged_from_the_measures(
     (folder / "claims.json").write_text(json.dumps(told))
     (far, near) = checking.check(folder, folder).claims
     assert far.differs == () and "not those of its condition" in near.differs[-1]
+
+
+def test_claims_along_a_sweep_have_the_level_at_which_they_hold_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_experiment("own", tmp_path)
+    first = CLAIM.format(text="far at 2", holds="main.angle > -1000")
+    second = CLAIM.format(text="far at 3", holds='"width=3/main".angle > -1000')
+    claims = first, second.replace('["flat"]', '["width=3/flat"]')
+    Path("asks.toml").write_text(STUDY.replace("width = 2", "width = [2, 3]") + "".join(claims))
+    for words in (["preregister"], ["run", "--executor", "inline"]):
+        assert main([words[0], "asks.toml", *words[1:], "--root", "s"]) == 0
+    words = ["export", "asks.toml", "--format", "bundle", "--out", "asks.zip", "--root", "s"]
+    assert main(words) == 0
+    with zipfile.ZipFile("asks.zip") as archive:
+        archive.extractall()
+    folder = Path("asks")
+    told = json.loads((folder / "claims.json").read_text())
+    assert [c["level"] for c in told["claims"]] == [0.95**0.5] * 2
+    found = checking.check(folder, folder)
+    assert found.same and found.standing.derived == "confirmatory", found
+
+    told["claims"][0]["level"] = 0.95  # the laxer level of one claim alone
+    (folder / "claims.json").write_text(json.dumps(told))
+    assert any("level was frozen" in why for why in checking.check(folder, folder).standing.against)

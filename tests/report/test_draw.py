@@ -16,7 +16,24 @@ import sample
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
 from assay.report import vega as vega_module
-from assay.report.vega import _log_ticks, vega
+from assay.report.vega import vega
+
+
+def contrast(a: str, b: str) -> float:
+    """The contrast ratio of two colours given as #rrggbb, 1 to 21.
+
+    Formula: (L₁ + .05) / (L₂ + .05), L the relative luminance of sRGB
+    Source: Web Content Accessibility Guidelines 2.1, contrast ratio
+    """
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
 
@@ -210,7 +227,7 @@ def test_columns_with_dots_and_brackets_are_columns():
 @pytest.mark.parametrize("name", palette.TEXT)
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
 def test_text_colours_have_enough_contrast(name, mode):
-    assert palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) >= 4.5
+    assert contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) >= 4.5
 
 
 MODES = pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
@@ -227,25 +244,23 @@ def mixed(front, back, share):
 def test_marks_have_enough_contrast(mode):
     colours = {name: pair[mode] for name, pair in palette.PALETTE.items()}
     for name in (*palette.SERIES, *palette.RAMP, "undecided", "grey2", "promoted", "suppressed"):
-        assert palette.contrast(colours[name], colours["paper"]) >= 3, name
+        assert contrast(colours[name], colours["paper"]) >= 3, name
     for name in palette.SERIES:  # a line's name is set in its colour, or beside it
-        assert palette.contrast(colours[name], colours["paper"]) >= 4.5, name
+        assert contrast(colours[name], colours["paper"]) >= 4.5, name
     for name in (
         "method",
         "undecided",
     ):  # bars of an interval lie on the allowed range; single units are fainter
         opacity = float(re.search(r"\.unit\{[^}]*opacity:([.\d]+)", STYLE)[1])
-        assert palette.contrast(colours[name], colours["allowed"]) >= 3
-        assert (
-            palette.contrast(mixed(colours[name], colours["paper"], opacity), colours["paper"]) >= 3
-        )
-    assert palette.contrast(colours["ink"], colours["allowed"]) >= 4.5
+        assert contrast(colours[name], colours["allowed"]) >= 3
+        assert contrast(mixed(colours[name], colours["paper"], opacity), colours["paper"]) >= 3
+    assert contrast(colours["ink"], colours["allowed"]) >= 4.5
 
 
 @MODES
 def test_ordered_levels_are_ordered_and_series_differ(mode):
     steps = [
-        palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode])
+        contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode])
         for name in palette.RAMP
     ]
     assert all(after / before > 1.2 for before, after in pairwise(steps))
@@ -263,7 +278,7 @@ def test_tokens_can_be_read_where_they_are_shaded(mode):
     for fire in re.findall(r"--fire:(\d+ \d+ \d+)", STYLE):
         shade = "#" + "".join(f"{int(c):02x}" for c in fire.split())
         shaded = mixed(shade, palette.PALETTE["paper"][mode], strength)
-        assert palette.contrast(palette.PALETTE["ink"][mode], shaded) >= 4.5
+        assert contrast(palette.PALETTE["ink"][mode], shaded) >= 4.5
 
 
 def test_joined_points_keep_their_intervals_and_have_a_line_through_each_series():
@@ -304,45 +319,6 @@ def test_seven_series_differ_in_colour_dash_and_shape():
             assert ranges and all(len({str(v) for v in r}) == 7 for r in ranges)
 
 
-SEVERAL = Figure(
-    "Seven long names",
-    {
-        "arm": [f"a long name of an arm, {i}" for i in range(7)] * 2,
-        "x": [0] * 7 + [1] * 7,
-        "y": [*range(7), *range(7)],
-        "p": ["one"] * 7 + ["two"] * 7,
-    },
-    "line",
-    x="x",
-    y="y",
-    color="arm",
-)
-
-
-@pytest.mark.parametrize(
-    "figure",
-    [*sample.figures(), SEVERAL, dataclasses.replace(SEVERAL, facet="p")],
-    ids=lambda f: f.title[:12],
-)
-def test_a_narrow_drawing_fits_a_phone_at_its_own_size(figure):
-    root = ET.fromstring(draw.svg(figure, titled=False, narrow=True))
-    assert 300 <= float(root.get("width")) <= 348  # 380 pixels less the page's margins
-    sizes = {float(e.get("font-size")[:-2]) for e in root.iter() if e.get("font-size")}
-    assert min(sizes) >= 11
-    said = {"".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")}
-    if figure.color and figure.mark != "heatmap":
-        assert {str(name) for name in figure.columns[figure.color]} <= said
-
-
-def test_a_legend_of_lines_shows_their_dashes():
-    drawn = draw.svg(SEVERAL, titled=False, narrow=True)
-    symbols = re.findall(
-        r'aria-roledescription="legend"|class="mark-symbol role-legend-symbol"', drawn
-    )
-    dashed = re.findall(r'role-legend-symbol"[^>]*><path[^>]*stroke-dasharray="([^"]+)"', drawn)
-    assert symbols and len(set(dashed)) == 7
-
-
 def test_labels_of_lines_that_lie_close_stand_on_both_sides():
     from assay.report.vega import _sides
 
@@ -358,7 +334,7 @@ def test_labels_of_lines_that_lie_close_stand_on_both_sides():
 
 
 def test_contrast_of_known_pairs():
-    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21) and palette.contrast(
+    assert contrast("#000000", "#ffffff") == pytest.approx(21) and contrast(
         "#777777", "#ffffff"
     ) == pytest.approx(4.48, abs=0.01)
 
@@ -389,12 +365,11 @@ def test_an_interval_plot_puts_every_number_at_its_place():
     assert [e.get("class") for e in untrained.iter("path")] == ["arrow"] and not list(
         untrained.iter("line")
     )
-    tick = next(e for g in root.iter("g") if g.get("class") == "published" for e in g.iter("line"))
-    assert float(tick.get("x1")[:-1]) == pytest.approx(place(0.99), abs=0.02)
+    tick = next(e for g in root.iter("g") if g.get("class") == "published" for e in g.iter("svg"))
+    assert float(tick.get("x")[:-1]) == pytest.approx(place(0.99), abs=0.02)
     assert "".join(root.itertext()).count("other set-up") == 1
-    assert all(
-        0 <= float(e.get("x1")[:-1]) <= 100 for e in root.iter("line") if e.get("x1").endswith("%")
-    )
+    ends = [e.get("x1", "") for e in root.iter("line")]
+    assert all(0 <= float(x[:-1]) <= 100 for x in ends if x.endswith("%"))
 
 
 @pytest.mark.parametrize("claim", sample.result().verdicts, ids=lambda c: c.text[:20])
@@ -403,19 +378,6 @@ def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     assert bool(drawn) == math.isfinite(claim.estimate)
     if drawn:
         assert all(math.isfinite(float(x)) for x in re.findall(r'x[12]?="([-\d.]+)%"', drawn))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (1, 30, [1, 2, 5, 10, 20]),
-        (1e-3, 1, [1e-3, 1e-2, 1e-1, 1]),
-        (1.1, 1.9, [1.2, 1.4, 1.6, 1.8]),
-        (1e-9, 1, [1e-9, 1e-7, 1e-5, 1e-3, 1e-1]),
-    ],
-)
-def test_logarithmic_ticks(low, high, expected):
-    assert _log_ticks(low, high) == pytest.approx(expected)
 
 
 def test_ticks_are_round_few_and_inside():

@@ -19,6 +19,7 @@ from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
 from assay.core.table import judge
 from assay.report import export, pages, statements, tables
+from assay_catalogue.recorded import listings
 from marks import sections
 
 
@@ -112,9 +113,6 @@ def test_every_form_says_what_is_published_and_what_is_new():
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
     assert said == {("0.99", "other set-up"), ("new", ""), ("", "")}
-    assert "& 0.99 (other set-up) &" in export.latex(sample.result()) and "& new &" in export.latex(
-        sample.result()
-    )
 
 
 def test_a_terminal_has_the_closest_control_and_what_went_wrong_and_in_full_everything():
@@ -170,7 +168,7 @@ def test_a_claim_that_a_contest_turned_says_so_beside_its_verdict():
     assert [r.came_out for r in rows] == [holds, "✕ fails"]  # what fails was not contested
     for page in (sections.brief(data, turned), sections.full(data, turned)):
         assert holds in page.replace(sections.SPACE, " ")
-    assert holds in statements.listed(data, turned) and "contest" not in statements.listed(data)
+    assert holds in listings.listed(data, turned) and "contest" not in listings.listed(data)
     page = re.sub(r"<.*?>", "", pages.page(data, turned=turned))
     assert page.count("→ ◐ by contest") == 1
 
@@ -227,7 +225,7 @@ def test_exact_statements_without_any_claim_are_told_apart():
     )
     assert tables.only_exact(sample.of(exact=exact)) and not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
-    assert statements.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
+    assert listings.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
@@ -260,16 +258,6 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
-def test_latex_escapes_and_balances():
-    text = export.latex(sample.result())
-    assert export.tex("50 % of a_b & γ") == r"50 \% of a\_b \& $\gamma$"
-    body = re.sub(r"\\[{}]", "", text)
-    assert (
-        body.count("{") == body.count("}") and text.count(r"\\") == 1 + 10 and r"$\bullet$" in text
-    )
-    assert not re.search(r"[γλ×≥≤−–±●✕○]", text)
-
-
 def test_bibtex_names_result_paper_and_years():
     from assay.core.experiment import Header
 
@@ -287,7 +275,7 @@ def test_bibtex_names_result_paper_and_years():
 
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(
+    assert {p.suffix for p in paths} == {".csv", ".bib", ".svg", ".png", ".pdf"} and all(
         p.stat().st_size for p in paths
     )
 
@@ -390,13 +378,10 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     for form in (
         tables.text(data, verbose=True),
         sections.full(data),
-        statements.listed(data),
-        export.latex(data),
+        listings.listed(data),
     ):
-        tick = export.tex("✓") if form.startswith("\\begin") else "✓"
-        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(
-            rf"{re.escape(tick)}\W*(control )?relu", form
-        )
+        assert not re.search(r"✓\W*other-\d", form)
+        assert re.search(r"✓\W*(control )?relu", form)
     flat = re.sub(r"\s+", " ", tables.text(data, 200, verbose=True))
     assert {
         1: "may hold too, and does: other-0",

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.ask import text, written
 from assay.ask.measure import models as asked_models
+from assay.ask.measure import passes
 from assay.ask.text import read
 from assay.core.errors import ExperimentError, nearest
 from assay.lab import catalogue
@@ -17,7 +18,7 @@ from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
 from assay.lab.plan.plan import ROOT, Plan
 from assay.lab.plan.preset import override
-from assay.subjects import live
+from assay.subjects import live, pretrained
 
 
 def run(
@@ -47,8 +48,10 @@ def run(
         >>> live = assay.model(model, tokenizer=tokenizer)  # doctest: +SKIP
         >>> result = assay.run("praise.toml", models={"./base": live})  # doctest: +SKIP
     """
+    if pretrained.is_any_changed():  # by whoever has it from `assay.model`
+        asked_models.opened.cache_clear()
     experiment = catalogue.find(str(study))
-    with live.standing(_in_memory(Path(study), models) if models else {}):
+    with passes.kept(), live.standing(_in_memory(Path(study), models) if models else {}):
         lab = Lab(str(root or ROOT.get()), Inline(), device)
         return lab.run(experiment, override(experiment, preset, tuple(set)))
 

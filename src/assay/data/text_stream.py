@@ -101,12 +101,11 @@ class TextRows:
             )
         self._noted = noted
         return Shards(
-            len(noted["mean"]),
             lengths,
             lambda shard, out: self._read(shard, lengths, out),
-            normalisation=(np.array(noted["mean"], np.float32), noted["scale"]),
-            in_order=True,
-            about=self.about,
+            np.array(noted["mean"], np.float32),
+            noted["scale"],
+            self.about,
         )
 
     def close(self) -> None:

@@ -27,13 +27,10 @@ from assay.explorer import problems, render
 from assay.explorer.guard import Guard, Rules
 from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
-    beside,
-    compare,
     dictionary,
     experiments,
     feature,
     home,
-    layers,
     lists,
     making,
     prompt,
@@ -71,15 +68,10 @@ ADDRESSES = (
         "/experiments/{name}", experiments.show_experiment, live=True, made=experiments.is_ready
     ),
     Address("/making", making.page),
-    Address("/compare/{model}/{first}/{second}", compare.page),
-    Address("/compare/{model}/{first}/{other}/{second}", compare.page),
-    Address("/beside/{model}/{first}/{other}/{second}", beside.page, sent=True),
     Address("/{model}/{dictionary}/list", lists.page),
     Address("/{model}/{dictionary}/list/{format}", lists.file),
     Address("/{model}/{dictionary}/search", search.page),
-    Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
-    Address("/{model}/{dictionary}/layers", layers.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
     Address("/{model}/{dictionary}/{number:int}/token", token.page),

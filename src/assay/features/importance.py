@@ -12,8 +12,6 @@ rare feature may matter much where it is on and little over all."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -29,9 +27,6 @@ from assay.features.effects import added
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
-Mode = Literal["full", "direct", "single"]
-"""full: all later blocks run again. direct: only the final residual changes, through the last norm
-and the unembedding. single: one position at a time, each with its own next token."""
 STREAM = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 """Kinds of sites that are added to the residual stream, or are it."""
 
@@ -78,16 +73,6 @@ def finish(
     return measures
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Takes group `group` out of window `window`, at one position or wherever it is active: one row
-    of a packed run."""
-
-    group: int
-    window: int
-    position: int | None = None
-
-
 def importance_sums(
     subject: Pretrained,
     site: Site,
@@ -97,7 +82,6 @@ def importance_sums(
     document: Int[np.ndarray, " w"],
     documents: int,
     *,
-    mode: Mode = "full",
     keep: Bool[torch.Tensor, "w s"] | None = None,
     reads: Site | None = None,
     window_mask: Bool[np.ndarray, "feature w"] | None = None,
@@ -109,22 +93,15 @@ def importance_sums(
     A list among `features` is a set taken out at once. Only windows in which a feature is active
     are run, packed `batch` at a time whatever the feature, so memory does not grow with the number
     of features, and a feature that is never active costs nothing and is exactly 0; so is ΔCE before
-    its first active position. Where `keep` is False nothing is taken out. In mode "single" there is
-    no `delta_silent`. `window_mask` says which windows count for each feature; None: all.
+    its first active position. Where `keep` is False nothing is taken out. `window_mask` says which
+    windows count for each feature; None: all.
 
-    Raises: DataError for several runs, features that are not there, or windows that do not fit;
-    ModelError in mode "direct" for a site outside the residual stream.
+    Raises: DataError for several runs, features that are not there, or windows that do not fit.
     """
     groups = [list(g) if isinstance(g, Sequence) else [int(g)] for g in features]
     tokens, document = torch.as_tensor(tokens), np.asarray(document)
-    _check(subject, site, dictionary, groups, tokens, document, documents, mode)
-    names = [
-        "tokens",
-        "active",
-        "helps",
-        "delta_active",
-        *([] if mode == "single" else ["delta_silent"]),
-    ]
+    _check(dictionary, groups, tokens, document, documents)
+    names = ("tokens", "active", "helps", "delta_active", "delta_silent")
     sums = {name: np.zeros((len(groups), documents)) for name in names}
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
@@ -145,19 +122,14 @@ def importance_sums(
         on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
         def removed(
-            job: Job, codes: torch.Tensor = codes, inputs: torch.Tensor = inputs
+            g: int, w: int, codes: torch.Tensor = codes, inputs: torch.Tensor = inputs
         ) -> Float[torch.Tensor, "s d"]:
-            group = groups[job.group]
-            return added(dictionary, group, codes[job.window][:, group], inputs[job.window])
+            return added(dictionary, groups[g], codes[w][:, groups[g]], inputs[w])
 
-        where, target_passage = (
-            (site, passage) if mode != "direct" else end_of_stream(subject, tokens[part])
-        )
-        delta = deltas(subject, where, target_passage, removed, on, mode, batch)
+        delta = deltas(subject, site, passage, removed, on, batch)
         active = on[..., :-1].cpu().numpy()
         for name, values in token_sums(delta, active).items():
-            if name in sums:
-                np.add.at(sums[name].T, document[part], (values * counts).T)
+            np.add.at(sums[name].T, document[part], (values * counts).T)
     return sums
 
 
@@ -176,12 +148,12 @@ def deltas(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    removed: Callable[[Job], Float[torch.Tensor, "s d"]],
+    removed: Callable[[int, int], Float[torch.Tensor, "s d"]],
     on: Bool[torch.Tensor, "g w s"],
-    mode: Mode,
     batch: int,
 ) -> Float[np.ndarray, "g w s-1"]:
-    """ΔCE of every group in every window, 0 where nothing was run."""
+    """ΔCE of every group in every window, 0 where nothing was run; `removed` gives what is taken
+    out of a group's window."""
     windows, s = passage.tokens.shape
     clean = torch.cat(
         [
@@ -190,24 +162,13 @@ def deltas(
         ]
     )
     delta = torch.zeros(*on.shape[:2], s - 1, dtype=torch.float64, device=clean.device)
-    jobs = [Job(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
-    if mode == "single":
-        jobs = [Job(int(g), int(w), int(t)) for g, w, t in on[..., :-1].nonzero()]
+    jobs = [(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
     for pack in _packs(jobs, batch):
-        new = []
-        for job in pack:
-            out = removed(job)
-            if job.position is not None:
-                out = out * (torch.arange(s, device=out.device) == job.position)[:, None]
-            new.append(passage.acts[job.window] - out)
-        loss = _loss(subject, site, passage, [job.window for job in pack], torch.stack(new))
-        for job, row in zip(pack, loss, strict=False):
-            change = row - clean[job.window]
-            if job.position is not None:
-                delta[job.group, job.window, job.position] = change[job.position]
-            else:
-                first = int(on[job.group, job.window].nonzero()[0])
-                delta[job.group, job.window, first:] = change[first:]
+        new = torch.stack([passage.acts[w] - removed(g, w) for g, w in pack])
+        loss = _loss(subject, site, passage, [w for _, w in pack], new)
+        for (g, w), row in zip(pack, loss, strict=False):
+            first = int(on[g, w].nonzero()[0])
+            delta[g, w, first:] = (row - clean[w])[first:]
     return delta.cpu().numpy()
 
 
@@ -233,17 +194,12 @@ def _packs(items: Sequence, size: int) -> Iterator[Sequence]:
 
 
 def _check(
-    subject: Pretrained,
-    site: Site,
     dictionary: Dictionary,
     groups: Sequence[Sequence[int]],
     tokens: torch.Tensor,
     document: np.ndarray,
     documents: int,
-    mode: Mode,
 ) -> None:
-    if mode not in ("full", "direct", "single"):
-        raise DataError(f"mode must be full, direct or single, got {mode!r}")
     if len(dictionary) != 1:
         raise DataError(
             f"importance is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]"
@@ -262,8 +218,6 @@ def _check(
         raise DataError(
             f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}"
         )
-    if mode == "direct":
-        check_direct(site)
 
 
 def check_direct(site: Site) -> None:

@@ -177,7 +177,7 @@ class Lab:
             about = journal.subject(experiment, now.preset.specs)
             noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
-        about_files = kept.described(self.store, experiment, now, result, asked)
+        about_files = kept.described(self.store, experiment, now, result, questions.written(asked))
         result = replace(result, kept=about_files)
         result.write(self.store)
         return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,24 +12,17 @@ from typing import Any
 from assay.core.figures import Figure
 from assay.core.plain import plain, plain_all
 from assay.report import palette
-from assay.report.vega import COLD, FIRE, NARROW, vega
+from assay.report.vega import COLD, FIRE, vega
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
-def svg(
-    figure: Figure, *, titled: bool = True, standalone: bool = False, narrow: bool = False
-) -> str:
+def svg(figure: Figure, *, titled: bool = True, standalone: bool = False) -> str:
     """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids
     shared with other figures.
 
-    One that is `standalone`, as a file, brings its own paper, and follows light and dark. A
-    `narrow` one fits a phone."""
-    drawing = (
-        _fitted(figure, titled)
-        if narrow
-        else _render(vega(figure, titled=titled, standalone=standalone))
-    )
+    One that is `standalone`, as a file, brings its own paper, and follows light and dark."""
+    drawing = _render(vega(figure, titled=titled, standalone=standalone))
     prefix = "f" + hashlib.sha256(drawing.encode()).hexdigest()[:8]
     drawing = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawing)
     drawing = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawing)
@@ -38,18 +30,8 @@ def svg(
         drawing = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawing), drawing, count=1)
     else:
         drawing = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawing)
-    return drawing.replace(
-        "<svg ", f'<svg role="img" aria-label="{html.escape(plain(figure.title))}" ', 1
-    )
-
-
-def both(figure: Figure) -> str:
-    """The figure for a page: one drawing for a screen and a narrow one for a phone, of which the
-    page's style shows one."""
-    wide, narrow = svg(figure, titled=False), svg(figure, titled=False, narrow=True)
-    return wide.replace("<svg ", '<svg class="broad" ', 1) + narrow.replace(
-        "<svg ", '<svg class="narrow" ', 1
-    )
+    label = html.escape(plain(figure.title))
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def _render(spec: Mapping[str, Any]) -> str:
@@ -75,18 +57,6 @@ def _shaded(drawing: str) -> str:
         )
 
     return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawing)
-
-
-def _fitted(figure: Figure, titled: bool) -> str:
-    """A narrow drawing whose panels are as wide as its labels leave room for."""
-    panel = 270
-    for _ in range(2):  # its labels may change with its width
-        drawing = _render(vega(figure, titled=titled, narrow=True, panel=panel))
-        spare = NARROW - float(re.search(r'width="([\d.]+)"', drawing)[1])  # type: ignore[index]
-        if -1 <= spare <= 8:
-            break
-        panel = max(120, panel + math.floor(spare) - 1)
-    return _render(vega(figure, titled=titled, narrow=True, panel=panel))
 
 
 def _scheme(drawing: str) -> str:

@@ -63,16 +63,6 @@ def labels() -> dict[str, str]:
     return {m.name: m.label for m in measures.TABLE}
 
 
-def definitions() -> str:
-    """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and
-    range, and which way is better."""
-    rows = []
-    for m in measures.TABLE:
-        printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
-        rows.append((f"`{m.name}`", *map(tables.cell, (printed, m.formula, m.range, m.better))))
-    return tables.markdown(("in `--json`", "printed", "definition", "range", "better"), rows)
-
-
 def row(name: str, measure: JSON) -> Row:
     """One measure to the digits that its interval supports."""
     units = {m.name: m.unit for m in measures.TABLE}
@@ -216,12 +206,6 @@ def _of_luck(entry: JSON) -> str:
     return said("luck", entry["kind"], entry["setup"], entry["trainings"], differences)
 
 
-def markdown(data: JSON) -> str:
-    """The measures of every dictionary side by side, in Markdown."""
-    heads = ("measure", *(tables.cell(e["name"]) for e in data["dictionaries"]))
-    return tables.markdown(heads, side_by_side(data["dictionaries"]))
-
-
 def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
     """A line for each measure: what it is called, and its number with the interval, or why there
     is none, of each dictionary."""
@@ -285,7 +269,6 @@ def headline(entry: JSON, with_name: bool) -> str:
 
 # a look at one text
 
-LINE_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 NAMED_TOKENS = 6
 """So many of the tokens that are left out are named, at each cause."""
 
@@ -339,7 +322,7 @@ def nats(token: Mapping[str, Any]) -> str:
 
 def plain(token: str) -> str:
     """A token on one line: line ends and tabs as marks."""
-    return "".join(LINE_MARKS.get(c, c if c.isprintable() else "␀") for c in token)
+    return "".join(pages.mark(c) if c != " " and not c.isprintable() else c for c in token)
 
 
 def quoted(token: str) -> str:

@@ -1,4 +1,4 @@
-"""A result for other programs: CSV, LaTeX, BibTeX, and its figures as PNG, SVG and PDF."""
+"""A result for other programs: CSV, BibTeX, and its figures as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -36,56 +36,25 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-GREEK = (
-    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
-    "varsigma sigma tau upsilon varphi chi psi omega"
-)
-SYMBOLS = (
-    r"Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda Ξ \Xi Π \Pi Σ \Sigma Υ \Upsilon Φ \Phi Ψ \Psi Ω \Omega "
-    r"× \times ≥ \geq ≤ \leq ± \pm ≈ \approx ÷ \div → \to ← \gets ‖ \Vert √ \surd ∫ \int "
-    r"∞ \infty · \cdot ½ \frac12 ¼ \frac14 ′ ' ᵀ ^\top µ \mu ° ^\circ ≡ \equiv ≠ \neq ✓ \surd "
-    r"− - < < > > | |"
-)
-TEX = {
-    **{c: f"${maths}$" for c, maths in re.findall(r"(\S+) (\S+)", SYMBOLS)},
-    **{
-        chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$"
-        for i, name in enumerate(GREEK.split())
-    },
-    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
-    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+TEX: dict[str, str | int | None] = {
     **{c: f"\\{c}" for c in "&%$#_"},
     "{": r"\textbraceleft{}",
     "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "\u0302": r"\^{}",
-    **{"–": "--", "—": "---", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'"},
 }
-"""What stands for a character; letters with accents LaTeX reads by itself, and every other
-character is named by its number."""
-LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
-TEX_SIGNS = {
-    "holds": r"$\bullet$",
-    "fails": r"$\times$",
-    "unspecific": r"$\ominus$",
-    "undecided": r"$\circ$",
-    "exact": r"$\equiv$",
-    "violated": r"$\not\equiv$",
-    "finding": "--",
-}
+"""What stands for a character that LaTeX would obey; the file is in UTF-8."""
 
 
 def export(
     data: ResultData, folder: Path, figures: Sequence[Figure] = (), header: Any = None
 ) -> list[Path]:
-    """The files written into `folder`: verdicts.csv, verdicts.tex, references.bib, and each figure
-    as CSV, SVG, PNG and PDF."""
+    """The files written into `folder`: verdicts.csv, references.bib, and each figure as CSV, SVG,
+    PNG and PDF."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {
         "verdicts.csv": verdicts_csv(data).encode(),
-        "verdicts.tex": latex(data).encode(),
         "references.bib": bibtex(data, header).encode(),
     }
     for name, figure in zip(names(figures), figures, strict=True):
@@ -182,36 +151,9 @@ def _points(finding: Estimated) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def tex(words: str) -> str:
-    """Set words on one line of LaTeX: special characters escaped, Greek and signs as mathematics,
-    what no font is sure to have as [U+4E2D]."""
+    """Set words on one line of BibTeX, special characters escaped."""
     line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
-    return "".join(
-        TEX.get(c, c if c.isascii() or c in LETTERS else f"[U+{ord(c):04X}]") for c in line
-    )
-
-
-def latex(data: ResultData) -> str:
-    """The verdict table as a LaTeX tabular (needs booktabs)."""
-    rows = tables.rows(data)
-    lines = [
-        r"\begin{tabular}{@{}lp{0.4\linewidth}lllp{0.22\linewidth}@{}}",
-        r"\toprule",
-        rf" & claim & estimate [95\,\%] & $n$ & published & {tex(tables.checked(rows))} \\",
-        r"\midrule",
-    ]
-    for r in rows:
-        controls = r" \newline ".join(
-            tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}")
-            for c in r.controls
-        )
-        claim = r" \newline ".join(map(tex, (r.text, *r.curve)))
-        value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
-        published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
-        lines.append(
-            f"{TEX_SIGNS.get(r.outcome, '--')} & {claim} & {value} & {tex(r.n)} & "
-            f"{published} & {controls} \\\\"
-        )
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    return line.translate(str.maketrans(TEX))
 
 
 def bibtex(data: ResultData, header: Any = None) -> str:

@@ -8,46 +8,39 @@ plot fits any width. Colours are classes, which the page's style sheet sets for 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from assay.core.results import Estimated, Judged, Other, Published, Verdict
-from assay.report.tables import decimals, estimate_of, limits, minus, number
+from assay.core.results import Estimated, Judged, Other, Published
+from assay.report.tables import (
+    KINDS,
+    control,
+    decimals,
+    estimate_of,
+    limits,
+    minus,
+    number,
+)
 
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
 LINE = 17
 """By so much every row is higher where the numbers of one stand on a line of their own."""
-FITS, NARROW = 60, 46
-"""So many letters of a row's text fit on one line, and on a small screen, where the shorter words
-stand."""
+FITS = 46
+"""So many letters of a row's text fit on one line of a small screen."""
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their
 spans gets an arrow."""
 
-ROLES = {
-    "near": ", near: should fail",
-    "control": ", should fail",
-    "planted": ", must hold",
-    "violation": ", planted violation: should fail",
-    "also": ", may hold too",
-    "true": ", too",
-    "unnamed": ", holds too",
-}
-MUST = {"near": "fails", "control": "fails", "planted": "holds", "violation": "fails"}
-"""What an arm has to come out as."""
-BRIEF = {
-    "near": ", near",
-    "planted": ", must hold",
-    "violation": ", violation",
-    "also": ", may hold too",
-    "true": ", too",
-    "unnamed": ", holds too",
-    "published": ", other set-up",
-}
-"""Shorter words where there is little room; a control is known by its dotted bar."""
+CLASSES = {"near": "control near", "control": "control", "violation": "control"}
+"""The class of an arm's row by its role; all others are grey, as what is planted is."""
+CAME = {"fails": "fails", "holds": "passes", "undecided": "undecided"}
+"""What a control does, by its outcome; its sign says whether it should."""
+FOUND = {True: "found", False: "not found", None: "undecided"}
+"""What came of what was planted."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
@@ -56,47 +49,44 @@ MARKS = {
         '<circle r="4.5" class="open"/><path d="M0-4.5A4.5 4.5 0 0 0 0 4.5Z" class="filled"/>'
     ),
     "finding": '<circle r="4" class="filled"/>',
+    "published": '<line class="tick" y1="-6" y2="6"/>',
 }
 """Outcome → the mark of what has a verdict of its own; other arms have a dot, so that no control
-looks like a claim that fails."""
+looks like a claim that fails, and a published number has a tick."""
 
 
 class _Row(NamedTuple):
-    """One arm of the plot; limits as they are printed."""
+    """One arm of the plot, or the published number; limits as they are printed."""
 
     name: str
-    kind: str
-    """method, or what `Judged.arms` says that it is."""
-    outcome: str
+    """With what it is to the claim."""
+    group: str
+    """The class of the row: method, control, planted or published."""
+    mark: str
     words: str
     """Its numbers."""
     estimate: float
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
     points: tuple[float, ...] = ()
 
 
 def interval_plot(statement: Judged | Estimated) -> Markup:
     """The plot of one verdict; also of an estimate, which has no range."""
     claim = statement if isinstance(statement, Judged) else None
-    rows = [_row((claim and claim.arm) or "value", "method", statement)]
-    rows += [_row(arm, role, v, claim) for role, arm, v in claim.arms()] if claim else []
-    paper = statement.published if isinstance(statement.published, Published) else None
+    rows = list(_rows(statement, claim))
     low, high = claim.range if claim else (-math.inf, math.inf)
-    span = _domain(rows, (low, high), _finite(paper.number) if paper else [])
+    span = _domain(rows, (low, high))
     if span is None:
         return Markup("")
 
     def to_percent(value: float) -> float:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
-    count = len(rows) + bool(paper)
-    more = LINE if any(map(_long, rows)) else 0
-    bottom = TOP + (ROW + more) * count
-    body = [_range(low, high, to_percent, count, more)] if _finite(low, high) else []
+    more = LINE if any(len(row.name) + len(row.words) > FITS for row in rows) else 0
+    bottom = TOP + (ROW + more) * len(rows)
+    body = [_range(low, high, to_percent, len(rows), more)] if _finite(low, high) else []
     body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
-    if paper:
-        body.append(_published(len(rows), paper, to_percent, span, more))
     body.append(_axis(span, to_percent, bottom))
     label = f"{statement.text}: {rows[0].words}" + (
         f", threshold {claim.threshold}" if claim and claim.threshold else ""
@@ -106,28 +96,38 @@ def interval_plot(statement: Judged | Estimated) -> Markup:
     ).format(bottom + AXIS, label, Markup("").join(body))
 
 
-def _row(
-    name: str, kind: str, numbers: Verdict | Other | Estimated, claim: Judged | None = None
-) -> _Row:
-    """An arm; one that satisfies the claim as well is known by its numbers alone."""
-    other = claim if isinstance(numbers, Other) else None
-    outcome = numbers.outcome if isinstance(numbers, Verdict) else "holds" if other else "finding"
-    words = " ".join(estimate_of(numbers, other))
-    points = () if isinstance(numbers, Other) else numbers.points
-    return _Row(name, kind, outcome, words, numbers.estimate, *limits(numbers, other), points)
+def _rows(statement: Judged | Estimated, claim: Judged | None) -> Iterator[_Row]:
+    """The arm that a statement is about, all others that were asked, and the published number."""
+    name, outcome = (claim.arm, claim.outcome) if claim else ("", "finding")
+    numbers = statement.estimate, *limits(statement)
+    words = " ".join(estimate_of(statement))
+    yield _Row(name or "value", "method", outcome, words, *numbers, statement.points)
+    for role, arm, v in claim.arms() if claim else ():
+        c, about = control(role, arm, v, claim), claim if isinstance(v, Other) else None
+        kind = KINDS.get(role, "")
+        came = CAME[c.outcome] if kind == "control" else f"{kind} {FOUND[c.met]}"
+        came = came if kind else "may hold too" if role == "also" else "holds too"
+        near = ", near" * (role == "near")
+        points = () if isinstance(v, Other) else v.points
+        mark = "undecided" if c.outcome == "undecided" else "finding"
+        numbers = v.estimate, *limits(v, about)
+        words = f"{c.estimate} {c.interval}"
+        name = f"{c.sign} {arm}{near}: {came}".lstrip()
+        yield _Row(name, CLASSES.get(role, "planted"), mark, words, *numbers, points)
+    if isinstance(paper := statement.published, Published):
+        name = "published" if paper.same else "published, other set-up"
+        yield _Row(name, "published", "published", number(paper.number), paper.number)
 
 
 def _finite(*values: float) -> list[float]:
     return [v for v in values if math.isfinite(v)]
 
 
-def _domain(
-    rows: list[_Row], thresholds: tuple[float, ...], published: list[float]
-) -> tuple[float, float] | None:
+def _domain(rows: list[_Row], thresholds: tuple[float, ...]) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
     method, *others = rows
     core = _finite(method.estimate, method.low, method.high, *thresholds)
-    more = [v for o in others for v in _finite(o.estimate, o.low, o.high)] + published
+    more = [v for o in others for v in _finite(o.estimate, o.low, o.high)]
     core = core or more
     if not core or not _finite(*(row.estimate for row in rows)):
         return None
@@ -172,13 +172,15 @@ def _anchor(x: float, margin: float) -> str:
 
 
 def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int) -> Markup:
-    """One arm: its name and numbers; beneath them units as faint points, the interval as a thin
-    bar, the estimate as a mark."""
-    name, kind, outcome, words, middle, low, high, points = row
+    """One row: its name and numbers, lower where they need a line of their own; beneath them units
+    as faint points, the interval as a thin bar, the estimate as a mark."""
+    name, group, shape, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
-    role, brief = _part(kind, outcome), _part(kind, outcome, brief=True)
-    out = _labels(name, role, brief, words, text_y, more)
+    out = Markup(
+        '<text class="name" x="3%" y="{}">{}</text><text class="numbers" x="97%" y="{}" '
+        'text-anchor="end">{}</text>'
+    ).format(text_y, name, text_y + more, minus(words))
     if not math.isfinite(middle):
         return out
     for p in _finite(*points):
@@ -192,50 +194,13 @@ def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: i
             *ends, y, y
         )
     if span[0] <= middle <= span[1]:
-        shape = outcome if kind == "method" or outcome == "undecided" else "finding"
         mark = Markup(MARKS.get(shape, MARKS["finding"]))
         out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
             shape, to_percent(middle), y, mark
         )
     else:
         out += _arrow(middle < span[0], y)
-    groups = {"near": "control near", "violation": "control"}
-    group = groups.get(kind, "planted" if kind in ("also", "true", "unnamed") else kind)
     return Markup('<g class="{}">{}</g>').format(group, out)
-
-
-def _long(row: _Row) -> bool:
-    """Whether a row's name and part leave no room for its numbers beside them."""
-    whole, brief = (
-        len(row.name) + len(_part(row.kind, row.outcome, brief)) + len(row.words)
-        for brief in (False, True)
-    )
-    return whole > FITS or brief > NARROW
-
-
-def _part(kind: str, outcome: str, brief: bool = False) -> str:
-    """Say what an arm must do, and what it does where that is not it."""
-    role, must = (BRIEF if brief else ROLES).get(kind, ""), MUST.get(kind, "")
-    if not must or outcome in (must, "finding"):
-        return role
-    came = "undecided" if outcome == "undecided" else "passes" if must == "fails" else "fails"
-    if brief:
-        return f"{role}, {came}"
-    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {came}"
-
-
-def _labels(name: str, role: str, brief: str, numbers: str, y: int, more: int) -> Markup:
-    """A row's text: the arm and its part on the left, its numbers on the right, lower where they
-    need a line of their own."""
-    part = (
-        Markup('<tspan class="role">{}</tspan><tspan class="brief">{}</tspan>').format(role, brief)
-        if brief != role
-        else Markup.escape(role)
-    )
-    return Markup(
-        '<text class="name" x="3%" y="{}">{}{}</text><text class="numbers" x="97%" y="{}" '
-        'text-anchor="end">{}</text>'
-    ).format(y, name, part, y + more, minus(numbers))
 
 
 def _arrow(leftward: bool, y: int) -> Markup:
@@ -243,25 +208,6 @@ def _arrow(leftward: bool, y: int) -> Markup:
     return Markup(
         '<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>'
     ).format(0 if leftward else 100, y, path)
-
-
-def _published(
-    i: int, published: Published, to_percent: Any, span: tuple[float, float], more: int
-) -> Markup:
-    """The published number as a labelled tick; another set-up is said, not hidden."""
-    value, top = published.number, TOP + (ROW + more) * i
-    text_y, y = top + NAME, top + BAR + more
-    role = "" if published.same else ", other set-up"
-    out = _labels(
-        "published", role, BRIEF["published"] if role else "", number(value), text_y, more
-    )
-    if span[0] <= value <= span[1]:
-        out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
-            to_percent(value), y - 6, y + 6
-        )
-    else:
-        out += _arrow(value < span[0], y)
-    return Markup('<g class="published">{}</g>').format(out)
 
 
 def _axis(span: tuple[float, float], to_percent: Any, bottom: int) -> Markup:

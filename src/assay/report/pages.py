@@ -243,7 +243,7 @@ def render_figures(
         rendered.append(
             {
                 "figure": f,
-                "svg": Markup(draw.both(f)),
+                "svg": Markup(draw.svg(f, titled=False)),
                 "name": name,
                 "csv": export.figure_csv(f),
                 "words": words,
@@ -325,24 +325,24 @@ _MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def _mark(match: re.Match[str]) -> str:
-    marks = "".join(_MARKS.get(c, "␣" if c.isspace() else "␀") for c in match.group())
-    return f'<i class="ws">{marks}</i>'
+def mark(character: str) -> str:
+    """What is shown of a white space, or of a character that cannot be seen."""
+    return _MARKS.get(character, "␣" if character.isspace() else "␀")
+
+
+def _marked(match: re.Match[str]) -> str:
+    return f'<i class="ws">{"".join(map(mark, match.group()))}</i>'
 
 
 def words(text: str) -> Markup:
     """Running text on one line: line ends, tabs, control characters and runs of spaces become
     marks, single spaces stay."""
-    return Markup(_SPACE.sub(_mark, str(escape(text))))
+    return Markup(_SPACE.sub(_marked, str(escape(text))))
 
 
 def token(text: str) -> Markup:
     """A token by itself: every white space is marked and nothing breaks the line."""
-    marked = re.sub(
-        r"\s|[\x00-\x1f\x7f]",
-        lambda m: f'<i class="ws">{_MARKS.get(m.group(), "␣")}</i>',
-        str(escape(text)),
-    )
+    marked = re.sub(r"[\s\x00-\x1f\x7f]", _marked, str(escape(text)))
     return Markup(marked or '<i class="ws">empty</i>')
 
 

@@ -48,22 +48,6 @@ RAMP = tuple(f"ramp{i}" for i in range(1, 7))
 more than the one before."""
 
 
-def contrast(a: str, b: str) -> float:
-    """The contrast ratio of two colours given as #rrggbb, 1 to 21.
-
-    Formula: (L₁ + .05) / (L₂ + .05), L the relative luminance of sRGB
-    Source: Web Content Accessibility Guidelines 2.1, contrast ratio
-    """
-
-    def luminance(colour: str) -> float:
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(a), luminance(b)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def variables(dark: bool = False) -> str:
     """The palette as CSS variables, without a selector."""
     return "".join(f"--{name}:{values[dark]};" for name, values in PALETTE.items())

@@ -50,6 +50,9 @@ CHECKS_FOUND = {True: "found, as it should be", False: "not found", None: "undec
 """What a sign next to a planted effect says."""
 CHECK_WORDS = {True: "failed, as it should", False: "does not", None: "undecided"}
 """What a sign beside a control says, where all signs of a column are explained."""
+KINDS = {"near": "control", "control": "control"}
+KINDS |= {"planted": "planted effect", "violation": "planted violation"}
+"""What an arm is called by its role; one that is not asked by the claim is called by its name."""
 STYLES = {
     "holds": "green",
     "fails": "red",
@@ -106,17 +109,17 @@ class Control:
     @property
     def line(self) -> str:
         """The whole of it in a terminal: "control unrelated -0.14: failed, as it should"."""
-        if self.role in ("planted", "violation"):
-            came = CHECKS_FOUND[self.met]
-            kind = "effect" if self.role == "planted" else "violation"
-            return f"planted {kind} {self.arm} {self.numbers}: {came}"
-        if self.role in ("also", "true", "unnamed"):
+        if (kind := KINDS.get(self.role)) is None:
             return (
                 f"{self.arm} {self.numbers}: {'may hold' if self.role == 'also' else 'holds'} too"
             )
-        level = f", at {self.level}" if self.level else ""
-        came = self.state if self.met is False else f"{CHECK_WORDS[self.met]}{level}"
-        return f"control {self.arm} {self.numbers}: {came}"
+        if kind != "control":
+            came = CHECKS_FOUND[self.met]
+        elif self.met is False:
+            came = self.state
+        else:
+            came = CHECK_WORDS[self.met] + (f", at {self.level}" if self.level else "")
+        return f"{kind} {self.arm} {self.numbers}: {came}"
 
     @property
     def told(self) -> str:
@@ -736,58 +739,43 @@ def heat_maps(data: ResultData, width: int, *, coloured: bool) -> list[Text]:
 
     maps = []
     for s in ResultData.from_json(plain_all(data.to_json())).findings:
-        if s.curve is None or len(s.curve.dims) != 2:
-            continue
-        parts = [_shaded(part, coloured) for part in _cells_of(s.curve, width)]
-        head = Text(f"{s.text}: {' (down) by '.join(s.curve.dims)} (across)")
-        maps.append(Text("\n").join([head, *parts]))
+        if s.curve is not None and len(s.curve.dims) == 2:
+            head = Text(f"{s.text}: {' (down) by '.join(s.curve.dims)} (across)")
+            maps.append(Text("\n").join([head, *_cells(s.curve, width, coloured)]))
     return maps
 
 
-def _cells_of(curve: Curve, width: int) -> list[list[list[tuple[str, float]]]]:
-    """The words and the shade, -1 to 1, of each cell of a scan, with its head and the names of its
-    rows, which have none; in as many parts as are needed for `width` letters."""
-    points = range(len(curve.levels))
-    places = {curve.at(k): curve.estimate[k] for k in points}
-    rows, columns = (
-        list(dict.fromkeys(curve.at(k)[i] for k in sorted(points, key=lambda k: curve.order(k)[i])))
-        for i in (0, 1)
-    )
-    most = max((abs(x) for x in places.values() if _known(x)), default=0.0) or 1.0
-    digits = max(0, 1 - math.floor(math.log10(most)))
-
-    def written(x: float) -> tuple[str, float]:
-        return (number(x, digits), x / most) if _known(x) else ("-", 0.0)
-
-    body = [[written(places.get((row, column), math.nan)) for column in columns] for row in rows]
-    wide = 1 + max(len(str(x)) for x in (*columns, *(words for line in body for words, _ in line)))
-    names = max(len(str(row)) for row in rows)
-    room = max(1, (width - names) // wide)
-    parts = []
-    for start in range(0, len(columns), room):
-        some = slice(start, start + room)
-        head = [(" " * names, math.nan), *((str(c).rjust(wide), math.nan) for c in columns[some])]
-        lines = [
-            [(str(row).rjust(names), math.nan), *((w.rjust(wide), x) for w, x in line[some])]
-            for row, line in zip(rows, body, strict=True)
-        ]
-        parts.append([head, *lines])
-    return parts
-
-
-def _shaded(part: list[list[tuple[str, float]]], coloured: bool) -> Text:
-    """Cells on their shades, a line for each row."""
+def _cells(curve: Curve, width: int, coloured: bool) -> Iterator[Text]:
+    """A line for each row of a scan, numbers on their shades, below one with the names of its
+    columns; in as many parts as are needed for `width` letters."""
     from rich.text import Text
 
-    def style(shade: float) -> str:
-        if not coloured or math.isnan(shade):
-            return "bright_black" if coloured else ""
-        full = (64, 140, 230) if shade < 0 else (255, 140, 0)
-        mixed = (round(255 + (x - 255) * abs(shade)) for x in full)
-        return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)
+    cells = {curve.at(k): curve.estimate[k] for k in range(len(curve.levels))}
+    rows, columns = (
+        sorted({at[i] for at in cells}, key=lambda name: (isinstance(name, str), name))
+        for i in (0, 1)
+    )
+    most = max((abs(x) for x in cells.values() if _known(x)), default=0.0) or 1.0
+    digits = max(0, 1 - math.floor(math.log10(most)))
+    words = {at: number(x, digits) for at, x in cells.items() if _known(x)}
+    wide = 1 + max(len(str(word)) for word in (*columns, *words.values()))
+    names = max(len(str(row)) for row in rows)
+    room, quiet = max(1, (width - names) // wide), "bright_black" if coloured else ""
+    for start in range(0, len(columns), room):
+        some = columns[start : start + room]
+        yield Text(" " * names + "".join(str(c).rjust(wide) for c in some), quiet)
+        for row in rows:
+            shown = [(words.get((row, c), "-").rjust(wide), cells.get((row, c))) for c in some]
+            parts = ((word, _shade(x, most) if coloured else "") for word, x in shown)
+            yield Text.assemble((str(row).rjust(names), quiet), *parts)
 
-    lines = [Text.assemble(*((words, style(shade)) for words, shade in line)) for line in part]
-    return Text("\n").join(lines)
+
+def _shade(x: float | None, most: float) -> str:
+    """The style of a cell: white at 0, blue below and orange above, full at `most`."""
+    share = x / most if x is not None and _known(x) else 0.0
+    full = (64, 140, 230) if share < 0 else (255, 140, 0)
+    mixed = (round(255 + (shade - 255) * abs(share)) for shade in full)
+    return "#000000 on #{:02x}{:02x}{:02x}".format(*mixed)
 
 
 def cell(words: str) -> str:

@@ -2,10 +2,9 @@
 
 The method (the series called "main", or else the first) takes the accent; seven series differ in
 colour, and in dash or mark as well; series named by numbers are an ordered ramp. Lines are labelled
-at their ends, everything else by a legend above. A narrow drawing, for a phone, has a legend in
-every case, its panels below each other, and long names on several lines. A histogram of more than
-60 distinct values of `x` is binned here, each row counting `y`, or once when `y` is `x`; with
-fewer, `x` holds the bins' centres and `y` their counts."""
+at their ends, everything else by a legend above. A histogram of more than 60 distinct values of `x`
+is binned here, each row counting `y`, or once when `y` is `x`; with fewer, `x` holds the bins'
+centres and `y` their counts."""
 
 from __future__ import annotations
 
@@ -17,14 +16,12 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from assay.core.figures import Figure
-from assay.report.interval_plot import ticks
 from assay.report.palette import LIGHT, RAMP, SERIES
 
 WIDTH, HEIGHT = 400, 250
-NARROW = 340
-"""The width of a narrow drawing with all its labels, which a page of 380 pixels shows at its own
-size."""
 DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [14, 4], [1, 4], [9, 3, 2, 3, 2, 3])
 SHAPES = (
     "circle",
@@ -40,8 +37,6 @@ WIDE = "Verdana, 'DejaVu Sans', sans-serif"
 neighbour or over the edge."""
 LETTER = 8
 """About the width of a letter of that font, in pixels."""
-NAME = 16
-"""Letters of a line of a long name, where the drawing is narrow."""
 FIRE = "#ff8c00"
 """The full shade of a heat map; its blue is 0, so that a shade's blue says how much paper shows
 through."""
@@ -53,83 +48,48 @@ DOTTED = ("points", "joined")
 """Marks that are dots with their intervals."""
 
 
-def vega(
-    figure: Figure,
-    *,
-    titled: bool = True,
-    standalone: bool = False,
-    narrow: bool = False,
-    panel: int = 0,
-) -> dict[str, Any]:
+def vega(figure: Figure, *, titled: bool = True, standalone: bool = False) -> dict[str, Any]:
     """The Vega-Lite specification of a figure, its data included; `standalone`: with white paper,
-    for a file that no page frames.
-
-    A `narrow` one is for a phone; `panel` is then the width of its panels, less labels.
-    """
+    for a file that no page frames."""
     plotted = _binned(figure) if figure.mark == "histogram" else figure
-    rows = _rows(plotted)
-    series = (
-        _distinct(plotted.columns[plotted.color])
-        if plotted.color and plotted.mark != "heatmap"
-        else []
-    )
-    labelled = plotted.mark == "line" and not plotted.facet and 1 < len(series) <= 8 and not narrow
+    colored = plotted.color if plotted.mark != "heatmap" else None
+    series = _distinct(plotted.columns[colored]) if colored else []
+    labelled = plotted.mark == "line" and not plotted.facet and 1 < len(series) <= 8
     panels = _distinct(plotted.columns[plotted.facet]) if plotted.facet else []
-    abreast = 1 if narrow else len(panels) if len(panels) <= 4 else 3
+    abreast = len(panels) if len(panels) <= 4 else 3
     longest = max((len(str(name)) for name in series), default=0) if labelled else 0
-    width = (
-        max(280, WIDTH - 7 * max(0, longest - 10))
-        if len(panels) < 2
-        else round(2 * WIDTH / abreast) - 40
-    )
-    width = (panel or 270) if narrow else width
+    width = max(280, WIDTH - 7 * max(0, longest - 10))
+    width = width if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
     lying = _lying(plotted, width)
-    height = _height(plotted, lying, narrow, len(panels), width)
-    across = width * max(1, min(abreast, len(panels)))
-    layer = [
-        *_marks(plotted, series, labelled, width, narrow, across),
-        *_rules(plotted, "x" if lying else "y", height),
-    ]
-    if labelled:
-        layer += _end_labels(plotted, series, width)
+    height = _height(plotted, lying, len(panels), width)
+    layer = _marks(plotted, series, labelled, width, width * max(1, min(abreast, len(panels))))
+    layer += _rules(plotted, "x" if lying else "y", height)
+    layer += _end_labels(plotted, series, width) if labelled else []
     body: dict[str, Any] = {"layer": layer, "width": width, "height": height}
     if plotted.facet:
         facet = {"field": plotted.facet, "type": "nominal", "title": None, "sort": panels}
-        body = {
-            "facet": facet,
-            "columns": abreast,
-            "spacing": {"column": 36, "row": 20},
-            "spec": body,
-        }
-    title = {
-        "text": _wrapped(figure.title, 100 if panels and not narrow else 40 if narrow else 56),
-        "anchor": "start",
-    }
+        spacing = {"column": 36, "row": 20}
+        body = {"facet": facet, "columns": abreast, "spacing": spacing, "spec": body}
+    title = {"text": _wrapped(figure.title, 100 if panels else 56), "anchor": "start"}
+    ticks_of = {"tickCount": 5 if width > 250 else 3, "labelFlush": False}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "data": {"values": rows},
+        "data": {"values": _rows(plotted)},
         **body,
         **({"title": title} if titled else {}),
-        "config": _CONFIG
-        | (_ALONE if standalone else {})
-        | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
+        "config": _CONFIG | (_ALONE if standalone else {}) | {"axisXQuantitative": ticks_of},
     }
 
 
-def _height(figure: Figure, lying: bool, narrow: bool, panels: int, width: int) -> int:
+def _height(figure: Figure, lying: bool, panels: int, width: int) -> int:
     """The height of a panel: of lying bars or points by how many there are, of one among several by
     its width."""
     if lying:
-        lines = (
-            max(len(_wrapped(str(name), NAME)) for name in _distinct(figure.columns[figure.x]))
-            if narrow
-            else 1
-        )
-        return (18 + 16 * lines) * len(_distinct(figure.columns[figure.x]))
+        return 34 * len(_distinct(figure.columns[figure.x]))
     if panels < 2:
         rows = len(_distinct(figure.columns[figure.y])) if figure.mark == "heatmap" else 0
-        return max(220 if narrow else HEIGHT, 16 * rows)
-    return 150 if narrow else round(0.75 * width + 40)
+        return max(HEIGHT, 16 * rows)
+    return round(0.75 * width + 40)
 
 
 def _distinct(values: Sequence) -> list:
@@ -177,32 +137,21 @@ def _field(name: str) -> str:
 def _binned(figure: Figure) -> Figure:
     """A histogram's bars: `_left`, `_right` and the count, by equal bins of x (of log x when the
     axis is logarithmic)."""
-    to, back = (math.log10, lambda v: 10**v) if figure.x_log else (float, float)
-    weights = (
-        [1] * len(figure.columns[figure.x]) if figure.x == figure.y else figure.columns[figure.y]
+    x, n = (
+        np.array([_plain(v) for v in figure.columns[name]], float) for name in (figure.x, figure.y)
     )
-    pairs = [(_plain(x), _plain(n)) for x, n in zip(figure.columns[figure.x], weights, strict=True)]
-    points = [
-        (to(x), n)
-        for x, n in pairs
-        if x is not None and n is not None and (x > 0 or not figure.x_log)
-    ]
-    centres = sorted({x for x, _ in points})
+    n = np.ones_like(x) if figure.x == figure.y else n
+    known = np.isfinite(x) & np.isfinite(n) & ((x > 0) | (not figure.x_log))
+    x, n = (np.log10(x[known]) if figure.x_log else x[known]), n[known]
+    centres = np.unique(x)
     if len(centres) > MOST_BARS or figure.x == figure.y:
-        low, high = (centres[0], centres[-1]) if centres else (0.0, 1.0)
-        step = (high - low) / BINS or 1.0
-        counts = [0.0] * BINS
-        for x, n in points:
-            counts[min(int((x - low) / step), BINS - 1)] += n
-        bars = [(low + i * step, low + (i + 1) * step, n) for i, n in enumerate(counts)]
+        n, edges = np.histogram(x, BINS, weights=n)
+        left, right = edges[:-1], edges[1:]
     else:
-        step = min((after - before for before, after in pairwise(centres)), default=1.0)
-        bars = [(x - step / 2, x + step / 2, n) for x, n in points]
-    columns = {
-        "_left": [back(a) for a, _, _ in bars],
-        "_right": [back(b) for _, b, _ in bars],
-        "count": [n for *_, n in bars],
-    }
+        half = min(np.diff(centres), default=1.0) / 2
+        left, right = x - half, x + half
+    ends = [10.0**end if figure.x_log else end for end in (left, right)]
+    columns = {"_left": ends[0].tolist(), "_right": ends[1].tolist(), "count": n.tolist()}
     return replace(
         figure,
         columns=columns,
@@ -216,52 +165,32 @@ def _binned(figure: Figure) -> Figure:
     )
 
 
-def _axis(
-    figure: Figure, axis: str, *, discrete: bool = False, narrow: bool = False, room: int = 0
-) -> dict[str, Any]:
+def _axis(figure: Figure, axis: str, *, discrete: bool = False, room: int = 0) -> dict[str, Any]:
     """Encoding of one position: type, scale, title; names longer than `room` letters stand on
     several lines."""
     name, log = (figure.x, figure.x_log) if axis == "x" else (figure.y, figure.y_log)
-    title = (figure.x_title if axis == "x" else figure.y_title) or (
-        name if _numeric(figure.columns[name]) else ""
-    )
-    most = 36 if axis == "x" else 26
-    encoding: dict[str, Any] = {
-        "field": _field(name),
-        "title": _wrapped(title, most if narrow else most + 16),
-    }
-    if discrete or not _numeric(figure.columns[name]):
-        spaced = (
-            {"labelOverlap": "parity", "labelSeparation": 4}
-            if figure.mark == "heatmap" and axis == "x"
-            else {}
-        )
+    numeric = _numeric(figure.columns[name])
+    title = (figure.x_title if axis == "x" else figure.y_title) or (name if numeric else "")
+    encoding: dict[str, Any] = {"field": _field(name)}
+    encoding["title"] = _wrapped(title, 52 if axis == "x" else 42)
+    if discrete or not numeric:
+        ticks_of: dict[str, Any] = {"labelAngle": 0, "grid": False}
+        if figure.mark == "heatmap" and axis == "x":
+            ticks_of |= {"labelOverlap": "parity", "labelSeparation": 4}
         names = [str(v) for v in _distinct(figure.columns[name])]
         if room and any(len(n) > room and " " in n for n in names):
-            spaced["labelExpr"] = (
-                f"{json.dumps({n: _wrapped(n, room) for n in names})}['' + datum.value]"
-            )
-        return encoding | {
-            "type": "ordinal",
-            "sort": None,
-            "axis": {"labelAngle": 0, "grid": False, **spaced},
-        }
+            lines = json.dumps({n: _wrapped(n, room) for n in names})
+            ticks_of["labelExpr"] = f"{lines}['' + datum.value]"
+        return encoding | {"type": "ordinal", "sort": None, "axis": ticks_of}
     encoding["type"] = "quantitative"
     numbers = [v for v in _collect_numbers(figure, axis) if v > 0]
     if not log or not numbers:
         return encoding | {"scale": {"zero": figure.mark in ("bars", "histogram")}}
     low, high = min(numbers), max(numbers)
-    margin = (
-        1
-        if figure.mark == "histogram" and axis == "x"
-        else (high / low) ** 0.04
-        if high > low
-        else 1.1
-    )
-    return encoding | {
-        "scale": {"type": "log", "domain": [low / margin, high * margin], "nice": False},
-        "axis": {"format": "~g", "values": _log_ticks(low / margin, high * margin)},
-    }
+    margin = (high / low) ** 0.04 if high > low else 1.1
+    margin = 1 if figure.mark == "histogram" and axis == "x" else margin
+    scale = {"type": "log", "domain": [low / margin, high * margin], "nice": False}
+    return encoding | {"scale": scale, "axis": {"format": "~g"}}
 
 
 def _collect_numbers(figure: Figure, axis: str) -> list[float]:
@@ -272,16 +201,6 @@ def _collect_numbers(figure: Figure, axis: str) -> list[float]:
         float(v) for name in names for v in map(_plain, figure.columns[name]) if v is not None
     ]
     return numbers + ([float(y) for y, _ in figure.rules] if axis == "y" else [])
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Ticks for a logarithmic axis: 1, 2, 5 of each decade while few, else decades, else every
-    n-th; even steps if short."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
-    whole = [10.0**k for k in decades if low <= 10.0**k <= high]
-    few = fine if len(fine) <= 6 else whole[:: 1 + len(whole) // 8]
-    return few if len(few) > 1 else ticks(low, high)
 
 
 def _style(figure: Figure, series: list, legend: bool, across: int) -> dict[str, Any]:
@@ -297,41 +216,28 @@ def _style(figure: Figure, series: list, legend: bool, across: int) -> dict[str,
         order = [method, *[s for s in series if s != method]]
         colours = [LIGHT[SERIES[i % len(SERIES)]] for i in range(len(order))]
     room = across // (LETTER * max(len(str(s)) for s in series) + 40)
-    key = {
-        "title": None,
-        "orient": "top",
-        "columns": max(1, min(4, room)),
-        "symbolOpacity": 1,
-        "labelLimit": 400,
-    }
-    key |= (
-        {"symbolType": "stroke", "symbolSize": 700, "symbolStrokeWidth": 2}
-        if figure.mark == "line"
-        else {}
-    )
-    base = {
-        "field": _field(figure.color),
-        "type": "nominal",
-        "sort": None,
-        "legend": key if legend else None,
-    }
-    count = range(len(order))
-    style = {"color": base | {"scale": {"domain": order, "range": colours}}}
+    key: dict[str, Any] = {"title": None, "orient": "top", "columns": max(1, min(4, room))}
+    key |= {"symbolOpacity": 1, "labelLimit": 400}
     if figure.mark == "line":
-        style["strokeDash"] = base | {
-            "scale": {"domain": order, "range": [DASHES[i % len(DASHES)] for i in count]}
-        }
-    if figure.mark in DOTTED or (
-        figure.mark == "line" and not legend
-    ):  # a legend of lines shows their dashes
-        style["shape"] = base | {
-            "scale": {"domain": order, "range": [SHAPES[i % len(SHAPES)] for i in count]}
-        }
+        key |= {"symbolType": "stroke", "symbolSize": 700, "symbolStrokeWidth": 2}
+    base: dict[str, Any] = {"field": _field(figure.color), "type": "nominal", "sort": None}
+    base["legend"] = key if legend else None
+
+    def of(values: Sequence) -> dict[str, Any]:
+        cycled = [values[i % len(values)] for i in range(len(order))]
+        return base | {"scale": {"domain": order, "range": cycled}}
+
+    style = {"color": of(colours)}
+    if figure.mark == "line":
+        style["strokeDash"] = of(DASHES)
+    # a legend of lines shows their dashes
+    if figure.mark in DOTTED or (figure.mark == "line" and not legend):
+        style["shape"] = of(SHAPES)
     return style
 
 
 def _marks(
-    figure: Figure, series: list, labelled: bool, width: int, narrow: bool, across: int
+    figure: Figure, series: list, labelled: bool, width: int, across: int
 ) -> list[dict[str, Any]]:
     """The layers that show the data; `across` is the width of all panels together, which a legend
     may take."""
@@ -339,16 +245,13 @@ def _marks(
     colour = style["color"]
     room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
-        return _heatmap(figure, narrow, room)
+        return _heatmap(figure, room)
     if figure.mark == "histogram":
-        return [_histogram(figure, colour, narrow)]
+        return [_histogram(figure, colour)]
     lying, bars = _lying(figure, width), figure.mark == "bars"
     name_axis, value_axis = ("y", "x") if lying else ("x", "y")
-    names = (NAME if narrow else 0) if lying else room
-    place = {
-        name_axis: _axis(figure, "x", discrete=bars, narrow=narrow, room=names),
-        value_axis: _axis(figure, "y", narrow=narrow),
-    }
+    names = _axis(figure, "x", discrete=bars, room=0 if lying else room)
+    place = {name_axis: names, value_axis: _axis(figure, "y")}
     if bars and series and figure.color != figure.x:
         place[f"{name_axis}Offset"] = {"field": _field(figure.color or ""), "sort": None}
     ends: dict[str, Any] = {}
@@ -381,13 +284,13 @@ def _marks(
     return layers
 
 
-def _heatmap(figure: Figure, narrow: bool, room: int) -> list[dict[str, Any]]:
+def _heatmap(figure: Figure, room: int) -> list[dict[str, Any]]:
     """Cells by shade, and the word none where there is no number."""
     name = figure.color or figure.y
     numbers = [v for v in map(_plain, figure.columns[name]) if v is not None]
     place = {
-        "x": _axis(figure, "x", discrete=True, narrow=narrow, room=room),
-        "y": _axis(figure, "y", discrete=True, narrow=narrow)
+        "x": _axis(figure, "x", discrete=True, room=room),
+        "y": _axis(figure, "y", discrete=True)
         | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None},
     }
     shade = {
@@ -405,9 +308,9 @@ def _heatmap(figure: Figure, narrow: bool, room: int) -> list[dict[str, Any]]:
     ]
 
 
-def _histogram(figure: Figure, colour: dict[str, Any], narrow: bool) -> dict[str, Any]:
+def _histogram(figure: Figure, colour: dict[str, Any]) -> dict[str, Any]:
     """Bars that touch."""
-    x, y = _axis(figure, "x", narrow=narrow), _axis(figure, "y", narrow=narrow)
+    x, y = _axis(figure, "x"), _axis(figure, "y")
     x["scale"] = x["scale"] if figure.x_log else {"zero": False}
     ends = {"x2": {"field": "_right"}, "y2": {"datum": 1 if figure.y_log else 0}}
     mark = {"type": "bar", "binSpacing": 0, "stroke": LIGHT["paper"], "strokeWidth": 0.5}

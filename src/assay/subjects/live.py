@@ -68,12 +68,7 @@ class Live:
     @property
     def hooks(self) -> list[str]:
         """Where hooks stand that are not Assay's: between runs Assay has none."""
-        kinds = ("_forward_hooks", "_forward_pre_hooks")
-        return [
-            name or "the model"
-            for name, module in self.model.named_modules()
-            if any(getattr(module, kind, None) for kind in kinds)
-        ]
+        return hooks_on(self.model)
 
     @property
     def hooks_in_words(self) -> str:
@@ -87,15 +82,9 @@ class Live:
     def fingerprint(self) -> str:
         """SHA-256 over what it holds now, and over its settings and its tokenizer; where hooks
         stand on it, whose work no hash knows, another one in each session."""
-        tensors = self.model.state_dict()
-        # what is cheap to see changes with the weights, also where they are set past autograd
-        now = tuple(
-            (name, t.data_ptr(), t._version, float(t.sum(dtype=torch.float64)))
-            for name, t in tensors.items()
-        )
-        state = (now, tuple(self.hooks), self.model.config.to_json_string())
-        if self._hashed[0] != state:
-            self._hashed = (state, self._hash(tensors))
+        now = (state(self.model), self.model.config.to_json_string())
+        if self._hashed[0] != now:
+            self._hashed = (now, self._hash(self.model.state_dict()))
         return self._hashed[1]
 
     def _hash(self, tensors: Mapping[str, Any]) -> str:
@@ -114,6 +103,24 @@ class Live:
         if self.hooks:
             digest.update(f"{self._session} {self.hooks}".encode())
         return digest.hexdigest()
+
+
+def hooks_on(model: Any) -> list[str]:
+    """Where hooks are on a model: between runs Assay has none."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks")
+    return [
+        name or "the model"
+        for name, module in model.named_modules()
+        if any(getattr(module, kind, None) for kind in kinds)
+    ]
+
+
+def state(model: Any) -> tuple[Any, ...]:
+    """What is cheap to see of a model, and changes with its hooks and its weights, also where they
+    are set past autograd."""
+    tensors = model.state_dict().items()
+    sums = ((n, t.data_ptr(), t._version, float(t.sum(dtype=torch.float64))) for n, t in tensors)
+    return (*sums, *hooks_on(model))
 
 
 def hold(model: Any, tokenizer: Any = None) -> Live:

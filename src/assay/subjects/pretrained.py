@@ -12,9 +12,10 @@ import platform
 import re
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +45,9 @@ PROOF: Mapping[DType, float] = MappingProxyType(
 opened: what adding three numbers in another order changes."""
 AUTO = "auto"
 """The device that stands for all GPUs."""
+_FAST = "fast-dtype.json"
+_open: weakref.WeakValueDictionary[tuple[Any, ...], Pretrained] = weakref.WeakValueDictionary()
+"""The models of folders that are open, the last of each."""
 
 
 class _Stop(Exception):
@@ -84,9 +88,35 @@ def load(
     folder = find(str(name))
     if folder.live is not None:
         model, dtype = _of_live(folder, apart)
-    else:
-        model = _of_folder(folder, device, dtype)
-    return _proved(folder, model, dtype)
+        return _proved(folder, model, dtype)
+    opened = _proved(folder, _of_folder(folder, device, dtype), dtype)
+    if not apart:
+        opened.as_loaded  # noqa: B018 (seen now, before anybody can change it)
+        _open[_key(folder, device, dtype)] = opened
+    return opened
+
+
+def shared(name: str, device: str = "cpu", dtype: DType = "float32") -> Pretrained:
+    """The model of a folder that is open in this process and as it was loaded, such as one that
+    `assay.model` gave; else loaded now. Raises: ModelError, as `load`."""
+    folder = find(name)
+    known = None if folder.live is not None else _open.get(_key(folder, device, dtype))
+    if known is None or known.is_changed:
+        return load(name, device, dtype)
+    return known if known.folder.name == folder.name else replace(known, folder=folder)
+
+
+def is_any_changed() -> bool:
+    """Say whether a model that is open is not as it was loaded."""
+    return any(model.is_changed for model in _open.values())
+
+
+def _key(folder: ModelFolder, device: str | torch.device, dtype: DType) -> tuple[Any, ...]:
+    """What a model is known by while it is open: its files as they are now."""
+    places = dict.fromkeys((folder.path, folder.texts))
+    places |= {folder.adapter.path: None} if folder.adapter is not None else {}
+    files = sorted(path for place in places for path in place.resolve().iterdir())
+    return (str(device), dtype, folder.bos, *((p, p.stat().st_mtime_ns) for p in files))
 
 
 def _of_live(folder: ModelFolder, apart: bool) -> tuple[Any, DType]:
@@ -202,6 +232,7 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
         if bars:
             logging.enable_progress_bar()
     model, loading_info = opened
+    _copy_small(model)
     if bad:
         raise ModelError(
             f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
@@ -214,6 +245,14 @@ def _of_folder(folder: ModelFolder, device: str | torch.device, dtype: DType) ->
     if folder.adapter is not None:
         adapters.merge(folder.adapter, model)
     return model if spread else model.to(device)
+
+
+def _copy_small(model: Any) -> None:
+    """Copy what is no matrix out of the mapped file. Where matrices are converted, as from float16,
+    the norms, stored in float32, would be all that keeps the whole file in memory."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim < 2:
+            tensor.data = tensor.data.clone()
 
 
 def _check_loaded(
@@ -366,6 +405,16 @@ class Pretrained:
     def sites(self) -> tuple[Site, ...]:
         """Every site, in the order of a forward pass."""
         return self.folder.sites
+
+    @cached_property
+    def as_loaded(self) -> tuple[Any, ...]:
+        """What is cheap to see of its weights and hooks, when it was first asked for."""
+        return live.state(self.model)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is not as it was loaded: has other weights, or hooks of its owner's."""
+        return self.as_loaded != live.state(self.model)
 
     @cached_property
     def _order(self) -> Mapping[Site, int]:
@@ -735,7 +784,7 @@ def fast_dtype(cache: Path | None = None) -> DType:
     """
     from filelock import FileLock
 
-    where = (cache or fetch.cache_folder()) / "fast-dtype.json"
+    where = (cache or fetch.cache_folder()) / _FAST
     machine = f"{_cpu()}, torch {torch.__version__}"
     known = _known(where)
     try:
@@ -758,6 +807,16 @@ def _known(where: Path) -> dict[str, Any]:
         return json.loads(where.read_text())
     except (OSError, ValueError):
         return {}
+
+
+def fast_speed() -> float:
+    """How many times as fast this CPU multiplies in `fast_dtype` as in float32; 1 where nobody has
+    measured it."""
+    for machine, choice in _known(fetch.cache_folder() / _FAST).items():
+        if machine.startswith(_cpu()):
+            times = choice["milliseconds"]
+            return float(times["float32"] / times[choice["dtype"]])
+    return 1.0
 
 
 def _choice() -> dict[str, Any]:

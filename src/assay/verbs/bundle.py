@@ -173,10 +173,9 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     yield f"{listed} as SHA256SUMS says"
     digest = f" (SHA-256 {bundle.judge_sha256})" if bundle.judge_sha256 else ""
     yield f"the judge.py in it {JUDGE[bundle.judge]}{digest}"
-    files = ", ".join(bundle.read[:3]) + " …" * (len(bundle.read) > 3)
     yield (
-        f"read again: numbers that the bundle carries, in {len(bundle.read)} files ({files}); "
-        "nothing was trained or measured, and pages and source were not looked at"
+        "judged from the numbers in the bundle: nothing was trained or measured, and the report "
+        "and the source were not looked at"
     )
 
 

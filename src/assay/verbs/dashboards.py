@@ -13,7 +13,7 @@ from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.explorer import offline
 from assay.features.dashboards import neuronpedia
-from assay.features.index import matching
+from assay.features.index.about import decoder_rows
 from assay.features.index.reader import Index
 from assay.lab.store import atomic, provenance
 from assay.lab.store.store import Store
@@ -144,7 +144,7 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
 def _neuronpedia(
     index: Index, numbers: Sequence[int], out: Path, creator: str, store: Store
 ) -> list[Path]:
-    firings, decoder = indexing.firings_of(index, store), matching.rows(index.folder)
+    firings, decoder = indexing.firings_of(index, store), decoder_rows(index.folder)
     created = str(index.about.made.get("finished") or provenance.timestamp())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:

@@ -1,5 +1,4 @@
-"""Exchange: dictionaries in from other libraries' files, tried on real activations, and out to
-them."""
+"""Exchange: dictionaries in from other libraries' files, and out to them."""
 
 from __future__ import annotations
 
@@ -8,24 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from assay.core import foreign
-from assay.core.errors import AssayError, DataError, ModelError
-from assay.core.heavy import torch
-from assay.data import corpus
+from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
-from assay.dictionaries.formats.trial import Trial, self_test
 from assay.dictionaries.formats.writing import write
 from assay.dictionaries.kinds import to_json
 from assay.evaluation import file_statements
-from assay.evaluation.acts import fingerprint, open_file
 from assay.evaluation.sources import find
-from assay.evaluation.text import most_tokens
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
-from assay.subjects.folder import find as find_model
-from assay.subjects.pretrained import load as load_model
-from assay.subjects.site import Site
 from assay.verbs.bundle import Bundled, bundled, export_bundle
 from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
 from assay.verbs.fetch import OFFLINE, Network
@@ -49,14 +39,8 @@ from assay.verbs.options import (
 )
 from assay.verbs.verb import Answer, Door, Line, Part, verb
 
-CONTEXT, TOKENS = 128, 8192
 FEATURES = ("html", "neuronpedia")
 """Formats of features, which come from an index."""
-OUTLIER = 6.0
-"""Activations longer than this many medians are left out of the trial, as they are of training and
-evaluation."""
-TRIED = 4 * 2**30
-"""Bytes of a file of activations to try a dictionary on, which is read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,41 +64,13 @@ class Hints:
     """Inference threshold, where a BatchTopK file holds none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Real:
-    """Real activations to try the dictionary on, at least 4,096: a wrong convention loads without
-    an error and shows here."""
-
-    acts: Path | None = None
-    """A safetensors file with acts [rows, d], and target for a transcoder."""
-    model: str | None = None
-    """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch), run on
-    --text."""
-    text: str | None = None
-    """stdlib, docs (docstrings), or a folder of text files."""
-
-
-AS_IT_SAYS, UNTRIED = Hints(), Real()
-
-
-@dataclass(frozen=True)
-class Tried:
-    """How a dictionary did on real activations: active features per activation, variance explained,
-    ‖x̂‖ / ‖x‖, and what that says."""
-
-    rows: int
-    l0: float
-    ev: float
-    fvu: float
-    norm_ratio: float
-    reconstructs: bool
-    verdict: str
+AS_IT_SAYS = Hints()
 
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A dictionary that was read or written: shape, kind, places, where it comes from, how it did,
-    and the files."""
+    """A dictionary that was read or written: shape, kind, places, where it comes from, and the
+    files."""
 
     runs: int
     d_in: int
@@ -125,22 +81,20 @@ class Exchanged:
     sites_out: tuple[str, ...]
     per_token: str
     origin: Mapping[str, Any]
-    self_test: tuple[Tried, ...]
     written: tuple[Path, ...]
 
 
-@verb("a dictionary of another library, tried and rewritten")
+@verb("a dictionary of another library as a file of Assay's own")
 def import_(
     path: Path,
     /,
     *,
     out: Path,
     hints: Annotated[Hints, Flat] = AS_IT_SAYS,
-    real: Annotated[Real, Flat] = UNTRIED,
     trust: Trust = AS_WRITTEN,
 ) -> Answer[Exchanged]:
-    """Convert another library's dictionary to Assay's format; given activations, only if it
-    reconstructs them.
+    """Convert another library's dictionary to Assay's format. Whether it reconstructs activations
+    well is what `assay evaluate` says.
 
     Parameters
     ----------
@@ -155,31 +109,20 @@ def import_(
     assay import for-saelens --out mine.safetensors
     """
     with trust.raised():
-        exchange = import_dictionary(path, out, hints, real)
+        exchange = import_dictionary(path, out, hints)
     return Answer(exchange, words(exchange))
 
 
-def import_dictionary(
-    path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Real = UNTRIED
-) -> Exchanged:
+def import_dictionary(path: Path, out: Path, hints: Hints = AS_IT_SAYS) -> Exchanged:
     """Read another library's dictionary and write it into `out` as one of ours.
 
-    Raises: DataError for a file that cannot be read, and for a dictionary that does not
-    reconstruct; nothing is written then."""
+    Raises: DataError for a file that cannot be read; nothing is written then."""
     if out.exists():
         raise DataError(f"{out} exists already; remove it, or name another --out")
     writable(out.parent, "--out")
-    if real.acts is not None and (real.model or real.text):
-        raise AssayError("give --acts, or --model and --text, and not both")
-    if (real.model is None) != (real.text is None):
-        raise AssayError("--model and --text go together: the one runs on the other")
     dictionary = load(path, **vars(hints))
-    trials = _tried(dictionary, real)
-    for trial in trials:
-        if not trial.reconstructs:
-            raise DataError(f"{path} {trial.verdict}; nothing was written")
     write(dictionary, out, "assay")
-    return _described(dictionary, trials, [out])
+    return _described(dictionary, [out])
 
 
 @verb("files for other libraries; features and their index; the bundle of a result")
@@ -269,7 +212,7 @@ def of_dictionary(
     (source, *_) = find([name], Store(place.root))
     dictionary = source.read()
     written = write(dictionary, out, format, run=run, model=model)
-    exchange = _described(dictionary if run is None else dictionary[run], [], written)
+    exchange = _described(dictionary if run is None else dictionary[run], written)
     return Answer(exchange, words(exchange))
 
 
@@ -299,8 +242,7 @@ def refuse_mixture(
 
 
 def words(exchange: Exchanged) -> Iterator[Part]:
-    """Tell what kind of dictionary was read or written, where it comes from, how it did, and the
-    files."""
+    """Tell what kind of dictionary was read or written, where it comes from, and the files."""
     kind, origin = exchange.nonlinearity, exchange.origin
     active = f" (k {kind['k']})" if "k" in kind else ""
     shape = f"{exchange.width} features of {exchange.d_in} dimensions"
@@ -315,13 +257,10 @@ def words(exchange: Exchanged) -> Iterator[Part]:
     if origin.get("inferred"):
         yield Line(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
     yield from map(Line, file_statements.unread(origin))
-    yield from (Line(trial.verdict) for trial in exchange.self_test)
     yield from (Line(f"wrote {path}") for path in exchange.written)
 
 
-def _described(
-    dictionary: Dictionary, trials: Sequence[Trial], written: Sequence[Path]
-) -> Exchanged:
+def _described(dictionary: Dictionary, written: Sequence[Path]) -> Exchanged:
     return Exchanged(
         runs=len(dictionary),
         d_in=dictionary.W_enc.shape[1],
@@ -332,71 +271,5 @@ def _described(
         sites_out=tuple(dictionary.sites_out),
         per_token=dictionary.per_token,
         origin=dict(dictionary.origin),
-        self_test=tuple(
-            Tried(t.rows, t.l0, t.ev, t.fvu, t.norm_ratio, t.reconstructs, t.verdict)
-            for t in trials
-        ),
         written=tuple(written),
     )
-
-
-def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
-    if real.acts is not None:
-        x, y = _of_file(real.acts)
-    elif real.model is not None and real.text is not None:
-        x, y = _of_model(dictionary, real.model, real.text)
-    else:
-        return []
-    if not bool(x.isfinite().all()) or (y is not None and not bool(y.isfinite().all())):
-        raise DataError("the activations have numbers that are NaN or infinite")
-    length = x.float().norm(dim=-1)
-    keep = length <= OUTLIER * length.median()
-    return self_test(
-        dictionary, x[keep], y[keep] if dictionary.sites_out and y is not None else None
-    )
-
-
-def _of_file(path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Read the activations of a file and, where it has them, the targets; a row each."""
-    from safetensors import safe_open
-
-    fingerprint(path)  # refuses what is no file
-    file = open_file(foreign.tensors(path, TRIED))
-    with safe_open(path, "pt") as opened:
-        x = opened.get_tensor(file.name).flatten(0, -2).float()
-        return x, opened.get_tensor(file.target).flatten(0, -2).float() if file.target else None
-
-
-def _of_model(
-    dictionary: Dictionary, model: str, text: str
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Compute a model's activations where the dictionary reads and writes, on windows of a text;
-    the first position is left out."""
-
-    folder = find_model(model)
-    if len(dictionary.sites) != 1:
-        raise DataError(
-            "the file does not say where its activations come from; say it with --site, such "
-            "as blocks.9.hook_resid_post"
-        )
-    sites = [Site.parse(name) for name in (*dictionary.sites, *dictionary.sites_out)]
-    for site, width in zip(
-        sites, (dictionary.W_enc.shape[1], dictionary.W_dec.shape[2]), strict=False
-    ):
-        if folder.width(site) != width:
-            raise ModelError(
-                f"{site} of {model} has {folder.width(site)} numbers per token, the "
-                f"dictionary has {width}"
-            )
-    context = min(CONTEXT, most_tokens(folder))
-    windows = corpus.load(text).windows(
-        folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True
-    )
-    subject = load_model(model)
-    parts: list[list[torch.Tensor]] = [[] for _ in sites]
-    for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):
-        trace = subject.run(tokens, capture=sites, logits=False)
-        for part, site in zip(parts, sites, strict=True):
-            part.append(trace.acts[site].flatten(2)[:, 1:].flatten(0, 1).float())
-    activations = [torch.cat(part) for part in parts]
-    return activations[0], activations[1] if len(activations) > 1 else None

@@ -63,8 +63,8 @@ def report(
     out
         Folder of the pages.
     export
-        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
-        PDF.
+        Folder for the verdicts as CSV, the references as BibTeX, and the figures as CSV, SVG, PNG
+        and PDF.
     open
         Show them in the browser.
 

@@ -291,7 +291,7 @@ def train(
         )
         read.first = rows.sample + lengths[0]
     try:
-        reader = ShardReader(rows.shards(lengths, out / PLACE), method.batch, method.seed, window=1)
+        reader = ShardReader(rows.shards(lengths, out / PLACE), method.batch, method.seed)
         dictionary = train_dictionary(
             kind,
             reader,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from assay.features.dashboards import neuronpedia
-from assay.features.index import matching
+from assay.features.index.about import decoder_rows
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 
@@ -127,7 +127,7 @@ def made(tmp_path_factory):
 def written(made, folder, numbers=NUMBERS):
     """The rows of features, and those of their examples, by the feature's number."""
     world, index, firings = made
-    decoder = matching.rows(world.folder)
+    decoder = decoder_rows(world.folder)
     to = neuronpedia.write(folder, index, firings, numbers, decoder, TIME, "someone")
     features, examples = (
         [

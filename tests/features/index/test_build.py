@@ -18,7 +18,7 @@ from simulated import VOCABULARY, Made, about, made
 
 from assay.core.errors import DataError
 from assay.features import effects
-from assay.features.index import blocks, build, charting, firings, relations, searching
+from assay.features.index import blocks, build, firings, relations, searching
 from assay.features.index.about import About
 from assay.features.index.reader import Index
 from assay.features.index.schema import AFTER, BEFORE, QUANTILES, TABLES
@@ -338,7 +338,7 @@ def test_pages_of_the_table(one: Made, index: Index) -> None:
         lambda index: index.features(where=[Condition("density", ">=", "x")]),
         lambda index: index.feature(40),
         lambda index: index.feature(-1),
-        lambda index: charting.points(index, "class", "density"),
+        lambda index: index.columns(("class",)),
     ],
 )
 def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
@@ -361,15 +361,6 @@ def test_search_by_token_promoted_token_and_text(one: Made, index: Index) -> Non
     pair = c.ids[c.at - 1 : c.at + 1]
     assert 3 in {row["feature"] for row in searching.by_context(index, pair).rows}
     assert searching.tokens_like(index, f"<{token}>")[0]["token"] == token
-
-
-def test_cells_of_the_scatter_hold_every_feature_once(index: Index) -> None:
-    cells = charting.binned(index, "density", "maximum", 7)
-    assert sum(cell["count"] for cell in cells) == 40
-    logarithmic = charting.binned(index, "density", "maximum", 7, log_x=True)
-    assert sum(cell["count"] for cell in logarithmic) == 39  # a logarithm needs more than 0
-    features, x, _ = charting.points(index, "density", "maximum")
-    assert len(features) == 40 and x[0] == 0
 
 
 def test_blocks_of_any_width_give_the_same_tables(

@@ -66,7 +66,7 @@ def test_names_that_are_given_come_before_any_rule(made: simulated.Made, tmp_pat
 def test_the_start_shows_no_twins_no_name_twice_and_what_matters_first(index: Index) -> None:
     worth = index.columns(("gradient_low", "firings"))
     chosen = [k for k, _ in index.start]
-    rows = names.matching.rows(index.folder).astype(float)
+    rows = names.decoder_rows(index.folder).astype(float)
     cosines = rows[chosen] @ rows[chosen].T - np.eye(len(chosen))
     assert (cosines < THRESHOLD).all()
     assert (index.all_names.score[chosen] >= names.LEGIBLE).all()

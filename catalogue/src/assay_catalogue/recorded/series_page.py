@@ -14,6 +14,7 @@ from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.report import statements, tables
 from assay.report.pages import together
+from assay_catalogue.recorded import listings
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
@@ -107,7 +108,7 @@ def markdown(
     training_by_name = {e["name"]: describe_training(e) for e in series["experiments"]}
     took = series["seconds"], series["cpu_seconds"]
     lines += [
-        statements.counts(results_by_name, took, training_by_name, links),
+        listings.counts(results_by_name, took, training_by_name, links),
         f"{CROSSING}; the last line counts no second twice.\n",
     ]
     if claims := together(results_by_name.values()).verdicts:
@@ -117,8 +118,8 @@ def markdown(
         heading = f"[{name}]({links[name]})" if name in links else name
         lines += [
             f"### {heading}\n",
-            statements.about(data, titles.get(name, "")) + "\n",
-            statements.listed(data),
+            listings.about(data, titles.get(name, "")) + "\n",
+            listings.listed(data),
         ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -27,7 +27,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
-from assay.features import correlation, examples, statistics
+from assay.features import examples, statistics
 from assay.subjects.site import Site
 
 
@@ -177,15 +177,6 @@ def fold_scale(
     return {"active": d.encode(a)[0] > 0, "x_hat": d.reconstruct(a)[0]}
 
 
-def pearson_stream(x: Nested, y: Nested, batch: int, dtype: str) -> dict[str, Any]:
-    """Streamed correlation of two series."""
-    sums = correlation.start(1, 1)
-    a, b = (np.asarray(series, dtype)[:, None] for series in (x, y))
-    for i in range(0, len(a), batch):
-        correlation.update(sums, a[i : i + batch], b[i : i + batch])
-    return {"r": correlation.pearson(sums)[0, 0]}
-
-
 def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
     """Tokens that a card may show: the strongest, and those drawn from quarters (always four) of
     the distribution."""
@@ -221,7 +212,6 @@ OPERATIONS: protocol.Operations = {
     "fired": fired,
     "layer_norm": layer_norm,
     "fold_scale": fold_scale,
-    "pearson_stream": pearson_stream,
     "example_groups": example_groups,
     "density": density,
     **objectives_of_assay.OPERATIONS,

@@ -21,7 +21,6 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.dead import resample
 from assay.dictionaries.training.learners import Seen
@@ -129,13 +128,14 @@ def value(
     plain: dict[str, Callable[[], Tensor]] = {
         "l1": lambda: loss(losses.l1, ReLU()),
         "l1-weighted": lambda: loss(losses.l1_weighted, ReLU()),
-        "p-norm": lambda: loss(PAnneal(to=more["p"]), ReLU(), progress=1.0),
         "jumprelu-reconstruction": lambda: loss(losses.jumprelu, jump, torch.zeros(1)),
         "gated": lambda: loss(losses.gated, Gated()),
         "gated-aux": lambda: loss(losses.gated, Gated()) - loss(losses.gated_no_aux, Gated()),
         "gated-no-aux": lambda: loss(losses.gated_no_aux, Gated()),
         "topk": lambda: loss(losses.mse, TopK(weights["k"])),
     }
+    if objective not in plain:
+        raise protocol.NotOffered(f"no {objective}")
     return plain[objective]() * d
 
 
@@ -152,7 +152,7 @@ def gradients(
     """An objective and its gradients, by the vector's names."""
     params = parameters(weights, centred)
     rows = torch.tensor(x, dtype=torch.float64)
-    loss = value(objective, params, rows, weights, penalty, bandwidth=bandwidth, latent=latent, p=p)
+    loss = value(objective, params, rows, weights, penalty, bandwidth=bandwidth, latent=latent)
     names = [name for name in weights if name != "k"]
     inputs = [params["b_enc" if name == "b_gate" else name] for name in names]
     raw_grads = torch.autograd.grad(loss, inputs, allow_unused=True)

@@ -17,7 +17,6 @@ from assay.core.bounded import bounded_mean
 from assay.core.fit import fit
 from assay.core.intervals import Interval, interval
 from assay.dictionaries.measuring import recovery, redundancy
-from assay.features import agreement
 from assay_catalogue.analysis import chains
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.analysis.sampler import n_beta_of
@@ -223,7 +222,6 @@ OPERATIONS: protocol.Operations = {
     "mean_difference_features": mean_difference_features,
     "simulation": simulation,
     "detection": detection,
-    "agreement": _quantity("alpha", lambda ratings: agreement.alpha(np.array(ratings, float))),
     "lineup": lineup,
     "logit_prediction": _quantity(
         "auroc", lambda tokens, weights: scoring.logit_prediction(tokens, np.array(weights, float))

@@ -23,6 +23,7 @@ from assay.ask.measure import (
     logits,
     models,
     own_code,
+    passes,
     reads,
 )
 from assay.ask.measure.directions import Learner
@@ -541,14 +542,12 @@ class _Pass:
         """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
         is then from the base, where that is another model."""
         rival = base if self.task.than is None else None
-        edits = self._edits()
-        written = self._written(edits)
-        base_edits = base._edits() if base else []
-        base_written = base._written(base_edits) if base else {}
+        written = self._written()
+        base_written = base._written() if base else {}
         count = 0
         for some, variants in self._batches():
-            given = self._given(some, variants, edits)
-            before = base._given(some, variants, base_edits) if base else None
+            given = self._given(some, variants)
+            before = base._given(some, variants) if base else None
             seen = self._seen(
                 given, variants, written, rival.model if rival else None, before if rival else None
             )
@@ -599,20 +598,22 @@ class _Pass:
         same = self.model.regime(n + len(longer)) == self.model.regime(n + len(shorter))
         return same and longer[: len(shorter)] == shorter
 
-    def _given(
-        self, some: Sequence[int], variants: range, edits: Sequence[Sequence[Edits]]
-    ) -> _Given:
+    def _given(self, some: Sequence[int], variants: range) -> _Given:
         """Run some prompts under some edits, and under none where that is needed."""
         sequences = self._sequences(some)
+        its = slice(variants.start, variants.stop)
         untouched: list[Edits] = [{}] if self.clean else []
-        traces = run_many(
-            self.model,
-            [[*self.prompts[p].tokens, *c] for p, c in sequences],
-            [
-                [*(self._on(e, p, c) for e in edits[p][variants.start : variants.stop]), *untouched]
-                for p, c in sequences
-            ],
-            capture=self.sites,
+        traces = passes.once(
+            self._known_by and (*self._known_by, sequences, variants, self.sites),
+            lambda: run_many(
+                self.model,
+                [[*self.prompts[p].tokens, *c] for p, c in sequences],
+                [
+                    [*(self._on(e, p, c) for e in self.edits[p][its]), *untouched]
+                    for p, c in sequences
+                ],
+                capture=self.sites,
+            ),
         )
         rows, of = list[Rows](), list[int]()
         acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
@@ -679,7 +680,7 @@ class _Pass:
             for p in given.prompts
         }
 
-    def _written(self, edits: Sequence[Sequence[Edits]]) -> dict[tuple[int, int], tuple[int, ...]]:
+    def _written(self) -> dict[tuple[int, int], tuple[int, ...]]:
         """What the model writes on behind each prompt under each edit, as tokens."""
         if not self.writes:
             return {}
@@ -694,7 +695,7 @@ class _Pass:
                     [self.prompts[p].tokens for p, _ in batch], device=self.model.device
                 )
                 ids = self.model.generate(
-                    tokens, edits=[edits[p][v] for p, v in batch], new=self.writes
+                    tokens, edits=[self.edits[p][v] for p, v in batch], new=self.writes
                 )
                 written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         return written
@@ -707,7 +708,24 @@ class _Pass:
             self._vectors[key] = self.learner.vector(table, place, seed)
         return self._vectors[key]
 
-    def _edits(self) -> list[list[Edits]]:
+    @cached_property
+    def _known_by(self) -> tuple[Any, ...] | None:
+        """All that decides what its passes give: the model, the prompts and the edits. None where
+        that is more than its tables say: a user's own code, a dictionary's file, parts that are
+        chosen."""
+        task, table = self.task, self.task.intervention
+        learned = task.own_directions if table else ()
+        if any(d.feature for d in learned) or task.standing:
+            return None
+        if table and (table.function or table.clamp):
+            return None
+        sets = (*task.sets, *([task.made_for] if task.made_for else []))
+        edits = [stated(table), task.control, [stated(d) for d in learned]] if table else []
+        texts = [p.digest for p in sets], [p.tokens for p in self.prompts]
+        return self.key, texts, self.rows, edits, self.variants, self.clean
+
+    @cached_property
+    def edits(self) -> list[list[Edits]]:
         """The edits of every prompt, one for each seed and point of the sweep."""
         if self.task.intervention is None:
             return [[{}] * len(self.variants) for _ in self.prompts]

@@ -20,7 +20,7 @@ from assay.core.heavy import torch
 from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.adapters import BETWEEN
-from assay.subjects.pretrained import Pretrained, load
+from assay.subjects.pretrained import Pretrained, load, shared
 from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
 
@@ -85,7 +85,7 @@ OPEN = 2
 @lru_cache(maxsize=OPEN)
 def opened(name: str, device: str, fingerprint: str, dtype: DType = "") -> Pretrained:
     """A model, ready to run; the last few stay open."""
-    return load(name, device, dtype or "float32")
+    return shared(name, device, dtype or "float32")
 
 
 def as_it_is(name: str, device: str, table: Model) -> Pretrained:

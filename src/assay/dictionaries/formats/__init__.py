@@ -1,5 +1,4 @@
-"""Other libraries' dictionaries: `load` reads any of their files, `write` gives them one,
-`self_test` says whether it reconstructs.
+"""Other libraries' dictionaries: `load` reads any of their files, `write` gives them one.
 
 Names are loaded when first used, so that importing this package costs nothing.
 """
@@ -10,7 +9,6 @@ from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.dictionaries.formats.opening import FORMATS, load  # noqa: F401
-    from assay.dictionaries.formats.trial import Trial, self_test  # noqa: F401
     from assay.dictionaries.formats.writing import write  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -20,7 +20,6 @@ from assay.core.heavy import torch
 from assay.dictionaries.gates import gate
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.terms import (
     ByRun,
@@ -40,7 +39,6 @@ __all__ = [
     "L1Weighted",
     "Loss",
     "Matryoshka",
-    "PAnneal",
     "Params",
     "Rows",
     "TopKAux",
@@ -54,7 +52,6 @@ __all__ = [
     "l1",
     "l1_weighted",
     "mse",
-    "p_anneal",
     "project",
     "squared_error",
     "topk_aux",
@@ -198,7 +195,6 @@ class L1Weighted:
 
 l1_weighted = L1Weighted()
 topk_aux = TopKAux()
-p_anneal = PAnneal()
 
 
 def jumprelu(

@@ -75,7 +75,7 @@ def train_dictionary(
     each once before any comes again. `penalty` is λ: larger, and fewer features are on. Kinds that
     choose their number of features, such as TopK, take none. Without a `loss` it is the one that
     the kind is published with. Everything random follows from the seed. Of a memory map only the
-    rows of a batch are read, of a `ShardReader` a few files at a time. A function of the step, or
+    rows of a batch are read, of a `ShardReader` two shards. A function of the step, or
     an iterable, gives batches [b, d] as they are; mean and scale are then those of the first 32.
     `origin["curve"]` has the loss on the way. `frozen` makes a control, on the same start and
     batches: a "decoder" or an "encoder" that is never trained, or a "soft-decoder" whose rows stay
@@ -139,7 +139,7 @@ def train_dictionary(
     }
     desk = Desk(_device(device), progress)
     if isinstance(acts, ShardReader):
-        identity["window"] = acts.window  # the order of the rows hangs on it
+        identity["window"] = 1  # shards whose rows are shuffled together
     bench: Bench = desk if keep is None else Kept(desk, Path(keep), identity)
     about = acts.shards.about if isinstance(acts, ShardReader) else {}
     trained = fit_dictionaries(

@@ -237,6 +237,8 @@ def group(
         method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
     )
     learners += [compute] if isinstance(compute, ByDensity) else []
+    # Asked once: to look for a protocol's functions takes as long as a small product.
+    confined = method.nonlinearity if isinstance(method.nonlinearity, Confined) else None
     settling = [method.nonlinearity] if isinstance(method.nonlinearity, Settles) else []
     for learner in learners:
         state |= learner.keep(runs.seeds, method.width)
@@ -325,8 +327,8 @@ def group(
         if method.near is not None:
             keep_near(state["W_dec"], state["start.W_dec"], method.near)
         # After the step, which knows nothing of bounds: projected descent.
-        if isinstance(method.nonlinearity, Confined):
-            method.nonlinearity.confine(state)
+        if confined is not None:
+            confined.confine(state)
         if learners:
             observation = Seen(
                 step, steps, runs.seeds, x, y, series, _select_stored(state), method.nonlinearity

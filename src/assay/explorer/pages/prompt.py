@@ -19,16 +19,15 @@ from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
-from assay.features.index import charting
 from assay.features.index.reader import Index
-from assay.features.live.ablation import Matters, ablate_features, ablate_firings, matters
+from assay.features.live.ablation import Matters, ablate_features, matters
 from assay.features.live.attribution import Attribution, attribute
 from assay.features.live.edits import Chance, change, likely, outlook
 from assay.features.live.logits import split_paths
-from assay.features.live.reader import Firings, Reader, Reading
+from assay.features.live.reader import Reader, Reading
 
 COUNT, MORE, ROWS = 10, 40, 16
-"""Features listed as mattering, and in a ranking; listed after them to first order alone; rows of
+"""Features listed as mattering; listed after them to first order alone; rows of
 the heat map."""
 DRAWS = 2
 """Random directions taken out in the place of each feature: by luck the furthest of ten features
@@ -217,12 +216,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         if v != 0
     ]
     heat = _heat(index, text, first, q.rows)
-    rankings = _rankings(index, loaded, key, text, reading, q.exact)
-    listed = {
-        row["feature"]
-        for rows in (mattering, further, heat["features"], *(r["features"] for r in rankings))
-        for row in rows
-    }
+    listed = {int(row["feature"]) for rows in (mattering, further, heat["features"]) for row in rows}
     loss = first.loss
     return {
         "padded": missing > 0,
@@ -251,7 +245,6 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         "found": exact_summary,
         "first_order": {"features": float(first.value.sum()), "error": float(first.error.sum())},
         "heat": heat,
-        "rankings": rankings,
         "changed": _changed(loaded, key, text, reading, q.wanted) if q.wanted else None,
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
     }
@@ -381,82 +374,6 @@ def _share(value: np.ndarray, maximum: Any) -> np.ndarray:
         ),
         0.0,
     )
-
-
-def _rankings(
-    index: Index,
-    loaded: Loaded,
-    key: tuple[Any, ...],
-    text: Reading,
-    reading: Reading,
-    exact: bool,
-) -> list[dict[str, Any]]:
-    """The three orders of sae_vis's prompt view: of activation, how unusual it is, and the direct
-    effect on the loss."""
-    target_position = key[1]
-    token = min(target_position, len(text) - 1)
-    firings = text.firings.at(token)
-    quantiles = charting.quantiles(index, firings.feature.tolist(), firings.value.tolist())
-    ranked = [
-        {
-            "name": "act_size",
-            "token": token,
-            "word": text.words[token],
-            "of": len(firings),
-            "features": _ranked(firings, firings.value),
-        },
-        {
-            "name": "act_quantile",
-            "token": token,
-            "word": text.words[token],
-            "of": len(firings),
-            "features": _ranked(firings, quantiles),
-        },
-    ]
-    before = reading.firings.at(target_position - 1)
-    effects = (
-        loaded.ask(
-            ("direct", *key), lambda reader: _direct(loaded, reading, before, target_position)
-        )
-        if exact
-        else None
-    )
-    if effects is not None:
-        ranked.append(
-            {
-                "name": "loss_effect",
-                "token": target_position - 1,
-                "word": reading.words[target_position - 1],
-                "of": len(before),
-                "features": _ranked(before, effects),
-            }
-        )
-    return ranked
-
-
-def _direct(
-    loaded: Loaded, reading: Reading, firings: Firings, target_position: int
-) -> np.ndarray | None:
-    """Rise of the loss of token `at` without each firing just before it, along the direct path;
-    None where no path is direct."""
-    try:
-        return ablate_firings(
-            loaded.reader, reading.cut(target_position + 1), firings, mode="direct"
-        ).on(target_position - 1)
-    except ModelError:
-        return None
-
-
-def _ranked(firings: Firings, by: np.ndarray) -> list[dict[str, Any]]:
-    order = np.argsort(-by, kind="stable")[:COUNT]
-    return [
-        {
-            "feature": int(firings.feature[i]),
-            "activation": float(firings.value[i]),
-            "value": float(by[i]),
-        }
-        for i in order
-    ]
 
 
 def _changed(

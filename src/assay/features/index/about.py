@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from assay.core import foreign, inputs, integrity
 from assay.core.errors import DataError
 
-FILE = "about.json"
+FILE, DECODER = "about.json", "decoder.npy"
 FORMAT = 1
 _PLACES = ("model", "source")
 """What may be a path."""
@@ -226,3 +226,20 @@ class Lookup:
         if not hasattr(self._local, "file"):
             self._local.file = pq.ParquetFile(self.path, metadata=self._metadata, memory_map=True)
         return self._local.file
+
+
+def decoder_rows(folder: Path) -> Float[np.ndarray, "f d"]:
+    """Read the decoder rows of an index, of length 1, in half precision. Raises: DataError where
+    there are none."""
+    try:
+        decoder: np.ndarray = np.load(folder / DECODER)
+    except FileNotFoundError as error:
+        raise DataError(
+            "this index was made before decoder rows were kept; make it again with: assay "
+            "export DICTIONARY --format index"
+        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise Damaged(folder, DECODER, error) from error
+    if decoder.ndim != 2 or decoder.dtype.kind != "f":
+        raise Damaged(folder, DECODER, f"it holds {decoder.dtype} of shape {decoder.shape}")
+    return decoder

@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.redundancy import THRESHOLD
-from assay.features.index import matching
-from assay.features.index.about import About
+from assay.features.index.about import About, decoder_rows
 from assay.features.index.schema import COMPANIONS
 
 GAIN, MOST = 0.05, 3
@@ -189,7 +188,7 @@ def start(index: _Index, count: int = 12) -> tuple[tuple[int, int], ...]:
     rare = known & (c["firings"] <= COMMON * index.about.tokens)
     worth = np.where(rare if rare.any() else known, worth, np.nan)
     order = np.argsort(-worth, kind="stable")[: int(np.isfinite(worth).sum())]
-    unit = matching.rows(index.folder).astype(np.float32)
+    unit = decoder_rows(index.folder).astype(np.float32)
     chosen: list[tuple[int, int]] = []
     hidden: set[int] = set()
     used: set[tuple[str, ...]] = set()

@@ -39,10 +39,6 @@ class Attribution:
     gradient: Float[torch.Tensor, "s d"] = field(repr=False)
     """Of the loss, by the activations where the dictionary writes."""
 
-    def top(self, count: int) -> Int[np.ndarray, " m"]:
-        """The places of the firings of largest absolute value, largest first."""
-        return np.argsort(-np.abs(self.value), kind="stable")[:count]
-
     def by_feature(self) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Features and the sums over their firings, largest absolute value first."""
         features, back = np.unique(self.firings.feature, return_inverse=True)

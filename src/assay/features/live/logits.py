@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -109,14 +109,6 @@ class Promoted:
     overlap: tuple[float, float]
     """Share of the ten most promoted tokens that both have, and of the ten most suppressed."""
 
-    def table(
-        self, count: int = 10, exact: bool = True
-    ) -> tuple[Int[np.ndarray, "sign rank"], Float[np.ndarray, "sign rank"]]:
-        """Ids and logits of the most promoted (sign 0) and the most suppressed tokens (sign 1);
-        ties by token id."""
-        ids, values = extremes((self.exact if exact else self.linear)[None], count)
-        return ids[0], values[0]
-
 
 def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firings]]) -> Promoted:
     """Find the tokens that a feature promotes at these firings, exactly and linearised. No pass of
@@ -153,17 +145,13 @@ def _cosine(a: Float[np.ndarray, " v"], b: Float[np.ndarray, " v"]) -> float:
     return float(a @ b) / size if size else float("nan")
 
 
-def _overlap(
-    a: Float[np.ndarray, " v"], b: Float[np.ndarray, " v"], count: int = 10
-) -> tuple[float, float]:
-    """How many of the most promoted, and of the most suppressed, are in both lists, as shares."""
-    count = min(count, len(a))
+def _overlap(a: Float[np.ndarray, " v"], b: Float[np.ndarray, " v"]) -> tuple[float, float]:
+    """How many of the ten most promoted, and of the most suppressed, are in both lists, as
+    shares."""
+    count = min(10, len(a))
     ids = extremes(np.stack([a, b]), count)[0]
     first, second = (len(np.intersect1d(ids[0, s], ids[1, s])) / count for s in (0, 1))
     return first, second
-
-
-"""Firings whose logits are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,18 +179,18 @@ class Paths:
     last token."""
 
 
-def split_paths(reader: Reader, reading: Reading, firings: Firings, *, batch: int = BATCH) -> Paths:
+def split_paths(reader: Reader, reading: Reading, firings: Firings) -> Paths:
     """Split what each firing does to the logits at its own position into its direct and its
     indirect path.
 
-    One pass from the dictionary's block on over the text up to each firing, `batch` tokens at a
-    time, and three products with the unembedding. Effects on later positions are not in it.
+    One pass from the dictionary's block on over the text up to each firing, and three products with
+    the unembedding. Effects on later positions are not in it.
 
     Raises: ModelError for a site outside the residual stream.
     """
     check_direct(reader.target)
     unembedding = Unembedding.of(reader.subject)
-    step = min(LOGIT_CHUNK, max(1, batch // len(reading)))
+    step = min(LOGIT_CHUNK, max(1, BATCH // len(reading)))
     order = np.argsort(
         firings.position, kind="stable"
     )  # so that little of the text is run behind a firing

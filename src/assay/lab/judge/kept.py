@@ -28,7 +28,6 @@ from assay.lab.store.sealed import unseal
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
-    from assay.lab.judge.questions import Question
     from assay.lab.judge.result import Result
     from assay.lab.plan.plan import Plan
     from assay.lab.plan.preset import Preset
@@ -71,8 +70,8 @@ class Made(Written, frozen=True, kw_only=True):
     """The journals of the experiment, by name, with their hashes."""
     growing: Mapping[str, tuple[int, str]]
     """Of journals of the whole store how long they were, and the hash of that much."""
-    questions: tuple[str, ...]
-    """The keys of what the claims ask."""
+    asked: Mapping[str, Any]
+    """What the claims ask, as `questions.written` has it."""
 
 
 class Kept(NamedTuple):
@@ -135,7 +134,7 @@ def _speaks_for(data: ResultData, experiment: Experiment) -> Iterator[str]:
 
 
 def described(
-    store: Store, experiment: Experiment, plan: Plan, result: Result, asked: Sequence[Question]
+    store: Store, experiment: Experiment, plan: Plan, result: Result, asked: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Describe what a result is kept with, which is written into its file; None where nothing short
     of judging it again would tell that it is still true."""
@@ -159,7 +158,7 @@ def described(
         files=files,
         journals=_journals(folder),
         growing={n: _beginning(store.root / n) for n in GROWING},
-        questions=tuple(q.key for q in asked),
+        asked=asked,
     )
     about = around(experiment, plan.preset, result.data)
     return {"made": made.to_json(), "around": about.to_json(), "notes": [*plan.notes]}
@@ -181,7 +180,8 @@ def read(root: Path, name: str, origin: str, preset: str) -> Kept | None:
     folder = Path(origin).parent
     if any(_digest(folder / path) != digest for path, digest in made.files.items()):
         return None
-    if _journals(root / "results" / name) != dict(made.journals) or _asked_since(root, made, data):
+    since = _asked_since(root, name, made)
+    if since is None or _journals(root / "results" / name) != dict(made.journals):
         return None
     if not _are_as_judged(root / "runs" / name, evidence):
         return None
@@ -190,7 +190,8 @@ def read(root: Path, name: str, origin: str, preset: str) -> Kept | None:
     with suppress(AssayError):
         later = contests.lines(contests.of_preset(name, preset, origin))
         notes = tuple(dict.fromkeys([*later, *kept["notes"], *data.notes]))
-        return Kept(msgspec.structs.replace(data, notes=notes), about)
+        changed = tuple(dict.fromkeys([*data.changed, *since]))
+        return Kept(msgspec.structs.replace(data, notes=notes, changed=changed), about)
     return None
 
 
@@ -204,22 +205,23 @@ def _is_frozen(root: Path, name: str, origin: str, preset: str) -> bool:
     )
 
 
-def _asked_since(root: Path, made: Made, data: ResultData) -> bool:
-    """Whether the same was asked since by another name, or a journal of the store is not what it
-    was."""
-    asked = {*made.questions, *(v.text for v in data.verdicts)}
-    for name, (length, digest) in made.growing.items():
-        if _beginning(root / name, length) != (length, digest):
-            return True
+def _asked_since(root: Path, name: str, made: Made) -> list[str] | None:
+    """Say as what the same was asked by other studies since; None where a journal of the store is
+    not what it was."""
+    for journal, (length, digest) in made.growing.items():
+        if _beginning(root / journal, length) != (length, digest):
+            return None
     length = made.growing["questions.jsonl"][0]
     try:
-        later = (root / "questions.jsonl").read_bytes()[length:].splitlines()
-        lines = [json.loads(line) for line in later]
-        return any({str(x.get("question")), str(x.get("text"))} & asked for x in lines)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, AttributeError):
-        return True
+        is_longer = (root / "questions.jsonl").stat().st_size > length
+    except OSError:
+        is_longer = False
+    if not is_longer or not made.asked["asked"]:
+        return []
+    from assay.lab.judge import questions
+
+    noted = questions.Questions(root / "questions.jsonl")
+    return None if noted.wrong() else noted.others(questions.read(made.asked), name)
 
 
 def _are_as_judged(folder: Path, evidence: Mapping[str, str]) -> bool:

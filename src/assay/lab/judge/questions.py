@@ -13,13 +13,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assay.core.claims import Claim, Estimate
-from assay.core.experiment import Experiment, Materials
-from assay.core.reading import plural
 from assay.core.spec import canonical_json
-from assay.lab.plan.preset import Preset
 from assay.lab.store import journal
 from assay.lab.store.journal import (
     AFTER,
@@ -31,7 +27,11 @@ from assay.lab.store.journal import (
     seedless,
 )
 from assay.lab.store.journal import JUDGED as FIRST_JUDGED
-from assay.lab.store.store import Store
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment, Materials
+    from assay.lab.plan.preset import Preset
+    from assay.lab.store.store import Store
 
 FROZEN, MEASURED, JUDGED = "frozen", "measured", "judged"
 """What a line says became of a question."""
@@ -97,6 +97,8 @@ def asked(experiment: Experiment, preset: Preset) -> list[Question]:
     not known what that reads. Raises: AssayError where a model is not here."""
     if (materials := experiment.materials) is None:
         return []
+    from assay.core.claims import Claim, Estimate
+
     sized, found = experiment.sized(preset.specs), []
     for statement, s in zip(experiment.claims, sized.claims, strict=True):
         columns = sorted({*materials.columns.get(statement.text, ())})
@@ -230,6 +232,8 @@ class Questions(Journal):
     def exposures(self, some: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
         """Give each question of which everything may have been seen, as a phrase, with the time,
         and what would be fresh."""
+        from assay.core.reading import plural
+
         for q in some:
             lines = [self.seen(part) for part in q.parts]
             known = [line for line in lines if line is not None]

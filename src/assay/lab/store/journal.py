@@ -27,17 +27,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.core import foreign
 from assay.core.errors import StoreError
-from assay.core.experiment import Experiment
-from assay.core.spec import Spec, canonical_json
+from assay.core.spec import canonical_json
 from assay.lab.store import provenance
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.runs import Stored
 from assay.lab.store.sealed import SEAL, unseal
-from assay.lab.store.store import Store
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.core.spec import Spec
+    from assay.lab.store.runs import Stored
+    from assay.lab.store.store import Store
 
 Line = Mapping[str, Any]
 JUDGED = 1000

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,14 +31,13 @@ EARLIER = frozenset(
         "15c64543273c3be095f44eaf40f353b344bcbbf1352461ee3a17763fd0c2bec1",
         "52240eeb9ad52a8c034d9d7c5273ce25027ba5b0e79118668a38aa548a2e89be",
         "f889734723f0852362dc0291f040e42516a73798da45fce4ebdfabba41899c37",
+        "2fa148a6637ed4d426ed6569354e84419b8a59979c3f12cca05ade4baa00ca59",
     )
 )
 """SHA-256 of the judge.py that earlier versions wrote into bundles."""
 EXPECTED = "expected a bundle, as `assay export --format bundle` writes one"
 FILES, BYTES = 10_000, 2**30
-"""How many files of a bundle are unpacked, and how many bytes; known ones have a hundred, and a few
-million.
-"""
+"""How many files of a bundle are unpacked, and how many bytes."""
 Kind = Literal["released", "earlier", "unknown", "missing"]
 COMPARED = ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
 """What claims.json and a verdict say alike."""
@@ -77,9 +77,6 @@ class CheckedBundle:
     version knows.
     """
     judge_sha256: str
-    released_sha256: str
-    read: tuple[str, ...]
-    """The files from which numbers were taken."""
     standing: Standing
 
 
@@ -111,11 +108,8 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
 
     Raises: DataError where it cannot be read.
     """
-    read_files: dict[str, None] = {}
 
     def read(name: str) -> bytes:
-        if name.endswith(".npz"):
-            read_files[name] = None
         return _inside(path, folder, name).read_bytes()
 
     with _readable(path):
@@ -125,27 +119,22 @@ def check(path: Path, folder: Path, trusted: Path | None = None) -> CheckedBundl
             Rejudged(text, True, "", ("it is not as stated",) * (outcome != stated))
             for text, outcome, stated in judge.theorems(read)
         )
-        numbers = tuple(read_files)
         listed = {line.partition("  ")[2] for line in read(SUMS).decode().splitlines()}
         present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
         changed = {*judge.changed_files(read), *(present - listed - {SUMS})}
         digest = sha256(read("judge.py")).hexdigest() if "judge.py" in present else ""
         found = standing.derive(folder, trusted)
-    kind = _kind(digest)
-    differs = any(rejudged.differs for rejudged in (*claims, *exact))
+    kind, every = _kind(digest), (*claims, *exact)
+    sound = not changed and kind in ("released", "earlier") and found.follows
     return CheckedBundle(
         bundle=path,
-        same=not (changed or differs or kind in ("unknown", "missing"))
-        and found.follows
-        and all(claim.judged for claim in claims),
+        same=sound and all(s.judged and not s.differs for s in every),
         claims=claims,
         exact=exact,
         files=len(listed),
         changed=tuple(sorted(changed)),
         judge=kind,
         judge_sha256=digest,
-        released_sha256=released(),
-        read=numbers,
         standing=found,
     )
 
@@ -162,9 +151,8 @@ def _require_plain(folder: Path) -> None:
 
 def _kind(digest: str) -> Kind:
     """Say what the judge.py with this hash is; "" is the hash of none."""
-    if not digest:
-        return "missing"
-    return "released" if digest == released() else "earlier" if digest in EARLIER else "unknown"
+    known: dict[str, Kind] = {**dict.fromkeys(EARLIER, "earlier"), released(): "released"}
+    return known.get(digest, "unknown") if digest else "missing"
 
 
 def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
@@ -174,10 +162,9 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
     verdicts = json.loads(read("verdicts.json"))["verdicts"]
     stated = {v["text"]: v for v in verdicts}
     index = json.loads(read("measures/index.json"))
-    texts = [v["text"] for v in verdicts]
-    for text in stated if len(texts) > len(stated) else ():
-        if texts.count(text) > 1:
-            yield Rejudged(text, False, "", ("several verdicts are stated",))
+    times = Counter(v["text"] for v in verdicts)
+    for text in (text for text, n in times.items() if n > 1):
+        yield Rejudged(text, False, "", ("several verdicts are stated",))
     for claim, verdict, differs in judge.judge_all(read):
         if claim["carried"] and not claim["arms"]:
             raise DataError(f"{path} is of an earlier version: judge it with its own judge.py")
@@ -196,9 +183,9 @@ def _claims(path: Path, read: Callable[[str], bytes]) -> Iterator[Rejudged]:
 
 
 def _left_out(claim: Mapping[str, Any], index: Mapping[str, Any]) -> Iterator[str]:
-    """Say which arms are judged on fewer units than were measured, those apart that diverged: an
-    early look, at its stricter level, judges the first ones."""
-    early = judge.level_of(claim) > judge.LEVEL
+    """Say which arms are judged on fewer units than were measured, without those that diverged: an
+    early look, at a stricter level than all claims of its sweep need, judges the first ones."""
+    early = judge.level_of(claim) > judge.LEVEL ** (1 / claim.get("together", 1))
     for name, table in claim["arms"].items():
         arm = index.get(name, {"levels": {}, "runs": {}})
         for unit, levels in table["unit_levels"].items():

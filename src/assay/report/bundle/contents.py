@@ -8,7 +8,6 @@ which then are the only numbers."""
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,6 @@ import numpy as np
 from msgspec import structs
 
 from assay.ask.wording import QUANTITIES, ROUNDING, condition, stored
-from assay.core import claims
 from assay.core.claims import Claim
 from assay.core.columns import Column
 from assay.core.contrasts import is_ratio, own_contrast, side_of
@@ -29,13 +27,13 @@ from assay.core.intervals import Means, Statistic, fewest
 from assay.core.judging import FEWEST_ALONE, USUAL, Scope, judge
 from assay.core.measures import by
 from assay.core.memo import remembering
-from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
+from assay.core.reading import LEARNED, Others, run_unit, tabulate
 from assay.core.reasons import IDENTICAL, OUT_OF_REACH
 from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
-from assay.report.bundle.judge import Cells, Measures, complete
+from assay.report.bundle.judge import Measures, complete
 
 Arms = Mapping[str, "xr.Dataset"]
 Described = dict[str, Any]
@@ -92,35 +90,33 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = USUAL) -> 
     judged = judge(replace(claim, value=value), arms, level, scope)
     judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
-    described = _describe_claim(claim) | {"half": [], "arms": {}, "level": claim.level(level)}
+    described = _describe_claim(claim) | {"arms": {}, "level": claim.level(level)}
     described["must_fail"] = [*judged.controls]  # without those that could not be made
     described |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
+    gates = {claim.of: judged.gates, **{name: v.gates for name, v in judged.planted.items()}}
     full = [c for c in calls if c.reader.arms is arms and not c.reader.swap]
     roles = (claim.of, *judged.controls, *claim.must_hold, *claim.violations)
     for name in (*roles, *judged.asked):
-        of_arm = [c for c in full if c.reader.under == name]
-        described["arms"][name] = _arm(claim, of_arm, numbers)
-        if name in (claim.of, *claim.must_hold):
-            _gates(claim, described["arms"][name], of_arm, numbers)
-    half = next((c for c in calls if c.reader.swap), None)
-    full_length = (c for c in calls if c.reader.arms is not arms and not c.reader.swap)
-    for call in (next(full_length), half) if half else ():
-        described["half"].append({"terms": numbers.keys(_table(claim, call).terms)})
-    why = ""
-    if any(claim.groups.values()):
-        why = "its prompts are combinations, which its interval allows for"
-    elif judged.verdict.reason == OUT_OF_REACH:
-        why = "the bounds of its measure put its range out of reach of what it is compared with"
-    if why:
-        described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
-        return Carried(described, {}, judged)
+        table = _arm(claim, [c for c in full if c.reader.under == name], numbers)
+        stated = {gate: met for gate, met in gates.get(name, {}).items() if gate != "overlap"}
+        described["arms"][name] = table | {"gates": stated}
+    why = _why_not(claim, judged)
     try:
-        described["statistics"] = _statistics(claim, described, numbers.kept)
+        described["statistics"] = [] if why else _statistics(claim, described, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
-        described |= {"arms": {}, "half": [], "carried": False, "why_not": why}
-        return Carried(described, {}, judged)
+    if why:
+        return Carried(described | {"arms": {}, "carried": False, "why_not": why}, {}, judged)
     return Carried(described | {"carried": True, "why_not": ""}, numbers.kept, judged)
+
+
+def _why_not(claim: Claim, judged: Judged) -> str:
+    """Why the code of a bundle cannot judge a claim; "" where it can."""
+    if any(claim.groups.values()):
+        return "its prompts are combinations, which its interval allows for"
+    if judged.verdict.reason == OUT_OF_REACH:
+        return "the bounds of its measure put its range out of reach of what it is compared with"
+    return ""
 
 
 class _Numbers:
@@ -137,14 +133,10 @@ class _Numbers:
         self.kept[key] = x
         return key
 
-    def keys(self, terms: Mapping[str, np.ndarray]) -> dict[str, str]:
-        """Keep the terms of a table."""
-        return {name: self.key(x) for name, x in terms.items()}
-
 
 PLAIN = """
 text condition of units unit where scale bounds must_fail must_hold near violations may_hold
-beats distance empty threshold kind source rounding
+beats distance empty threshold kind source rounding together
 """
 """What of a claim goes out as it is."""
 
@@ -166,10 +158,6 @@ def _edge(x: float) -> float | None:
     return float(x) if math.isfinite(x) else None
 
 
-def _table(claim: Claim, call: _Call) -> Table:
-    return tabulate(lambda: call.value, claim.units, claim.text, call.reader)
-
-
 def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     """The numbers of one arm in the method's place, runs that diverged left out, and what counting
     units needs."""
@@ -177,8 +165,9 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
     unit, arm, dims = run_unit(claim.units, first.reader), first.arm, first.arm.dims
     bad = first.reader.diverged(unit)
     last = next((c for c in calls if c.reader.without == bad), None) if bad else first
-    table = _table(claim, last or first)
-    empty = {name: x[:0] for name, x in table.terms.items()}
+    call = last or first
+    table = tabulate(lambda: call.value, claim.units, claim.text, call.reader)
+    terms = table.terms if last else {name: x[:0] for name, x in table.terms.items()}
     levels = {u: x.tolist() for u, x in table.levels.items()}
     runs = np.arange(arm.sizes.get("run", 1))
     if unit in arm.coords:
@@ -186,33 +175,14 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Described:
         levels.setdefault(unit, [x for x in runs.tolist() if x not in lost])
     within_runs = all(u in dims and u != "run" for u in claim.units) and "run" in dims
     return {
-        "terms": numbers.keys(table.terms if last else empty),
+        "terms": {name: numbers.key(x) for name, x in terms.items()},
         "dropped": len(bad),
         "run_unit": unit,
         "before": len(runs),
         "lacks": claim.lacks(arm.attrs.get(LEARNED)),
         "fewest": FEWEST_ALONE if within_runs else fewest(claim.units),
-        "gates": {},
-        "histories": {},
         "unit_levels": levels,
     }
-
-
-def _gates(claim: Claim, table: Described, calls: Sequence[_Call], numbers: _Numbers) -> None:
-    """Note which gates were met; of one that asks whether a history has settled, the history as
-    well, so that it can be asked again."""
-    arm = max(calls, key=lambda c: len(c.reader.without)).arm
-    for gate in claim.gates:
-        table["gates"][gate.name] = bool(np.all(gate.met(arm)))
-        free = inspect.getclosurevars(gate.met).nonlocals
-        if gate.met.__module__ == claims.__name__ and {*free} == {"measure", "within"}:
-            history = arm[free["measure"]]
-            mean_of_runs = history.mean([d for d in history.dims if d != "step"])
-            table["histories"][gate.name] = {
-                "steps": numbers.key(arm["step"].values),
-                "values": numbers.key(mean_of_runs.values),
-                "within": free["within"],
-            }
 
 
 def _statistics(
@@ -222,11 +192,13 @@ def _statistics(
     how it compares controls with the method where it has a way of its own; each table says which.
     Raises: Untold."""
     statistics: list[Described] = []
-    arms = described["arms"]
+    arms, plain = described["arms"], claim.statistic is mean
 
     def means_of(table: Described) -> Means:
-        terms = {name: numbers[key] for name, key in table["terms"].items()}
-        return draw_means(claim, terms)
+        terms = {k: rescale(claim.scale, numbers[key]) for k, key in table["terms"].items()}
+        present = complete(terms, len(claim.units))
+        means = {k: x[present].mean(0) for k, x in terms.items()} if present.any() else {}
+        return {k: np.repeat(x[None], steps.TRIED, 0) for k, x in means.items()}
 
     def place(statistic: Statistic, means: Means) -> int | None:
         if not means:  # nothing was measured of it, of which to make anything
@@ -236,8 +208,7 @@ def _statistics(
             statistics.append(known)
         return statistics.index(known)
 
-    for table in (*arms.values(), *described["half"]):
-        plain = claim.statistic is mean
+    for table in arms.values():
         table["statistic"] = 0 if plain else place(claim.statistic, means_of(table))
     by = own_contrast(claim.statistic)
 
@@ -250,26 +221,6 @@ def _statistics(
         both = {f"{side}.{k}": x for side, means in pair.items() for k, x in means.items()}
         arms[control]["contrast"] = place(compare, both if all(pair.values()) else {})
     return statistics or [{"name": "mean"}]
-
-
-def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are
-    tried; empty where there are no units."""
-    scaled = {name: rescale(claim.scale, x) for name, x in terms.items()}
-    if not complete(scaled, len(claim.units)).any():
-        return {}
-    cells, means = Cells(scaled, len(claim.units)), dict[str, np.ndarray]()
-
-    def watching(m: Means) -> np.ndarray:
-        means.update({name: x.copy() for name, x in m.items()})
-        return np.zeros(TRIES)
-
-    cells.value(watching, next(cells.resampled())[:TRIES])
-    return means
-
-
-TRIES = 61
-"""Draws on which the steps of a statistic are held to the statistic itself."""
 
 
 def measured(carried: Carried, measures: Measures) -> Carried:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 
 from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
-from assay.core.results import ResultData, Verdict
+from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
 from assay.report.bundle import contents, judge
@@ -110,11 +109,8 @@ def packed(files: Mapping[str, bytes], folder: str) -> bytes:
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Pack arrays as NumPy's own file of several, without compression and without a time."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in sorted(arrays):
-            body = io.BytesIO()
-            np.lib.format.write_array(body, np.ascontiguousarray(arrays[name]))
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", FIRST_DAY), body.getvalue())
+    ordered: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    np.savez(out, **ordered)
     return out.getvalue()
 
 
@@ -195,55 +191,30 @@ def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rendered(template: str, **values: Any) -> bytes:
-    """Fill in a template of plain text."""
+def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
+    """What this is, how to doubt it, and what cannot be doubted from here, for a reader who has
+    never seen Assay."""
     words = Environment(
         loader=PackageLoader("assay.report"),
-        autoescape=False,  # it is Markdown, or YAML
+        autoescape=False,  # it is Markdown
         finalize=lambda value: plain(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return words.get_template(template).render(**values).encode()
-
-
-def _title(whole: Whole) -> str:
-    return str(getattr(whole.header, "title", "") or whole.data["experiment"])
-
-
-def _readme(whole: Whole, claims: Sequence[Mapping[str, Any]], names: Iterable[str]) -> bytes:
-    """What this is, how to doubt it, and what cannot be doubted from here, for a reader who has
-    never seen Assay."""
-    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
-    rows = [
-        (f"{tables.SIGNS[v.outcome]} {v.outcome}", _cell(v.text), _number(v), c["carried"])
-        for v, c in zip(whole.result.verdicts, claims, strict=True)
-    ]
-    return _rendered(
-        "bundle.md",
-        title=_title(whole),
+    words.filters["cell"] = tables.cell
+    page = words.get_template("bundle.md").render(
+        title=getattr(whole.header, "title", "") or whole.data["experiment"],
         paper=getattr(whole.header, "paper", ""),
         data=whole.result,
         claims=claims,
-        rows=rows,
+        rows=tables.rows(whole.result)[: len(claims)],
         lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
         worded=any("terms" in c for c in claims),
         numbered=any("file" in c for c in claims),
         origin=whole.origin,
-        gates=sorted({g for a in arms for g in a["gates"] if g not in a["histories"]}),
+        gates=sorted({g for c in claims for a in c["arms"].values() for g in a["gates"]}),
         names={name.partition("/")[0] for name in names},
         left_out=whole.left_out,
     )
-
-
-def _cell(text: str) -> str:
-    return plain(text).replace("|", "\\|")
-
-
-def _number(v: Verdict) -> str:
-    if not math.isfinite(v.estimate):
-        return "none"
-    unit = "" if v.unit == "1" else f" {_cell(v.unit)}".rstrip()
-    known = math.isfinite(v.low) and math.isfinite(v.high)
-    return f"{v.estimate:.4g}{f' [{v.low:.4g}, {v.high:.4g}]' * known}{unit}"
+    return page.encode()

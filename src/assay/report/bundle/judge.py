@@ -1,16 +1,15 @@
 """Judge the claims of this bundle again, from its numbers, with NumPy and nothing else.
 
-    python judge.py              judge every claim, and compare with the verdicts that the bundle
-    states python judge.py --claim 3    the same for one claim, reported in full
+    python judge.py
 
-It exits with 0 where everything is as stated, with 1 where a file or a verdict is not, and with 2
-where the bundle cannot be read.
+judges every claim, prints it with its controls, and compares with the verdicts that the bundle
+states. It exits with 0 where everything is as stated, with 1 where a file or a verdict is not, and
+with 2 where the bundle cannot be read.
 
 This file was written to be read. In order: two laws of chance, means with weights, the intervals,
 the contrast of two arms, the verdict on one arm, the verdict on a claim, statistics as steps, a
-study's measures, and what is compared. It knows the second edition of the rule. The same seeds of
-the same generator draw the bootstrap as in Assay, so that the two agree to rounding: `CLOSE` says
-how closely."""
+study's measures, and what is compared. It knows the second edition of the rule. Limits and
+estimates agree with Assay's to rounding: `CLOSE` says how closely."""
 
 from __future__ import annotations
 
@@ -63,22 +62,17 @@ def beta_cdf(x, a, b):
 @functools.cache
 def beta_quantile(a, b, q):
     """The number below which a Beta(a, b) number lies with chance q, by halving."""
-    return _halve(lambda x: beta_cdf(x, a, b), q, 0.0, 1.0)
-
-
-@functools.cache
-def t_quantile(df, q):
-    """Student's t below which a share q > 1/2 lies: |t| is at most s with chance 1 - I(df / (df +
-    s²); df/2, 1/2)."""
-    return _halve(lambda s: 1 - beta_cdf(df / (df + s * s), df / 2, 0.5) / 2, q, 0.0, 1e4)
-
-
-def _halve(chance, q, low, high):
-    middle = (low + high) / 2
+    low, middle, high = 0.0, 0.5, 1.0
     while low < middle < high:
-        low, high = (middle, high) if chance(middle) < q else (low, middle)
+        low, high = (middle, high) if beta_cdf(middle, a, b) < q else (low, middle)
         middle = (low + high) / 2
     return middle
+
+
+def t_quantile(df, q):
+    """Student's t below which a share q > 1/2 lies: df / (df + t²) is a Beta(df/2, 1/2) number."""
+    x = beta_quantile(df / 2, 0.5, 2 * (1 - q))
+    return math.sqrt(df * (1 - x) / x)
 
 
 # ---- means with weights --------------------------------------------------------------------------
@@ -118,21 +112,10 @@ class Cells:
     def resampled(self):
         """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each
         factor on its own."""
-        rows, cols = (_counts(i, n) for i, n in enumerate(self.present.shape))
-        for u, v in zip(rows, cols, strict=True):
-            yield np.einsum("ka,kb,abc->kc", u, v, self.columns, optimize=True)
-
-
-def _counts(position, n):
-    """How often each of n units is picked in each draw: a stream of its own for each factor and
-    each number of units."""
-    bits = np.random.Philox(key=(position << 64) + n)
-    for _ in range(0, DRAWS, CHUNK):
-        raw = (bits.random_raw(CHUNK * n) >> np.uint64(32)) * np.uint64(n)
-        picked = (raw >> np.uint64(32)).astype(np.int64).reshape(CHUNK, n)
-        flat = (picked + np.arange(CHUNK)[:, None] * n).ravel()
-        times = np.bincount(flat, minlength=CHUNK * n).astype(np.float64)
-        yield times.reshape(CHUNK, n)
+        rng = np.random.default_rng(0)
+        for _ in range(0, DRAWS, CHUNK):
+            counts = (rng.multinomial(n, np.full(n, 1 / n), CHUNK) for n in self.present.shape)
+            yield np.einsum("ka,kb,abc->kc", *counts, self.columns, optimize=True)
 
 
 def complete(terms, factors):
@@ -227,8 +210,8 @@ def interval(terms, statistic, units, draws=True):
 
 
 def _jackknife(left_out):
-    off = left_out - left_out[0]
-    return float((len(off) - 1) / len(off) * np.sum((off - off.mean()) ** 2))
+    """The variance of the estimate that one factor causes."""
+    return float((len(left_out) - 1) * np.var(left_out - left_out[0]))
 
 
 def _third(left_out):
@@ -274,70 +257,67 @@ def _dirichlet(x, bound, q):
 
 # ---- the contrast of two arms --------------------------------------------------------------------
 
-SIDES = ("method", "control")
-
 
 def contrast(claim, method, control):
     """How far the method lies from a control: an interval like any other, of method less control.
 
     By the statistic's own way to compare two arms, by logarithms where it is a ratio and both have
     some, or by the difference."""
-    f, g, own_way = method["function"], control["function"], control.get("contrast")
-    ways = [lambda m, c: f(m) - g(c)]
-    if own_way is not None:
-        ways = [lambda m, c: own_way({**_prefixed("method", m), **_prefixed("control", c)})]
-    if claim.get("ratio"):
-        ways.insert(0, lambda m, c: np.log(f(m)) - np.log(g(c)))
-    for way in ways:
+
+    def f(side, arm, m):
+        return arm["function"]({k[len(side) :]: x for k, x in m.items() if k.startswith(side)})
+
+    def difference(m):
+        return f("method.", method, m) - f("control.", control, m)
+
+    def of_logarithms(m):
+        return np.log(f("method.", method, m)) - np.log(f("control.", control, m))
+
+    ways = [of_logarithms] if claim.get("ratio") else []
+    for way in (*ways, control.get("contrast") or difference):
         i = _compared(claim, method, control, way)
         if i.undefined <= UNDEFINED:
             break
     return i
 
 
-def _prefixed(side, m):
-    return {f"{side}.{name}": x for name, x in m.items()}
-
-
 def _compared(claim, method, control, way):
     """On the levels that both arms have, where these are enough; else as independent."""
-    units, factors, arms = claim["units"], len(claim["units"]), (method, control)
-    draws = not all(arm["function"] is mean for arm in arms)
-    first, second = (arm["terms"] for arm in arms)
-    levels = [[arm["unit_levels"][u] for arm in arms] for u in units]
-    common = [sorted(set(ours) & set(theirs)) for ours, theirs in levels]
+    units, level = claim["units"], level_of(claim)
+    draws = not (method["function"] is mean and control["function"] is mean)
+    first, second = (
+        {f"{side}.{name}": x for name, x in arm["terms"].items()}
+        for side, arm in (("method", method), ("control", control))
+    )
+    levels = [[arm["unit_levels"][u] for arm in (method, control)] for u in units]
+    common = [np.intersect1d(*pair, return_indices=True)[1:] for pair in levels]
     enough = FEWEST_FOLDS if [*units] == [FOLD] else FEWEST
-    if min(map(len, common)) >= enough:
-        both = {}
-        for k, side in enumerate(SIDES):
-            pairs = zip(levels, common, strict=True)
-            cells = np.ix_(*([have[k].index(x) for x in some] for have, some in pairs))
-            both |= _prefixed(side, {name: x[cells] for name, x in arms[k]["terms"].items()})
-        i = interval(both, lambda m: way(*(_side(m, s) for s in SIDES)), units, draws)
+    if min(len(rows) for rows, _ in common) >= enough:
+        both = {name: x[np.ix_(*(rows for rows, _ in common))] for name, x in first.items()}
+        both |= {name: x[np.ix_(*(rows for _, rows in common))] for name, x in second.items()}
+        i = interval(both, way, units, draws)
         if min(i.n) >= enough:
-            return i.limited(level_of(claim))
-    fixed = [
-        {k: x[complete(terms, factors)].mean(0) for k, x in terms.items()}
-        for terms in (first, second)
-    ]
-    a = interval(first, lambda m: way(m, _repeated(fixed[1], m)), units, draws)
-    b = interval(second, lambda m: way(_repeated(fixed[0], m), m), units, draws)
+            return i.limited(level)
+
+    def with_fixed(fixed):
+        """The contrast as a statistic of one arm, the means of the other as they are."""
+        present = complete(fixed, len(units))
+        means = {name: x[present].mean(0) for name, x in fixed.items()}
+        return lambda m: way({**m, **{k: _repeated(x, m) for k, x in means.items()}})
+
+    a = interval(first, with_fixed(second), units, draws)
+    b = interval(second, with_fixed(first), units, draws)
     spread = sum(i.variance**2 / max(i.df, 1) for i in (a, b))
     variance = a.variance + b.variance
     df = variance**2 / spread if spread > 0 else min(a.df, b.df)
-    i = a._replace(variance=variance, df=df, third=a.third + b.third)
-    i = i._replace(n=tuple(map(min, zip(a.n, b.n, strict=True))))
-    i = i.limited(level_of(claim))
+    n = tuple(map(min, zip(a.n, b.n, strict=True)))
+    i = a._replace(variance=variance, df=df, third=a.third + b.third, n=n).limited(level)
     return i._replace(undefined=max(a.undefined, b.undefined))
 
 
-def _side(m, side):
-    return {k.partition(".")[2]: x for k, x in m.items() if k.startswith(f"{side}.")}
-
-
-def _repeated(full, m):
-    draws = len(next(iter(m.values())))
-    return {name: np.broadcast_to(x, (draws, *np.shape(x))) for name, x in full.items()}
+def _repeated(x, m):
+    """A mean once for each draw of others."""
+    return np.broadcast_to(x, (len(next(iter(m.values()))), *np.shape(x)))
 
 
 # ---- the verdict on one arm ----------------------------------------------------------------------
@@ -366,6 +346,12 @@ def ends(claim, which="range"):
     )
 
 
+def outside(claim, low, high, which="range"):
+    """Whether an interval lies outside of the range to hold, or by "fail_range" to fail."""
+    least, greatest = ends(claim, which)
+    return high < least or low > greatest
+
+
 def place(claim, i):
     """What an interval says: it holds within the one range, fails outside of the other. One that
     was moved beyond bounds counts as far as these."""
@@ -373,8 +359,7 @@ def place(claim, i):
     least, greatest = ends(claim)
     if least <= low and high <= greatest:
         return "holds"
-    least, greatest = ends(claim, "fail_range")
-    return "fails" if high < least or low > greatest else "undecided"
+    return "fails" if outside(claim, low, high, "fail_range") else "undecided"
 
 
 def interval_of(claim, terms, function, level, draws=True):
@@ -411,7 +396,7 @@ def judge_arm(claim, name, gated=False, level=None):
 
     `claim["arms"][name]` has the terms, and the statistic as a function; the levels of each unit;
     how many units diverged and which they are; how many there were before; the fewest units that
-    are enough; gates as measured."""
+    are enough; gates, as stated."""
     data, units = claim["arms"][name], claim["units"]
     bad, fewest, level = data["dropped"], data["fewest"], level or level_of(claim)
     i = interval_of(claim, data["terms"], data["function"], level)
@@ -421,9 +406,6 @@ def judge_arm(claim, name, gated=False, level=None):
     gates = dict(data["gates"]) if gated and i.n[0] else {}
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
-    if gated and name == claim["of"] and claim["half"] and outcome != "undecided":
-        agrees = half_agrees(claim, i, outcome)
-        gates["converged"] = gates.get("converged", True) and agrees
     counted = {u: k + bad * (u == data["run_unit"]) for u, k in n.items()}
     short = [u for u in units if counted[u] < fewest]
     survived = survived and all(k >= fewest for u, k in n.items() if u not in short)
@@ -482,19 +464,6 @@ def worst_agree(claim, data, outcome, level):
     return len(outcomes) == 1
 
 
-def half_agrees(claim, i, outcome):
-    """Whether the outcome stays where the interval is moved once by what the second half of
-    training changed."""
-    whole, half = (
-        interval_of(claim, table["terms"], table["function"], LEVEL, draws=False).estimate
-        for table in claim["half"]
-    )
-    low, high = i.low + whole - half, i.high + whole - half
-    if claim["distance"] and low < 0:
-        low, high = (0.0 if high > 0 else -high), max(-low, abs(high))
-    return place(claim, i._replace(low=low, high=high)) == outcome
-
-
 # ---- the verdict on a claim ----------------------------------------------------------------------
 
 
@@ -545,9 +514,9 @@ def as_control(claim, method, name):
     """The verdict on a control as such: it fails where its own interval, at 80 % where the claim's
     is at 95 %, lies outside of the range to hold, and the method beyond it on the range's side."""
     v = judge_arm(claim, name)
-    if v["outcome"] == "holds" or not _decidable(v):
+    if v["outcome"] == "holds" or v["reason"] not in DECIDABLE:
         return v
-    if not _outside(claim, *v["i"].limits(max(0.0, 1 - 4 * (1 - level_of(claim))))):
+    if not outside(claim, *v["i"].limits(max(0.0, 1 - 4 * (1 - level_of(claim))))):
         return {**v, "outcome": "undecided", "reason": "interval straddles"}
     if method["outcome"] == "holds" and not beaten(claim, method, v):
         return {**v, "outcome": "undecided", "reason": "not told from the method"}
@@ -567,18 +536,13 @@ def beaten(claim, method, v):
     return ours.bounds and control.bounds and exact > claim["beats"]
 
 
-def _decidable(v):
-    return v["reason"] in ("", "interval straddles", "not told from the method")
+DECIDABLE = ("", "interval straddles", "not told from the method")
+"""Reasons that leave no doubt about an arm but where its number lies."""
 
 
-def _outside(claim, low, high):
-    least, greatest = ends(claim)
-    return high < least or low > greatest
-
-
-def _is_outside(claim, v):
+def is_outside(claim, v):
     """Whether an arm is seen to lie outside of the range to hold."""
-    return _decidable(v) and _outside(claim, v["i"].low, v["i"].high)
+    return v["reason"] in DECIDABLE and outside(claim, v["i"].low, v["i"].high)
 
 
 def nothing(claim):
@@ -592,7 +556,7 @@ def is_null(claim, every):
     """Whether the range contains nothing within its ends, and no arm that lacks what is credited
     lies outside of it."""
     least, greatest = ends(claim)
-    outside = any(v["lacks"] and _is_outside(claim, v) for v in every.values())
+    outside = any(v["lacks"] and is_outside(claim, v) for v in every.values())
     return least < nothing(claim) < greatest and not outside
 
 
@@ -600,12 +564,12 @@ def blind(claim, controls, violations):
     """Why a claim that nothing is there does not show that it would see a little; "" if it does."""
     (least, greatest), zero = ends(claim), nothing(claim)
     for name, v in violations.items():
-        if not _is_outside(claim, v):
+        if not is_outside(claim, v):
             return f"violation {name} not found"
     for v in (*violations.values(), *controls.values()):
         x = v["i"].estimate
         edge = greatest if x > greatest else least
-        if abs(x - zero) <= 2 * abs(edge - zero) and _is_outside(claim, v):
+        if abs(x - zero) <= 2 * abs(edge - zero) and is_outside(claim, v):
             return ""
     return "blind"
 
@@ -667,13 +631,6 @@ def follow(steps, means):
         options = {name: read(v) for name, v in step.get("and", {}).items()}
         values.append(OPERATIONS[step["do"]](*map(read, step["with"]), **options))
     return np.asarray(values[-1], dtype=np.float64)
-
-
-def listed(x):
-    """An array as nested lists that JSON holds: NaN and infinities as words, which NumPy reads."""
-    if x.ndim:
-        return [listed(v) for v in x]
-    return x.item() if x.dtype.kind != "f" or math.isfinite(x) else str(x.item())
 
 
 def mean(m):
@@ -750,32 +707,21 @@ def changed_files(read=read_here):
 
 
 def with_numbers(claim, load, measures):
-    """Give a claim the numbers of its arms on the scale of judging, its statistic as a function,
-    and its gates as far as they can be asked again; `load` gives the arrays of a file."""
+    """Give a claim the numbers of its arms on the scale of judging, and its statistic as a
+    function; `load` gives the arrays of a file."""
     numbers = load(claim["file"]) if "file" in claim else {}
     follows = [
         functools.partial(follow, s["steps"]) if "steps" in s else mean for s in claim["statistics"]
     ]
+    scale = SCALES[claim["scale"]][0]
     with np.errstate(all="ignore"):
-        for name, table in (*claim["arms"].items(), *enumerate(claim["half"])):
+        for name, table in claim["arms"].items():
             terms = {term: numbers[key] for term, key in table["terms"].items()}
             terms = measures.terms(claim, name) if "terms" in claim else terms
-            scale = SCALES[claim["scale"]][0]
             table["terms"] = {term: scale(x) for term, x in terms.items()}
             for key, to in (("statistic", "function"), ("contrast", "contrast")):
                 table[to] = None if table.get(key) is None else follows[table[key]]
-    for arm in claim["arms"].values():
-        for gate, history in arm["histories"].items():
-            arm["gates"][gate] = settled(numbers, history)
     return claim
-
-
-def settled(numbers, history):
-    """Whether a history, the mean over runs at each step, moved since half way by at most a share
-    of its end."""
-    steps, values = numbers[history["steps"]], numbers[history["values"]]
-    half = values[np.argmin(np.abs(steps - steps[-1] / 2))]
-    return bool(abs(half - values[-1]) <= history["within"] * abs(values[-1]))
 
 
 def differences(stated, verdict):
@@ -816,19 +762,19 @@ def compared(stated, verdict):
     return lines
 
 
-def judge_all(read=read_here, only=None):
+def judge_all(read=read_here):
     """Each claim of a bundle: (claim, verdict, the ways in which it is not as stated); what cannot
-    be judged is reported as one of these, without a verdict, as are all but `only`, if named."""
+    be judged is reported as one of these, without a verdict."""
 
     def load(name):
         return arrays(read(name))
 
     stated = {v["text"]: v for v in json.loads(read("verdicts.json"))["verdicts"]}
     measures = Measures(json.loads(read("measures/index.json")), load)
-    for number, claim in enumerate(json.loads(read("claims.json"))["claims"], 1):
+    for claim in json.loads(read("claims.json"))["claims"]:
         verdict, off = None, []
         try:
-            if claim["carried"] and only in (None, number):
+            if claim["carried"]:
                 verdict = judge_claim(with_numbers(claim, load, measures))
                 off = compared(stated[claim["text"]], verdict)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -836,39 +782,35 @@ def judge_all(read=read_here, only=None):
         yield claim, verdict, off
 
 
-def main(words):
-    """Judge all claims, print what comes of them, or of the one that was asked for, and give the
-    exit code."""
+def main():
+    """Judge all claims, print what comes of them, and give the exit code."""
     lines = [f"CHANGED  {name} is not as SHA256SUMS says" for name in changed_files()]
-    wrong, judged = len(lines), 0
-    only = int(words[words.index("--claim") + 1]) if "--claim" in words else None
-    claims = list(judge_all(only=only))
+    wrong, claims = len(lines), list(judge_all())
     for number, (claim, verdict, off) in enumerate(claims, 1):
-        if only in (None, number):
-            lines += ["", f"{number}. {claim['text']}"]
-            lines += [f"   {line}" for line in _reported(claim, verdict, only)]
-            lines += [f"   DIFFERS  {line}" for line in off]
-            wrong, judged = wrong + len(off), judged + bool(verdict)
-    for text, outcome, stated in theorems() if only is None else ():
+        lines += ["", f"{number}. {claim['text']}"]
+        lines += [f"   {line}" for line in _reported(claim, verdict)]
+        lines += [f"   DIFFERS  {line}" for line in off]
+        wrong += len(off)
+    for text, outcome, stated in theorems():
         lines += ["", f"exact. {text}", f"   {outcome}"]
         if outcome != stated:
             lines, wrong = [*lines, f"   DIFFERS  stated is {stated}"], wrong + 1
+    judged = sum(bool(verdict) for _, verdict, _ in claims)
     end = f"{wrong} things are not as stated" if wrong else "all as stated"
     print("\n".join([*lines, "", f"{judged} of {len(claims)} claims judged again; {end}"]))
     return 1 if wrong else 0
 
 
-def _reported(claim, verdict, in_full):
-    """What came of a claim, in lines."""
+def _reported(claim, verdict):
+    """What came of a claim and of the arms that bear on it, in lines."""
     if not verdict:
         return [f"not judged here: {claim['why_not']}"]
     lines = [line(verdict, claim["unit"])]
-    for role in ("controls", "planted", "also") if in_full else ():
+    for role, called in (("controls", "control"), ("planted", "planted effect"), ("also", "also")):
         arms = verdict[role].items()
-        lines += [f"{role}: {arm} {line(v, claim['unit'])}" for arm, v in arms]
-    table = claim["arms"][claim["of"]]
-    if trusted := [gate for gate in table["gates"] if gate not in table["histories"]]:
-        lines.append(f"taken as stated: whether {', '.join(trusted)}")
+        lines += [f"{called} {arm} {line(v, claim['unit'])}" for arm, v in arms]
+    if gates := claim["arms"][claim["of"]]["gates"]:
+        lines.append(f"taken as stated: whether {', '.join(gates)}")
     return lines
 
 
@@ -891,7 +833,7 @@ def theorems(read=read_here):
 
 if __name__ == "__main__":
     try:
-        code = main(sys.argv[1:])
+        code = main()
     except Exception as error:  # a file that was changed may say anything
         print(f"the bundle cannot be read: {repr(error)[:300]}")
         code = 2

@@ -65,7 +65,7 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
             the system without it.
     Raises: OSError, ValueError, LookupError, TypeError for files that are none of a bundle.
     """
-    stated = json.loads((folder / "verdicts.json").read_bytes())
+    stated = _read(folder / "verdicts.json")
     inference, preset = str(stated["inference"]), stated["preset"]
     if Path(preset).name != preset:
         raise ValueError(f"preset {preset[:80]!r} is no name of a file")
@@ -74,19 +74,19 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
         said = "confirmatory: frozen on" in page or '"inference": "confirmatory"' in page
         against = ["report.html says confirmatory"] if said else []
         return Standing(inference, EXPLORATORY, tuple(against))
-    frozen, against = _registration(folder, stated)
+    frozen, against = _registration(folder, preset)
     if inference not in (CONFIRMATORY, "frozen without inputs"):
         against.append("there is no such standing")
     if frozen is None:
         return Standing(inference, EXPLORATORY, tuple(against))
-    environment = json.loads((folder / "environment.json").read_bytes())
-    content = {"claims": (), "arms": {}, **frozen.content}
-    against += _stated(frozen, stated)
-    against += _claims(content, stated, json.loads((folder / "claims.json").read_bytes())["claims"])
-    against += _arms(content, json.loads((folder / "measures/index.json").read_bytes()))
-    against += _inputs(content, environment, _prompts(folder), inference)
-    against += _chains(folder / FOLDER, frozen, stated)
+    environment = _read(folder / "environment.json")
     finished = str(environment.get("finished", ""))
+    against += _stated(frozen, stated)
+    against += _claims(frozen.content, stated, _read(folder / "claims.json")["claims"])
+    against += _arms(frozen.content, _read(folder / "measures/index.json"))
+    against += _inputs(frozen.content, environment, inference)
+    against += _prompts(frozen.content, folder / "prompts.json")
+    against += _chains(folder / FOLDER, frozen, stated)
     if not frozen.time <= finished:
         against.append(f"frozen on {frozen.time}, and its runs were finished on {finished}")
     return Standing(
@@ -100,34 +100,42 @@ def derive(folder: Path, trusted: Path | None = None) -> Standing:
     )
 
 
-def _registration(folder: Path, stated: JSON) -> tuple[Registration | None, list[str]]:
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def _registration(folder: Path, preset: str) -> tuple[Registration | None, list[str]]:
     """Read what was frozen, which all copies in the bundle say alike."""
     registrations, against = list[Registration](), list[str]()
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            known = registered.read(path)
+            registrations.append(registered.read(path))
         except StoreError:
             against.append(f"{FOLDER}/{path.name} is not as it was frozen")
-            continue
-        if known.content.get("preset") == stated["preset"]:
-            registrations.append(known)
-    if not registrations:
+    known = [r for r in registrations if r.content.get("preset") == preset]
+    if not known:
         return None, against or ["what was frozen is not in the bundle"]
-    if len({(r.hash, r.time, r.commit) for r in registrations}) > 1:
+    if len({(r.hash, r.time, r.commit) for r in known}) > 1:
         against.append("the bundle has several registrations, which differ")
-    return registrations[0], against
+    return known[0], against
+
+
+def _unlike(what: str, frozen: JSON, found: JSON) -> Iterator[str]:
+    """Say what is not as it was frozen, name by name; what is empty may be left out."""
+    for name in {**frozen, **found}:
+        held, now = frozen.get(name) or None, found.get(name) or None
+        if held != now:
+            yield f"{what}: {name} was frozen as {held}, and is {now}"
 
 
 def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare what is stated of the registration with the file."""
     told = stated.get("registration") or {}
-    if (name := frozen.content.get("experiment")) != stated["experiment"]:
-        yield f"what was frozen is {name}, stated is {stated['experiment']}"
     facts: dict[str, Any] = {"hash": frozen.hash, "time": frozen.time, "commit": frozen.commit}
-    facts |= {"seeds": frozen.content.get("seeds"), "alpha": frozen.content.get("alpha")}
-    for name, value in facts.items():
-        if told.get(name) != value:
-            yield f"the {name} of what was frozen is {value}, stated is {told.get(name)}"
+    facts |= {name: frozen.content.get(name) for name in ("seeds", "alpha")}
+    about = {"experiment": frozen.content.get("experiment")}
+    yield from _unlike("the registration", about, {"experiment": stated["experiment"]})
+    yield from _unlike("the registration", facts, {name: told.get(name) for name in facts})
     lacking = told.get("lacking", ()) if stated["inference"] == CONFIRMATORY else ()
     yield from (f"not frozen, as is stated: {name}" for name in lacking)
     for name in ("changed", "missing"):
@@ -138,27 +146,23 @@ def _stated(frozen: Registration, stated: JSON) -> Iterator[str]:
 
 def _claims(content: JSON, stated: JSON, claims: Sequence[JSON]) -> Iterator[str]:
     """Compare the claims that are judged with those that were frozen."""
-    before = {s["text"]: s for s in (*content["claims"], *content.get("estimates", ()))}
+    frozen = {s["text"]: s for s in (*content.get("claims", ()), *content.get("estimates", ()))}
     kinds = ("verdicts", "exact", *(("findings",) if "estimates" in content else ()))
     now = {s["text"] for kind in kinds for s in stated[kind]}
-    yield from (f"it was frozen, and is not stated: {text}" for text in before if text not in now)
-    yield from (f"it was not frozen: {text}" for text in now if text not in before)
-    for claim in claims:
-        if (frozen := before.get(claim["text"])) is None:
-            continue
-        for name in ALIKE:
-            # what is empty may be left out
-            held, value = (_plain(side.get(name), name) or None for side in (frozen, claim))
-            if value != held:
-                yield f"its {name} was frozen as {held}, and is {value}: {claim['text']}"
-        edges = [float(x) for x in frozen["range"]]
-        if [*claim["range"], *claim["fail_range"]] != [
-            x if math.isfinite(x) else None for x in edges
-        ]:
-            yield f"its range was frozen as {frozen['range']}: {claim['text']}"
-        level = content["looks"][-1]["level"]
-        if claim.get("level", level) not in [look["level"] for look in content["looks"]]:
-            yield f"its level was frozen as {level}, and is {claim['level']}: {claim['text']}"
+    for text in sorted(frozen.keys() ^ now):
+        yield f"{'it was frozen, and is not stated' if text in frozen else 'not frozen'}: {text}"
+    looks = [look["level"] for look in content["looks"]]
+    for claim in (claim for claim in claims if claim["text"] in frozen):
+        held, text = frozen[claim["text"]], claim["text"]
+        # intervals of claims along a sweep hold for all of them at once
+        levels = [level ** (1 / content.get("together", {}).get(text, 1)) for level in looks]
+        level = claim.get("level", levels[-1])
+        edges = [x if math.isfinite(x) else None for x in map(float, held["range"])]
+        before = {name: _plain(held.get(name), name) for name in ALIKE}
+        before |= {"range": edges, "level": level if level in levels else levels[-1]}
+        judged = {name: _plain(claim.get(name), name) for name in ALIKE}
+        judged |= {"range": [*claim["range"], *claim["fail_range"]], "level": level}
+        yield from _unlike(text, before, judged)
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -172,102 +176,77 @@ def _plain(value: Any, name: str) -> Any:
 
 def _arms(content: JSON, index: JSON) -> Iterator[str]:
     """Compare runs, seeds, settings and units with those that were frozen."""
-    seeds = seeds_of(content["seeds"])
-    yield from (f"arm {name} was not frozen" for name in index if name not in content["arms"])
-    for name, frozen in content["arms"].items():
-        if frozen.get("derived"):
+    arms, seeds = content.get("arms", {}), sorted(seeds_of(content["seeds"]))
+    for name in {**arms, **index}:
+        frozen, arm = arms.get(name), index.get(name)
+        if frozen and frozen.get("derived"):
             continue
-        if (arm := index.get(name)) is None:
-            yield f"arm {name} was frozen, and is not in the bundle"
+        if not frozen or not arm:
+            yield f"arm {name} was not frozen, or is not in the bundle"
             continue
-        if arm["n"] != frozen["runs"]:
-            yield f"arm {name}: {frozen['runs']} runs frozen, {arm['n']} measured"
         measured = arm["levels"].get("seed") or arm["runs"].get("seed")
-        if {*(measured or [arm["fields"].get("seed")])} != seeds:
-            yield f"arm {name}: seeds {content['seeds']} frozen, others measured"
-        for field, value in arm["fields"].items():
-            settings = {json.dumps(setting.get(field, value)) for setting in frozen["fields"]}
-            if field != "seed" and settings != {json.dumps(value)}:
-                yield f"arm {name}: {field} frozen as {', '.join(settings)}, measured at {value}"
-        for unit, n in frozen.get("units", {}).items():
-            if len(levels := arm["levels"].get(unit, ())) != n:
-                yield f"arm {name}: {n} units of {unit} frozen, {len(levels)} measured"
+        units = frozen.get("units", {})
+        held: dict[str, Any] = {"runs": frozen["runs"], "seeds": seeds, **units}
+        now: dict[str, Any] = {unit: len(arm["levels"].get(unit, ())) for unit in units}
+        now |= {"runs": arm["n"], "seeds": sorted({*(measured or [arm["fields"].get("seed")])})}
+        for field in arm["fields"].keys() - {"seed"}:
+            now[field] = [json.dumps(arm["fields"][field])]
+            settings = (setting.get(field, arm["fields"][field]) for setting in frozen["fields"])
+            held[field] = sorted({*map(json.dumps, settings)})
+        yield from _unlike(f"arm {name}", held, now)
 
 
-def _inputs(
-    content: JSON, environment: JSON, prompts: Mapping[str, Sequence[str]], inference: str
-) -> Iterator[str]:
-    """Compare what was read, prompts row by row, with what was frozen."""
-    for arm, read in environment.get("read", {}).items():
-        frozen = content["arms"].get(arm, {}).get("inputs", {})
-        for name in read if inference == CONFIRMATORY else ():
-            if name not in frozen:
-                yield f"{name} was read by arm {arm}, and not frozen"
-        for name, held in frozen.items():
-            whole = content.get("prompts", {}).get(name, {"hash": held})["hash"]
-            if {read.get(name), whole} != {held}:
-                yield f"{name}: {held[:12]} frozen, {str(read.get(name))[:12]} run by arm {arm}"
-    known = {name for held in content["arms"].values() for name in held.get("inputs", {})}
-    if inference == CONFIRMATORY and "text" in content and not known:
-        for name in environment.get("inputs", {}):  # by the author's own code
-            yield f"{name} was read, and not frozen"
-    held_arms = {arm for arm, held in content["arms"].items() if "inputs" in held}
-    if missing := held_arms - environment.get("read", {}).keys():
-        yield f"what was read is not stated of {', '.join(sorted(missing))}"
+def _inputs(content: JSON, environment: JSON, inference: str) -> Iterator[str]:
+    """Compare what was read with what was frozen."""
+    arms, read_by = content.get("arms", {}), environment.get("read", {})
+    inputs = {name: arm.get("inputs", {}) for name, arm in arms.items()}
+    prompts = {name: held["hash"] for name, held in content.get("prompts", {}).items()}
+    for name in {**inputs, **read_by}:
+        frozen, read = inputs.get(name, {}), read_by.get(name, {})
+        if inference != CONFIRMATORY:  # what an older version froze has not all inputs
+            read = {key: value for key, value in read.items() if key in frozen}
+        yield from _unlike(f"read by arm {name}", frozen, read)
+        yield from _unlike("prompts", frozen, {**frozen, **_part_of(prompts, frozen)})
+    if inference == CONFIRMATORY and "text" in content and not any(inputs.values()):
+        yield from _unlike("read by the author's own code", {}, environment.get("inputs", {}))
+
+
+def _part_of(values: JSON, names: JSON) -> JSON:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _prompts(content: JSON, path: Path) -> Iterator[str]:
+    """Compare prompts with those that were frozen, row by row and in order, by their digests."""
+    bundled = _read(path) if path.is_file() else {}
     for name, held in content.get("prompts", {}).items():
-        rows = [*prompts.get(name, ())]
+        rows = [x if isinstance(x, str) else digest(json.dumps(x)) for x in bundled.get(name, ())]
         if rows != held["rows"]:
-            pairs = zip(held["rows"], rows, strict=False)
-            first = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), len(rows) + 1)
-            counts = f"{len(held['rows'])} frozen, {len(rows)} in the bundle"
-            yield f"{name}: {counts}; first difference row {first}"
-
-
-def _prompts(folder: Path) -> dict[str, list[str]]:
-    """The digest of each row of the prompts, in order."""
-    path = folder / "prompts.json"
-    read = json.loads(path.read_bytes()) if path.is_file() else {}
-    return {
-        name: [row if isinstance(row, str) else digest(json.dumps(row)) for row in rows]
-        for name, rows in read.items()
-    }
+            yield f"{name}: the rows in the bundle are not the {len(held['rows'])} frozen ones"
 
 
 def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
     """Follow the chains: what was frozen is noted, unseen, and was looked at as is stated."""
-    ledger = Journal(folder / journal.LEDGER, NOTED)
-    asked = Questions(folder / journal.QUESTIONS)
-    looks = Journal(folder / f"registered-{stated['preset']}.looks.jsonl", TAKEN)
+    experiment, preset = str(stated["experiment"]), str(stated["preset"])
+    ledger, asked = Journal(folder / journal.LEDGER, NOTED), Questions(folder / journal.QUESTIONS)
+    looks = Journal(folder / f"registered-{preset}.looks.jsonl", TAKEN)
     line = (frozen.ledger or {}).get("hash")
     notes = {journal.key(x): x for x in ledger.looks}
     if line not in notes or notes[line].get("registration") != frozen.hash:
         yield "the ledger in the bundle does not note that it was frozen"
         return
-    experiment, heads = str(stated["experiment"]), dict[str, set[str]]()
-    for noted in notes.values():
-        for path, hashes in noted["heads"].items():
-            heads.setdefault(str(path), set()).update(map(str, hashes))
-    results = f"results/{experiment}"
-    named: tuple[tuple[Journal, str, set[str]], ...] = (
-        (ledger, journal.LEDGER, set()),
-        (asked, journal.QUESTIONS, heads.get(journal.QUESTIONS, set())),
-        *(
-            (file, path, heads.get(path, set()))
-            for file, path in (
-                (looks, f"registered/{experiment}/{stated['preset']}.looks.jsonl"),
-                (Journal(folder / "frozen.jsonl"), f"{results}/frozen.jsonl"),
-                (Journal(folder / "looks.jsonl"), f"{results}/looks.jsonl"),
-            )
-        ),
-    )
-    for file, path, references in named:
-        if harm := file.wrong(references, ever=True):
+    files = {
+        journal.LEDGER: ledger,
+        journal.QUESTIONS: asked,
+        f"registered/{experiment}/{preset}.looks.jsonl": looks,
+        f"results/{experiment}/frozen.jsonl": Journal(folder / "frozen.jsonl"),
+        f"results/{experiment}/looks.jsonl": Journal(folder / "looks.jsonl"),
+    }
+    for path, file in files.items():
+        heads = {str(head) for x in notes.values() for head in x["heads"].get(path, ())}
+        if harm := file.wrong(heads, ever=True):
             yield f"of {path} {harm}"
-    judged = [
-        key
-        for key, x in notes.items()
-        if (x["what"], x["experiment"], x["preset"]) == ("judged", experiment, stated["preset"])
-    ]
+    about = ("judged", experiment, preset)
+    judged = [k for k, x in notes.items() if (x["what"], x["experiment"], x["preset"]) == about]
     if not any(line in ledger.before(key) for key in judged):
         yield "the ledger in the bundle does not note that it was judged after it was frozen"
     yield from _seen(ledger, asked, frozen)
@@ -280,25 +259,24 @@ def _seen(ledger: Journal, asked: Questions, frozen: Registration) -> Iterator[s
     for why, when, _ in asked.exposures(known):
         if when < frozen.time:
             yield f"{why}, before it was frozen"
-    if questions.is_by_rows(known):
+    if questions.is_by_rows(known) or frozen.ledger is None:
         return
-    about = frozen.line
+    about, line = frozen.line, frozen.ledger["hash"]
     subject = Subject(frozenset(about["about"]), frozenset(frozen.seeds), about["arms"])
-    assert frozen.ledger is not None
     for x in ledger.looks:
-        later = frozen.ledger["hash"] in ledger.before(journal.key(x))
+        later = line in ledger.before(journal.key(x))
         if x["what"] != "frozen" and not later and subject.shared(x):
             yield f"seeds of it were {x['what']} on {x['time']}, before it was frozen"
 
 
 def _look(looks: Journal, frozen: Registration, stated: JSON) -> Iterator[str]:
     """Compare the last look with what is stated."""
-    number = len(frozen.content["looks"])
-    taken = [x for x in looks.looks if (x["look"], x["registration"]) == (number, frozen.hash)]
+    wanted = (len(frozen.content["looks"]), frozen.hash)
+    taken = [x for x in looks.looks if (x["look"], x["registration"]) == wanted]
     if not taken:
         yield "no look at what was frozen is noted in the bundle"
         return
-    look, outcomes = taken[0], {v["text"]: v["outcome"] for v in stated["verdicts"]}
-    if look.get("models", {}) != frozen.content.get("models", {}):
-        yield "files of models are other ones than were frozen"
-    yield from frozen.contradicted(look, outcomes)
+    models = frozen.content.get("models", {})
+    yield from _unlike("files of models", models, taken[0].get("models", {}))
+    outcomes = {v["text"]: v["outcome"] for v in stated["verdicts"]}
+    yield from frozen.contradicted(taken[0], outcomes)

@@ -62,7 +62,7 @@ def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
 def sparse_for(loss: Loss, nonlinearity: Nonlinearity) -> Single | None:
     """Gradients by hand that touch only what is on; each has a dense kernel beside it."""
     if isinstance(nonlinearity, ReLU):
-        by_hand = loss is losses.l1 or isinstance(loss, losses.PAnneal | losses.L1Weighted)
+        by_hand = loss is losses.l1 or isinstance(loss, losses.L1Weighted)
         return relu_sparse if by_hand else None
     if isinstance(nonlinearity, TopK | BatchTopK):
         by_hand = loss is losses.mse or isinstance(loss, losses.TopKAux | losses.Matryoshka)

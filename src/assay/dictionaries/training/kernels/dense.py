@@ -161,7 +161,7 @@ def charge_for(loss: Loss) -> Callable[[Batch], Charge] | None:
         return _l1
     if loss is losses.jumprelu:
         return _l0
-    kinds = {losses.PAnneal: _p, losses.L1Weighted: _by_length, EffectPenalty: _effect}
+    kinds = {losses.L1Weighted: _by_length, EffectPenalty: _effect}
     return kinds.get(type(loss))
 
 
@@ -174,18 +174,6 @@ def _l1(batch: Batch) -> Charge:
 def _summed(batch: Batch, codes: Float[torch.Tensor, "run b f"]) -> Float[torch.Tensor, " run"]:
     b, d = batch.x.shape[-2:]
     return batch.penalty * codes.sum(-1).float().sum(-1) / (b * d**0.5)
-
-
-def _p(batch: Batch) -> Charge:
-    p = batch.loss.p(batch.more.get("progress", 0.0))  # type: ignore[attr-defined]
-    # λ/(b √d) Σ f^p has the slope p f^(p−1) λ/(b √d), infinite where a feature is off, which is
-    # where the gradient is not.
-    steep = batch.features ** (p - 1)
-    batch.felt.addcmul_(steep, (p * batch.share)[:, None, None].to(batch.dtype))
-    # f^p = f · f^(p−1) saves a second power; ∞ · 0 = NaN where a feature is off, and the selection
-    # drops it. A product with 0 or 1 would not.
-    sizes = where_positive(steep.mul_(batch.features), batch.features, 0)
-    return batch.share * sizes.sum(-1).float().sum(-1), {}
 
 
 def _by_length(batch: Batch) -> Charge:

@@ -19,7 +19,6 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import (
     Active,
@@ -32,9 +31,6 @@ from assay.dictionaries.training.kernels.active import (
 from assay.dictionaries.training.kernels.parts import Revival, revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
-
-LANES = 64
-"""Numbers that torch's loops take at a time on any CPU, or a multiple of them."""
 
 
 def pays(k: int, width: int) -> bool:
@@ -362,12 +358,7 @@ def _relu(batch: Batch) -> One:
     values = active.of(batch.pre)
     decoded = batch.decode(active, values)
     more, steeper = batch.spread(active, share), None
-    if isinstance(loss, PAnneal):
-        p = loss.p(batch.more.get("progress", 0.0))
-        # No infinity here, unlike the dense kernel: places that are off are not among the values.
-        steep = _power(values, p - 1)
-        penalty, more = batch.total(active, steep * values), p * more * steep
-    elif isinstance(loss, L1Weighted):
+    if isinstance(loss, L1Weighted):
         lengths, units = unit_parts(loss.parts, batch.params["W_dec"])
         sums = batch.sums(active, values)
         penalty, more = (sums * lengths).sum(1), more * batch.spread(active, lengths)
@@ -385,14 +376,6 @@ def _relu(batch: Batch) -> One:
     pull = batch.felt(active, error).add_(more)
     grads = batch.gradients(active, values, error, pull, decoder=decoder)
     return active, values, partial(curves.series, share), grads
-
-
-def _power(values: Float[torch.Tensor, " n"], p: float) -> Float[torch.Tensor, " n"]:
-    """Values to a power, to the same bits wherever they lie: torch works out the last of a tensor,
-    which fill no vector, one by one, and may round them otherwise."""
-    padded = values.new_ones(-(-len(values) // LANES) * LANES)
-    padded[: len(values)] = values
-    return (padded**p)[: len(values)]
 
 
 def _jump(batch: Batch) -> One:
@@ -454,7 +437,7 @@ topk_sparse = Single(_topk)
 """`losses.mse`, `losses.TopKAux` or `losses.Matryoshka` with TopK or BatchTopK, and its
 gradients."""
 relu_sparse = Single(_relu)
-"""`losses.l1`, `losses.L1Weighted` or `losses.PAnneal` with ReLU, and its gradients."""
+"""`losses.l1` or `losses.L1Weighted` with ReLU, and its gradients."""
 jump_sparse = Single(_jump)
 """`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate: what
 is near them is sparse as well."""

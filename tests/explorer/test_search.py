@@ -1,5 +1,4 @@
-"""Search and compare: what they list is what a loop over the arrays finds, and every list says
-what it hides."""
+"""Search: what it lists is what a loop over the arrays finds, and every list says what it hides."""
 
 from __future__ import annotations
 
@@ -12,10 +11,9 @@ import pytest
 from pages_world import BASE, HOSTILE, WORDS, World, words
 
 from assay.explorer.pages import search
-from assay.features.index import matching, relations
 from assay.features.index.schema import COMPANIONS
 
-SEARCH, COMPARE = f"{BASE}/search", "/compare/model/made-up/again"
+SEARCH = f"{BASE}/search"
 KNOWN = [*WORDS, *HOSTILE]
 
 
@@ -139,49 +137,3 @@ def test_whatever_is_searched_for_is_shown_and_not_obeyed(world: World, by: str,
     assert not re.search(
         '<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover="', answer.text
     )
-
-
-def test_compare_counts_what_a_loop_finds(world: World) -> None:
-    first = matching.rows(world.folder).astype(np.float64)
-    second = matching.rows(world.store / "artefacts/index" / ("1" * 16)).astype(np.float64)
-    cosine = first @ second.T
-    page = told(world, COMPARE)
-    best, back = cosine.max(1), cosine.max(0)
-    firings = (world.made.acts > 0).reshape(-1, 40).sum(0)
-    assert (
-        page["first"]["found"] == (best >= 0.7).sum()
-        and page["second"]["found"] == (back >= 0.7).sum()
-    )
-    assert page["first"]["weighted"] == pytest.approx(firings[best >= 0.7].sum() / firings.sum())
-    assert page["first"]["alone"] == (best < 0.5).sum()
-    mutual = [
-        (i, int(cosine[i].argmax()))
-        for i in range(40)
-        if cosine[:, cosine[i].argmax()].argmax() == i
-    ]
-    assert page["mutual"] == page["total"] == len(mutual)
-    listed = page["rows"] + told(world, f"{COMPARE}?offset=25")["rows"]
-    assert sorted((r["own"]["feature"], r["other"]["feature"]) for r in listed) == mutual
-    assert [r["cosine"] for r in listed] == sorted((r["cosine"] for r in listed), reverse=True)
-    alone = told(world, f"{COMPARE}?list=second&sort=cosine")
-    assert {r["own"]["feature"] for r in alone["rows"]} == set(
-        np.flatnonzero(back < 0.5).tolist()
-    ) and alone["hidden"] == 0
-
-
-def test_compare_refuses_two_sites_and_dictionaries_that_are_not_there(world: World) -> None:
-    assert world.client.get("/compare/model/made-up/nothing").status_code == 404
-    about = world.store / "artefacts/index" / ("1" * 16) / "about.json"
-    before = about.read_text()
-    try:
-        about.write_text(before.replace("blocks.0.hook_resid_post", "blocks.1.hook_resid_post"))
-        answer = world.client.get(COMPARE)
-        assert answer.status_code == 409 and "not one site" in answer.text
-    finally:
-        about.write_text(before)
-
-
-def test_a_dictionary_beside_itself_is_the_same(world: World) -> None:
-    page = told(world, "/compare/model/made-up/made-up")
-    assert page["first"]["share"] == 1 and page["mutual"] == 40
-    assert relations.unit(matching.rows(world.folder).astype(np.float32)).shape == (40, 16)
