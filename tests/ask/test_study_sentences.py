@@ -157,3 +157,28 @@ def test_a_trained_model_that_loses_nothing_may_have_learned_nothing(folder):  #
     path = study(folder, "tuned none", CUT + train, "main.right - tuned.right < 0.1")
     remarks = catalogue.find(str(path)).remarks
     assert any("also holds where nothing happens" in r for r in remarks)
+
+
+def test_texts_that_are_written_out_are_grouped_by_their_wording(folder):  # noqa: F811
+    words = ["room", "meal", "film", "town", "house", "garden"]
+    said = ["anna saw the {} now and it was", "then ben bought a {} here and it is"]
+    rows = [s.format(w) for s in said for w in words]
+    (folder / "said.csv").write_text("\n".join(["text", *rows]))
+    tables = """[[prompts]]
+text = "{text}"
+file = "said.csv"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+    [claim] = catalogue.find(str(study(folder, "said", tables, "main.good > 0"))).claims
+    wording = claim.groups["prompt"]["wording"]
+    assert [wording[str(i)] == wording["0"] for i in range(12)] == [True] * 6 + [False] * 6
+
+
+def test_arms_that_share_some_units_are_refused_before_they_run(folder):  # noqa: F811
+    more = '[[prompts]]\nname = "more"\ntext = "{who} is there"\nunit = "prompt"\n'
+    tables = CUT + more + 'rows = [{ who = "anna", country = "x", city = "y", foil = "z" }]\n'
+    path = study(folder, "some units", tables, "main.right - more.right > 2")
+    with pytest.raises(ExperimentError, match="are measured on other prompt levels"):
+        catalogue.find(str(path))

@@ -70,7 +70,8 @@ def rivals(asked: Asked, main: str, read: Condition, controls: Collection[str]) 
 
     if asked.frozen is not None or not is_done(main):
         return ()
-    first = by_label[main].task.first
+    task = by_label[main].task
+    first = task.first if isinstance(task, Task) else None
     before = f"{main.rpartition('/')[0]}/{first.name}".lstrip("/") if first else ""
     others = (a for a in read.parsed.arms if a not in (main, before, *controls))
     return tuple(a for a in others if is_done(a))
@@ -131,6 +132,24 @@ def of_control(part: Part, entry: Any, read: Condition) -> Any:
         )
     violations = entry.violations or ((part.of,) if low < nothing < high else ())
     return msgspec.structs.replace(entry, control=(part.of,), violations=violations)
+
+
+def refuse_unpaired(asked: Asked, arms: Sequence[str]) -> None:
+    """Refuse a comparison of arms of which some units are the same and others are not, as they
+    could be compared neither unit by unit nor as two groups. Raises: ExperimentError."""
+    parts = [asked.by_label[a] for a in dict.fromkeys(arms) if a in asked.by_label]
+    for part in parts[1:]:
+        first, levels = parts[0], {*part.task.levels}
+        own = {*first.task.levels}
+        if part.task.unit != first.task.unit or levels == own or levels.isdisjoint(own):
+            continue
+        lack = sorted(levels ^ own)
+        raise ExperimentError(
+            f"{first.label} and {part.label} are measured on other {first.task.unit} levels, such "
+            f"as {lack[0]!r}, which one of them lacks: they are compared one by one where both "
+            f"have the same {len(own)}, and as two groups where they have none in common; leave "
+            "out what one of them lacks, or name the levels of one otherwise"
+        )
 
 
 def read_besides(value: Value, others: Mapping[str, Mapping[str, str]]) -> Value:

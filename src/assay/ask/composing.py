@@ -338,6 +338,8 @@ class _Study:
         self._refuse_unlearned(s, judged)
         if not self.asked.parts:
             return judged
+        with self.text.located(s.table, s.i, s.key):
+            comparing.refuse_unpaired(self.asked, (s.main, *s.read.parsed.arms))
         told = self.asked, s.main, s.read, s.entry.control
         if twins := comparing.twins(*told):
             judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
@@ -524,10 +526,12 @@ class _Study:
                         )
 
         for whole in s.read.parsed.together:
-            for of in judged:
-                arms = [of if c.arm in (None, main) else c.arm for c in whole.columns]
-                axes = [measured.get(a, _Measured({})).axes for a in arms if a]
-                some = [x.get(c.name, {}) for x, c in zip(axes, whole.columns, strict=True)]
+            for own in judged:
+                arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
+                some = [
+                    measured[a].axes.get(c.name, {}) if a in measured else {}
+                    for a, c in zip(arms, whole.columns, strict=True)
+                ]
                 if all(some):
                     with self.text.located(s.table, s.i, s.key):
                         refuse_other_levels(whole.text, whole.over, some)

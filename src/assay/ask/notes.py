@@ -284,7 +284,8 @@ def _alike(questions: Asked, part: Part, asking: Asking) -> Iterator[str]:
     if task.prompts.unit != "prompt" or "prompt" not in asking.units or table.unit:
         return
     if questions.groups(part.label):
-        yield _combined(task.prompts, prompts.shared(task.prompts, task.rows), count)
+        of = prompts.shared(task.prompts, task.rows)
+        yield _combined(task.prompts, {name: len({*x}) for name, x in of.items()}, count)
         return
     values = _values(task.prompts, task.rows)
     shared = {name: n for name, n in values.items() if 1 < n <= count / 2}

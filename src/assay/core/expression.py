@@ -167,6 +167,8 @@ class Together:
     """Those in it."""
     how: str
     walk: Walk
+    inner: Walk
+    """What computes the arithmetic itself."""
 
 
 @dataclass(frozen=True)
@@ -417,10 +419,10 @@ class _Claim(Reader):
             axes = [{str(d): x[d].values.tolist() for d in x.dims} for x in values]
             refuse_other_levels(text, over, axes)
             if how == "corr":
-                return across.corr_over(*(walk(names) for walk in walks), over)
+                return across.corr_over(walks[0](names), walks[1](names), over)
             return over_levels(walks[0](names), how, over, beyond, text)
 
-        self.together.append(Together(text, over, some, how, number))
+        self.together.append(Together(text, over, some, how, number, walks[0]))
         return number
 
     def _dims(self, node: ast.Call) -> tuple[str, ...]:
