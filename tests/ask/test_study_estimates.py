@@ -181,7 +181,7 @@ def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:
             'value = "mean(main.represented, over=feature)"\n',
             "",
             9,
-            "estimate 1: value is not said",
+            "estimate 1: value is missing",
         ),
         ("natural = [0, 1]", 'units = ["density"]', 9, "density is a unit, over whose levels"),
     ],

@@ -91,7 +91,7 @@ def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
     arm, note = result.arm, experiment.arms[result.arm].note
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     yield f"Judged as if it were the method: {arm}{f', {note}' if note else ''}."
-    yield "Does it satisfy what is claimed? Controls must not, nor what lacks a credited part."
+    yield "Does it satisfy the claims? Controls and arms that lack a credited part should not."
     yield ""
     judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
     other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
