@@ -520,8 +520,8 @@ def test_where_chooses_runs_in_every_arm_before_value_and_gates():
         (
             {"density": 0.5},
             (
-                "where names 'density', which is no field of the runs of arm 'main'; known: seed, "
-                "width"
+                "where names 'density', which is not a field of the runs of arm 'main'; known: "
+                "seed, width"
             ),
         ),
         ({"sed": 1}, "did you mean seed?"),

@@ -228,7 +228,7 @@ def _numbers(function: Loop, output: Any, runs: Runs) -> xr.Dataset:
         except (TypeError, ValueError, RuntimeError):
             array = np.asarray(None)
         if array.dtype.kind not in "biuf":
-            raise wrong(f"returned {name!r} as {str(value)[:60]!r}, which is no number")
+            raise wrong(f"returned {name!r} as {str(value)[:60]!r}, which is not a number")
         if array.ndim != len(dims):
             raise wrong(
                 f"returned {name!r} with {array.ndim} dims and names {len(dims)} of them; write "
@@ -339,8 +339,8 @@ def _check_alike(arms: Arms) -> None:
     seeds = {name: x.seed.values.tolist() for name, x in arms.items()}
     if len({tuple(s) for s in seeds.values()}) > 1:
         raise ClaimError(
-            f"{' and '.join(seeds)} have runs of other seeds, so that their labels cannot be dealt "
-            'out; name a control: {"holds": …, "control": [ARM]}'
+            f"{' and '.join(seeds)} have runs of different seeds, so their labels cannot be "
+            'shuffled; name a control: {"holds": …, "control": [ARM]}'
         )
 
 

@@ -149,13 +149,13 @@ def check(
     asked.all()
     notes = [*unit_notes, *asked.notes, *what.notes]
     if cache and calls.opaque:
-        notes.append(f"calls are not kept: nothing is known of the content of {calls.opaque[0]}")
+        notes.append(f"calls are not kept, because the content of {calls.opaque[0]} is unknown")
     if also is not None and not _wanted(DAMAGE, controls):
         also = None
     elif also is None and what.kind in BREAKS:
         notes.append(
-            "no control 'damage': a part that the whole model needs would do it as well; give "
-            "also=another task"
+            "no control 'damage': any part that the whole model needs would have the effect as "
+            "well; give also=another task"
         )
     arms = asked.arms
     placed = {arm: Placed(c.name, c.why) for arm, c in asked.placed.items()}
@@ -332,7 +332,7 @@ def _judged(
     columns = {c.name for c in parse(question.holds).columns}
     if lacking := sorted(columns - {*rows.columns}):
         raise ClaimError(
-            f"the condition {question.holds!r} names {lacking[0]!r}, which is no number of the "
+            f"the condition {question.holds!r} names {lacking[0]!r}, which is not a number of the "
             f"function; {nearest(lacking[0], known)}"
         )
     bounded = replace(question, bounds=(-1.0, 1.0))

@@ -24,6 +24,7 @@ from assay.controls.table import (
     PLACES,
     UNTRAINED,
     Control,
+    in_words,
 )
 from assay.core.arrays import Array, as_numpy
 from assay.core.bounded import bounded_mean
@@ -111,7 +112,7 @@ class ProbeCheck(Shown):
         "AUROC",
         "true positives at 1 % false",
         "probe's lead in AUROC",
-        "what it would explain",
+        "alternative explanation",
     )
 
     def headline(self) -> str:
@@ -257,7 +258,7 @@ def check_probe(
         notes += given_rows.tried(on, (x, positive), holds, verdict, ledger=ledger)
     notes += [
         f"{len(held):,} rows of {len(np.unique(group[held])):,} groups are judged",
-        "intervals are over groups; those of true positives by drawing groups anew",
+        "intervals are over groups; those of the true positive rate resample the groups",
     ]
     return ProbeCheck(arms, rows, verdict, tuple(dict.fromkeys(notes)))
 
@@ -304,7 +305,7 @@ def _compared(
         if arm != PROBE:
             lead = of[PROBE]["auroc"].to_numpy() - of[arm]["auroc"].to_numpy()
             line |= _estimated("ahead", lead)
-        lines.append({**line, "why": why.get(arm, "")})
+        lines.append({**line, "why": in_words(why.get(arm, ""))})
     return pd.DataFrame(lines), rows
 
 

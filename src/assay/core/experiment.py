@@ -338,7 +338,7 @@ class Experiment(Generic[S]):
         for name, arm in self.arms.items():
             if arm.after is not None and arm.after not in self.arms:
                 raise ExperimentError(
-                    f"arm {name} builds on {arm.after!r}, which is no arm; arms: "
+                    f"arm {name} builds on {arm.after!r}, which is not an arm; arms: "
                     f"{', '.join(self.arms)}"
                 )
         for part, full in self._filled(self.default, anew=False).items():
@@ -355,7 +355,7 @@ class Experiment(Generic[S]):
             for read in claim.named:
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(
-                        f"claim {claim.text!r} names arm {read!r}, which is none; "
+                        f"claim {claim.text!r} names arm {read!r}, which is not an arm; "
                         f"{nearest(read, self.arms)}"
                     )
         sentences = ((other.scope, other.specs) for other in self.elsewhere.values())
@@ -444,7 +444,7 @@ class Experiment(Generic[S]):
     def _trained(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         if arm not in self.arms or self.arms[arm].train is None:
             raise ExperimentError(
-                f"a sentence names sizes of {arm!r}, which is no arm that trains; "
+                f"a sentence names sizes of {arm!r}, which is not an arm that trains; "
                 f"{nearest(arm, self.arms)}"
             )
         return self.specs_of(arm, specs)
@@ -549,7 +549,7 @@ def _check_presets(experiment: Experiment[Any]) -> None:
         specs = (*experiment.smoke, *experiment.default, *experiment.full)
         if len({getattr(s, name) for s in specs}) > 1:
             raise ExperimentError(
-                f"frozen names {name}, which differs between presets; put a place for it "
+                f"frozen names {name}, which differs between presets; put a placeholder for it "
                 "into the sentence"
             )
 

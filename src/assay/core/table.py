@@ -728,7 +728,7 @@ def _value(parsed: Parsed, main_arm: str) -> Value:
             lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
             if lost:
                 problem = (
-                    f"{parsed.text if term == 'value' else term} is no number in {lost} "
+                    f"{parsed.text if term == 'value' else term} is not a number in {lost} "
                     f"{plural('cell', lost)}"
                 )
                 raise ClaimError(

@@ -126,7 +126,7 @@ def spliced(
         target = out[0] if isinstance(out, tuple) else out
         if not isinstance(target, torch.Tensor):
             raise DataError(
-                f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
+                f"{_name(module)} returns a {type(target).__name__}, not a tensor; hook a module "
                 "that returns one"
             )
         # For "through": what the pre-hook put aside.

@@ -239,7 +239,7 @@ def _on_file(
         held += source.bytes
         if held > TOGETHER:
             source.forget()
-    notes = ["whether it was trained on these activations cannot be known"]
+    notes = ["Assay cannot know whether it was trained on these activations"]
     if file.document is None:
         why = "the file does not say which rows are of one document, so nothing has an interval"
         notes.insert(0, why)

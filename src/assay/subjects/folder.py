@@ -295,7 +295,7 @@ class ModelFolder:
                     shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
                 raise ModelError(
-                    f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}"
+                    f"{path} is not a complete safetensors file ({str(error)[:80]}); {self.mend}"
                 ) from error
         return shapes
 
@@ -372,7 +372,7 @@ def _bos_token(folder: ModelFolder) -> int:
     known = token if named is None else named
     if not isinstance(known, int):
         raise ModelError(
-            f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos"
+            f"{folder.name} has no BOS token (bos_token_id in its config.json); use --no-bos"
         )
     return known
 
@@ -404,7 +404,7 @@ def _check_shards(folder: ModelFolder) -> None:
         raise ModelError(f"{index} must name a file for each tensor in weight_map; {folder.mend}")
     if missing := sorted(set(parts.values()) - present_names):
         raise ModelError(
-            f"{index} names {missing[0][:80]!r}, which is no file of its folder; {folder.mend}"
+            f"{index} names {missing[0][:80]!r}, which is not a file of its folder; {folder.mend}"
         )
 
 

@@ -6,12 +6,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import inspect
-import json
 import os
-import platform
 import re
 import tempfile
-import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,7 +23,7 @@ from jaxtyping import Float, Int
 from assay.core import compute, inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import adapters, fetch, live, sizes
+from assay.subjects import adapters, live, sizes
 from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, gain, returned_by
@@ -44,7 +41,7 @@ PROOF: Mapping[DType, float] = MappingProxyType(
 opened: what adding three numbers in another order changes."""
 AUTO = "auto"
 """The device that stands for all GPUs."""
-_FAST = "fast-dtype.json"
+_CPU = Path("/proc/cpuinfo")
 _open: weakref.WeakValueDictionary[tuple[Any, ...], Pretrained] = weakref.WeakValueDictionary()
 """The models of folders that are open, the last of each."""
 
@@ -772,81 +769,11 @@ _TUPLES = ("GPTJBlock",)
 """Blocks that return their attention beside the stream."""
 
 
-def fast_dtype(cache: Path | None = None) -> DType:
-    """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in
-    float32, else "float32".
-
-    Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are
-    kept in the model cache (fast-dtype.json), so that all processes agree; "float32" where nothing
-    can be kept. Some CPUs are several times slower in bfloat16.
-
-    Args:
-        cache: folder of fast-dtype.json; None: the model cache.
-    """
-    from filelock import FileLock
-
-    where = (cache or fetch.cache_folder()) / _FAST
-    machine = f"{_cpu()}, torch {torch.__version__}"
-    known = _known(where)
+def fast_dtype() -> DType:
+    """ "bfloat16" where this CPU has instructions that multiply in it, several times as fast as in
+    float32 (avx512_bf16, amx_bf16); else "float32", also where nothing says so."""
     try:
-        if machine not in known:
-            where.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(where.with_suffix(".lock")):
-                known = _known(where)
-                if (
-                    machine not in known
-                ):  # two processes that both measured might choose differently
-                    known[machine] = _choice()
-                    _keep(where, known)
+        flags = {*_CPU.read_text().split()}
     except OSError:
         return "float32"
-    return known[machine]["dtype"]
-
-
-def _known(where: Path) -> dict[str, Any]:
-    try:
-        return json.loads(where.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def fast_speed() -> float:
-    """How many times as fast this CPU multiplies in `fast_dtype` as in float32; 1 where nobody has
-    measured it."""
-    for machine, choice in _known(fetch.cache_folder() / _FAST).items():
-        if machine.startswith(_cpu()):
-            times = choice["milliseconds"]
-            return float(times["float32"] / times[choice["dtype"]])
-    return 1.0
-
-
-def _choice() -> dict[str, Any]:
-    seconds = {dtype: _matmul_seconds(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
-    faster = "bfloat16" if 1.3 * seconds["bfloat16"] < seconds["float32"] else "float32"
-    return {"dtype": faster, "milliseconds": {k: round(1e3 * v, 3) for k, v in seconds.items()}}
-
-
-def _matmul_seconds(dtype: torch.dtype) -> float:
-    x, w = torch.ones(1024, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        torch.nn.functional.linear(x, w)
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _keep(where: Path, known: dict[str, Any]) -> None:
-    partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(known, indent=1))
-    partial.replace(where)
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"

@@ -30,12 +30,12 @@ class Which:
     """Which features are exported."""
 
     features: str = ""
-    """Their numbers, such as 1,2,5-9."""
+    """The numbers of the features to write, such as 1,2,5-9."""
     top: int | None = None
-    """So many, those with the largest number of `by`; 100 where no features are named."""
+    """How many features to write: those with the largest `by`; by default 100, if none is named."""
     by: str = "importance"
-    """A column of the index: importance, gradient_total, density, maximum, …; features without it
-    are left out."""
+    """The column of the index by which --top chooses: importance, gradient_total, density, maximum,
+    …. Features without a value are left out."""
 
 
 FIRST = Which()
@@ -123,7 +123,7 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
         return list(numbers), "as named"
     top = 100 if which.top is None else which.top
     if top < 1:
-        raise AssayError(f"--top is a number of features from 1 up, got {top}")
+        raise AssayError(f"--top is a number of features, at least 1, got {top}")
     rows = [
         row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
     ]

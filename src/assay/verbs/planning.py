@@ -45,10 +45,9 @@ def command(
     Parameters
     ----------
     name
-        An experiment's name, or the path of an experiment file.
+        The name of an experiment, or the path of an experiment or study.
     prompts
-        Of a study: how many prompts of each table are shown as every model reads them, token by
-        token.
+        For a study: show this many prompts of each table token by token, as each model reads them.
 
     Examples
     --------
@@ -81,9 +80,9 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
     yield ""
     yield from claims(planned)
     if planned.scope:
-        yield f"Verdicts will speak for: {planned.scope}"
+        yield f"Scope of the verdicts: {planned.scope}"
     frozen = planned.frozen.told if planned.frozen else ""
-    nothing = "Nothing is frozen: its verdicts will be exploratory."
+    nothing = "The study is not frozen, so its verdicts will be exploratory."
     yield f"{frozen[0].upper()}{frozen[1:]}." if frozen else nothing
     yield from (f"note: {note}" for note in planned.notes)
     yield ""
@@ -123,7 +122,7 @@ def assumed(gaps: Asked) -> Iterator[Part]:
     rows = [(u.where, u.default, u.cost, u.text) for u in gaps.unsaid if u.default is not None]
     if rows:
         yield ""
-        yield Table(("not said", "taken in its place", "costs", "or"), rows)
+        yield Table(("not specified", "default used", "cost", "alternative"), rows)
 
 
 def arms(arm_rows: Sequence[Arm]) -> Table:
@@ -152,9 +151,12 @@ def claims(planned: Planned) -> Iterator[Part]:
         yield f"– {e.text}"
         yield f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}"
     if planned.claims and planned.spread_from:
+        nothing, _, why = planned.spread_from.partition(": ")
         yield (
-            f"Half-widths are extrapolated from {planned.spread_from}, on the scale on which a "
-            "claim is judged; they do not say whether its gates will be met."
+            f"No forecast of the intervals: {why}."
+            if nothing == "nothing"
+            else f"Half-widths are forecast from {planned.spread_from}, on the scale on which a "
+            "claim is judged. They do not say whether its gates will be met."
         )
 
 
@@ -190,8 +192,8 @@ def timed(planned: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     clock, cpu = planned.command_seconds, planned.command_cpu_seconds
     if clock is None or cpu is None:
-        return "an unknown time"
-    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, from {planned.cost_from})"
+        return "time unknown"
+    return f"{lasting(clock)} ({amount(cpu)} CPU-seconds, estimated from {planned.cost_from})"
 
 
 def needed(planned: Planned) -> str:

@@ -190,7 +190,7 @@ def objective(
         )
     kind = type(nonlinearity).__name__
     if penalty is not None and not (_finite(penalty) and penalty >= 0):
-        raise SpecError(f"penalty must be a number from 0 up, got {penalty!r}")
+        raise SpecError(f"penalty must be a number of at least 0, got {penalty!r}")
     if loss is not None:
         if not callable(loss):
             raise SpecError(f"loss must be a function such as assay.losses.l1, got {loss!r}")
@@ -234,4 +234,4 @@ def _whole(name: str, value: int, least: int) -> None:
     except TypeError:
         whole = least - 1
     if whole < least or isinstance(value, bool):
-        raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
+        raise SpecError(f"{name} must be a whole number of at least {least}, got {value!r}")
