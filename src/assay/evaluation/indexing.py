@@ -412,34 +412,18 @@ class _Work:
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
         )
-        report_progress, parts = (
+        ablated, of_sample = ablate(
+            self.at,
+            shards,
+            sample,
+            whole.ablate,
+            whole.ablate_windows,
             functools.partial(self.tell, "windows with features taken out"),
             path / "parts" / "sample",
         )
-        ablated, of_sample = ablate(
-            self.at, shards, sample, whole.ablate, whole.ablate_windows, report_progress, parts
-        )
         totals = _totals(shards)
         if totals["loss"] is not None:
-            count, report_progress = (
-                min(SPLICED, whole.windows),
-                functools.partial(self.tell, "windows with the reconstruction in place"),
-            )
-            spec = IndexSplicedSpec(
-                seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
-            )
-
-            def fill(path: Path) -> None:
-                sums = rise(self.at, sample, count, report_progress, path)
-                np.savez(path / "rise.npz", **sums)  # type: ignore[arg-type]
-                (path / "compared.json").write_text(json.dumps(self.compared(count)))
-
-            spliced = self.store.artefact(spec, fill)
-            with np.load(spliced / "rise.npz") as file:
-                totals["rise"] = _rise(dict(file), self.words.document[:count])
-            totals["loss_spliced"] = totals["loss"] + totals["rise"]["estimate"]
-            totals["compared"] = json.loads((spliced / "compared.json").read_text())
-            report_progress(count, count)
+            totals |= self.spliced(whole, sample, totals["loss"])
         about = About(
             name=self.source.name,
             source=self.asked,
@@ -485,6 +469,26 @@ class _Work:
             ablated=ablated,
             tick=functools.partial(self.tell, "features"),
         )
+
+    def spliced(self, whole: IndexSpec, sample: Sample, loss: float) -> dict[str, Any]:
+        """By how much the loss rises with the reconstruction in place, and what is compared."""
+        count = min(SPLICED, whole.windows)
+        report_progress = functools.partial(self.tell, "windows with the reconstruction in place")
+        spec = IndexSplicedSpec(
+            seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
+        )
+
+        def fill(path: Path) -> None:
+            sums = rise(self.at, sample, count, report_progress, path)
+            np.savez(path / "rise.npz", **sums)  # type: ignore[arg-type]
+            (path / "compared.json").write_text(json.dumps(self.compared(count)))
+
+        folder = self.store.artefact(spec, fill)
+        with np.load(folder / "rise.npz") as file:
+            risen = _rise(dict(file), self.words.document[:count])
+        compared = json.loads((folder / "compared.json").read_text())
+        report_progress(count, count)
+        return {"rise": risen, "loss_spliced": loss + risen["estimate"], "compared": compared}
 
     def compared(self, count: int) -> dict[str, Any] | None:
         """How the dictionary compares with baselines on the first windows."""

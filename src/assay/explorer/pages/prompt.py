@@ -187,22 +187,7 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
                 f"what comes after; got {target_position}"
             ),
         )
-    likeliest = loaded.ask(
-        ("likely", q.text, target_position),
-        lambda reader: likely(reader, text, target_position - 1, COUNT),
-    )
-    own_id = text.ids[target_position] if target_position < len(text) else None
-    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
-    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
-        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
-    reading = (
-        text
-        if target_id == own_id
-        else loaded.ask(
-            ("read", q.text, target_position, target_id),
-            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
-        )
-    )
+    likeliest, target_id, reading = _predicted(loaded, q, text, target_position)
     key = q.text, target_position, target_id
     first = loaded.ask(
         ("attribute", *key), lambda reader: attribute(reader, reading, target_position - 1)
@@ -246,6 +231,29 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
         "changed": _changed(loaded, key, text, reading, q.wanted) if q.wanted else None,
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
     }
+
+
+def _predicted(
+    loaded: Loaded, q: Question, text: Reading, target_position: int
+) -> tuple[Sequence[Chance], int, Reading]:
+    """The likeliest tokens at a position, the one that is asked about, and the text with it."""
+    likeliest = loaded.ask(
+        ("likely", q.text, target_position),
+        lambda reader: likely(reader, text, target_position - 1, COUNT),
+    )
+    own_id = text.ids[target_position] if target_position < len(text) else None
+    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
+    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
+        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
+    reading = (
+        text
+        if target_id == own_id
+        else loaded.ask(
+            ("read", q.text, target_position, target_id),
+            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
+        )
+    )
+    return likeliest, target_id, reading
 
 
 def _padded(reader: Reader, ids: list[int]) -> list[int]:
