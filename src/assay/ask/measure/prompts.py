@@ -190,7 +190,7 @@ def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
     if all(values.get(name) == [row.text for row in some] for name in slots):
         ways = zip(("wording", "filling"), wordings([row.text for row in some]), strict=True)
         values = {name: [str(n) for n in numbers] for name, numbers in ways}
-        return {n: of for n, of in values.items() if 1 < len({*of}) and _several_each(of)}
+        return {n: of for n, of in values.items() if len({*of}) > 1 and _several_each(of)}
     several = {name: of for name, of in values.items() if len({*of}) > 1}
     return several if all(2 * len({*of}) <= len(some) for of in several.values()) else {}
 
