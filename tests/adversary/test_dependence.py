@@ -207,7 +207,7 @@ def test_copies_are_found_where_arms_have_units_of_their_own():
     ask = {"claim": "mine.loss - old.loss < -0.05", "unit": "unit", "control": "again"}
     lines = assay.judge(rows, **ask).notes
     assert any("24 units, in the order of unit, are alike" in n for n in lines) or any(
-        "nearer to each other" in n for n in lines
+        "more alike than independent ones" in n for n in lines
     )
 
 

@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import beside, missing, notes, sides
+from assay.ask import beside, comparing, missing, notes, sides
 from assay.ask.asked import Asked, Part
 from assay.ask.contents import Contents
 from assay.ask.measure.measuring import Task
@@ -37,8 +37,8 @@ from assay.ask.wording import (
     stored,
 )
 from assay.core.ceilings import Bounded
-from assay.core.claims import Claim, Estimate, Value
-from assay.core.columns import Axes, Column
+from assay.core.claims import Claim, Estimate
+from assay.core.columns import Axes, Column, refuse_other_levels
 from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
@@ -125,21 +125,17 @@ DOCUMENT = "document"
 class _Statement:
     """A claim or an estimate of a study, with its condition or quantity read."""
 
-    def __init__(self, text: Text, table: str, i: int, done: Collection[str]) -> None:
-        self.text, self.table, self.i, self.done = text, table, i, done
+    def __init__(self, text: Text, table: str, i: int, asked: Asked | None) -> None:
+        self.text, self.table, self.i = text, table, i
         self.entry: Any = getattr(text.study, table)[i]
         self.key = "holds" if table == "claim" else "value"
         with text.located(table, i, self.key):
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
-
-    @property
-    def main(self) -> str:
-        """The arm that it is about: the first that it names and that is no control; of arms of a
-        model the first in which something is done to it."""
         controls = getattr(self.entry, "control", ())
-        names = [name for name in self.read.parsed.arms if name not in controls]
-        return next((name for name in names if name in self.done), names[0] if names else "main")
+        named = [name for name in self.read.parsed.arms if name not in controls]
+        self.main = comparing.about(asked, self.read, controls) if asked else [*named, "main"][0]
+        """The arm that it is about."""
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
@@ -264,7 +260,7 @@ class _Study:
 
     def statement(self, table: str, i: int) -> _Statement:
         """Read a claim or an estimate."""
-        return _Statement(self.text, table, i, self.asked.done if self.asked.parts else ())
+        return _Statement(self.text, table, i, self.asked if self.asked.parts else None)
 
     def leave_out_unnamed(self, statements: Sequence[_Statement]) -> None:
         """Leave out the arms of models that no statement names or needs, and refuse a site that a
@@ -275,7 +271,8 @@ class _Study:
         for s in statements:
             lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
             names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
-            names |= {own for others in self._twins(s).values() for own in others.values()}
+            told = s.main, s.read, getattr(s.entry, "control", ())
+            names |= {a for x in comparing.twins(self.asked, *told).values() for a in x.values()}
         for part in self.asked.parts:
             if part.label in names or self.asked.is_of_first(part):
                 self.asked.check(part)
@@ -298,7 +295,9 @@ class _Study:
             for s, statement in zip(read, done, strict=True)
         ]
         bearing = notes.of_study(self.asked, askings)
-        bearing += [note for s in read for note in self._both_sides(s)]
+        for s in read:
+            told = f"{s.table} {s.i + 1}", s.main, s.read, getattr(s.entry, "control", ())
+            bearing += comparing.pairs_in_words(self.asked, *told)
         self.asked.remarks += bearing
         bearing += [r for r in self.asked.remarks if r.endswith(LEFT_OUT)]
         by_text = dict(zip((statement.text for statement in done), askings, strict=True))
@@ -339,66 +338,14 @@ class _Study:
         self._refuse_unlearned(s, judged)
         if not self.asked.parts:
             return judged
-        if twins := self._twins(s):
-            judged = dataclasses.replace(judged, value=_beside_twins(judged.value, twins))
-        rivals, compared = self._rivals(s), s.read.parsed.arms
-        if rivals:  # nothing done in the place of one of them alone is no excuse
-            compared = (*compared, *self.asked.by_label)
-        unlike = self.asked.unlike(s.main, compared)
-        unlike += tuple(p.label for p in self.asked.parts if p.of in rivals)
+        with self.text.located(s.table, s.i, s.key):
+            comparing.refuse_unpaired(self.asked, (s.main, *s.read.parsed.arms))
+        told = self.asked, s.main, s.read, s.entry.control
+        if twins := comparing.twins(*told):
+            judged = dataclasses.replace(judged, value=comparing.read_besides(judged.value, twins))
+        unlike = comparing.unlike(*told) if s.main in self.asked.by_label else ()
         groups = {"prompt": self.asked.groups(s.main)} if "prompt" in judged.units else {}
         return dataclasses.replace(judged, unlike=unlike, ceiling=self._ceiling(s), groups=groups)
-
-    def _twins(self, s: _Statement) -> dict[str, dict[str, str]]:
-        """What takes the place of the other arms of a comparison where a control takes that of its
-        own, by the control's name: their twins where it is untrained, for else one that learned
-        nothing is compared with one that did; and their own control of this name where two
-        interventions are compared."""
-        own = f"{s.main}/untrained"
-        stated = getattr(s.entry, "control", ())
-        pairs: dict[str, dict[str, str]] = {}
-        for part in self.asked.controls_of(s.main) if self.asked.parts else ():
-            for other in self._rivals(s) if part.label in stated else ():
-                twin = f"{other}/{part.label.rpartition('/')[2]}"
-                if twin in self.asked.by_label and not self.asked.are_one_draw(part.label, twin):
-                    pairs.setdefault(part.label, {})[other] = twin
-        others = [
-            a
-            for a in s.read.parsed.arms
-            if a != s.main and not self.asked.have_equal_twins(s.main, a)
-        ]
-        twins = {a: f"{a}/untrained" for a in others if f"{a}/untrained" in self.asked.by_label}
-        return pairs | ({own: twins} if twins and own in stated else {})
-
-    def _rivals(self, s: _Statement) -> tuple[str, ...]:
-        """The other arms of a comparison of interventions; none of any other claim, or of what was
-        frozen before both sides of one moved together."""
-        by_label = self.asked.by_label
-
-        def is_done(arm: str) -> bool:
-            task = by_label[arm].task if arm in by_label else None
-            return isinstance(task, Task) and bool(task.intervention) and not task.is_difference
-
-        if self.asked.frozen is not None or not is_done(s.main):
-            return ()
-        controls = getattr(s.entry, "control", ())
-        return tuple(
-            a for a in s.read.parsed.arms if a != s.main and a not in controls and is_done(a)
-        )
-
-    def _both_sides(self, s: _Statement) -> Iterator[str]:
-        """Say which pairs stand in for both sides of a comparison."""
-        pairs = [
-            f"{control} less {twin}"
-            for control, others in self._twins(s).items()
-            for other, twin in others.items()
-            if other in self._rivals(s)
-        ]
-        if pairs:
-            yield (
-                f"{s.table} {s.i + 1}: it compares two interventions, so one control replaces "
-                f"both: {', '.join(pairs)}"
-            )
 
     def _ceiling(self, s: _Statement) -> Bounded | None:
         """What both models, or arms, that a claim compares have by one measure, with its bounds;
@@ -415,7 +362,7 @@ class _Study:
                 base = sides[0] if len(sides) == 2 else ""
                 columns = [dataclasses.replace(columns[0], arm=arm) for arm in sides]
             ends = self.asked.range_of(columns[0].arm or s.main, columns[0].name)
-        if len(columns) < 2 or len({c.key for c in columns}) > 1:
+        if len(columns) < 2 or len({c.key for c in columns}) > 1 or s.read.parsed.together:
             return None
         low, high = ends
 
@@ -431,6 +378,10 @@ class _Study:
         credits, the near controls of its arm, and the bounds of a unit."""
         if not self.asked.parts:
             return s.entry
+        part = self.asked.by_label.get(s.main)
+        if part is not None and part.of and self.asked.frozen is None:
+            with self.text.located(s.table, s.i):
+                return comparing.of_control(part, s.entry, s.read)
         credited = s.entry.credits or (s.main if s.main in self.asked.by_label else ())
         entry = msgspec.structs.replace(s.entry, credits=credited)
         measures = [c.name for c in s.read.columns]
@@ -452,6 +403,16 @@ class _Study:
     def _natural(self, s: _Statement) -> tuple[float, float] | None:
         """The least and greatest number that a statement can have for a unit: by the reads of
         models, or what a quantity of a dictionary can be."""
+
+        for whole in s.read.parsed.together:
+            if whole.walk is s.read.parsed.terms.get("value") and whole.how in ("count", "share"):
+                c, sizes = whole.columns[0], dict[str, int]()
+                known = self.measured.get(c.arm or s.main)
+                for x in whole.columns if known else ():
+                    axes = known.axes.get(x.name, {}) if known else {}
+                    sizes |= {d: len(axes[d]) for d in whole.over if axes.get(d)}
+                if whole.how == "share" or len(sizes) == len(whole.over):
+                    return 0.0, 1.0 if whole.how == "share" else float(math.prod(sizes.values()))
 
         def ends(c: Column) -> tuple[float | None, float | None]:
             if c.how == "first":
@@ -563,6 +524,17 @@ class _Study:
                             settled=measured[arm].settled,
                             loosely=c.name == s.read.equal,
                         )
+
+        for whole in s.read.parsed.together:
+            for own in judged:
+                arms = [own if c.arm in (None, main) else c.arm or own for c in whole.columns]
+                some = [
+                    measured[a].axes.get(c.name, {}) if a in measured else {}
+                    for a, c in zip(arms, whole.columns, strict=True)
+                ]
+                if all(some):
+                    with self.text.located(s.table, s.i, s.key):
+                        refuse_other_levels(whole.text, whole.over, some)
 
     def refuse_unknown(
         self, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
@@ -788,27 +760,6 @@ class _Study:
         }
         sized = {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
-
-
-def _beside_twins(value: Value, twins: Mapping[str, Mapping[str, str]]) -> Value:
-    """Read the arms beside a control from those that belong to it."""
-
-    def read_beside(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> Any:
-        names = twins.get(str(getattr(arms, "under", "")), {})
-        return value(arm, _Renamed(arms, names) if names else arms)
-
-    return read_beside
-
-
-class _Renamed(dict[str, Any]):
-    """Arms, some of which are others under their names."""
-
-    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
-        super().__init__()
-        self.arms, self.names = arms, names
-
-    def __missing__(self, name: str) -> xr.Dataset:
-        return self.arms[self.names.get(name, name)]
 
 
 FEW = 12

@@ -4,7 +4,7 @@ its place."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.ask import sides
@@ -156,7 +156,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
         how = "name one in a claim or an estimate to have it measured"
         default = f"{', '.join(idle)} left out, as no statement needs them"
         assumptions.append(Missing("arms", how, default))
-    assumptions += unused_prompts(text)
+    assumptions += unused_prompts(text, tuple(whole.arms))
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = questions.by_label[c.of]
@@ -172,14 +172,15 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     return assumptions
 
 
-def unused_prompts(text: Text) -> list[Missing]:
-    """The prompts that nothing reads or learns from."""
+def unused_prompts(text: Text, arms: Sequence[str] = ()) -> list[Missing]:
+    """The prompts that nothing reads or learns from, no arm of their name and no control either."""
     study = text.study
     used = {name for d in study.diff for name in d.prompts or ()}
     parts: Iterable[Direction | Intervention | Probe | Train]
     parts = (*study.direction, *study.intervene, *study.probe, *study.train)
     used |= {part.prompts for part in parts}
-    used |= {p.test for p in study.probe}
+    used |= {p.test for p in study.probe} | {arm.rpartition("/")[2] for arm in arms}
+    used |= {i.damage for i in study.intervene} | {t.damage for t in study.train}
     names = [p.name for p in study.prompts]
     first = names[:1] if study.read or any(not p.prompts for p in study.probe) else []
     idle = [name for name in names if name not in (*first, *used)]

@@ -517,6 +517,18 @@ def frozen_arms(path: Path, *, of_old: bool = True) -> Collection[str] | None:
     return arms if found else None
 
 
+def frozen_words(path: Path, arm: str) -> dict[str, Any] | None:
+    """What an arm was asked when a study was frozen, next to its file; None where it was not."""
+    for which in ("", *(f".{preset}" for preset in PRESETS)):
+        try:
+            held = json.loads(foreign.read_stored(path.parent / f"{path.stem}{which}{ENDING}"))
+            words: dict[str, Any] = json.loads(held["arms"][arm]["fields"][0]["asked"])
+            return words
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            continue
+    return None
+
+
 def is_left_out(label: str, frozen: Collection[str] | None) -> bool:
     """Whether a control is left out of what was frozen before there was any of its kind."""
     return frozen is not None and label.rpartition("/")[2] in LATER and label not in frozen

@@ -21,7 +21,6 @@ from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss
-from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Firings, Reader
 from assay.lab.store.store import Store
 from assay.subjects import folder as models
@@ -275,7 +274,7 @@ def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], 
     a site outside the stream."""
     if reader.target.kind not in STREAM or not features:
         return [([], []) for _ in features]
-    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(features)))
+    logits = directions(reader.dictionary, list(features)) @ reader.subject.unembed()
     ids, values = extremes(logits.cpu().numpy(), 5)
     word = reader.subject.token_text
     pairs = [

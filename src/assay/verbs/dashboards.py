@@ -85,7 +85,7 @@ def export_features(
     written = (
         _page(index, numbers, chosen, out)
         if format == "html"
-        else _neuronpedia(index, numbers, out, creator, store)
+        else _neuronpedia(index, numbers, out, creator)
     )
     return Shown(
         address=index.about.address,
@@ -141,15 +141,13 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
     return [out]
 
 
-def _neuronpedia(
-    index: Index, numbers: Sequence[int], out: Path, creator: str, store: Store
-) -> list[Path]:
-    firings, decoder = indexing.firings_of(index, store), decoder_rows(index.folder)
+def _neuronpedia(index: Index, numbers: Sequence[int], out: Path, creator: str) -> list[Path]:
+    decoder = decoder_rows(index.folder)
     created = str(index.about.made.get("finished") or provenance.timestamp())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         staging_path = Path(scratch) / out.name
         staging_path.mkdir()
-        neuronpedia.write(staging_path, index, firings, numbers, decoder, created, creator)
+        neuronpedia.write(staging_path, index, numbers, decoder, created, creator)
         staging_path.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

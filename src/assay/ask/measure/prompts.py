@@ -24,6 +24,7 @@ import numpy as np
 from assay.ask.tables import Message, Prompts
 from assay.core import foreign, rng
 from assay.core.errors import DataError, nearest, visible
+from assay.core.wordings import wordings
 from assay.subjects.chats import Chat
 
 MOST = 20_000
@@ -174,19 +175,30 @@ class PromptSet:
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
 
 
-def shared(prompts: PromptSet, rows: Sequence[int] | None = None) -> dict[str, int]:
-    """Give how many values each slot has that stands in several prompts, the template among them,
-    where every slot that has several values is such a one: prompts that are combinations of few
-    values, and no independent units. Empty for any other prompts, and where the table says what
-    their units are."""
+def shared(prompts: PromptSet, rows: Sequence[int]) -> dict[str, list[str]]:
+    """Give of each of these rows the value of each slot that stands in several prompts, the
+    template among them, where every slot that has several values is such a one: prompts that are
+    combinations of few values, and no independent units. Of texts that are written out it is their
+    wording, and what fills it. Empty for any other prompts, and where the table says what their
+    units are."""
     if prompts.table.unit or prompts.table.split:
         return {}
-    some = prompts.rows if rows is None else [prompts.rows[i] for i in rows]
+    some = [prompts.rows[i] for i in rows]
     slots = dict.fromkeys(name for row in some for name in row.spans)
     slots |= dict.fromkeys(n for row in some for n in row.columns if n == "template")
-    counts = {name: len({row.columns.get(name, "") for row in some}) for name in slots}
-    several = {name: n for name, n in counts.items() if n > 1}
-    return several if all(2 * n <= len(some) for n in several.values()) else {}
+    values = {name: [row.columns.get(name, "") for row in some] for name in slots}
+    if all(values.get(name) == [row.text for row in some] for name in slots):
+        ways = zip(("wording", "filling"), wordings([row.text for row in some]), strict=True)
+        values = {name: [str(n) for n in numbers] for name, numbers in ways}
+        return {n: of for n, of in values.items() if len({*of}) > 1 and _several_each(of)}
+    several = {name: of for name, of in values.items() if len({*of}) > 1}
+    return several if all(2 * len({*of}) <= len(some) for of in several.values()) else {}
+
+
+def _several_each(values: Sequence[str]) -> bool:
+    """Whether every value comes several times, and none nearly always."""
+    counts = Counter(values).values()
+    return min(counts) > 1 and max(counts) <= 0.8 * len(values)
 
 
 def alike(prompts: PromptSet, source: PromptSet) -> PromptSet:
