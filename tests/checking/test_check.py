@@ -347,7 +347,7 @@ def test_it_is_saved_and_judged_again(tmp_path):
     with pytest.raises(AssayError):
         assay.Check.load(tmp_path / "x.assay")
     (tmp_path / "y.assay").write_text("no")
-    with pytest.raises(DataError, match="is no file that a check was saved to"):
+    with pytest.raises(DataError, match="is not a file that a check was saved to"):
         assay.Check.load(tmp_path / "y.assay")
 
 

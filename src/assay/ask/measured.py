@@ -44,17 +44,17 @@ def measured(
 ) -> Callable[[Loop], Experiment]:
     """Make an experiment of a function that trains in its own way and returns numbers.
 
-    It is called once for each arm and seed, with `seed`, from which everything random must follow,
-    and the fields of the arm; Assay seeds nothing. It returns numbers by name; an array has named
-    dims, and a unit if it has one, `("step", losses, "nats")`, or is a DataArray. A claim's
-    controls are the arms that it does not name; where it names all, the same numbers with their
-    labels dealt out. More than that a claim says as in a study, {"holds": …, "control": […]}.
+    It is called once for each arm and seed, with `seed` and the fields of the arm. Everything
+    random must follow from `seed`: Assay sets no random seeds itself. It returns numbers by name;
+    an array has named dims, and a unit if it has one, `("step", losses, "nats")`, or is a
+    DataArray. A claim's controls are the arms that it does not name; if it names all, the same
+    numbers with shuffled labels. A dict says more, as in a study: {"holds": …, "control": […]}.
 
     Args:
         claims: comparisons such as "main.accuracy > 0.9".
-        arms: each one's fields; "main" is the method, and what another does not set is as in main.
+        arms: the fields of each; "main" is the method, and other arms have its fields by default.
         seeds: how many, from 1000 on, or which.
-        scope: for what verdicts speak; by default the function and its fields.
+        scope: what verdicts are about, in words; by default the function and its fields.
     Raises: ExperimentError, ClaimError, SpecError.
     Example:
         >>> import assay
