@@ -35,7 +35,11 @@ More = Parameter(group=MORE)
 Flag = Annotated[bool, Bare]
 Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
-    str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
+    str,
+    Parameter(
+        help="An experiment's name (`assay list`), or the path of a study (.toml or .md) or of an "
+        "experiment (.py)."
+    ),
 ]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[
