@@ -53,7 +53,10 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "show": {"--measures": "assay list NAME has the measures of an experiment or a study"},
+        "show": {
+            "--measures": "assay list NAME has the measures of an experiment or a study",
+            "--findings": "assay show NAME --estimates lists them",
+        },
         "plan": {
             "--budget": "assay plan says how many units decide each claim, and what they cost"
         },

@@ -39,7 +39,7 @@ from assay.report.bundle.files import Whole
 from assay.report.bundle.standing import EXPLORATORY, Standing
 from assay.verbs.options import writable_file
 from assay.verbs.pages import page_of, slug
-from assay.verbs.verb import Line, Part, megabytes
+from assay.verbs.verb import AnswerPart, Line, megabytes
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _without_prompts(whole: Whole) -> Whole:
     return replace(whole, prompts=digests, page=page, data=json.loads(data))
 
 
-def bundled(bundle: Bundled) -> Iterator[Part]:
+def bundled(bundle: Bundled) -> Iterator[AnswerPart]:
     """Say which bundle was written, its hash, and which claims it cannot judge."""
     claims = len(bundle.judged) + len(bundle.not_judged)
     yield (
@@ -148,7 +148,7 @@ JUDGE = {
 """What the `judge.py` of a bundle is, in words."""
 
 
-def compared(bundle: CheckedBundle) -> Iterator[Part]:
+def compared(bundle: CheckedBundle) -> Iterator[AnswerPart]:
     """Say what in a bundle is not as it states, what its judge.py is, and what was read again."""
     every = (*bundle.claims, *bundle.exact)
     yield from (f"judged {s.outcome}: {s.text}: {s.number}" for s in bundle.claims if s.judged)
@@ -177,7 +177,7 @@ def compared(bundle: CheckedBundle) -> Iterator[Part]:
     )
 
 
-def stood(standing: Standing) -> Iterator[Part]:
+def stood(standing: Standing) -> Iterator[AnswerPart]:
     """Say whether the standing of a bundle follows from what is in it, and what is only stated of
     it."""
     for why in standing.against:

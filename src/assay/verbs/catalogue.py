@@ -20,7 +20,7 @@ from assay.lab.store.origin import code
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
 from assay.verbs.options import DEFAULT, HERE, Choice, Flag, Place
-from assay.verbs.verb import Answer, Door, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, verb
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def command(
     return Answer(listing, words(listing.experiments, long, bool(name), door.width))
 
 
-def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[Part]:
+def words(rows: Sequence[Listed], long: bool, full: bool, width: int) -> Iterator[AnswerPart]:
     """List the names of every group; of one group, or all of them at length, a line for each
     experiment."""
     if not rows:

@@ -13,7 +13,7 @@ from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.results import Judged
 from assay.verbs.options import Bare, Expected, Flag, More, Several
-from assay.verbs.verb import Answer, Aside, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Aside, Line, Table, verb
 from assay.verbs.verdicts import unexpected
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def check(
     return Answer(told, [*_words(result), *map(Aside, other)], int(bool(other)))
 
 
-def _words(result: Check) -> list[Part]:
+def _words(result: Check) -> list[AnswerPart]:
     from assay.checking.result import HEADS
 
     head, number, *_ = repr(result).split("\n")

@@ -18,7 +18,7 @@ from assay.features.index.reader import Index
 from assay.lab.store import atomic, provenance
 from assay.lab.store.store import Store
 from assay.verbs.options import writable
-from assay.verbs.verb import Line, Part, megabytes
+from assay.verbs.verb import AnswerPart, Line, megabytes
 
 NOBODY = "assay"
 """Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
@@ -42,7 +42,7 @@ FIRST = Which()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class FeatureFiles:
     """Features as another program reads them: of which dictionary, how many, and where the files
     are."""
 
@@ -64,7 +64,7 @@ def export_features(
     root: Path = Path("assay-store"),
     creator: str = NOBODY,
     make: Callable[[], Index] | None = None,
-) -> Shown:
+) -> FeatureFiles:
     """Write features of a dictionary; `dictionary` is a file, a stored run or an address in the
     explorer, and `make` makes its index where the store has none.
 
@@ -87,7 +87,7 @@ def export_features(
         if format == "html"
         else _neuronpedia(index, numbers, out, creator)
     )
-    return Shown(
+    return FeatureFiles(
         address=index.about.address,
         format=format,
         features=tuple(numbers),
@@ -97,7 +97,7 @@ def export_features(
     )
 
 
-def exported(shown: Shown) -> Iterator[Part]:
+def exported(shown: FeatureFiles) -> Iterator[AnswerPart]:
     """Tell which features were written, and where."""
     size = megabytes(shown.bytes)
     yield f"{len(shown.features)} features of {shown.address}, {shown.chosen}; {size}"

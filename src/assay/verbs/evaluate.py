@@ -28,7 +28,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Cell, Door, Line, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Cell, Door, Line, Table, verb
 
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""
@@ -164,7 +164,7 @@ def evaluate(
     return Answer(evaluated, words(evaluated))
 
 
-def words(evaluation: Evaluated) -> Iterator[Part]:
+def words(evaluation: Evaluated) -> Iterator[AnswerPart]:
     """Tell what was measured: one dictionary measure by measure, several side by side; then what to
     know of it."""
     plain, entries = to_json(evaluation), evaluation.dictionaries
@@ -188,7 +188,7 @@ def words(evaluation: Evaluated) -> Iterator[Part]:
         yield "With --out DIR: the report, a Pareto plot, every number as CSV and JSON."
 
 
-def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
+def judging(table: Path, names: Sequence[str]) -> Iterator[AnswerPart]:
     """Show the command that judges a difference between the first two dictionaries; the third
     stands for a control."""
     first, second, *controls = names if len(names) > 1 else ("", "")
@@ -203,7 +203,7 @@ def judging(table: Path, names: Sequence[str]) -> Iterator[Part]:
     yield Line(f"  --claim {shlex.quote(claim)}")
 
 
-def single(entry: Mapping[str, Any]) -> Iterator[Part]:
+def single(entry: Mapping[str, Any]) -> Iterator[AnswerPart]:
     """Tell every measure of one dictionary, a row for each."""
     rows = [
         (r.label, r.estimate, r.interval, f"{r.unit}{', ' if r.unit and r.why else ''}{r.why}")
@@ -212,7 +212,7 @@ def single(entry: Mapping[str, Any]) -> Iterator[Part]:
     yield Table((entry["name"], "estimate", "95 %", ""), rows, right=("estimate",))
 
 
-def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell of each dictionary what it is compared with; of one also as a table."""
     compared = [(e["name"], e["compared"]) for e in entries if e["compared"]]
     for name, numbers in compared:
@@ -226,14 +226,14 @@ def against_baselines(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
         yield ""
 
 
-def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def few(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell every measure of two or three dictionaries, a column for each."""
     names = dict.fromkeys(name for e in entries for name in e["measures"])
     rows = [(evaluations.labels()[name], *(cell(e, name, " ") for e in entries)) for name in names]
     yield Table(("", *(e["name"] for e in entries)), rows)
 
 
-def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def many(entries: Sequence[Mapping[str, Any]]) -> Iterator[AnswerPart]:
     """Tell the leading measures of many dictionaries, a row for each under its number."""
     names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
     order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}

@@ -17,7 +17,7 @@ from assay.evaluation.sources import find
 from assay.features.index.reader import Index
 from assay.lab.store.store import Store
 from assay.verbs.bundle import Bundled, bundled, export_bundle
-from assay.verbs.dashboards import FIRST, NOBODY, Shown, Which, export_features, exported
+from assay.verbs.dashboards import FIRST, NOBODY, FeatureFiles, Which, export_features, exported
 from assay.verbs.fetch import OFFLINE, Network
 from assay.verbs.index import Indexed, in_store, make
 from assay.verbs.options import (
@@ -37,7 +37,7 @@ from assay.verbs.options import (
     Trust,
     writable,
 )
-from assay.verbs.verb import Answer, Door, Line, Part, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, verb
 
 FEATURES = ("html", "neuronpedia")
 """Formats of features, which come from an index."""
@@ -146,7 +146,7 @@ def export(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
     door: Door,
-) -> Answer[Exchanged | Indexed | Shown | Bundled]:
+) -> Answer[Exchanged | Indexed | FeatureFiles | Bundled]:
     """Write a dictionary for another library, pages or tables of its features, or a result as a
     bundle that anyone can judge again with NumPy.
 
@@ -242,7 +242,7 @@ def refuse_mixture(
             raise AssayError(f"{option} does not go with --format {format}: it is for {what}")
 
 
-def words(exchange: Exchanged) -> Iterator[Part]:
+def words(exchange: Exchanged) -> Iterator[AnswerPart]:
     """Tell what kind of dictionary was read or written, where it comes from, and the files."""
     kind, origin = exchange.nonlinearity, exchange.origin
     active = f" (k {kind['k']})" if "k" in kind else ""

@@ -27,7 +27,7 @@ from assay.verbs.options import (
     device_here,
     writable_file,
 )
-from assay.verbs.verb import Answer, Cell, Door, Part, Shaded, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Cell, Door, Shaded, Table, verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ def features(
     return Answer(looked, words(looked, by_feature))
 
 
-def words(looked: Looked, by_feature: bool = False) -> Iterator[Part]:
+def words(looked: Looked, by_feature: bool = False) -> Iterator[AnswerPart]:
     """Tell the losses, then each token with its strongest features, or each feature that
     matters."""
     yield f"{looked.model}, {looked.site}; {looked.dictionary}, {looked.width} features"
@@ -172,7 +172,7 @@ def words(looked: Looked, by_feature: bool = False) -> Iterator[Part]:
     yield from looked.notes
 
 
-def tokens_in_words(looked: Looked) -> Iterator[Part]:
+def tokens_in_words(looked: Looked) -> Iterator[AnswerPart]:
     """Tell the text downwards, each token with its strongest features; the tokens that are left out
     below it."""
     yield ""
@@ -219,7 +219,7 @@ def worth(most: Mapping[str, Any]) -> str:
     )
 
 
-def features_in_words(looked: Looked) -> Iterator[Part]:
+def features_in_words(looked: Looked) -> Iterator[AnswerPart]:
     """Tell of each feature its effect, where it is on, and what it promotes."""
     yield evaluations.left_out(to_json(looked))
     if not looked.features:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from msgspec import structs
 
 from assay.core import table as table_of
-from assay.core.errors import ClaimError
+from assay.core.errors import ClaimError, DataError, nearest_beside
 from assay.core.reasons import explain_reason
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.judge import tried
 from assay.verbs.options import AS_WRITTEN, Bare, Expected, Flag, More, Several, Trust
-from assay.verbs.verb import Answer, Aside, Part, verb
+from assay.verbs.verb import Answer, AnswerPart, Aside, verb
 from assay.verbs.verdicts import unexpected
 
 UNCOUNTED = "how many claims were tried on this table is not counted: --no-ledger"
@@ -26,7 +26,7 @@ def judge(
     /,
     *,
     claim: str = "",
-    unit: Several,
+    unit: Several = (),
     control: Several = (),
     estimate: str = "",
     over: str = "",
@@ -99,19 +99,10 @@ def judge(
     assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
     assay judge my.csv --estimate 'mine.x - old.x' --unit seed
     """
-    refuse_mixture(
-        claim,
-        estimate,
-        {
-            "--control": control,
-            "--must-hold": must_hold,
-            "--also": also,
-            "--bounds": bounds,
-            "--fixed": fixed,
-            "--expect": expect,
-        },
-        {"--over": over, "--crosses": crosses},
-    )
+    of_claims: dict[str, Any] = {"--control": control, "--must-hold": must_hold, "--also": also}
+    of_claims |= {"--bounds": bounds, "--fixed": fixed, "--expect": expect}
+    refuse_unusable(table, unit)
+    refuse_mixture(claim, estimate, of_claims, {"--over": over, "--crosses": crosses})
     numbers: dict[str, Any] = {"unit": unit, "scope": scope, "arm_column": arm_column}
     with trust.raised():
         if estimate:
@@ -135,13 +126,24 @@ def judge(
     verdict = structs.replace(verdict, notes=(*verdict.notes, *lines))
     other = unexpected([verdict], expect)
     why = f", {explain_reason(verdict.reason)}" if verdict.reason else ""
-    words: list[Part] = [
+    words: list[AnswerPart] = [
         ResultData(verdicts=(verdict,)),
         f"verdict: {verdict.outcome}{why}",
         *known(verdict),
         *map(Aside, other),
     ]
     return Answer(verdict, words, int(bool(other)))
+
+
+def refuse_unusable(table: Path, unit: Sequence[str]) -> None:
+    """Refuse a table that is not there, then the lack of a unit. Raises: DataError; ClaimError."""
+    if not table.exists():
+        near = nearest_beside(table)
+        raise DataError(f"there is no file {table}{f'; {near}' if near else ''}")
+    if not unit:
+        raise ClaimError(
+            "judge needs --unit UNIT: a column whose levels are independent units, such as seed"
+        )
 
 
 def noted(table: Path, verdict: Judged, unit: Sequence[str], arm_column: str) -> list[str]:

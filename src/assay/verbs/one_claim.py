@@ -13,7 +13,7 @@ from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData, Verdict
 from assay.lab.judge.result import Result, judge_statements
 from assay.report import tables
-from assay.verbs.verb import Part, Table
+from assay.verbs.verb import AnswerPart, Table
 
 CAME = {
     "other": "does not",
@@ -26,7 +26,7 @@ CAME = {
 
 def asked(
     every: Result, claim: str | None, experiment: Experiment
-) -> tuple[ResultData, Iterator[Part]]:
+) -> tuple[ResultData, Iterator[AnswerPart]]:
     """Give what is asked for of a result, one claim or all claims for another arm than the method,
     and the same in words. Raises: ClaimError where no claim is the one, or several."""
     chosen = every if claim is None else choose(every, claim)
@@ -40,7 +40,7 @@ def asked(
     return chosen.data, words
 
 
-def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[Part]:
+def claim_in_words(judged_claim: Judged, number: int, page: str) -> Iterator[AnswerPart]:
     """Tell all that is known of one claim, a line for each thing; `page` says where its figure
     is."""
     claim, row = judged_claim.claim, tables.row(judged_claim)
@@ -85,7 +85,7 @@ def published(judged_claim: Judged) -> str:
     return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"
 
 
-def arm_in_words(result: Result, experiment: Experiment) -> Iterator[Part]:
+def arm_in_words(result: Result, experiment: Experiment) -> Iterator[AnswerPart]:
     """Tell the arm, and for every claim its number beside that of the arm that the claim is about,
     and whether it satisfies it. A control is told as the verdict on the claim has it."""
     arm, note = result.arm, experiment.arms[result.arm].note

@@ -15,15 +15,15 @@ from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.forecast import Prospect
 from assay.lab.store.origin import STUDIES
-from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Place
+from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Machine, Name, Place
 from assay.verbs.plan import (
     Arm,
-    Asked,
     Planned,
+    StudyGaps,
     plan,
 )
 from assay.verbs.sent import of_study, shown
-from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
+from assay.verbs.verb import Answer, AnswerPart, Line, Table, lasting, megabytes, verb
 
 
 @verb(
@@ -31,21 +31,19 @@ from assay.verbs.verb import Answer, Line, Part, Table, lasting, megabytes, verb
 )
 @uncollected()
 def command(
-    name: str,
+    name: Name,
     /,
     *,
     prompts: int = 0,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> Answer[Planned | Asked]:
+) -> Answer[Planned | StudyGaps]:
     """Show what would run and why, its cost, the power of each claim, and what a study leaves
     open.
 
     Parameters
     ----------
-    name
-        The name of an experiment, or the path of an experiment or study.
     prompts
         For a study: show this many prompts of each table token by token, as each model reads them.
 
@@ -54,7 +52,7 @@ def command(
     assay plan superposition
     """
     lab = machine.lab(place.root)
-    unsaid: Asked | None = None
+    unsaid: StudyGaps | None = None
     if name.endswith(STUDIES):
         from assay.verbs.unsaid import already, find_unsaid  # what asks a model loads much
 
@@ -69,7 +67,7 @@ def command(
     return Answer(planned, _with(unsaid, words(planned, name, place.options)))
 
 
-def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
+def words(planned: Planned, name: str, place: str = "") -> Iterator[AnswerPart]:
     """Say what would run, arm by arm, what it will take, and what is to be expected of each claim;
     then commands for this name and store."""
 
@@ -95,14 +93,14 @@ def words(planned: Planned, name: str, place: str = "") -> Iterator[Part]:
         yield Line(f"Everything is stored. Verdicts: assay show {typed(planned.options)}")
 
 
-def lacking(gaps: Asked) -> Iterator[Part]:
+def lacking(gaps: StudyGaps) -> Iterator[AnswerPart]:
     """Say what a study has to say before it can run, and what would be taken in place of the
     rest."""
     yield from (gap.text for gap in gaps.unsaid if gap.default is None)
     yield from assumed(gaps)
 
 
-def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
+def _with(gaps: StudyGaps | None, parts: Iterator[AnswerPart]) -> Iterator[AnswerPart]:
     """Put what a study leaves open around its plan: first the claims that come out undecided
     whatever is measured."""
     if gaps is None:
@@ -117,7 +115,7 @@ def _with(gaps: Asked | None, parts: Iterator[Part]) -> Iterator[Part]:
     yield from assumed(gaps)
 
 
-def assumed(gaps: Asked) -> Iterator[Part]:
+def assumed(gaps: StudyGaps) -> Iterator[AnswerPart]:
     """Say what a study does not say, what is taken in its place, and what that costs."""
     rows = [(u.where, u.default, u.cost, u.text) for u in gaps.unsaid if u.default is not None]
     if rows:
@@ -136,7 +134,7 @@ def arms(arm_rows: Sequence[Arm]) -> Table:
     return Table(("arm", *numbers, "why"), rows, right=numbers)
 
 
-def claims(planned: Planned) -> Iterator[Part]:
+def claims(planned: Planned) -> Iterator[AnswerPart]:
     """Give for each claim its units and those of its controls, the half-width to expect, and what
     decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(planned.claims, 1):

@@ -36,7 +36,7 @@ from assay.verbs.options import (
     Name,
     Place,
 )
-from assay.verbs.verb import Answer, Door, Part, Table, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Table, verb
 
 if TYPE_CHECKING:
     from assay.lab.engines import Executor
@@ -202,6 +202,7 @@ def run(
 
     Examples
     --------
+    assay run examples/country.toml
     assay run superposition --preset smoke
     assay run superposition gated-sae --preset smoke
     assay run superposition --on slurm --slurm partition=main --time 2h
@@ -276,7 +277,7 @@ def run_several(
     return Answer(several, table(several), several.exit_code)
 
 
-def table(several: Several) -> Iterator[Part]:
+def table(several: Several) -> Iterator[AnswerPart]:
     """Tell in a row for each claim how it came out, below the question that it is about."""
     rows: list[tuple[str, ...]] = []
     for ran in several.ran:

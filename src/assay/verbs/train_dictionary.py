@@ -40,7 +40,7 @@ from assay.verbs.options import (
     device_here,
     writable,
 )
-from assay.verbs.verb import Answer, Door, Line, Part, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, verb
 
 REQUEST, PLACE, FILE = "training.json", "harvest.json", "dictionary.safetensors"
 CHECKPOINT = "training.safetensors"
@@ -215,7 +215,7 @@ def make_showcase(model: str, device: str, place: Place, door: Door) -> Showcase
 def shown(made: Showcase, place: Place) -> Answer[TrainedDictionary | Showcase]:
     """Report what there is, and what to type next."""
     more = f"{made.name} --model {made.model} --text {made.text}{place.options}"
-    words: list[Part] = [
+    words: list[AnswerPart] = [
         f"{made.width:,} features of {made.site} in {made.model}, {made.k} on at a token, from "
         f"{made.tokens:,} tokens of {made.text}",
         *(["trained before: nothing was run"] if made.found else []),
@@ -225,7 +225,7 @@ def shown(made: Showcase, place: Place) -> Answer[TrainedDictionary | Showcase]:
     return Answer(made, words)
 
 
-def words(trained: TrainedDictionary) -> Iterator[Part]:
+def words(trained: TrainedDictionary) -> Iterator[AnswerPart]:
     """Report what came out, and what to type next."""
     yield (
         f"{trained.width:,} features of {trained.site} in {trained.model}, from "

@@ -31,7 +31,7 @@ from assay.report import tables
 from assay.report.bundle.checking import CheckedBundle
 from assay.verbs.bundle import anchored, check_bundle, compared, is_bundle
 from assay.verbs.options import CPU, DEFAULT, HERE, Choice, Flag, Machine, Place
-from assay.verbs.verb import Answer, Door, Line, Part, Table, duration, verb
+from assay.verbs.verb import Answer, AnswerPart, Door, Line, Table, duration, verb
 
 REGISTRATION = ".prereg.json"
 """How the file of what was frozen ends."""
@@ -154,7 +154,11 @@ def of_file(path: Path, authority: Path | None) -> Answer[CheckedBundle | Frozen
         frozen = registered.read(foreign.regular(path))
         found = Frozen(path, frozen.hash, frozen.time, tuple(anchors.found(frozen, authority)))
         head = f"{path} is as it was frozen on {frozen.time}, by its author's clock"
-        lines: list[Part] = [head, Line(f"sha256 {frozen.hash}"), *map(anchored, found.anchors)]
+        lines: list[AnswerPart] = [
+            head,
+            Line(f"sha256 {frozen.hash}"),
+            *map(anchored, found.anchors),
+        ]
         lines += [] if found.anchors else ["no time stamp is next to it, and no git note names it"]
         return Answer(found, lines, int(any(anchor.wrong for anchor in found.anchors)))
     bundle = check_bundle(path, authority)
@@ -184,7 +188,7 @@ def of_catalogue(door: Door) -> Answer[Compared]:
 
 def in_words(compared: Compared) -> Answer[Compared]:
     """Say what differs from the record, and what was compared."""
-    parts: list[Part] = []
+    parts: list[AnswerPart] = []
     if compared.differences:
         rows = [(d.what, d.recorded, d.now) for d in compared.differences]
         parts.append(Table(("what", "recorded", "now"), rows, wide={"what": 1}))
@@ -320,7 +324,7 @@ def of_rerun(
     return Answer(outcome, [*words(outcome), f"The record {cost}."], int(not outcome.equal))
 
 
-def words(reproduction: Reproduction) -> Iterator[Part]:
+def words(reproduction: Reproduction) -> Iterator[AnswerPart]:
     """Tell every claim on both sides, what differs, cost, environments and how many numbers are
     equal."""
     yield Table(
