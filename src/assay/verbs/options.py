@@ -37,8 +37,8 @@ Several = Annotated[tuple[str, ...], Bare]
 Name = Annotated[
     str,
     Parameter(
-        help="The name of an experiment (`assay list`), or the path of a study (.toml or .md) or of an "
-        "experiment (.py)."
+        help="The name of an experiment (`assay list`), or the path of a study (.toml or .md) or "
+        "of an experiment (.py)."
     ),
 ]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
