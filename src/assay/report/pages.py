@@ -152,17 +152,13 @@ def page(
     scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
     shared, noted = _shared(noted)
-    parts = [
-        ("intervals", "Answers" if len(claims) > 1 else "Answer", claims),
-        ("figures", "Figures", figures),
-        ("verdicts", "Table", True),
-        ("findings", "Estimates", any(e.curve is None for e in findings)),
-        ("notes", "Notes", data.notes),
-        ("about", "About", text or study),
-        ("features", "Features", cards),
-        ("scope", "Scope", True),
-        ("cite", "Cite", True),
-    ]
+    answers = "Answers" if len(claims) > 1 else "Answer"
+    numbers = any(e.curve is None for e in findings)
+    parts: dict[str, tuple[str, Any]]
+    parts = {"intervals": (answers, claims), "figures": ("Figures", figures)}
+    parts |= {"verdicts": ("Table", True), "findings": ("Estimates", numbers)}
+    parts |= {"notes": ("Notes", data.notes), "about": ("About", text or study)}
+    parts |= {"features": ("Features", cards), "scope": ("Scope", True), "cite": ("Cite", True)}
     return (
         environment()
         .get_template("page.html")
@@ -177,7 +173,7 @@ def page(
             shared=shared,
             scopes=scopes,
             tally=tally(data),
-            parts=[(anchor, title) for anchor, title, present in parts if present],
+            parts=[(anchor, title) for anchor, (title, present) in parts.items() if present],
             rows=_compared(tables.rows(data, turned), data, header),
             study=study,
             claims=claims,
